@@ -1,0 +1,106 @@
+# leadscore: build and install with PGXS. "make help" lists the targets.
+
+EXTENSION = leadscore
+MODULE_big = leadscore
+PGFILEDESC = "leadscore - lead scoring, funnel stages and funnel metrics"
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+
+# The version stands once, in the control file.
+top := $(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST))))
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(top)/$(EXTENSION).control)
+
+# Names of the files that match a pattern, relative to the source tree.
+files = $(sort $(patsubst $(top)/%,%,$(wildcard $(top)/$(1))))
+# Names of the tests that match a pattern: no folder, no suffix.
+tests = $(basename $(notdir $(call files,$(1))))
+
+OBJS = $(patsubst %.c,%.o,$(call files,src/*.c))
+PG_CPPFLAGS = -DLEADSCORE_VERSION='"$(EXTVERSION)"'
+ifdef WERROR
+PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare
+endif
+
+# The install script of this version is made of the fragments by topic, in
+# order. The pipeline's DDL comes before the fragments that use it (7x on).
+# Scripts of older versions and upgrade scripts are installed as they are.
+SCRIPT = src/sql/$(EXTENSION)--$(EXTVERSION).sql
+PIPELINE = $(call files,src/sql/pipeline/*.sql)
+DATA_built = $(SCRIPT)
+DATA = $(filter-out $(SCRIPT),$(call files,src/sql/$(EXTENSION)--*.sql))
+
+REGRESS = $(call tests,sql/*.sql)
+REGRESS_OPTS = --load-extension=$(EXTENSION) --encoding=UTF8 --no-locale
+ISOLATION = $(call tests,test/isolation/specs/*.spec)
+ISOLATION_OPTS = --inputdir=$(top)/test/isolation \
+	--load-extension=$(EXTENSION) --encoding=UTF8 --no-locale
+PROVE_TESTS = $(call files,test/t/*.pl)
+ifneq ($(PROVE_TESTS),)
+TAP_TESTS = 1
+endif
+
+# A server built with LLVM wants bitcode of extensions; without the tools for
+# it we build none.
+llvm_bin := $(shell sed -n 's/^LLVM_BINPATH *= *//p' $(dir $(PGXS))../Makefile.global)
+ifeq ($(wildcard $(llvm_bin)/llvm-lto),)
+override with_llvm = no
+endif
+
+include $(PGXS)
+
+# In a build outside the source tree look there for sources only, never for
+# products of a build inside.
+ifdef VPATH
+VPATH :=
+vpath %.c $(top)
+endif
+$(shell mkdir -p src/sql)
+
+$(OBJS): $(addprefix $(top)/,$(call files,src/*.h) Makefile $(EXTENSION).control)
+
+$(SCRIPT): $(addprefix $(top)/,$(call files,src/sql/[0-9]*.sql) $(PIPELINE) src/sql/embed Makefile $(EXTENSION).control)
+	{ cat $(addprefix $(top)/,$(call files,src/sql/[0-6]*.sql)) && \
+	  $(top)/src/sql/embed $(addprefix $(top)/,$(PIPELINE)) && \
+	  cat $(addprefix $(top)/,$(call files,src/sql/[7-9]*.sql)) /dev/null; \
+	} > $@.new && mv $@.new $@
+
+# Everything below works on private servers and private builds in tmp_test/.
+export PG_CONFIG
+run = $(top)/test/run
+
+.PHONY: help test test-one test-all demo coverage indent test-clean
+
+help:
+	@echo 'make, make install    build and install for the server of PG_CONFIG'
+	@echo 'make installcheck     run the tests on a running server, after install'
+	@echo 'make test             build and run all tests on a private server'
+	@echo 'make test-one T=name  run one test (regress, isolation or TAP)'
+	@echo 'make test-all         the same on PostgreSQL 15, 17 and 18'
+	@echo 'make demo             show the extension at work on a private server'
+	@echo 'make coverage         run all tests, print line and function coverage'
+	@echo 'make indent           indent the C code with pgindent'
+	@echo 'make clean            remove what was built, stop private servers'
+	@echo 'WERROR=1              compile with all warnings, as errors'
+
+test:
+	@$(run) suite
+
+test-one:
+	@$(run) one $(T)
+
+test-all:
+	@$(top)/test/test-all
+
+demo:
+	@$(run) demo
+
+coverage:
+	@$(run) coverage
+
+indent:
+	@$(top)/test/test-all indent
+
+clean: test-clean
+test-clean:
+	@$(run) clean

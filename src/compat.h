@@ -1,0 +1,52 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *		Differences between PostgreSQL 15, 16, 17 and 18, in one place.
+ *
+ * Include it after postgres.h and fmgr.h.
+ *
+ * Copyright (c) 2026, the leadscore authors
+ *
+ * IDENTIFICATION
+ *		src/compat.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEADSCORE_COMPAT_H
+#define LEADSCORE_COMPAT_H
+
+#if PG_VERSION_NUM < 150000
+#error "leadscore needs PostgreSQL 15 or later"
+#endif
+
+/* VARDATA() and friends moved out of postgres.h in 16. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/*
+ * Soft errors came in 16.  Before, an input function has no error context
+ * and every error is thrown.
+ */
+#if PG_VERSION_NUM >= 160000
+#include "nodes/miscnodes.h"
+#else
+#define errsave(context, ...) \
+	do { \
+		(void) (context); \
+		ereport(ERROR, __VA_ARGS__); \
+	} while (0)
+#define ereturn(context, dummy_value, ...) \
+	do { \
+		errsave(context, __VA_ARGS__); \
+		return dummy_value; \
+	} while (0)
+#define SOFT_ERROR_OCCURRED(context) ((void) (context), false)
+#endif
+
+/* Name and version of a loaded module are visible from 18 on. */
+#ifndef PG_MODULE_MAGIC_EXT
+#define PG_MODULE_MAGIC_EXT(...) PG_MODULE_MAGIC
+#endif
+
+#endif							/* LEADSCORE_COMPAT_H */
