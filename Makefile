@@ -54,6 +54,7 @@ include $(PGXS)
 ifdef VPATH
 VPATH :=
 vpath %.c $(top)
+vpath %.control $(top)
 endif
 $(shell mkdir -p src/sql)
 
