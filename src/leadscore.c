@@ -17,7 +17,7 @@
 
 #include "compat.h"
 
-PG_MODULE_MAGIC_EXT(.name = "leadscore", .version = LEADSCORE_VERSION);
+PG_MODULE_MAGIC_EXT(.name = "leadscore",.version = LEADSCORE_VERSION);
 
 /* fmgr.h declares it from 16 on */
 extern PGDLLEXPORT void _PG_init(void);
