@@ -24,11 +24,12 @@ endif
 
 # The install script of this version is made of the fragments by topic, in
 # order. The pipeline's DDL comes before the fragments that use it (7x on).
-# Scripts of older versions and upgrade scripts are installed as they are.
-SCRIPT = src/sql/$(EXTENSION)--$(EXTVERSION).sql
+# Frozen scripts of older versions and upgrade scripts are installed as they
+# are.
+SCRIPT = $(EXTENSION)--$(EXTVERSION).sql
 PIPELINE = $(call files,src/sql/pipeline/*.sql)
 DATA_built = $(SCRIPT)
-DATA = $(filter-out $(SCRIPT),$(call files,src/sql/$(EXTENSION)--*.sql))
+DATA = $(filter-out src/sql/$(SCRIPT),$(call files,src/sql/$(EXTENSION)--*.sql))
 
 REGRESS = $(call tests,sql/*.sql)
 REGRESS_OPTS = --load-extension=$(EXTENSION) --encoding=UTF8 --no-locale
@@ -55,8 +56,8 @@ ifdef VPATH
 VPATH :=
 vpath %.c $(top)
 vpath %.control $(top)
+$(shell mkdir -p src)
 endif
-$(shell mkdir -p src/sql)
 
 $(OBJS): $(addprefix $(top)/,$(call files,src/*.h) Makefile $(EXTENSION).control)
 
