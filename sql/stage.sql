@@ -99,7 +99,7 @@ COPY stage_lead FROM stdin;
 3001	Opportunity
 3002	sales_qualified_lead
 3003	\N
-3004	 MQL 
+3004	 MQL
 \.
 SELECT lead_id, stage FROM stage_lead WHERE lead_id > 3000 ORDER BY lead_id;
 ANALYZE stage_lead;
