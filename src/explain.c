@@ -1,0 +1,367 @@
+/*-------------------------------------------------------------------------
+ *
+ * explain.c
+ *		Why a score is what it is: rows that add up to it, to the milli-point.
+ *
+ * They come from the very functions that score.c adds up: the points of each
+ * rule before its limit and cap, then what the limit, the cap, the clamp of
+ * the dimension, its weight and the clamp of the score change, each in a row
+ * of its own.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "funcapi.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+
+#include "leadscore.h"
+#include "stage.h"
+
+PG_FUNCTION_INFO_V1(leadscore_dimension_scores);
+PG_FUNCTION_INFO_V1(leadscore_explain);
+PG_FUNCTION_INFO_V1(leadscore_stage_gates);
+
+/* Columns of explain() */
+enum
+{
+	EXPLAIN_DIMENSION,
+	EXPLAIN_RULE,
+	EXPLAIN_SIGNAL,
+	EXPLAIN_SOURCE,
+	EXPLAIN_EVENTS,
+	EXPLAIN_LAST_AT,
+	EXPLAIN_POINTS,
+	EXPLAIN_NOTE,
+	EXPLAIN_COLUMNS
+};
+
+static void
+put_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+/* dimension_scores(activity, model, at): a row for every dimension */
+Datum
+leadscore_dimension_scores(PG_FUNCTION_ARGS)
+{
+	CallSite   *site;
+	const LeadModel *model;
+	const ModelDimension *dimensions;
+	int			i;
+
+	InitMaterializedSRF(fcinfo, 0);
+	site = leadscore_call_site_evaluate(fcinfo);
+	model = site->scorer->model;
+	dimensions = model_dimensions(model);
+	for (i = 0; i < model->dimensions.n; i++)
+	{
+		int			grade = leadscore_grade(model, i, site->evaluation->dimensions[i]);
+		Datum		values[4];
+		bool		nulls[4] = {false, false, false, grade == NO_INDEX};
+
+		values[0] = CStringGetTextDatum(MODEL_STRING(model, dimensions[i].name));
+		values[1] = leadscore_milli_numeric(site->evaluation->dimensions[i]);
+		values[2] = leadscore_milli_numeric(dimensions[i].weight);
+		values[3] = grade == NO_INDEX ? (Datum) 0 :
+			CStringGetTextDatum(MODEL_STRING(model, model_grades(model)[grade].name));
+		put_row(fcinfo, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+static void
+explain_row(FunctionCallInfo fcinfo, const char *dimension, const char *rule,
+			int64 points, const char *note)
+{
+	Datum		values[EXPLAIN_COLUMNS] = {0};
+	bool		nulls[EXPLAIN_COLUMNS];
+
+	memset(nulls, true, sizeof(nulls));
+	if (dimension)
+		values[EXPLAIN_DIMENSION] = CStringGetTextDatum(dimension);
+	nulls[EXPLAIN_DIMENSION] = dimension == NULL;
+	if (rule)
+		values[EXPLAIN_RULE] = CStringGetTextDatum(rule);
+	nulls[EXPLAIN_RULE] = rule == NULL;
+	values[EXPLAIN_POINTS] = leadscore_milli_numeric(points);
+	nulls[EXPLAIN_POINTS] = false;
+	values[EXPLAIN_NOTE] = CStringGetTextDatum(note);
+	nulls[EXPLAIN_NOTE] = false;
+	put_row(fcinfo, values, nulls);
+}
+
+static char *
+points_text(int64 milli)
+{
+	return DatumGetCString(DirectFunctionCall1(numeric_out, leadscore_milli_numeric(milli)));
+}
+
+/* The rule in words: how its counts become points */
+static char *
+rule_note(const LeadModel *model, const ModelRule *rule)
+{
+	const char *unit = model->grain == GRAIN_DAY ? "days" : "hours";
+	StringInfoData note;
+
+	initStringInfo(&note);
+	appendStringInfo(&note, "%s points", points_text(rule->points));
+	switch (rule->aggregate)
+	{
+		case AGGREGATE_SUM:
+			appendStringInfoString(&note, " each");
+			break;
+		case AGGREGATE_LAST:
+			appendStringInfoString(&note, " for the newest");
+			break;
+		case AGGREGATE_FIRST_N:
+			appendStringInfo(&note, " for each of the first " INT64_FORMAT, rule->first_n);
+			break;
+		case AGGREGATE_DAYS:
+			appendStringInfoString(&note, " for each active day");
+			break;
+		case AGGREGATE_TIER:
+			resetStringInfo(&note);
+			appendStringInfoString(&note, "points by tier");
+			if (rule->within > 0)
+				appendStringInfo(&note, " within %d %s", rule->within, unit);
+			break;
+		case AGGREGATE_IDLE:
+			appendStringInfo(&note, " %s %d quiet %s", rule->repeat ? "for each" : "after",
+							 rule->after, unit);
+			break;
+	}
+	switch (rule->decay)
+	{
+		case DECAY_HALF_LIFE:
+			appendStringInfo(&note, ", half-life %d %s", rule->decay_period, unit);
+			break;
+		case DECAY_LINEAR:
+			appendStringInfo(&note, ", less %s%% of it in every %d %s",
+							 points_text(rule->decay_percent), rule->decay_period, unit);
+			break;
+		case DECAY_STEP:
+			appendStringInfo(&note, ", less %s%% of the rest after every %d %s",
+							 points_text(rule->decay_percent), rule->decay_period, unit);
+			break;
+		case DECAY_WINDOW:
+			appendStringInfo(&note, ", for %d %s", rule->decay_period, unit);
+			break;
+	}
+	return note.data;
+}
+
+/* The rows of one rule; adds its points to the sum. */
+static void
+explain_rule(FunctionCallInfo fcinfo, Scorer *scorer, const Evaluation *e,
+			 int index, int64 *sum)
+{
+	const LeadModel *model = scorer->model;
+	const ModelRule *rule = &model_rules(model)[index];
+	const char *dimension = MODEL_STRING(model, model_dimensions(model)[rule->dimension].name);
+	const char *name = MODEL_STRING(model, rule->name);
+	int64		plain = leadscore_rule_points(scorer, e, index, false, false);
+	int64		limited = leadscore_rule_points(scorer, e, index, true, false);
+	int64		capped = leadscore_rule_points(scorer, e, index, true, true);
+	int32		newest;
+	int64		events = leadscore_rule_events(scorer, e, index, &newest);
+	bool		missing;
+	int			blocker;
+	Datum		values[EXPLAIN_COLUMNS];
+	bool		nulls[EXPLAIN_COLUMNS] = {false};
+	const char *note;
+
+	Assert(capped == e->rules[index]);
+	if (events == 0 && plain == 0)
+		return;
+	blocker = leadscore_rule_blocker(scorer, e, index, &missing);
+	if (blocker == NO_INDEX)
+		note = rule_note(model, rule);
+	else
+		note = psprintf(missing ? "counts only with signal \"%s\"" :
+						"does not count with signal \"%s\"",
+						model_signal_name(model, blocker));
+	values[EXPLAIN_DIMENSION] = CStringGetTextDatum(dimension);
+	values[EXPLAIN_RULE] = CStringGetTextDatum(name);
+	values[EXPLAIN_SIGNAL] = CStringGetTextDatum(model_signal_name(model, rule->signal));
+	values[EXPLAIN_SOURCE] = CStringGetTextDatum(lead_model_source_name(model_signals(model)[rule->signal].source));
+	values[EXPLAIN_EVENTS] = Int64GetDatum(events);
+	nulls[EXPLAIN_LAST_AT] = newest == PG_INT32_MIN;
+	values[EXPLAIN_LAST_AT] = newest == PG_INT32_MIN ? (Datum) 0 :
+		TimestampTzGetDatum(bucket_start(newest, (LeadGrain) model->grain));
+	values[EXPLAIN_POINTS] = leadscore_milli_numeric(plain);
+	values[EXPLAIN_NOTE] = CStringGetTextDatum(note);
+	put_row(fcinfo, values, nulls);
+	if (limited != plain)
+		explain_row(fcinfo, dimension, name, limited - plain,
+					psprintf("limit: the first " INT64_FORMAT " %s%s", rule->limit_count,
+							 rule->limit_period == PERIOD_EVER ? "" : "of each ",
+							 lead_model_period_name(rule->limit_period)));
+	if (capped != limited)
+		explain_row(fcinfo, dimension, name, capped - limited,
+					psprintf("cap: at most %s points", points_text(rule->max_points)));
+	*sum += capped;
+}
+
+/* explain(activity, model, at): rows whose points add up to the score */
+Datum
+leadscore_explain(PG_FUNCTION_ARGS)
+{
+	CallSite   *site;
+	const LeadModel *model;
+	const ModelDimension *dimensions;
+	const ModelRule *rules;
+	const Evaluation *e;
+	int64		total = 0;
+	int			d;
+	int			r;
+
+	InitMaterializedSRF(fcinfo, 0);
+	site = leadscore_call_site_evaluate(fcinfo);
+	model = site->scorer->model;
+	dimensions = model_dimensions(model);
+	rules = model_rules(model);
+	e = site->evaluation;
+	for (d = 0; d < model->dimensions.n; d++)
+	{
+		const char *name = MODEL_STRING(model, dimensions[d].name);
+		int64		points = e->dimensions[d];
+		int64		weighted = leadscore_weighted(points, dimensions[d].weight);
+		int64		sum = 0;
+
+		for (r = 0; r < model->rules.n; r++)
+			if (rules[r].dimension == d)
+				explain_rule(fcinfo, site->scorer, e, r, &sum);
+		if (points != sum)
+			explain_row(fcinfo, name, NULL, points - sum,
+						psprintf("limit of the dimension: at %s %s points",
+								 points > sum ? "least" : "most", points_text(points)));
+		if (weighted != points)
+			explain_row(fcinfo, name, NULL, weighted - points,
+						dimensions[d].weight == 0 ? "shown, not in the score (weight 0)" :
+						psprintf("weight %s", points_text(dimensions[d].weight)));
+		total += weighted;
+	}
+	if (e->total != total)
+		explain_row(fcinfo, NULL, NULL, e->total - total,
+					psprintf("limit of the score: at %s %s points",
+							 e->total > total ? "least" : "most", points_text(e->total)));
+	return (Datum) 0;
+}
+
+/* What one row of a gate asks for, in words */
+static char *
+gate_text(const Scorer *scorer, const Evaluation *e, int index)
+{
+	const LeadModel *model = scorer->model;
+	const ModelGate *gate = &model_gates(model)[index];
+	StringInfoData text;
+
+	initStringInfo(&text);
+	if (gate->dimension != NO_INDEX)
+	{
+		const char *name = MODEL_STRING(model, model_dimensions(model)[gate->dimension].name);
+
+		appendStringInfo(&text, gate->negate ? "%s below %s points (now %s)" :
+						 "%s points of %s (now %s)",
+						 gate->negate ? name : points_text(gate->min_points),
+						 gate->negate ? points_text(gate->min_points) : name,
+						 points_text(e->dimensions[gate->dimension]));
+		return text.data;
+	}
+	if (gate->negate)
+		appendStringInfoString(&text, gate->min_count > 1 ? "fewer than " : "no ");
+	if (gate->min_count > 1)
+		appendStringInfo(&text, INT64_FORMAT " ", gate->min_count);
+	appendStringInfoString(&text, model_signal_name(model, gate->signal));
+	if (gate->within > 0)
+		appendStringInfo(&text, " within %d %s", gate->within,
+						 model->grain == GRAIN_DAY ? "days" : "hours");
+	if (gate->min_count > 1)
+		appendStringInfo(&text, " (now " INT64_FORMAT ")",
+						 leadscore_gate_count(scorer, e, index));
+	return text.data;
+}
+
+static void
+gate_row(FunctionCallInfo fcinfo, uint8 stage, const char *gate, bool met,
+		 const char *missing)
+{
+	Datum		values[4];
+	bool		nulls[4] = {false, false, false, met};
+
+	values[0] = LeadStageGetDatum(stage);
+	values[1] = CStringGetTextDatum(gate);
+	values[2] = BoolGetDatum(met);
+	values[3] = met ? (Datum) 0 : CStringGetTextDatum(missing);
+	put_row(fcinfo, values, nulls);
+}
+
+/* All gates of one stage: a row for each gate name */
+static void
+explain_gates(FunctionCallInfo fcinfo, Scorer *scorer, const Evaluation *e,
+			  const StageGates *stage, uint8 as_stage)
+{
+	const LeadModel *model = scorer->model;
+	const ModelGate *gates = model_gates(model);
+	int			end = stage->first_gate + stage->ngates;
+	int			i = stage->first_gate;
+
+	while (i < end)
+	{
+		const char *name = MODEL_STRING(model, gates[i].name);
+		StringInfoData missing;
+		bool		met = false;
+
+		initStringInfo(&missing);
+		for (; i < end && strcmp(MODEL_STRING(model, gates[i].name), name) == 0; i++)
+		{
+			met |= leadscore_gate_met(scorer, e, i);
+			appendStringInfo(&missing, "%s%s", missing.len > 0 ? " or " : "",
+							 gate_text(scorer, e, i));
+		}
+		gate_row(fcinfo, as_stage, name, met, missing.data);
+	}
+}
+
+/*
+ * stage_gates(activity, model, at): what each stage asks for, whether it is
+ * met, and what is missing.  The gate "score" is the threshold.
+ */
+Datum
+leadscore_stage_gates(PG_FUNCTION_ARGS)
+{
+	CallSite   *site;
+	Scorer	   *scorer;
+	const Evaluation *e;
+	const StageGates *iql = NULL;
+	int			i;
+
+	InitMaterializedSRF(fcinfo, 0);
+	site = leadscore_call_site_evaluate(fcinfo);
+	scorer = site->scorer;
+	e = site->evaluation;
+	for (i = scorer->nstages - 1; i >= 0; i--)
+	{
+		const StageGates *stage = &scorer->stages[i];
+		const ModelStageRule *rule = leadscore_stage_rule(scorer, e, stage);
+
+		if (stage->stage == LEAD_STAGE_IQL)
+			iql = stage;
+		if (rule == NULL || (rule->min_score == NO_POINTS && stage->ngates == 0))
+			continue;
+		if (rule->min_score != NO_POINTS)
+			gate_row(fcinfo, stage->stage, "score", e->total >= rule->min_score,
+					 psprintf("%s points", points_text(rule->min_score - e->total)));
+		/* what makes a contact a lead is asked for at every stage */
+		if (iql != NULL && stage != iql)
+			explain_gates(fcinfo, scorer, e, iql, stage->stage);
+		if (scorer->model->gates_required || stage == iql)
+			explain_gates(fcinfo, scorer, e, stage, stage->stage);
+	}
+	return (Datum) 0;
+}

@@ -1,0 +1,1146 @@
+/*-------------------------------------------------------------------------
+ *
+ * score.c
+ *		The score and the stage of a lead.
+ *
+ * Every non-linearity (decay, limits, caps, clamps, gates) happens here, on
+ * read, in integers: points are milli-points, weights are units of 2^-31, and
+ * products are taken in 128 bits.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "score.h"
+
+#include "stage.h"
+
+#ifndef HAVE_INT128
+#error "leadscore needs a compiler with 128-bit integers"
+#endif
+
+#define WEIGHT_BITS		31
+#define WEIGHT_ONE		(INT64CONST(1) << WEIGHT_BITS)
+#define FACTOR_ONE		((uint128) 1 << 127)
+
+/* more counts than this make no difference to a saturated score */
+#define MAX_QUANTITY	((int128) 1 << 85)
+
+typedef enum Answer
+{
+	ANSWER_NO = 0,
+	ANSWER_YES,
+	ANSWER_UNKNOWN
+} Answer;
+
+/*
+ * What is known of all buckets from one evaluation to another, when nothing
+ * new happens in between: every rule is monotone there, so its values lie
+ * between those at the ends, and sums and clamps keep that.
+ */
+typedef struct Range
+{
+	const Evaluation *from;
+	const Evaluation *to;
+	int64		low;
+	int64		high;
+	int64	   *dimension_low;
+	int64	   *dimension_high;
+} Range;
+
+/* A search for the first bucket where a stage changes */
+typedef struct Search
+{
+	Scorer	   *scorer;
+	const ActivityList *activity;
+	bool		qualified;		/* else by standing */
+	LeadStanding standing;
+	Range		range;
+} Search;
+
+/* a * b for numbers of at most one, in units of 2^-127 */
+static uint128
+multiply(uint128 a, uint128 b)
+{
+	uint64		a1 = (uint64) (a >> 64);
+	uint64		a0 = (uint64) a;
+	uint64		b1 = (uint64) (b >> 64);
+	uint64		b0 = (uint64) b;
+	uint128		cross1 = (uint128) a0 * b1;
+	uint128		cross2 = (uint128) a1 * b0;
+	uint128		middle = (((uint128) a0 * b0) >> 64) + (uint64) cross1 + (uint64) cross2;
+	uint128		high = (uint128) a1 * b1 + (cross1 >> 64) + (cross2 >> 64) + (middle >> 64);
+
+	return (high << 1) | ((uint64) middle >> 63);
+}
+
+/*
+ * 2^(-1/period), in units of 2^-127: the series of exp(-ln 2 / period).  Good
+ * to about 2^-120, so that tables of any usable length round correctly.
+ */
+static uint128
+half_life_ratio(int32 period)
+{
+	uint128		ln2 = (uint128) UINT64CONST(0x58B90BFBE8E7BCD5) << 64 |
+		UINT64CONST(0xE4F1D9CC01F97B57);
+	uint128		x = ln2 / period;
+	uint128		term = FACTOR_ONE;
+	uint128		sum = FACTOR_ONE;
+	int			k;
+
+	for (k = 1; term != 0; k++)
+	{
+		term = multiply(term, x) / k;
+		if (k % 2 == 1)
+			sum -= term;
+		else
+			sum += term;
+	}
+	return sum;
+}
+
+/* A factor as a weight, 2^-halvings of it, rounded to nearest, halves up */
+static inline uint32
+factor_weight(uint128 factor, int halvings)
+{
+	uint64		high = (uint64) (factor >> 64);
+
+	return (uint32) (((high >> (WEIGHT_BITS + halvings)) + 1) >> 1);
+}
+
+/* The age from which on a rule's weights are zero */
+static int32
+decay_horizon(const ModelRule *rule)
+{
+	int64		horizon;
+
+	switch (rule->decay)
+	{
+		case DECAY_HALF_LIFE:
+			/* 2^-32 is the last that rounds to one unit */
+			horizon = INT64CONST(32) * rule->decay_period + 1;
+			break;
+		case DECAY_LINEAR:
+			horizon = (INT64CONST(100000) * rule->decay_period +
+					   rule->decay_percent - 1) / rule->decay_percent;
+			break;
+		case DECAY_STEP:
+			{
+				uint128		ratio = FACTOR_ONE / 100000 * (100000 - rule->decay_percent);
+				uint128		factor = FACTOR_ONE;
+				int64		steps = 0;
+
+				for (; factor_weight(factor, 0) > 0; steps++)
+					factor = multiply(factor, ratio);
+				horizon = steps * rule->decay_period;
+				break;
+			}
+		case DECAY_WINDOW:
+			horizon = rule->decay_period;
+			break;
+		default:
+			return PG_INT32_MAX;
+	}
+	return (int32) Min(horizon, PG_INT32_MAX);
+}
+
+/* Compute weights up to an age below the horizon. */
+static void
+extend_weights(Scorer *scorer, const ModelRule *rule, RuleWeights *w, int32 age)
+{
+	if (age >= w->capacity)
+	{
+		int64		capacity = Max(Max(w->capacity * INT64CONST(2), 512),
+								   age + INT64CONST(1));
+
+		w->capacity = (int32) Min(capacity, w->horizon);
+		if (w->weights == NULL)
+			w->weights = MemoryContextAllocHuge(scorer->context,
+												w->capacity * sizeof(uint32));
+		else
+			w->weights = repalloc_huge(w->weights, w->capacity * sizeof(uint32));
+	}
+	for (; w->n <= age; w->n++)
+	{
+		int32		period = rule->decay_period;
+
+		if (rule->decay == DECAY_HALF_LIFE)
+		{
+			if (w->n % period == 0)
+				w->factor = FACTOR_ONE;
+			w->weights[w->n] = factor_weight(w->factor, w->n / period);
+			w->factor = multiply(w->factor, w->ratio);
+		}
+		else if (rule->decay == DECAY_STEP)
+		{
+			w->weights[w->n] = factor_weight(w->factor, 0);
+			if ((w->n + 1) % period == 0)
+				w->factor = multiply(w->factor, w->ratio);
+		}
+		else
+		{
+			int128		whole = (int128) 100000 * period;
+			int128		left = whole - (int128) rule->decay_percent * w->n;
+
+			w->weights[w->n] = (uint32) ((left * WEIGHT_ONE * 2 + whole) / (whole * 2));
+		}
+	}
+}
+
+/* The weight of something age buckets old */
+static inline uint32
+weight_at(Scorer *scorer, const ModelRule *rule, RuleWeights *w, int32 age)
+{
+	if (age >= w->horizon)
+		return 0;
+	if (rule->decay == DECAY_NONE || rule->decay == DECAY_WINDOW)
+		return (uint32) WEIGHT_ONE;
+	if (unlikely(age >= w->n))
+		extend_weights(scorer, rule, w, age);
+	return w->weights[age];
+}
+
+/* How long after its last bucket a rule may still change; -1: for ever */
+static int64
+rule_horizon(const ModelRule *rule, const RuleWeights *w)
+{
+	if (rule->aggregate == AGGREGATE_TIER)
+		return rule->within;
+	if (rule->aggregate == AGGREGATE_IDLE)
+	{
+		if (!rule->repeat || rule->points == 0)
+			return rule->after;
+		if (rule->max_points == NO_POINTS)
+			return -1;
+		return rule->after * (rule->max_points / rule->points + INT64CONST(1));
+	}
+	return rule->decay == DECAY_NONE ? 0 : w->horizon;
+}
+
+/* Make a model ready; lives in the current memory context. */
+Scorer *
+leadscore_scorer_create(const LeadModel *model)
+{
+	Scorer	   *scorer = palloc0(sizeof(Scorer));
+	const ModelSignal *signals = model_signals(model);
+	const ModelRule *rules = model_rules(model);
+	const ModelGate *gates = model_gates(model);
+	const ModelStageRule *stage_rules = model_stage_rules(model);
+	int64		quiet = 0;
+	int			i;
+
+	scorer->model = model;
+	scorer->context = CurrentMemoryContext;
+	scorer->max_signal_id = model->signals.n > 0 ? signals[model->signals.n - 1].id : -1;
+	scorer->signal_index = palloc((scorer->max_signal_id + 1) * sizeof(int16) + 1);
+	for (i = 0; i <= scorer->max_signal_id; i++)
+		scorer->signal_index[i] = NO_INDEX;
+	for (i = 0; i < model->signals.n; i++)
+		scorer->signal_index[signals[i].id] = (int16) i;
+
+	scorer->weights = palloc0(sizeof(RuleWeights) * model->rules.n + 1);
+	for (i = 0; i < model->rules.n; i++)
+	{
+		RuleWeights *w = &scorer->weights[i];
+		int64		horizon;
+
+		w->horizon = decay_horizon(&rules[i]);
+		w->factor = FACTOR_ONE;
+		if (rules[i].decay == DECAY_HALF_LIFE)
+			w->ratio = half_life_ratio(rules[i].decay_period);
+		else if (rules[i].decay == DECAY_STEP)
+			w->ratio = FACTOR_ONE / 100000 * (100000 - rules[i].decay_percent);
+		horizon = rule_horizon(&rules[i], w);
+		quiet = horizon < 0 || quiet < 0 ? -1 : Max(quiet, horizon);
+	}
+	for (i = 0; i < model->gates.n; i++)
+		quiet = quiet < 0 ? -1 : Max(quiet, gates[i].within);
+	scorer->quiet_after = quiet > PG_INT32_MAX ? -1 : (int32) quiet;
+
+	scorer->stages = palloc0(sizeof(StageGates) * model->stage_rules.n + 1);
+	for (i = model->stage_rules.n - 1; i >= 0; i--)
+	{
+		StageGates *stage;
+		int			j;
+
+		if (i + 1 < model->stage_rules.n &&
+			stage_rules[i + 1].stage == stage_rules[i].stage)
+		{
+			stage = &scorer->stages[scorer->nstages - 1];
+			stage->first_rule = i;
+			stage->nrules++;
+			continue;
+		}
+		if (stage_rules[i].stage <= LEAD_STAGE_VISITOR)
+			break;
+		stage = &scorer->stages[scorer->nstages++];
+		stage->stage = stage_rules[i].stage;
+		stage->first_rule = i;
+		stage->nrules = 1;
+		for (j = 0; j < model->gates.n; j++)
+			if (gates[j].stage == stage->stage && stage->ngates++ == 0)
+				stage->first_gate = j;
+	}
+	return scorer;
+}
+
+Evaluation *
+leadscore_evaluation_create(const Scorer *scorer)
+{
+	const LeadModel *model = scorer->model;
+	Evaluation *e = palloc0(sizeof(Evaluation));
+
+	e->signals = palloc(sizeof(SignalSpan) * model->signals.n + 1);
+	e->resets = palloc(sizeof(int32) * model->dimensions.n + 1);
+	e->rules = palloc(sizeof(int64) * model->rules.n + 1);
+	e->dimensions = palloc(sizeof(int64) * model->dimensions.n + 1);
+	return e;
+}
+
+/* Find the items of each signal of the model up to the bucket. */
+static void
+find_spans(const Scorer *scorer, Evaluation *e)
+{
+	const ActivityItem *items = e->activity->items;
+	int			n = e->activity->nitems;
+	int			i = 0;
+
+	memset(e->signals, 0, sizeof(SignalSpan) * scorer->model->signals.n);
+	while (i < n)
+	{
+		int32		id = items[i].signal;
+		int			index = id <= scorer->max_signal_id ? scorer->signal_index[id] : NO_INDEX;
+		int			end = i + 1;
+		SignalSpan *span;
+
+		while (end < n && items[end].signal == id)
+			end++;
+		if (index != NO_INDEX)
+		{
+			span = &e->signals[index];
+			if (items[i].bucket == BUCKET_TIMELESS)
+				span->timeless = Max(items[i++].count, 0);
+			span->first = i;
+			span->end = end;
+			while (span->end > i && items[span->end - 1].bucket > e->at)
+				span->end--;
+		}
+		i = end;
+	}
+}
+
+/* The newest bucket of a signal up to now, or PG_INT32_MIN */
+static int32
+newest_bucket(const Evaluation *e, int signal)
+{
+	const SignalSpan *span = &e->signals[signal];
+	int			i;
+
+	for (i = span->end - 1; i >= span->first; i--)
+		if (e->activity->items[i].count > 0)
+			return e->activity->items[i].bucket;
+	return PG_INT32_MIN;
+}
+
+/* Has the signal been counted at least once up to now? */
+bool
+leadscore_signal_present(const Evaluation *e, int signal)
+{
+	return e->signals[signal].timeless > 0 ||
+		newest_bucket(e, signal) != PG_INT32_MIN;
+}
+
+/*
+ * The signal that keeps a rule from counting: one of only_if that is missing,
+ * or one of unless that is present.  NO_INDEX if there is none.
+ */
+int
+leadscore_rule_blocker(const Scorer *scorer, const Evaluation *e, int rule,
+					   bool *missing)
+{
+	const ModelRule *r = &model_rules(scorer->model)[rule];
+	const int16 *only_if = MODEL_ITEMS(scorer->model, int16, r->only_if);
+	const int16 *unless = MODEL_ITEMS(scorer->model, int16, r->unless);
+	int			i;
+
+	*missing = true;
+	for (i = 0; i < r->only_if.n; i++)
+		if (!leadscore_signal_present(e, only_if[i]))
+			return only_if[i];
+	*missing = false;
+	for (i = 0; i < r->unless.n; i++)
+		if (leadscore_signal_present(e, unless[i]))
+			return unless[i];
+	return NO_INDEX;
+}
+
+/* The first item of a rule's signal that the dimension's reset leaves */
+static inline int
+first_item(const Evaluation *e, const ModelRule *rule)
+{
+	const SignalSpan *span = &e->signals[rule->signal];
+	int32		reset = e->resets[rule->dimension];
+	int			i = span->first;
+
+	while (i < span->end && e->activity->items[i].bucket <= reset)
+		i++;
+	return i;
+}
+
+/* Counts that a rule sees before its limit, and the newest bucket of them */
+int64
+leadscore_rule_events(const Scorer *scorer, const Evaluation *e, int rule,
+					  int32 *newest)
+{
+	const ModelRule *r = &model_rules(scorer->model)[rule];
+	const SignalSpan *span = &e->signals[r->signal];
+	int128		events = span->timeless;
+	int			i;
+
+	*newest = PG_INT32_MIN;
+	for (i = first_item(e, r); i < span->end; i++)
+		if (e->activity->items[i].count > 0)
+		{
+			events += e->activity->items[i].count;
+			*newest = e->activity->items[i].bucket;
+		}
+	return (int64) Min(events, PG_INT64_MAX);
+}
+
+/* v / 2^bits, rounded half away from zero */
+static inline int128
+round_shift(int128 v, int bits)
+{
+	int128		half = (int128) 1 << (bits - 1);
+
+	return v >= 0 ? (v + half) >> bits : -((-v + half) >> bits);
+}
+
+static inline int64
+saturate(int128 points)
+{
+	if (points > MAX_SCORE_MILLI)
+		return MAX_SCORE_MILLI;
+	if (points < -MAX_SCORE_MILLI)
+		return -MAX_SCORE_MILLI;
+	return (int64) points;
+}
+
+/* points * weight / 1000, rounded half away from zero */
+int64
+leadscore_weighted(int64 points, int64 weight)
+{
+	int128		product = (int128) points * weight;
+
+	return saturate(product >= 0 ? (product + 500) / 1000 : -((-product + 500) / 1000));
+}
+
+static inline int64
+clamp(int64 points, int64 min, int64 max)
+{
+	if (min != NO_POINTS && points < min)
+		return min;
+	if (max != NO_POINTS && points > max)
+		return max;
+	return points;
+}
+
+/* Points of idle time: quiet since the newest event, the reset or creation */
+static int128
+idle_quantity(const Scorer *scorer, const Evaluation *e, const ModelRule *rule,
+			  int32 newest)
+{
+	int32		start = newest;
+	int64		quiet;
+
+	if (start == PG_INT32_MIN)
+	{
+		if (scorer->max_signal_id >= 0 && scorer->signal_index[0] != NO_INDEX)
+			start = newest_bucket(e, scorer->signal_index[0]);
+		start = Max(start, e->resets[rule->dimension]);
+	}
+	if (start == PG_INT32_MIN)
+		return 0;
+	quiet = (int64) e->at - start;
+	if (quiet < rule->after)
+		return 0;
+	return rule->repeat ? quiet / rule->after : 1;
+}
+
+/*
+ * The points of a rule.  Without limited, its limit_count is passed over;
+ * without capped, its max_points.
+ */
+int64
+leadscore_rule_points(Scorer *scorer, const Evaluation *e, int rule,
+					  bool limited, bool capped)
+{
+	const LeadModel *model = scorer->model;
+	const ModelRule *r = &model_rules(model)[rule];
+	RuleWeights *w = &scorer->weights[rule];
+	const SignalSpan *span = &e->signals[r->signal];
+	const ActivityItem *items = e->activity->items;
+	bool		idle = r->aggregate == AGGREGATE_IDLE;
+	bool		missing;
+	int128		quantity = 0;	/* units of 2^-31 */
+	int64		first_left = r->first_n;
+	int64		limit_left = 0;
+	int32		limit_period = PG_INT32_MIN;
+	int32		newest = PG_INT32_MIN;
+	int32		last_day = PG_INT32_MIN;
+	int64		points;
+	int			i;
+
+	if (!idle && span->first == span->end && span->timeless == 0)
+		return 0;
+	if ((r->only_if.n > 0 || r->unless.n > 0) &&
+		leadscore_rule_blocker(scorer, e, rule, &missing) != NO_INDEX)
+		return 0;
+
+	switch (r->aggregate)
+	{
+		case AGGREGATE_SUM:
+			quantity = (int128) span->timeless * WEIGHT_ONE;
+			break;
+		case AGGREGATE_FIRST_N:
+			first_left -= Min(first_left, span->timeless);
+			quantity = (int128) (r->first_n - first_left) * WEIGHT_ONE;
+			break;
+		case AGGREGATE_DAYS:
+			quantity = span->timeless > 0 ? WEIGHT_ONE : 0;
+			break;
+		case AGGREGATE_TIER:
+			quantity = span->timeless;
+			break;
+		default:
+			break;
+	}
+
+	for (i = first_item(e, r); i < span->end; i++)
+	{
+		int32		bucket = items[i].bucket;
+		int64		count = items[i].count;
+
+		if (count <= 0)
+			continue;
+		if (r->limit_count > 0 && limited)
+		{
+			int32		period = period_of(bucket, (LeadGrain) model->grain,
+										   (LimitPeriod) r->limit_period);
+
+			if (period != limit_period)
+			{
+				limit_period = period;
+				limit_left = r->limit_count;
+			}
+			count = Min(count, limit_left);
+			limit_left -= count;
+			if (count == 0)
+				continue;
+		}
+		newest = bucket;
+		switch (r->aggregate)
+		{
+			case AGGREGATE_SUM:
+				quantity += (int128) count * weight_at(scorer, r, w, e->at - bucket);
+				break;
+			case AGGREGATE_FIRST_N:
+				count = Min(count, first_left);
+				first_left -= count;
+				quantity += (int128) count * weight_at(scorer, r, w, e->at - bucket);
+				break;
+			case AGGREGATE_DAYS:
+				{
+					int32		day = day_of(bucket, (LeadGrain) model->grain);
+
+					if (day != last_day)
+						quantity += weight_at(scorer, r, w, e->at - bucket);
+					last_day = day;
+					break;
+				}
+			case AGGREGATE_TIER:
+				if (r->within == 0 || e->at - bucket < r->within)
+					quantity += count;
+				break;
+			default:
+				break;
+		}
+	}
+
+	points = r->points;
+	if (r->aggregate == AGGREGATE_TIER)
+	{
+		const ModelTier *tiers = MODEL_ITEMS(model, ModelTier, r->tiers);
+		int64		reached = 0;
+
+		for (i = 0; i < r->tiers.n && tiers[i].count <= quantity; i++)
+			reached = tiers[i].points;
+		points = leadscore_weighted(reached, points);
+	}
+	else
+	{
+		if (r->aggregate == AGGREGATE_LAST)
+		{
+			if (span->timeless > 0)
+				quantity = WEIGHT_ONE;
+			else if (newest != PG_INT32_MIN)
+				quantity = weight_at(scorer, r, w, e->at - newest);
+		}
+		else if (idle)
+			quantity = idle_quantity(scorer, e, r, newest) * WEIGHT_ONE;
+		quantity = Min(quantity, MAX_QUANTITY);
+		points = saturate(round_shift(quantity * points, WEIGHT_BITS));
+	}
+	if (capped && r->max_points != NO_POINTS &&
+		(r->max_points >= 0 ? points > r->max_points : points < r->max_points))
+		points = r->max_points;
+	return points;
+}
+
+/* Score an activity at a bucket. */
+void
+leadscore_evaluate(Scorer *scorer, const ActivityList *activity, int32 at,
+				   Evaluation *result)
+{
+	const LeadModel *model = scorer->model;
+	const ModelDimension *dimensions = model_dimensions(model);
+	const ModelRule *rules = model_rules(model);
+	int64		total = 0;
+	int			i;
+	int			j;
+
+	result->at = at;
+	result->activity = activity;
+	find_spans(scorer, result);
+	for (i = 0; i < model->dimensions.n; i++)
+	{
+		const int16 *resets = MODEL_ITEMS(model, int16, dimensions[i].resets);
+
+		result->dimensions[i] = 0;
+		result->resets[i] = PG_INT32_MIN;
+		for (j = 0; j < dimensions[i].resets.n; j++)
+		{
+			int32		reset = newest_bucket(result, resets[j]);
+
+			result->resets[i] = Max(result->resets[i], reset);
+		}
+	}
+	for (i = 0; i < model->rules.n; i++)
+	{
+		int64	   *dimension = &result->dimensions[rules[i].dimension];
+
+		result->rules[i] = leadscore_rule_points(scorer, result, i, true, true);
+		/* at most MAX_ROWS rules of at most 1e15 each, so this cannot overflow */
+		*dimension += result->rules[i];
+	}
+	for (i = 0; i < model->dimensions.n; i++)
+	{
+		result->dimensions[i] = clamp(saturate(result->dimensions[i]),
+									  dimensions[i].min_points, dimensions[i].max_points);
+		total += leadscore_weighted(result->dimensions[i], dimensions[i].weight);
+	}
+	result->total = clamp(saturate(total), model->min_score, model->max_score);
+}
+
+/* Index of the grade that a dimension's points earn, or NO_INDEX */
+int
+leadscore_grade(const LeadModel *model, int dimension, int64 points)
+{
+	const ModelGrade *grades = model_grades(model);
+	int			i;
+
+	for (i = 0; i < model->grades.n; i++)
+		if (grades[i].dimension == dimension && points >= grades[i].min_points)
+			return i;
+	return NO_INDEX;
+}
+
+static void
+range_create(const Scorer *scorer, Range *range)
+{
+	range->dimension_low = palloc(sizeof(int64) * scorer->model->dimensions.n + 1);
+	range->dimension_high = palloc(sizeof(int64) * scorer->model->dimensions.n + 1);
+}
+
+/* What lies between two evaluations with no bucket of the activity in between */
+static void
+range_set(const Scorer *scorer, const Evaluation *from, const Evaluation *to,
+		  Range *range)
+{
+	const LeadModel *model = scorer->model;
+	const ModelDimension *dimensions = model_dimensions(model);
+	const ModelRule *rules = model_rules(model);
+	int64		low = 0;
+	int64		high = 0;
+	int			i;
+
+	range->from = from;
+	range->to = to;
+	memset(range->dimension_low, 0, sizeof(int64) * model->dimensions.n);
+	memset(range->dimension_high, 0, sizeof(int64) * model->dimensions.n);
+	for (i = 0; i < model->rules.n; i++)
+	{
+		range->dimension_low[rules[i].dimension] += Min(from->rules[i], to->rules[i]);
+		range->dimension_high[rules[i].dimension] += Max(from->rules[i], to->rules[i]);
+	}
+	for (i = 0; i < model->dimensions.n; i++)
+	{
+		const ModelDimension *d = &dimensions[i];
+
+		range->dimension_low[i] = clamp(saturate(range->dimension_low[i]),
+										d->min_points, d->max_points);
+		range->dimension_high[i] = clamp(saturate(range->dimension_high[i]),
+										 d->min_points, d->max_points);
+		low += leadscore_weighted(range->dimension_low[i], d->weight);
+		high += leadscore_weighted(range->dimension_high[i], d->weight);
+	}
+	range->low = clamp(saturate(low), model->min_score, model->max_score);
+	range->high = clamp(saturate(high), model->min_score, model->max_score);
+}
+
+/* Is low..high at least min? */
+static inline Answer
+at_least(int64 low, int64 high, int64 min)
+{
+	return low >= min ? ANSWER_YES : (high < min ? ANSWER_NO : ANSWER_UNKNOWN);
+}
+
+/* How often the signal of a gate was counted within its window */
+int64
+leadscore_gate_count(const Scorer *scorer, const Evaluation *e, int gate)
+{
+	const ModelGate *g = &model_gates(scorer->model)[gate];
+	const SignalSpan *span = &e->signals[g->signal];
+	int128		count = span->timeless;
+	int			i;
+
+	for (i = span->end - 1; i >= span->first; i--)
+	{
+		const ActivityItem *item = &e->activity->items[i];
+
+		if (g->within > 0 && e->at - item->bucket >= g->within)
+			break;
+		if (item->count > 0)
+			count += item->count;
+	}
+	return (int64) Min(count, PG_INT64_MAX);
+}
+
+/* One row of a gate, over a range */
+static Answer
+gate_answer(const Scorer *scorer, const Range *range, int gate)
+{
+	const ModelGate *g = &model_gates(scorer->model)[gate];
+	Answer		answer;
+
+	if (g->signal == NO_INDEX)
+		answer = at_least(range->dimension_low[g->dimension],
+						  range->dimension_high[g->dimension], g->min_points);
+	else
+	{
+		/* counts in a window can only fall while nothing happens */
+		int64		most = leadscore_gate_count(scorer, range->from, gate);
+		int64		least = range->to == range->from ? most :
+			leadscore_gate_count(scorer, range->to, gate);
+
+		answer = at_least(least, most, g->min_count);
+	}
+	if (g->negate && answer != ANSWER_UNKNOWN)
+		answer = answer == ANSWER_YES ? ANSWER_NO : ANSWER_YES;
+	return answer;
+}
+
+/* One row of a gate at one bucket */
+bool
+leadscore_gate_met(const Scorer *scorer, const Evaluation *e, int gate)
+{
+	const ModelGate *g = &model_gates(scorer->model)[gate];
+	bool		met;
+
+	if (g->signal == NO_INDEX)
+		met = e->dimensions[g->dimension] >= g->min_points;
+	else
+		met = leadscore_gate_count(scorer, e, gate) >= g->min_count;
+	return met != (g->negate != 0);
+}
+
+/* All gates of a stage: rows of one name are alternatives, names add up. */
+static Answer
+gates_answer(const Scorer *scorer, const Range *range, const StageGates *stage)
+{
+	const ModelGate *gates = model_gates(scorer->model);
+	int			end = stage->first_gate + stage->ngates;
+	int			i = stage->first_gate;
+	Answer		all = ANSWER_YES;
+
+	while (i < end)
+	{
+		int32		name = gates[i].name;
+		const char *text = MODEL_STRING(scorer->model, name);
+		Answer		any = ANSWER_NO;
+
+		for (; i < end && strcmp(MODEL_STRING(scorer->model, gates[i].name), text) == 0; i++)
+		{
+			Answer		answer;
+
+			if (any == ANSWER_YES)
+				continue;
+			answer = gate_answer(scorer, range, i);
+			if (answer != ANSWER_NO)
+				any = answer;
+		}
+		if (any == ANSWER_NO)
+			return ANSWER_NO;
+		if (any == ANSWER_UNKNOWN)
+			all = ANSWER_UNKNOWN;
+	}
+	return all;
+}
+
+/* The row of a stage that decides for this lead, or NULL */
+const ModelStageRule *
+leadscore_stage_rule(const Scorer *scorer, const Evaluation *e,
+					 const StageGates *stage)
+{
+	const ModelStageRule *rules = model_stage_rules(scorer->model);
+	int			i;
+
+	for (i = stage->first_rule; i < stage->first_rule + stage->nrules; i++)
+		if (rules[i].only_if == NO_INDEX ||
+			leadscore_signal_present(e, rules[i].only_if))
+			return &rules[i];
+	return NULL;
+}
+
+/* Is this contact a lead at all?  The gates of iql say so. */
+static Answer
+is_lead(const Scorer *scorer, const Range *range)
+{
+	int			i;
+
+	for (i = scorer->nstages - 1; i >= 0; i--)
+		if (scorer->stages[i].stage == LEAD_STAGE_IQL)
+			return gates_answer(scorer, range, &scorer->stages[i]);
+	return ANSWER_YES;
+}
+
+/* Do the score and the gates of a stage hold? */
+static Answer
+stage_holds(const Scorer *scorer, const Range *range, const StageGates *stage,
+			Answer lead)
+{
+	const ModelStageRule *rule = leadscore_stage_rule(scorer, range->from, stage);
+	bool		gated = stage->ngates > 0 &&
+		(scorer->model->gates_required || stage->stage == LEAD_STAGE_IQL);
+	Answer		answer = lead;
+	Answer		gates;
+
+	if (rule == NULL || (rule->min_score == NO_POINTS && !gated) || lead == ANSWER_NO)
+		return ANSWER_NO;
+	if (rule->min_score != NO_POINTS)
+	{
+		Answer		score = at_least(range->low, range->high, rule->min_score);
+
+		if (score == ANSWER_NO)
+			return ANSWER_NO;
+		if (score == ANSWER_UNKNOWN)
+			answer = ANSWER_UNKNOWN;
+	}
+	if (!gated || stage->stage == LEAD_STAGE_IQL)
+		return answer;
+	gates = gates_answer(scorer, range, stage);
+	return gates == ANSWER_YES ? answer : gates;
+}
+
+/*
+ * The highest stage below `below` and above `above` that holds over a range;
+ * `above` itself if none does.
+ */
+static int
+highest_stage(const Scorer *scorer, const Range *range, int below, int above,
+			  Answer lead)
+{
+	int			i;
+
+	for (i = 0; i < scorer->nstages; i++)
+	{
+		Answer		answer;
+
+		if (scorer->stages[i].stage >= below)
+			continue;
+		if (scorer->stages[i].stage <= above)
+			break;
+		answer = stage_holds(scorer, range, &scorer->stages[i], lead);
+		if (answer == ANSWER_YES)
+			return scorer->stages[i].stage;
+		if (answer == ANSWER_UNKNOWN)
+			return STAGE_UNKNOWN;
+	}
+	return above;
+}
+
+static int
+qualified_over(const Scorer *scorer, const Range *range)
+{
+	return highest_stage(scorer, range, PG_UINT8_MAX, LEAD_STAGE_VISITOR,
+						 is_lead(scorer, range));
+}
+
+/* Have the points fallen below the threshold of a stage, less the margin? */
+static Answer
+must_demote(const Scorer *scorer, const Range *range, uint8 stage)
+{
+	int			i;
+
+	if (!scorer->model->allow_demotion || stage <= LEAD_STAGE_VISITOR ||
+		stage > LEAD_STAGE_SQL)
+		return ANSWER_NO;
+	for (i = 0; i < scorer->nstages; i++)
+		if (scorer->stages[i].stage == stage)
+		{
+			const ModelStageRule *rule =
+				leadscore_stage_rule(scorer, range->from, &scorer->stages[i]);
+			Answer		enough;
+
+			if (rule == NULL || rule->min_score == NO_POINTS)
+				return ANSWER_NO;
+			enough = at_least(range->low, range->high,
+							  rule->min_score - scorer->model->demotion_margin);
+			return enough == ANSWER_UNKNOWN ? ANSWER_UNKNOWN :
+				(enough == ANSWER_YES ? ANSWER_NO : ANSWER_YES);
+		}
+	return ANSWER_NO;
+}
+
+/*
+ * The stage that a lead of this standing moves to over a range; its own if it
+ * stays, STAGE_UNKNOWN if the range does not tell.
+ */
+static int
+standing_over(const Scorer *scorer, const Range *range, LeadStanding standing)
+{
+	uint8		stage = standing.stage;
+	Answer		lead = is_lead(scorer, range);
+	int			higher;
+
+	/* a contact that is no lead any more, as after losing consent */
+	if (stage > LEAD_STAGE_VISITOR && stage < LEAD_STAGE_CUSTOMER)
+	{
+		if (lead == ANSWER_NO)
+			return LEAD_STAGE_VISITOR;
+		if (lead == ANSWER_UNKNOWN)
+			return STAGE_UNKNOWN;
+	}
+	if (!standing.held)
+	{
+		/* an exit is left for a stage of leads only */
+		int			above = Max(stage, LEAD_STAGE_VISITOR);
+
+		higher = highest_stage(scorer, range, PG_UINT8_MAX, above, lead);
+		if (higher != above)
+			return higher;
+	}
+	switch (must_demote(scorer, range, stage))
+	{
+		case ANSWER_NO:
+			return stage;
+		case ANSWER_YES:
+			return highest_stage(scorer, range, stage, LEAD_STAGE_VISITOR, lead);
+		default:
+			return STAGE_UNKNOWN;
+	}
+}
+
+/* A range of one bucket, where every answer is known */
+static void
+single_range(Scorer *scorer, const Evaluation *e, Range *range)
+{
+	range->from = e;
+	range->to = e;
+	range->low = e->total;
+	range->high = e->total;
+	range->dimension_low = e->dimensions;
+	range->dimension_high = e->dimensions;
+}
+
+uint8
+leadscore_qualified_stage(Scorer *scorer, const Evaluation *e)
+{
+	Range		range;
+
+	single_range(scorer, e, &range);
+	return (uint8) qualified_over(scorer, &range);
+}
+
+/* The stage that a lead of this standing moves to now, or stays in */
+uint8
+leadscore_next_stage(Scorer *scorer, const Evaluation *e, LeadStanding standing)
+{
+	Range		range;
+
+	single_range(scorer, e, &range);
+	return (uint8) standing_over(scorer, &range, standing);
+}
+
+/*
+ * What points alone say: the highest stage whose threshold they reach.  Below
+ * all thresholds it is the highest stage before them that needs no points.
+ * Without an evaluation only the general rows are considered.
+ */
+uint8
+leadscore_stage_by_points(const Scorer *scorer, const Evaluation *e, int64 points)
+{
+	int			lowest = PG_UINT8_MAX;
+	int			i;
+
+	for (i = 0; i < scorer->nstages; i++)
+	{
+		const StageGates *stage = &scorer->stages[i];
+		const ModelStageRule *rule;
+
+		if (e != NULL)
+			rule = leadscore_stage_rule(scorer, e, stage);
+		else
+		{
+			rule = &model_stage_rules(scorer->model)[stage->first_rule + stage->nrules - 1];
+			if (rule->only_if != NO_INDEX)
+				rule = NULL;
+		}
+		if (rule == NULL || rule->min_score == NO_POINTS)
+			continue;
+		if (points >= rule->min_score)
+			return stage->stage;
+		lowest = stage->stage;
+	}
+	for (i = 0; i < scorer->nstages; i++)
+		if (scorer->stages[i].stage < lowest && scorer->stages[i].ngates > 0 &&
+			lowest != PG_UINT8_MAX)
+			return scorer->stages[i].stage;
+	return LEAD_STAGE_VISITOR;
+}
+
+static int
+search_judge(Search *search, const Evaluation *from, const Evaluation *to)
+{
+	range_set(search->scorer, from, to, &search->range);
+	return search->qualified ?
+		qualified_over(search->scorer, &search->range) :
+		standing_over(search->scorer, &search->range, search->standing);
+}
+
+/*
+ * The first bucket from `from` to `to` where the stage is another than the
+ * standing's.  A range is left as soon as its bounds say that nothing changes
+ * in it; so the answer is exact, and usually found in a few evaluations.
+ */
+static int32
+search_range(Search *search, const Evaluation *from, const Evaluation *to)
+{
+	Evaluation *left;
+	Evaluation *right;
+	int32		middle;
+	int32		found;
+
+	if (search_judge(search, from, to) == search->standing.stage)
+		return BUCKET_NEVER;
+	if (from->at == to->at)
+		return from->at;
+	middle = from->at + (to->at - from->at) / 2;
+	left = leadscore_evaluation_create(search->scorer);
+	leadscore_evaluate(search->scorer, search->activity, middle, left);
+	found = search_range(search, from, left);
+	if (found == BUCKET_NEVER)
+	{
+		right = leadscore_evaluation_create(search->scorer);
+		leadscore_evaluate(search->scorer, search->activity, middle + 1, right);
+		found = search_range(search, right, to);
+	}
+	return found;
+}
+
+/* The first bucket of an activity after one, or `none` */
+static int32
+next_bucket(const ActivityList *activity, int32 after, int32 none)
+{
+	int32		next = none;
+	int			i;
+
+	for (i = 0; i < activity->nitems; i++)
+		if (activity->items[i].bucket > after && activity->items[i].bucket < next)
+			next = activity->items[i].bucket;
+	return next;
+}
+
+/*
+ * The first bucket after `after` and up to `until` where the stage changes.
+ * Between two buckets of the activity rules are monotone; so these are the
+ * ranges to search.
+ */
+static int32
+search_change(Search *search, int32 after, int32 until)
+{
+	Scorer	   *scorer = search->scorer;
+	const ActivityList *activity = search->activity;
+	LeadGrain	grain = (LeadGrain) scorer->model->grain;
+	int32		newest = after;
+	int32		last;
+	Evaluation *from;
+	Evaluation *to;
+	int			i;
+
+	for (i = 0; i < activity->nitems; i++)
+		newest = Max(newest, activity->items[i].bucket);
+	last = last_bucket(grain);
+	if (scorer->quiet_after >= 0 && scorer->quiet_after < last - newest)
+		last = newest + scorer->quiet_after + 1;
+	last = Min(last, until);
+	if (after >= last)
+		return BUCKET_NEVER;
+
+	from = leadscore_evaluation_create(scorer);
+	to = leadscore_evaluation_create(scorer);
+	range_create(scorer, &search->range);
+	while (after < last)
+	{
+		int32		start = after + 1;
+		int32		end = next_bucket(activity, start, last + 1) - 1;
+		int32		found;
+
+		leadscore_evaluate(scorer, activity, start, from);
+		if (end > start)
+			leadscore_evaluate(scorer, activity, end, to);
+		found = search_range(search, from, end > start ? to : from);
+		if (found != BUCKET_NEVER)
+			return found;
+		after = end;
+	}
+	return BUCKET_NEVER;
+}
+
+/* The first bucket after `after` where the qualified stage is not `stage` */
+int32
+leadscore_qualified_change(Scorer *scorer, const ActivityList *activity,
+						   int32 after, uint8 stage)
+{
+	Search		search = {
+		.scorer = scorer, .activity = activity, .qualified = true,
+		.standing = {.stage = stage}
+	};
+
+	return search_change(&search, after, last_bucket((LeadGrain) scorer->model->grain));
+}
+
+/*
+ * The first bucket after `after` and up to `until` where a lead of this
+ * standing moves to another stage by the passing of time.
+ */
+int32
+leadscore_standing_change(Scorer *scorer, const ActivityList *activity,
+						  int32 after, int32 until, LeadStanding standing)
+{
+	Search		search = {
+		.scorer = scorer, .activity = activity, .standing = standing
+	};
+
+	return search_change(&search, after, until);
+}

@@ -1,0 +1,116 @@
+/*-------------------------------------------------------------------------
+ *
+ * score.h
+ *		The score and the stage of a lead: pure functions of its activity, a
+ *		model and a bucket of time.
+ *
+ * All arithmetic is on integers, so that a score is the same on every machine
+ * and at any time.  This header and score.c need no catalog and no SPI.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEADSCORE_SCORE_H
+#define LEADSCORE_SCORE_H
+
+#include "activity.h"
+#include "model.h"
+
+/* a stage that cannot be told, and a bucket that is never */
+#define STAGE_UNKNOWN	(-1)
+#define BUCKET_NEVER	PG_INT32_MAX
+
+/* Weights of a rule by age, in units of 2^-31, computed as far as asked for */
+typedef struct RuleWeights
+{
+	int32		horizon;		/* what is this old or older weighs nothing */
+	int32		n;				/* ages computed so far */
+	int32		capacity;
+	uint32	   *weights;
+	uint128		factor;			/* weight of the next age, units of 2^-127 */
+	uint128		ratio;			/* from one age (or step) to the next */
+} RuleWeights;
+
+/* One stage that points can reach */
+typedef struct StageGates
+{
+	uint8		stage;
+	int			first_rule;
+	int			nrules;
+	int			first_gate;
+	int			ngates;
+} StageGates;
+
+/* A model made ready for scoring */
+typedef struct Scorer
+{
+	const LeadModel *model;
+	MemoryContext context;
+	int			max_signal_id;
+	int16	   *signal_index;	/* by id; NO_INDEX if the model has no such */
+	RuleWeights *weights;		/* by rule */
+	int			nstages;
+	StageGates *stages;			/* highest first */
+	int32		quiet_after;	/* nothing changes by itself this long after the
+								 * last bucket; -1 if there is no such age */
+} Scorer;
+
+/* The items of one signal up to a bucket, and its timeless count */
+typedef struct SignalSpan
+{
+	int32		first;
+	int32		end;
+	int64		timeless;
+} SignalSpan;
+
+/* What a lead is worth at one bucket */
+typedef struct Evaluation
+{
+	int32		at;
+	const ActivityList *activity;
+	int64		total;
+	SignalSpan *signals;		/* by signal index */
+	int32	   *resets;			/* by dimension: newest reset or PG_INT32_MIN */
+	int64	   *rules;			/* by rule: points after the cap */
+	int64	   *dimensions;		/* by dimension: points after the clamp */
+} Evaluation;
+
+/* The recorded stage of a lead, as far as it decides what comes next */
+typedef struct LeadStanding
+{
+	uint8		stage;
+	bool		held;			/* no promotion before a positive event */
+} LeadStanding;
+
+extern Scorer *leadscore_scorer_create(const LeadModel *model);
+extern Evaluation *leadscore_evaluation_create(const Scorer *scorer);
+extern void leadscore_evaluate(Scorer *scorer, const ActivityList *activity,
+							   int32 at, Evaluation *result);
+
+/* parts of an evaluation, for explanations */
+extern bool leadscore_signal_present(const Evaluation *e, int signal);
+extern int64 leadscore_rule_points(Scorer *scorer, const Evaluation *e, int rule,
+								   bool limited, bool capped);
+extern int64 leadscore_rule_events(const Scorer *scorer, const Evaluation *e,
+								   int rule, int32 *newest);
+extern int	leadscore_rule_blocker(const Scorer *scorer, const Evaluation *e,
+								   int rule, bool *missing);
+extern int64 leadscore_weighted(int64 points, int64 weight);
+extern int64 leadscore_gate_count(const Scorer *scorer, const Evaluation *e, int gate);
+extern bool leadscore_gate_met(const Scorer *scorer, const Evaluation *e, int gate);
+extern const ModelStageRule *leadscore_stage_rule(const Scorer *scorer,
+												  const Evaluation *e,
+												  const StageGates *stage);
+extern int	leadscore_grade(const LeadModel *model, int dimension, int64 points);
+
+/* stages */
+extern uint8 leadscore_qualified_stage(Scorer *scorer, const Evaluation *e);
+extern uint8 leadscore_stage_by_points(const Scorer *scorer, const Evaluation *e,
+									   int64 points);
+extern uint8 leadscore_next_stage(Scorer *scorer, const Evaluation *e,
+								  LeadStanding standing);
+extern int32 leadscore_qualified_change(Scorer *scorer, const ActivityList *activity,
+										int32 after, uint8 stage);
+extern int32 leadscore_standing_change(Scorer *scorer, const ActivityList *activity,
+									   int32 after, int32 until, LeadStanding standing);
+
+#endif							/* LEADSCORE_SCORE_H */

@@ -1,0 +1,131 @@
+/*-------------------------------------------------------------------------
+ *
+ * score_sql.c
+ *		The scoring functions as SQL calls them: (activity, model, at) -> ...
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/numeric.h"
+
+#include "leadscore.h"
+#include "stage.h"
+
+PG_FUNCTION_INFO_V1(leadscore_score);
+PG_FUNCTION_INFO_V1(leadscore_score_milli);
+PG_FUNCTION_INFO_V1(leadscore_qualified_stage_sql);
+PG_FUNCTION_INFO_V1(leadscore_stage_by_activity);
+PG_FUNCTION_INFO_V1(leadscore_stage_by_score);
+PG_FUNCTION_INFO_V1(leadscore_next_change);
+PG_FUNCTION_INFO_V1(leadscore_grade_text);
+
+/* score(activity, model, at): points, exact to a thousandth */
+Datum
+leadscore_score(PG_FUNCTION_ARGS)
+{
+	return leadscore_milli_numeric(leadscore_call_site_evaluate(fcinfo)->evaluation->total);
+}
+
+/* score_milli(activity, model, at): milli-points */
+Datum
+leadscore_score_milli(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(leadscore_call_site_evaluate(fcinfo)->evaluation->total);
+}
+
+/* qualified_stage(activity, model, at): the highest stage that holds */
+Datum
+leadscore_qualified_stage_sql(PG_FUNCTION_ARGS)
+{
+	CallSite   *site = leadscore_call_site_evaluate(fcinfo);
+
+	PG_RETURN_LEAD_STAGE(leadscore_qualified_stage(site->scorer, site->evaluation));
+}
+
+/* stage_by_points(activity, model, at): what the points alone say */
+Datum
+leadscore_stage_by_activity(PG_FUNCTION_ARGS)
+{
+	CallSite   *site = leadscore_call_site_evaluate(fcinfo);
+
+	PG_RETURN_LEAD_STAGE(leadscore_stage_by_points(site->scorer, site->evaluation,
+												   site->evaluation->total));
+}
+
+/*
+ * stage_by_points(points numeric, model): the same for a number of points.
+ * Thresholds are milli-points, so rounding down to them loses nothing.
+ */
+Datum
+leadscore_stage_by_score(PG_FUNCTION_ARGS)
+{
+	Numeric		points = PG_GETARG_NUMERIC(0);
+	CallSite   *site = leadscore_call_site(fcinfo, PG_GETARG_DATUM(1));
+	Numeric		limit = int64_to_numeric(MAX_SCORE_MILLI / 1000);
+	Datum		milli;
+
+	if (numeric_is_nan(points))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("points must be a number"),
+				 errhint("Give points such as 30.5.")));
+	points = DatumGetNumeric(DirectFunctionCall2(numeric_smaller,
+												 NumericGetDatum(points),
+												 NumericGetDatum(limit)));
+	points = DatumGetNumeric(DirectFunctionCall2(numeric_larger,
+												 NumericGetDatum(points),
+												 DirectFunctionCall1(numeric_uminus,
+																	 NumericGetDatum(limit))));
+	milli = DirectFunctionCall2(numeric_mul, NumericGetDatum(points),
+								NumericGetDatum(int64_to_numeric(1000)));
+	milli = DirectFunctionCall1(numeric_int8, DirectFunctionCall1(numeric_floor, milli));
+	PG_RETURN_LEAD_STAGE(leadscore_stage_by_points(site->scorer, NULL,
+												   DatumGetInt64(milli)));
+}
+
+/*
+ * next_change(activity, model, at): the first instant after at when the
+ * qualified stage is another one if nothing happens; NULL if never.
+ */
+Datum
+leadscore_next_change(PG_FUNCTION_ARGS)
+{
+	CallSite   *site = leadscore_call_site_evaluate(fcinfo);
+	Scorer	   *scorer = site->scorer;
+	int32		bucket;
+
+	bucket = leadscore_qualified_change(scorer, &site->activity, site->evaluation->at,
+										leadscore_qualified_stage(scorer, site->evaluation));
+	if (bucket == BUCKET_NEVER)
+		PG_RETURN_NULL();
+	PG_RETURN_TIMESTAMPTZ(bucket_start(bucket, (LeadGrain) scorer->model->grain));
+}
+
+/*
+ * grade(activity, model, at): the grades of the graded dimensions, one after
+ * the other, such as A2; NULL if the model has none.
+ */
+Datum
+leadscore_grade_text(PG_FUNCTION_ARGS)
+{
+	CallSite   *site = leadscore_call_site_evaluate(fcinfo);
+	const LeadModel *model = site->scorer->model;
+	StringInfoData text;
+	int			i;
+
+	initStringInfo(&text);
+	for (i = 0; i < model->dimensions.n; i++)
+	{
+		int			grade = leadscore_grade(model, i, site->evaluation->dimensions[i]);
+
+		if (grade != NO_INDEX)
+			appendStringInfoString(&text,
+								   MODEL_STRING(model, model_grades(model)[grade].name));
+	}
+	if (text.len == 0)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(text.data, text.len));
+}

@@ -1,0 +1,146 @@
+/* lead_activity: the multiset of (signal, bucket) that a lead's score is a function of */
+
+CREATE TYPE leadscore.lead_activity;
+
+CREATE FUNCTION leadscore.lead_activity_in(cstring) RETURNS leadscore.lead_activity
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+CREATE FUNCTION leadscore.lead_activity_out(leadscore.lead_activity) RETURNS cstring
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+CREATE FUNCTION leadscore.lead_activity_recv(internal) RETURNS leadscore.lead_activity
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+CREATE FUNCTION leadscore.lead_activity_send(leadscore.lead_activity) RETURNS bytea
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+
+CREATE TYPE leadscore.lead_activity (
+	INPUT = leadscore.lead_activity_in,
+	OUTPUT = leadscore.lead_activity_out,
+	RECEIVE = leadscore.lead_activity_recv,
+	SEND = leadscore.lead_activity_send,
+	INTERNALLENGTH = variable,
+	ALIGNMENT = int4,
+	STORAGE = extended
+);
+COMMENT ON TYPE leadscore.lead_activity IS
+	'what a lead has done and is: counts by signal and bucket (UTC day or hour, or * for what has no time), written day{7@2025-03-01:2,9@*:1}';
+
+CREATE FUNCTION leadscore.lead_activity(signal_id int, at timestamptz, count bigint, grain interval)
+	RETURNS leadscore.lead_activity
+	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'lead_activity_construct';
+COMMENT ON FUNCTION leadscore.lead_activity(int, timestamptz, bigint, interval) IS
+	'one count of a signal in the bucket of an instant (NULL: timeless); grain is 1 day or 1 hour';
+
+CREATE FUNCTION leadscore.lead_activity_add(leadscore.lead_activity, leadscore.lead_activity)
+	RETURNS leadscore.lead_activity
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+CREATE FUNCTION leadscore.lead_activity_subtract(leadscore.lead_activity, leadscore.lead_activity)
+	RETURNS leadscore.lead_activity
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+CREATE FUNCTION leadscore.lead_activity_negate(leadscore.lead_activity)
+	RETURNS leadscore.lead_activity
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+CREATE FUNCTION leadscore.lead_activity_eq(leadscore.lead_activity, leadscore.lead_activity) RETURNS boolean
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+CREATE FUNCTION leadscore.lead_activity_ne(leadscore.lead_activity, leadscore.lead_activity) RETURNS boolean
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+CREATE FUNCTION leadscore.lead_activity_lt(leadscore.lead_activity, leadscore.lead_activity) RETURNS boolean
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+CREATE FUNCTION leadscore.lead_activity_le(leadscore.lead_activity, leadscore.lead_activity) RETURNS boolean
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+CREATE FUNCTION leadscore.lead_activity_gt(leadscore.lead_activity, leadscore.lead_activity) RETURNS boolean
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+CREATE FUNCTION leadscore.lead_activity_ge(leadscore.lead_activity, leadscore.lead_activity) RETURNS boolean
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+CREATE FUNCTION leadscore.lead_activity_cmp(leadscore.lead_activity, leadscore.lead_activity) RETURNS int
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+CREATE FUNCTION leadscore.lead_activity_hash(leadscore.lead_activity) RETURNS int
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+CREATE FUNCTION leadscore.lead_activity_hash_extended(leadscore.lead_activity, bigint) RETURNS bigint
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+
+CREATE OPERATOR leadscore.+ (
+	LEFTARG = leadscore.lead_activity, RIGHTARG = leadscore.lead_activity,
+	FUNCTION = leadscore.lead_activity_add, COMMUTATOR = OPERATOR(leadscore.+)
+);
+COMMENT ON OPERATOR leadscore.+ (leadscore.lead_activity, leadscore.lead_activity) IS
+	'counts of both: merges leads, batches and partial rebuilds';
+CREATE OPERATOR leadscore.- (
+	LEFTARG = leadscore.lead_activity, RIGHTARG = leadscore.lead_activity,
+	FUNCTION = leadscore.lead_activity_subtract
+);
+COMMENT ON OPERATOR leadscore.- (leadscore.lead_activity, leadscore.lead_activity) IS
+	'counts of the left less those of the right';
+CREATE OPERATOR leadscore.- (
+	RIGHTARG = leadscore.lead_activity, FUNCTION = leadscore.lead_activity_negate
+);
+COMMENT ON OPERATOR leadscore.- (NONE, leadscore.lead_activity) IS
+	'the activity that takes this one back';
+CREATE OPERATOR leadscore.= (
+	LEFTARG = leadscore.lead_activity, RIGHTARG = leadscore.lead_activity,
+	FUNCTION = leadscore.lead_activity_eq, COMMUTATOR = OPERATOR(leadscore.=),
+	NEGATOR = OPERATOR(leadscore.<>), RESTRICT = eqsel, JOIN = eqjoinsel, HASHES, MERGES
+);
+CREATE OPERATOR leadscore.<> (
+	LEFTARG = leadscore.lead_activity, RIGHTARG = leadscore.lead_activity,
+	FUNCTION = leadscore.lead_activity_ne, COMMUTATOR = OPERATOR(leadscore.<>),
+	NEGATOR = OPERATOR(leadscore.=), RESTRICT = neqsel, JOIN = neqjoinsel
+);
+CREATE OPERATOR leadscore.< (
+	LEFTARG = leadscore.lead_activity, RIGHTARG = leadscore.lead_activity,
+	FUNCTION = leadscore.lead_activity_lt, COMMUTATOR = OPERATOR(leadscore.>),
+	NEGATOR = OPERATOR(leadscore.>=), RESTRICT = scalarltsel, JOIN = scalarltjoinsel
+);
+CREATE OPERATOR leadscore.<= (
+	LEFTARG = leadscore.lead_activity, RIGHTARG = leadscore.lead_activity,
+	FUNCTION = leadscore.lead_activity_le, COMMUTATOR = OPERATOR(leadscore.>=),
+	NEGATOR = OPERATOR(leadscore.>), RESTRICT = scalarlesel, JOIN = scalarlejoinsel
+);
+CREATE OPERATOR leadscore.> (
+	LEFTARG = leadscore.lead_activity, RIGHTARG = leadscore.lead_activity,
+	FUNCTION = leadscore.lead_activity_gt, COMMUTATOR = OPERATOR(leadscore.<),
+	NEGATOR = OPERATOR(leadscore.<=), RESTRICT = scalargtsel, JOIN = scalargtjoinsel
+);
+CREATE OPERATOR leadscore.>= (
+	LEFTARG = leadscore.lead_activity, RIGHTARG = leadscore.lead_activity,
+	FUNCTION = leadscore.lead_activity_ge, COMMUTATOR = OPERATOR(leadscore.<=),
+	NEGATOR = OPERATOR(leadscore.<), RESTRICT = scalargesel, JOIN = scalargejoinsel
+);
+
+CREATE OPERATOR CLASS leadscore.lead_activity_ops DEFAULT FOR TYPE leadscore.lead_activity USING btree AS
+	OPERATOR 1 leadscore.<, OPERATOR 2 leadscore.<=, OPERATOR 3 leadscore.=,
+	OPERATOR 4 leadscore.>=, OPERATOR 5 leadscore.>,
+	FUNCTION 1 leadscore.lead_activity_cmp(leadscore.lead_activity, leadscore.lead_activity),
+	FUNCTION 4 pg_catalog.btequalimage(oid);
+CREATE OPERATOR CLASS leadscore.lead_activity_ops DEFAULT FOR TYPE leadscore.lead_activity USING hash AS
+	OPERATOR 1 leadscore.=,
+	FUNCTION 1 leadscore.lead_activity_hash(leadscore.lead_activity),
+	FUNCTION 2 leadscore.lead_activity_hash_extended(leadscore.lead_activity, bigint);
+
+CREATE FUNCTION leadscore.unnest(activity leadscore.lead_activity)
+	RETURNS TABLE (signal_id smallint, bucket timestamptz, count bigint)
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE ROWS 30 AS 'MODULE_PATHNAME', 'lead_activity_unnest';
+COMMENT ON FUNCTION leadscore.unnest(leadscore.lead_activity) IS
+	'the counts as rows; bucket is its first instant (UTC), NULL for what has no time';
+
+CREATE FUNCTION leadscore.lead_activity_agg_transfn(bytea, int, timestamptz, bigint, interval) RETURNS bytea
+	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME';
+CREATE FUNCTION leadscore.lead_activity_sum_transfn(bytea, leadscore.lead_activity) RETURNS bytea
+	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME';
+CREATE FUNCTION leadscore.lead_activity_combinefn(bytea, bytea) RETURNS bytea
+	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME';
+CREATE FUNCTION leadscore.lead_activity_finalfn(bytea) RETURNS leadscore.lead_activity
+	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME';
+
+CREATE AGGREGATE leadscore.lead_activity_agg(signal_id int, at timestamptz, count bigint, grain interval) (
+	SFUNC = leadscore.lead_activity_agg_transfn, STYPE = bytea,
+	COMBINEFUNC = leadscore.lead_activity_combinefn,
+	FINALFUNC = leadscore.lead_activity_finalfn, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE leadscore.lead_activity_agg(int, timestamptz, bigint, interval) IS
+	'builds an activity from rows of signal, instant (NULL: timeless) and count; grain is 1 day or 1 hour';
+CREATE AGGREGATE leadscore.sum(leadscore.lead_activity) (
+	SFUNC = leadscore.lead_activity_sum_transfn, STYPE = bytea,
+	COMBINEFUNC = leadscore.lead_activity_combinefn,
+	FINALFUNC = leadscore.lead_activity_finalfn, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE leadscore.sum(leadscore.lead_activity) IS
+	'activities added up: contacts of an organization, for example';
