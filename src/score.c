@@ -319,7 +319,10 @@ find_spans(const Scorer *scorer, Evaluation *e)
 		{
 			span = &e->signals[index];
 			if (items[i].bucket == BUCKET_TIMELESS)
-				span->timeless = Max(items[i++].count, 0);
+			{
+				span->timeless = Max(items[i].count, 0);
+				i++;
+			}
 			span->first = i;
 			span->end = end;
 			while (span->end > i && items[span->end - 1].bucket > e->at)
