@@ -1,0 +1,644 @@
+-- The functions of a pipeline.
+--
+-- CREATE OR REPLACE throughout: leadscore.upgrade_pipeline runs this again.
+-- Bodies are bound when they are created (BEGIN ATOMIC), so they work under
+-- any search_path and follow renames. A parameter is always written
+-- function.parameter: a bare name is a column. What writes more than events
+-- runs with the rights of the pipeline's owner and is closed to PUBLIC.
+
+CREATE OR REPLACE FUNCTION pipeline() RETURNS regnamespace
+    LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT c.relnamespace::regnamespace FROM pg_class c WHERE c.oid = 'lead'::regclass;
+END;
+COMMENT ON FUNCTION pipeline() IS 'the schema of this pipeline';
+
+-- Models
+
+CREATE OR REPLACE FUNCTION known_model(model text) RETURNS text
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT CASE WHEN EXISTS (SELECT FROM model m WHERE m.model = known_model.model)
+        THEN known_model.model
+        ELSE refuse('undefined_object',
+            format('model "%s" does not exist', known_model.model),
+            hint => 'Models of this pipeline: '
+                || coalesce((SELECT string_agg(m.model, ', ' ORDER BY m.model) FROM model m), 'none') || '.')
+    END;
+END;
+COMMENT ON FUNCTION known_model(text) IS 'the model of this name, or an error that lists those there are';
+
+CREATE OR REPLACE FUNCTION model_definition(model text) RETURNS jsonb
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT known_model(model_definition.model);
+    SELECT jsonb_build_object(
+        'model', m.model,
+        'grain', CASE period_text(s.grain) WHEN '1 hours' THEN '1 hour' ELSE '1 day' END,
+        'min_score', m.min_score,
+        'max_score', m.max_score,
+        'gates_required', m.gates_required,
+        'allow_demotion', m.allow_demotion,
+        'demotion_margin', m.demotion_margin,
+        'signals', coalesce((
+            SELECT jsonb_agg(jsonb_build_object(
+                'signal', g.signal, 'signal_id', g.signal_id, 'source', g.source)
+                ORDER BY g.signal_id)
+            FROM signal g), '[]'),
+        'dimensions', coalesce((
+            SELECT jsonb_agg(jsonb_build_object(
+                'dimension', d.dimension, 'min_points', d.min_points, 'max_points', d.max_points,
+                'weight', d.weight, 'reset_signals', d.reset_signals)
+                ORDER BY d.position, d.dimension COLLATE "C")
+            FROM dimension d WHERE d.model = m.model), '[]'),
+        'rules', coalesce((
+            SELECT jsonb_agg(jsonb_build_object(
+                'rule', r.rule, 'dimension', r.dimension, 'signal', r.signal, 'points', r.points,
+                'aggregate', r.aggregate, 'first_n', r.first_n, 'tiers', r.tiers,
+                'within', period_text(r.within), 'after', period_text(r.after), 'repeat', r.repeat,
+                'limit_count', r.limit_count, 'limit_period', r.limit_period,
+                'decay', r.decay, 'decay_period', period_text(r.decay_period),
+                'decay_percent', r.decay_percent, 'max_points', r.max_points,
+                'only_if', r.only_if, 'unless', r.unless)
+                ORDER BY d.position, r.dimension COLLATE "C", r.rule COLLATE "C")
+            FROM rule r JOIN dimension d USING (model, dimension) WHERE r.model = m.model), '[]'),
+        'stage_rules', coalesce((
+            SELECT jsonb_agg(jsonb_build_object(
+                'stage', r.stage::text, 'only_if', r.only_if, 'min_score', r.min_score,
+                'entry_signals', r.entry_signals, 'sla', period_text(r.sla))
+                ORDER BY r.stage, r.only_if COLLATE "C")
+            FROM stage_rule r WHERE r.model = m.model), '[]'),
+        'stage_gates', coalesce((
+            SELECT jsonb_agg(jsonb_build_object(
+                'stage', t.stage::text, 'gate', t.gate, 'signal', t.signal, 'dimension', t.dimension,
+                'min_count', t.min_count, 'min_points', t.min_points,
+                'within', period_text(t.within), 'negate', t.negate)
+                ORDER BY t.stage, t.gate COLLATE "C", t.gate_id)
+            FROM stage_gate t WHERE t.model = m.model), '[]'),
+        'grades', coalesce((
+            SELECT jsonb_agg(jsonb_build_object(
+                'dimension', g.dimension, 'grade', g.grade, 'min_points', g.min_points)
+                ORDER BY d.position, g.dimension COLLATE "C", g.min_points DESC)
+            FROM grade g JOIN dimension d USING (model, dimension) WHERE g.model = m.model), '[]'))
+    FROM model m, setting s
+    WHERE m.model = model_definition.model;
+END;
+COMMENT ON FUNCTION model_definition(text) IS 'a model with all its rows as one document, which the type lead_model reads';
+
+CREATE OR REPLACE FUNCTION compiled_model(model text) RETURNS lead_model
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT known_model(compiled_model.model);
+    -- a draft may have changed since
+    SELECT CASE WHEN m.status = 'draft' THEN model_definition(m.model)::lead_model ELSE m.compiled END
+    FROM model m
+    WHERE m.model = compiled_model.model;
+END;
+COMMENT ON FUNCTION compiled_model(text) IS 'a model as it scores, or would score';
+
+CREATE OR REPLACE FUNCTION clone_model("from" text, "to" text) RETURNS text
+    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = ''
+BEGIN ATOMIC
+    SELECT known_model(clone_model."from");
+    INSERT INTO model (model, min_score, max_score, gates_required, allow_demotion, demotion_margin, note)
+        SELECT clone_model."to", m.min_score, m.max_score, m.gates_required, m.allow_demotion, m.demotion_margin, m.note
+        FROM model m WHERE m.model = clone_model."from";
+    INSERT INTO dimension (model, dimension, position, min_points, max_points, weight, reset_signals)
+        SELECT clone_model."to", d.dimension, d.position, d.min_points, d.max_points, d.weight, d.reset_signals
+        FROM dimension d WHERE d.model = clone_model."from";
+    INSERT INTO rule (model, rule, dimension, signal, points, aggregate, first_n, tiers, within, after, repeat,
+            limit_count, limit_period, decay, decay_period, decay_percent, max_points, only_if, unless, note)
+        SELECT clone_model."to", r.rule, r.dimension, r.signal, r.points, r.aggregate, r.first_n, r.tiers, r.within, r.after, r.repeat,
+            r.limit_count, r.limit_period, r.decay, r.decay_period, r.decay_percent, r.max_points, r.only_if, r.unless, r.note
+        FROM rule r WHERE r.model = clone_model."from";
+    INSERT INTO stage_rule (model, stage, only_if, min_score, entry_signals, sla, note)
+        SELECT clone_model."to", r.stage, r.only_if, r.min_score, r.entry_signals, r.sla, r.note
+        FROM stage_rule r WHERE r.model = clone_model."from";
+    INSERT INTO stage_gate (model, stage, gate, signal, dimension, min_count, min_points, within, negate)
+        SELECT clone_model."to", t.stage, t.gate, t.signal, t.dimension, t.min_count, t.min_points, t.within, t.negate
+        FROM stage_gate t WHERE t.model = clone_model."from" ORDER BY t.gate_id;
+    INSERT INTO grade (model, dimension, grade, min_points)
+        SELECT clone_model."to", g.dimension, g.grade, g.min_points
+        FROM grade g WHERE g.model = clone_model."from";
+    SELECT clone_model."to";
+END;
+REVOKE EXECUTE ON FUNCTION clone_model(text, text) FROM PUBLIC;
+COMMENT ON FUNCTION clone_model(text, text) IS 'copies a model to a draft that can be edited, and returns its name';
+
+-- Changing the state of thousands of leads in one call would keep as many
+-- rows in memory; so in batches, and in the order in which everybody locks.
+CREATE OR REPLACE FUNCTION review_all(cause text) RETURNS bigint
+    LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+    SELECT coalesce(sum(review(pipeline(), b.lead_ids, now(), review_all.cause)), 0)::bigint
+    FROM (
+        SELECT array_agg(n.lead_id ORDER BY n.lead_id) AS lead_ids
+        FROM (SELECT s.lead_id, (row_number() OVER (ORDER BY s.lead_id) - 1) / 10000 AS batch FROM lead_state s) n
+        GROUP BY n.batch
+        ORDER BY n.batch
+    ) b;
+END;
+REVOKE EXECUTE ON FUNCTION review_all(text) FROM PUBLIC;
+COMMENT ON FUNCTION review_all(text) IS 'internal: reviews the stage of every lead, returns the number of changes';
+
+CREATE OR REPLACE FUNCTION activate_model(model text) RETURNS bigint
+    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = ''
+BEGIN ATOMIC
+    -- who writes events waits from here on; who reads does not
+    SELECT lock_pipeline(pipeline());
+    SELECT known_model(activate_model.model);
+    SELECT refuse('object_not_in_prerequisite_state', format('model "%s" is active already', m.model),
+            hint => 'To change it, call clone_model(), edit the copy, look at compare_models() and activate the copy.')
+        FROM model m WHERE m.model = activate_model.model AND m.status = 'active';
+    UPDATE model SET status = 'retired' WHERE status = 'active';
+    UPDATE model m SET
+        status = 'active',
+        compiled = model_definition(m.model)::lead_model,
+        activated_by = session_user,
+        activated_at = now()
+        WHERE m.model = activate_model.model;
+    INSERT INTO model_activation (model) VALUES (activate_model.model);
+    SELECT review_all('activation');
+END;
+REVOKE EXECUTE ON FUNCTION activate_model(text) FROM PUBLIC;
+COMMENT ON FUNCTION activate_model(text) IS 'makes a draft (or a retired model) the one that scores, reviews all leads, returns how many stages changed';
+
+CREATE OR REPLACE FUNCTION compare_models(a text, b text, at timestamptz DEFAULT now())
+    RETURNS TABLE (level text, lead_id bigint, leads bigint, stage_a lead_stage, stage_b lead_stage,
+        score_a numeric, score_b numeric, difference numeric)
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    WITH m AS MATERIALIZED (
+        SELECT compiled_model(compare_models.a) AS a, compiled_model(compare_models.b) AS b
+    ), compared AS MATERIALIZED (
+        SELECT s.lead_id,
+            qualified_stage(s.activity, m.a, compare_models.at) AS stage_a,
+            qualified_stage(s.activity, m.b, compare_models.at) AS stage_b,
+            score(s.activity, m.a, compare_models.at) AS score_a,
+            score(s.activity, m.b, compare_models.at) AS score_b
+        FROM m, lead_state s
+    )
+    SELECT 'stage', NULL, count(*), c.stage_a, c.stage_b,
+        round(avg(c.score_a), 3), round(avg(c.score_b), 3), round(avg(c.score_b - c.score_a), 3)
+    FROM compared c
+    GROUP BY c.stage_a, c.stage_b
+    UNION ALL
+    SELECT 'lead', c.lead_id, 1, c.stage_a, c.stage_b, c.score_a, c.score_b, c.score_b - c.score_a
+    FROM compared c
+    WHERE c.stage_a <> c.stage_b OR c.score_a <> c.score_b
+    ORDER BY 1 DESC, 4 DESC, 5 DESC, 2;
+END;
+COMMENT ON FUNCTION compare_models(text, text, timestamptz) IS
+    'two models side by side, nothing is changed: level stage = how many leads each pair of qualified stages has (scores are means), level lead = every lead that differs';
+
+-- One lead
+
+CREATE OR REPLACE FUNCTION lead_id(external_id text) RETURNS bigint
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT l.lead_id FROM lead l WHERE l.external_id = lead_id.external_id;
+END;
+COMMENT ON FUNCTION lead_id(text) IS 'the lead that the app calls so; NULL if there is none';
+
+CREATE OR REPLACE FUNCTION score(lead_id bigint, at timestamptz DEFAULT now()) RETURNS numeric
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT score(s.activity, m.compiled, score.at)
+    FROM lead_state s, model m
+    WHERE s.lead_id = score.lead_id AND m.status = 'active';
+END;
+COMMENT ON FUNCTION score(bigint, timestamptz) IS 'score of a lead at an instant, by the active model';
+
+CREATE OR REPLACE FUNCTION explain(lead_id bigint, at timestamptz DEFAULT now())
+    RETURNS TABLE (dimension text, rule text, signal text, source text, events bigint, last_at timestamptz, points numeric, note text)
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT e.dimension, e.rule, e.signal, e.source, e.events, e.last_at, e.points, e.note
+    FROM lead_state s, model m, explain(s.activity, m.compiled, explain.at) e
+    WHERE s.lead_id = explain.lead_id AND m.status = 'active';
+END;
+COMMENT ON FUNCTION explain(bigint, timestamptz) IS 'where the score of a lead comes from: the points add up to the score exactly';
+
+CREATE OR REPLACE FUNCTION next_steps(lead_id bigint)
+    RETURNS TABLE (stage lead_stage, gate text, met boolean, missing text)
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    WITH step AS (
+        SELECT s.stage AS stage_now, g.stage, g.gate, g.met, g.missing
+        FROM lead_state s, model m, stage_gates(s.activity, m.compiled, now()) g
+        WHERE s.lead_id = next_steps.lead_id AND m.status = 'active'
+        UNION ALL
+        SELECT s.stage, r.stage, 'milestone', false, 'one of: ' || array_to_string(r.entry_signals, ', ')
+        FROM lead_state s, model m, stage_rule r
+        WHERE s.lead_id = next_steps.lead_id AND m.status = 'active' AND r.model = m.model
+            AND cardinality(r.entry_signals) > 0
+    )
+    SELECT t.stage, t.gate, t.met, t.missing
+    FROM step t
+    WHERE t.stage = (SELECT min(u.stage) FROM step u WHERE u.stage > u.stage_now AND u.stage > 'visitor')
+    ORDER BY t.met, t.gate;
+END;
+COMMENT ON FUNCTION next_steps(bigint) IS 'what the next stage of a lead needs, and what of it is missing';
+
+CREATE OR REPLACE FUNCTION stage_at(lead_id bigint, at timestamptz) RETURNS lead_stage
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT h.to_stage
+    FROM stage_history h
+    WHERE h.lead_id = stage_at.lead_id AND h.effective_at <= stage_at.at
+    ORDER BY h.seq DESC
+    LIMIT 1;
+END;
+COMMENT ON FUNCTION stage_at(bigint, timestamptz) IS 'stage of a lead at an instant; NULL before its creation';
+
+-- Statements in functions see what earlier ones did only if they are run by
+-- a VOLATILE function: so this reads the state behind the engine's trigger.
+CREATE OR REPLACE FUNCTION standing(lead_id bigint, event_id bigint, OUT score numeric, OUT stage lead_stage)
+    LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+    SELECT (SELECT score(s.activity, m.compiled, now()) FROM model m WHERE m.status = 'active'), s.stage
+    FROM lead_state s
+    WHERE s.lead_id = standing.lead_id;
+END;
+COMMENT ON FUNCTION standing(bigint, bigint) IS 'internal: score and stage of a lead now, behind the event that was inserted';
+
+CREATE OR REPLACE FUNCTION add_event(lead_id bigint, kind text, properties jsonb, occurred_at timestamptz,
+        value numeric, channel text, campaign text, source_id text) RETURNS bigint
+    LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+    INSERT INTO event (lead_id, kind, properties, occurred_at, value, channel, campaign, source_id)
+        VALUES (add_event.lead_id, add_event.kind, add_event.properties, coalesce(add_event.occurred_at, now()),
+            add_event.value, add_event.channel, add_event.campaign, add_event.source_id)
+        ON CONFLICT DO NOTHING
+        RETURNING event_id;
+END;
+COMMENT ON FUNCTION add_event(bigint, text, jsonb, timestamptz, numeric, text, text, text) IS
+    'internal: inserts an event, returns its event_id, or NULL if its source_id is there already';
+
+CREATE OR REPLACE FUNCTION set_stage(lead_id bigint, stage lead_stage, reason text DEFAULT NULL) RETURNS lead_stage
+    LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+    SELECT s.stage
+    FROM add_event(set_stage.lead_id, 'stage_set',
+            jsonb_strip_nulls(jsonb_build_object('stage', set_stage.stage::text, 'reason', set_stage.reason)),
+            NULL, NULL, NULL, NULL, NULL) AS e (event_id),
+        standing(set_stage.lead_id, e.event_id) s;
+END;
+COMMENT ON FUNCTION set_stage(bigint, lead_stage, text) IS 'puts a lead into a stage by hand, as an event of kind stage_set; returns the stage it is in then';
+
+-- What apps send. A document about a lead is merged into its profile, except
+-- keys that are columns of lead: these go there. So does the key consent, true
+-- or false, which sets or clears consented_at.
+
+CREATE OR REPLACE FUNCTION lead_document(document jsonb)
+    RETURNS TABLE (kind text, email text, organization text, market text, country text, channel text, campaign text,
+        owner text, persona text, consent boolean, consented_at timestamptz, contact_allowed boolean, referred_by bigint,
+        rest jsonb)
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT d.kind, d.email, d.organization, d.market, d.country, d.channel, d.campaign,
+        d.owner, d.persona, d.consent, d.consented_at, d.contact_allowed, d.referred_by,
+        coalesce(lead_document.document, '{}') - '{kind,email,organization,market,country,channel,campaign,owner,persona,consent,consented_at,contact_allowed,referred_by}'::text[]
+    FROM jsonb_to_record(coalesce(lead_document.document, '{}')) AS d
+        (kind text, email text, organization text, market text, country text, channel text, campaign text,
+        owner text, persona text, consent boolean, consented_at timestamptz, contact_allowed boolean, referred_by bigint);
+END;
+COMMENT ON FUNCTION lead_document(jsonb) IS 'internal: splits a document about a lead into columns and the rest';
+
+-- Whoever locks leads or states first says that it writes, with the weak locks
+-- of the engine: otherwise activate_model() could wait for it and it for
+-- activate_model(). No row is locked, the tables are.
+CREATE OR REPLACE FUNCTION begin_write() RETURNS void
+    LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+    SELECT FROM signal WHERE false FOR KEY SHARE;
+    SELECT FROM model WHERE false FOR KEY SHARE;
+END;
+COMMENT ON FUNCTION begin_write() IS 'internal: keeps the configuration as it is until the end of the transaction';
+
+-- The engine locks leads before states, both by lead_id: so do these.
+CREATE OR REPLACE FUNCTION open_leads(external_ids text[], documents jsonb[], ats timestamptz[], channels text[], campaigns text[])
+    RETURNS bigint
+    LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+    SELECT FROM lead l
+        WHERE l.external_id = ANY (open_leads.external_ids)
+        ORDER BY l.lead_id
+        FOR NO KEY UPDATE;
+    WITH made AS (
+        INSERT INTO lead (external_id, kind, email, organization, market, country, channel, campaign, owner, persona,
+                profile, consented_at, contact_allowed, referred_by, created_at, updated_at)
+            SELECT n.external_id, coalesce(d.kind, 'person'), d.email, d.organization, d.market, d.country,
+                coalesce(d.channel, n.channel), coalesce(d.campaign, n.campaign), d.owner, d.persona, d.rest,
+                CASE WHEN d.consent IS NOT FALSE THEN coalesce(d.consented_at, CASE WHEN d.consent THEN n.at END) END,
+                d.contact_allowed, d.referred_by, n.at, n.at
+            FROM unnest(open_leads.external_ids, open_leads.documents, open_leads.ats, open_leads.channels, open_leads.campaigns)
+                    AS n (external_id, document, at, channel, campaign),
+                lead_document(n.document) d
+            -- a conflict would use up a number
+            WHERE NOT EXISTS (SELECT FROM lead l WHERE l.external_id = n.external_id)
+            ORDER BY n.external_id
+            ON CONFLICT DO NOTHING
+            RETURNING 1
+    )
+    SELECT count(*) FROM made;
+END;
+COMMENT ON FUNCTION open_leads(text[], jsonb[], timestamptz[], text[], text[]) IS
+    'internal: locks these leads, creates those that are missing, returns how many';
+
+CREATE OR REPLACE FUNCTION merge_leads(external_ids text[], documents jsonb[], ats timestamptz[])
+    RETURNS bigint
+    LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+    WITH merged AS (
+        UPDATE lead l SET
+            kind = n.kind, email = n.email, organization = n.organization, market = n.market, country = n.country,
+            channel = n.channel, campaign = n.campaign, owner = n.owner, persona = n.persona, profile = n.profile,
+            consented_at = n.consented_at, contact_allowed = n.contact_allowed, referred_by = n.referred_by,
+            -- always later than before: so the change has its own time
+            updated_at = greatest(l.updated_at + interval '1 microsecond', n.at)
+        FROM (
+            SELECT o.lead_id, g.at,
+                coalesce(d.kind, o.kind) AS kind,
+                CASE WHEN g.document ? 'email' THEN d.email ELSE o.email END AS email,
+                CASE WHEN g.document ? 'organization' THEN d.organization ELSE o.organization END AS organization,
+                CASE WHEN g.document ? 'market' THEN d.market ELSE o.market END AS market,
+                CASE WHEN g.document ? 'country' THEN d.country ELSE o.country END AS country,
+                CASE WHEN g.document ? 'channel' THEN d.channel ELSE o.channel END AS channel,
+                CASE WHEN g.document ? 'campaign' THEN d.campaign ELSE o.campaign END AS campaign,
+                CASE WHEN g.document ? 'owner' THEN d.owner ELSE o.owner END AS owner,
+                CASE WHEN g.document ? 'persona' THEN d.persona ELSE o.persona END AS persona,
+                o.profile || d.rest AS profile,
+                CASE
+                    WHEN NOT d.consent THEN NULL
+                    WHEN g.document ? 'consented_at' THEN d.consented_at
+                    WHEN d.consent THEN coalesce(o.consented_at, g.at)
+                    ELSE o.consented_at
+                END AS consented_at,
+                CASE WHEN g.document ? 'contact_allowed' THEN d.contact_allowed ELSE o.contact_allowed END AS contact_allowed,
+                CASE WHEN g.document ? 'referred_by' THEN d.referred_by ELSE o.referred_by END AS referred_by
+            FROM unnest(merge_leads.external_ids, merge_leads.documents, merge_leads.ats) AS g (external_id, document, at)
+                JOIN lead o ON o.external_id = g.external_id,
+                lead_document(g.document) d
+            WHERE g.document IS NOT NULL
+        ) n
+        WHERE l.lead_id = n.lead_id
+            AND (l.kind, l.email, l.organization, l.market, l.country, l.channel, l.campaign, l.owner, l.persona,
+                l.profile, l.consented_at, l.contact_allowed, l.referred_by)
+            IS DISTINCT FROM (n.kind, n.email, n.organization, n.market, n.country, n.channel, n.campaign, n.owner, n.persona,
+                n.profile, n.consented_at, n.contact_allowed, n.referred_by)
+        RETURNING 1
+    )
+    SELECT count(*) FROM merged;
+END;
+COMMENT ON FUNCTION merge_leads(text[], jsonb[], timestamptz[]) IS
+    'internal: merges documents into existing leads, returns how many changed';
+
+-- The state is locked, so that two calls at a time never both report the same
+-- change of stage.
+CREATE OR REPLACE FUNCTION hold_lead(external_id text, created boolean, OUT lead_id bigint, OUT stage lead_stage)
+    LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+    SELECT FROM lead_state s
+        WHERE s.lead_id = (SELECT l.lead_id FROM lead l WHERE l.external_id = hold_lead.external_id)
+        FOR NO KEY UPDATE;
+    SELECT l.lead_id, CASE WHEN hold_lead.created THEN 'visitor'::lead_stage ELSE coalesce(s.stage, 'visitor') END
+        FROM lead l LEFT JOIN lead_state s USING (lead_id)
+        WHERE l.external_id = hold_lead.external_id;
+END;
+COMMENT ON FUNCTION hold_lead(text, boolean) IS 'internal: locks the state of a lead, returns it as it is before the change';
+
+CREATE OR REPLACE FUNCTION touch_lead(external_id text, document jsonb, at timestamptz, channel text, campaign text,
+        OUT lead_id bigint, OUT stage lead_stage)
+    LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+    SELECT h.lead_id, h.stage
+    FROM (
+            SELECT CASE WHEN touch_lead.document IS NOT NULL
+                    OR NOT EXISTS (SELECT FROM lead l WHERE l.external_id = touch_lead.external_id)
+                THEN open_leads(ARRAY[touch_lead.external_id], ARRAY[touch_lead.document], ARRAY[touch_lead.at],
+                    ARRAY[touch_lead.channel], ARRAY[touch_lead.campaign]) > 0
+                ELSE false END AS created
+            OFFSET 0
+        ) o,
+        hold_lead(touch_lead.external_id, o.created) h,
+        LATERAL (
+            SELECT CASE WHEN h.lead_id IS NOT NULL AND touch_lead.document IS NOT NULL AND NOT o.created
+                THEN merge_leads(ARRAY[touch_lead.external_id], ARRAY[touch_lead.document], ARRAY[touch_lead.at]) END AS merged
+            OFFSET 0
+        ) m
+    WHERE m.merged IS NULL OR m.merged >= 0;
+END;
+COMMENT ON FUNCTION touch_lead(text, jsonb, timestamptz, text, text) IS
+    'internal: creates or merges a lead, returns its number and the stage it had before';
+
+CREATE OR REPLACE FUNCTION known_event(lead_id bigint, source_id text) RETURNS bigint
+    LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+    SELECT e.event_id FROM event e WHERE e.lead_id = known_event.lead_id AND e.source_id = known_event.source_id;
+END;
+COMMENT ON FUNCTION known_event(bigint, text) IS 'internal: the event of a lead with this source_id';
+
+CREATE OR REPLACE FUNCTION track(external_id text, kind text, properties jsonb DEFAULT NULL, occurred_at timestamptz DEFAULT now(),
+        value numeric DEFAULT NULL, channel text DEFAULT NULL, campaign text DEFAULT NULL, source_id text DEFAULT NULL,
+        profile jsonb DEFAULT NULL,
+        OUT lead_id bigint, OUT event_id bigint, OUT score numeric, OUT stage text, OUT stage_changed boolean, OUT duplicate boolean)
+    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = ''
+BEGIN ATOMIC
+    SELECT begin_write();
+    SELECT t.lead_id,
+        CASE WHEN e.event_id IS NULL THEN known_event(t.lead_id, track.source_id) ELSE e.event_id END,
+        s.score, s.stage::text, s.stage <> t.stage, e.event_id IS NULL
+    FROM touch_lead(require_text('external_id', track.external_id), require_object('profile', track.profile),
+            coalesce(track.occurred_at, now()), track.channel, track.campaign) t,
+        add_event(t.lead_id, require_text('kind', track.kind), track.properties, track.occurred_at,
+            track.value, track.channel, track.campaign, track.source_id) AS e (event_id),
+        standing(t.lead_id, e.event_id) s;
+END;
+REVOKE EXECUTE ON FUNCTION track(text, text, jsonb, timestamptz, numeric, text, text, text, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION track(text, text, jsonb, timestamptz, numeric, text, text, text, jsonb) IS
+    'records an event of a lead, which is created if new, merges profile into the lead, returns where the lead stands then; a second event of the same source_id is a duplicate and changes nothing';
+
+-- Leads are created at the time of their first event in the batch. Profiles
+-- of one lead are put together in the order of events, and count from the time
+-- of the first one.
+CREATE OR REPLACE FUNCTION track_many(events jsonb, OUT inserted bigint, OUT duplicates bigint)
+    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = ''
+BEGIN ATOMIC
+    SELECT begin_write();
+    SELECT merge_leads(b.external_ids, b.documents, b.profile_ats)
+    FROM (
+            SELECT array_agg(n.external_id) AS external_ids, array_agg(n.document) AS documents,
+                array_agg(n.created_at) AS created_ats, array_agg(n.profile_at) AS profile_ats,
+                array_agg(n.channel) AS channels, array_agg(n.campaign) AS campaigns
+            FROM (
+                SELECT i.external_id, min(i.occurred_at) AS created_at,
+                    min(i.occurred_at) FILTER (WHERE i.profile IS NOT NULL) AS profile_at,
+                    (array_agg(i.channel ORDER BY i.occurred_at, i.position))[1] AS channel,
+                    (array_agg(i.campaign ORDER BY i.occurred_at, i.position))[1] AS campaign,
+                    (SELECT jsonb_object_agg(k.key, k.value ORDER BY p.place)
+                        FROM unnest(array_agg(i.profile ORDER BY i.occurred_at, i.position)) WITH ORDINALITY AS p (profile, place),
+                            jsonb_each(p.profile) k) AS document
+                FROM track_items(track_many.events) i
+                GROUP BY i.external_id
+            ) n
+        ) b,
+        open_leads(b.external_ids, b.documents, b.created_ats, b.channels, b.campaigns) AS o (created)
+    WHERE o.created >= 0;
+    WITH added AS (
+        INSERT INTO event (lead_id, kind, properties, occurred_at, value, channel, campaign, source_id)
+            SELECT l.lead_id, i.kind, i.properties, i.occurred_at, i.value, i.channel, i.campaign, i.source_id
+            FROM track_items(track_many.events) i JOIN lead l USING (external_id)
+            ORDER BY i.occurred_at, i.position
+            ON CONFLICT DO NOTHING
+            RETURNING 1
+    )
+    SELECT count(*), jsonb_array_length(track_many.events) - count(*) FROM added;
+END;
+REVOKE EXECUTE ON FUNCTION track_many(jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION track_many(jsonb) IS
+    'records many events at once: an array of objects with the arguments of track() as keys; returns how many were inserted and how many were there already';
+
+CREATE OR REPLACE FUNCTION upsert_lead(external_id text, email text DEFAULT NULL, profile jsonb DEFAULT NULL,
+        kind text DEFAULT NULL, organization text DEFAULT NULL, market text DEFAULT NULL, country text DEFAULT NULL,
+        channel text DEFAULT NULL, campaign text DEFAULT NULL, owner text DEFAULT NULL, persona text DEFAULT NULL,
+        consent boolean DEFAULT NULL, contact_allowed boolean DEFAULT NULL, referred_by bigint DEFAULT NULL,
+        at timestamptz DEFAULT now()) RETURNS bigint
+    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = ''
+BEGIN ATOMIC
+    SELECT begin_write();
+    SELECT t.lead_id
+    FROM touch_lead(require_text('external_id', upsert_lead.external_id),
+        coalesce(require_object('profile', upsert_lead.profile), '{}') || jsonb_strip_nulls(jsonb_build_object(
+            'email', upsert_lead.email, 'kind', upsert_lead.kind, 'organization', upsert_lead.organization,
+            'market', upsert_lead.market, 'country', upsert_lead.country, 'channel', upsert_lead.channel,
+            'campaign', upsert_lead.campaign, 'owner', upsert_lead.owner, 'persona', upsert_lead.persona,
+            'consent', upsert_lead.consent, 'contact_allowed', upsert_lead.contact_allowed,
+            'referred_by', upsert_lead.referred_by)),
+        coalesce(upsert_lead.at, now()), NULL, NULL) t;
+END;
+REVOKE EXECUTE ON FUNCTION upsert_lead(text, text, jsonb, text, text, text, text, text, text, text, text, boolean, boolean, bigint, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION upsert_lead(text, text, jsonb, text, text, text, text, text, text, text, text, boolean, boolean, bigint, timestamptz) IS
+    'creates a lead or updates it: profile is merged, of the other arguments NULL leaves the column as it is; returns lead_id';
+
+REVOKE EXECUTE ON FUNCTION begin_write() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION open_leads(text[], jsonb[], timestamptz[], text[], text[]) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION merge_leads(text[], jsonb[], timestamptz[]) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION hold_lead(text, boolean) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION touch_lead(text, jsonb, timestamptz, text, text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION known_event(bigint, text) FROM PUBLIC;
+
+-- Upkeep
+
+CREATE OR REPLACE FUNCTION sweep(max_leads integer DEFAULT 1000) RETURNS bigint
+    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = ''
+BEGIN ATOMIC
+    SELECT begin_write();
+    -- Several sweeps at a time share the work: none waits for a lead.
+    SELECT coalesce(cardinality(d.lead_ids), 0)
+    FROM (
+            SELECT array_agg(n.lead_id ORDER BY n.lead_id) AS lead_ids
+            FROM (
+                SELECT s.lead_id
+                FROM lead_state s
+                WHERE s.next_review_at <= now()
+                ORDER BY s.next_review_at
+                LIMIT sweep.max_leads
+                FOR NO KEY UPDATE SKIP LOCKED
+            ) n
+        ) d,
+        LATERAL (SELECT CASE WHEN d.lead_ids IS NOT NULL THEN review(pipeline(), d.lead_ids, now(), 'decay') END AS changes OFFSET 0) r
+    WHERE r.changes IS NULL OR r.changes >= 0;
+END;
+REVOKE EXECUTE ON FUNCTION sweep(integer) FROM PUBLIC;
+COMMENT ON FUNCTION sweep(integer) IS
+    'moves the stages that are due because time passed, returns how many leads it looked at; call it now and then until it returns 0';
+
+CREATE OR REPLACE FUNCTION rebuild(history boolean DEFAULT false) RETURNS bigint
+    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = ''
+BEGIN ATOMIC
+    SELECT lock_pipeline(pipeline());
+    SELECT rebuild(pipeline(), NULL, rebuild.history);
+END;
+REVOKE EXECUTE ON FUNCTION rebuild(boolean) FROM PUBLIC;
+COMMENT ON FUNCTION rebuild(boolean) IS
+    'counts all events and profiles again, and with history replays all stages; returns how many leads were not right';
+
+CREATE OR REPLACE FUNCTION verify()
+    RETURNS TABLE (lead_id bigint, problem text, stored text, expected text)
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    WITH counted AS (
+        SELECT l.lead_id, 0 AS signal_id, l.created_at AS at, 1::bigint AS count
+        FROM lead l
+        UNION ALL
+        SELECT l.lead_id, p.signal_id, NULL, 1
+        FROM lead l, profile_signals(l) p
+        UNION ALL
+        SELECT e.lead_id, p.signal_id, e.occurred_at, p.quantity
+        FROM event e, event_signals(e) p
+    ), expected AS (
+        SELECT c.lead_id, lead_activity_agg(c.signal_id, c.at, c.count, s.grain) AS activity
+        FROM counted c, setting s
+        GROUP BY c.lead_id
+    ), newest AS (
+        SELECT DISTINCT ON (h.lead_id) h.lead_id, h.to_stage, h.cycle
+        FROM stage_history h
+        ORDER BY h.lead_id, h.seq DESC
+    )
+    SELECT l.lead_id, 'lead without a state', NULL, NULL
+    FROM lead l
+    WHERE NOT EXISTS (SELECT FROM lead_state s WHERE s.lead_id = l.lead_id)
+    UNION ALL
+    SELECT s.lead_id, 'state without a lead', s.activity::text, NULL
+    FROM lead_state s
+    WHERE NOT EXISTS (SELECT FROM lead l WHERE l.lead_id = s.lead_id)
+    UNION ALL
+    SELECT e.lead_id, 'events without a lead', count(*)::text, NULL
+    FROM event e
+    WHERE NOT EXISTS (SELECT FROM lead l WHERE l.lead_id = e.lead_id)
+    GROUP BY e.lead_id
+    UNION ALL
+    SELECT h.lead_id, 'history without a lead', h.to_stage::text, NULL
+    FROM newest h
+    WHERE NOT EXISTS (SELECT FROM lead l WHERE l.lead_id = h.lead_id)
+    UNION ALL
+    SELECT s.lead_id, 'activity differs from the events and the profile', s.activity::text, x.activity::text
+    FROM lead l
+        JOIN lead_state s USING (lead_id)
+        JOIN expected w USING (lead_id),
+        LATERAL (SELECT CASE WHEN s.baseline IS NULL THEN w.activity ELSE s.baseline + w.activity END) AS x (activity)
+    WHERE s.activity <> x.activity
+    UNION ALL
+    SELECT s.lead_id, 'stage differs from the newest in stage_history',
+        s.stage::text || ', cycle ' || s.cycle, h.to_stage::text || ', cycle ' || h.cycle
+    FROM lead_state s
+        LEFT JOIN newest h USING (lead_id)
+    WHERE (s.stage, s.cycle) IS DISTINCT FROM (h.to_stage, h.cycle)
+    UNION ALL
+    SELECT s.lead_id, 'stage is behind what points and gates say', s.stage::text, q.stage::text
+    FROM lead_state s,
+        model m,
+        LATERAL (SELECT qualified_stage(s.activity, m.compiled, now())) AS q (stage)
+    WHERE m.status = 'active'
+        AND is_open(s.stage) AND NOT s.held
+        AND (s.next_review_at IS NULL OR s.next_review_at > now())
+        AND q.stage > s.stage;
+END;
+COMMENT ON FUNCTION verify() IS 'what is stored but wrong, compared with a computation from all events: no rows, ever';
+
+CREATE OR REPLACE FUNCTION unscored() RETURNS TABLE (lead_id bigint, event_id bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+BEGIN ATOMIC
+    SELECT e.lead_id, e.event_id
+    FROM event e
+    WHERE NOT EXISTS (SELECT FROM event_signals(e) s)
+        AND NOT (
+            -- known, and not meant to count
+            EXISTS (SELECT FROM event_kind k WHERE k.kind = e.kind)
+            AND NOT EXISTS (SELECT FROM signal g WHERE g.event_kinds @> ARRAY[e.kind])
+        );
+END;
+REVOKE EXECUTE ON FUNCTION unscored() FROM PUBLIC;
+COMMENT ON FUNCTION unscored() IS
+    'keys of the events behind the view unscored_events: signals are conditions on properties, which readers of the view must not see';

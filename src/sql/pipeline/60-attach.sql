@@ -1,0 +1,28 @@
+-- The triggers that keep states right. Run by leadscore.attach_pipeline().
+-- Statement triggers with transition tables: one for each operation.
+
+CREATE OR REPLACE TRIGGER leadscore_inserted AFTER INSERT ON event
+    REFERENCING NEW TABLE AS new_event
+    FOR EACH STATEMENT EXECUTE FUNCTION event_changed();
+CREATE OR REPLACE TRIGGER leadscore_updated AFTER UPDATE ON event
+    REFERENCING OLD TABLE AS old_event NEW TABLE AS new_event
+    FOR EACH STATEMENT EXECUTE FUNCTION event_changed();
+CREATE OR REPLACE TRIGGER leadscore_deleted AFTER DELETE ON event
+    REFERENCING OLD TABLE AS old_event
+    FOR EACH STATEMENT EXECUTE FUNCTION event_changed();
+CREATE OR REPLACE TRIGGER leadscore_truncated AFTER TRUNCATE ON event
+    FOR EACH STATEMENT EXECUTE FUNCTION event_truncated();
+
+CREATE OR REPLACE TRIGGER leadscore_touched BEFORE UPDATE ON lead
+    FOR EACH ROW EXECUTE FUNCTION lead_touched();
+CREATE OR REPLACE TRIGGER leadscore_inserted AFTER INSERT ON lead
+    REFERENCING NEW TABLE AS new_lead
+    FOR EACH STATEMENT EXECUTE FUNCTION lead_changed();
+CREATE OR REPLACE TRIGGER leadscore_updated AFTER UPDATE ON lead
+    REFERENCING OLD TABLE AS old_lead NEW TABLE AS new_lead
+    FOR EACH STATEMENT EXECUTE FUNCTION lead_changed();
+CREATE OR REPLACE TRIGGER leadscore_deleted AFTER DELETE ON lead
+    REFERENCING OLD TABLE AS old_lead
+    FOR EACH STATEMENT EXECUTE FUNCTION lead_changed();
+CREATE OR REPLACE TRIGGER leadscore_truncated AFTER TRUNCATE ON lead
+    FOR EACH STATEMENT EXECUTE FUNCTION lead_truncated();
