@@ -190,7 +190,7 @@ CREATE TABLE model (
         OR (compiled IS NOT NULL AND activated_by IS NOT NULL AND activated_at IS NOT NULL)),
     CONSTRAINT model_min_score_check CHECK (abs(min_score) <= 1e9 AND min_score = round(min_score, 3)),
     CONSTRAINT model_max_score_check CHECK (abs(max_score) <= 1e9 AND max_score = round(max_score, 3) AND max_score >= min_score),
-    CONSTRAINT model_demotion_margin_check CHECK (demotion_margin BETWEEN 0 AND 1e9 AND demotion_margin = round(demotion_margin, 3))
+    CONSTRAINT model_demotion_margin_check CHECK (demotion_margin >= 0 AND demotion_margin <= 1e9 AND demotion_margin = round(demotion_margin, 3))
 );
 CREATE UNIQUE INDEX model_one_active_key ON model (status) WHERE status = 'active';
 COMMENT ON TABLE model IS 'scoring models; a draft can be edited, the active one scores, a retired one explains the past';

@@ -178,12 +178,12 @@ BEGIN ATOMIC
             score(s.activity, m.b, compare_models.at) AS score_b
         FROM m, lead_state s
     )
-    SELECT 'stage', NULL, count(*), c.stage_a, c.stage_b,
-        round(avg(c.score_a), 3), round(avg(c.score_b), 3), round(avg(c.score_b - c.score_a), 3)
+    SELECT 'stage' AS level, NULL::bigint AS lead_id, count(*) AS leads, c.stage_a, c.stage_b,
+        round(avg(c.score_a), 3) AS score_a, round(avg(c.score_b), 3) AS score_b, round(avg(c.score_b - c.score_a), 3) AS difference
     FROM compared c
     GROUP BY c.stage_a, c.stage_b
     UNION ALL
-    SELECT 'lead', c.lead_id, 1, c.stage_a, c.stage_b, c.score_a, c.score_b, c.score_b - c.score_a
+    SELECT 'lead' AS level, c.lead_id, 1 AS leads, c.stage_a, c.stage_b, c.score_a, c.score_b, c.score_b - c.score_a AS difference
     FROM compared c
     WHERE c.stage_a <> c.stage_b OR c.score_a <> c.score_b
     ORDER BY 1 DESC, 4 DESC, 5 DESC, 2;
@@ -264,7 +264,7 @@ COMMENT ON FUNCTION standing(bigint, bigint) IS 'internal: score and stage of a 
 
 CREATE OR REPLACE FUNCTION add_event(lead_id bigint, kind text, properties jsonb, occurred_at timestamptz,
         value numeric, channel text, campaign text, source_id text) RETURNS bigint
-    LANGUAGE sql VOLATILE
+    LANGUAGE sql VOLATILE SET search_path = ''
 BEGIN ATOMIC
     INSERT INTO event (lead_id, kind, properties, occurred_at, value, channel, campaign, source_id)
         VALUES (add_event.lead_id, add_event.kind, add_event.properties, coalesce(add_event.occurred_at, now()),
@@ -309,22 +309,33 @@ COMMENT ON FUNCTION lead_document(jsonb) IS 'internal: splits a document about a
 -- of the engine: otherwise activate_model() could wait for it and it for
 -- activate_model(). No row is locked, the tables are.
 CREATE OR REPLACE FUNCTION begin_write() RETURNS void
-    LANGUAGE sql VOLATILE
+    LANGUAGE sql VOLATILE SET search_path = ''
 BEGIN ATOMIC
-    SELECT FROM signal WHERE false FOR KEY SHARE;
-    SELECT FROM model WHERE false FOR KEY SHARE;
+    SELECT FROM signal, model WHERE false FOR KEY SHARE;
 END;
 COMMENT ON FUNCTION begin_write() IS 'internal: keeps the configuration as it is until the end of the transaction';
 
--- The engine locks leads before states, both by lead_id: so do these.
+-- The engine locks leads before states, both by lead_id: so do these. Most
+-- calls need only one or two of them, and a statement costs most when it is
+-- planned: so there are several. The SET clauses keep the planner from reading
+-- the bodies of functions that are not called.
+CREATE OR REPLACE FUNCTION lock_leads(external_ids text[]) RETURNS bigint
+    LANGUAGE sql VOLATILE SET search_path = ''
+BEGIN ATOMIC
+    SELECT count(*)
+    FROM (
+        SELECT FROM lead l
+        WHERE l.external_id = ANY (lock_leads.external_ids)
+        ORDER BY l.lead_id
+        FOR NO KEY UPDATE
+    ) n;
+END;
+COMMENT ON FUNCTION lock_leads(text[]) IS 'internal: locks leads that are about to be changed, returns how many';
+
 CREATE OR REPLACE FUNCTION open_leads(external_ids text[], documents jsonb[], ats timestamptz[], channels text[], campaigns text[])
     RETURNS bigint
-    LANGUAGE sql VOLATILE
+    LANGUAGE sql VOLATILE SET search_path = ''
 BEGIN ATOMIC
-    SELECT FROM lead l
-        WHERE l.external_id = ANY (open_leads.external_ids)
-        ORDER BY l.lead_id
-        FOR NO KEY UPDATE;
     WITH made AS (
         INSERT INTO lead (external_id, kind, email, organization, market, country, channel, campaign, owner, persona,
                 profile, consented_at, contact_allowed, referred_by, created_at, updated_at)
@@ -344,11 +355,11 @@ BEGIN ATOMIC
     SELECT count(*) FROM made;
 END;
 COMMENT ON FUNCTION open_leads(text[], jsonb[], timestamptz[], text[], text[]) IS
-    'internal: locks these leads, creates those that are missing, returns how many';
+    'internal: creates those of these leads that are missing, returns how many';
 
 CREATE OR REPLACE FUNCTION merge_leads(external_ids text[], documents jsonb[], ats timestamptz[])
     RETURNS bigint
-    LANGUAGE sql VOLATILE
+    LANGUAGE sql VOLATILE SET search_path = ''
 BEGIN ATOMIC
     WITH merged AS (
         UPDATE lead l SET
@@ -399,14 +410,13 @@ COMMENT ON FUNCTION merge_leads(text[], jsonb[], timestamptz[]) IS
 CREATE OR REPLACE FUNCTION hold_lead(external_id text, created boolean, OUT lead_id bigint, OUT stage lead_stage)
     LANGUAGE sql VOLATILE
 BEGIN ATOMIC
-    SELECT FROM lead_state s
-        WHERE s.lead_id = (SELECT l.lead_id FROM lead l WHERE l.external_id = hold_lead.external_id)
-        FOR NO KEY UPDATE;
-    SELECT l.lead_id, CASE WHEN hold_lead.created THEN 'visitor'::lead_stage ELSE coalesce(s.stage, 'visitor') END
-        FROM lead l LEFT JOIN lead_state s USING (lead_id)
-        WHERE l.external_id = hold_lead.external_id;
+    SELECT l.lead_id,
+        CASE WHEN NOT hold_lead.created
+            THEN (SELECT s.stage FROM lead_state s WHERE s.lead_id = l.lead_id FOR NO KEY UPDATE) END
+    FROM lead l
+    WHERE l.external_id = hold_lead.external_id;
 END;
-COMMENT ON FUNCTION hold_lead(text, boolean) IS 'internal: locks the state of a lead, returns it as it is before the change';
+COMMENT ON FUNCTION hold_lead(text, boolean) IS 'internal: locks the state of a lead, returns its stage before the change, NULL if it is new';
 
 CREATE OR REPLACE FUNCTION touch_lead(external_id text, document jsonb, at timestamptz, channel text, campaign text,
         OUT lead_id bigint, OUT stage lead_stage)
@@ -414,10 +424,12 @@ CREATE OR REPLACE FUNCTION touch_lead(external_id text, document jsonb, at times
 BEGIN ATOMIC
     SELECT h.lead_id, h.stage
     FROM (
-            SELECT CASE WHEN touch_lead.document IS NOT NULL
-                    OR NOT EXISTS (SELECT FROM lead l WHERE l.external_id = touch_lead.external_id)
-                THEN open_leads(ARRAY[touch_lead.external_id], ARRAY[touch_lead.document], ARRAY[touch_lead.at],
-                    ARRAY[touch_lead.channel], ARRAY[touch_lead.campaign]) > 0
+            SELECT CASE
+                WHEN NOT EXISTS (SELECT FROM lead l WHERE l.external_id = touch_lead.external_id)
+                    THEN open_leads(ARRAY[touch_lead.external_id], ARRAY[touch_lead.document], ARRAY[touch_lead.at],
+                        ARRAY[touch_lead.channel], ARRAY[touch_lead.campaign]) = 1
+                WHEN touch_lead.document IS NOT NULL
+                    THEN lock_leads(ARRAY[touch_lead.external_id]) = 0
                 ELSE false END AS created
             OFFSET 0
         ) o,
@@ -433,7 +445,7 @@ COMMENT ON FUNCTION touch_lead(text, jsonb, timestamptz, text, text) IS
     'internal: creates or merges a lead, returns its number and the stage it had before';
 
 CREATE OR REPLACE FUNCTION known_event(lead_id bigint, source_id text) RETURNS bigint
-    LANGUAGE sql VOLATILE
+    LANGUAGE sql VOLATILE SET search_path = ''
 BEGIN ATOMIC
     SELECT e.event_id FROM event e WHERE e.lead_id = known_event.lead_id AND e.source_id = known_event.source_id;
 END;
@@ -448,7 +460,7 @@ BEGIN ATOMIC
     SELECT begin_write();
     SELECT t.lead_id,
         CASE WHEN e.event_id IS NULL THEN known_event(t.lead_id, track.source_id) ELSE e.event_id END,
-        s.score, s.stage::text, s.stage <> t.stage, e.event_id IS NULL
+        s.score, s.stage::text, s.stage <> coalesce(t.stage, 'visitor'), e.event_id IS NULL
     FROM touch_lead(require_text('external_id', track.external_id), require_object('profile', track.profile),
             coalesce(track.occurred_at, now()), track.channel, track.campaign) t,
         add_event(t.lead_id, require_text('kind', track.kind), track.properties, track.occurred_at,
@@ -483,8 +495,13 @@ BEGIN ATOMIC
                 GROUP BY i.external_id
             ) n
         ) b,
-        open_leads(b.external_ids, b.documents, b.created_ats, b.channels, b.campaigns) AS o (created)
-    WHERE o.created >= 0;
+        lock_leads(b.external_ids) AS k (locked),
+        LATERAL (
+            SELECT CASE WHEN k.locked < cardinality(b.external_ids)
+                THEN open_leads(b.external_ids, b.documents, b.created_ats, b.channels, b.campaigns) END AS created
+            OFFSET 0
+        ) o
+    WHERE o.created IS NULL OR o.created >= 0;
     WITH added AS (
         INSERT INTO event (lead_id, kind, properties, occurred_at, value, channel, campaign, source_id)
             SELECT l.lead_id, i.kind, i.properties, i.occurred_at, i.value, i.channel, i.campaign, i.source_id
@@ -522,6 +539,7 @@ COMMENT ON FUNCTION upsert_lead(text, text, jsonb, text, text, text, text, text,
     'creates a lead or updates it: profile is merged, of the other arguments NULL leaves the column as it is; returns lead_id';
 
 REVOKE EXECUTE ON FUNCTION begin_write() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION lock_leads(text[]) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION open_leads(text[], jsonb[], timestamptz[], text[], text[]) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION merge_leads(text[], jsonb[], timestamptz[]) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION hold_lead(text, boolean) FROM PUBLIC;
