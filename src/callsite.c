@@ -105,12 +105,10 @@ leadscore_call_site(FunctionCallInfo fcinfo, Datum value)
 	return site;
 }
 
-/* Evaluate arguments (activity, model, at) at their call site. */
-CallSite *
-leadscore_call_site_evaluate(FunctionCallInfo fcinfo)
+/* Decode an activity into a call site; it must have the model's grain. */
+void
+leadscore_call_site_activity(CallSite *site, const LeadActivity *activity)
 {
-	CallSite   *site = leadscore_call_site(fcinfo, PG_GETARG_DATUM(1));
-	LeadActivity *activity = PG_GETARG_LEAD_ACTIVITY_PP(0);
 	LeadGrain	grain = (LeadGrain) site->scorer->model->grain;
 
 	if (!lead_activity_decode((const unsigned char *) VARDATA_ANY(activity),
@@ -118,7 +116,6 @@ leadscore_call_site_evaluate(FunctionCallInfo fcinfo)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("invalid lead_activity value")));
-	PG_FREE_IF_COPY(activity, 0);
 	if (site->activity.grain != grain)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
@@ -126,8 +123,20 @@ leadscore_call_site_evaluate(FunctionCallInfo fcinfo)
 						lead_activity_grain_name(site->activity.grain),
 						lead_activity_grain_name(grain)),
 				 errhint("Use a model of the pipeline that the activity comes from.")));
+}
+
+/* Evaluate arguments (activity, model, at) at their call site. */
+CallSite *
+leadscore_call_site_evaluate(FunctionCallInfo fcinfo)
+{
+	CallSite   *site = leadscore_call_site(fcinfo, PG_GETARG_DATUM(1));
+	LeadActivity *activity = PG_GETARG_LEAD_ACTIVITY_PP(0);
+
+	leadscore_call_site_activity(site, activity);
+	PG_FREE_IF_COPY(activity, 0);
 	leadscore_evaluate(site->scorer, &site->activity,
-					   bucket_of(PG_GETARG_TIMESTAMPTZ(2), grain), site->evaluation);
+					   bucket_of(PG_GETARG_TIMESTAMPTZ(2), site->activity.grain),
+					   site->evaluation);
 	return site;
 }
 

@@ -49,4 +49,31 @@
 #define PG_MODULE_MAGIC_EXT(...) PG_MODULE_MAGIC
 #endif
 
+/* Index scans can be instrumented from 18 on. */
+#if PG_VERSION_NUM >= 180000
+#define leadscore_index_beginscan(heap, index, snapshot, nkeys) \
+	index_beginscan(heap, index, snapshot, NULL, nkeys, 0)
+#else
+#define leadscore_index_beginscan(heap, index, snapshot, nkeys) \
+	index_beginscan(heap, index, snapshot, nkeys, 0)
+#endif
+
+/* Permissions left the range table in 16, and pruning came to it in 18. */
+#if PG_VERSION_NUM >= 180000
+#define leadscore_init_range_table(estate, rte) \
+	ExecInitRangeTable(estate, list_make1(rte), NIL, bms_make_singleton(1))
+#elif PG_VERSION_NUM >= 160000
+#define leadscore_init_range_table(estate, rte) \
+	ExecInitRangeTable(estate, list_make1(rte), NIL)
+#else
+#define leadscore_init_range_table(estate, rte) \
+	ExecInitRangeTable(estate, list_make1(rte))
+#endif
+
+#if PG_VERSION_NUM >= 160000
+#define leadscore_epq_init(epq, estate)	EvalPlanQualInit(epq, estate, NULL, NIL, -1, NIL)
+#else
+#define leadscore_epq_init(epq, estate)	EvalPlanQualInit(epq, estate, NULL, NIL, -1)
+#endif
+
 #endif							/* LEADSCORE_COMPAT_H */

@@ -46,6 +46,7 @@ typedef struct CallSite
 /* callsite.c */
 extern const LeadModel *leadscore_model_read(Datum value);
 extern CallSite *leadscore_call_site(FunctionCallInfo fcinfo, Datum model);
+extern void leadscore_call_site_activity(CallSite *site, const LeadActivity *activity);
 extern CallSite *leadscore_call_site_evaluate(FunctionCallInfo fcinfo);
 extern Datum leadscore_milli_numeric(int64 milli);
 

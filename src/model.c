@@ -964,7 +964,13 @@ gate_cmp(const void *a, const void *b, void *arg)
 		return (int) x->signal - (int) y->signal;
 	if (x->dimension != y->dimension)
 		return (int) x->dimension - (int) y->dimension;
-	return (int) x->negate - (int) y->negate;
+	if (x->negate != y->negate)
+		return (int) x->negate - (int) y->negate;
+	if (x->within != y->within)
+		return x->within < y->within ? -1 : 1;
+	if (x->min_count != y->min_count)
+		return x->min_count < y->min_count ? -1 : 1;
+	return x->min_points < y->min_points ? -1 : (x->min_points > y->min_points ? 1 : 0);
 }
 
 static bool
@@ -1021,7 +1027,7 @@ compile_gates(Row *model)
 		gate->name = pool_string(c, name);
 		for (j = 0; j < i; j++)
 			if (gate_cmp(gate, &c->gates[j], c) == 0)
-				return fail(&row, "Give each signal or dimension of a gate one row.",
+				return fail(&row, "Remove one of the two rows.",
 							"stage \"%s\" has the same row twice",
 							lead_stage_label(gate->stage));
 	}

@@ -217,6 +217,40 @@ rule_horizon(const ModelRule *rule, const RuleWeights *w)
 	return rule->decay == DECAY_NONE ? 0 : w->horizon;
 }
 
+/* What single signals do to a stage: milestones, and a reason to promote again */
+static void
+find_milestones(Scorer *scorer)
+{
+	const LeadModel *model = scorer->model;
+	const ModelStageRule *stage_rules = model_stage_rules(model);
+	const ModelRule *rules = model_rules(model);
+	int			i;
+	int			j;
+
+	scorer->entry_stage = palloc0(model->signals.n + 1);
+	scorer->positive = palloc0(sizeof(bool) * (model->signals.n + 1));
+	for (i = 0; i < model->stage_rules.n; i++)
+	{
+		const int16 *entries = MODEL_ITEMS(model, int16, stage_rules[i].entry_signals);
+
+		/* stages ascend, so of several the highest stays */
+		for (j = 0; j < stage_rules[i].entry_signals.n; j++)
+			scorer->entry_stage[entries[j]] = stage_rules[i].stage;
+	}
+	for (i = 0; i < model->rules.n; i++)
+	{
+		const ModelTier *tiers = MODEL_ITEMS(model, ModelTier, rules[i].tiers);
+		bool		positive = rules[i].points > 0;
+
+		if (rules[i].aggregate == AGGREGATE_IDLE)
+			continue;
+		if (rules[i].aggregate == AGGREGATE_TIER && tiers[rules[i].tiers.n - 1].points <= 0)
+			positive = rules[i].points < 0 && tiers[rules[i].tiers.n - 1].points < 0;
+		if (positive)
+			scorer->positive[rules[i].signal] = true;
+	}
+}
+
 /* Make a model ready; lives in the current memory context. */
 Scorer *
 leadscore_scorer_create(const LeadModel *model)
@@ -257,6 +291,7 @@ leadscore_scorer_create(const LeadModel *model)
 		quiet = quiet < 0 ? -1 : Max(quiet, gates[i].within);
 	scorer->quiet_after = quiet > PG_INT32_MAX ? -1 : (int32) quiet;
 
+	find_milestones(scorer);
 	scorer->stages = palloc0(sizeof(StageGates) * model->stage_rules.n + 1);
 	for (i = model->stage_rules.n - 1; i >= 0; i--)
 	{

@@ -1,0 +1,446 @@
+/*-------------------------------------------------------------------------
+ *
+ * classify.c
+ *		From rows of `event` and `lead` to signals.
+ *
+ * A condition is a jsonpath over the row's properties or profile; columns and
+ * value lists are its variables.  It holds if the path gives the single value
+ * true, or a non-empty result that is not one boolean or null.  Odd data does
+ * not hold; it never fails the statement that brought it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/datetime.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/numeric.h"
+
+#include "classify.h"
+
+/* Variables of a path over events */
+static const char *const event_variables[] = {
+	"kind", "occurred_at", "value", "channel", "campaign", NULL
+};
+
+/* Variables of a path over profiles: columns of lead, and consented */
+static const char *const lead_variables[] = {
+	"external_id", "kind", "email", "organization", "market", "country",
+	"channel", "campaign", "owner", "persona", "consented_at",
+	"contact_allowed", "referred_by", "created_at", NULL
+};
+
+StaticAssertDecl(lengthof(lead_variables) == LEAD_COLUMN_COUNT + 1,
+				 "LEAD_COLUMN_COUNT does not match lead_variables");
+
+void
+leadscore_event_columns(TupleDesc desc, const char *table, EventColumns *columns)
+{
+	columns->lead_id = leadscore_column(desc, "lead_id", INT8OID, table);
+	columns->event_id = leadscore_column(desc, "event_id", INT8OID, table);
+	columns->kind = leadscore_column(desc, "kind", TEXTOID, table);
+	columns->occurred_at = leadscore_column(desc, "occurred_at", TIMESTAMPTZOID, table);
+	columns->value = leadscore_column(desc, "value", NUMERICOID, table);
+	columns->channel = leadscore_column(desc, "channel", TEXTOID, table);
+	columns->campaign = leadscore_column(desc, "campaign", TEXTOID, table);
+	columns->properties = leadscore_column(desc, "properties", JSONBOID, table);
+}
+
+void
+leadscore_lead_columns(TupleDesc desc, const char *table, LeadColumns *columns)
+{
+	int			i;
+
+	columns->lead_id = leadscore_column(desc, "lead_id", INT8OID, table);
+	columns->profile = leadscore_column(desc, "profile", JSONBOID, table);
+	columns->created_at = leadscore_column(desc, "created_at", TIMESTAMPTZOID, table);
+	columns->updated_at = leadscore_column(desc, "updated_at", TIMESTAMPTZOID, table);
+	for (i = 0; i < LEAD_COLUMN_COUNT; i++)
+		columns->variables[i] = leadscore_column(desc, lead_variables[i], InvalidOid, table);
+}
+
+void
+leadscore_pool_init(CountPool *pool)
+{
+	pool->n = 0;
+	pool->capacity = 64;
+	pool->counts = palloc(pool->capacity * sizeof(SignalCount));
+}
+
+void
+leadscore_pool_add(CountPool *pool, int signal, int64 count)
+{
+	if (pool->n == pool->capacity)
+	{
+		pool->capacity *= 2;
+		pool->counts = repalloc_huge(pool->counts, pool->capacity * sizeof(SignalCount));
+	}
+	pool->counts[pool->n].signal = signal;
+	pool->counts[pool->n].unused = 0;
+	pool->counts[pool->n++].count = count;
+}
+
+static void
+push_key(JsonbParseState **state, const char *name)
+{
+	JsonbValue	key;
+
+	key.type = jbvString;
+	key.val.string.val = unconstify(char *, name);
+	key.val.string.len = strlen(name);
+	pushJsonbValue(state, WJB_KEY, &key);
+}
+
+static void
+push_string(JsonbParseState **state, const char *name, char *text, int len)
+{
+	JsonbValue	value;
+
+	push_key(state, name);
+	value.type = text ? jbvString : jbvNull;
+	value.val.string.val = text;
+	value.val.string.len = len;
+	pushJsonbValue(state, WJB_VALUE, &value);
+}
+
+static void
+push_null(JsonbParseState **state, const char *name)
+{
+	push_string(state, name, NULL, 0);
+}
+
+/* An instant as ISO 8601 text in UTC, whatever the session's settings */
+static char *
+instant_text(TimestampTz at)
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+	char	   *text = palloc(MAXDATELEN + 8);
+
+	if (TIMESTAMP_NOT_FINITE(at))
+		EncodeSpecialTimestamp(at, text);
+	else if (timestamp2tm(at, NULL, &tm, &fsec, NULL, NULL) == 0)
+	{
+		EncodeDateTime(&tm, fsec, false, 0, NULL, USE_XSD_DATES, text);
+		strcat(text, "+00:00");
+	}
+	else
+		strcpy(text, "infinity");
+	return text;
+}
+
+/* One column of a row as a variable */
+static void
+push_column(JsonbParseState **state, const char *name, TupleTableSlot *slot,
+			AttrNumber attnum)
+{
+	bool		isnull;
+	Datum		value = slot_getattr(slot, attnum, &isnull);
+	Oid			type = TupleDescAttr(slot->tts_tupleDescriptor, attnum - 1)->atttypid;
+	JsonbValue	scalar;
+	text	   *string;
+	char	   *instant;
+
+	if (isnull)
+	{
+		push_null(state, name);
+		return;
+	}
+	switch (type)
+	{
+		case TEXTOID:
+		case VARCHAROID:
+			string = DatumGetTextPP(value);
+			push_string(state, name, VARDATA_ANY(string), VARSIZE_ANY_EXHDR(string));
+			return;
+		case TIMESTAMPTZOID:
+			instant = instant_text(DatumGetTimestampTz(value));
+			push_string(state, name, instant, strlen(instant));
+			return;
+		case BOOLOID:
+			scalar.type = jbvBool;
+			scalar.val.boolean = DatumGetBool(value);
+			break;
+		case INT8OID:
+			scalar.type = jbvNumeric;
+			scalar.val.numeric = int64_to_numeric(DatumGetInt64(value));
+			break;
+		case NUMERICOID:
+			/* jsonb has no NaN and no infinity */
+			scalar.val.numeric = DatumGetNumeric(value);
+			scalar.type = numeric_is_nan(scalar.val.numeric) ||
+				numeric_is_inf(scalar.val.numeric) ? jbvNull : jbvNumeric;
+			break;
+		default:
+			push_null(state, name);
+			return;
+	}
+	push_key(state, name);
+	pushJsonbValue(state, WJB_VALUE, &scalar);
+}
+
+/* The value lists, and nothing for lists that a path names but are gone */
+static void
+push_lists(JsonbParseState **state, const Pipeline *pipeline)
+{
+	int			i;
+
+	for (i = 0; i < pipeline->nlists; i++)
+	{
+		push_key(state, pipeline->list_names[i]);
+		pushJsonbValue(state, WJB_VALUE, &pipeline->lists[i]);
+	}
+	for (i = 0; i < pipeline->nmissing; i++)
+		push_null(state, pipeline->missing[i]);
+}
+
+static Jsonb *
+event_vars(const Pipeline *pipeline, const EventColumns *columns, TupleTableSlot *slot)
+{
+	JsonbParseState *state = NULL;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	push_lists(&state, pipeline);
+	push_column(&state, "kind", slot, columns->kind);
+	push_column(&state, "occurred_at", slot, columns->occurred_at);
+	push_column(&state, "value", slot, columns->value);
+	push_column(&state, "channel", slot, columns->channel);
+	push_column(&state, "campaign", slot, columns->campaign);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+static Jsonb *
+lead_vars(const Pipeline *pipeline, const LeadColumns *columns, TupleTableSlot *slot)
+{
+	JsonbParseState *state = NULL;
+	JsonbValue	consented;
+	int			i;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	push_lists(&state, pipeline);
+	for (i = 0; i < LEAD_COLUMN_COUNT; i++)
+	{
+		push_column(&state, lead_variables[i], slot, columns->variables[i]);
+		if (strcmp(lead_variables[i], "consented_at") == 0)
+		{
+			consented.type = jbvBool;
+			consented.val.boolean = !slot_attisnull(slot, columns->variables[i]);
+			push_key(&state, "consented");
+			pushJsonbValue(&state, WJB_VALUE, &consented);
+		}
+	}
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+/* The document of a path: a jsonb column, or an empty object */
+static Jsonb *
+document(TupleTableSlot *slot, AttrNumber attnum)
+{
+	bool		isnull;
+	Datum		value = slot_getattr(slot, attnum, &isnull);
+	JsonbParseState *state = NULL;
+
+	if (!isnull)
+		return DatumGetJsonbP(value);
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+/*
+ * All that a path gives, as a jsonb array; NULL if it fails.  Silent mode
+ * hides most errors of data, but not all: casts that ask for a time zone, for
+ * example.  jsonpath touches no catalog and takes no lock, so catching an
+ * error here leaves nothing behind.
+ */
+static Jsonb *
+run_path(JsonPath *path, Jsonb *doc, Jsonb *vars)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Jsonb	   *volatile result = NULL;
+
+	PG_TRY();
+	{
+		result = DatumGetJsonbP(DirectFunctionCall4(jsonb_path_query_array,
+													JsonbPGetDatum(doc),
+													PointerGetDatum(path),
+													JsonbPGetDatum(vars),
+													BoolGetDatum(true)));
+	}
+	PG_CATCH();
+	{
+		int			category = ERRCODE_TO_CATEGORY(geterrcode());
+
+		if (category != ERRCODE_DATA_EXCEPTION &&
+			category != ERRCODE_FEATURE_NOT_SUPPORTED &&
+			category != ERRCODE_TO_CATEGORY(ERRCODE_UNDEFINED_OBJECT))
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	return result;
+}
+
+static bool
+condition_holds(JsonPath *path, Jsonb *doc, Jsonb *vars)
+{
+	Jsonb	   *result = run_path(path, doc, vars);
+	JsonbValue *item;
+
+	if (result == NULL || JsonContainerSize(&result->root) == 0)
+		return false;
+	if (JsonContainerSize(&result->root) > 1)
+		return true;
+	item = getIthJsonbValueFromContainer(&result->root, 0);
+	if (item->type == jbvBool)
+		return item->val.boolean;
+	return item->type != jbvNull;
+}
+
+/* The count that a quantity gives: a whole number from 0 to MAX_COUNT */
+static int64
+quantity_of(JsonPath *path, Jsonb *doc, Jsonb *vars)
+{
+	Jsonb	   *result = run_path(path, doc, vars);
+	JsonbValue *item;
+	Datum		limit;
+	Datum		number;
+
+	if (result == NULL || JsonContainerSize(&result->root) != 1)
+		return 0;
+	item = getIthJsonbValueFromContainer(&result->root, 0);
+	if (item->type != jbvNumeric)
+		return 0;
+	limit = NumericGetDatum(int64_to_numeric(MAX_COUNT));
+	number = NumericGetDatum(item->val.numeric);
+	number = DirectFunctionCall2(numeric_smaller, number, limit);
+	number = DirectFunctionCall2(numeric_larger, number,
+								 NumericGetDatum(int64_to_numeric(0)));
+	/* numeric_int8 rounds to nearest, halves away from zero */
+	return DatumGetInt64(DirectFunctionCall1(numeric_int8, number));
+}
+
+/* Add the signals of an event to the pool. */
+void
+leadscore_classify_event(const Pipeline *pipeline, const KindSignals *kind,
+						 const EventColumns *columns, TupleTableSlot *slot,
+						 CountPool *pool)
+{
+	Jsonb	   *doc = NULL;
+	Jsonb	   *vars = NULL;
+	int			i;
+
+	if (!kind->plain)
+	{
+		doc = document(slot, columns->properties);
+		vars = event_vars(pipeline, columns, slot);
+	}
+	for (i = 0; i < kind->nsignals; i++)
+	{
+		const SignalRule *signal = kind->signals[i];
+		int64		count = 1;
+
+		if (signal->condition && !condition_holds(signal->condition, doc, vars))
+			continue;
+		if (signal->quantity)
+			count = quantity_of(signal->quantity, doc, vars);
+		if (count > 0)
+			leadscore_pool_add(pool, signal->id, count);
+	}
+}
+
+/* Add the signals of a profile to the pool, in signal order. */
+void
+leadscore_classify_lead(const Pipeline *pipeline, const LeadColumns *columns,
+						TupleTableSlot *slot, CountPool *pool)
+{
+	Jsonb	   *doc;
+	Jsonb	   *vars;
+	int			i;
+
+	if (pipeline->nprofile == 0)
+		return;
+	doc = document(slot, columns->profile);
+	vars = lead_vars(pipeline, columns, slot);
+	for (i = 0; i < pipeline->nprofile; i++)
+	{
+		const SignalRule *signal = pipeline->profile[i];
+
+		if (signal->condition == NULL || condition_holds(signal->condition, doc, vars))
+			leadscore_pool_add(pool, signal->id, 1);
+	}
+}
+
+/* The variables that a path names: strings after a dollar sign in its text */
+List *
+leadscore_path_variables(JsonPath *path)
+{
+	char	   *text = DatumGetCString(DirectFunctionCall1(jsonpath_out,
+														   PointerGetDatum(path)));
+	List	   *names = NIL;
+	char	   *s;
+
+	for (s = text; *s; s++)
+	{
+		bool		variable = *s == '$' && s[1] == '"';
+		char	   *start;
+
+		if (variable)
+			s++;
+		if (*s != '"')
+			continue;
+		start = ++s;
+		while (*s && *s != '"')
+			s += (*s == '\\' && s[1]) ? 2 : 1;
+		if (variable)
+			names = lappend(names, pnstrdup(start, s - start));
+		if (*s == '\0')
+			break;
+	}
+	return names;
+}
+
+/* May a path over rows of a source use a variable of this name? */
+bool
+leadscore_is_variable(const Pipeline *pipeline, SignalSource source, const char *name)
+{
+	const char *const *known = source == SOURCE_EVENT ? event_variables : lead_variables;
+	int			i;
+
+	for (; *known; known++)
+		if (strcmp(*known, name) == 0)
+			return true;
+	if (source == SOURCE_PROFILE && strcmp(name, "consented") == 0)
+		return true;
+	for (i = 0; i < pipeline->nlists; i++)
+		if (strcmp(pipeline->list_names[i], name) == 0)
+			return true;
+	return false;
+}
+
+/* Refuse a path that names a variable nobody knows. */
+void
+leadscore_check_path(const Pipeline *pipeline, SignalSource source,
+					 JsonPath *path, const char *signal, const char *column)
+{
+	ListCell   *lc;
+
+	foreach(lc, leadscore_path_variables(path))
+	{
+		const char *name = lfirst(lc);
+
+		if (!leadscore_is_variable(pipeline, source, name))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("signal \"%s\": the %s uses an unknown variable \"$%s\"",
+							signal, column, name),
+					 source == SOURCE_EVENT ?
+					 errhint("Use $kind, $occurred_at, $value, $channel, $campaign or a list of value_list.") :
+					 errhint("Use a column of lead, $consented or a list of value_list.")));
+	}
+}

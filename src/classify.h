@@ -1,0 +1,67 @@
+/*-------------------------------------------------------------------------
+ *
+ * classify.h
+ *		From rows of `event` and `lead` to signals.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEADSCORE_CLASSIFY_H
+#define LEADSCORE_CLASSIFY_H
+
+#include "executor/tuptable.h"
+
+#include "pipeline.h"
+#include "settle.h"
+
+/* a quantity larger than this counts as this much */
+#define MAX_COUNT	INT64CONST(1000000000)
+
+/* Attribute numbers of event */
+typedef struct EventColumns
+{
+	AttrNumber	lead_id;
+	AttrNumber	event_id;
+	AttrNumber	kind;
+	AttrNumber	occurred_at;
+	AttrNumber	value;
+	AttrNumber	channel;
+	AttrNumber	campaign;
+	AttrNumber	properties;
+} EventColumns;
+
+/* The columns of lead that conditions can use, in the order of LEAD_COLUMNS */
+#define LEAD_COLUMN_COUNT	14
+
+typedef struct LeadColumns
+{
+	AttrNumber	lead_id;
+	AttrNumber	profile;
+	AttrNumber	created_at;
+	AttrNumber	updated_at;
+	AttrNumber	variables[LEAD_COLUMN_COUNT];
+} LeadColumns;
+
+/* A growing list of counts; events hold ranges of it */
+typedef struct CountPool
+{
+	SignalCount *counts;
+	int64		n;
+	int64		capacity;
+} CountPool;
+
+extern void leadscore_event_columns(TupleDesc desc, const char *table, EventColumns *columns);
+extern void leadscore_lead_columns(TupleDesc desc, const char *table, LeadColumns *columns);
+extern void leadscore_pool_init(CountPool *pool);
+extern void leadscore_pool_add(CountPool *pool, int signal, int64 count);
+extern void leadscore_classify_event(const Pipeline *pipeline, const KindSignals *kind,
+									 const EventColumns *columns, TupleTableSlot *slot,
+									 CountPool *pool);
+extern void leadscore_classify_lead(const Pipeline *pipeline, const LeadColumns *columns,
+									TupleTableSlot *slot, CountPool *pool);
+extern List *leadscore_path_variables(JsonPath *path);
+extern bool leadscore_is_variable(const Pipeline *pipeline, SignalSource source,
+								  const char *name);
+extern void leadscore_check_path(const Pipeline *pipeline, SignalSource source,
+								 JsonPath *path, const char *signal, const char *column);
+
+#endif							/* LEADSCORE_CLASSIFY_H */

@@ -1,0 +1,248 @@
+/*-------------------------------------------------------------------------
+ *
+ * config.c
+ *		The trigger on the configuration tables.
+ *
+ * It refuses what would make the past unexplainable: edits of a model that
+ * was active, another number for a signal.  It keeps writers of events out
+ * while what they depend on changes, and tells every backend's cache.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "classify.h"
+
+PG_FUNCTION_INFO_V1(leadscore_config_changed);
+
+/* Columns of model that its activation writes, and the note */
+static const char *const free_columns[] = {
+	"status", "compiled", "note", "activated_by", "activated_at", NULL
+};
+
+static char *
+text_column(HeapTuple tuple, TupleDesc desc, const char *name)
+{
+	int			number = SPI_fnumber(desc, name);
+
+	return number > 0 && tuple ? SPI_getvalue(tuple, desc, number) : NULL;
+}
+
+/* The status of a model as of now, NULL if it is not there */
+static char *
+model_status(Oid model_table, const char *model)
+{
+	Oid			type = TEXTOID;
+	Datum		value = CStringGetTextDatum(model);
+	MemoryContext context = CurrentMemoryContext;
+	char	   *status = NULL;
+	UserSwitch	saved;
+	char	   *sql = psprintf("SELECT status FROM %s WHERE model OPERATOR(pg_catalog.=) $1",
+							   leadscore_table_name(model_table));
+
+	leadscore_run_as(leadscore_table_owner(model_table), &saved);
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute_with_args(sql, 1, &type, &value, NULL, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read a model: %s", sql);
+	if (SPI_processed == 1)
+	{
+		status = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+		status = MemoryContextStrdup(context, status);
+	}
+	SPI_finish();
+	PopActiveSnapshot();
+	leadscore_run_back(&saved);
+	return status;
+}
+
+static void
+refuse_edit(const char *model)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("model \"%s\" is not a draft and cannot be edited", model),
+			 errdetail("Stages of the past are explained by it."),
+			 errhint("Use clone_model() to make a draft of it, edit that, look at compare_models(), then call activate_model().")));
+}
+
+/* A row of a model's definition: its model must be a draft, before and after. */
+static void
+check_definition(Oid model_table, TupleDesc desc, HeapTuple old, HeapTuple new)
+{
+	HeapTuple	tuples[2];
+	int			i;
+
+	tuples[0] = old;
+	tuples[1] = new;
+	for (i = 0; i < 2; i++)
+	{
+		char	   *model = text_column(tuples[i], desc, "model");
+		char	   *status = model ? model_status(model_table, model) : NULL;
+
+		/* a model that is gone takes its rows with it */
+		if (status && strcmp(status, "draft") != 0)
+			refuse_edit(model);
+	}
+}
+
+/* A row of model: once active, only what activation writes may change. */
+static void
+check_model(TupleDesc desc, HeapTuple old, HeapTuple new)
+{
+	char	   *status = text_column(old, desc, "status");
+	int			i;
+
+	if (old == NULL || strcmp(status, "draft") == 0)
+		return;
+	if (new == NULL)
+		refuse_edit(text_column(old, desc, "model"));
+	for (i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		const char *const *name;
+		bool		old_null;
+		bool		new_null;
+		Datum		old_value;
+		Datum		new_value;
+
+		if (att->attisdropped)
+			continue;
+		for (name = free_columns; *name && strcmp(*name, NameStr(att->attname)) != 0; name++)
+			;
+		if (*name)
+			continue;
+		old_value = heap_getattr(old, att->attnum, desc, &old_null);
+		new_value = heap_getattr(new, att->attnum, desc, &new_null);
+		if (old_null != new_null ||
+			(!old_null && !datum_image_eq(old_value, new_value, att->attbyval, att->attlen)))
+			refuse_edit(text_column(old, desc, "model"));
+	}
+}
+
+/* A row of signal: its number stays, and its paths use known variables. */
+static void
+check_signal(Oid schema, TupleDesc desc, HeapTuple old, HeapTuple new)
+{
+	static const char *const paths[] = {"condition", "quantity"};
+	const char *name = text_column(new ? new : old, desc, "signal");
+	const char *source;
+	const char *old_id;
+	int			i;
+
+	old_id = old ? text_column(old, desc, "signal_id") : NULL;
+	if (old && strcmp(old_id, "0") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("signal \"%s\" is built in", name),
+				 errhint("Define a signal of your own.")));
+	if (old && new && strcmp(old_id, text_column(new, desc, "signal_id")) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the signal_id of signal \"%s\" cannot be changed", name),
+				 errdetail("Activities know the signal by its number."),
+				 errhint("Define a new signal instead.")));
+	if (new == NULL)
+		return;
+	source = text_column(new, desc, "source");
+	for (i = 0; i < (int) lengthof(paths); i++)
+	{
+		int			number = SPI_fnumber(desc, paths[i]);
+		bool		isnull;
+		Datum		value = number > 0 ? SPI_getbinval(new, desc, number, &isnull) : (Datum) 0;
+		JsonPath   *path;
+
+		if (number <= 0 || isnull)
+			continue;
+		path = (JsonPath *) PG_DETOAST_DATUM(value);
+		if (leadscore_path_variables(path) != NIL)
+			leadscore_check_path(leadscore_pipeline(schema),
+								 strcmp(source, "profile") == 0 ? SOURCE_PROFILE : SOURCE_EVENT,
+								 path, name, paths[i]);
+	}
+}
+
+/*
+ * config_changed(): AFTER INSERT, UPDATE or DELETE FOR EACH ROW, and AFTER
+ * TRUNCATE FOR EACH STATEMENT, on every configuration table.
+ */
+Datum
+leadscore_config_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	Relation	rel;
+	const char *table;
+	Oid			schema;
+	Oid			model_table;
+	HeapTuple	old = NULL;
+	HeapTuple	new = NULL;
+	bool		locks;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigdata->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("config_changed: must be called as an AFTER trigger"),
+				 errhint("Use leadscore.create_pipeline().")));
+	rel = trigdata->tg_relation;
+	table = RelationGetRelationName(rel);
+	schema = RelationGetNamespace(rel);
+	model_table = leadscore_table(schema, "model");
+	/* what the writers of events depend on */
+	locks = strcmp(table, "signal") == 0 || strcmp(table, "value_list") == 0 ||
+		strcmp(table, "setting") == 0;
+
+	if (TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event))
+	{
+		if (strcmp(table, "value_list") != 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("configuration table \"%s\" cannot be truncated", table),
+					 errhint("Delete the rows that are not needed, such as those of a draft.")));
+	}
+	else
+	{
+		TupleDesc	desc = RelationGetDescr(rel);
+
+		if (TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
+			new = trigdata->tg_trigtuple;
+		else
+			old = trigdata->tg_trigtuple;
+		if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
+			new = trigdata->tg_newtuple;
+
+		if (strcmp(table, "signal") == 0)
+			check_signal(schema, desc, old, new);
+		else if (strcmp(table, "model") == 0)
+		{
+			check_model(desc, old, new);
+			locks |= (old && strcmp(text_column(old, desc, "status"), "draft") != 0) ||
+				(new && strcmp(text_column(new, desc, "status"), "draft") != 0);
+		}
+		else if (strcmp(table, "model_activation") == 0)
+		{
+			if (old)
+				ereport(ERROR,
+						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						 errmsg("table \"%s\" is append-only", table),
+						 errhint("Activate another model instead.")));
+		}
+		else if (SPI_fnumber(desc, "model") > 0)
+			check_definition(model_table, desc, old, new);
+	}
+	if (locks)
+		leadscore_pipeline_lock(schema);
+	CacheInvalidateRelcacheByRelid(model_table);
+	return PointerGetDatum(NULL);
+}

@@ -1,0 +1,698 @@
+/*-------------------------------------------------------------------------
+ *
+ * maintain.c
+ *		What keeps a pipeline right besides its triggers: reviews of leads
+ *		whose time has come or whose model is new, and rebuilding from the log.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/typcache.h"
+
+#include "engine.h"
+#include "stage.h"
+
+PG_FUNCTION_INFO_V1(leadscore_event_signals);
+PG_FUNCTION_INFO_V1(leadscore_profile_signals);
+PG_FUNCTION_INFO_V1(leadscore_lock_pipeline);
+PG_FUNCTION_INFO_V1(leadscore_review);
+PG_FUNCTION_INFO_V1(leadscore_rebuild);
+
+#define FETCH_ROWS	1000
+
+/* Rows of a query in the order of lead_id, read through a cursor */
+typedef struct RowStream
+{
+	Portal		portal;
+	SPITupleTable *rows;
+	uint64		nrows;
+	uint64		at;
+	AttrNumber	lead_id;
+} RowStream;
+
+/* What event_signals() and profile_signals() keep from row to row */
+typedef struct RowClassifier
+{
+	Oid			type;
+	int32		typmod;
+	TupleDesc	desc;
+	Oid			schema;
+	TupleTableSlot *slot;
+	EventColumns event;
+	LeadColumns lead;
+} RowClassifier;
+
+/* Begin to read the rows of some leads (NULL: of all) from a table. */
+static void
+stream_open(RowStream *stream, const char *columns, Oid relid, const char *order,
+			Datum lead_ids)
+{
+	Oid			type = INT8ARRAYOID;
+	char	   *sql = psprintf("SELECT %s FROM %s%s ORDER BY %s", columns,
+							   leadscore_table_name(relid),
+							   lead_ids ? " WHERE lead_id OPERATOR(pg_catalog.=) ANY ($1)" : "",
+							   order);
+
+	memset(stream, 0, sizeof(RowStream));
+	stream->portal = SPI_cursor_open_with_args(NULL, sql, lead_ids ? 1 : 0, &type,
+											   &lead_ids, NULL, false,
+											   CURSOR_OPT_NO_SCROLL);
+	stream->lead_id = 1;
+}
+
+/* The lead_id of the row at hand; false at the end */
+static bool
+stream_peek(RowStream *stream, int64 *lead_id)
+{
+	bool		isnull;
+
+	if (stream->portal == NULL)
+		return false;
+	if (stream->at >= stream->nrows)
+	{
+		if (stream->rows)
+			SPI_freetuptable(stream->rows);
+		SPI_cursor_fetch(stream->portal, true, FETCH_ROWS);
+		stream->rows = SPI_tuptable;
+		stream->nrows = SPI_processed;
+		stream->at = 0;
+		if (stream->nrows == 0)
+		{
+			SPI_cursor_close(stream->portal);
+			stream->portal = NULL;
+			return false;
+		}
+	}
+	*lead_id = DatumGetInt64(SPI_getbinval(stream->rows->vals[stream->at],
+										   stream->rows->tupdesc, stream->lead_id, &isnull));
+	return true;
+}
+
+/* Take the row at hand if it is of a lead; rows of leads before it are skipped. */
+static HeapTuple
+stream_take(RowStream *stream, int64 lead_id)
+{
+	int64		row_lead;
+
+	while (stream_peek(stream, &row_lead) && row_lead < lead_id)
+		stream->at++;
+	if (stream->portal == NULL || row_lead != lead_id)
+		return NULL;
+	return stream->rows->vals[stream->at++];
+}
+
+static void
+stream_close(RowStream *stream)
+{
+	if (stream->portal)
+		SPI_cursor_close(stream->portal);
+	stream->portal = NULL;
+}
+
+/* Only who may write the states may have them written. */
+static void
+check_permission(Oid schema)
+{
+	Oid			state = leadscore_table(schema, "lead_state");
+
+	if (pg_class_aclcheck(state, GetUserId(), ACL_UPDATE) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(state));
+}
+
+/* lock_pipeline(pipeline): writers wait until the transaction ends */
+Datum
+leadscore_lock_pipeline(PG_FUNCTION_ARGS)
+{
+	Oid			schema = PG_GETARG_OID(0);
+
+	check_permission(schema);
+	leadscore_pipeline_lock(schema);
+	PG_RETURN_VOID();
+}
+
+/* Review one lead; true if its stage changed or its review was moved. */
+static void
+review_lead(Work *work, int64 lead_id, int64 at, StageCause cause)
+{
+	if (!leadscore_state_find(work, lead_id, LockTupleNoKeyExclusive))
+		return;
+	leadscore_state_read(work);
+	if (cause == CAUSE_DECAY)
+	{
+		/* somebody else may have been here first */
+		if (work->next_review > at)
+			return;
+		leadscore_course_catch_up(&work->course, at);
+	}
+	else
+		leadscore_course_review(&work->course, at, cause);
+	leadscore_state_write(work, true);
+}
+
+/*
+ * review(pipeline, lead_ids, at, cause): applies to these leads (NULL: all)
+ * what is due up to at; returns how often a stage changed.  cause `decay`
+ * looks only at leads whose review is due; `activation` looks at each anew.
+ */
+Datum
+leadscore_review(PG_FUNCTION_ARGS)
+{
+	Oid			schema;
+	Datum		lead_ids;
+	int64		at;
+	char	   *cause_name;
+	StageCause	cause;
+	RowStream	stream;
+	Work		work;
+	int64		lead_id;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(2) || PG_ARGISNULL(3))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("pipeline, instant and cause must not be null"),
+				 errhint("Call sweep() or activate_model() of the pipeline.")));
+	schema = PG_GETARG_OID(0);
+	lead_ids = PG_ARGISNULL(1) ? (Datum) 0 : PG_GETARG_DATUM(1);
+	at = PG_GETARG_TIMESTAMPTZ(2);
+	cause_name = text_to_cstring(PG_GETARG_TEXT_PP(3));
+	if (strcmp(cause_name, "decay") == 0)
+		cause = CAUSE_DECAY;
+	else if (strcmp(cause_name, "activation") == 0)
+		cause = CAUSE_ACTIVATION;
+	else
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown cause \"%s\"", cause_name),
+				 errhint("It is decay or activation.")));
+	check_permission(schema);
+
+	leadscore_work_begin(&work, schema);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	stream_open(&stream, "lead_id", work.pipeline->state, "lead_id", lead_ids);
+	while (stream_peek(&stream, &lead_id))
+	{
+		MemoryContext oldcontext = MemoryContextSwitchTo(work.row_context);
+
+		CHECK_FOR_INTERRUPTS();
+		stream.at++;
+		review_lead(&work, lead_id, at, cause);
+		MemoryContextSwitchTo(oldcontext);
+		MemoryContextReset(work.row_context);
+		leadscore_work_flush_if_large(&work);
+	}
+	stream_close(&stream);
+	SPI_finish();
+	leadscore_work_end(&work);
+	PG_RETURN_INT64(work.nchanges);
+}
+
+/* One rebuild: what is read, and the models of the past */
+typedef struct Rebuild
+{
+	Work		work;
+	RowStream	leads;
+	RowStream	events;
+	RowStream	profiles;
+	EventColumns event_columns;
+	TupleTableSlot *event_slot;
+	MemoryContext event_context;	/* of the events of one lead */
+	ModelPeriod *periods;
+	int			nperiods;
+	Evaluation **evaluations;
+} Rebuild;
+
+/* Classify the events of a lead, in event-time order. */
+static void
+read_events(Rebuild *rebuild, int64 lead_id, EventBatch *batch)
+{
+	HeapTuple	tuple;
+
+	leadscore_batch_init(batch, rebuild->work.row_context);
+	while ((tuple = stream_take(&rebuild->events, lead_id)) != NULL)
+	{
+		if (rebuild->event_slot == NULL)
+		{
+			TupleDesc	desc = rebuild->events.rows->tupdesc;
+			MemoryContext oldcontext = MemoryContextSwitchTo(rebuild->work.context);
+
+			rebuild->event_slot = MakeSingleTupleTableSlot(CreateTupleDescCopy(desc),
+														   &TTSOpsHeapTuple);
+			leadscore_event_columns(desc, "event", &rebuild->event_columns);
+			MemoryContextSwitchTo(oldcontext);
+		}
+		ExecStoreHeapTuple(tuple, rebuild->event_slot, false);
+		leadscore_batch_add(batch, rebuild->work.pipeline, &rebuild->event_columns,
+							rebuild->event_slot, false);
+		ExecClearTuple(rebuild->event_slot);
+	}
+}
+
+/* Start an activity with what the log no longer has. */
+static void
+read_baseline(Work *work, ActivityList *activity)
+{
+	bool		isnull;
+	Datum		value = slot_getattr(work->state.slot, work->pipeline->columns.baseline, &isnull);
+
+	activity->nitems = 0;
+	activity->grain = work->pipeline->grain;
+	if (isnull)
+		return;
+	leadscore_activity_read(DatumGetLeadActivityPP(value), activity);
+	if (activity->grain != work->pipeline->grain)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("baseline of lead " INT64_FORMAT " has another grain than the pipeline",
+						work->lead_id),
+				 errhint("Set baseline to NULL or to an activity of the pipeline's grain.")));
+}
+
+/* Take the profile's part from one activity to another. */
+static void
+copy_timeless(const ActivityList *from, ActivityList *to)
+{
+	int			i;
+
+	for (i = 0; i < from->nitems; i++)
+		if (from->items[i].bucket == BUCKET_TIMELESS)
+			lead_activity_count(to, from->items[i].signal, BUCKET_TIMELESS,
+								from->items[i].count);
+}
+
+static bool
+same_activity(const ActivityList *a, const ActivityList *b)
+{
+	int			i;
+
+	if (a->nitems != b->nitems)
+		return false;
+	for (i = 0; i < a->nitems; i++)
+		if (a->items[i].signal != b->items[i].signal ||
+			a->items[i].bucket != b->items[i].bucket ||
+			a->items[i].count != b->items[i].count)
+			return false;
+	return true;
+}
+
+static int64
+lead_instant(Work *work, AttrNumber column, int64 otherwise)
+{
+	bool		isnull;
+	Datum		value = slot_getattr(work->lead.slot, column, &isnull);
+
+	return isnull ? otherwise : DatumGetTimestampTz(value);
+}
+
+/* Count one lead again; its history goes on from where it is. */
+static bool
+recount_lead(Rebuild *rebuild, const EventBatch *batch)
+{
+	Work	   *work = &rebuild->work;
+	LeadGrain	grain = work->pipeline->grain;
+	int64		created_at = lead_instant(work, work->lead_columns.created_at, work->now);
+	ActivityList fresh;
+	ActivityList old;
+	int64		i;
+	int			j;
+
+	lead_activity_init(&fresh, grain, 64);
+	read_baseline(work, &fresh);
+	lead_activity_count(&fresh, 0, bucket_of(created_at, grain), 1);
+	for (i = 0; i < batch->n; i++)
+	{
+		const EventRecord *record = &batch->records[i];
+
+		for (j = 0; j < record->ncounts; j++)
+		{
+			const SignalCount *count = &batch->pool.counts[record->first_count + j];
+
+			lead_activity_count(&fresh, count->signal, bucket_of(record->occurred_at, grain),
+								count->count);
+		}
+	}
+	lead_activity_init(&old, grain, work->activity.nitems);
+	memcpy(old.items, work->activity.items, work->activity.nitems * sizeof(ActivityItem));
+	old.nitems = work->activity.nitems;
+
+	/* the profile's part is brought up to date by a step, which logs it */
+	copy_timeless(&old, &fresh);
+	lead_activity_reserve(&work->activity, fresh.nitems);
+	memcpy(work->activity.items, fresh.items, fresh.nitems * sizeof(ActivityItem));
+	work->activity.nitems = fresh.nitems;
+	leadscore_profile_step(work, work->lead.slot,
+						   lead_instant(work, work->lead_columns.updated_at, work->now));
+	if (same_activity(&old, &work->activity))
+		return false;
+	leadscore_course_review(&work->course, work->course.settled_at, CAUSE_REBUILD);
+	leadscore_state_write(work, true);
+	return true;
+}
+
+/* Put the model of a period in charge. */
+static void
+use_period(Rebuild *rebuild, int period)
+{
+	Work	   *work = &rebuild->work;
+
+	if (rebuild->nperiods == 0)
+		return;
+	work->model_name = rebuild->periods[period].name;
+	work->course.scorer = rebuild->periods[period].scorer;
+	work->course.evaluation = rebuild->evaluations[period];
+}
+
+/* A change of a profile, as the log has it */
+typedef struct LoggedChange
+{
+	int64		changed_at;
+	SignalCount count;
+} LoggedChange;
+
+static int
+read_profile_log(Rebuild *rebuild, int64 lead_id, LoggedChange **changes)
+{
+	Work	   *work = &rebuild->work;
+	HeapTuple	tuple;
+	int			n = 0;
+	int			capacity = 16;
+
+	*changes = palloc(capacity * sizeof(LoggedChange));
+	while ((tuple = stream_take(&rebuild->profiles, lead_id)) != NULL)
+	{
+		TupleDesc	desc = rebuild->profiles.rows->tupdesc;
+		char	   *name = SPI_getvalue(tuple, desc, 2);
+		bool		isnull;
+		int			i;
+
+		if (n == capacity)
+		{
+			capacity *= 2;
+			*changes = repalloc(*changes, capacity * sizeof(LoggedChange));
+		}
+		for (i = 0; i < work->pipeline->nprofile; i++)
+			if (strcmp(work->pipeline->profile[i]->name, name) == 0)
+			{
+				LoggedChange *change = &(*changes)[n++];
+
+				change->count.signal = work->pipeline->profile[i]->id;
+				change->count.unused = 0;
+				change->count.count = DatumGetInt16(SPI_getbinval(tuple, desc, 3, &isnull));
+				change->changed_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 4, &isnull));
+			}
+	}
+	return n;
+}
+
+/*
+ * Replay the history of one lead: its creation, the changes of its profile,
+ * its events and the activations of models, in the order of event time.
+ */
+static void
+replay_lead(Rebuild *rebuild, const EventBatch *batch)
+{
+	Work	   *work = &rebuild->work;
+	LeadGrain	grain = work->pipeline->grain;
+	int64		created_at = lead_instant(work, work->lead_columns.created_at, work->now);
+	LoggedChange *changes;
+	int			nchanges = read_profile_log(rebuild, work->lead_id, &changes);
+	int			change = 0;
+	int			period = 0;
+	int64		event = 0;
+
+	read_baseline(work, &work->activity);
+	lead_activity_count(&work->activity, 0, bucket_of(created_at, grain), 1);
+	for (; change < nchanges && changes[change].changed_at <= created_at; change++)
+		lead_activity_count(&work->activity, changes[change].count.signal, BUCKET_TIMELESS,
+							changes[change].count.count);
+	if (nchanges == 0)
+	{
+		/* nothing logged, as after a load without triggers: so it always was */
+		leadscore_profile_begin(work, work->lead.slot, created_at);
+	}
+	while (period + 1 < rebuild->nperiods &&
+		   rebuild->periods[period + 1].activated_at <= created_at)
+		period++;
+	use_period(rebuild, period);
+	leadscore_course_begin(&work->course, created_at);
+
+	while (change < nchanges || event < batch->n || period + 1 < rebuild->nperiods)
+	{
+		int64		activation_at = period + 1 < rebuild->nperiods ?
+			rebuild->periods[period + 1].activated_at : NEVER;
+		int64		change_at = change < nchanges ? changes[change].changed_at : NEVER;
+		int64		event_at = event < batch->n ? batch->records[event].occurred_at : NEVER;
+		LeadStep	step = {0};
+
+		if (activation_at != NEVER && activation_at <= change_at && activation_at <= event_at)
+		{
+			leadscore_course_catch_up(&work->course, activation_at);
+			use_period(rebuild, ++period);
+			leadscore_course_review(&work->course, activation_at, CAUSE_ACTIVATION);
+			continue;
+		}
+		if (change < nchanges && change_at <= event_at)
+		{
+			step.at = change_at;
+			step.counts = &changes[change++].count;
+			step.ncounts = 1;
+			step.sign = 1;
+			step.timeless = true;
+			step.milestones = true;
+		}
+		else
+			leadscore_batch_step(batch, &batch->records[event++], &step);
+		leadscore_course_step(&work->course, &step, work->now);
+	}
+	/* what the log does not say the row does */
+	leadscore_profile_step(work, work->lead.slot,
+						   lead_instant(work, work->lead_columns.updated_at, work->now));
+	leadscore_course_catch_up(&work->course, work->now);
+	leadscore_state_write(work, true);
+}
+
+/* Forget the stage history of some leads (NULL: of all). */
+static void
+delete_history(Work *work, Datum lead_ids)
+{
+	char	   *sql;
+
+	if (lead_ids)
+	{
+		leadscore_delete_leads(work, "stage_history", lead_ids);
+		return;
+	}
+	sql = psprintf("DELETE FROM %s", leadscore_table_name(work->pipeline->history));
+	if (SPI_execute(sql, false, 0) != SPI_OK_DELETE)
+		elog(ERROR, "could not delete: %s", sql);
+}
+
+/*
+ * Rebuild the states of some leads (NULL: of all) from the log, and their
+ * stage history too if asked.  Writers wait.  Returns how many leads changed.
+ */
+int64
+leadscore_rebuild_leads(Oid schema, Datum lead_ids, bool history)
+{
+	Rebuild		rebuild = {0};
+	Work	   *work = &rebuild.work;
+	MemoryContext context;
+	MemoryContext oldcontext;
+	int64		lead_id;
+	int64		changed = 0;
+	int			i;
+
+	context = AllocSetContextCreate(CurrentMemoryContext, "leadscore rebuild",
+									ALLOCSET_DEFAULT_SIZES);
+	oldcontext = MemoryContextSwitchTo(context);
+	leadscore_pipeline_lock(schema);
+	leadscore_work_begin(work, schema);
+	rebuild.event_context = AllocSetContextCreate(context, "leadscore lead events",
+												  ALLOCSET_DEFAULT_SIZES);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (history)
+	{
+		MemoryContextSwitchTo(context);
+		rebuild.periods = leadscore_model_periods(work->pipeline, &rebuild.nperiods);
+		rebuild.evaluations = palloc(sizeof(Evaluation *) * (rebuild.nperiods + 1));
+		for (i = 0; i < rebuild.nperiods; i++)
+			rebuild.evaluations[i] = leadscore_evaluation_create(rebuild.periods[i].scorer);
+		delete_history(work, lead_ids);
+		stream_open(&rebuild.profiles, "lead_id, signal, count, changed_at",
+					work->pipeline->profile_change, "lead_id, changed_at, seq", lead_ids);
+	}
+	stream_open(&rebuild.leads, "lead_id", work->pipeline->lead, "lead_id", lead_ids);
+	stream_open(&rebuild.events,
+				"lead_id, event_id, kind, occurred_at, value, channel, campaign, properties",
+				work->pipeline->event, "lead_id, occurred_at, event_id", lead_ids);
+
+	while (stream_peek(&rebuild.leads, &lead_id))
+	{
+		EventBatch	batch;
+
+		CHECK_FOR_INTERRUPTS();
+		rebuild.leads.at++;
+		MemoryContextSwitchTo(rebuild.event_context);
+		read_events(&rebuild, lead_id, &batch);
+		MemoryContextSwitchTo(work->row_context);
+		if (leadscore_lead_find(work, lead_id, LockTupleNoKeyExclusive))
+		{
+			bool		created = false;
+
+			if (!leadscore_state_find(work, lead_id, LockTupleNoKeyExclusive))
+			{
+				leadscore_state_create(work, work->lead.slot);
+				/* a replay tells its beginning itself */
+				if (history)
+					leadscore_work_forget(work);
+				CommandCounterIncrement();
+				created = leadscore_state_find(work, lead_id, LockTupleNoKeyExclusive);
+			}
+			leadscore_state_read(work);
+			if (history)
+			{
+				replay_lead(&rebuild, &batch);
+				changed++;
+			}
+			else if (recount_lead(&rebuild, &batch) || created)
+				changed++;
+		}
+		MemoryContextReset(work->row_context);
+		MemoryContextReset(rebuild.event_context);
+		MemoryContextSwitchTo(context);
+		leadscore_work_flush_if_large(work);
+	}
+	stream_close(&rebuild.leads);
+	stream_close(&rebuild.events);
+	stream_close(&rebuild.profiles);
+	SPI_finish();
+	MemoryContextSwitchTo(context);
+	leadscore_work_end(work);
+	MemoryContextSwitchTo(oldcontext);
+	MemoryContextDelete(context);
+	return changed;
+}
+
+/* rebuild(pipeline, lead_ids, history): see leadscore_rebuild_leads() */
+Datum
+leadscore_rebuild(PG_FUNCTION_ARGS)
+{
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(2))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("pipeline and history must not be null"),
+				 errhint("Call rebuild() of the pipeline.")));
+	check_permission(PG_GETARG_OID(0));
+	PG_RETURN_INT64(leadscore_rebuild_leads(PG_GETARG_OID(0),
+											PG_ARGISNULL(1) ? (Datum) 0 : PG_GETARG_DATUM(1),
+											PG_GETARG_BOOL(2)));
+}
+
+/* The classifier of the rows that are handed to this call site */
+static RowClassifier *
+row_classifier(FunctionCallInfo fcinfo, HeapTupleHeader row, bool event)
+{
+	RowClassifier *c = fcinfo->flinfo->fn_extra;
+	Oid			type = HeapTupleHeaderGetTypeId(row);
+	int32		typmod = HeapTupleHeaderGetTypMod(row);
+	MemoryContext oldcontext;
+	TupleDesc	desc;
+	Oid			relid;
+
+	if (c != NULL && c->type == type && c->typmod == typmod)
+		return c;
+	relid = get_typ_typrelid(type);
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("argument is not a row of table \"%s\"", event ? "event" : "lead"),
+				 errhint("Pass the row of the table itself, not a part of it.")));
+	oldcontext = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+	c = palloc0(sizeof(RowClassifier));
+	desc = lookup_rowtype_tupdesc(type, typmod);
+	c->desc = CreateTupleDescCopy(desc);
+	ReleaseTupleDesc(desc);
+	c->type = type;
+	c->typmod = typmod;
+	c->schema = get_rel_namespace(relid);
+	c->slot = MakeSingleTupleTableSlot(c->desc, &TTSOpsHeapTuple);
+	if (event)
+		leadscore_event_columns(c->desc, get_rel_name(relid), &c->event);
+	else
+		leadscore_lead_columns(c->desc, get_rel_name(relid), &c->lead);
+	MemoryContextSwitchTo(oldcontext);
+	fcinfo->flinfo->fn_extra = c;
+	return c;
+}
+
+/* Classify a row and return its signals, with quantities for events. */
+static Datum
+row_signals(FunctionCallInfo fcinfo, bool event)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	HeapTupleHeader row = PG_GETARG_HEAPTUPLEHEADER(0);
+	RowClassifier *c;
+	const Pipeline *pipeline;
+	HeapTupleData tuple = {0};
+	CountPool	pool;
+	int64		i;
+
+	InitMaterializedSRF(fcinfo, event ? 0 : MAT_SRF_USE_EXPECTED_DESC);
+	c = row_classifier(fcinfo, row, event);
+	pipeline = leadscore_pipeline(c->schema);
+	tuple.t_len = HeapTupleHeaderGetDatumLength(row);
+	tuple.t_data = row;
+	ExecStoreHeapTuple(&tuple, c->slot, false);
+	leadscore_pool_init(&pool);
+	if (event)
+	{
+		bool		isnull;
+		Datum		kind = slot_getattr(c->slot, c->event.kind, &isnull);
+
+		if (!isnull)
+			leadscore_classify_event(pipeline,
+									 leadscore_kind_signals(pipeline, TextDatumGetCString(kind)),
+									 &c->event, c->slot, &pool);
+	}
+	else
+		leadscore_classify_lead(pipeline, &c->lead, c->slot, &pool);
+	for (i = 0; i < pool.n; i++)
+	{
+		Datum		values[2];
+		bool		nulls[2] = {false, false};
+
+		values[0] = Int16GetDatum((int16) pool.counts[i].signal);
+		values[1] = Int64GetDatum(pool.counts[i].count);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	ExecClearTuple(c->slot);
+	return (Datum) 0;
+}
+
+/* event_signals(event): the signals that a row of event counts for */
+Datum
+leadscore_event_signals(PG_FUNCTION_ARGS)
+{
+	return row_signals(fcinfo, true);
+}
+
+/* profile_signals(lead): the signals that a row of lead matches */
+Datum
+leadscore_profile_signals(PG_FUNCTION_ARGS)
+{
+	return row_signals(fcinfo, false);
+}

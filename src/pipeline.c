@@ -1,0 +1,632 @@
+/*-------------------------------------------------------------------------
+ *
+ * pipeline.c
+ *		The per-backend cache of a pipeline's configuration.
+ *
+ * Row triggers on the configuration tables invalidate the relcache entry of
+ * `model`, and so do changes of any table of the pipeline.  The callback only
+ * marks the entry; it is read again at the next use, after the locks that
+ * keep the configuration still are held, and with a fresh snapshot.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "classify.h"
+#include "pipeline.h"
+
+typedef struct PipelineEntry
+{
+	Oid			schema;			/* hash key */
+	bool		stale;
+	Pipeline   *pipeline;
+} PipelineEntry;
+
+static HTAB *pipelines = NULL;
+
+/* A relation changed: forget what was read from it.  No catalog access here. */
+static void
+relation_changed(Datum arg, Oid relid)
+{
+	HASH_SEQ_STATUS status;
+	PipelineEntry *entry;
+
+	hash_seq_init(&status, pipelines);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		const Pipeline *p = entry->pipeline;
+
+		if (p == NULL || !OidIsValid(relid) || relid == p->model ||
+			relid == p->signal || relid == p->value_list || relid == p->state ||
+			relid == p->event || relid == p->lead || relid == p->history ||
+			relid == p->profile_change)
+			entry->stale = true;
+	}
+}
+
+/* The cache entry of a schema, made if it is new */
+static PipelineEntry *
+find_entry(Oid schema)
+{
+	PipelineEntry *entry;
+	bool		found;
+
+	if (pipelines == NULL)
+	{
+		HASHCTL		ctl = {0};
+
+		ctl.keysize = sizeof(Oid);
+		ctl.entrysize = sizeof(PipelineEntry);
+		ctl.hcxt = CacheMemoryContext;
+		pipelines = hash_create("leadscore pipelines", 4, &ctl,
+								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	}
+	entry = hash_search(pipelines, &schema, HASH_ENTER, &found);
+	if (!found)
+	{
+		entry->pipeline = NULL;
+		entry->stale = true;
+	}
+	return entry;
+}
+
+/* A table of a pipeline, which must be there */
+Oid
+leadscore_table(Oid schema, const char *name)
+{
+	Oid			relid = get_relname_relid(name, schema);
+
+	if (!OidIsValid(relid))
+	{
+		char	   *schema_name = get_namespace_name(schema);
+
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("schema \"%s\" is not a whole pipeline: table \"%s\" is missing",
+						schema_name ? schema_name : "?", name),
+				 errhint("Make a pipeline with leadscore.create_pipeline(), and rename or move none of its tables.")));
+	}
+	return relid;
+}
+
+/* The quoted name of a table with its schema */
+char *
+leadscore_table_name(Oid relid)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+									  get_rel_name(relid));
+}
+
+Oid
+leadscore_table_owner(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/* Do the owner's work as the owner, whatever row security says. */
+void
+leadscore_run_as(Oid owner, UserSwitch *saved)
+{
+	GetUserIdAndSecContext(&saved->userid, &saved->sec_context);
+	SetUserIdAndSecContext(owner, saved->sec_context |
+						   SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+}
+
+void
+leadscore_run_back(const UserSwitch *saved)
+{
+	SetUserIdAndSecContext(saved->userid, saved->sec_context);
+}
+
+/* Find a column by name and check its type. */
+AttrNumber
+leadscore_column(TupleDesc desc, const char *name, Oid type, const char *table)
+{
+	int			i;
+
+	for (i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (att->attisdropped || strcmp(NameStr(att->attname), name) != 0)
+			continue;
+		if (OidIsValid(type) && att->atttypid != type)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("column \"%s\" of table \"%s\" has type %s, not %s",
+							name, table, format_type_be(att->atttypid),
+							format_type_be(type)),
+					 errhint("Give the column its type back; leadscore relies on it.")));
+		return att->attnum;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("table \"%s\" has no column \"%s\"", table, name),
+			 errhint("Give the column its name back; leadscore relies on it.")));
+}
+
+/* Look up lead_state's columns; other versions may have more of them. */
+static void
+read_columns(Pipeline *p)
+{
+	Relation	rel = table_open(p->state, AccessShareLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+	const char *table = RelationGetRelationName(rel);
+	StateColumns *c = &p->columns;
+
+	c->lead_id = leadscore_column(desc, "lead_id", INT8OID, table);
+	c->activity = leadscore_column(desc, "activity", InvalidOid, table);
+	c->baseline = leadscore_column(desc, "baseline", InvalidOid, table);
+	c->stage = leadscore_column(desc, "stage", InvalidOid, table);
+	c->stage_since = leadscore_column(desc, "stage_since", TIMESTAMPTZOID, table);
+	c->cycle = leadscore_column(desc, "cycle", INT4OID, table);
+	c->held = leadscore_column(desc, "held", BOOLOID, table);
+	c->settled_at = leadscore_column(desc, "settled_at", TIMESTAMPTZOID, table);
+	c->next_review_at = leadscore_column(desc, "next_review_at", TIMESTAMPTZOID, table);
+	c->updated_at = leadscore_column(desc, "updated_at", TIMESTAMPTZOID, table);
+	table_close(rel, AccessShareLock);
+}
+
+/* Column n of a row that SPI returned, copied into the current context */
+static Datum
+spi_copy(HeapTuple tuple, TupleDesc desc, int n, bool *isnull)
+{
+	Datum		value = SPI_getbinval(tuple, desc, n, isnull);
+
+	if (*isnull)
+		return (Datum) 0;
+	return PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
+}
+
+static int
+kind_cmp(const void *a, const void *b)
+{
+	return strcmp(((const KindSignals *) a)->kind, ((const KindSignals *) b)->kind);
+}
+
+/* The entry of a kind, made if it is new */
+static KindSignals *
+kind_entry(Pipeline *p, int *capacity, const char *kind)
+{
+	int			i;
+
+	for (i = 0; i < p->nkinds; i++)
+		if (strcmp(p->kinds[i].kind, kind) == 0)
+			return &p->kinds[i];
+	if (p->nkinds == *capacity)
+	{
+		*capacity = *capacity ? *capacity * 2 : 16;
+		p->kinds = p->kinds ? repalloc(p->kinds, *capacity * sizeof(KindSignals)) :
+			palloc(*capacity * sizeof(KindSignals));
+	}
+	memset(&p->kinds[p->nkinds], 0, sizeof(KindSignals));
+	p->kinds[p->nkinds].kind = pstrdup(kind);
+	return &p->kinds[p->nkinds++];
+}
+
+static void
+kind_add(KindSignals *entry, const SignalRule *signal, int nsignals)
+{
+	if (entry->signals == NULL)
+		entry->signals = palloc(sizeof(SignalRule *) * (nsignals + 1));
+	entry->signals[entry->nsignals++] = signal;
+}
+
+/* Which signals may match which kind; in signal order */
+static void
+index_kinds(Pipeline *p, char ***signal_kinds, int *signal_nkinds)
+{
+	int			capacity = 0;
+	int			i;
+	int			j;
+	int			k;
+
+	for (i = 0; i < p->nsignals; i++)
+		for (j = 0; j < signal_nkinds[i]; j++)
+			kind_entry(p, &capacity, signal_kinds[i][j]);
+	for (i = 0; i < p->nsignals; i++)
+	{
+		const SignalRule *signal = &p->signals[i];
+
+		/* lead_created is counted by the engine itself */
+		if (signal->source != SOURCE_EVENT || signal->id == 0)
+			continue;
+		if (signal_nkinds[i] < 0)
+			kind_add(&p->other, signal, p->nsignals);
+		for (k = 0; k < p->nkinds; k++)
+		{
+			bool		matches = signal_nkinds[i] < 0;
+
+			for (j = 0; j < signal_nkinds[i] && !matches; j++)
+				matches = strcmp(p->kinds[k].kind, signal_kinds[i][j]) == 0;
+			if (matches)
+				kind_add(&p->kinds[k], signal, p->nsignals);
+		}
+	}
+	for (k = 0; k <= p->nkinds; k++)
+	{
+		KindSignals *entry = k < p->nkinds ? &p->kinds[k] : &p->other;
+
+		entry->plain = true;
+		for (i = 0; i < entry->nsignals; i++)
+			if (entry->signals[i]->condition || entry->signals[i]->quantity)
+				entry->plain = false;
+	}
+	if (p->nkinds > 1)
+		qsort(p->kinds, p->nkinds, sizeof(KindSignals), kind_cmp);
+}
+
+/* Read the rows of a query, as the owner, with the snapshot pushed. */
+static uint64
+query(const char *format, Oid relid)
+{
+	char	   *sql = psprintf(format, leadscore_table_name(relid));
+
+	if (SPI_execute(sql, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read configuration: %s", sql);
+	return SPI_processed;
+}
+
+static void
+read_signals(Pipeline *p)
+{
+	uint64		n = query("SELECT signal, signal_id, source, event_kinds, condition, quantity"
+						  " FROM %s ORDER BY signal_id", p->signal);
+	TupleDesc	desc = SPI_tuptable->tupdesc;
+	char	 ***kinds = palloc0(sizeof(char **) * (n + 1));
+	int		   *nkinds = palloc0(sizeof(int) * (n + 1));
+	MemoryContext oldcontext = MemoryContextSwitchTo(p->context);
+	uint64		i;
+
+	p->signals = palloc0(sizeof(SignalRule) * (n + 1));
+	p->profile = palloc(sizeof(SignalRule *) * (n + 1));
+	p->nsignals = (int) n;
+	for (i = 0; i < n; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		SignalRule *signal = &p->signals[i];
+		bool		isnull;
+		Datum		value;
+
+		signal->name = pstrdup(SPI_getvalue(tuple, desc, 1));
+		signal->id = DatumGetInt16(SPI_getbinval(tuple, desc, 2, &isnull));
+		signal->source = strcmp(SPI_getvalue(tuple, desc, 3), "profile") == 0 ?
+			SOURCE_PROFILE : SOURCE_EVENT;
+		value = SPI_getbinval(tuple, desc, 4, &isnull);
+		nkinds[i] = -1;
+		if (!isnull)
+		{
+			Datum	   *items;
+			bool	   *nulls;
+			int			j;
+
+			deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT,
+							  &items, &nulls, &nkinds[i]);
+			kinds[i] = palloc0(sizeof(char *) * (nkinds[i] + 1));
+			for (j = 0; j < nkinds[i]; j++)
+				kinds[i][j] = nulls[j] ? pstrdup("") : TextDatumGetCString(items[j]);
+		}
+		signal->condition = (JsonPath *) DatumGetPointer(spi_copy(tuple, desc, 5, &isnull));
+		signal->quantity = (JsonPath *) DatumGetPointer(spi_copy(tuple, desc, 6, &isnull));
+		if (signal->source == SOURCE_PROFILE)
+			p->profile[p->nprofile++] = signal;
+	}
+	index_kinds(p, kinds, nkinds);
+	MemoryContextSwitchTo(oldcontext);
+}
+
+/* Value lists become variables: arrays of strings in one jsonb object each */
+static void
+read_lists(Pipeline *p)
+{
+	uint64		n = query("SELECT list, pg_catalog.jsonb_agg(item ORDER BY item) FROM %s"
+						  " WHERE item IS NOT NULL GROUP BY list ORDER BY list",
+						  p->value_list);
+	MemoryContext oldcontext = MemoryContextSwitchTo(p->context);
+	uint64		i;
+
+	p->lists = palloc0(sizeof(JsonbValue) * (n + 1));
+	p->list_names = palloc0(sizeof(char *) * (n + 1));
+	p->nlists = (int) n;
+	for (i = 0; i < n; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		bool		isnull;
+		Jsonb	   *items = (Jsonb *) DatumGetPointer(spi_copy(tuple, SPI_tuptable->tupdesc,
+															   2, &isnull));
+
+		p->list_names[i] = pstrdup(SPI_getvalue(tuple, SPI_tuptable->tupdesc, 1));
+		p->lists[i].type = jbvBinary;
+		p->lists[i].val.binary.data = &items->root;
+		p->lists[i].val.binary.len = VARSIZE(items) - VARHDRSZ;
+	}
+	MemoryContextSwitchTo(oldcontext);
+}
+
+/* Variables that a path of ours names although their list is gone: null */
+static void
+find_missing(Pipeline *p)
+{
+	List	   *missing = NIL;
+	ListCell   *lc;
+	int			i;
+
+	for (i = 0; i < p->nsignals; i++)
+	{
+		const SignalRule *signal = &p->signals[i];
+		List	   *names = NIL;
+
+		if (signal->condition)
+			names = leadscore_path_variables(signal->condition);
+		if (signal->quantity)
+			names = list_concat(names, leadscore_path_variables(signal->quantity));
+		foreach(lc, names)
+			if (!leadscore_is_variable(p, signal->source, lfirst(lc)))
+				missing = lappend(missing, lfirst(lc));
+	}
+	p->missing = MemoryContextAlloc(p->context, sizeof(char *) * (list_length(missing) + 1));
+	foreach(lc, missing)
+		p->missing[p->nmissing++] = MemoryContextStrdup(p->context, lfirst(lc));
+}
+
+/* A scorer of a compiled model, in the current context */
+static Scorer *
+make_scorer(const Pipeline *p, Datum compiled, const char *name)
+{
+	const LeadModel *model = leadscore_model_read(compiled);
+	LeadModel  *copy = palloc(VARSIZE(model));
+
+	memcpy(copy, model, VARSIZE(model));
+	if (copy->grain != p->grain)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("model \"%s\" was compiled for another grain than the pipeline's", name),
+				 errhint("Compile it with the grain of table setting.")));
+	return leadscore_scorer_create(copy);
+}
+
+static void
+read_model(Pipeline *p)
+{
+	MemoryContext oldcontext;
+	HeapTuple	tuple;
+	TupleDesc	desc;
+	Datum		compiled;
+	bool		isnull;
+
+	if (query("SELECT model, compiled FROM %s WHERE status OPERATOR(pg_catalog.=) 'active'"
+			  " AND compiled IS NOT NULL", p->model) == 0)
+		return;
+	tuple = SPI_tuptable->vals[0];
+	desc = SPI_tuptable->tupdesc;
+	oldcontext = MemoryContextSwitchTo(p->context);
+	p->model_name = pstrdup(SPI_getvalue(tuple, desc, 1));
+	compiled = SPI_getbinval(tuple, desc, 2, &isnull);
+	p->scorer = make_scorer(p, compiled, p->model_name);
+	p->evaluation = leadscore_evaluation_create(p->scorer);
+	MemoryContextSwitchTo(oldcontext);
+}
+
+static void
+read_settings(Pipeline *p)
+{
+	bool		isnull;
+	Datum		grain;
+
+	if (query("SELECT grain FROM %s", leadscore_table(p->schema, "setting")) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("pipeline \"%s\" has no settings", get_namespace_name(p->schema)),
+				 errhint("Restore the row of table setting.")));
+	grain = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	if (!isnull)
+		p->grain = leadscore_grain(DatumGetIntervalP(grain));
+}
+
+/* Read a pipeline anew. */
+static Pipeline *
+load(Oid schema)
+{
+	MemoryContext context;
+	Pipeline   *p;
+	UserSwitch	saved;
+
+	context = AllocSetContextCreate(CurrentMemoryContext, "leadscore pipeline",
+									ALLOCSET_DEFAULT_SIZES);
+	p = MemoryContextAllocZero(context, sizeof(Pipeline));
+	p->schema = schema;
+	p->context = context;
+
+	p->lead = leadscore_table(schema, "lead");
+	p->event = leadscore_table(schema, "event");
+	p->state = leadscore_table(schema, "lead_state");
+	p->history = leadscore_table(schema, "stage_history");
+	p->profile_change = leadscore_table(schema, "profile_change");
+	p->signal = leadscore_table(schema, "signal");
+	p->model = leadscore_table(schema, "model");
+	p->value_list = leadscore_table(schema, "value_list");
+	p->owner = leadscore_table_owner(p->event);
+	read_columns(p);
+
+	leadscore_run_as(p->owner, &saved);
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	read_settings(p);
+	read_signals(p);
+	read_lists(p);
+	find_missing(p);
+	read_model(p);
+	SPI_finish();
+	PopActiveSnapshot();
+	leadscore_run_back(&saved);
+	return p;
+}
+
+/* The configuration of the pipeline in a schema, as of now */
+Pipeline *
+leadscore_pipeline(Oid schema)
+{
+	PipelineEntry *entry = find_entry(schema);
+
+	while (entry->stale)
+	{
+		Pipeline   *p;
+
+		/* may become stale again while it is read */
+		entry->stale = false;
+		PG_TRY();
+		{
+			p = load(schema);
+		}
+		PG_CATCH();
+		{
+			entry->stale = true;
+			PG_RE_THROW();
+		}
+		PG_END_TRY();
+		if (entry->pipeline)
+			MemoryContextSetParent(entry->pipeline->context, TopTransactionContext);
+		MemoryContextSetParent(p->context, CacheMemoryContext);
+		entry->pipeline = p;
+	}
+	return entry->pipeline;
+}
+
+/*
+ * The same for a writer: its configuration stays as it is until the end of
+ * the transaction.  Whoever changes it waits for the writers, and readers
+ * wait for nobody.
+ */
+Pipeline *
+leadscore_pipeline_for_write(Oid schema)
+{
+	Pipeline   *p = find_entry(schema)->pipeline;
+
+	if (p == NULL)
+		p = leadscore_pipeline(schema);
+	for (;;)
+	{
+		Oid			signal = p->signal;
+		Oid			model = p->model;
+
+		LockRelationOid(signal, RowShareLock);
+		LockRelationOid(model, RowShareLock);
+		p = leadscore_pipeline(schema);
+		if (p->signal == signal && p->model == model)
+			return p;
+	}
+}
+
+/* Keep writers out while the configuration changes. */
+void
+leadscore_pipeline_lock(Oid schema)
+{
+	LockRelationOid(leadscore_table(schema, "signal"), ExclusiveLock);
+	LockRelationOid(leadscore_table(schema, "model"), ExclusiveLock);
+}
+
+/* The signals that a kind of event may match */
+const KindSignals *
+leadscore_kind_signals(const Pipeline *pipeline, const char *kind)
+{
+	int			low = 0;
+	int			high = pipeline->nkinds;
+
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+		int			cmp = strcmp(pipeline->kinds[middle].kind, kind);
+
+		if (cmp == 0)
+			return &pipeline->kinds[middle];
+		if (cmp < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return &pipeline->other;
+}
+
+/* The signal with an id, or NULL */
+const SignalRule *
+leadscore_signal_rule(const Pipeline *pipeline, int id)
+{
+	int			low = 0;
+	int			high = pipeline->nsignals;
+
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+
+		if (pipeline->signals[middle].id == id)
+			return &pipeline->signals[middle];
+		if (pipeline->signals[middle].id < id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+/*
+ * All models that were ever in use, in order of activation, for a replay of
+ * history; allocated in the current context.  Needs an SPI connection.
+ */
+ModelPeriod *
+leadscore_model_periods(const Pipeline *pipeline, int *n)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ModelPeriod *periods;
+	char	   *sql;
+	uint64		i;
+
+	sql = psprintf("SELECT a.model, a.activated_at, m.compiled FROM %s a JOIN %s m"
+				   " ON m.model OPERATOR(pg_catalog.=) a.model"
+				   " WHERE m.compiled IS NOT NULL ORDER BY a.activated_at",
+				   leadscore_table_name(leadscore_table(pipeline->schema, "model_activation")),
+				   leadscore_table_name(pipeline->model));
+	if (SPI_execute(sql, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read models: %s", sql);
+	MemoryContextSwitchTo(context);
+	*n = (int) SPI_processed;
+	periods = palloc0(sizeof(ModelPeriod) * (*n + 1));
+	for (i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		isnull;
+
+		periods[i].name = pstrdup(SPI_getvalue(tuple, desc, 1));
+		periods[i].activated_at = DatumGetInt64(SPI_getbinval(tuple, desc, 2, &isnull));
+		periods[i].scorer = make_scorer(pipeline, SPI_getbinval(tuple, desc, 3, &isnull),
+										periods[i].name);
+	}
+	return periods;
+}

@@ -1,0 +1,119 @@
+/*-------------------------------------------------------------------------
+ *
+ * pipeline.h
+ *		What a backend knows of a pipeline: its tables, signals and models.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEADSCORE_PIPELINE_H
+#define LEADSCORE_PIPELINE_H
+
+#include "utils/jsonb.h"
+#include "utils/jsonpath.h"
+#include "utils/relcache.h"
+
+#include "leadscore.h"
+
+/* A signal as rows are classified by it */
+typedef struct SignalRule
+{
+	int16		id;
+	SignalSource source;
+	char	   *name;
+	JsonPath   *condition;		/* NULL: always holds */
+	JsonPath   *quantity;		/* NULL: counts one */
+} SignalRule;
+
+/* The signals that events of one kind may match */
+typedef struct KindSignals
+{
+	char	   *kind;			/* NULL: every kind that has no entry */
+	int			nsignals;
+	const SignalRule **signals;
+	bool		plain;			/* no condition, no quantity */
+} KindSignals;
+
+/* A model and when it came into use */
+typedef struct ModelPeriod
+{
+	int64		activated_at;
+	char	   *name;
+	Scorer	   *scorer;
+} ModelPeriod;
+
+/* Attribute numbers of lead_state */
+typedef struct StateColumns
+{
+	AttrNumber	lead_id;
+	AttrNumber	activity;
+	AttrNumber	baseline;
+	AttrNumber	stage;
+	AttrNumber	stage_since;
+	AttrNumber	cycle;
+	AttrNumber	held;
+	AttrNumber	settled_at;
+	AttrNumber	next_review_at;
+	AttrNumber	updated_at;
+} StateColumns;
+
+/*
+ * Once read it never changes; a newer one takes its place, and it stays until
+ * the transaction ends for those who still use it.
+ */
+typedef struct Pipeline
+{
+	MemoryContext context;		/* of this and all below */
+	Oid			schema;
+
+	Oid			lead;
+	Oid			event;
+	Oid			state;
+	Oid			history;
+	Oid			profile_change;
+	Oid			signal;
+	Oid			model;
+	Oid			value_list;
+	Oid			owner;			/* of event: whose work the engine does */
+
+	StateColumns columns;
+	LeadGrain	grain;
+	int			nsignals;
+	SignalRule *signals;
+	KindSignals *kinds;			/* sorted by kind */
+	int			nkinds;
+	KindSignals other;			/* of all other kinds */
+	int			nprofile;
+	const SignalRule **profile; /* signals of the profile */
+	JsonbValue *lists;			/* value lists, as variables */
+	int			nlists;
+	char	  **list_names;
+	int			nmissing;		/* lists that paths name but are gone */
+	char	  **missing;
+	char	   *model_name;
+	Scorer	   *scorer;			/* of the active model, NULL without one */
+	Evaluation *evaluation;
+} Pipeline;
+
+/* Running as somebody else */
+typedef struct UserSwitch
+{
+	Oid			userid;
+	int			sec_context;
+} UserSwitch;
+
+/* pipeline.c */
+extern Pipeline *leadscore_pipeline(Oid schema);
+extern Pipeline *leadscore_pipeline_for_write(Oid schema);
+extern void leadscore_pipeline_lock(Oid schema);
+extern const KindSignals *leadscore_kind_signals(const Pipeline *pipeline, const char *kind);
+extern const SignalRule *leadscore_signal_rule(const Pipeline *pipeline, int id);
+extern ModelPeriod *leadscore_model_periods(const Pipeline *pipeline, int *n);
+extern Oid	leadscore_table(Oid schema, const char *name);
+extern char *leadscore_table_name(Oid relid);
+extern Oid	leadscore_table_owner(Oid relid);
+extern void leadscore_run_as(Oid owner, UserSwitch *saved);
+extern void leadscore_run_back(const UserSwitch *saved);
+extern AttrNumber leadscore_column(TupleDesc desc, const char *name, Oid type,
+								   const char *table);
+
+#endif							/* LEADSCORE_PIPELINE_H */

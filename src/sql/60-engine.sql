@@ -1,0 +1,60 @@
+/* The engine: triggers of a pipeline, and what maintains it */
+
+CREATE FUNCTION leadscore.settled_stage(activity leadscore.lead_activity, model leadscore.lead_model,
+	stage leadscore.lead_stage, held boolean, settled_at timestamptz, at timestamptz DEFAULT now())
+	RETURNS leadscore.lead_stage
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 50 AS 'MODULE_PATHNAME', 'leadscore_settled_stage';
+COMMENT ON FUNCTION leadscore.settled_stage(leadscore.lead_activity, leadscore.lead_model, leadscore.lead_stage, boolean, timestamptz, timestamptz) IS
+	'the stage that a recorded state comes to by at through the passing of time: what the next sweep records';
+
+CREATE FUNCTION leadscore.event_signals(event anyelement)
+	RETURNS TABLE (signal_id smallint, quantity bigint)
+	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 10 ROWS 1 AS 'MODULE_PATHNAME', 'leadscore_event_signals';
+COMMENT ON FUNCTION leadscore.event_signals(anyelement) IS
+	'the signals that a row of a pipeline''s table event counts for, and how often';
+
+CREATE FUNCTION leadscore.profile_signals(lead anyelement)
+	RETURNS TABLE (signal_id smallint)
+	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20 ROWS 5 AS 'MODULE_PATHNAME', 'leadscore_profile_signals';
+COMMENT ON FUNCTION leadscore.profile_signals(anyelement) IS
+	'the profile signals that a row of a pipeline''s table lead matches';
+
+CREATE FUNCTION leadscore.lock_pipeline(pipeline regnamespace) RETURNS void
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_lock_pipeline';
+COMMENT ON FUNCTION leadscore.lock_pipeline(regnamespace) IS
+	'makes writers of events wait until the end of the transaction; readers pass';
+
+CREATE FUNCTION leadscore.review(pipeline regnamespace, lead_ids bigint[], at timestamptz, cause text) RETURNS bigint
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_review';
+COMMENT ON FUNCTION leadscore.review(regnamespace, bigint[], timestamptz, text) IS
+	'applies to these leads (NULL: all) what is due up to at; cause is decay or activation; returns the number of stage changes';
+
+CREATE FUNCTION leadscore.rebuild(pipeline regnamespace, lead_ids bigint[], history boolean) RETURNS bigint
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_rebuild';
+COMMENT ON FUNCTION leadscore.rebuild(regnamespace, bigint[], boolean) IS
+	'counts these leads (NULL: all) again from the log, and replays their stage history if asked; returns the number of leads that changed';
+
+CREATE FUNCTION leadscore.event_changed() RETURNS trigger
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_event_changed';
+COMMENT ON FUNCTION leadscore.event_changed() IS
+	'trigger on event, AFTER INSERT, UPDATE or DELETE, for each statement, with transition tables';
+CREATE FUNCTION leadscore.event_truncated() RETURNS trigger
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_event_truncated';
+COMMENT ON FUNCTION leadscore.event_truncated() IS
+	'trigger on event, AFTER TRUNCATE, for each statement';
+CREATE FUNCTION leadscore.lead_changed() RETURNS trigger
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_lead_changed';
+COMMENT ON FUNCTION leadscore.lead_changed() IS
+	'trigger on lead, AFTER INSERT, UPDATE or DELETE, for each statement, with transition tables';
+CREATE FUNCTION leadscore.lead_truncated() RETURNS trigger
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_lead_truncated';
+COMMENT ON FUNCTION leadscore.lead_truncated() IS
+	'trigger on lead, AFTER TRUNCATE, for each statement';
+CREATE FUNCTION leadscore.lead_touched() RETURNS trigger
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_lead_touched';
+COMMENT ON FUNCTION leadscore.lead_touched() IS
+	'trigger on lead, BEFORE UPDATE, for each row: sets updated_at unless the statement does';
+CREATE FUNCTION leadscore.config_changed() RETURNS trigger
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_config_changed';
+COMMENT ON FUNCTION leadscore.config_changed() IS
+	'trigger on configuration tables, AFTER, for each row, and for each statement on TRUNCATE';
