@@ -104,6 +104,7 @@ push_string(JsonbParseState **state, const char *name, char *text, int len)
 	push_key(state, name);
 	value.type = text ? jbvString : jbvNull;
 	value.val.string.val = text;
+
 	value.val.string.len = len;
 	pushJsonbValue(state, WJB_VALUE, &value);
 }

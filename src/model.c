@@ -137,7 +137,7 @@ lead_model_signal_index(const LeadModel *model, int id)
 
 /* Report a mistake in a row.  Returns false, for the caller to pass on. */
 static bool
-fail(Row *row, const char *hint, const char *format,...) pg_attribute_printf(3, 4);
+			fail(Row *row, const char *hint, const char *format,...) pg_attribute_printf(3, 4);
 
 static bool
 fail(Row *row, const char *hint, const char *format,...)
@@ -322,6 +322,7 @@ read_milli(Row *row, const char *key, int64 dflt, int64 limit, int64 *result)
 		return fail(row, POINTS_HINT, "\"%s\" is not a number", key);
 	text = DatumGetCString(DirectFunctionCall1(numeric_out,
 											   NumericGetDatum(value->val.numeric)));
+
 	if (!parse_milli(text, limit, result))
 		return fail(row, POINTS_HINT,
 					"\"%s\" is out of range or has more than three decimals: %s",
@@ -1507,6 +1508,7 @@ lead_model_recv(PG_FUNCTION_ARGS)
 				 errmsg("unsupported binary format %d of type %s", format, "lead_model"),
 				 errhint("Send the bytes that a binary read of the type gave.")));
 	text = pq_getmsgtext(buf, buf->len - buf->cursor, &nbytes);
+
 	PG_RETURN_POINTER(compile(parse_json(text, NULL), NULL));
 }
 

@@ -152,7 +152,8 @@ typedef struct LeadModel
 	ModelArray	signals;		/* by id */
 	ModelArray	dimensions;		/* as given */
 	ModelArray	rules;			/* by dimension, then as given */
-	ModelArray	stage_rules;	/* by stage, only_if rows before the general one */
+	ModelArray	stage_rules;	/* by stage, only_if rows before the general
+								 * one */
 	ModelArray	gates;			/* by stage and gate */
 	ModelArray	grades;			/* by dimension, falling */
 	int32		name;

@@ -388,7 +388,7 @@ find_missing(Pipeline *p)
 			names = list_concat(names, leadscore_path_variables(signal->quantity));
 		foreach(lc, names)
 			if (!leadscore_is_variable(p, signal->source, lfirst(lc)))
-				missing = lappend(missing, lfirst(lc));
+			missing = lappend(missing, lfirst(lc));
 	}
 	p->missing = MemoryContextAlloc(p->context, sizeof(char *) * (list_length(missing) + 1));
 	foreach(lc, missing)

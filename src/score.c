@@ -668,7 +668,11 @@ leadscore_evaluate(Scorer *scorer, const ActivityList *activity, int32 at,
 		int64	   *dimension = &result->dimensions[rules[i].dimension];
 
 		result->rules[i] = leadscore_rule_points(scorer, result, i, true, true);
-		/* at most MAX_ROWS rules of at most 1e15 each, so this cannot overflow */
+
+		/*
+		 * at most MAX_ROWS rules of at most 1e15 each, so this cannot
+		 * overflow
+		 */
 		*dimension += result->rules[i];
 	}
 	for (i = 0; i < model->dimensions.n; i++)
@@ -1161,7 +1165,7 @@ leadscore_qualified_change(Scorer *scorer, const ActivityList *activity,
 						   int32 after, uint8 stage)
 {
 	Search		search = {
-		.scorer = scorer, .activity = activity, .qualified = true,
+		.scorer = scorer,.activity = activity,.qualified = true,
 		.standing = {.stage = stage}
 	};
 
@@ -1177,7 +1181,7 @@ leadscore_standing_change(Scorer *scorer, const ActivityList *activity,
 						  int32 after, int32 until, LeadStanding standing)
 {
 	Search		search = {
-		.scorer = scorer, .activity = activity, .standing = standing
+		.scorer = scorer,.activity = activity,.standing = standing
 	};
 
 	return search_change(&search, after, until);

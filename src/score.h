@@ -50,10 +50,12 @@ typedef struct Scorer
 	RuleWeights *weights;		/* by rule */
 	int			nstages;
 	StageGates *stages;			/* highest first */
-	uint8	   *entry_stage;	/* by signal: the stage it is a milestone of, or 0 */
-	bool	   *positive;		/* by signal: does some rule give points for it? */
-	int32		quiet_after;	/* nothing changes by itself this long after the
-								 * last bucket; -1 if there is no such age */
+	uint8	   *entry_stage;	/* by signal: the stage it is a milestone of,
+								 * or 0 */
+	bool	   *positive;		/* by signal: does some rule give points for
+								 * it? */
+	int32		quiet_after;	/* nothing changes by itself this long after
+								 * the last bucket; -1 if there is no such age */
 } Scorer;
 
 /* The items of one signal up to a bucket, and its timeless count */

@@ -121,7 +121,10 @@ find_row(LeadTable *table, int64 lead_id, LockTupleMode mode)
 			return false;
 		ExecMaterializeSlot(table->slot);
 
-		/* somebody is inserting, updating or deleting it: see what comes of that */
+		/*
+		 * somebody is inserting, updating or deleting it: see what comes of
+		 * that
+		 */
 		xwait = TransactionIdIsValid(table->dirty.xmin) ?
 			table->dirty.xmin : table->dirty.xmax;
 		if (TransactionIdIsValid(xwait))
@@ -160,7 +163,11 @@ leadscore_work_begin(Work *work, Oid schema)
 	work->model_name = work->pipeline->model_name;
 	lead_activity_init(&work->activity, work->pipeline->grain, 64);
 	leadscore_run_as(work->pipeline->owner, &work->saved);
-	/* what this command has written so far is to be seen, and its own writes later */
+
+	/*
+	 * what this command has written so far is to be seen, and its own writes
+	 * later
+	 */
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	AfterTriggerBeginQuery();
