@@ -193,25 +193,25 @@ report_missing_lead(const Work *work, int64 lead_id, const char *table)
 }
 
 /*
- * Find and lock the state of a lead, or create it.  False if the lead is not
- * there, which is an error unless only removals are left to do.
+ * Find the state of a lead, locked if asked, or create it.  False if the lead
+ * is not there, which is an error unless only removals are left to do.
  */
 static bool
-find_or_create(Work *work, int64 lead_id, LockTupleMode mode, bool must_exist,
-			   const char *table, bool *created)
+find_or_create(Work *work, int64 lead_id, bool lock, LockTupleMode mode,
+			   bool must_exist, const char *table, bool *created)
 {
 	*created = false;
-	if (leadscore_state_find(work, lead_id, mode))
+	if (lock ? leadscore_state_lock(work, lead_id, mode) : leadscore_state_find(work, lead_id))
 		return true;
 	/* whoever else creates it waits here */
-	if (leadscore_lead_find(work, lead_id, LockTupleNoKeyExclusive))
+	if (leadscore_lead_lock(work, lead_id, LockTupleNoKeyExclusive))
 	{
-		if (!leadscore_state_find(work, lead_id, mode))
+		if (!leadscore_state_lock(work, lead_id, LockTupleNoKeyExclusive))
 		{
 			leadscore_state_create(work, work->lead.slot);
 			*created = true;
 			CommandCounterIncrement();
-			if (!leadscore_state_find(work, lead_id, mode))
+			if (!leadscore_state_lock(work, lead_id, LockTupleNoKeyExclusive))
 				elog(ERROR, "state of lead " INT64_FORMAT " vanished", lead_id);
 		}
 		return true;
@@ -237,20 +237,34 @@ apply_lead(EventBatch *batch, Work *work, int64 begin, int64 end, const char *ta
 	for (i = begin; i < end; i++)
 		counts |= batch->records[i].ncounts > 0 || batch->records[i].set_stage != 0;
 
-	/* an event that scores nothing still needs its lead */
-	if (!find_or_create(work, lead_id,
-						counts ? LockTupleNoKeyExclusive : LockTupleKeyShare,
-						must_exist, table, &created) || !counts)
-		return;
-	leadscore_state_read(work);
-	for (i = begin; i < end; i++)
+	if (!counts)
 	{
-		LeadStep	step;
-
-		leadscore_batch_step(batch, &batch->records[i], &step);
-		leadscore_course_step(&work->course, &step, work->now);
+		/* an event that scores nothing still needs its lead, until it commits */
+		find_or_create(work, lead_id, true, LockTupleKeyShare, must_exist, table, &created);
+		return;
 	}
-	leadscore_state_write(work, created);
+	for (;;)
+	{
+		int			nhistory = work->nhistory;
+		int64		nchanges = work->nchanges;
+
+		if (!find_or_create(work, lead_id, false, LockTupleNoKeyExclusive, must_exist,
+							table, &created))
+			return;
+		leadscore_state_read(work);
+		for (i = begin; i < end; i++)
+		{
+			LeadStep	step;
+
+			leadscore_batch_step(batch, &batch->records[i], &step);
+			leadscore_course_step(&work->course, &step, work->now);
+		}
+		if (leadscore_state_write(work, created))
+			return;
+		/* somebody else was faster: begin again with what they wrote */
+		work->nhistory = nhistory;
+		work->nchanges = nchanges;
+	}
 }
 
 /* Append history now and then, so that a long statement needs little memory. */
@@ -305,8 +319,8 @@ leadscore_lead_refresh(Work *work, int64 lead_id)
 	size_t		after_len;
 	unsigned char *after;
 
-	if (!find_or_create(work, lead_id, LockTupleNoKeyExclusive, false, "", &is_new) || is_new ||
-		!leadscore_lead_find(work, lead_id, LockTupleKeyShare))
+	if (!find_or_create(work, lead_id, true, LockTupleNoKeyExclusive, false, "", &is_new) ||
+		is_new || !leadscore_lead_lock(work, lead_id, LockTupleKeyShare))
 		return;
 	leadscore_state_read(work);
 	before = palloc(lead_activity_encoded_bound(&work->activity));

@@ -70,6 +70,18 @@
 	ExecInitRangeTable(estate, list_make1(rte))
 #endif
 
+/* Updates tell from 16 on whether summarizing indexes alone need entries. */
+#if PG_VERSION_NUM >= 160000
+#define leadscore_update_indexes	TU_UpdateIndexes
+#define leadscore_insert_index_tuples(result, slot, estate, indexes) \
+	list_free(ExecInsertIndexTuples(result, slot, estate, true, false, NULL, NIL, \
+									(indexes) == TU_Summarizing))
+#else
+#define leadscore_update_indexes	bool
+#define leadscore_insert_index_tuples(result, slot, estate, indexes) \
+	list_free(ExecInsertIndexTuples(result, slot, estate, true, false, NULL, NIL))
+#endif
+
 #if PG_VERSION_NUM >= 160000
 #define leadscore_epq_init(epq, estate)	EvalPlanQualInit(epq, estate, NULL, NIL, -1, NIL)
 #else

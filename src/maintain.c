@@ -147,7 +147,7 @@ leadscore_lock_pipeline(PG_FUNCTION_ARGS)
 static void
 review_lead(Work *work, int64 lead_id, int64 at, StageCause cause)
 {
-	if (!leadscore_state_find(work, lead_id, LockTupleNoKeyExclusive))
+	if (!leadscore_state_lock(work, lead_id, LockTupleNoKeyExclusive))
 		return;
 	leadscore_state_read(work);
 	if (cause == CAUSE_DECAY)
@@ -549,18 +549,18 @@ leadscore_rebuild_leads(Oid schema, Datum lead_ids, bool history)
 		MemoryContextSwitchTo(rebuild.event_context);
 		read_events(&rebuild, lead_id, &batch);
 		MemoryContextSwitchTo(work->row_context);
-		if (leadscore_lead_find(work, lead_id, LockTupleNoKeyExclusive))
+		if (leadscore_lead_lock(work, lead_id, LockTupleNoKeyExclusive))
 		{
 			bool		created = false;
 
-			if (!leadscore_state_find(work, lead_id, LockTupleNoKeyExclusive))
+			if (!leadscore_state_lock(work, lead_id, LockTupleNoKeyExclusive))
 			{
 				leadscore_state_create(work, work->lead.slot);
 				/* a replay tells its beginning itself */
 				if (history)
 					leadscore_work_forget(work);
 				CommandCounterIncrement();
-				created = leadscore_state_find(work, lead_id, LockTupleNoKeyExclusive);
+				created = leadscore_state_lock(work, lead_id, LockTupleNoKeyExclusive);
 			}
 			leadscore_state_read(work);
 			if (history)

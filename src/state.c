@@ -36,9 +36,9 @@
 #include "stage.h"
 #include "state.h"
 
-/* Open a table for finding rows by lead_id, and for writing them if asked. */
+/* Open a table for finding rows by lead_id. */
 static void
-open_table(LeadTable *table, Oid relid, LOCKMODE lockmode, bool write)
+open_table(LeadTable *table, Oid relid, LOCKMODE lockmode)
 {
 	Relation	rel = table_open(relid, lockmode);
 
@@ -53,23 +53,37 @@ open_table(LeadTable *table, Oid relid, LOCKMODE lockmode, bool write)
 	InitDirtySnapshot(table->dirty);
 	table->scan = leadscore_index_beginscan(rel, table->index, &table->dirty, 1);
 	table->slot = table_slot_create(rel, NULL);
-	if (write)
-	{
-		RangeTblEntry *rte = makeNode(RangeTblEntry);
+}
 
-		table->changed = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsVirtual);
-		table->estate = CreateExecutorState();
-		rte->rtekind = RTE_RELATION;
-		rte->relid = relid;
-		rte->relkind = rel->rd_rel->relkind;
-		rte->rellockmode = lockmode;
-		leadscore_init_range_table(table->estate, rte);
-		table->result = makeNode(ResultRelInfo);
-		InitResultRelInfo(table->result, rel, 1, NULL, 0);
-		table->estate->es_output_cid = GetCurrentCommandId(true);
-		ExecOpenIndices(table->result, false);
-		leadscore_epq_init(&table->epq, table->estate);
-	}
+/*
+ * Set up what inserts, new index entries and triggers need.  A HOT update of
+ * a table without triggers does without.
+ */
+static void
+need_executor(Work *work)
+{
+	LeadTable  *table = &work->state;
+	MemoryContext oldcontext;
+	RangeTblEntry *rte;
+
+	if (table->estate)
+		return;
+	oldcontext = MemoryContextSwitchTo(work->context);
+	table->estate = CreateExecutorState();
+	rte = makeNode(RangeTblEntry);
+	rte->rtekind = RTE_RELATION;
+	rte->relid = RelationGetRelid(table->rel);
+	rte->relkind = table->rel->rd_rel->relkind;
+	rte->rellockmode = RowExclusiveLock;
+	leadscore_init_range_table(table->estate, rte);
+	table->result = makeNode(ResultRelInfo);
+	InitResultRelInfo(table->result, table->rel, 1, NULL, 0);
+	table->estate->es_output_cid = GetCurrentCommandId(true);
+	table->estate->es_snapshot = GetActiveSnapshot();
+	ExecOpenIndices(table->result, false);
+	leadscore_epq_init(&table->epq, table->estate);
+	AfterTriggerBeginQuery();
+	MemoryContextSwitchTo(oldcontext);
 }
 
 static void
@@ -79,9 +93,10 @@ close_table(LeadTable *table)
 		return;
 	index_endscan(table->scan);
 	ExecDropSingleTupleTableSlot(table->slot);
+	if (table->changed)
+		ExecDropSingleTupleTableSlot(table->changed);
 	if (table->estate)
 	{
-		ExecDropSingleTupleTableSlot(table->changed);
 		EvalPlanQualEnd(&table->epq);
 		ExecCloseIndices(table->result);
 		ExecResetTupleTable(table->estate->es_tupleTable, false);
@@ -103,9 +118,12 @@ check_visible(LeadTable *table)
 				 errmsg("could not serialize access due to concurrent update")));
 }
 
-/* Find the newest version of a lead's row and lock it; false if there is none. */
+/*
+ * Find the newest version of a lead's row that is committed or our own, after
+ * waiting for whoever is changing it; false if there is none.
+ */
 static bool
-find_row(LeadTable *table, int64 lead_id, LockTupleMode mode)
+find_row(LeadTable *table, int64 lead_id)
 {
 	ScanKeyData key;
 
@@ -113,41 +131,40 @@ find_row(LeadTable *table, int64 lead_id, LockTupleMode mode)
 	for (;;)
 	{
 		TransactionId xwait;
-		TM_FailureData tmfd;
-		TM_Result	result;
 
 		index_rescan(table->scan, &key, 1, NULL, 0);
 		if (!index_getnext_slot(table->scan, ForwardScanDirection, table->slot))
 			return false;
-		ExecMaterializeSlot(table->slot);
-
-		/*
-		 * somebody is inserting, updating or deleting it: see what comes of
-		 * that
-		 */
 		xwait = TransactionIdIsValid(table->dirty.xmin) ?
 			table->dirty.xmin : table->dirty.xmax;
-		if (TransactionIdIsValid(xwait))
-		{
-			XactLockTableWait(xwait, NULL, NULL, XLTW_None);
-			continue;
-		}
+		if (!TransactionIdIsValid(xwait))
+			return true;
+		ExecClearTuple(table->slot);
+		XactLockTableWait(xwait, NULL, NULL, XLTW_None);
+	}
+}
+
+/* The same, and lock it. */
+static bool
+lock_row(LeadTable *table, int64 lead_id, LockTupleMode mode)
+{
+	while (find_row(table, lead_id))
+	{
+		TM_FailureData tmfd;
+		TM_Result	result;
+
+		ExecMaterializeSlot(table->slot);
 		result = table_tuple_lock(table->rel, &table->slot->tts_tid, GetLatestSnapshot(),
 								  table->slot, GetCurrentCommandId(false), mode,
 								  LockWaitBlock, 0, &tmfd);
-		switch (result)
-		{
-			case TM_Ok:
-				return true;
-			case TM_Updated:
-			case TM_Deleted:
-				CHECK_FOR_INTERRUPTS();
-				continue;
-			default:
-				elog(ERROR, "unexpected result %d of locking a row of \"%s\"",
-					 (int) result, RelationGetRelationName(table->rel));
-		}
+		if (result == TM_Ok)
+			return true;
+		if (result != TM_Updated && result != TM_Deleted)
+			elog(ERROR, "unexpected result %d of locking a row of \"%s\"",
+				 (int) result, RelationGetRelationName(table->rel));
+		CHECK_FOR_INTERRUPTS();
 	}
+	return false;
 }
 
 /* Begin the work of a statement on a pipeline. */
@@ -170,9 +187,9 @@ leadscore_work_begin(Work *work, Oid schema)
 	 */
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	AfterTriggerBeginQuery();
-	open_table(&work->state, work->pipeline->state, RowExclusiveLock, true);
-	work->state.estate->es_snapshot = GetActiveSnapshot();
+	open_table(&work->state, work->pipeline->state, RowExclusiveLock);
+	work->state.changed = MakeSingleTupleTableSlot(RelationGetDescr(work->state.rel),
+												   &TTSOpsVirtual);
 }
 
 void
@@ -180,19 +197,34 @@ leadscore_work_end(Work *work)
 {
 	close_table(&work->lead);
 	leadscore_work_flush(work);
-	AfterTriggerEndQuery(work->state.estate);
+	if (work->state.estate)
+		AfterTriggerEndQuery(work->state.estate);
 	close_table(&work->state);
 	PopActiveSnapshot();
 	leadscore_run_back(&work->saved);
 	MemoryContextDelete(work->row_context);
 }
 
-/* Find and lock the state of a lead. */
+/*
+ * Find the state of a lead without locking it: leadscore_state_write() tells
+ * if somebody else was faster.
+ */
 bool
-leadscore_state_find(Work *work, int64 lead_id, LockTupleMode mode)
+leadscore_state_find(Work *work, int64 lead_id)
 {
 	work->lead_id = lead_id;
-	if (!find_row(&work->state, lead_id, mode))
+	if (!find_row(&work->state, lead_id))
+		return false;
+	check_visible(&work->state);
+	return true;
+}
+
+/* Find and lock the state of a lead. */
+bool
+leadscore_state_lock(Work *work, int64 lead_id, LockTupleMode mode)
+{
+	work->lead_id = lead_id;
+	if (!lock_row(&work->state, lead_id, mode))
 		return false;
 	check_visible(&work->state);
 	return true;
@@ -200,19 +232,19 @@ leadscore_state_find(Work *work, int64 lead_id, LockTupleMode mode)
 
 /* Find and lock a lead itself; it is then in work->lead.slot. */
 bool
-leadscore_lead_find(Work *work, int64 lead_id, LockTupleMode mode)
+leadscore_lead_lock(Work *work, int64 lead_id, LockTupleMode mode)
 {
 	if (work->lead.rel == NULL)
 	{
 		MemoryContext oldcontext = MemoryContextSwitchTo(work->context);
 
-		open_table(&work->lead, work->pipeline->lead, RowShareLock, false);
+		open_table(&work->lead, work->pipeline->lead, RowShareLock);
 		leadscore_lead_columns(RelationGetDescr(work->lead.rel),
 							   RelationGetRelationName(work->lead.rel),
 							   &work->lead_columns);
 		MemoryContextSwitchTo(oldcontext);
 	}
-	return find_row(&work->lead, lead_id, mode);
+	return lock_row(&work->lead, lead_id, mode);
 }
 
 /* The callback of a course: remember a stage change. */
@@ -312,11 +344,66 @@ fill_row(Work *work, TupleTableSlot *row)
 }
 
 /*
- * Write the state back.  The stored review may come too early but never too
- * late; so unless it is to be exact, an event that only puts it off leaves
- * the indexed column alone and the update stays HOT.
+ * Update the row that was found.  False if somebody else changed it since.
+ * What is the owner's own on the table (triggers, checks) is honoured by way
+ * of the executor, which needs the row to be locked.
  */
-void
+static bool
+update_row(Work *work, TupleTableSlot *row)
+{
+	LeadTable  *table = &work->state;
+	TupleConstr *constr = RelationGetDescr(table->rel)->constr;
+	TM_FailureData tmfd;
+	LockTupleMode lockmode;
+	TM_Result	result;
+	leadscore_update_indexes indexes;
+
+	if (table->rel->trigdesc != NULL ||
+		(constr && (constr->num_check > 0 || constr->has_generated_stored)))
+	{
+		need_executor(work);
+		result = table_tuple_lock(table->rel, &table->slot->tts_tid, GetLatestSnapshot(),
+								  table->slot, GetCurrentCommandId(false),
+								  LockTupleNoKeyExclusive, LockWaitBlock, 0, &tmfd);
+		if (result == TM_Ok)
+			ExecSimpleRelationUpdate(table->result, table->estate, &table->epq,
+									 table->slot, row);
+	}
+	else
+	{
+		row->tts_tableOid = RelationGetRelid(table->rel);
+		result = table_tuple_update(table->rel, &table->slot->tts_tid, row,
+									GetCurrentCommandId(true), InvalidSnapshot,
+									InvalidSnapshot, true, &tmfd, &lockmode, &indexes);
+		if (result == TM_Ok && indexes)
+		{
+			need_executor(work);
+			leadscore_insert_index_tuples(table->result, row, table->estate, indexes);
+		}
+	}
+	if (table->estate)
+		ResetPerTupleExprContext(table->estate);
+	if (result == TM_Ok)
+		return true;
+	if (result != TM_Updated && result != TM_Deleted)
+		elog(ERROR, "unexpected result %d of updating a row of \"%s\"",
+			 (int) result, RelationGetRelationName(table->rel));
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to concurrent update")));
+	return false;
+}
+
+/*
+ * Write the state back; false if it was found without a lock and somebody
+ * else changed it since, so that the work on the lead must begin again.
+ *
+ * The stored review may come too early but never too late; so unless it is to
+ * be exact, an event that only puts it off leaves the indexed column alone and
+ * the update stays HOT.
+ */
+bool
 leadscore_state_write(Work *work, bool review_exact)
 {
 	LeadTable  *table = &work->state;
@@ -331,8 +418,7 @@ leadscore_state_write(Work *work, bool review_exact)
 	memcpy(row->tts_values, table->slot->tts_values, sizeof(Datum) * natts);
 	memcpy(row->tts_isnull, table->slot->tts_isnull, sizeof(bool) * natts);
 	fill_row(work, row);
-	ExecSimpleRelationUpdate(table->result, table->estate, &table->epq, table->slot, row);
-	ResetPerTupleExprContext(table->estate);
+	return update_row(work, row);
 }
 
 /* Remember a change of a profile, to be appended. */
@@ -462,6 +548,7 @@ leadscore_state_create(Work *work, TupleTableSlot *lead)
 	memset(row->tts_isnull, true, sizeof(bool) * natts);
 	set_column(row, c->lead_id, Int64GetDatum(work->lead_id), false);
 	fill_row(work, row);
+	need_executor(work);
 	ExecSimpleRelationInsert(table->result, table->estate, row);
 	ResetPerTupleExprContext(table->estate);
 }
@@ -611,7 +698,10 @@ void
 leadscore_work_forget(Work *work)
 {
 	while (work->nhistory > 0 && work->history[work->nhistory - 1].lead_id == work->lead_id)
+	{
 		work->nhistory--;
+		work->nchanges--;
+	}
 	while (work->nprofiles > 0 && work->profiles[work->nprofiles - 1].lead_id == work->lead_id)
 		work->nprofiles--;
 }

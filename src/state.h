@@ -22,7 +22,7 @@ typedef struct LeadTable
 	SnapshotData dirty;
 	TupleTableSlot *slot;		/* the row that was found */
 	TupleTableSlot *changed;	/* the row to be written */
-	EState	   *estate;
+	EState	   *estate;			/* with what follows made when first needed */
 	ResultRelInfo *result;
 	EPQState	epq;
 } LeadTable;
@@ -73,10 +73,11 @@ typedef struct Work
 extern void leadscore_work_begin(Work *work, Oid schema);
 extern void leadscore_work_end(Work *work);
 extern void leadscore_work_flush(Work *work);
-extern bool leadscore_state_find(Work *work, int64 lead_id, LockTupleMode mode);
-extern bool leadscore_lead_find(Work *work, int64 lead_id, LockTupleMode mode);
+extern bool leadscore_state_find(Work *work, int64 lead_id);
+extern bool leadscore_state_lock(Work *work, int64 lead_id, LockTupleMode mode);
+extern bool leadscore_lead_lock(Work *work, int64 lead_id, LockTupleMode mode);
 extern void leadscore_state_read(Work *work);
-extern void leadscore_state_write(Work *work, bool review_exact);
+extern bool leadscore_state_write(Work *work, bool review_exact);
 extern void leadscore_state_create(Work *work, TupleTableSlot *lead);
 extern void leadscore_profile_step(Work *work, TupleTableSlot *lead, int64 at);
 extern void leadscore_profile_begin(Work *work, TupleTableSlot *lead, int64 at);

@@ -199,7 +199,7 @@ delete_leads(Work *work, int64 *ids, int n)
 	int			i;
 
 	for (i = 0; i < n; i++)
-		leadscore_state_find(work, ids[i], LockTupleExclusive);
+		leadscore_state_lock(work, ids[i], LockTupleExclusive);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	for (i = 0; i < (int) lengthof(tables); i++)
@@ -217,8 +217,8 @@ insert_leads(Work *work, const int64 *ids, int n)
 	{
 		MemoryContext oldcontext = MemoryContextSwitchTo(work->row_context);
 
-		if (!leadscore_state_find(work, ids[i], LockTupleNoKeyExclusive) &&
-			leadscore_lead_find(work, ids[i], LockTupleNoKeyExclusive))
+		if (!leadscore_state_find(work, ids[i]) &&
+			leadscore_lead_lock(work, ids[i], LockTupleNoKeyExclusive))
 			leadscore_state_create(work, work->lead.slot);
 		MemoryContextSwitchTo(oldcontext);
 		MemoryContextReset(work->row_context);
