@@ -43,6 +43,7 @@ open_table(LeadTable *table, Oid relid, LOCKMODE lockmode)
 	Relation	rel = table_open(relid, lockmode);
 
 	table->rel = rel;
+	table->context = CurrentMemoryContext;
 	list_free(RelationGetIndexList(rel));
 	if (!OidIsValid(rel->rd_pkindex))
 		ereport(ERROR,
@@ -130,10 +131,15 @@ find_row(LeadTable *table, int64 lead_id)
 	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(lead_id));
 	for (;;)
 	{
+		/* what the scan remembers has to live as long as the scan */
+		MemoryContext oldcontext = MemoryContextSwitchTo(table->context);
 		TransactionId xwait;
+		bool		found;
 
 		index_rescan(table->scan, &key, 1, NULL, 0);
-		if (!index_getnext_slot(table->scan, ForwardScanDirection, table->slot))
+		found = index_getnext_slot(table->scan, ForwardScanDirection, table->slot);
+		MemoryContextSwitchTo(oldcontext);
+		if (!found)
 			return false;
 		xwait = TransactionIdIsValid(table->dirty.xmin) ?
 			table->dirty.xmin : table->dirty.xmax;

@@ -17,6 +17,7 @@
 typedef struct LeadTable
 {
 	Relation	rel;
+	MemoryContext context;		/* as long as the table is open */
 	Relation	index;			/* its primary key */
 	IndexScanDesc scan;
 	SnapshotData dirty;
