@@ -100,6 +100,9 @@ INSERT INTO oracle.golden_rule (what, grain, rule, counts, d, value) VALUES
 	('cap', '1 day', '{"points": 4, "max_points": 9}', '1@1:3', 3, 9),
 	('cap after decay', '1 day', '{"points": 4, "max_points": 9, "decay": "half_life", "decay_period": "1 day"}', '1@1:3', 2, 6),
 	('negative cap', '1 day', '{"points": -4, "max_points": -9}', '1@1:3', 3, -9),
+	('a cap of nothing', '1 day', '{"points": 4, "max_points": 0}', '1@1:3', 3, 0),
+	('and below', '1 day', '{"points": -4, "max_points": 0}', '1@1:3', 3, 0),
+	('negative tiers and cap', '1 day', '{"points": null, "aggregate": "tier", "tiers": {"1": -2, "3": -5.5}, "max_points": -5}', '1@1:3', 3, -5),
 	('limit a day', '1 day', '{"points": 1, "limit_count": 2, "limit_period": "day"}', '1@1:3 1@2:1 1@3:9', 3, 5),
 	('timeless know no limit', '1 day', '{"points": 1, "limit_count": 2, "limit_period": "ever"}', '1@*:5 1@2:1 1@3:9', 3, 7),
 	-- day 0 = Saturday 2000-01-01; 2 = Monday

@@ -37,7 +37,7 @@ INSERT INTO oracle.stage VALUES
 
 -- The bucket of an instant: clamped to years 1 .. 9999, rounded down.
 CREATE FUNCTION oracle.bucket(at timestamptz, grain text) RETURNS int
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE sql IMMUTABLE STRICT AS $$
 	SELECT floor(extract(epoch FROM
 				least(greatest(at, '0001-01-01 00:00+00'), '9999-12-31 23:59:59+00')
 				- timestamptz '2000-01-01 00:00+00')
@@ -137,6 +137,7 @@ CREATE TABLE oracle.known_weight (
 
 CREATE FUNCTION oracle.fill_half_life(period int) RETURNS void
 LANGUAGE sql AS $$
+	DELETE FROM oracle.known_weight WHERE decay = 'half_life' AND parameter = period;
 	WITH fraction AS MATERIALIZED (
 		SELECT r, power(round(2.0, 60), - (round(r::numeric, 60) / period)) AS f
 		FROM generate_series(0, period - 1) r
@@ -154,6 +155,7 @@ DECLARE
 	k	int := 0;
 	w	bigint;
 BEGIN
+	DELETE FROM oracle.known_weight WHERE decay = 'step' AND parameter = percent;
 	LOOP
 		w := oracle.weight('step', 1, percent, k);
 		EXIT WHEN w = 0;
@@ -393,9 +395,8 @@ BEGIN
 			LEFT JOIN reset x ON x.d = i.d AND x.dimension = r.dimension
 	)
 	SELECT d, dimension, rule,
-		   CASE WHEN max_points > 0 THEN least(value, max_points)
-				WHEN max_points < 0 THEN greatest(value, max_points)
-				ELSE value END::bigint
+		   CASE WHEN max_points IS NULL THEN value		-- both have the same sign
+				ELSE sign(value) * least(abs(value), abs(max_points)) END::bigint
 	FROM scored;
 END
 $$;

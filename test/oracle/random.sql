@@ -75,7 +75,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
 	k			text := 'rule ' || i;
 	aggregate	text := oracle.choose(seed, k || ' aggregate', 'sum', 'sum', 'sum', 'sum',
-							'last', 'first_n', 'days', 'tier', 'tier', 'idle', 'idle');
+							'last', 'first_n', 'first_n', 'days', 'tier', 'tier', 'idle', 'idle');
 	points		numeric := oracle.random_points(seed, k || ' points');
 	decay		text := 'none';
 	tier_sign	int := 1;
@@ -108,7 +108,7 @@ BEGIN
 		r := r || jsonb_build_object('tiers',
 			(SELECT jsonb_object_agg((2 * t - oracle.pick(seed, k || ' tier ' || t, 0, 1))::text,
 						tier_sign * (5 * t + oracle.choose(seed, k || ' tier points ' || t,
-														   '0', '0.5', '5', '-0.333')::numeric))
+														   '0', '0.5', '5', '0.333')::numeric))
 			 FROM generate_series(1, oracle.pick(seed, k || ' tiers', 1, 4)) t));
 		IF oracle.chance(seed, k || ' within', 60) THEN
 			r := r || jsonb_build_object('within', oracle.random_period(seed, k || ' window', grain));
@@ -124,7 +124,7 @@ BEGIN
 
 	IF aggregate IN ('sum', 'last', 'first_n', 'days') THEN
 		decay := oracle.choose(seed, k || ' decay', 'none', 'none', 'none', 'half_life', 'half_life',
-							   'linear', 'linear', 'step', 'step', 'window');
+							   'linear', 'linear', 'step', 'step', 'window', 'window');
 		r := r || jsonb_build_object('decay', decay);
 	END IF;
 	IF decay <> 'none' THEN
@@ -138,10 +138,10 @@ BEGIN
 			oracle.choose(seed, k || ' step', '50', '50', '10', '25', '33.333', '75', '87.5', '100', '3')::numeric);
 	END IF;
 
-	-- a cap has the sign of the points; with negative tiers there is none
-	IF points <> 0 AND tier_sign = 1 AND oracle.chance(seed, k || ' cap', 40) THEN
-		r := r || jsonb_build_object('max_points', sign(points)
-			* (oracle.pick(seed, k || ' cap points', 1, 60)
+	-- a cap has the sign of the value
+	IF points <> 0 AND oracle.chance(seed, k || ' cap', 40) THEN
+		r := r || jsonb_build_object('max_points', sign(points) * tier_sign
+			* (oracle.pick(seed, k || ' cap points', 0, 60)
 			   + oracle.choose(seed, k || ' cap decimals', '0', '0', '0.125')::numeric));
 	END IF;
 	IF oracle.chance(seed, k || ' only', 15) THEN
@@ -159,19 +159,20 @@ BEGIN
 END
 $$;
 
--- The alternatives of the gates of one stage.
+-- The alternatives of the gates of one stage: each another signal or dimension.
 CREATE FUNCTION oracle.random_gates(seed int, stage text, grain text, dimensions int)
 RETURNS SETOF jsonb
 LANGUAGE sql IMMUTABLE AS $$
 	SELECT jsonb_build_object('stage', stage, 'gate', 'gate ' || g)
-		|| CASE WHEN oracle.chance(seed, k || ' dimension', 30) THEN
-			jsonb_build_object(
-				'dimension', 'd' || oracle.pick(seed, k || ' which', 1, dimensions),
+		|| CASE WHEN a <= dimensions AND oracle.chance(seed, k || ' dimension', 35) THEN
+			jsonb_build_object('dimension', 'd' || a,
 				'min_points', oracle.pick(seed, k || ' points', -10, 30)
 					+ oracle.choose(seed, k || ' decimals', '0', '0', '0.5')::numeric)
 		   ELSE
-			jsonb_build_object('signal', oracle.choose(seed, k || ' signal',
-				'e1', 'e1', 'e2', 'e3', 'e4', 'e5', 'e6', 'p1', 'p1', 'p2', 'p3', 'p4', 'unsubscribe', 'lead_created'))
+			jsonb_build_object('signal', CASE a
+				WHEN 1 THEN oracle.choose(seed, k || ' signal', 'e1', 'e2', 'p1', 'p3')
+				WHEN 2 THEN oracle.choose(seed, k || ' signal', 'e3', 'e6', 'p2', 'unsubscribe')
+				ELSE oracle.choose(seed, k || ' signal', 'e4', 'e5', 'p4', 'lead_created') END)
 			|| CASE WHEN oracle.chance(seed, k || ' count', 40)
 				THEN jsonb_build_object('min_count', oracle.pick(seed, k || ' min', 1, 3))
 				ELSE '{}' END
@@ -333,10 +334,10 @@ LANGUAGE sql IMMUTABLE AS $$
 	SELECT 0, oracle.random_now(seed) - interval '1 second' * oracle.pick(seed, 'created', 0,
 				86400 * CASE grain WHEN '1 day' THEN 70 ELSE 8 END), 1
 	WHERE oracle.chance(seed, 'has created', 85)
-	UNION ALL							-- the profile; seldom an event's signal without a time
+	UNION ALL							-- the profile; now and then an event's signal without a time
 	SELECT s.signal_id, NULL, 1
 	FROM oracle.random_signals() s
-	WHERE oracle.chance(seed, 'timeless ' || s.signal, CASE s.source WHEN 'profile' THEN 50 ELSE 5 END)
+	WHERE oracle.chance(seed, 'timeless ' || s.signal, CASE s.source WHEN 'profile' THEN 50 ELSE 12 END)
 	UNION ALL							-- and once a profile signal with a time, or twice there
 	SELECT 100 + oracle.pick(seed, 'which', 0, 1), oracle.choose(seed, 'dated profile',
 				NULL, oracle.random_now(seed)::text)::timestamptz, oracle.pick(seed, 'profile count', -1, 2)
