@@ -349,10 +349,12 @@ leadscore_stage_gates(PG_FUNCTION_ARGS)
 	{
 		const StageGates *stage = &scorer->stages[i];
 		const ModelStageRule *rule = leadscore_stage_rule(scorer, e, stage);
+		bool		gated = stage->ngates > 0 &&
+			(scorer->model->gates_required || stage->stage == LEAD_STAGE_IQL);
 
 		if (stage->stage == LEAD_STAGE_IQL)
 			iql = stage;
-		if (rule == NULL || (rule->min_score == NO_POINTS && stage->ngates == 0))
+		if (rule == NULL || (rule->min_score == NO_POINTS && !gated))
 			continue;
 		if (rule->min_score != NO_POINTS)
 			gate_row(fcinfo, stage->stage, "score", e->total >= rule->min_score,
@@ -360,7 +362,7 @@ leadscore_stage_gates(PG_FUNCTION_ARGS)
 		/* what makes a contact a lead is asked for at every stage */
 		if (iql != NULL && stage != iql)
 			explain_gates(fcinfo, scorer, e, iql, stage->stage);
-		if (scorer->model->gates_required || stage == iql)
+		if (gated)
 			explain_gates(fcinfo, scorer, e, stage, stage->stage);
 	}
 	return (Datum) 0;

@@ -13,6 +13,8 @@
 
 #include "score.h"
 
+#include "miscadmin.h"
+
 #include "stage.h"
 
 #ifndef HAVE_INT128
@@ -25,6 +27,9 @@
 
 /* more counts than this make no difference to a saturated score */
 #define MAX_QUANTITY	((int128) 1 << 85)
+
+/* a search that need not be exact gives up after so many evaluations */
+#define SEARCH_BUDGET	10000
 
 typedef enum Answer
 {
@@ -55,6 +60,7 @@ typedef struct Search
 	const ActivityList *activity;
 	bool		qualified;		/* else by standing */
 	LeadStanding standing;
+	int			budget;			/* evaluations left; negative: no limit */
 	Range		range;
 } Search;
 
@@ -99,6 +105,15 @@ half_life_ratio(int32 period)
 	return sum;
 }
 
+/* What a step leaves: 1 - percent, exactly if that is a binary fraction */
+static uint128
+step_ratio(const ModelRule *rule)
+{
+	uint128		left = 100000 - rule->decay_percent;
+
+	return FACTOR_ONE / 100000 * left + FACTOR_ONE % 100000 * left / 100000;
+}
+
 /* A factor as a weight, 2^-halvings of it, rounded to nearest, halves up */
 static inline uint32
 factor_weight(uint128 factor, int halvings)
@@ -126,7 +141,7 @@ decay_horizon(const ModelRule *rule)
 			break;
 		case DECAY_STEP:
 			{
-				uint128		ratio = FACTOR_ONE / 100000 * (100000 - rule->decay_percent);
+				uint128		ratio = step_ratio(rule);
 				uint128		factor = FACTOR_ONE;
 				int64		steps = 0;
 
@@ -153,12 +168,14 @@ extend_weights(Scorer *scorer, const ModelRule *rule, RuleWeights *w, int32 age)
 		int64		capacity = Max(Max(w->capacity * INT64CONST(2), 512),
 								   age + INT64CONST(1));
 
-		w->capacity = (int32) Min(capacity, w->horizon);
+		/* this may fail, and whoever catches it may come again */
+		capacity = Min(capacity, w->horizon);
 		if (w->weights == NULL)
 			w->weights = MemoryContextAllocHuge(scorer->context,
-												w->capacity * sizeof(uint32));
+												capacity * sizeof(uint32));
 		else
-			w->weights = repalloc_huge(w->weights, w->capacity * sizeof(uint32));
+			w->weights = repalloc_huge(w->weights, capacity * sizeof(uint32));
+		w->capacity = (int32) capacity;
 	}
 	for (; w->n <= age; w->n++)
 	{
@@ -210,7 +227,8 @@ rule_horizon(const ModelRule *rule, const RuleWeights *w)
 	{
 		if (!rule->repeat || rule->points == 0)
 			return rule->after;
-		if (rule->max_points == NO_POINTS)
+		if (rule->max_points == NO_POINTS ||
+			rule->max_points / rule->points >= PG_INT32_MAX)
 			return -1;
 		return rule->after * (rule->max_points / rule->points + INT64CONST(1));
 	}
@@ -283,7 +301,7 @@ leadscore_scorer_create(const LeadModel *model)
 		if (rules[i].decay == DECAY_HALF_LIFE)
 			w->ratio = half_life_ratio(rules[i].decay_period);
 		else if (rules[i].decay == DECAY_STEP)
-			w->ratio = FACTOR_ONE / 100000 * (100000 - rules[i].decay_percent);
+			w->ratio = step_ratio(&rules[i]);
 		horizon = rule_horizon(&rules[i], w);
 		quiet = horizon < 0 || quiet < 0 ? -1 : Max(quiet, horizon);
 	}
@@ -330,6 +348,16 @@ leadscore_evaluation_create(const Scorer *scorer)
 	e->rules = palloc(sizeof(int64) * model->rules.n + 1);
 	e->dimensions = palloc(sizeof(int64) * model->dimensions.n + 1);
 	return e;
+}
+
+static void
+evaluation_free(Evaluation *e)
+{
+	pfree(e->signals);
+	pfree(e->resets);
+	pfree(e->rules);
+	pfree(e->dimensions);
+	pfree(e);
 }
 
 /* Find the items of each signal of the model up to the bucket. */
@@ -630,7 +658,7 @@ leadscore_rule_points(Scorer *scorer, const Evaluation *e, int rule,
 		points = saturate(round_shift(quantity * points, WEIGHT_BITS));
 	}
 	if (capped && r->max_points != NO_POINTS &&
-		(r->max_points >= 0 ? points > r->max_points : points < r->max_points))
+		(points > 0 ? points > r->max_points : points < Min(r->max_points, 0)))
 		points = r->max_points;
 	return points;
 }
@@ -1032,7 +1060,8 @@ leadscore_next_stage(Scorer *scorer, const Evaluation *e, LeadStanding standing)
 uint8
 leadscore_stage_by_points(const Scorer *scorer, const Evaluation *e, int64 points)
 {
-	int			lowest = PG_UINT8_MAX;
+	uint8		ungraded = LEAD_STAGE_VISITOR;	/* needs no points */
+	bool		thresholds = false;
 	int			i;
 
 	for (i = 0; i < scorer->nstages; i++)
@@ -1048,17 +1077,33 @@ leadscore_stage_by_points(const Scorer *scorer, const Evaluation *e, int64 point
 			if (rule->only_if != NO_INDEX)
 				rule = NULL;
 		}
-		if (rule == NULL || rule->min_score == NO_POINTS)
+		if (rule == NULL)
 			continue;
+		if (rule->min_score == NO_POINTS)
+		{
+			if (stage->ngates > 0 && ungraded == LEAD_STAGE_VISITOR)
+				ungraded = stage->stage;
+			continue;
+		}
 		if (points >= rule->min_score)
 			return stage->stage;
-		lowest = stage->stage;
+		thresholds = true;
+		ungraded = LEAD_STAGE_VISITOR;
 	}
-	for (i = 0; i < scorer->nstages; i++)
-		if (scorer->stages[i].stage < lowest && scorer->stages[i].ngates > 0 &&
-			lowest != PG_UINT8_MAX)
-			return scorer->stages[i].stage;
-	return LEAD_STAGE_VISITOR;
+	return thresholds ? ungraded : LEAD_STAGE_VISITOR;
+}
+
+/* Evaluate a bucket, at the cost of a search's budget. */
+static Evaluation *
+search_evaluate(Search *search, int32 at)
+{
+	Evaluation *e = leadscore_evaluation_create(search->scorer);
+
+	CHECK_FOR_INTERRUPTS();
+	if (search->budget > 0)
+		search->budget--;
+	leadscore_evaluate(search->scorer, search->activity, at, e);
+	return e;
 }
 
 static int
@@ -1074,6 +1119,7 @@ search_judge(Search *search, const Evaluation *from, const Evaluation *to)
  * The first bucket from `from` to `to` where the stage is another than the
  * standing's.  A range is left as soon as its bounds say that nothing changes
  * in it; so the answer is exact, and usually found in a few evaluations.
+ * Without budget left it is the first bucket that has not been looked at.
  */
 static int32
 search_range(Search *search, const Evaluation *from, const Evaluation *to)
@@ -1085,17 +1131,17 @@ search_range(Search *search, const Evaluation *from, const Evaluation *to)
 
 	if (search_judge(search, from, to) == search->standing.stage)
 		return BUCKET_NEVER;
-	if (from->at == to->at)
+	if (from->at == to->at || search->budget == 0)
 		return from->at;
 	middle = from->at + (to->at - from->at) / 2;
-	left = leadscore_evaluation_create(search->scorer);
-	leadscore_evaluate(search->scorer, search->activity, middle, left);
+	left = search_evaluate(search, middle);
 	found = search_range(search, from, left);
+	evaluation_free(left);
 	if (found == BUCKET_NEVER)
 	{
-		right = leadscore_evaluation_create(search->scorer);
-		leadscore_evaluate(search->scorer, search->activity, middle + 1, right);
+		right = search_evaluate(search, middle + 1);
 		found = search_range(search, right, to);
+		evaluation_free(right);
 	}
 	return found;
 }
@@ -1126,8 +1172,7 @@ search_change(Search *search, int32 after, int32 until)
 	LeadGrain	grain = (LeadGrain) scorer->model->grain;
 	int32		newest = after;
 	int32		last;
-	Evaluation *from;
-	Evaluation *to;
+	int32		found = BUCKET_NEVER;
 	int			i;
 
 	for (i = 0; i < activity->nitems; i++)
@@ -1139,24 +1184,23 @@ search_change(Search *search, int32 after, int32 until)
 	if (after >= last)
 		return BUCKET_NEVER;
 
-	from = leadscore_evaluation_create(scorer);
-	to = leadscore_evaluation_create(scorer);
 	range_create(scorer, &search->range);
-	while (after < last)
+	while (after < last && found == BUCKET_NEVER)
 	{
 		int32		start = after + 1;
 		int32		end = next_bucket(activity, start, last + 1) - 1;
-		int32		found;
+		Evaluation *from = search_evaluate(search, start);
+		Evaluation *to = end > start ? search_evaluate(search, end) : from;
 
-		leadscore_evaluate(scorer, activity, start, from);
-		if (end > start)
-			leadscore_evaluate(scorer, activity, end, to);
-		found = search_range(search, from, end > start ? to : from);
-		if (found != BUCKET_NEVER)
-			return found;
+		found = search_range(search, from, to);
+		if (to != from)
+			evaluation_free(to);
+		evaluation_free(from);
 		after = end;
 	}
-	return BUCKET_NEVER;
+	pfree(search->range.dimension_low);
+	pfree(search->range.dimension_high);
+	return found;
 }
 
 /* The first bucket after `after` where the qualified stage is not `stage` */
@@ -1166,7 +1210,7 @@ leadscore_qualified_change(Scorer *scorer, const ActivityList *activity,
 {
 	Search		search = {
 		.scorer = scorer,.activity = activity,.qualified = true,
-		.standing = {.stage = stage}
+		.standing = {.stage = stage},.budget = -1
 	};
 
 	return search_change(&search, after, last_bucket((LeadGrain) scorer->model->grain));
@@ -1174,14 +1218,16 @@ leadscore_qualified_change(Scorer *scorer, const ActivityList *activity,
 
 /*
  * The first bucket after `after` and up to `until` where a lead of this
- * standing moves to another stage by the passing of time.
+ * standing moves to another stage by the passing of time.  Where it is hard
+ * to find, an earlier bucket: who comes then finds nothing and asks again.
  */
 int32
 leadscore_standing_change(Scorer *scorer, const ActivityList *activity,
 						  int32 after, int32 until, LeadStanding standing)
 {
 	Search		search = {
-		.scorer = scorer,.activity = activity,.standing = standing
+		.scorer = scorer,.activity = activity,.standing = standing,
+		.budget = SEARCH_BUDGET
 	};
 
 	return search_change(&search, after, until);

@@ -578,6 +578,7 @@ LANGUAGE sql STABLE AS $$
 		(SELECT r.stage FROM r WHERE r.min_score <= points ORDER BY r.rank DESC LIMIT 1),
 		(SELECT r.stage FROM r
 		 WHERE r.min_score IS NULL AND r.has_gates
+		   AND EXISTS (SELECT FROM r x WHERE x.min_score IS NOT NULL)
 		   AND r.rank < ALL (SELECT x.rank FROM r x WHERE x.min_score IS NOT NULL)
 		 ORDER BY r.rank DESC LIMIT 1),
 		'visitor')
