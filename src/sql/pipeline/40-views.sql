@@ -5,6 +5,19 @@
 -- text, with stage_rank to sort by. No personal data: leadscore.grant_reader
 -- grants what views read.
 
+-- The stage as of now, though no sweep has recorded yet what is due because
+-- time passed. An expression, not a lookup: the planner puts it in place.
+CREATE OR REPLACE FUNCTION stage_now(activity lead_activity, compiled lead_model, stage lead_stage, held boolean,
+        settled_at timestamptz, next_review_at timestamptz) RETURNS lead_stage
+    LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT CASE WHEN stage_now.next_review_at <= now() AND stage_now.compiled IS NOT NULL
+        THEN settled_stage(stage_now.activity, stage_now.compiled, stage_now.stage, stage_now.held, stage_now.settled_at, now())
+        ELSE stage_now.stage END;
+END;
+COMMENT ON FUNCTION stage_now(lead_activity, lead_model, lead_stage, boolean, timestamptz, timestamptz) IS
+    'internal: the stage of a row of lead_state as of now, for views';
+
 CREATE OR REPLACE VIEW lead_score WITH (security_invoker = true) AS
 SELECT
     l.lead_id,
@@ -18,15 +31,15 @@ SELECT
     l.campaign,
     l.owner,
     l.persona,
-    s.stage::text AS stage,
-    stage_rank(s.stage) AS stage_rank,
-    temperature(s.stage) AS temperature,
+    n.stage::text AS stage,
+    stage_rank(n.stage) AS stage_rank,
+    temperature(n.stage) AS temperature,
     score_milli(s.activity, m.compiled, now()) / 1000.0::double precision AS score,
     d.engagement,
     d.fit,
     grade(s.activity, m.compiled, now()) AS grade,
     a.last_activity_at,
-    s.stage_since AS stage_since_at,
+    CASE WHEN n.stage = s.stage THEN s.stage_since ELSE s.next_review_at END AS stage_since_at,
     s.next_review_at,
     s.cycle,
     l.consented_at IS NOT NULL AS consented,
@@ -37,6 +50,7 @@ FROM lead l
     LEFT JOIN model m ON m.status = 'active'
     LEFT JOIN campaign c ON c.campaign = l.campaign
     LEFT JOIN channel h ON h.channel = coalesce(l.channel, c.channel)
+    LEFT JOIN LATERAL (SELECT stage_now(s.activity, m.compiled, s.stage, s.held, s.settled_at, s.next_review_at)) AS n (stage) ON true
     LEFT JOIN LATERAL (
         SELECT max(p.points) FILTER (WHERE p.dimension = 'engagement')::double precision AS engagement,
             max(p.points) FILTER (WHERE p.dimension = 'fit')::double precision AS fit
@@ -81,10 +95,11 @@ SELECT
     d.points::double precision AS points,
     d.weight::double precision AS weight,
     d.grade,
-    s.stage::text AS stage,
-    stage_rank(s.stage) AS stage_rank
+    n.stage::text AS stage,
+    stage_rank(n.stage) AS stage_rank
 FROM lead_state s
     JOIN model m ON m.status = 'active'
+    CROSS JOIN LATERAL (SELECT stage_now(s.activity, m.compiled, s.stage, s.held, s.settled_at, s.next_review_at)) AS n (stage)
     CROSS JOIN LATERAL dimension_scores(s.activity, m.compiled, now()) d;
 COMMENT ON VIEW lead_dimension IS 'one row a lead and dimension: what the score is made of';
 COMMENT ON COLUMN lead_dimension.lead_id IS 'the lead';
@@ -100,8 +115,8 @@ SELECT
     o.organization,
     o.leads,
     o.people,
-    o.stage_rank,
-    o.stage,
+    o.stage::text AS stage,
+    stage_rank(o.stage) AS stage_rank,
     score_milli(o.activity, m.compiled, now()) / 1000.0::double precision AS score,
     d.engagement,
     d.fit,
@@ -113,13 +128,14 @@ FROM (
             l.organization,
             count(*) AS leads,
             count(*) FILTER (WHERE l.kind = 'person') AS people,
-            max(stage_rank(s.stage)) AS stage_rank,
-            max(s.stage)::text AS stage,
-            count(*) FILTER (WHERE s.stage >= 'customer') AS customers,
+            max(n.stage) AS stage,
+            count(*) FILTER (WHERE n.stage >= 'customer') AS customers,
             min(l.created_at) AS created_at,
             sum(s.activity) AS activity
         FROM lead l
             JOIN lead_state s USING (lead_id)
+            LEFT JOIN model m ON m.status = 'active'
+            CROSS JOIN LATERAL (SELECT stage_now(s.activity, m.compiled, s.stage, s.held, s.settled_at, s.next_review_at)) AS n (stage)
         WHERE l.organization IS NOT NULL
         GROUP BY l.organization
     ) o
@@ -133,8 +149,8 @@ COMMENT ON VIEW account_score IS 'one row an organization: all its contacts toge
 COMMENT ON COLUMN account_score.organization IS 'the organization';
 COMMENT ON COLUMN account_score.leads IS 'number of its leads';
 COMMENT ON COLUMN account_score.people IS 'number of those that are persons';
-COMMENT ON COLUMN account_score.stage_rank IS 'order of the stages';
 COMMENT ON COLUMN account_score.stage IS 'highest stage of its leads';
+COMMENT ON COLUMN account_score.stage_rank IS 'order of the stages';
 COMMENT ON COLUMN account_score.score IS 'score of what all of them did and are, with the caps and limits of one lead';
 COMMENT ON COLUMN account_score.engagement IS 'points of the dimension engagement, if the model has one';
 COMMENT ON COLUMN account_score.fit IS 'points of the dimension fit, if the model has one';
@@ -144,7 +160,7 @@ COMMENT ON COLUMN account_score.created_at IS 'when the first of its leads was h
 
 CREATE OR REPLACE VIEW hot_leads WITH (security_invoker = true) AS
 SELECT
-    row_number() OVER (ORDER BY q.stage_rank DESC, q.score DESC, q.stage_since_at, q.lead_id) AS call_order,
+    q.call_order,
     q.lead_id,
     q.external_id,
     q.organization,
@@ -163,43 +179,54 @@ SELECT
     q.contact_allowed
 FROM (
         SELECT
-            s.lead_id,
-            l.external_id,
-            l.organization,
-            l.owner,
-            l.channel,
-            l.campaign,
-            l.contact_allowed,
-            s.stage::text AS stage,
-            stage_rank(s.stage) AS stage_rank,
-            score_milli(s.activity, m.compiled, now()) / 1000.0::double precision AS score,
-            s.stage_since AS stage_since_at,
-            s.stage_since + r.sla AS due_at,
-            s.activity,
-            m.compiled
-        FROM lead_state s
-            JOIN lead l USING (lead_id)
-            JOIN model m ON m.status = 'active'
-            -- the row of stage_rule that the engine goes by
-            LEFT JOIN LATERAL (
-                SELECT r.sla
-                FROM stage_rule r
-                WHERE r.model = m.model AND r.stage = s.stage
-                    AND (r.only_if = '' OR EXISTS (
-                        SELECT FROM signal g, unnest(s.activity) u
-                        WHERE g.signal = r.only_if AND u.signal_id = g.signal_id AND u.count > 0))
-                ORDER BY r.only_if = '', r.only_if COLLATE "C"
-                LIMIT 1
-            ) r ON true
-        WHERE s.stage IN ('mql', 'sql')
+            row_number() OVER (ORDER BY h.stage_rank DESC, h.score DESC, h.stage_since_at, h.lead_id) AS call_order,
+            h.*
+        FROM (
+                SELECT
+                    s.lead_id,
+                    l.external_id,
+                    l.organization,
+                    l.owner,
+                    l.channel,
+                    l.campaign,
+                    l.contact_allowed,
+                    n.stage::text AS stage,
+                    stage_rank(n.stage) AS stage_rank,
+                    score_milli(s.activity, m.compiled, now()) / 1000.0::double precision AS score,
+                    t.since AS stage_since_at,
+                    t.since + r.sla AS due_at,
+                    s.activity,
+                    m.compiled
+                FROM lead_state s
+                    JOIN lead l USING (lead_id)
+                    JOIN model m ON m.status = 'active'
+                    CROSS JOIN LATERAL (SELECT stage_now(s.activity, m.compiled, s.stage, s.held, s.settled_at, s.next_review_at)) AS n (stage)
+                    CROSS JOIN LATERAL (SELECT CASE WHEN n.stage = s.stage THEN s.stage_since ELSE s.next_review_at END) AS t (since)
+                    -- the row of stage_rule that the engine goes by
+                    LEFT JOIN LATERAL (
+                        SELECT r.sla
+                        FROM stage_rule r
+                        WHERE r.model = m.model AND r.stage = n.stage
+                            AND (r.only_if = '' OR EXISTS (
+                                SELECT FROM signal g, unnest(s.activity) u
+                                WHERE g.signal = r.only_if AND u.signal_id = g.signal_id AND u.count > 0))
+                        ORDER BY r.only_if = '', r.only_if COLLATE "C"
+                        LIMIT 1
+                    ) r ON true
+                WHERE (s.stage IN ('mql', 'sql') OR s.next_review_at <= now())
+                    AND n.stage IN ('mql', 'sql')
+            ) h
     ) q
     LEFT JOIN LATERAL (
-        SELECT string_agg(t.rule || ' ' || to_char(t.points, 'FM+999999990.999'), ', ' ORDER BY t.points DESC, t.rule) AS why
+        SELECT string_agg(t.rule || ' +' || t.points, ', ' ORDER BY t.points DESC, t.rule) AS why
         FROM (
-            SELECT e.rule, trim_scale(e.points) AS points
+            -- limits and caps of a rule are rows of their own
+            SELECT e.rule, trim_scale(sum(e.points)) AS points
             FROM explain(q.activity, q.compiled, now()) e
-            WHERE e.points > 0 AND e.signal IS NOT NULL
-            ORDER BY e.points DESC, e.rule
+            WHERE e.rule IS NOT NULL
+            GROUP BY e.rule
+            HAVING sum(e.points) > 0
+            ORDER BY sum(e.points) DESC, e.rule
             LIMIT 3
         ) t
     ) w ON true
@@ -209,7 +236,8 @@ FROM (
             JOIN event_kind t USING (kind)
         WHERE e.lead_id = q.lead_id AND e.occurred_at >= q.stage_since_at AND t.role IN ('outreach', 'sales_contact')
     ) k ON true
-ORDER BY call_order;
+-- as call_order, and so that LIMIT need not explain all
+ORDER BY q.stage_rank DESC, q.score DESC, q.stage_since_at, q.lead_id;
 COMMENT ON VIEW hot_leads IS 'whom to call: leads that are sql or mql, the hottest first';
 COMMENT ON COLUMN hot_leads.call_order IS '1: call first; sql before mql, then by score';
 COMMENT ON COLUMN hot_leads.lead_id IS 'the lead';
@@ -234,19 +262,22 @@ SELECT
     e.lead_id,
     e.event_id,
     e.kind,
-    CASE WHEN k.kind IS NULL THEN 'unknown kind' ELSE 'no signal matches' END AS reason,
+    CASE
+        WHEN EXISTS (SELECT FROM event_kind k WHERE k.kind = e.kind)
+            OR EXISTS (SELECT FROM signal g WHERE g.event_kinds @> ARRAY[e.kind]) THEN 'no signal matches'
+        ELSE 'unknown kind'
+    END AS reason,
     CASE WHEN isfinite(e.occurred_at) THEN e.occurred_at END AS occurred_at,
     e.recorded_at,
     e.channel,
     e.campaign
 FROM unscored() u
-    JOIN event e USING (lead_id, event_id)
-    LEFT JOIN event_kind k ON k.kind = e.kind;
+    JOIN event e USING (lead_id, event_id);
 COMMENT ON VIEW unscored_events IS 'events that count for nothing though they should: of a kind that nobody knows, or matching no signal of their kind';
 COMMENT ON COLUMN unscored_events.lead_id IS 'the lead';
 COMMENT ON COLUMN unscored_events.event_id IS 'the event';
 COMMENT ON COLUMN unscored_events.kind IS 'its kind';
-COMMENT ON COLUMN unscored_events.reason IS 'unknown kind: not in event_kind; no signal matches: signals of this kind have conditions that do not hold';
+COMMENT ON COLUMN unscored_events.reason IS 'unknown kind: neither in event_kind nor of any signal; no signal matches: signals of this kind have conditions that do not hold';
 COMMENT ON COLUMN unscored_events.occurred_at IS 'when it happened';
 COMMENT ON COLUMN unscored_events.recorded_at IS 'when it was recorded';
 COMMENT ON COLUMN unscored_events.channel IS 'channel that it came by';
@@ -273,9 +304,9 @@ WITH change AS (
         c.stage_rank,
         bool_or(c.place = 1) AS directly,
         bool_or(c.highest_later > c.stage_rank) IS TRUE AS converted,
-        min(c.last_rank) < 40 AS gone
+        min(c.last_rank) < stage_rank('visitor') AS gone
     FROM change c
-    WHERE c.stage_rank >= 40
+    WHERE c.stage_rank >= stage_rank('visitor')
     GROUP BY c.lead_id, c.cycle, c.stage_rank
 ), entry AS (
     SELECT
@@ -292,31 +323,33 @@ WITH change AS (
     FROM (SELECT max(v.stage_rank) AS stage_rank FROM visit v GROUP BY v.lead_id, v.cycle) f
     GROUP BY f.stage_rank
 ), present AS (
-    SELECT stage_rank(s.stage) AS stage_rank, count(*) AS leads
+    SELECT stage_rank(n.stage) AS stage_rank, count(*) AS leads
     FROM lead_state s
-    GROUP BY s.stage
+        LEFT JOIN model m ON m.status = 'active'
+        CROSS JOIN LATERAL (SELECT stage_now(s.activity, m.compiled, s.stage, s.held, s.settled_at, s.next_review_at)) AS n (stage)
+    GROUP BY n.stage
 ), counted AS (
     SELECT
-        t.place,
         t.stage,
-        stage_rank(t.stage) AS stage_rank,
+        t.stage_rank,
+        t.stage_label,
         coalesce(p.leads, 0) AS leads_now,
         coalesce(e.entered, 0) AS entered,
         coalesce(e.entered_directly, 0) AS entered_directly,
         coalesce(e.converted, 0) AS converted,
         coalesce(e.lost, 0) AS lost,
         coalesce(e.open, 0) AS open,
-        coalesce((SELECT sum(f.runs) FROM furthest f WHERE f.stage_rank >= stage_rank(t.stage)), 0)::bigint AS reached,
+        coalesce((SELECT sum(f.runs) FROM furthest f WHERE f.stage_rank >= t.stage_rank), 0)::bigint AS reached,
         (SELECT sum(f.runs) FROM furthest f)::bigint AS runs
-    FROM (VALUES (1, 'visitor'::lead_stage), (2, 'iql'), (3, 'mql'), (4, 'sql'), (5, 'prospect'), (6, 'customer'), (7, 'advocate'))
-            AS t (place, stage)
-        LEFT JOIN entry e ON e.stage_rank = stage_rank(t.stage)
-        LEFT JOIN present p ON p.stage_rank = stage_rank(t.stage)
+    FROM stages() t
+        LEFT JOIN entry e USING (stage_rank)
+        LEFT JOIN present p USING (stage_rank)
+    WHERE t.stage >= 'visitor'
 )
 SELECT
     c.stage::text AS stage,
     c.stage_rank,
-    c.place || ' ' || c.stage::text AS stage_label,
+    c.stage_label,
     c.leads_now,
     c.entered,
     c.entered_directly,
@@ -327,11 +360,11 @@ SELECT
     c.reached::double precision / nullif(c.runs, 0) AS cumulative_rate,
     c.reached
 FROM counted c
-ORDER BY c.place;
+ORDER BY c.stage_rank;
 COMMENT ON VIEW funnel IS 'one row a stage, from visitor to advocate: how many leads came in and how many went on; a lead that was lost and came back counts again';
 COMMENT ON COLUMN funnel.stage IS 'the stage';
 COMMENT ON COLUMN funnel.stage_rank IS 'order of the stages';
-COMMENT ON COLUMN funnel.stage_label IS 'the stage with its place in front, for tools that sort by name';
+COMMENT ON COLUMN funnel.stage_label IS 'the stage with a number in front, for tools that sort by name';
 COMMENT ON COLUMN funnel.leads_now IS 'leads in this stage now';
 COMMENT ON COLUMN funnel.entered IS 'leads that ever were in this stage: converted, lost and open together';
 COMMENT ON COLUMN funnel.entered_directly IS 'of these, those whose first stage it was';

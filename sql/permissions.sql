@@ -1,0 +1,105 @@
+--
+-- Who may do what: an owner who is no superuser, an app, a reader, a stranger
+--
+SET timezone = 'UTC';
+SET client_min_messages = 'warning';
+\set SHOW_CONTEXT never
+CREATE ROLE leadscore_owner;
+CREATE ROLE leadscore_app;
+CREATE ROLE leadscore_reader;
+CREATE ROLE leadscore_stranger;
+DO $$BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO leadscore_owner', current_database()); END$$;
+
+-- Anybody who may create a schema may create a pipeline, and owns all of it
+SET ROLE leadscore_stranger;
+\set VERBOSITY sqlstate
+SELECT * FROM leadscore.create_pipeline('crm');
+\set VERBOSITY default
+SET ROLE leadscore_owner;
+SELECT * FROM leadscore.create_pipeline('crm');
+SELECT relowner::regrole, count(*) > 50 FROM pg_class WHERE relnamespace = 'crm'::regnamespace GROUP BY 1;
+SELECT proowner::regrole, count(*) > 20 FROM pg_proc WHERE pronamespace = 'crm'::regnamespace GROUP BY 1;
+SELECT leadscore.grant_app('crm', 'leadscore_app'), leadscore.grant_reader('crm', 'leadscore_reader');
+SELECT stage FROM crm.track('o1', 'case_study_download', profile => '{"email": "o1@mail.example", "consent": true, "budget": true, "authority": true, "need": true, "timeline": true}');
+SELECT stage FROM crm.track('o1', 'points_added', value => 80);
+SELECT stage FROM crm.track('o1', 'no such kind');
+
+-- The app: records, and asks where a lead stands, with nothing in search_path
+SET ROLE leadscore_app;
+SET search_path = '';
+SELECT stage, score FROM crm.track('a1', 'product_page_view', profile => '{"email": "a1@mail.example", "consent": true}');
+SELECT inserted, duplicates FROM crm.track_many('[{"external_id": "a1", "kind": "email_open", "source_id": "1"}, {"external_id": "a1", "kind": "email_open", "source_id": "1"}]');
+SELECT crm.upsert_lead('a2', 'a2@mail.example', consent => true) > 0;
+SELECT crm.lead_id('a2') > 0;
+INSERT INTO crm.event (lead_id, kind, source_id) VALUES (crm.lead_id('a2'), 'email_click', '7');
+INSERT INTO crm.event (lead_id, kind, source_id) VALUES (crm.lead_id('a2'), 'email_click', '7')
+    ON CONFLICT (lead_id, source_id) WHERE source_id IS NOT NULL DO NOTHING RETURNING event_id;
+SELECT crm.score(crm.lead_id('a1')), crm.stage_at(crm.lead_id('a1'), now()), crm.set_stage(crm.lead_id('a2'), 'mql', 'by hand');
+SELECT rule, points FROM crm.explain(crm.lead_id('a1')) ORDER BY points DESC;
+SELECT gate, met, missing FROM crm.next_steps(crm.lead_id('a1'));
+-- but no more
+SELECT email FROM crm.lead;
+SELECT properties FROM crm.event;
+UPDATE crm.lead_state SET stage = 'customer';
+DELETE FROM crm.event;
+SELECT crm.sweep();
+SELECT crm.rebuild();
+SELECT crm.activate_model('inbound');
+SELECT crm.clone_model('inbound', 'mine');
+SELECT crm.merge_leads('{a1}', '{null}', '{now}');
+SELECT * FROM crm.lead_score;
+INSERT INTO crm.signal (signal, event_kinds) VALUES ('s', '{s}');
+SELECT leadscore.detach_pipeline('crm');
+SELECT leadscore.grant_app('crm', 'leadscore_stranger');
+
+-- The reader: all views, and no personal data
+SET ROLE leadscore_reader;
+SELECT c.relname, has_table_privilege(c.oid, 'SELECT') FROM pg_catalog.pg_class c WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind = 'v' ORDER BY 1;
+SELECT external_id, stage, score FROM crm.lead_score ORDER BY 1;
+SELECT dimension, count(*) FROM crm.lead_dimension GROUP BY 1 ORDER BY 1;
+SELECT count(*) FROM crm.account_score;
+SELECT external_id, stage, why FROM crm.hot_leads;
+SELECT kind, reason FROM crm.unscored_events;
+SELECT stage, entered FROM crm.funnel;
+SELECT a.attrelid::regclass, a.attname FROM pg_catalog.pg_attribute a
+    WHERE a.attrelid IN ('crm.lead'::regclass, 'crm.event'::regclass, 'crm.lead_state'::regclass) AND a.attnum > 0
+        AND NOT has_column_privilege(a.attrelid, a.attnum, 'SELECT') ORDER BY 1, a.attnum;
+SELECT crm.track('r1', 'page_view');
+INSERT INTO crm.event (lead_id, kind) VALUES (1, 'page_view');
+
+-- A stranger: nothing
+SET ROLE leadscore_stranger;
+SELECT * FROM crm.lead_score;
+SELECT crm.score(1);
+SELECT leadscore.upgrade_pipeline('crm');
+
+-- Row security: views show what the reader may see
+RESET ROLE;
+SET ROLE leadscore_owner;
+ALTER TABLE crm.lead ENABLE ROW LEVEL SECURITY;
+ALTER TABLE crm.lead_state ENABLE ROW LEVEL SECURITY;
+ALTER TABLE crm.stage_history ENABLE ROW LEVEL SECURITY;
+ALTER TABLE crm.event ENABLE ROW LEVEL SECURITY;
+CREATE POLICY mine ON crm.lead TO leadscore_reader USING (external_id LIKE 'a%');
+CREATE POLICY mine ON crm.lead_state TO leadscore_reader USING (lead_id IN (SELECT lead_id FROM crm.lead));
+CREATE POLICY mine ON crm.stage_history TO leadscore_reader USING (lead_id IN (SELECT lead_id FROM crm.lead));
+CREATE POLICY mine ON crm.event TO leadscore_reader USING (lead_id IN (SELECT lead_id FROM crm.lead));
+SET ROLE leadscore_reader;
+SELECT external_id, stage FROM crm.lead_score ORDER BY 1;
+SELECT count(*) FROM crm.unscored_events;
+SELECT stage, leads_now, entered FROM crm.funnel WHERE entered > 0;
+-- the engine does the owner's work under row security, forced or not
+SET ROLE leadscore_owner;
+ALTER TABLE crm.lead_state FORCE ROW LEVEL SECURITY;
+CREATE POLICY app ON crm.event FOR INSERT TO leadscore_app WITH CHECK (true);
+SET ROLE leadscore_app;
+INSERT INTO crm.event (lead_id, kind) VALUES (1, 'page_view');
+SET ROLE leadscore_owner;
+ALTER TABLE crm.lead_state NO FORCE ROW LEVEL SECURITY;
+SELECT * FROM crm.verify();
+
+RESET ROLE;
+RESET search_path;
+DROP SCHEMA crm CASCADE;
+DO $$BEGIN EXECUTE format('REVOKE CREATE ON DATABASE %I FROM leadscore_owner', current_database()); END$$;
+DROP ROLE leadscore_owner, leadscore_app, leadscore_reader, leadscore_stranger;
