@@ -12,31 +12,18 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/datetime.h"
+#include "utils/formatting.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
 
 #include "classify.h"
-
-/* Variables of a path over events */
-static const char *const event_variables[] = {
-	"kind", "occurred_at", "value", "channel", "campaign", NULL
-};
-
-/* Variables of a path over profiles: columns of lead, and consented */
-static const char *const lead_variables[] = {
-	"external_id", "kind", "email", "organization", "market", "country",
-	"channel", "campaign", "owner", "persona", "consented_at",
-	"contact_allowed", "referred_by", "created_at", NULL
-};
-
-StaticAssertDecl(lengthof(lead_variables) == LEAD_COLUMN_COUNT + 1,
-				 "LEAD_COLUMN_COUNT does not match lead_variables");
 
 void
 leadscore_event_columns(TupleDesc desc, const char *table, EventColumns *columns)
@@ -45,23 +32,18 @@ leadscore_event_columns(TupleDesc desc, const char *table, EventColumns *columns
 	columns->event_id = leadscore_column(desc, "event_id", INT8OID, table);
 	columns->kind = leadscore_column(desc, "kind", TEXTOID, table);
 	columns->occurred_at = leadscore_column(desc, "occurred_at", TIMESTAMPTZOID, table);
-	columns->value = leadscore_column(desc, "value", NUMERICOID, table);
-	columns->channel = leadscore_column(desc, "channel", TEXTOID, table);
-	columns->campaign = leadscore_column(desc, "campaign", TEXTOID, table);
 	columns->properties = leadscore_column(desc, "properties", JSONBOID, table);
 }
 
 void
 leadscore_lead_columns(TupleDesc desc, const char *table, LeadColumns *columns)
 {
-	int			i;
-
 	columns->lead_id = leadscore_column(desc, "lead_id", INT8OID, table);
 	columns->profile = leadscore_column(desc, "profile", JSONBOID, table);
 	columns->created_at = leadscore_column(desc, "created_at", TIMESTAMPTZOID, table);
 	columns->updated_at = leadscore_column(desc, "updated_at", TIMESTAMPTZOID, table);
-	for (i = 0; i < LEAD_COLUMN_COUNT; i++)
-		columns->variables[i] = leadscore_column(desc, lead_variables[i], InvalidOid, table);
+	columns->email = leadscore_column(desc, "email", TEXTOID, table);
+	columns->consented_at = leadscore_column(desc, "consented_at", TIMESTAMPTZOID, table);
 }
 
 void
@@ -167,6 +149,10 @@ push_column(JsonbParseState **state, const char *name, TupleTableSlot *slot,
 			scalar.type = jbvBool;
 			scalar.val.boolean = DatumGetBool(value);
 			break;
+		case INT4OID:
+			scalar.type = jbvNumeric;
+			scalar.val.numeric = int64_to_numeric(DatumGetInt32(value));
+			break;
 		case INT8OID:
 			scalar.type = jbvNumeric;
 			scalar.val.numeric = int64_to_numeric(DatumGetInt64(value));
@@ -200,6 +186,18 @@ push_lists(JsonbParseState **state, const Pipeline *pipeline)
 		push_null(state, pipeline->missing[i]);
 }
 
+/* Every column of a row but its document */
+static void
+push_columns(JsonbParseState **state, TupleTableSlot *slot, AttrNumber document)
+{
+	TupleDesc	desc = slot->tts_tupleDescriptor;
+	int			i;
+
+	for (i = 0; i < desc->natts; i++)
+		if (!TupleDescAttr(desc, i)->attisdropped && i + 1 != document)
+			push_column(state, NameStr(TupleDescAttr(desc, i)->attname), slot, i + 1);
+}
+
 static Jsonb *
 event_vars(const Pipeline *pipeline, const EventColumns *columns, TupleTableSlot *slot)
 {
@@ -207,12 +205,21 @@ event_vars(const Pipeline *pipeline, const EventColumns *columns, TupleTableSlot
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	push_lists(&state, pipeline);
-	push_column(&state, "kind", slot, columns->kind);
-	push_column(&state, "occurred_at", slot, columns->occurred_at);
-	push_column(&state, "value", slot, columns->value);
-	push_column(&state, "channel", slot, columns->channel);
-	push_column(&state, "campaign", slot, columns->campaign);
+	push_columns(&state, slot, columns->properties);
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+/* The domain of an address in lower case; NULL if there is none */
+static void
+push_email_domain(JsonbParseState **state, TupleTableSlot *slot, AttrNumber attnum)
+{
+	bool		isnull;
+	Datum		value = slot_getattr(slot, attnum, &isnull);
+	char	   *domain = isnull ? NULL : strrchr(TextDatumGetCString(value), '@');
+
+	if (domain != NULL)
+		domain = str_tolower(domain + 1, strlen(domain + 1), C_COLLATION_OID);
+	push_string(state, "email_domain", domain, domain ? strlen(domain) : 0);
 }
 
 static Jsonb *
@@ -220,21 +227,15 @@ lead_vars(const Pipeline *pipeline, const LeadColumns *columns, TupleTableSlot *
 {
 	JsonbParseState *state = NULL;
 	JsonbValue	consented;
-	int			i;
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	push_lists(&state, pipeline);
-	for (i = 0; i < LEAD_COLUMN_COUNT; i++)
-	{
-		push_column(&state, lead_variables[i], slot, columns->variables[i]);
-		if (strcmp(lead_variables[i], "consented_at") == 0)
-		{
-			consented.type = jbvBool;
-			consented.val.boolean = !slot_attisnull(slot, columns->variables[i]);
-			push_key(&state, "consented");
-			pushJsonbValue(&state, WJB_VALUE, &consented);
-		}
-	}
+	push_columns(&state, slot, columns->profile);
+	push_email_domain(&state, slot, columns->email);
+	consented.type = jbvBool;
+	consented.val.boolean = !slot_attisnull(slot, columns->consented_at);
+	push_key(&state, "consented");
+	pushJsonbValue(&state, WJB_VALUE, &consented);
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
@@ -410,13 +411,13 @@ leadscore_path_variables(JsonPath *path)
 bool
 leadscore_is_variable(const Pipeline *pipeline, SignalSource source, const char *name)
 {
-	const char *const *known = source == SOURCE_EVENT ? event_variables : lead_variables;
+	Oid			relid = source == SOURCE_EVENT ? pipeline->event : pipeline->lead;
 	int			i;
 
-	for (; *known; known++)
-		if (strcmp(*known, name) == 0)
-			return true;
-	if (source == SOURCE_PROFILE && strcmp(name, "consented") == 0)
+	if (get_attnum(relid, name) > 0)
+		return true;
+	if (source == SOURCE_PROFILE &&
+		(strcmp(name, "consented") == 0 || strcmp(name, "email_domain") == 0))
 		return true;
 	for (i = 0; i < pipeline->nlists; i++)
 		if (strcmp(pipeline->list_names[i], name) == 0)
@@ -441,7 +442,7 @@ leadscore_check_path(const Pipeline *pipeline, SignalSource source,
 					 errmsg("signal \"%s\": the %s uses an unknown variable \"$%s\"",
 							signal, column, name),
 					 source == SOURCE_EVENT ?
-					 errhint("Use $kind, $occurred_at, $value, $channel, $campaign or a list of value_list.") :
-					 errhint("Use a column of lead, $consented or a list of value_list.")));
+					 errhint("Use a column of event, such as $value, or a list of value_list.") :
+					 errhint("Use a column of lead, $consented, $email_domain or a list of value_list.")));
 	}
 }

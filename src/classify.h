@@ -23,22 +23,18 @@ typedef struct EventColumns
 	AttrNumber	event_id;
 	AttrNumber	kind;
 	AttrNumber	occurred_at;
-	AttrNumber	value;
-	AttrNumber	channel;
-	AttrNumber	campaign;
 	AttrNumber	properties;
 } EventColumns;
 
-/* The columns of lead that conditions can use, in the order of LEAD_COLUMNS */
-#define LEAD_COLUMN_COUNT	14
-
+/* Attribute numbers of lead */
 typedef struct LeadColumns
 {
 	AttrNumber	lead_id;
+	AttrNumber	email;
 	AttrNumber	profile;
+	AttrNumber	consented_at;
 	AttrNumber	created_at;
 	AttrNumber	updated_at;
-	AttrNumber	variables[LEAD_COLUMN_COUNT];
 } LeadColumns;
 
 /* A growing list of counts; events hold ranges of it */

@@ -70,7 +70,6 @@ stream_open(RowStream *stream, const char *columns, Oid relid, const char *order
 	stream->portal = SPI_cursor_open_with_args(NULL, sql, lead_ids ? 1 : 0, &type,
 											   &lead_ids, NULL, false,
 											   CURSOR_OPT_NO_SCROLL);
-	stream->lead_id = 1;
 }
 
 /* The lead_id of the row at hand; false at the end */
@@ -88,6 +87,7 @@ stream_peek(RowStream *stream, int64 *lead_id)
 		SPI_cursor_fetch(stream->portal, true, FETCH_ROWS);
 		stream->rows = SPI_tuptable;
 		stream->nrows = SPI_processed;
+		stream->lead_id = SPI_fnumber(stream->rows->tupdesc, "lead_id");
 		stream->at = 0;
 		if (stream->nrows == 0)
 		{
@@ -536,9 +536,7 @@ leadscore_rebuild_leads(Oid schema, Datum lead_ids, bool history)
 					work->pipeline->profile_change, "lead_id, changed_at, seq", lead_ids);
 	}
 	stream_open(&rebuild.leads, "lead_id", work->pipeline->lead, "lead_id", lead_ids);
-	stream_open(&rebuild.events,
-				"lead_id, event_id, kind, occurred_at, value, channel, campaign, properties",
-				work->pipeline->event, "lead_id, occurred_at, event_id", lead_ids);
+	stream_open(&rebuild.events, "*", work->pipeline->event, "lead_id, occurred_at, event_id", lead_ids);
 
 	while (stream_peek(&rebuild.leads, &lead_id))
 	{
