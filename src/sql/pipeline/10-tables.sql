@@ -395,16 +395,17 @@ COMMENT ON COLUMN grade.min_points IS 'points from which it is given';
 -- a lead is deleted: foreign keys would cost a check for every event.
 
 CREATE TABLE lead_state (
+    -- what seldom changes first: WAL of an update leaves out the common start
     lead_id bigint,
-    activity lead_activity NOT NULL,
-    baseline lead_activity,
-    stage lead_stage NOT NULL,
     stage_since timestamptz NOT NULL,
+    next_review_at timestamptz,
     cycle integer NOT NULL,
+    stage lead_stage NOT NULL,
     held boolean NOT NULL,
     settled_at timestamptz NOT NULL,
-    next_review_at timestamptz,
     updated_at timestamptz NOT NULL DEFAULT now(),
+    activity lead_activity NOT NULL,
+    baseline lead_activity,
     CONSTRAINT lead_state_pkey PRIMARY KEY (lead_id)
 ) WITH (fillfactor = 70);
 -- An event changes no indexed column unless the stage moves: the update is HOT.
