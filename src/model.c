@@ -98,6 +98,7 @@ typedef struct Row
 	Compiler   *c;
 	const char *kind;			/* rule, dimension, ... */
 	const char *name;			/* which one, for messages */
+	int			number;			/* the same of a row without a name, or 0 */
 	JsonbContainer *object;
 } Row;
 
@@ -161,6 +162,8 @@ fail(Row *row, const char *hint, const char *format,...)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 row->name ?
 			 errmsg("%s \"%s\": %s", row->kind, row->name, message.data) :
+			 row->number > 0 ?
+			 errmsg("%s, row %d: %s", row->kind, row->number, message.data) :
 			 errmsg("%s: %s", row->kind, message.data),
 			 errhint("%s", hint)));
 }
@@ -278,7 +281,7 @@ parse_milli(const char *text, int64 limit, int64 *result)
 		s++;
 	for (; *s; s++)
 	{
-		if (*s == '.')
+		if (*s == '.' && decimals < 0)
 		{
 			decimals = 0;
 			continue;
@@ -411,11 +414,11 @@ read_period(Row *row, const char *key, int unit_minutes, int32 *result)
 			(end[len] == '\0' || strcmp(end + len, "s") == 0))
 			minutes = units[i].minutes;
 	}
-	if (minutes == 0 || number <= 0 || number > 10000000)
+	if (minutes == 0 || number <= 0 || number > PG_INT32_MAX)
 		return fail(row, hint, "\"%s\" is no period: \"%s\"", key, text);
 	minutes *= number;
-	if (minutes % unit_minutes != 0 ||
-		minutes / unit_minutes > last_bucket((LeadGrain) row->c->head.grain))
+	if (minutes % unit_minutes != 0 || minutes / unit_minutes >
+		(unit_minutes == 1 ? PG_INT32_MAX : last_bucket((LeadGrain) row->c->head.grain)))
 		return fail(row, hint, "\"%s\" does not fit the grain: \"%s\"", key, text);
 	*result = (int32) (minutes / unit_minutes);
 	return true;
@@ -633,19 +636,23 @@ read_rows(Row *model, const char *key, JsonbContainer **rows, int *n,
 	return true;
 }
 
-/* Row i of a list, whose keys must be allowed */
+/* Row i of a list, which has its name at a key, and whose keys must be allowed */
 static bool
-begin_row(Row *model, const char *kind, JsonbContainer *rows, int i,
-		  const char *const *allowed, Row *row)
+begin_row(Row *model, const char *kind, const char *name_key,
+		  JsonbContainer *rows, int i, const char *const *allowed, Row *row)
 {
 	JsonbValue *value = getIthJsonbValueFromContainer(rows, i);
+	JsonbValue	name;
 
 	row->c = model->c;
 	row->kind = kind;
 	row->name = NULL;
+	row->number = i + 1;
 	if (value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data))
-		return fail(row, "Write each row as an object.", "row %d is not an object", i + 1);
+		return fail(row, "Write each row as an object.", "is not an object");
 	row->object = value->val.binary.data;
+	if (find(row, name_key, &name) && name.type == jbvString && name.val.string.len > 0)
+		row->name = jsonb_string(&name);
 	return check_keys(row, allowed);
 }
 
@@ -675,7 +682,7 @@ compile_signals(Row *model)
 		int64		id;
 		int			source;
 
-		if (!begin_row(model, "signal", rows, i, signal_keys, &row) ||
+		if (!begin_row(model, "signal", "signal", rows, i, signal_keys, &row) ||
 			!read_name(&row, "signal", &name) ||
 			!read_count(&row, "signal_id", -1, 0, PG_INT16_MAX, &id) ||
 			!read_choice(&row, "source", source_names, SOURCE_EVENT, &source))
@@ -719,7 +726,7 @@ compile_dimensions(Row *model)
 		Row			row;
 		char	   *name;
 
-		if (!begin_row(model, "dimension", rows, i, dimension_keys, &row) ||
+		if (!begin_row(model, "dimension", "dimension", rows, i, dimension_keys, &row) ||
 			!read_name(&row, "dimension", &name) ||
 			!read_milli(&row, "min_points", NO_POINTS, MAX_SCORE_MILLI, &dimension->min_points) ||
 			!read_milli(&row, "max_points", NO_POINTS, MAX_SCORE_MILLI, &dimension->max_points) ||
@@ -825,7 +832,7 @@ compile_rules(Row *model)
 		int64		percent;
 		int			unit;
 
-		if (!begin_row(model, "rule", rows, i, rule_keys, &row) ||
+		if (!begin_row(model, "rule", "rule", rows, i, rule_keys, &row) ||
 			!read_name(&row, "rule", &name) ||
 			!read_text(&row, "dimension", &dimension) ||
 			!read_text(&row, "signal", &signal))
@@ -912,7 +919,7 @@ compile_stage_rules(Row *model)
 		Row			row;
 		char	   *only_if;
 
-		if (!begin_row(model, "stage_rule", rows, i, stage_rule_keys, &row) ||
+		if (!begin_row(model, "stage_rule", "stage", rows, i, stage_rule_keys, &row) ||
 			!read_stage(&row, &rule->stage) ||
 			!read_text(&row, "only_if", &only_if) ||
 			!read_milli(&row, "min_score", NO_POINTS, MAX_SCORE_MILLI, &rule->min_score) ||
@@ -994,7 +1001,7 @@ compile_gates(Row *model)
 		char	   *dimension;
 		bool		has_stage = false;
 
-		if (!begin_row(model, "stage_gate", rows, i, gate_keys, &row) ||
+		if (!begin_row(model, "stage_gate", "gate", rows, i, gate_keys, &row) ||
 			!read_stage(&row, &gate->stage) ||
 			!read_name(&row, "gate", &name) ||
 			!read_text(&row, "signal", &signal) ||
@@ -1066,7 +1073,7 @@ compile_grades(Row *model)
 		char	   *name;
 		char	   *dimension;
 
-		if (!begin_row(model, "grade", rows, i, grade_keys, &row) ||
+		if (!begin_row(model, "grade", "grade", rows, i, grade_keys, &row) ||
 			!read_name(&row, "grade", &name) ||
 			!read_text(&row, "dimension", &dimension) ||
 			!read_milli(&row, "min_points", NO_POINTS, MAX_SCORE_MILLI, &grade->min_points))
@@ -1148,6 +1155,7 @@ compile(Jsonb *json, Node *escontext)
 	row.c = &c;
 	row.kind = "model";
 	row.name = NULL;
+	row.number = 0;
 	row.object = &json->root;
 	if (!JB_ROOT_IS_OBJECT(json))
 	{
@@ -1526,13 +1534,22 @@ lead_model_send(PG_FUNCTION_ARGS)
 	PG_RETURN_BYTEA_P(pq_endtypsend(&buf));
 }
 
+/* Equal definitions: bytes also depend on the order in which rows were given. */
 static bool
 models_equal(FunctionCallInfo fcinfo)
 {
 	const LeadModel *a = DatumGetLeadModel(PG_GETARG_DATUM(0));
 	const LeadModel *b = DatumGetLeadModel(PG_GETARG_DATUM(1));
+	StringInfoData x;
+	StringInfoData y;
 
-	return VARSIZE(a) == VARSIZE(b) && memcmp(a, b, VARSIZE(a)) == 0;
+	if (VARSIZE(a) == VARSIZE(b) && memcmp(a, b, VARSIZE(a)) == 0)
+		return true;
+	initStringInfo(&x);
+	initStringInfo(&y);
+	model_json(a, &x);
+	model_json(b, &y);
+	return strcmp(x.data, y.data) == 0;
 }
 
 Datum
