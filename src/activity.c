@@ -40,11 +40,13 @@ lead_activity_init(ActivityList *list, LeadGrain grain, int capacity)
 void
 lead_activity_reserve(ActivityList *list, int nitems)
 {
+	int			capacity = Max(nitems, list->capacity * 2);
+
 	if (nitems <= list->capacity)
 		return;
-	list->capacity = Max(nitems, list->capacity * 2);
-	list->items = repalloc(list->items,
-						   (Size) list->capacity * sizeof(ActivityItem));
+	/* this may fail, and whoever catches it may come again */
+	list->items = repalloc(list->items, (Size) capacity * sizeof(ActivityItem));
+	list->capacity = capacity;
 }
 
 static inline uint64
