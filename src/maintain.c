@@ -20,6 +20,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/typcache.h"
 
 #include "engine.h"
@@ -67,9 +68,17 @@ stream_open(RowStream *stream, const char *columns, Oid relid, const char *order
 							   order);
 
 	memset(stream, 0, sizeof(RowStream));
+	/* what was committed before writers were locked out, whatever the transaction sees */
+	PushActiveSnapshot(GetLatestSnapshot());
 	stream->portal = SPI_cursor_open_with_args(NULL, sql, lead_ids ? 1 : 0, &type,
-											   &lead_ids, NULL, false,
+											   &lead_ids, NULL, true,
 											   CURSOR_OPT_NO_SCROLL);
+	/* what was committed before writers were locked out, whatever the transaction sees */
+	PushActiveSnapshot(GetLatestSnapshot());
+	stream->portal = SPI_cursor_open_with_args(NULL, sql, lead_ids ? 1 : 0, &type,
+											   &lead_ids, NULL, true,
+											   CURSOR_OPT_NO_SCROLL);
+	PopActiveSnapshot();
 }
 
 /* The lead_id of the row at hand; false at the end */
@@ -488,16 +497,33 @@ replay_lead(Rebuild *rebuild, const EventBatch *batch)
 static void
 delete_history(Work *work, Datum lead_ids)
 {
-	char	   *sql;
-
 	if (lead_ids)
-	{
 		leadscore_delete_leads(work, "stage_history", lead_ids);
-		return;
-	}
-	sql = psprintf("DELETE FROM %s", leadscore_table_name(work->pipeline->history));
-	if (SPI_execute(sql, false, 0) != SPI_OK_DELETE)
-		elog(ERROR, "could not delete: %s", sql);
+	else
+		leadscore_delete_now(psprintf("DELETE FROM %s",
+									  leadscore_table_name(work->pipeline->history)));
+}
+
+/*
+ * Delete what we keep of leads that are gone, as after deletes in replica
+ * mode.  Events are not ours to delete.  Returns the number of leads.
+ */
+static uint64
+delete_orphans(Work *work)
+{
+	Oid			tables[3];
+	uint64		deleted = 0;
+	int			i;
+
+	tables[0] = work->pipeline->history;
+	tables[1] = work->pipeline->profile_change;
+	tables[2] = work->pipeline->state;
+	for (i = 0; i < (int) lengthof(tables); i++)
+		deleted = leadscore_delete_now(psprintf("DELETE FROM %s t WHERE NOT EXISTS (SELECT FROM %s l"
+												" WHERE l.lead_id OPERATOR(pg_catalog.=) t.lead_id)",
+												leadscore_table_name(tables[i]),
+												leadscore_table_name(work->pipeline->lead)));
+	return deleted;
 }
 
 /*
@@ -524,6 +550,8 @@ leadscore_rebuild_leads(Oid schema, Datum lead_ids, bool history)
 												  ALLOCSET_DEFAULT_SIZES);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
+	if (!lead_ids)
+		changed += delete_orphans(work);
 	if (history)
 	{
 		MemoryContextSwitchTo(context);
@@ -547,7 +575,7 @@ leadscore_rebuild_leads(Oid schema, Datum lead_ids, bool history)
 		MemoryContextSwitchTo(rebuild.event_context);
 		read_events(&rebuild, lead_id, &batch);
 		MemoryContextSwitchTo(work->row_context);
-		if (leadscore_lead_lock(work, lead_id, LockTupleNoKeyExclusive))
+		if (leadscore_lead_read(work, lead_id))
 		{
 			bool		created = false;
 

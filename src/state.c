@@ -236,20 +236,52 @@ leadscore_state_lock(Work *work, int64 lead_id, LockTupleMode mode)
 	return true;
 }
 
-/* Find and lock a lead itself; it is then in work->lead.slot. */
-bool
-leadscore_lead_lock(Work *work, int64 lead_id, LockTupleMode mode)
+static void
+need_lead(Work *work)
 {
+	MemoryContext oldcontext = MemoryContextSwitchTo(work->context);
+
 	if (work->lead.rel == NULL)
 	{
-		MemoryContext oldcontext = MemoryContextSwitchTo(work->context);
-
 		open_table(&work->lead, work->pipeline->lead, RowShareLock);
 		leadscore_lead_columns(RelationGetDescr(work->lead.rel),
 							   RelationGetRelationName(work->lead.rel),
 							   &work->lead_columns);
-		MemoryContextSwitchTo(oldcontext);
 	}
+	MemoryContextSwitchTo(oldcontext);
+}
+
+/*
+ * Read the newest committed version of a lead, without waiting for whoever is
+ * changing it: for who has locked the pipeline.  They bring the state up to
+ * what they have written as soon as they may.
+ */
+bool
+leadscore_lead_read(Work *work, int64 lead_id)
+{
+	LeadTable  *table = &work->lead;
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	IndexScanDesc scan;
+	ScanKeyData key;
+	bool		found;
+
+	need_lead(work);
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(lead_id));
+	scan = leadscore_index_beginscan(table->rel, table->index, snapshot, 1);
+	index_rescan(scan, &key, 1, NULL, 0);
+	found = index_getnext_slot(scan, ForwardScanDirection, table->slot);
+	if (found)
+		ExecMaterializeSlot(table->slot);
+	index_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	return found;
+}
+
+/* Find and lock a lead itself; it is then in work->lead.slot. */
+bool
+leadscore_lead_lock(Work *work, int64 lead_id, LockTupleMode mode)
+{
+	need_lead(work);
 	return lock_row(&work->lead, lead_id, mode);
 }
 
@@ -710,6 +742,24 @@ leadscore_work_forget(Work *work)
 	}
 	while (work->nprofiles > 0 && work->profiles[work->nprofiles - 1].lead_id == work->lead_id)
 		work->nprofiles--;
+}
+
+/*
+ * Run a DELETE on all that is committed, whatever the transaction sees: a
+ * TRUNCATE, and a rebuild that keeps writers out, leave nothing behind.
+ */
+uint64
+leadscore_delete_now(const char *sql)
+{
+	SPIPlanPtr	plan = SPI_prepare(sql, 0, NULL);
+
+	if (plan == NULL)
+		elog(ERROR, "could not prepare: %s", sql);
+	CommandCounterIncrement();
+	if (SPI_execute_snapshot(plan, NULL, NULL, GetLatestSnapshot(), InvalidSnapshot,
+							 false, true, 0) != SPI_OK_DELETE)
+		elog(ERROR, "could not delete: %s", sql);
+	return SPI_processed;
 }
 
 /*

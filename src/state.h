@@ -76,6 +76,7 @@ extern void leadscore_work_end(Work *work);
 extern void leadscore_work_flush(Work *work);
 extern bool leadscore_state_find(Work *work, int64 lead_id);
 extern bool leadscore_state_lock(Work *work, int64 lead_id, LockTupleMode mode);
+extern bool leadscore_lead_read(Work *work, int64 lead_id);
 extern bool leadscore_lead_lock(Work *work, int64 lead_id, LockTupleMode mode);
 extern void leadscore_state_read(Work *work);
 extern bool leadscore_state_write(Work *work, bool review_exact);
@@ -83,6 +84,7 @@ extern void leadscore_state_create(Work *work, TupleTableSlot *lead);
 extern void leadscore_profile_step(Work *work, TupleTableSlot *lead, int64 at);
 extern void leadscore_profile_begin(Work *work, TupleTableSlot *lead, int64 at);
 extern void leadscore_work_forget(Work *work);
+extern uint64 leadscore_delete_now(const char *sql);
 extern uint64 leadscore_delete_leads(Work *work, const char *table, Datum lead_ids);
 
 #endif							/* LEADSCORE_STATE_H */

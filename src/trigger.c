@@ -310,8 +310,7 @@ leadscore_lead_truncated(PG_FUNCTION_ARGS)
 		char	   *sql = psprintf("DELETE FROM %s",
 								   leadscore_table_name(leadscore_table(pipeline->schema, tables[i])));
 
-		if (SPI_execute(sql, false, 0) != SPI_OK_DELETE)
-			elog(ERROR, "could not delete: %s", sql);
+		leadscore_delete_now(sql);
 	}
 	SPI_finish();
 	leadscore_run_back(&saved);

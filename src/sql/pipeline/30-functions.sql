@@ -125,18 +125,10 @@ END;
 REVOKE EXECUTE ON FUNCTION clone_model(text, text) FROM PUBLIC;
 COMMENT ON FUNCTION clone_model(text, text) IS 'copies a model to a draft that can be edited, and returns its name';
 
--- Changing the state of thousands of leads in one call would keep as many
--- rows in memory; so in batches, and in the order in which everybody locks.
 CREATE OR REPLACE FUNCTION review_all(cause text) RETURNS bigint
     LANGUAGE sql VOLATILE
 BEGIN ATOMIC
-    SELECT coalesce(sum(review(pipeline(), b.lead_ids, now(), review_all.cause)), 0)::bigint
-    FROM (
-        SELECT array_agg(n.lead_id ORDER BY n.lead_id) AS lead_ids
-        FROM (SELECT s.lead_id, (row_number() OVER (ORDER BY s.lead_id) - 1) / 10000 AS batch FROM lead_state s) n
-        GROUP BY n.batch
-        ORDER BY n.batch
-    ) b;
+    SELECT review(pipeline(), NULL, now(), review_all.cause);
 END;
 REVOKE EXECUTE ON FUNCTION review_all(text) FROM PUBLIC;
 COMMENT ON FUNCTION review_all(text) IS 'internal: reviews the stage of every lead, returns the number of changes';
@@ -150,6 +142,9 @@ BEGIN ATOMIC
     SELECT refuse('object_not_in_prerequisite_state', format('model "%s" is active already', m.model),
             hint => 'To change it, call clone_model(), edit the copy, look at compare_models() and activate the copy.')
         FROM model m WHERE m.model = activate_model.model AND m.status = 'active';
+    -- what is due until now is the old model's work
+    SELECT review(pipeline(), coalesce(array_agg(s.lead_id ORDER BY s.lead_id), '{}'), now(), 'decay')
+        FROM lead_state s WHERE s.next_review_at <= now();
     UPDATE model SET status = 'retired' WHERE status = 'active';
     UPDATE model m SET
         status = 'active',
