@@ -73,11 +73,6 @@ stream_open(RowStream *stream, const char *columns, Oid relid, const char *order
 	stream->portal = SPI_cursor_open_with_args(NULL, sql, lead_ids ? 1 : 0, &type,
 											   &lead_ids, NULL, true,
 											   CURSOR_OPT_NO_SCROLL);
-	/* what was committed before writers were locked out, whatever the transaction sees */
-	PushActiveSnapshot(GetLatestSnapshot());
-	stream->portal = SPI_cursor_open_with_args(NULL, sql, lead_ids ? 1 : 0, &type,
-											   &lead_ids, NULL, true,
-											   CURSOR_OPT_NO_SCROLL);
 	PopActiveSnapshot();
 }
 
