@@ -181,7 +181,7 @@ INSERT INTO crm.event (lead_id, kind, occurred_at, value, properties)
                 ('email_open', interval '3 hours', CASE j.fate WHEN 'iql' THEN 0.25 ELSE 0.45 END),
                 ('email_click', interval '3 hours 1 minute', CASE j.fate WHEN 'iql' THEN 0.05 ELSE 0.15 END)
             ) AS m (kind, after, chance)
-        WHERE j.consents AND j.born_at + j.pace * 10 * k < least(j.end_at, j.gone_at)
+        WHERE j.consents AND j.born_at + j.pace * 10 * k + m.after < least(j.end_at, j.gone_at)
             AND pg_temp.draw(j.lead_id, 'letter' || k) < m.chance
         UNION ALL
         -- the odd visit in between

@@ -63,6 +63,7 @@ my $ok = IPC::Run::run(
 	],
 	'>', \$out, '2>', \$err);
 ok($ok, 'all SQL of the README runs') or diag($err);
+unlike($err, qr/WARNING/, 'without warnings');
 
 # what is shown is what comes out, trailing blanks aside
 $out =~ s/ +$//mg;
