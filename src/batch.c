@@ -221,6 +221,58 @@ find_or_create(Work *work, int64 lead_id, bool lock, LockTupleMode mode,
 	return false;
 }
 
+/*
+ * Take the records of one lead through its course.  What is taken back never
+ * was, and what comes in its place is there at once: so an update never counts
+ * an event twice, or not at all, on its way.
+ */
+static void
+run_course(EventBatch *batch, Work *work, int64 begin, int64 end)
+{
+	LeadCourse *course = &work->course;
+	int64		settled_at = course->settled_at;
+	int64		removed_at = NEVER;
+	int64		i;
+	int			j;
+
+	for (i = begin; i < end; i++)
+		if (batch->records[i].removed)
+			removed_at = Min(removed_at, batch->records[i].occurred_at);
+	for (i = begin; i < end && removed_at != NEVER; i++)
+	{
+		const EventRecord *record = &batch->records[i];
+
+		if (!record->removed && record->occurred_at > settled_at)
+			continue;
+		for (j = 0; j < record->ncounts; j++)
+		{
+			const SignalCount *count = &batch->pool.counts[record->first_count + j];
+
+			lead_activity_count(course->activity, count->signal,
+								bucket_of(record->occurred_at, work->pipeline->grain),
+								record->removed ? -count->count : count->count);
+		}
+	}
+	for (i = begin; i < end; i++)
+	{
+		LeadStep	step;
+
+		if (batch->records[i].removed)
+			continue;
+		leadscore_batch_step(batch, &batch->records[i], &step);
+		step.counted = removed_at != NEVER && step.at <= settled_at;
+		leadscore_course_step(course, &step, work->now);
+	}
+	if (removed_at != NEVER)
+	{
+		LeadStep	step = {0};
+
+		step.at = removed_at;
+		step.sign = -1;
+		leadscore_course_step(course, &step, work->now);
+	}
+}
+
 /* Apply the records of one lead. */
 static void
 apply_lead(EventBatch *batch, Work *work, int64 begin, int64 end, const char *table)
@@ -252,13 +304,7 @@ apply_lead(EventBatch *batch, Work *work, int64 begin, int64 end, const char *ta
 							table, &created))
 			return;
 		leadscore_state_read(work);
-		for (i = begin; i < end; i++)
-		{
-			LeadStep	step;
-
-			leadscore_batch_step(batch, &batch->records[i], &step);
-			leadscore_course_step(&work->course, &step, work->now);
-		}
+		run_course(batch, work, begin, end);
 		if (leadscore_state_write(work, created))
 			return;
 		/* somebody else was faster: begin again with what they wrote */

@@ -219,7 +219,7 @@ leadscore_course_step(LeadCourse *course, const LeadStep *step, int64 now)
 		leadscore_course_catch_up(course, at);
 		course->settled_at = at;
 	}
-	for (i = 0; i < step->ncounts; i++)
+	for (i = 0; i < step->ncounts && !step->counted; i++)
 		lead_activity_count(course->activity, step->counts[i].signal,
 							step->timeless ? BUCKET_TIMELESS : bucket,
 							step->sign * step->counts[i].count);

@@ -73,6 +73,7 @@ typedef struct LeadStep
 	uint8		set_stage;		/* 0: none */
 	bool		milestones;		/* do its signals act as milestones? */
 	bool		timeless;		/* a change of the profile */
+	bool		counted;		/* the activity has its counts already */
 } LeadStep;
 
 extern const char *leadscore_cause_name(StageCause cause);
