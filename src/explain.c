@@ -109,7 +109,8 @@ rule_note(const LeadModel *model, const ModelRule *rule)
 	StringInfoData note;
 
 	initStringInfo(&note);
-	appendStringInfo(&note, "%s points", points_text(rule->points));
+	appendStringInfo(&note, "%s point%s", points_text(rule->points),
+					 rule->points == 1000 || rule->points == -1000 ? "" : "s");
 	switch (rule->aggregate)
 	{
 		case AGGREGATE_SUM:
