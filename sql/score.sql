@@ -163,7 +163,8 @@ FROM crowd, m, generate_series('2025-01-15 UTC', '2025-04-15 UTC', interval '6 d
 -- the next change is the first day of another stage
 SELECT name, count(*), count(next_change) AS changes, bool_and(next_change IS NOT DISTINCT FROM found) AS right
 FROM (SELECT name, next_change(a, m, at), (SELECT min(day) FROM generate_series(at::date::timestamptz + interval '1 day', '2026-01-15 UTC', interval '1 day') day WHERE qualified_stage(a, m, day) <> qualified_stage(a, m, at)) AS found
-	FROM crowd, m, unnest('{"2025-01-20 18:00 UTC","2025-02-20 UTC","2025-04-10 07:00 UTC"}'::timestamptz[]) at WHERE name <> 'hourly') n GROUP BY name ORDER BY name;
+	FROM (SELECT name, m FROM m WHERE name <> 'hourly' UNION ALL SELECT 'easy', lead_model(m::jsonb || '{"stage_gates": [{"stage": "iql", "gate": "demo", "signal": "unsubscribe", "within": "20 days", "negate": true}], "stage_rules": [{"stage": "iql", "min_score": -2}, {"stage": "mql", "min_score": 10}, {"stage": "mql", "only_if": "b2c", "min_score": 7}, {"stage": "sql", "min_score": 25}, {"stage": "prospect", "min_score": 40}]}') FROM m WHERE name = 'inbound') m,
+		crowd, unnest('{"2025-01-20 18:00 UTC","2025-02-20 UTC","2025-04-10 07:00 UTC"}'::timestamptz[]) at) n GROUP BY name ORDER BY name;
 
 -- Where bounds tell nothing the search stays exact, and does not take the memory of every step
 SELECT next_change('day{1@2025-01-01:1}', rule_model('{}', '{"rules": [{"rule": "up", "dimension": "d", "signal": "a", "points": 10, "aggregate": "idle", "after": "2 days", "repeat": true}, {"rule": "down", "dimension": "d", "signal": "a", "points": -10, "aggregate": "idle", "after": "2 days", "repeat": true}, {"rule": "once", "dimension": "d", "signal": "a", "points": 5, "aggregate": "idle", "after": "100000 days"}], "stage_rules": [{"stage": "mql", "min_score": 5}]}'), '2025-01-02 UTC');
