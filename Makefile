@@ -71,7 +71,7 @@ $(SCRIPT): $(addprefix $(top)/,$(call files,src/sql/[0-9]*.sql) $(PIPELINE) src/
 export PG_CONFIG
 run = $(top)/test/run
 
-.PHONY: help test test-one test-all demo coverage indent test-clean
+.PHONY: help test test-one test-all demo coverage fuzz indent test-clean
 
 help:
 	@echo 'make, make install    build and install for the server of PG_CONFIG'
@@ -81,6 +81,7 @@ help:
 	@echo 'make test-all         the same on PostgreSQL 15, 17 and 18'
 	@echo 'make demo             show the extension at work on a private server'
 	@echo 'make coverage         run all tests, print line and function coverage'
+	@echo 'make fuzz             fuzz the parsers (needs clang)'
 	@echo 'make indent           indent the C code with pgindent'
 	@echo 'make clean            remove what was built, stop private servers'
 	@echo 'WERROR=1              compile with all warnings, as errors'
@@ -99,6 +100,9 @@ demo:
 
 coverage:
 	@$(run) coverage
+
+fuzz:
+	@$(top)/test/fuzz/run
 
 indent:
 	@$(top)/test/test-all indent
