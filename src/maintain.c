@@ -433,6 +433,7 @@ replay_lead(Rebuild *rebuild, const EventBatch *batch)
 	int64		created_at = lead_instant(work, work->lead_columns.created_at, work->now);
 	LoggedChange *changes;
 	int			nchanges = read_profile_log(rebuild, work->lead_id, &changes);
+	SignalCount *counts = palloc(sizeof(SignalCount) * (nchanges + 1));
 	int			change = 0;
 	int			period = 0;
 	int64		event = 0;
@@ -470,9 +471,11 @@ replay_lead(Rebuild *rebuild, const EventBatch *batch)
 		}
 		if (change < nchanges && change_at <= event_at)
 		{
+			/* what changed in one statement is one step */
 			step.at = change_at;
-			step.counts = &changes[change++].count;
-			step.ncounts = 1;
+			step.counts = counts;
+			for (; change < nchanges && changes[change].changed_at == change_at; change++)
+				counts[step.ncounts++] = changes[change].count;
 			step.sign = 1;
 			step.timeless = true;
 			step.milestones = true;
