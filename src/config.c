@@ -21,6 +21,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "classify.h"
 
@@ -174,6 +175,30 @@ check_signal(Oid schema, TupleDesc desc, HeapTuple old, HeapTuple new)
 	}
 }
 
+/* The row of settings stays, and so does the grain: activities have it. */
+static void
+check_setting(TupleDesc desc, HeapTuple old, HeapTuple new)
+{
+	bool		isnull;
+	int			number = SPI_fnumber(desc, "grain");
+
+	if (old == NULL || number <= 0)
+		return;
+	if (new == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the settings of a pipeline cannot be deleted"),
+				 errhint("Update the row.")));
+	if (!DatumGetBool(DirectFunctionCall2(interval_eq,
+										  SPI_getbinval(old, desc, number, &isnull),
+										  SPI_getbinval(new, desc, number, &isnull))))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the grain of a pipeline cannot be changed"),
+				 errdetail("All activities are counted in it."),
+				 errhint("Create another pipeline of that grain, and copy leads and events.")));
+}
+
 /*
  * config_changed(): AFTER INSERT, UPDATE or DELETE FOR EACH ROW, and AFTER
  * TRUNCATE FOR EACH STATEMENT, on every configuration table.
@@ -222,7 +247,9 @@ leadscore_config_changed(PG_FUNCTION_ARGS)
 		if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
 			new = trigdata->tg_newtuple;
 
-		if (strcmp(table, "signal") == 0)
+		if (strcmp(table, "setting") == 0)
+			check_setting(desc, old, new);
+		else if (strcmp(table, "signal") == 0)
 			check_signal(schema, desc, old, new);
 		else if (strcmp(table, "model") == 0)
 		{

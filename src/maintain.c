@@ -544,6 +544,7 @@ leadscore_rebuild_leads(Oid schema, Datum lead_ids, bool history)
 	oldcontext = MemoryContextSwitchTo(context);
 	leadscore_pipeline_lock(schema);
 	leadscore_work_begin(work, schema);
+	work->repair = true;
 	rebuild.event_context = AllocSetContextCreate(context, "leadscore lead events",
 												  ALLOCSET_DEFAULT_SIZES);
 	if (SPI_connect() != SPI_OK_CONNECT)

@@ -327,23 +327,30 @@ leadscore_state_read(Work *work)
 	const StateColumns *c = &work->pipeline->columns;
 	TupleTableSlot *slot = work->state.slot;
 	LeadActivity *activity;
+	bool		valid;
 	bool		isnull;
 	Datum		value;
 
 	slot_getallattrs(slot);
 	activity = DatumGetLeadActivityPP(slot->tts_values[c->activity - 1]);
-	if (!lead_activity_decode((const unsigned char *) VARDATA_ANY(activity),
-							  VARSIZE_ANY_EXHDR(activity), &work->activity))
+	valid = lead_activity_decode((const unsigned char *) VARDATA_ANY(activity),
+								 VARSIZE_ANY_EXHDR(activity), &work->activity);
+	if (work->repair && (!valid || work->activity.grain != work->pipeline->grain))
+	{
+		work->activity.nitems = 0;
+		work->activity.grain = work->pipeline->grain;
+	}
+	else if (!valid)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("invalid activity of lead " INT64_FORMAT, work->lead_id),
 				 errhint("Run rebuild() of the pipeline.")));
-	if (work->activity.grain != work->pipeline->grain)
+	else if (work->activity.grain != work->pipeline->grain)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("activity of lead " INT64_FORMAT " has another grain than the pipeline",
 						work->lead_id),
-				 errhint("Set the grain of table setting back, or run rebuild() of the pipeline.")));
+				 errhint("Run rebuild() of the pipeline.")));
 	begin_course(work);
 	work->course.standing.stage = DatumGetLeadStage(slot->tts_values[c->stage - 1]);
 	work->course.standing.held = DatumGetBool(slot->tts_values[c->held - 1]);

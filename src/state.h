@@ -62,6 +62,7 @@ typedef struct Work
 	int			nprofiles;
 	int			profiles_capacity;
 	int64		nchanges;		/* stage changes in all */
+	bool		repair;			/* an activity that cannot be read is empty */
 
 	/* the lead that is worked on */
 	int64		lead_id;
