@@ -7,41 +7,111 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
+
 #undef fprintf
 #undef vsprintf
 #undef qsort
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "fuzz.h"
 
-/* Memory of the server comes back zeroed or not at all, and never as NULL. */
+/* A block of memory knows its neighbours, so that all can be freed at once. */
+typedef union Block
+{
+	struct
+	{
+		union Block *next;
+		union Block *previous;
+	}			link;
+	char		align[16];
+} Block;
+
+static Block blocks = {.link = {&blocks, &blocks}};
+
+MemoryContext CurrentMemoryContext = NULL;
+volatile sig_atomic_t InterruptPending = false;
+
+void
+ProcessInterrupts(void)
+{
+}
+
+static void
+link_block(Block *block)
+{
+	if (block == NULL)
+		abort();
+	block->link.next = blocks.link.next;
+	block->link.previous = &blocks;
+	blocks.link.next->link.previous = block;
+	blocks.link.next = block;
+}
+
+static void
+unlink_block(Block *block)
+{
+	block->link.previous->link.next = block->link.next;
+	block->link.next->link.previous = block->link.previous;
+}
+
 void *
 palloc(Size size)
 {
-	void	   *result = malloc(size > 0 ? size : 1);
+	Block	   *block = malloc(sizeof(Block) + size);
 
-	if (result == NULL)
-		abort();
-	return result;
+	link_block(block);
+	return block + 1;
+}
+
+void *
+palloc0(Size size)
+{
+	return memset(palloc(size), 0, size);
 }
 
 void *
 repalloc(void *pointer, Size size)
 {
-	void	   *result = realloc(pointer, size > 0 ? size : 1);
+	Block	   *block = (Block *) pointer - 1;
 
-	if (result == NULL)
-		abort();
-	return result;
+	unlink_block(block);
+	block = realloc(block, sizeof(Block) + size);
+	link_block(block);
+	return block + 1;
 }
 
 void
 pfree(void *pointer)
 {
-	free(pointer);
+	Block	   *block = (Block *) pointer - 1;
+
+	unlink_block(block);
+	free(block);
+}
+
+void *
+MemoryContextAllocHuge(MemoryContext context, Size size)
+{
+	return palloc(size);
+}
+
+void *
+repalloc_huge(void *pointer, Size size)
+{
+	return repalloc(pointer, size);
+}
+
+/* The end of a memory context */
+void
+fuzz_free_all(void)
+{
+	while (blocks.link.next != &blocks)
+		pfree(blocks.link.next + 1);
 }
 
 int

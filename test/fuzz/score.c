@@ -1,0 +1,327 @@
+/*-------------------------------------------------------------------------
+ *
+ * score.c
+ *		Any model and activity: no undefined behaviour, the future changes
+ *		nothing, and the searches for the next change are exact.
+ *
+ * The input is read as choices of what a compiled model may hold.  Time ends
+ * some hundred days after the events, at the end of the calendar, so that
+ * searches can be compared with a look at every day.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "../../src/score.h"
+#include "../../src/stage.h"
+#include "fuzz.h"
+
+#define MAX_OF_A_KIND	8
+#define DAYS			400		/* from the first event to the end of time */
+
+/* A model datum, laid out by hand */
+typedef struct FuzzModel
+{
+	LeadModel	head;
+	ModelSignal signals[MAX_OF_A_KIND];
+	ModelDimension dimensions[MAX_OF_A_KIND];
+	ModelRule	rules[MAX_OF_A_KIND];
+	ModelStageRule stage_rules[MAX_OF_A_KIND];
+	ModelGate	gates[MAX_OF_A_KIND];
+	ModelTier	tiers[MAX_OF_A_KIND][2];
+	int16		indexes[MAX_OF_A_KIND * 4];
+	char		names[4];		/* "", "a", "b", by their ends */
+} FuzzModel;
+
+static const unsigned char *input;
+static size_t left;
+
+/* The next choice among n; the first when the input is used up */
+static int
+pick(int n)
+{
+	if (left == 0)
+		return 0;
+	left--;
+	return *input++ % n;
+}
+
+/* Points of any size, most of them small */
+static int64
+pick_points(void)
+{
+	static const int64 sizes[] = {1, 500, 1000, 2500, 10000, 31000, 999, MAX_POINTS_MILLI};
+	int64		points = sizes[pick(lengthof(sizes))] * (pick(4) == 3 ? 0 : 1);
+
+	return pick(3) == 2 ? -points : points;
+}
+
+static int64
+pick_limit(void)
+{
+	return pick(3) == 2 ? pick_points() : NO_POINTS;
+}
+
+static ModelArray
+at_offset(const FuzzModel *model, const void *items, int n)
+{
+	return (ModelArray) {(int32) ((const char *) items - (const char *) model), n};
+}
+
+/* A list of no or one signal, or all of them */
+static ModelArray
+pick_signals(FuzzModel *model, int16 *list)
+{
+	switch (pick(6))
+	{
+		case 0:
+			*list = (int16) pick(model->head.signals.n);
+			return at_offset(model, list, 1);
+		case 1:
+			list[0] = 0;
+			list[1] = (int16) (model->head.signals.n - 1);
+			return at_offset(model, list, model->head.signals.n > 1 ? 2 : 1);
+		default:
+			return (ModelArray) {0, 0};
+	}
+}
+
+static void
+pick_rule(FuzzModel *model, int i)
+{
+	ModelRule  *rule = &model->rules[i];
+
+	rule->name = at_offset(model, model->names, 1).offset;
+	rule->dimension = (int16) pick(model->head.dimensions.n);
+	rule->signal = (int16) pick(model->head.signals.n);
+	rule->points = pick_points();
+	rule->aggregate = (uint8) pick(6);
+	rule->only_if = pick_signals(model, &model->indexes[4 * i]);
+	if (pick(4) == 0)
+		rule->unless = pick_signals(model, &model->indexes[4 * i + 2]);
+	if (rule->aggregate == AGGREGATE_FIRST_N)
+		rule->first_n = 1 + pick(5);
+	if (rule->aggregate == AGGREGATE_TIER)
+	{
+		int64		lower = pick_points();
+		int64		higher = lower < 0 ? lower - pick(9) * 1000 : lower + pick(9) * 1000;
+
+		model->tiers[i][0] = (ModelTier) {1 + pick(3), lower};
+		model->tiers[i][1] = (ModelTier) {5 + pick(9), higher};
+		rule->tiers = at_offset(model, model->tiers[i], 1 + pick(2));
+		rule->within = pick(30);
+	}
+	else if (rule->aggregate == AGGREGATE_IDLE)
+	{
+		rule->after = 1 + pick(30);
+		rule->repeat = (uint8) pick(2);
+	}
+	else
+	{
+		rule->decay = (uint8) pick(5);
+		if (rule->decay != DECAY_NONE)
+			rule->decay_period = 1 + pick(20);
+		if (rule->decay == DECAY_STEP)
+			rule->decay_percent = 100 + pick(256) * 391;
+		if (rule->decay == DECAY_LINEAR)
+			rule->decay_percent = 1 + pick(256) * 392;
+		if (rule->decay_percent > 100000)
+			rule->decay_percent = 100000;
+	}
+	if (rule->aggregate != AGGREGATE_IDLE && pick(3) == 0)
+	{
+		rule->limit_count = 1 + pick(3);
+		rule->limit_period = (uint8) (PERIOD_DAY + pick(6));
+	}
+	rule->max_points = NO_POINTS;
+	if (pick(3) == 0)
+	{
+		int64		sign = rule->points;
+
+		if (rule->aggregate == AGGREGATE_TIER && model->tiers[i][rule->tiers.n - 1].points < 0)
+			sign = -sign;
+		rule->max_points = (sign < 0 ? -1 : 1) * pick(60) * INT64CONST(1000);
+	}
+}
+
+static void
+pick_stages(FuzzModel *model)
+{
+	static const uint8 stages[] = {LEAD_STAGE_IQL, LEAD_STAGE_MQL, LEAD_STAGE_SQL, LEAD_STAGE_PROSPECT};
+	int64		threshold = pick(20) * INT64CONST(1000) - 5000;
+	int			nrules = 0;
+	int			ngates = 0;
+	int			i;
+
+	for (i = 0; i < (int) lengthof(stages); i++)
+	{
+		int			general = pick(4);
+		int			name = 0;
+
+		threshold += 1 + pick(30) * INT64CONST(500);
+		if (general == 0)
+			continue;
+		if (general == 1)
+			model->stage_rules[nrules++] = (ModelStageRule)
+			{
+				.min_score = threshold + 100, .stage = stages[i], .only_if = (int16) pick(model->head.signals.n)
+			};
+		model->stage_rules[nrules++] = (ModelStageRule)
+		{
+			.min_score = pick(4) == 0 ? NO_POINTS : threshold, .stage = stages[i], .only_if = NO_INDEX
+		};
+		while (name < 3 && ngates < MAX_OF_A_KIND)
+		{
+			ModelGate  *gate = &model->gates[ngates];
+
+			name += pick(3);
+			if (name >= 3)
+				break;
+			*gate = (ModelGate)
+			{
+				.min_count = 1, .min_points = NO_POINTS, .signal = NO_INDEX, .dimension = NO_INDEX,
+					.stage = stages[i], .negate = (uint8) (pick(4) == 0),
+					.name = at_offset(model, &model->names[name], 1).offset
+			};
+			if (pick(2))
+			{
+				gate->signal = (int16) pick(model->head.signals.n);
+				gate->min_count = 1 + pick(3);
+				gate->within = pick(40);
+			}
+			else
+			{
+				gate->dimension = (int16) pick(model->head.dimensions.n);
+				gate->min_points = pick_points();
+			}
+			ngates++;
+		}
+	}
+	model->head.stage_rules = at_offset(model, model->stage_rules, nrules);
+	model->head.gates = at_offset(model, model->gates, ngates);
+}
+
+static FuzzModel *
+pick_model(void)
+{
+	FuzzModel  *model = palloc0(sizeof(FuzzModel));
+	int			n;
+	int			i;
+
+	model->head.format = MODEL_FORMAT;
+	model->head.grain = GRAIN_DAY;
+	model->head.gates_required = (uint8) pick(2);
+	model->head.allow_demotion = (uint8) pick(2);
+	model->head.min_score = NO_POINTS;
+	model->head.max_score = pick(5) == 4 ? 20000 : NO_POINTS;
+	model->head.demotion_margin = pick(3) * INT64CONST(1000);
+	model->names[1] = 'a';
+	model->names[3] = '\0';
+
+	n = 1 + pick(6);
+	model->head.signals = at_offset(model, model->signals, n);
+	for (i = 0; i < n; i++)
+		model->signals[i] = (ModelSignal) {model->head.signals.offset, (int16) i, 0};
+	n = 1 + pick(3);
+	model->head.dimensions = at_offset(model, model->dimensions, n);
+	for (i = 0; i < n; i++)
+	{
+		static const int64 weights[] = {1000, 0, 333, 2500, MAX_WEIGHT_MILLI};
+		ModelDimension *d = &model->dimensions[i];
+
+		d->min_points = pick_limit();
+		d->max_points = pick_limit();
+		if (d->min_points != NO_POINTS && d->max_points < d->min_points)
+			d->max_points = NO_POINTS;
+		d->weight = weights[pick(lengthof(weights))];
+		d->resets = pick_signals(model, &model->indexes[4 * MAX_OF_A_KIND - 2]);
+	}
+	n = pick(MAX_OF_A_KIND);
+	model->head.rules = at_offset(model, model->rules, n);
+	for (i = 0; i < n; i++)
+		pick_rule(model, i);
+	pick_stages(model);
+	return model;
+}
+
+static void
+pick_activity(ActivityList *list)
+{
+	int			n = pick(20);
+
+	lead_activity_init(list, GRAIN_DAY, n);
+	while (n-- > 0)
+	{
+		static const int64 counts[] = {1, 1, 2, 3, 9, -1, 1000000000, PG_INT64_MAX};
+		int			day = pick(64);
+
+		list->items[list->nitems].signal = pick(7);
+		list->items[list->nitems].bucket = day == 63 ? BUCKET_TIMELESS : LAST_DAY - DAYS + day * 2;
+		list->items[list->nitems++].count = counts[pick(lengthof(counts))];
+	}
+	lead_activity_normalize(list);
+}
+
+/* Is the score at a bucket that of what was up to it? */
+static void
+check_time_travel(Scorer *scorer, const ActivityList *activity, const Evaluation *e)
+{
+	ActivityList past;
+	Evaluation *again = leadscore_evaluation_create(scorer);
+	int			i;
+
+	lead_activity_init(&past, GRAIN_DAY, activity->nitems);
+	for (i = 0; i < activity->nitems; i++)
+		if (activity->items[i].bucket <= e->at)
+			past.items[past.nitems++] = activity->items[i];
+	leadscore_evaluate(scorer, &past, e->at, again);
+	CHECK(again->total == e->total);
+	CHECK(leadscore_qualified_stage(scorer, again) == leadscore_qualified_stage(scorer, e));
+	CHECK(e->total <= MAX_SCORE_MILLI && e->total >= -MAX_SCORE_MILLI);
+}
+
+int
+LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
+{
+	static const uint8 stages[] = {LEAD_STAGE_VISITOR, LEAD_STAGE_LOST, LEAD_STAGE_IQL,
+	LEAD_STAGE_MQL, LEAD_STAGE_SQL, LEAD_STAGE_PROSPECT, LEAD_STAGE_CUSTOMER};
+	FuzzModel  *model;
+	Scorer	   *scorer;
+	Evaluation *e;
+	ActivityList activity;
+	LeadStanding standing;
+	int32		after;
+	int32		at;
+	int32		qualified_change = BUCKET_NEVER;
+	int32		standing_change = BUCKET_NEVER;
+	uint8		qualified;
+
+	input = data;
+	left = size;
+	after = LAST_DAY - DAYS + pick(140) - 5;
+	standing.stage = stages[pick(lengthof(stages))];
+	standing.held = pick(3) == 0;
+	pick_activity(&activity);
+	model = pick_model();
+	scorer = leadscore_scorer_create(&model->head);
+	e = leadscore_evaluation_create(scorer);
+
+	leadscore_evaluate(scorer, &activity, after, e);
+	check_time_travel(scorer, &activity, e);
+	qualified = leadscore_qualified_stage(scorer, e);
+	(void) leadscore_stage_by_points(scorer, e, e->total);
+	for (at = after + 1; at <= LAST_DAY; at++)
+	{
+		leadscore_evaluate(scorer, &activity, at, e);
+		if (at % 50 == 0)
+			check_time_travel(scorer, &activity, e);
+		if (qualified_change == BUCKET_NEVER && leadscore_qualified_stage(scorer, e) != qualified)
+			qualified_change = at;
+		if (standing_change == BUCKET_NEVER && leadscore_next_stage(scorer, e, standing) != standing.stage)
+			standing_change = at;
+	}
+	CHECK(leadscore_qualified_change(scorer, &activity, after, qualified) == qualified_change);
+	CHECK(leadscore_standing_change(scorer, &activity, after, LAST_DAY, standing) == standing_change);
+	fuzz_free_all();
+	return 0;
+}
