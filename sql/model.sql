@@ -21,7 +21,7 @@ INSERT INTO example VALUES ('day', '{
 		{"rule": "quarter", "dimension": "engagement", "signal": "visit", "points": 2, "limit_count": 1, "limit_period": "quarter"}, {"rule": "year", "dimension": "engagement", "signal": "visit", "points": 2, "limit_count": 1, "limit_period": "year"},
 		{"rule": "ever", "dimension": "engagement", "signal": "visit", "points": -1000000000, "limit_count": 1, "limit_period": "ever"}],
 	"stage_rules": [{"stage": "sql", "min_score": 71, "sla": "1 hour", "entry_signals": ["visit"]}, {"stage": "mql", "min_score": 31}, {"stage": "mql", "only_if": "recycled", "min_score": 20.001}, {"stage": "mql", "only_if": "größer 日本"}, {"stage": "IQL", "only_if": ""}, {"stage": "lost", "entry_signals": ["recycled", "visit"]}, {"stage": "Opportunity", "sla": "2 weeks"}],
-	"stage_gates": [{"stage": "mql", "gate": "solution", "signal": "visit", "min_count": 2, "within": "30 days"}, {"stage": "mql", "gate": "solution", "signal": "visit"}, {"stage": "iql", "gate": "consent", "signal": "has \"budget\""}, {"stage": "mql", "gate": "fits", "dimension": "fit", "min_points": -0.5}, {"stage": "mql", "gate": "fits", "signal": "recycled", "negate": true}],
+	"stage_gates": [{"stage": "mql", "gate": "solution", "signal": "visit", "min_count": 2, "within": "30 days"}, {"stage": "mql", "gate": "solution", "signal": "visit"}, {"stage": "iql", "gate": "consent", "signal": "has \"budget\""}, {"stage": "mql", "gate": "fits", "dimension": "fit", "min_points": -0.5}, {"stage": "mql", "gate": "fits", "signal": "recycled", "negate": true}, {"stage": "mql", "gate": "fits", "dimension": "engagement", "min_points": 5}, {"stage": "mql", "gate": "fits", "dimension": "engagement", "min_points": 4}, {"stage": "mql", "gate": "solution", "signal": "visit", "min_count": 3}],
 	"grades": [{"dimension": "fit", "grade": "B", "min_points": 10}, {"dimension": "fit", "grade": "A", "min_points": 30}, {"dimension": "fit", "grade": "C", "min_points": -1000000000000}, {"dimension": "engagement", "grade": "1", "min_points": 0}]}');
 INSERT INTO example SELECT 'hour', replace(replace(replace(j::text, '1 day"', '1 hour"'), '30 days', '36 hours'), '1 hour", "decay_percent"', '3 hours", "decay_percent"')::jsonb FROM example;
 INSERT INTO example VALUES ('empty', '{}'), ('least', '{"model": "least", "signals": [], "dimensions": null}');
@@ -112,7 +112,7 @@ SELECT part, change, message, hint FROM (VALUES
 	(60, 'stage_rules', '{"stage": "warm"}'), (61, 'stage_rules', '{"stage": null}'), (62, 'stage_rules', '{"stage": 60}'), (63, 'stage_rules', '{"only_if": "c"}'), (64, 'stage_rules', '{"min_score": "31"}'), (65, 'stage_rules', '{"entry_signals": ["c"]}'), (66, 'stage_rules', '{"sla": "soon"}'),
 	(67, 'stage_rules', '{"sla": "0 hours"}'), (68, 'stage_rules', '{"sla": 60}'), (69, 'stage_rules', '{"sla": "2147483647 weeks"}'), (70, 'stage_rules', '{"stage": "visitor"}'), (71, '+stage_rules', '{"stage": "lost", "min_score": 1}'), (72, '+stage_rules', '{"stage": "mql", "min_score": 32}'),
 	(73, '+stage_rules', '{"stage": "marketing qualified lead"}'), (74, '+stage_rules', '{"stage": "sql", "min_score": 31}'), (75, '+stage_rules', '{"stage": "sql", "min_score": 30.999}'), (76, '+stage_rules', '{"stage": "iql", "min_score": 31.001}'), (77, '+stage_rules', '{"stage": "sql", "threshold": 71}'),
-	(78, '+stage_rules', '[{"stage": "mql", "only_if": "a", "min_score": 50}, {"stage": "sql", "only_if": "a", "min_score": 40}]'),
+	(79, '+stage_rules', '{"stage": "iql", "min_score": 31}'), (78, '+stage_rules', '[{"stage": "mql", "only_if": "a", "min_score": 50}, {"stage": "sql", "only_if": "a", "min_score": 40}]'),
 	-- gates
 	(80, 'stage_gates', '{"gate": null}'), (81, 'stage_gates', '{"signal": null}'), (82, 'stage_gates', '{"dimension": "d", "min_points": 1}'), (83, 'stage_gates', '{"signal": null, "dimension": "d"}'), (84, 'stage_gates', '{"min_points": 1}'), (85, 'stage_gates', '{"signal": "c"}'),
 	(86, 'stage_gates', '{"signal": null, "dimension": "e", "min_points": 1}'), (87, 'stage_gates', '{"signal": null, "dimension": "d", "min_points": 1, "within": "1 day"}'), (88, 'stage_gates', '{"min_count": 0}'), (89, 'stage_gates', '{"min_count": 2147483648}'), (90, 'stage_gates', '{"within": "1 hour"}'),
@@ -137,6 +137,7 @@ SELECT change, message, hint FROM (VALUES
 SELECT message, hint FROM mistake(small('+rules', '{"rule": "r", "dimension": "d", "signal": "b", "points": 2}'));
 SELECT message, hint FROM mistake(small('', '{"grain": "1 hour"}') || jsonb_build_object('stage_gates', '[{"stage": "mql", "gate": "g", "signal": "a", "within": "90 minutes"}]'::jsonb));
 SELECT message, hint FROM mistake(jsonb_build_object('signals', (SELECT jsonb_agg(jsonb_build_object('signal', 's' || i, 'signal_id', i)) FROM generate_series(1, 8193) i)));
+SELECT left(message, 30) AS message, length(message), hint LIKE 'The keys are %' AS hint FROM mistake(jsonb_build_object(repeat('x', 5000), 1));
 \x off
 \pset format aligned
 -- What is no mistake
