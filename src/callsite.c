@@ -56,11 +56,11 @@ same_model(const CallSite *site, Datum value)
 		model->hash == site->scorer->model->hash;
 }
 
-/* The call site of a function, ready for a model */
+/* A call site, made if it is not there yet, ready for a model */
 CallSite *
-leadscore_call_site(FunctionCallInfo fcinfo, Datum value)
+leadscore_call_site_for(CallSite **place, MemoryContext context, Datum value)
 {
-	CallSite   *site = fcinfo->flinfo->fn_extra;
+	CallSite   *site = *place;
 	const struct varlena *raw = (const struct varlena *) DatumGetPointer(value);
 	const LeadModel *model;
 	LeadModel  *copy;
@@ -68,13 +68,13 @@ leadscore_call_site(FunctionCallInfo fcinfo, Datum value)
 
 	if (site == NULL)
 	{
-		oldcontext = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+		oldcontext = MemoryContextSwitchTo(context);
 		site = palloc0(sizeof(CallSite));
 		site->context = AllocSetContextCreate(CurrentMemoryContext,
 											  "leadscore model", ALLOCSET_DEFAULT_SIZES);
 		lead_activity_init(&site->activity, GRAIN_DAY, 64);
 		MemoryContextSwitchTo(oldcontext);
-		fcinfo->flinfo->fn_extra = site;
+		*place = site;
 	}
 	if (same_model(site, value))
 		return site;
@@ -105,24 +105,39 @@ leadscore_call_site(FunctionCallInfo fcinfo, Datum value)
 	return site;
 }
 
+/* The call site of a function that takes one model */
+CallSite *
+leadscore_call_site(FunctionCallInfo fcinfo, Datum value)
+{
+	return leadscore_call_site_for((CallSite **) &fcinfo->flinfo->fn_extra,
+								   fcinfo->flinfo->fn_mcxt, value);
+}
+
+/* An activity can be scored only with a model of its grain. */
+void
+leadscore_check_grain(const CallSite *site, const ActivityList *activity)
+{
+	LeadGrain	grain = (LeadGrain) site->scorer->model->grain;
+
+	if (activity->grain != grain)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("cannot score an activity of grain \"%s\" with a model of grain \"%s\"",
+						lead_activity_grain_name(activity->grain),
+						lead_activity_grain_name(grain)),
+				 errhint("Use a model of the pipeline that the activity comes from.")));
+}
+
 /* Decode an activity into a call site; it must have the model's grain. */
 void
 leadscore_call_site_activity(CallSite *site, const LeadActivity *activity)
 {
-	LeadGrain	grain = (LeadGrain) site->scorer->model->grain;
-
 	if (!lead_activity_decode((const unsigned char *) VARDATA_ANY(activity),
 							  VARSIZE_ANY_EXHDR(activity), &site->activity))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("invalid lead_activity value")));
-	if (site->activity.grain != grain)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("cannot score an activity of grain \"%s\" with a model of grain \"%s\"",
-						lead_activity_grain_name(site->activity.grain),
-						lead_activity_grain_name(grain)),
-				 errhint("Use a model of the pipeline that the activity comes from.")));
+	leadscore_check_grain(site, &site->activity);
 }
 
 /* Evaluate arguments (activity, model, at) at their call site. */

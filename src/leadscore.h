@@ -45,7 +45,10 @@ typedef struct CallSite
 
 /* callsite.c */
 extern const LeadModel *leadscore_model_read(Datum value);
+extern CallSite *leadscore_call_site_for(CallSite **place, MemoryContext context,
+										 Datum value);
 extern CallSite *leadscore_call_site(FunctionCallInfo fcinfo, Datum model);
+extern void leadscore_check_grain(const CallSite *site, const ActivityList *activity);
 extern void leadscore_call_site_activity(CallSite *site, const LeadActivity *activity);
 extern CallSite *leadscore_call_site_evaluate(FunctionCallInfo fcinfo);
 extern Datum leadscore_milli_numeric(int64 milli);

@@ -449,6 +449,18 @@ read_settings(Pipeline *p)
 		p->grain = leadscore_grain(DatumGetIntervalP(grain));
 }
 
+/* Saved plans live in contexts of their own: free them with the pipeline. */
+static void
+forget_plans(void *arg)
+{
+	Pipeline   *p = arg;
+
+	if (p->append_history)
+		SPI_freeplan(p->append_history);
+	if (p->append_profiles)
+		SPI_freeplan(p->append_profiles);
+}
+
 /* Read a pipeline anew. */
 static Pipeline *
 load(Oid schema)
@@ -462,6 +474,9 @@ load(Oid schema)
 	p = MemoryContextAllocZero(context, sizeof(Pipeline));
 	p->schema = schema;
 	p->context = context;
+	p->forget_plans.func = forget_plans;
+	p->forget_plans.arg = p;
+	MemoryContextRegisterResetCallback(context, &p->forget_plans);
 
 	p->lead = leadscore_table(schema, "lead");
 	p->event = leadscore_table(schema, "event");

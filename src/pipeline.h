@@ -92,6 +92,11 @@ typedef struct Pipeline
 	char	   *model_name;
 	Scorer	   *scorer;			/* of the active model, NULL without one */
 	Evaluation *evaluation;
+
+	/* saved plans, made when first needed */
+	struct _SPI_plan *append_history;
+	struct _SPI_plan *append_profiles;
+	MemoryContextCallback forget_plans;
 } Pipeline;
 
 /* Running as somebody else */

@@ -269,6 +269,35 @@ find_milestones(Scorer *scorer)
 	}
 }
 
+/*
+ * Which rules a signal concerns: a lead has a few of many signals, and a rule
+ * whose signal it has not gives no points.
+ */
+static void
+index_rules(Scorer *scorer)
+{
+	const LeadModel *model = scorer->model;
+	const ModelRule *rules = model_rules(model);
+	int			n = 0;
+	int			i;
+	int			j;
+
+	scorer->first_rule = palloc(sizeof(int32) * (model->signals.n + 1));
+	scorer->signal_rules = palloc(sizeof(int16) * model->rules.n + 1);
+	scorer->idle_rules = palloc(sizeof(int16) * model->rules.n + 1);
+	for (i = 0; i < model->signals.n; i++)
+	{
+		scorer->first_rule[i] = n;
+		for (j = 0; j < model->rules.n; j++)
+			if (rules[j].signal == i && rules[j].aggregate != AGGREGATE_IDLE)
+				scorer->signal_rules[n++] = (int16) j;
+	}
+	scorer->first_rule[model->signals.n] = n;
+	for (j = 0; j < model->rules.n; j++)
+		if (rules[j].aggregate == AGGREGATE_IDLE)
+			scorer->idle_rules[scorer->nidle++] = (int16) j;
+}
+
 /* Make a model ready; lives in the current memory context. */
 Scorer *
 leadscore_scorer_create(const LeadModel *model)
@@ -310,6 +339,7 @@ leadscore_scorer_create(const LeadModel *model)
 	scorer->quiet_after = quiet > PG_INT32_MAX ? -1 : (int32) quiet;
 
 	find_milestones(scorer);
+	index_rules(scorer);
 	scorer->stages = palloc0(sizeof(StageGates) * model->stage_rules.n + 1);
 	for (i = model->stage_rules.n - 1; i >= 0; i--)
 	{
@@ -344,6 +374,7 @@ leadscore_evaluation_create(const Scorer *scorer)
 	Evaluation *e = palloc0(sizeof(Evaluation));
 
 	e->signals = palloc(sizeof(SignalSpan) * model->signals.n + 1);
+	e->present = palloc(sizeof(int16) * model->signals.n + 1);
 	e->resets = palloc(sizeof(int32) * model->dimensions.n + 1);
 	e->rules = palloc(sizeof(int64) * model->rules.n + 1);
 	e->dimensions = palloc(sizeof(int64) * model->dimensions.n + 1);
@@ -369,6 +400,7 @@ find_spans(const Scorer *scorer, Evaluation *e)
 	int			i = 0;
 
 	memset(e->signals, 0, sizeof(SignalSpan) * scorer->model->signals.n);
+	e->npresent = 0;
 	while (i < n)
 	{
 		int32		id = items[i].signal;
@@ -390,6 +422,8 @@ find_spans(const Scorer *scorer, Evaluation *e)
 			span->end = end;
 			while (span->end > i && items[span->end - 1].bucket > e->at)
 				span->end--;
+			if (span->end > span->first || span->timeless > 0)
+				e->present[e->npresent++] = (int16) index;
 		}
 		i = end;
 	}
@@ -496,8 +530,17 @@ saturate(int128 points)
 int64
 leadscore_weighted(int64 points, int64 weight)
 {
-	int128		product = (int128) points * weight;
+	int128		product;
 
+	if (weight == 1000)
+		return points;
+	product = (int128) points * weight;
+	if (product <= PG_INT64_MAX - 500 && product >= 500 - PG_INT64_MAX)
+	{
+		int64		small = (int64) product;
+
+		return saturate(small >= 0 ? (small + 500) / 1000 : -((-small + 500) / 1000));
+	}
 	return saturate(product >= 0 ? (product + 500) / 1000 : -((-product + 500) / 1000));
 }
 
@@ -531,6 +574,16 @@ idle_quantity(const Scorer *scorer, const Evaluation *e, const ModelRule *rule,
 	if (quiet < rule->after)
 		return 0;
 	return rule->repeat ? quiet / rule->after : 1;
+}
+
+/* No more points than the cap of a rule, which has their sign or is 0 */
+static inline int64
+cap_points(const ModelRule *rule, int64 points)
+{
+	if (rule->max_points != NO_POINTS &&
+		(points > 0 ? points > rule->max_points : points < Min(rule->max_points, 0)))
+		return rule->max_points;
+	return points;
 }
 
 /*
@@ -657,10 +710,69 @@ leadscore_rule_points(Scorer *scorer, const Evaluation *e, int rule,
 		quantity = Min(quantity, MAX_QUANTITY);
 		points = saturate(round_shift(quantity * points, WEIGHT_BITS));
 	}
-	if (capped && r->max_points != NO_POINTS &&
-		(points > 0 ? points > r->max_points : points < Min(r->max_points, 0)))
-		points = r->max_points;
-	return points;
+	return capped ? cap_points(r, points) : points;
+}
+
+/*
+ * The same for what most rules are: a sum without conditions, of counts that
+ * are not huge; false if it is another.
+ */
+static inline bool
+sum_points(Scorer *scorer, const Evaluation *e, const ModelRule *r, RuleWeights *w,
+		   int64 *result)
+{
+	const SignalSpan *span = &e->signals[r->signal];
+	const ActivityItem *item = &e->activity->items[span->first];
+	const ActivityItem *end = &e->activity->items[span->end];
+	LeadGrain	grain = (LeadGrain) scorer->model->grain;
+	int32		reset = e->resets[r->dimension];
+	int64		limit_left = PG_INT32_MAX;
+	int32		limit_period = PG_INT32_MIN;
+	int64		quantity;
+	int64		points;
+
+	if (r->aggregate != AGGREGATE_SUM || r->only_if.n > 0 || r->unless.n > 0 ||
+		span->timeless > PG_INT16_MAX || span->end - span->first > PG_INT16_MAX)
+		return false;
+	/* below 2^15 * 2^31, so that 2^15 of them stay below 2^62 */
+	quantity = span->timeless << WEIGHT_BITS;
+	for (; item < end; item++)
+	{
+		int64		count = item->count;
+
+		if (item->bucket <= reset || count <= 0)
+			continue;
+		if (r->limit_count > 0)
+		{
+			int32		period = period_of(item->bucket, grain, (LimitPeriod) r->limit_period);
+
+			if (period != limit_period)
+			{
+				limit_period = period;
+				limit_left = r->limit_count;
+			}
+			count = Min(count, limit_left);
+			limit_left -= count;
+		}
+		if (count > PG_INT16_MAX)
+			return false;
+		quantity += count * weight_at(scorer, r, w, e->at - item->bucket);
+	}
+	points = saturate(round_shift((int128) quantity * r->points, WEIGHT_BITS));
+	*result = cap_points(r, points);
+	return true;
+}
+
+/* The points of a rule as they count */
+static inline int64
+rule_points(Scorer *scorer, const Evaluation *e, int rule)
+{
+	int64		points;
+
+	if (sum_points(scorer, e, &model_rules(scorer->model)[rule], &scorer->weights[rule],
+				   &points))
+		return points;
+	return leadscore_rule_points(scorer, e, rule, true, true);
 }
 
 /* Score an activity at a bucket. */
@@ -691,17 +803,28 @@ leadscore_evaluate(Scorer *scorer, const ActivityList *activity, int32 at,
 			result->resets[i] = Max(result->resets[i], reset);
 		}
 	}
-	for (i = 0; i < model->rules.n; i++)
+	/* at most MAX_ROWS rules of at most 1e15 each, so sums cannot overflow */
+	memset(result->rules, 0, sizeof(int64) * model->rules.n);
+	for (i = 0; i < result->npresent; i++)
 	{
-		int64	   *dimension = &result->dimensions[rules[i].dimension];
+		int			signal = result->present[i];
 
-		result->rules[i] = leadscore_rule_points(scorer, result, i, true, true);
+		for (j = scorer->first_rule[signal]; j < scorer->first_rule[signal + 1]; j++)
+		{
+			int			rule = scorer->signal_rules[j];
+			int64		points = rule_points(scorer, result, rule);
 
-		/*
-		 * at most MAX_ROWS rules of at most 1e15 each, so this cannot
-		 * overflow
-		 */
-		*dimension += result->rules[i];
+			result->rules[rule] = points;
+			result->dimensions[rules[rule].dimension] += points;
+		}
+	}
+	for (i = 0; i < scorer->nidle; i++)
+	{
+		int			rule = scorer->idle_rules[i];
+		int64		points = leadscore_rule_points(scorer, result, rule, true, true);
+
+		result->rules[rule] = points;
+		result->dimensions[rules[rule].dimension] += points;
 	}
 	for (i = 0; i < model->dimensions.n; i++)
 	{

@@ -48,6 +48,10 @@ typedef struct Scorer
 	int			max_signal_id;
 	int16	   *signal_index;	/* by id; NO_INDEX if the model has no such */
 	RuleWeights *weights;		/* by rule */
+	int32	   *first_rule;		/* by signal: where its rules begin in ... */
+	int16	   *signal_rules;	/* ... rules by signal, but those of idle time */
+	int			nidle;
+	int16	   *idle_rules;		/* they count without an event */
 	int			nstages;
 	StageGates *stages;			/* highest first */
 	uint8	   *entry_stage;	/* by signal: the stage it is a milestone of,
@@ -73,6 +77,8 @@ typedef struct Evaluation
 	const ActivityList *activity;
 	int64		total;
 	SignalSpan *signals;		/* by signal index */
+	int			npresent;
+	int16	   *present;		/* indexes of signals that have items or counts */
 	int32	   *resets;			/* by dimension: newest reset or PG_INT32_MIN */
 	int64	   *rules;			/* by rule: points after the cap */
 	int64	   *dimensions;		/* by dimension: points after the clamp */

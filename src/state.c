@@ -611,10 +611,22 @@ build_array(Datum *items, bool *nulls, int n, Oid type)
 											  typlen, typbyval, typalign));
 }
 
+/*
+ * Run an insert into a history table.  Its plan stays with the pipeline: to
+ * plan it costs many times what it costs to run it for one lead.
+ */
 static void
-run_insert(const char *sql, int nargs, Oid *types, Datum *values)
+run_insert(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types, Datum *values)
 {
-	if (SPI_execute_with_args(sql, nargs, types, values, NULL, false, 0) != SPI_OK_INSERT)
+	if (*plan == NULL)
+	{
+		SPIPlanPtr	prepared = SPI_prepare_cursor(sql, nargs, types, CURSOR_OPT_GENERIC_PLAN);
+
+		if (prepared == NULL || SPI_keepplan(prepared) != 0)
+			elog(ERROR, "could not prepare: %s", sql);
+		*plan = prepared;
+	}
+	if (SPI_execute_plan(*plan, values, NULL, false, 0) != SPI_OK_INSERT)
 		elog(ERROR, "could not append history: %s", sql);
 }
 
@@ -677,7 +689,7 @@ flush_history(Work *work)
 				   "  pg_catalog.unnest($8), pg_catalog.unnest($9))"
 				   " AS u(lead_id, n, cycle, from_stage, to_stage, effective_at, cause, model, score)",
 				   name, name);
-	run_insert(sql, 9, types, values);
+	run_insert(&work->pipeline->append_history, sql, 9, types, values);
 }
 
 /* Append the changes of profiles, numbered likewise. */
@@ -718,7 +730,7 @@ flush_profiles(Work *work)
 				   " FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3),"
 				   "  pg_catalog.unnest($4), pg_catalog.unnest($5))"
 				   " AS u(lead_id, n, signal, count, changed_at)", name, name);
-	run_insert(sql, 5, types, values);
+	run_insert(&work->pipeline->append_profiles, sql, 5, types, values);
 }
 
 /* Append what has gathered. */

@@ -166,21 +166,20 @@ BEGIN ATOMIC
     WITH m AS MATERIALIZED (
         SELECT compiled_model(compare_models.a) AS a, compiled_model(compare_models.b) AS b
     ), compared AS MATERIALIZED (
-        SELECT s.lead_id,
-            qualified_stage(s.activity, m.a, compare_models.at) AS stage_a,
-            qualified_stage(s.activity, m.b, compare_models.at) AS stage_b,
-            score(s.activity, m.a, compare_models.at) AS score_a,
-            score(s.activity, m.b, compare_models.at) AS score_b
+        SELECT s.lead_id, compare(s.activity, m.a, m.b, compare_models.at) AS c
         FROM m, lead_state s
     )
-    SELECT 'stage' AS level, NULL::bigint AS lead_id, count(*) AS leads, c.stage_a, c.stage_b,
-        round(avg(c.score_a), 3) AS score_a, round(avg(c.score_b), 3) AS score_b, round(avg(c.score_b - c.score_a), 3) AS difference
-    FROM compared c
-    GROUP BY c.stage_a, c.stage_b
+    SELECT 'stage' AS level, NULL::bigint AS lead_id, count(*) AS leads, (x.c).stage_a, (x.c).stage_b,
+        round(avg((x.c).score_milli_a) / 1000, 3) AS score_a, round(avg((x.c).score_milli_b) / 1000, 3) AS score_b,
+        round(avg((x.c).score_milli_b - (x.c).score_milli_a) / 1000, 3) AS difference
+    FROM compared x
+    GROUP BY (x.c).stage_a, (x.c).stage_b
     UNION ALL
-    SELECT 'lead' AS level, c.lead_id, 1 AS leads, c.stage_a, c.stage_b, c.score_a, c.score_b, c.score_b - c.score_a AS difference
-    FROM compared c
-    WHERE c.stage_a <> c.stage_b OR c.score_a <> c.score_b
+    SELECT 'lead' AS level, x.lead_id, 1 AS leads, (x.c).stage_a, (x.c).stage_b,
+        trim_scale((x.c).score_milli_a / 1000.0) AS score_a, trim_scale((x.c).score_milli_b / 1000.0) AS score_b,
+        trim_scale(((x.c).score_milli_b - (x.c).score_milli_a) / 1000.0) AS difference
+    FROM compared x
+    WHERE (x.c).stage_a <> (x.c).stage_b OR (x.c).score_milli_a <> (x.c).score_milli_b
     ORDER BY 1 DESC, 4 DESC, 5 DESC, 2;
 END;
 COMMENT ON FUNCTION compare_models(text, text, timestamptz) IS
