@@ -1,0 +1,126 @@
+# Crashes at any point lose nothing but the transactions that were open: what
+# is stored is what verify() computes from the log. CRASH_CYCLES says how many
+# of them (default 10), CRASH_SECONDS how long the load runs before each (1).
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+my $cycles = $ENV{CRASH_CYCLES} || 10;
+my $seconds = $ENV{CRASH_SECONDS} || 1;
+
+my $node = PostgreSQL::Test::Cluster->new('crash');
+$node->init;
+$node->append_conf('postgresql.conf', "fsync = off\nrestart_after_crash = on\n");
+$node->start;
+$node->safe_psql('postgres', q{
+	CREATE EXTENSION leadscore;
+	CREATE EXTENSION amcheck;
+	SELECT leadscore.create_pipeline('p', 'inbound');
+	SELECT p.clone_model('inbound', 'other');
+	UPDATE p.model SET allow_demotion = true WHERE model = 'other';
+	UPDATE p.rule SET points = points * 2 WHERE model = 'other';
+	INSERT INTO p.lead (lead_id, external_id, email, consented_at)
+		SELECT i, 'lead ' || i, 'a@example.com', now() FROM generate_series(1, 100) i;
+	SELECT setval('p.lead_lead_id_seq', 100);
+	-- leads come and go: what finds one gone gives up, and a savepoint with it
+	CREATE FUNCTION attempt(sql text) RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN
+		EXECUTE sql;
+	EXCEPTION
+		WHEN integrity_constraint_violation OR object_not_in_prerequisite_state THEN NULL;
+	END $$;
+});
+
+my $dir = PostgreSQL::Test::Utils::tempdir;
+my %scripts = (
+	# ten events of leads in any order
+	insert => q{
+\set lead random(1, 100)
+SELECT attempt($$INSERT INTO p.event (lead_id, kind, occurred_at)
+	SELECT l.lead_id, (ARRAY['pricing_view', 'demo_request', 'purchase', 'lost', 'recycled', 'email_click'])[1 + i % 6],
+		now() - (i * 7 + :lead) * interval '1 hour'
+	FROM generate_series(1, 10) i JOIN p.lead l ON l.lead_id = 1 + (:lead * i * 37) % 100$$);
+},
+	update => q{
+\set lead random(1, 100)
+\set other random(1, 100)
+SELECT attempt($$UPDATE p.event SET lead_id = :other, occurred_at = occurred_at - interval '1 day'
+	WHERE lead_id = :lead AND event_id % 3 = 0 AND EXISTS (SELECT FROM p.lead WHERE lead_id = :other)$$);
+},
+	delete => q{
+\set lead random(1, 100)
+DELETE FROM p.event WHERE lead_id = :lead AND event_id % 4 = 0;
+},
+	lead => q{
+\set lead random(1, 100)
+BEGIN;
+UPDATE p.lead SET profile = jsonb_build_object('budget', :lead % 2 = 0, 'employees', :lead * 10) WHERE lead_id = :lead;
+INSERT INTO p.event (lead_id, kind) SELECT lead_id, 'quote_request' FROM p.lead WHERE lead_id = :lead;
+COMMIT;
+},
+	gone => q{
+\set lead random(1, 100)
+DELETE FROM p.lead WHERE lead_id = :lead;
+INSERT INTO p.lead (lead_id, external_id, email, consented_at) VALUES (:lead, 'lead ' || :lead, 'a@example.com', now()) ON CONFLICT DO NOTHING;
+},
+	track => q{
+\set lead random(1, 150)
+SELECT attempt($$SELECT FROM p.track('lead ' || :lead, 'product_page_view', source_id => 's' || :lead, profile => '{"authority": true}')$$);
+},
+	upkeep => q{
+SELECT p.sweep(50);
+SELECT attempt($$SELECT CASE WHEN random() < 0.1 THEN p.activate_model(m.model) END FROM p.model m WHERE m.status <> 'active' LIMIT 1$$);
+});
+my @load;
+foreach my $name (sort keys %scripts)
+{
+	append_to_file("$dir/$name.sql", $scripts{$name});
+	push @load, '-f', "$dir/$name.sql\@" . ($name eq 'insert' ? 10 : $name eq 'gone' || $name eq 'upkeep' ? 1 : 3);
+}
+
+foreach my $cycle (1 .. $cycles)
+{
+	my $how = $cycle % 2 ? 'kill' : 'immediate';
+	local $ENV{PGAPPNAME} = 'load';
+	my $running = IPC::Run::start(
+		[ 'pgbench', '-n', '-c', 6, '-j', 2, '-T', 600, '-h', $node->host, '-p', $node->port,
+			'--max-tries=0', @load, 'postgres' ],
+		'>', \my $out, '2>', \my $err);
+	# a load that has begun, then at any point
+	local $ENV{PGAPPNAME} = 'test';
+	my $waits = 0;
+	usleep(50_000)
+	  while $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'load'") < 6
+	  && $running->pumpable && $waits++ < 600;
+	usleep(1000 * (100 + int(rand($seconds * 1000))));
+	if ($how eq 'kill')
+	{
+		my $pid = $node->safe_psql('postgres',
+			"SELECT pid FROM pg_stat_activity WHERE application_name = 'load' ORDER BY query_start DESC LIMIT 1");
+		BAIL_OUT("pgbench ended: $err") if $pid eq '';
+		kill 'KILL', $pid;
+		$running->finish;
+		$node->poll_query_until('postgres', 'SELECT true');
+	}
+	else
+	{
+		$node->stop('immediate');
+		$running->finish;
+		$node->start;
+	}
+	unlike($err, qr/\b(XX...|internal error|unexpected result|cache lookup failed)\b/, "cycle $cycle: no strange errors");
+	is($node->safe_psql('postgres', 'SELECT * FROM p.verify()'), '', "cycle $cycle: verify() after $how");
+}
+
+is($node->safe_psql('postgres', 'SELECT count(*) > 100 FROM p.event'), 't', 'there was a load');
+is($node->safe_psql('postgres', 'SELECT p.rebuild()'), '0', 'nothing to rebuild');
+$node->command_ok(
+	[ 'pg_amcheck', '--heapallindexed', '--parent-check', '-d', 'postgres', '-h', $node->host, '-p', $node->port ],
+	'tables and indexes are sound');
+$node->stop;
+my $log = slurp_file($node->logfile);
+unlike($log, qr/TRAP|PANIC|XX000|signal 11|signal 6/, 'log');
+done_testing();

@@ -1,0 +1,89 @@
+# A dump that is restored by the owner, who is no superuser: the same scores,
+# and triggers that go on. Whatever restores it.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('dump');
+$node->init;
+$node->append_conf('postgresql.conf', "fsync = off\n");
+$node->start;
+my $dir = PostgreSQL::Test::Utils::tempdir;
+my $dsn = '-h ' . $node->host . ' -p ' . $node->port;
+$node->safe_psql('postgres', 'CREATE ROLE boss LOGIN CREATEDB; CREATE ROLE app LOGIN; CREATE ROLE reader LOGIN; CREATE DATABASE old OWNER boss');
+sub sql
+{
+	my ($db, $sql) = @_;
+	return $node->safe_psql($db, $sql, extra_params => [ '-U', 'boss' ]);
+}
+sub tool
+{
+	my ($what, @command) = @_;
+	$node->command_ok([ $command[0], '-U', 'boss', '-h', $node->host, '-p', $node->port, @command[ 1 .. $#command ] ], $what);
+}
+
+sql('old', q{
+	CREATE EXTENSION leadscore;
+	SELECT leadscore.create_pipeline('p', 'inbound');
+	SELECT leadscore.create_pipeline('Odd "one"', 'enterprise', '1 hour');
+	SELECT leadscore.grant_app('p', 'app'), leadscore.grant_reader('p', 'reader');
+	INSERT INTO p.lead (external_id, email, consented_at, profile, created_at, updated_at)
+		SELECT 'lead ' || i, 'a@example.com', '2025-01-01', jsonb_build_object('employees', i * 10), '2025-01-01', '2025-01-01' FROM generate_series(1, 100) i;
+	INSERT INTO p.event (lead_id, kind, occurred_at)
+		SELECT 1 + i % 100, (ARRAY['pricing_view', 'demo_request', 'purchase', 'lost', 'recycled', 'unknown'])[1 + i % 6], '2025-01-02'::timestamptz + i * interval '1 hour'
+		FROM generate_series(1, 1000) i;
+	SELECT p.clone_model('inbound', 'other');
+	UPDATE p.rule SET points = points * 2 WHERE model = 'other';
+	SELECT p.activate_model('other');
+	SELECT p.clone_model('other', 'draft');
+	UPDATE p.lead_state SET baseline = leadscore.lead_activity(1, '2024-12-01', 5, '1 day') WHERE lead_id = 7;
+	SELECT p.rebuild();
+	INSERT INTO "Odd ""one""".lead (external_id, email, consented_at) VALUES ('a', 'a@target.example', '2025-01-01');
+	INSERT INTO "Odd ""one""".event (lead_id, kind, occurred_at) VALUES (1, 'demo_request', '2025-01-02');
+});
+my $digest = q{
+	SELECT md5(string_agg(s::text, ' ' ORDER BY s.lead_id)) FROM p.lead_state s
+	UNION ALL SELECT md5(string_agg(h::text, ' ' ORDER BY h.lead_id, h.seq)) FROM p.stage_history h
+	UNION ALL SELECT md5(string_agg(m::text, ' ' ORDER BY m.model)) FROM p.model m
+	UNION ALL SELECT md5(string_agg(e::text, ' ' ORDER BY e.event_id)) FROM p.event e
+	UNION ALL SELECT md5(string_agg(s::text, ' ' ORDER BY s.lead_id)) FROM "Odd ""one""".lead_state s
+	UNION ALL SELECT string_agg(p.score(l.lead_id, '2025-03-01')::text, ' ' ORDER BY l.lead_id) FROM p.lead l };
+my $before = sql('old', $digest);
+
+tool('dump as text', 'pg_dump', '-f', "$dir/plain.sql", 'old');
+tool('dump as archive', 'pg_dump', '-Fc', '-f', "$dir/archive", 'old');
+tool('dump as INSERTs', 'pg_dump', '--column-inserts', '-f', "$dir/inserts.sql", 'old');
+tool('dump of the schema', 'pg_dump', '-s', '-f', "$dir/schema.sql", 'old');
+$node->safe_psql('postgres', "CREATE DATABASE $_ OWNER boss") foreach qw(plain archive inserts schema);
+tool('restore text', 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-o', "$dir/out", '-f', "$dir/plain.sql", 'plain');
+tool('restore archive in parallel', 'pg_restore', '-j2', '--exit-on-error', '--no-comments', '-d', 'archive', "$dir/archive");
+tool('restore INSERTs', 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-o', "$dir/out", '-f', "$dir/inserts.sql", 'inserts');
+tool('restore schema', 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-o', "$dir/out", '-f', "$dir/schema.sql", 'schema');
+
+foreach my $db (qw(plain archive inserts))
+{
+	is(sql($db, $digest), $before, "$db: the same states, histories, models and scores");
+	is(sql($db, 'SELECT * FROM p.verify() UNION ALL SELECT * FROM "Odd ""one""".verify()'), '', "$db: verify()");
+	is(sql($db, 'SELECT p.rebuild()'), '0', "$db: nothing to rebuild");
+	is(sql($db, "SELECT duplicate FROM p.track('lead 5', 'demo_request', occurred_at => '2025-06-01')"), 'f', "$db: events go on");
+	is(sql($db, "SELECT duplicate FROM p.track('somebody new', 'demo_request', occurred_at => '2025-06-01')"), 'f', "$db: leads go on");
+	is($node->safe_psql($db, "SELECT lead_id FROM p.track('lead 6', 'page_view')", extra_params => [ '-U', 'app' ]), '6', "$db: the app may");
+	my ($rc, $out, $err) = $node->psql($db, "UPDATE p.rule SET note = 'x'", extra_params => [ '-U', 'boss' ]);
+	like($err, qr/not a draft/, "$db: models are frozen");
+	sql($db, "INSERT INTO p.signal (signal, event_kinds) VALUES ('unknown', '{unknown}'); SELECT p.activate_model('draft'); SELECT p.sweep(10000)");
+	is(sql($db, 'SELECT * FROM p.verify()'), '', "$db: verify() after all that");
+}
+is(sql('schema', 'SELECT count(*) FROM p.setting'), '0', 'a schema alone is empty');
+
+# The extension outlives no pipeline, but leads outlive it
+my ($rc, $out, $err) = $node->psql('plain', 'DROP EXTENSION leadscore', extra_params => [ '-U', 'boss' ]);
+like($err, qr/cannot drop extension leadscore because other objects depend on it/, 'DROP EXTENSION is refused');
+sql('plain', 'DROP EXTENSION leadscore CASCADE');
+is(sql('plain', 'SELECT (SELECT count(*) FROM p.lead), (SELECT count(*) FROM p.event)'), '101|1003', 'CASCADE leaves leads and events');
+sql('plain', "INSERT INTO p.event (lead_id, kind) VALUES (1, 'page_view')");
+is(sql('plain', "SELECT count(*) FROM pg_attribute WHERE attrelid IN ('p.lead'::regclass, 'p.event'::regclass) AND attisdropped"), '0', 'with all their columns');
+sql('plain', 'DROP SCHEMA p, "Odd ""one""" CASCADE');
+$node->stop;
+done_testing();
