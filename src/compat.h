@@ -61,10 +61,18 @@
 /* Permissions left the range table in 16, and pruning came to it in 18. */
 #if PG_VERSION_NUM >= 180000
 #define leadscore_init_range_table(estate, rte) \
-	ExecInitRangeTable(estate, list_make1(rte), NIL, bms_make_singleton(1))
+	do { \
+		List	   *permissions = NIL; \
+		addRTEPermissionInfo(&permissions, rte); \
+		ExecInitRangeTable(estate, list_make1(rte), permissions, bms_make_singleton(1)); \
+	} while (0)
 #elif PG_VERSION_NUM >= 160000
 #define leadscore_init_range_table(estate, rte) \
-	ExecInitRangeTable(estate, list_make1(rte), NIL)
+	do { \
+		List	   *permissions = NIL; \
+		addRTEPermissionInfo(&permissions, rte); \
+		ExecInitRangeTable(estate, list_make1(rte), permissions); \
+	} while (0)
 #else
 #define leadscore_init_range_table(estate, rte) \
 	ExecInitRangeTable(estate, list_make1(rte))
