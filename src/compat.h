@@ -62,16 +62,16 @@
 #if PG_VERSION_NUM >= 180000
 #define leadscore_init_range_table(estate, rte) \
 	do { \
-		List	   *permissions = NIL; \
-		addRTEPermissionInfo(&permissions, rte); \
-		ExecInitRangeTable(estate, list_make1(rte), permissions, bms_make_singleton(1)); \
+		List	   *perminfos = NIL; \
+		addRTEPermissionInfo(&perminfos, rte); \
+		ExecInitRangeTable(estate, list_make1(rte), perminfos, bms_make_singleton(1)); \
 	} while (0)
 #elif PG_VERSION_NUM >= 160000
 #define leadscore_init_range_table(estate, rte) \
 	do { \
-		List	   *permissions = NIL; \
-		addRTEPermissionInfo(&permissions, rte); \
-		ExecInitRangeTable(estate, list_make1(rte), permissions); \
+		List	   *perminfos = NIL; \
+		addRTEPermissionInfo(&perminfos, rte); \
+		ExecInitRangeTable(estate, list_make1(rte), perminfos); \
 	} while (0)
 #else
 #define leadscore_init_range_table(estate, rte) \
