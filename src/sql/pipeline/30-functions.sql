@@ -317,11 +317,17 @@ COMMENT ON FUNCTION begin_write() IS 'internal: keeps the configuration as it is
 CREATE OR REPLACE FUNCTION lock_leads(external_ids text[]) RETURNS bigint
     LANGUAGE sql VOLATILE SET search_path = ''
 BEGIN ATOMIC
+    SELECT FROM lead l
+    WHERE l.external_id = ANY (lock_leads.external_ids)
+    ORDER BY l.lead_id
+    FOR NO KEY UPDATE;
+    -- all states before any is changed: changes of profiles come first, then
+    -- events of other leads, and whoever inserts events locks by lead_id
     SELECT count(*)
     FROM (
-        SELECT FROM lead l
-        WHERE l.external_id = ANY (lock_leads.external_ids)
-        ORDER BY l.lead_id
+        SELECT FROM lead_state s
+        WHERE s.lead_id IN (SELECT l.lead_id FROM lead l WHERE l.external_id = ANY (lock_leads.external_ids))
+        ORDER BY s.lead_id
         FOR NO KEY UPDATE
     ) n;
 END;
@@ -490,13 +496,13 @@ BEGIN ATOMIC
                 GROUP BY i.external_id
             ) n
         ) b,
-        lock_leads(b.external_ids) AS k (locked),
+        -- new leads first: who waits for somebody else's holds no lock yet
         LATERAL (
-            SELECT CASE WHEN k.locked < cardinality(b.external_ids)
-                THEN open_leads(b.external_ids, b.documents, b.created_ats, b.channels, b.campaigns) END AS created
+            SELECT open_leads(b.external_ids, b.documents, b.created_ats, b.channels, b.campaigns) AS created
             OFFSET 0
-        ) o
-    WHERE o.created IS NULL OR o.created >= 0;
+        ) o,
+        LATERAL (SELECT CASE WHEN o.created >= 0 THEN lock_leads(b.external_ids) END AS locked OFFSET 0) k
+    WHERE k.locked >= 0;
     WITH added AS (
         INSERT INTO event (lead_id, kind, properties, occurred_at, value, channel, campaign, source_id)
             SELECT l.lead_id, i.kind, i.properties, i.occurred_at, i.value, i.channel, i.campaign, i.source_id
