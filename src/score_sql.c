@@ -7,8 +7,6 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/numeric.h"
@@ -25,7 +23,6 @@ PG_FUNCTION_INFO_V1(leadscore_stage_by_score);
 PG_FUNCTION_INFO_V1(leadscore_next_change);
 PG_FUNCTION_INFO_V1(leadscore_grade_text);
 PG_FUNCTION_INFO_V1(leadscore_settled_stage);
-PG_FUNCTION_INFO_V1(leadscore_compare);
 
 /* score(activity, model, at): points, exact to a thousandth */
 Datum
@@ -161,54 +158,4 @@ leadscore_settled_stage(PG_FUNCTION_ARGS)
 	course.changed = ignore_change;
 	leadscore_course_catch_up(&course, PG_GETARG_TIMESTAMPTZ(5));
 	PG_RETURN_LEAD_STAGE(course.standing.stage);
-}
-
-/* What compare() keeps from row to row */
-typedef struct Comparison
-{
-	CallSite   *sites[2];
-	TupleDesc	desc;
-} Comparison;
-
-/*
- * compare(activity, a, b, at): stage and milli-points of one activity under
- * two models, for comparing them over many leads: it is decoded once.
- */
-Datum
-leadscore_compare(PG_FUNCTION_ARGS)
-{
-	Comparison *c = fcinfo->flinfo->fn_extra;
-	LeadActivity *activity = PG_GETARG_LEAD_ACTIVITY_PP(0);
-	Datum		values[4];
-	bool		nulls[4] = {false};
-	int			i;
-
-	if (c == NULL)
-	{
-		MemoryContext oldcontext = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-
-		c = palloc0(sizeof(Comparison));
-		if (get_call_result_type(fcinfo, NULL, &c->desc) != TYPEFUNC_COMPOSITE)
-			elog(ERROR, "return type must be a row type");
-		c->desc = BlessTupleDesc(c->desc);
-		MemoryContextSwitchTo(oldcontext);
-		fcinfo->flinfo->fn_extra = c;
-	}
-	for (i = 0; i < 2; i++)
-	{
-		CallSite   *site = leadscore_call_site_for(&c->sites[i], fcinfo->flinfo->fn_mcxt,
-												   PG_GETARG_DATUM(i + 1));
-		const ActivityList *list = &c->sites[0]->activity;
-
-		if (i == 0)
-			leadscore_call_site_activity(site, activity);
-		else
-			leadscore_check_grain(site, list);
-		leadscore_evaluate(site->scorer, list,
-						   bucket_of(PG_GETARG_TIMESTAMPTZ(3), list->grain), site->evaluation);
-		values[i] = LeadStageGetDatum(leadscore_qualified_stage(site->scorer, site->evaluation));
-		values[i + 2] = Int64GetDatum(site->evaluation->total);
-	}
-	PG_FREE_IF_COPY(activity, 0);
-	return HeapTupleGetDatum(heap_form_tuple(c->desc, values, nulls));
 }

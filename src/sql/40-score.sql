@@ -60,9 +60,3 @@ CREATE FUNCTION leadscore.stage_gates(activity leadscore.lead_activity, model le
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 50 ROWS 10 AS 'MODULE_PATHNAME', 'leadscore_stage_gates';
 COMMENT ON FUNCTION leadscore.stage_gates(leadscore.lead_activity, leadscore.lead_model, timestamptz) IS
 	'what each stage asks for, whether it is met, and what is missing; the gate named score is the threshold';
-
-CREATE FUNCTION leadscore.compare(activity leadscore.lead_activity, a leadscore.lead_model, b leadscore.lead_model, at timestamptz DEFAULT now(),
-	OUT stage_a leadscore.lead_stage, OUT stage_b leadscore.lead_stage, OUT score_milli_a bigint, OUT score_milli_b bigint)
-	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 30 AS 'MODULE_PATHNAME', 'leadscore_compare';
-COMMENT ON FUNCTION leadscore.compare(leadscore.lead_activity, leadscore.lead_model, leadscore.lead_model, timestamptz) IS
-	'qualified stage and milli-points of an activity under two models: what compare_models() of a pipeline asks for every lead';

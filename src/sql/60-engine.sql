@@ -34,6 +34,13 @@ CREATE FUNCTION leadscore.rebuild(pipeline regnamespace, lead_ids bigint[], hist
 COMMENT ON FUNCTION leadscore.rebuild(regnamespace, bigint[], boolean) IS
 	'counts these leads (NULL: all) again from the log, and replays their stage history if asked; returns the number of leads that changed';
 
+CREATE FUNCTION leadscore.compare_leads(pipeline regnamespace, a leadscore.lead_model, b leadscore.lead_model, at timestamptz DEFAULT now())
+	RETURNS TABLE (lead_id bigint, leads bigint, stage_a leadscore.lead_stage, stage_b leadscore.lead_stage,
+				   score_milli_a bigint, score_milli_b bigint)
+	LANGUAGE c STABLE STRICT PARALLEL UNSAFE COST 100000 ROWS 1000 AS 'MODULE_PATHNAME', 'leadscore_compare_leads';
+COMMENT ON FUNCTION leadscore.compare_leads(regnamespace, leadscore.lead_model, leadscore.lead_model, timestamptz) IS
+	'every lead that two models judge differently, and with lead_id NULL every pair of qualified stages with its leads and the sums of their milli-points; see compare_models() of a pipeline';
+
 CREATE FUNCTION leadscore.event_changed() RETURNS trigger
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_event_changed';
 COMMENT ON FUNCTION leadscore.event_changed() IS

@@ -163,24 +163,13 @@ CREATE OR REPLACE FUNCTION compare_models(a text, b text, at timestamptz DEFAULT
         score_a numeric, score_b numeric, difference numeric)
     LANGUAGE sql STABLE
 BEGIN ATOMIC
-    WITH m AS MATERIALIZED (
-        SELECT compiled_model(compare_models.a) AS a, compiled_model(compare_models.b) AS b
-    ), compared AS MATERIALIZED (
-        SELECT s.lead_id, compare(s.activity, m.a, m.b, compare_models.at) AS c
-        FROM m, lead_state s
-    )
-    SELECT 'stage' AS level, NULL::bigint AS lead_id, count(*) AS leads, (x.c).stage_a, (x.c).stage_b,
-        round(avg((x.c).score_milli_a) / 1000, 3) AS score_a, round(avg((x.c).score_milli_b) / 1000, 3) AS score_b,
-        round(avg((x.c).score_milli_b - (x.c).score_milli_a) / 1000, 3) AS difference
-    FROM compared x
-    GROUP BY (x.c).stage_a, (x.c).stage_b
-    UNION ALL
-    SELECT 'lead' AS level, x.lead_id, 1 AS leads, (x.c).stage_a, (x.c).stage_b,
-        trim_scale((x.c).score_milli_a / 1000.0) AS score_a, trim_scale((x.c).score_milli_b / 1000.0) AS score_b,
-        trim_scale(((x.c).score_milli_b - (x.c).score_milli_a) / 1000.0) AS difference
-    FROM compared x
-    WHERE (x.c).stage_a <> (x.c).stage_b OR (x.c).score_milli_a <> (x.c).score_milli_b
-    ORDER BY 1 DESC, 4 DESC, 5 DESC, 2;
+    SELECT CASE WHEN c.lead_id IS NULL THEN 'stage' ELSE 'lead' END AS level,
+        c.lead_id, c.leads, c.stage_a, c.stage_b,
+        trim_scale(round(c.score_milli_a / 1000.0 / c.leads, 3)) AS score_a,
+        trim_scale(round(c.score_milli_b / 1000.0 / c.leads, 3)) AS score_b,
+        trim_scale(round((c.score_milli_b - c.score_milli_a) / 1000.0 / c.leads, 3)) AS difference
+    FROM compare_leads(pipeline(), compiled_model(compare_models.a), compiled_model(compare_models.b), compare_models.at) c
+    ORDER BY c.lead_id IS NOT NULL, c.stage_a DESC, c.stage_b DESC, c.lead_id;
 END;
 COMMENT ON FUNCTION compare_models(text, text, timestamptz) IS
     'two models side by side, nothing is changed: level stage = how many leads each pair of qualified stages has (scores are means), level lead = every lead that differs';

@@ -1,0 +1,132 @@
+/*-------------------------------------------------------------------------
+ *
+ * compare.c
+ *		Two models over all leads of a pipeline, in one pass.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/int.h"
+#include "executor/spi.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+
+#include "leadscore.h"
+#include "pipeline.h"
+#include "stage.h"
+
+PG_FUNCTION_INFO_V1(leadscore_compare_leads);
+
+#define FETCH_ROWS	1000
+#define STAGES		(LEAD_STAGE_ADVOCATE + 1)
+
+/* The leads that have one pair of stages under the two models */
+typedef struct StagePair
+{
+	int64		leads;
+	int64		points[2];		/* milli-points, added up */
+} StagePair;
+
+static int64
+saturating_add(int64 a, int64 b)
+{
+	int64		sum;
+
+	if (pg_add_s64_overflow(a, b, &sum))
+		return a < 0 ? PG_INT64_MIN : PG_INT64_MAX;
+	return sum;
+}
+
+static void
+put_comparison(ReturnSetInfo *rsinfo, const int64 *lead_id, int64 leads,
+			   const uint8 *stages, const int64 *points)
+{
+	Datum		values[6];
+	bool		nulls[6] = {lead_id == NULL, false, false, false, false, false};
+
+	values[0] = lead_id ? Int64GetDatum(*lead_id) : (Datum) 0;
+	values[1] = Int64GetDatum(leads);
+	values[2] = LeadStageGetDatum(stages[0]);
+	values[3] = LeadStageGetDatum(stages[1]);
+	values[4] = Int64GetDatum(points[0]);
+	values[5] = Int64GetDatum(points[1]);
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+/*
+ * compare_leads(pipeline, a, b, at): a row for every lead that has another
+ * score or qualified stage under model b than under model a, and a row with
+ * lead_id NULL for every pair of stages, with the milli-points of its leads
+ * added up.  Reads with the rights of the caller.
+ */
+Datum
+leadscore_compare_leads(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Oid			state = leadscore_table(PG_GETARG_OID(0), "lead_state");
+	int64		at = PG_GETARG_TIMESTAMPTZ(3);
+	CallSite   *sites[2] = {NULL, NULL};
+	StagePair  *pairs = palloc0(sizeof(StagePair) * STAGES * STAGES);
+	uint8		stages[2];
+	int64		points[2];
+	Portal		portal;
+	int			i;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (i = 0; i < 2; i++)
+		leadscore_call_site_for(&sites[i], CurrentMemoryContext, PG_GETARG_DATUM(i + 1));
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	portal = SPI_cursor_open_with_args(NULL,
+									   psprintf("SELECT lead_id, activity FROM %s",
+												leadscore_table_name(state)),
+									   0, NULL, NULL, NULL, true, CURSOR_OPT_NO_SCROLL);
+	for (;;)
+	{
+		uint64		row;
+
+		CHECK_FOR_INTERRUPTS();
+		SPI_cursor_fetch(portal, true, FETCH_ROWS);
+		if (SPI_processed == 0)
+			break;
+		for (row = 0; row < SPI_processed; row++)
+		{
+			HeapTuple	tuple = SPI_tuptable->vals[row];
+			const ActivityList *activity = &sites[0]->activity;
+			bool		isnull;
+			int64		lead_id;
+			LeadActivity *value;
+			StagePair  *pair;
+
+			lead_id = DatumGetInt64(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 1, &isnull));
+			value = DatumGetLeadActivityPP(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 2, &isnull));
+			leadscore_call_site_activity(sites[0], value);
+			leadscore_check_grain(sites[1], activity);
+			for (i = 0; i < 2; i++)
+			{
+				leadscore_evaluate(sites[i]->scorer, activity,
+								   bucket_of(at, activity->grain), sites[i]->evaluation);
+				stages[i] = leadscore_qualified_stage(sites[i]->scorer, sites[i]->evaluation);
+				points[i] = sites[i]->evaluation->total;
+			}
+			pair = &pairs[stages[0] * STAGES + stages[1]];
+			pair->leads++;
+			for (i = 0; i < 2; i++)
+				pair->points[i] = saturating_add(pair->points[i], points[i]);
+			if (stages[0] != stages[1] || points[0] != points[1])
+				put_comparison(rsinfo, &lead_id, 1, stages, points);
+		}
+		SPI_freetuptable(SPI_tuptable);
+	}
+	SPI_cursor_close(portal);
+	SPI_finish();
+	for (i = 0; i < STAGES * STAGES; i++)
+		if (pairs[i].leads > 0)
+		{
+			stages[0] = (uint8) (i / STAGES);
+			stages[1] = (uint8) (i % STAGES);
+			put_comparison(rsinfo, NULL, pairs[i].leads, stages, pairs[i].points);
+		}
+	return (Datum) 0;
+}
