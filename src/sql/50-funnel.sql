@@ -1,0 +1,46 @@
+/* Event funnels: how far a lead got through steps, from its events */
+
+CREATE FUNCTION leadscore.window_funnel_transfn(bytea, timestamptz, interval, text, VARIADIC boolean[]) RETURNS bytea
+	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_window_funnel_transfn';
+COMMENT ON FUNCTION leadscore.window_funnel_transfn(bytea, timestamptz, interval, text, boolean[]) IS
+	'support function of window_funnel and funnel_times: adds a row';
+CREATE FUNCTION leadscore.window_funnel_except_transfn(bytea, timestamptz, interval, text, boolean, int, int, VARIADIC boolean[]) RETURNS bytea
+	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_window_funnel_except_transfn';
+COMMENT ON FUNCTION leadscore.window_funnel_except_transfn(bytea, timestamptz, interval, text, boolean, int, int, boolean[]) IS
+	'support function of window_funnel_except: adds a row';
+CREATE FUNCTION leadscore.window_funnel_combinefn(bytea, bytea) RETURNS bytea
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_window_funnel_combinefn';
+COMMENT ON FUNCTION leadscore.window_funnel_combinefn(bytea, bytea) IS
+	'support function of the funnel aggregates: joins two states';
+CREATE FUNCTION leadscore.window_funnel_finalfn(bytea) RETURNS int
+	LANGUAGE c IMMUTABLE PARALLEL SAFE COST 10 AS 'MODULE_PATHNAME', 'leadscore_window_funnel_finalfn';
+COMMENT ON FUNCTION leadscore.window_funnel_finalfn(bytea) IS
+	'support function of window_funnel and window_funnel_except: the level';
+CREATE FUNCTION leadscore.funnel_times_finalfn(bytea) RETURNS timestamptz[]
+	LANGUAGE c IMMUTABLE PARALLEL SAFE COST 10 AS 'MODULE_PATHNAME', 'leadscore_funnel_times_finalfn';
+COMMENT ON FUNCTION leadscore.funnel_times_finalfn(bytea) IS
+	'support function of funnel_times: the times of the chain';
+
+CREATE AGGREGATE leadscore.window_funnel(at timestamptz, within interval, mode text, VARIADIC steps boolean[]) (
+	SFUNC = leadscore.window_funnel_transfn, STYPE = bytea, SSPACE = 128,
+	COMBINEFUNC = leadscore.window_funnel_combinefn,
+	FINALFUNC = leadscore.window_funnel_finalfn, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE leadscore.window_funnel(timestamptz, interval, text, boolean[]) IS
+	'the largest k such that there are distinct rows e1 .. ek, row ei satisfying step i, each not before the one before, the last at most within after the first. Rows at one instant may be taken in any order; the best attempt counts; 0 if nothing satisfies step 1 (mode any: no step) or there are no rows. Mode ordered: just that; increase: each later than the one before; strict: no other row of the group between them; any: the largest number of different steps satisfied by distinct rows, in whatever order, within one window. A step that is NULL is not satisfied; a row whose time is NULL is passed over. within is fixed: days are 24 hours, months are refused';
+
+CREATE AGGREGATE leadscore.funnel_times(at timestamptz, within interval, mode text, VARIADIC steps boolean[]) (
+	SFUNC = leadscore.window_funnel_transfn, STYPE = bytea, SSPACE = 128,
+	COMBINEFUNC = leadscore.window_funnel_combinefn,
+	FINALFUNC = leadscore.funnel_times_finalfn, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE leadscore.funnel_times(timestamptz, interval, text, boolean[]) IS
+	'the times of the steps that window_funnel counts, as many as it says, ascending (in mode any whatever steps they are of). Of all chains of that length it is the one that is complete first, of those the one that started last, and then every step as early as it can be. An empty array if there is none';
+
+CREATE AGGREGATE leadscore.window_funnel_except(at timestamptz, within interval, mode text, exclude boolean, from_step int, to_step int, VARIADIC steps boolean[]) (
+	SFUNC = leadscore.window_funnel_except_transfn, STYPE = bytea, SSPACE = 128,
+	COMBINEFUNC = leadscore.window_funnel_combinefn,
+	FINALFUNC = leadscore.window_funnel_finalfn, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE leadscore.window_funnel_except(timestamptz, interval, text, boolean, int, int, boolean[]) IS
+	'window_funnel without what has an excluded row between two steps. All chains that begin at one instant are one attempt. A chain that got to from_step is void if an excluded row lies after its from_step and before its to_step, or, if it did not get to to_step, after its from_step and within its window; both strictly, as rows at one instant may be taken in any order. An attempt that got to from_step counts for the longest chain that got there and is not void, for nothing if all are void; the best attempt counts. Mode any allows an exclusion from the first to the last step only';
