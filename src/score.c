@@ -340,6 +340,13 @@ leadscore_scorer_create(const LeadModel *model)
 
 	find_milestones(scorer);
 	index_rules(scorer);
+	scorer->gate_end = palloc(sizeof(int16) * model->gates.n + 1);
+	for (i = model->gates.n - 1; i >= 0; i--)
+		scorer->gate_end[i] = i + 1 < model->gates.n &&
+			gates[i].stage == gates[i + 1].stage &&
+			strcmp(MODEL_STRING(model, gates[i].name),
+				   MODEL_STRING(model, gates[i + 1].name)) == 0 ?
+			scorer->gate_end[i + 1] : (int16) (i + 1);
 	scorer->stages = palloc0(sizeof(StageGates) * model->stage_rules.n + 1);
 	for (i = model->stage_rules.n - 1; i >= 0; i--)
 	{
@@ -904,7 +911,7 @@ leadscore_gate_count(const Scorer *scorer, const Evaluation *e, int gate)
 {
 	const ModelGate *g = &model_gates(scorer->model)[gate];
 	const SignalSpan *span = &e->signals[g->signal];
-	int128		count = span->timeless;
+	int64		count = span->timeless;
 	int			i;
 
 	for (i = span->end - 1; i >= span->first; i--)
@@ -913,10 +920,11 @@ leadscore_gate_count(const Scorer *scorer, const Evaluation *e, int gate)
 
 		if (g->within > 0 && e->at - item->bucket >= g->within)
 			break;
+		/* beyond what min_count can ask for nothing needs to be told apart */
 		if (item->count > 0)
-			count += item->count;
+			count = Min(count, PG_INT64_MAX / 2) + Min(item->count, PG_INT64_MAX / 2);
 	}
-	return (int64) Min(count, PG_INT64_MAX);
+	return count;
 }
 
 /* One row of a gate, over a range */
@@ -961,24 +969,19 @@ leadscore_gate_met(const Scorer *scorer, const Evaluation *e, int gate)
 static Answer
 gates_answer(const Scorer *scorer, const Range *range, const StageGates *stage)
 {
-	const ModelGate *gates = model_gates(scorer->model);
 	int			end = stage->first_gate + stage->ngates;
 	int			i = stage->first_gate;
 	Answer		all = ANSWER_YES;
 
 	while (i < end)
 	{
-		int32		name = gates[i].name;
-		const char *text = MODEL_STRING(scorer->model, name);
+		int			name_end = scorer->gate_end[i];
 		Answer		any = ANSWER_NO;
 
-		for (; i < end && strcmp(MODEL_STRING(scorer->model, gates[i].name), text) == 0; i++)
+		for (; i < name_end && any != ANSWER_YES; i++)
 		{
-			Answer		answer;
+			Answer		answer = gate_answer(scorer, range, i);
 
-			if (any == ANSWER_YES)
-				continue;
-			answer = gate_answer(scorer, range, i);
 			if (answer != ANSWER_NO)
 				any = answer;
 		}
@@ -986,6 +989,7 @@ gates_answer(const Scorer *scorer, const Range *range, const StageGates *stage)
 			return ANSWER_NO;
 		if (any == ANSWER_UNKNOWN)
 			all = ANSWER_UNKNOWN;
+		i = name_end;
 	}
 	return all;
 }

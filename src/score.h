@@ -52,6 +52,7 @@ typedef struct Scorer
 	int16	   *signal_rules;	/* ... rules by signal, but those of idle time */
 	int			nidle;
 	int16	   *idle_rules;		/* they count without an event */
+	int16	   *gate_end;		/* by gate: where the rows of its name end */
 	int			nstages;
 	StageGates *stages;			/* highest first */
 	uint8	   *entry_stage;	/* by signal: the stage it is a milestone of,
