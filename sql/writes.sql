@@ -386,3 +386,12 @@ SELECT * FROM verify();
 TRUNCATE event;
 :check
 DROP SCHEMA w CASCADE;
+
+-- A lead_id that the sequence still has to give: track() says what to do
+SELECT pipeline FROM leadscore.create_pipeline('taken_ids', 'empty');
+INSERT INTO taken_ids.lead (lead_id) VALUES (1);
+SELECT * FROM taken_ids.track('x', 'page_view');
+SELECT lead_id FROM taken_ids.track('x', 'page_view');
+SET client_min_messages = warning;
+DROP SCHEMA taken_ids CASCADE;
+RESET client_min_messages;

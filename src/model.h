@@ -151,7 +151,7 @@ typedef struct LeadModel
 	int64		demotion_margin;
 	ModelArray	signals;		/* by id */
 	ModelArray	dimensions;		/* as given */
-	ModelArray	rules;			/* by dimension, then as given */
+	ModelArray	rules;			/* as given */
 	ModelArray	stage_rules;	/* by stage, only_if rows before the general
 								 * one */
 	ModelArray	gates;			/* by stage and gate */

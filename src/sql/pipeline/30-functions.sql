@@ -412,7 +412,11 @@ CREATE OR REPLACE FUNCTION touch_lead(external_id text, document jsonb, at times
         OUT lead_id bigint, OUT stage lead_stage)
     LANGUAGE sql VOLATILE
 BEGIN ATOMIC
-    SELECT h.lead_id, h.stage
+    SELECT CASE WHEN h.lead_id IS NULL
+            THEN refuse('object_in_use', format('lead "%s" could not be created', touch_lead.external_id),
+                detail => 'Its new lead_id is taken already, or somebody deleted the lead meanwhile.',
+                hint => 'After loading leads with a lead_id of their own, set the sequence of lead.lead_id past them with setval(). Otherwise try again.')::bigint
+            ELSE h.lead_id END, h.stage
     FROM (
             SELECT CASE
                 WHEN NOT EXISTS (SELECT FROM lead l WHERE l.external_id = touch_lead.external_id)
