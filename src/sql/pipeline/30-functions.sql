@@ -574,7 +574,7 @@ BEGIN ATOMIC
 END;
 REVOKE EXECUTE ON FUNCTION rebuild(boolean) FROM PUBLIC;
 COMMENT ON FUNCTION rebuild(boolean) IS
-    'counts all events and profiles again, and with history replays all stages; returns how many leads were not right';
+    'counts all events and profiles again, and with history replays all stages; returns how many leads were not right, with history how many were replayed';
 
 CREATE OR REPLACE FUNCTION verify()
     RETURNS TABLE (lead_id bigint, problem text, stored text, expected text)
