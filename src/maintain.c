@@ -68,7 +68,11 @@ stream_open(RowStream *stream, const char *columns, Oid relid, const char *order
 							   order);
 
 	memset(stream, 0, sizeof(RowStream));
-	/* what was committed before writers were locked out, whatever the transaction sees */
+
+	/*
+	 * what was committed before writers were locked out, whatever the
+	 * transaction sees
+	 */
 	PushActiveSnapshot(GetLatestSnapshot());
 	stream->portal = SPI_cursor_open_with_args(NULL, sql, lead_ids ? 1 : 0, &type,
 											   &lead_ids, NULL, true,

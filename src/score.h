@@ -79,7 +79,8 @@ typedef struct Evaluation
 	int64		total;
 	SignalSpan *signals;		/* by signal index */
 	int			npresent;
-	int16	   *present;		/* indexes of signals that have items or counts */
+	int16	   *present;		/* indexes of signals that have items or
+								 * counts */
 	int32	   *resets;			/* by dimension: newest reset or PG_INT32_MIN */
 	int64	   *rules;			/* by rule: points after the cap */
 	int64	   *dimensions;		/* by dimension: points after the clamp */
