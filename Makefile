@@ -28,8 +28,12 @@ endif
 # are.
 SCRIPT = $(EXTENSION)--$(EXTVERSION).sql
 PIPELINE = $(call files,src/sql/pipeline/*.sql)
-DATA_built = $(SCRIPT)
-DATA = $(filter-out src/sql/$(SCRIPT),$(call files,src/sql/$(EXTENSION)--*.sql))
+# The upgrade to this version is what src/sql/upgrade/ says and the pipeline's
+# DDL as it is now.
+UPGRADE_FROM = $(patsubst %--$(EXTVERSION).sql,%,$(notdir $(call files,src/sql/upgrade/*--$(EXTVERSION).sql)))
+UPGRADE = $(addprefix $(EXTENSION)--,$(addsuffix --$(EXTVERSION).sql,$(UPGRADE_FROM)))
+DATA_built = $(SCRIPT) $(UPGRADE)
+DATA = $(filter-out src/sql/$(SCRIPT) $(addprefix src/sql/,$(UPGRADE)),$(call files,src/sql/$(EXTENSION)--*.sql))
 
 REGRESS = $(call tests,sql/*.sql)
 REGRESS_OPTS = --load-extension=$(EXTENSION) --encoding=UTF8 --no-locale
@@ -66,6 +70,9 @@ $(SCRIPT): $(addprefix $(top)/,$(call files,src/sql/[0-9]*.sql) $(PIPELINE) src/
 	  $(top)/src/sql/embed $(addprefix $(top)/,$(PIPELINE)) && \
 	  cat $(addprefix $(top)/,$(call files,src/sql/[7-9]*.sql)) /dev/null; \
 	} > $@.new && mv $@.new $@
+
+$(EXTENSION)--%--$(EXTVERSION).sql: $(top)/src/sql/upgrade/%--$(EXTVERSION).sql $(addprefix $(top)/,$(PIPELINE) src/sql/embed)
+	{ cat $< && $(top)/src/sql/embed --replace $(addprefix $(top)/,$(PIPELINE)); } > $@.new && mv $@.new $@
 
 # Everything below works on private servers and private builds in tmp_test/.
 export PG_CONFIG
