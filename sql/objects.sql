@@ -22,7 +22,7 @@ SELECT signature FROM member WHERE comment IS NULL AND proname !~ '^lead_(activi
 SELECT pg_describe_object(d.classid, d.objid, 0) AS without_comment FROM pg_depend d
 WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'leadscore') AND d.deptype = 'e' AND d.classid IN ('pg_type'::regclass, 'pg_namespace'::regclass)
 	AND obj_description(d.objid, d.classid::regclass::name) IS NULL AND NOT (d.classid = 'pg_type'::regclass AND EXISTS (SELECT FROM pg_type WHERE oid = d.objid AND typelem <> 0)) ORDER BY 1;
-SELECT signature, comment FROM member WHERE comment ~ '^[A-Z][a-z]' OR comment ~ '\.$' OR length(comment) > 200 ORDER BY signature COLLATE "C";
+SELECT signature, comment FROM member WHERE comment ~ '^[A-Z][a-z]' OR comment ~ '\.$' OR length(comment) > 800 ORDER BY signature COLLATE "C";
 
 -- Aggregates combine, run in parallel, and have a state that travels
 SELECT aggfnoid::regprocedure::text COLLATE "C" AS aggregate, aggtranstype::regtype AS state, aggcombinefn <> 0 AS combines, aggserialfn = 0 AS as_it_is, proparallel = 's' AS parallel, agginitval

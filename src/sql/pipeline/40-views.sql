@@ -44,7 +44,7 @@ SELECT
     s.cycle,
     l.consented_at IS NOT NULL AS consented,
     l.contact_allowed,
-    l.created_at
+    CASE WHEN isfinite(l.created_at) THEN l.created_at END AS created_at
 FROM lead l
     LEFT JOIN lead_state s USING (lead_id)
     LEFT JOIN model m ON m.status = 'active'
@@ -130,7 +130,7 @@ FROM (
             count(*) FILTER (WHERE l.kind = 'person') AS people,
             max(n.stage) AS stage,
             count(*) FILTER (WHERE n.stage >= 'customer') AS customers,
-            min(l.created_at) AS created_at,
+            min(l.created_at) FILTER (WHERE isfinite(l.created_at)) AS created_at,
             sum(s.activity) AS activity
         FROM lead l
             JOIN lead_state s USING (lead_id)
@@ -282,95 +282,3 @@ COMMENT ON COLUMN unscored_events.occurred_at IS 'when it happened';
 COMMENT ON COLUMN unscored_events.recorded_at IS 'when it was recorded';
 COMMENT ON COLUMN unscored_events.channel IS 'channel that it came by';
 COMMENT ON COLUMN unscored_events.campaign IS 'campaign that it came by';
-
--- A lead that comes back after an exit runs through the funnel again: so all
--- is counted per lead and cycle. Whoever converted was counted as entered
--- before: so no rate exceeds 1, though leads skip stages and enter anywhere.
-CREATE OR REPLACE VIEW funnel WITH (security_invoker = true) AS
-WITH change AS (
-    SELECT
-        h.lead_id,
-        h.cycle,
-        stage_rank(h.to_stage) AS stage_rank,
-        row_number() OVER run AS place,
-        max(stage_rank(h.to_stage)) OVER (run ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS highest_later,
-        last_value(stage_rank(h.to_stage)) OVER (run ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS last_rank
-    FROM stage_history h
-    WINDOW run AS (PARTITION BY h.lead_id, h.cycle ORDER BY h.seq)
-), visit AS (
-    SELECT
-        c.lead_id,
-        c.cycle,
-        c.stage_rank,
-        bool_or(c.place = 1) AS directly,
-        bool_or(c.highest_later > c.stage_rank) IS TRUE AS converted,
-        min(c.last_rank) < stage_rank('visitor') AS gone
-    FROM change c
-    WHERE c.stage_rank >= stage_rank('visitor')
-    GROUP BY c.lead_id, c.cycle, c.stage_rank
-), entry AS (
-    SELECT
-        v.stage_rank,
-        count(*) AS entered,
-        count(*) FILTER (WHERE v.directly) AS entered_directly,
-        count(*) FILTER (WHERE v.converted) AS converted,
-        count(*) FILTER (WHERE v.gone AND NOT v.converted) AS lost,
-        count(*) FILTER (WHERE NOT v.gone AND NOT v.converted) AS open
-    FROM visit v
-    GROUP BY v.stage_rank
-), furthest AS (
-    SELECT f.stage_rank, count(*) AS runs
-    FROM (SELECT max(v.stage_rank) AS stage_rank FROM visit v GROUP BY v.lead_id, v.cycle) f
-    GROUP BY f.stage_rank
-), present AS (
-    SELECT stage_rank(n.stage) AS stage_rank, count(*) AS leads
-    FROM lead_state s
-        LEFT JOIN model m ON m.status = 'active'
-        CROSS JOIN LATERAL (SELECT stage_now(s.activity, m.compiled, s.stage, s.held, s.settled_at, s.next_review_at)) AS n (stage)
-    GROUP BY n.stage
-), counted AS (
-    SELECT
-        t.stage,
-        t.stage_rank,
-        t.stage_label,
-        coalesce(p.leads, 0) AS leads_now,
-        coalesce(e.entered, 0) AS entered,
-        coalesce(e.entered_directly, 0) AS entered_directly,
-        coalesce(e.converted, 0) AS converted,
-        coalesce(e.lost, 0) AS lost,
-        coalesce(e.open, 0) AS open,
-        coalesce((SELECT sum(f.runs) FROM furthest f WHERE f.stage_rank >= t.stage_rank), 0)::bigint AS reached,
-        (SELECT sum(f.runs) FROM furthest f)::bigint AS runs
-    FROM stages() t
-        LEFT JOIN entry e USING (stage_rank)
-        LEFT JOIN present p USING (stage_rank)
-    WHERE t.stage >= 'visitor'
-)
-SELECT
-    c.stage::text AS stage,
-    c.stage_rank,
-    c.stage_label,
-    c.leads_now,
-    c.entered,
-    c.entered_directly,
-    c.converted,
-    c.lost,
-    c.open,
-    c.converted::double precision / nullif(c.entered, 0) AS step_rate,
-    c.reached::double precision / nullif(c.runs, 0) AS cumulative_rate,
-    c.reached
-FROM counted c
-ORDER BY c.stage_rank;
-COMMENT ON VIEW funnel IS 'one row a stage, from visitor to advocate: how many leads came in and how many went on; a lead that was lost and came back counts again';
-COMMENT ON COLUMN funnel.stage IS 'the stage';
-COMMENT ON COLUMN funnel.stage_rank IS 'order of the stages';
-COMMENT ON COLUMN funnel.stage_label IS 'the stage with a number in front, for tools that sort by name';
-COMMENT ON COLUMN funnel.leads_now IS 'leads in this stage now';
-COMMENT ON COLUMN funnel.entered IS 'leads that ever were in this stage: converted, lost and open together';
-COMMENT ON COLUMN funnel.entered_directly IS 'of these, those whose first stage it was';
-COMMENT ON COLUMN funnel.converted IS 'of those that entered, those that reached a higher stage afterwards';
-COMMENT ON COLUMN funnel.lost IS 'of those that entered, those that did not, and are recycled, lost or disqualified';
-COMMENT ON COLUMN funnel.open IS 'of those that entered, those of whom neither is known yet';
-COMMENT ON COLUMN funnel.step_rate IS 'converted / entered';
-COMMENT ON COLUMN funnel.cumulative_rate IS 'reached / all leads of the funnel';
-COMMENT ON COLUMN funnel.reached IS 'leads that got this far or farther, whether or not they were in this very stage';
