@@ -62,6 +62,7 @@ move(LeadCourse *course, uint8 stage, int64 at, StageCause cause)
 		course->cycle++;
 	course->standing.stage = stage;
 	course->standing.held = is_exit(stage) || stage < from;
+	change.from_since = course->stage_since;
 	course->stage_since = at;
 
 	change.from_stage = from;
@@ -131,6 +132,7 @@ leadscore_course_begin(LeadCourse *course, int64 created_at)
 		course->standing.stage = leadscore_next_stage(course->scorer, course->evaluation,
 													  course->standing);
 	change.from_stage = 0;
+	change.from_since = 0;
 	change.to_stage = course->standing.stage;
 	change.cause = CAUSE_CREATED;
 	change.cycle = course->cycle;

@@ -36,6 +36,7 @@ typedef struct StageChange
 	StageCause	cause;
 	int32		cycle;
 	int64		effective_at;
+	int64		from_since;		/* when from_stage began, if there is one */
 	int64		score;			/* milli-points */
 } StageChange;
 

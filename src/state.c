@@ -637,20 +637,29 @@ run_insert(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types, Datum *valu
 static void
 flush_history(Work *work)
 {
-	Oid			types[9] = {INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-	TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID, NUMERICARRAYOID};
-	Oid			items[9] = {INT8OID, INT4OID, INT4OID, TEXTOID, TEXTOID,
-	TIMESTAMPTZOID, TEXTOID, TEXTOID, NUMERICOID};
-	Datum	   *columns[9];
-	bool	   *nulls[9];
-	Datum		values[9];
+	Oid			types[10] = {INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+	TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID, NUMERICARRAYOID, TIMESTAMPTZARRAYOID};
+	Oid			items[10] = {INT8OID, INT4OID, INT4OID, TEXTOID, TEXTOID,
+	TIMESTAMPTZOID, TEXTOID, TEXTOID, NUMERICOID, TIMESTAMPTZOID};
+	Datum	   *columns[10];
+	bool	   *nulls[10];
+	Datum		values[10];
 	char	   *name = leadscore_table_name(work->pipeline->history);
 	char	   *sql;
+	const char *into_since = "";
+	const char *since = "";
 	int			n = work->nhistory;
 	int			i;
 	int			j;
 
-	for (j = 0; j < 9; j++)
+	/* pipelines of layout 1 have no such column */
+	if (get_attnum(work->pipeline->history, "from_since") != InvalidAttrNumber)
+	{
+		into_since = ", from_since";
+		since = ", u.from_since";
+	}
+
+	for (j = 0; j < 10; j++)
 	{
 		columns[j] = palloc0(sizeof(Datum) * n);
 		nulls[j] = palloc0(sizeof(bool) * n);
@@ -676,20 +685,22 @@ flush_history(Work *work)
 		if (!nulls[7][i])
 			columns[7][i] = CStringGetTextDatum(row->model);
 		columns[8][i] = leadscore_milli_numeric(row->change.score);
+		nulls[9][i] = row->change.from_stage == 0;
+		columns[9][i] = TimestampTzGetDatum(row->change.from_since);
 	}
-	for (j = 0; j < 9; j++)
+	for (j = 0; j < 10; j++)
 		values[j] = build_array(columns[j], nulls[j], n, items[j]);
-	sql = psprintf("INSERT INTO %s (lead_id, seq, cycle, from_stage, to_stage, effective_at, cause, model, score)"
+	sql = psprintf("INSERT INTO %s (lead_id, seq, cycle, from_stage, to_stage, effective_at, cause, model, score%s)"
 				   " SELECT u.lead_id, COALESCE((SELECT pg_catalog.max(h.seq) FROM %s h"
 				   "  WHERE h.lead_id OPERATOR(pg_catalog.=) u.lead_id), 0) OPERATOR(pg_catalog.+) u.n,"
 				   "  u.cycle, leadscore.lead_stage(u.from_stage), leadscore.lead_stage(u.to_stage),"
-				   "  u.effective_at, u.cause, u.model, u.score"
+				   "  u.effective_at, u.cause, u.model, u.score%s"
 				   " FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3),"
 				   "  pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7),"
-				   "  pg_catalog.unnest($8), pg_catalog.unnest($9))"
-				   " AS u(lead_id, n, cycle, from_stage, to_stage, effective_at, cause, model, score)",
-				   name, name);
-	run_insert(&work->pipeline->append_history, sql, 9, types, values);
+				   "  pg_catalog.unnest($8), pg_catalog.unnest($9), pg_catalog.unnest($10))"
+				   " AS u(lead_id, n, cycle, from_stage, to_stage, effective_at, cause, model, score, from_since)",
+				   name, into_since, since, name);
+	run_insert(&work->pipeline->append_history, sql, 10, types, values);
 }
 
 /* Append the changes of profiles, numbered likewise. */

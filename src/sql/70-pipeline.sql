@@ -153,7 +153,7 @@ BEGIN
 					ELSE pg_catalog.format('Pipelines of this database: %s.', pipelines) END;
 	END IF;
 	EXECUTE pg_catalog.format('SELECT layout_version FROM %I.setting', pipeline) INTO layout;
-	IF layout > 1 THEN
+	IF layout > 2 THEN
 		RAISE EXCEPTION 'pipeline "%" has layout version %, which this version of leadscore does not know', pipeline, layout
 			USING ERRCODE = 'feature_not_supported',
 				HINT = 'Install the newer leadscore and run ALTER EXTENSION leadscore UPDATE.';

@@ -1,0 +1,87 @@
+/* leadscore: helpers of the views of pipelines */
+
+-- As immutable as timezone(), which looks things up in the same files.
+CREATE FUNCTION leadscore.month_start(at timestamptz, time_zone text) RETURNS date
+	AS 'MODULE_PATHNAME', 'leadscore_month_start'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION leadscore.month_start(timestamptz, text) IS
+	'first day of the month in which an instant falls in a time zone, fast; NULL for infinity';
+
+CREATE FUNCTION leadscore.require_time_zone(time_zone text) RETURNS text
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = ''
+AS $$
+BEGIN
+	PERFORM pg_catalog.timezone(time_zone, timestamptz '2000-01-01 00:00+00');
+	RETURN time_zone;
+EXCEPTION
+	WHEN invalid_parameter_value THEN
+		RAISE EXCEPTION 'time zone "%" not recognized', time_zone
+			USING ERRCODE = 'invalid_parameter_value',
+				HINT = 'Pass a name from pg_timezone_names, such as UTC, Europe/Berlin or America/New_York.';
+END
+$$;
+COMMENT ON FUNCTION leadscore.require_time_zone(text) IS
+	'the time zone, or an error that says which ones there are';
+
+CREATE FUNCTION leadscore.require_range("from" date, "to" date) RETURNS boolean
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = ''
+AS $$
+BEGIN
+	IF "from" IS NULL OR "to" IS NULL THEN
+		RAISE EXCEPTION '% must not be null', CASE WHEN "from" IS NULL THEN 'from' ELSE 'to' END
+			USING ERRCODE = 'null_value_not_allowed',
+				HINT = 'Pass the first and the last day, such as ''2025-01-01'' and ''2025-03-31''.';
+	END IF;
+	IF NOT pg_catalog.isfinite("from") OR NOT pg_catalog.isfinite("to") THEN
+		RAISE EXCEPTION '% must be a day, not infinity', CASE WHEN pg_catalog.isfinite("from") THEN 'to' ELSE 'from' END
+			USING ERRCODE = 'invalid_parameter_value',
+				HINT = 'Pass the first and the last day, such as ''2025-01-01'' and ''2025-03-31''.';
+	END IF;
+	IF "from" > "to" THEN
+		RAISE EXCEPTION 'from (%) is after to (%)', "from", "to"
+			USING ERRCODE = 'invalid_parameter_value',
+				HINT = 'Pass the first day first. Both days are included, so from may be equal to to.';
+	END IF;
+	RETURN true;
+END
+$$;
+COMMENT ON FUNCTION leadscore.require_range(date, date) IS
+	'true, or an error if from is after to';
+
+-- Not exp(sum(ln())), which fails at 0.
+CREATE AGGREGATE leadscore.product(double precision) (
+	SFUNC = pg_catalog.float8mul,
+	STYPE = double precision,
+	INITCOND = '1',
+	COMBINEFUNC = pg_catalog.float8mul,
+	PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE leadscore.product(double precision) IS 'product of all values; 1 of none';
+
+-- Wilson's interval: unlike the usual one it is right for few leads and for
+-- rates near 0 and 1.
+CREATE FUNCTION leadscore.rate_low(part bigint, whole bigint) RETURNS double precision
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT CASE
+		WHEN rate_low.part = 0 AND rate_low.whole > 0 THEN 0
+		WHEN rate_low.whole > 0 THEN
+			(rate_low.part + 1.920729 - 1.959964 * sqrt(rate_low.part * (rate_low.whole - rate_low.part) / rate_low.whole::double precision + 0.9603647))
+			/ (rate_low.whole + 3.841459)
+	END;
+END;
+COMMENT ON FUNCTION leadscore.rate_low(bigint, bigint) IS
+	'lower end of the 95 % interval of the rate part / whole (Wilson); NULL if whole is 0';
+
+CREATE FUNCTION leadscore.rate_high(part bigint, whole bigint) RETURNS double precision
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT CASE
+		WHEN rate_high.part = rate_high.whole AND rate_high.whole > 0 THEN 1
+		WHEN rate_high.whole > 0 THEN
+			(rate_high.part + 1.920729 + 1.959964 * sqrt(rate_high.part * (rate_high.whole - rate_high.part) / rate_high.whole::double precision + 0.9603647))
+			/ (rate_high.whole + 3.841459)
+	END;
+END;
+COMMENT ON FUNCTION leadscore.rate_high(bigint, bigint) IS
+	'upper end of the 95 % interval of the rate part / whole (Wilson); NULL if whole is 0';
