@@ -189,20 +189,28 @@ COMMENT ON COLUMN stage_entry.owner IS 'who looks after the lead; (none): nobody
 COMMENT ON COLUMN stage_entry.persona IS 'buyer persona; (none): not known';
 
 -- Each change of a stage books an entry and what became of the entry before
--- it. Where leads only rise, that is all. Of those that ever fell back all
--- entries are looked at, and what was booked wrongly is corrected.
+-- it. Where leads only rise, that is all.
 CREATE OR REPLACE VIEW funnel_ledger WITH (security_invoker = true) AS
 SELECT
     h.lead_id,
     h.to_stage::text AS stage,
     stage_rank(h.to_stage) AS stage_rank,
     h.effective_at AS entered_at,
+    month_start(h.effective_at, m.time_zone) AS entered_month,
+    h.effective_at <= m.before AS mature,
     1 AS entered,
-    CASE WHEN h.from_stage >= 'visitor' AND stage_rank(h.from_stage) = stage_rank(h.to_stage) - 10 THEN 0 ELSE 1 END AS entered_directly,
+    CASE WHEN stage_rank(h.from_stage) = stage_rank(h.to_stage) - 10 AND h.from_stage >= 'visitor' THEN 0 ELSE 1 END AS entered_directly,
     0 AS converted,
     0 AS lost,
     1 AS furthest
 FROM stage_history h
+    JOIN (
+        -- grouped, so that it is computed once; joined by an equality that
+        -- always holds, so that the planner can do it in parallel
+        SELECT z.id, min(z.time_zone) AS time_zone, min((now() AT TIME ZONE z.time_zone - z.mature_after) AT TIME ZONE z.time_zone) AS before
+        FROM setting z
+        GROUP BY z.id
+    ) m ON m.id = (h.lead_id IS NOT NULL)
 WHERE h.to_stage >= 'visitor'
 UNION ALL
 SELECT
@@ -210,24 +218,50 @@ SELECT
     h.from_stage::text AS stage,
     stage_rank(h.from_stage) AS stage_rank,
     h.from_since AS entered_at,
+    month_start(h.from_since, m.time_zone) AS entered_month,
+    h.from_since <= m.before AS mature,
     0 AS entered,
     0 AS entered_directly,
     CASE WHEN h.to_stage > h.from_stage THEN 1 ELSE 0 END AS converted,
     CASE WHEN h.to_stage > h.from_stage THEN 0 ELSE 1 END AS lost,
     CASE WHEN h.to_stage > h.from_stage THEN -1 ELSE 0 END AS furthest
 FROM stage_history h
-WHERE h.from_stage >= 'visitor' AND NOT h.stepped_back
-UNION ALL
+    JOIN (
+        -- grouped, so that it is computed once; joined by an equality that
+        -- always holds, so that the planner can do it in parallel
+        SELECT z.id, min(z.time_zone) AS time_zone, min((now() AT TIME ZONE z.time_zone - z.mature_after) AT TIME ZONE z.time_zone) AS before
+        FROM setting z
+        GROUP BY z.id
+    ) m ON m.id = (h.lead_id IS NOT NULL)
+WHERE h.from_stage >= 'visitor' AND NOT h.stepped_back;
+COMMENT ON VIEW funnel_ledger IS 'what the funnels add up, together with funnel_correction: bookings of entries and of what became of them; single rows mean nothing';
+COMMENT ON COLUMN funnel_ledger.lead_id IS 'the lead';
+COMMENT ON COLUMN funnel_ledger.stage IS 'the stage';
+COMMENT ON COLUMN funnel_ledger.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN funnel_ledger.entered_at IS 'when the lead entered the stage';
+COMMENT ON COLUMN funnel_ledger.entered_month IS 'first day of the month of that';
+COMMENT ON COLUMN funnel_ledger.mature IS 'whether that was at least setting.mature_after ago';
+COMMENT ON COLUMN funnel_ledger.entered IS 'entries';
+COMMENT ON COLUMN funnel_ledger.entered_directly IS 'of these, entries of leads that had not been in the stage before it in this run';
+COMMENT ON COLUMN funnel_ledger.converted IS 'of these, entries of leads that reached a higher stage afterwards';
+COMMENT ON COLUMN funnel_ledger.lost IS 'of these, entries of leads that did not, and left the funnel';
+COMMENT ON COLUMN funnel_ledger.furthest IS 'runs that got to this stage and no farther';
+
+-- Of leads that ever fell back all entries are looked at, and what the ledger
+-- has booked wrongly is corrected.
+CREATE OR REPLACE VIEW funnel_correction WITH (security_invoker = true) AS
 SELECT
-    r.lead_id,
-    r.stage,
-    r.stage_rank,
-    r.entered_at,
-    r.entered::integer - 1 AS entered,
-    (r.entered AND r.earlier & r.bit >> 1 = 0)::integer - r.booked_directly::integer AS entered_directly,
-    (r.entered AND r.later >= r.bit << 1)::integer - (r.next_rank > r.stage_rank)::integer AS converted,
-    (r.entered AND r.later < r.bit << 1 AND r.later & 14 <> 0)::integer - (r.next_rank < 40)::integer AS lost,
-    (r.entered AND r.later < r.bit << 1 AND r.earlier < r.bit)::integer - (r.next_rank <= r.stage_rank)::integer AS furthest
+    h.lead_id,
+    h.stage,
+    h.stage_rank,
+    h.entered_at,
+    month_start(h.entered_at, m.time_zone) AS entered_month,
+    h.entered_at <= m.before AS mature,
+    h.entered::integer - 1 AS entered,
+    (h.entered AND h.earlier & h.bit >> 1 = 0)::integer - h.booked_directly::integer AS entered_directly,
+    (h.entered AND h.later >= h.bit << 1)::integer - (h.next_rank > h.stage_rank)::integer AS converted,
+    (h.entered AND h.later < h.bit << 1 AND h.later & 14 <> 0)::integer - (h.next_rank < 40)::integer AS lost,
+    (h.entered AND h.later < h.bit << 1 AND h.earlier < h.bit)::integer - (h.next_rank <= h.stage_rank)::integer AS furthest
 FROM (
         SELECT
             p.lead_id,
@@ -259,38 +293,80 @@ FROM (
                 WINDOW run AS (PARTITION BY b.lead_id, b.cycle ORDER BY b.seq)
             ) p
         WHERE p.stage_rank >= 40
-    ) r;
-COMMENT ON VIEW funnel_ledger IS 'what the funnels add up: bookings of entries and of what became of them; sums of it, by lead, stage and time of entry, are right, single rows mean nothing';
-COMMENT ON COLUMN funnel_ledger.lead_id IS 'the lead';
-COMMENT ON COLUMN funnel_ledger.stage IS 'the stage';
-COMMENT ON COLUMN funnel_ledger.stage_rank IS 'order of the stages';
-COMMENT ON COLUMN funnel_ledger.entered_at IS 'when the lead entered the stage';
-COMMENT ON COLUMN funnel_ledger.entered IS 'entries';
-COMMENT ON COLUMN funnel_ledger.entered_directly IS 'of these, entries of leads that had not been in the stage before it in this run';
-COMMENT ON COLUMN funnel_ledger.converted IS 'of these, entries of leads that reached a higher stage afterwards';
-COMMENT ON COLUMN funnel_ledger.lost IS 'of these, entries of leads that did not, and left the funnel';
-COMMENT ON COLUMN funnel_ledger.furthest IS 'runs that got to this stage and no farther';
+    ) h
+    JOIN (
+        -- grouped, so that it is computed once; joined by an equality that
+        -- always holds, so that the planner can do it in parallel
+        SELECT z.id, min(z.time_zone) AS time_zone, min((now() AT TIME ZONE z.time_zone - z.mature_after) AT TIME ZONE z.time_zone) AS before
+        FROM setting z
+        GROUP BY z.id
+    ) m ON m.id = (h.lead_id IS NOT NULL);
+COMMENT ON VIEW funnel_correction IS 'what is added to funnel_ledger because leads fell back; single rows mean nothing';
+COMMENT ON COLUMN funnel_correction.lead_id IS 'the lead';
+COMMENT ON COLUMN funnel_correction.stage IS 'the stage';
+COMMENT ON COLUMN funnel_correction.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN funnel_correction.entered_at IS 'when the lead entered the stage';
+COMMENT ON COLUMN funnel_correction.entered_month IS 'first day of the month of that';
+COMMENT ON COLUMN funnel_correction.mature IS 'whether that was at least setting.mature_after ago';
+COMMENT ON COLUMN funnel_correction.entered IS 'entries';
+COMMENT ON COLUMN funnel_correction.entered_directly IS 'of these, entries of leads that had not been in the stage before it in this run';
+COMMENT ON COLUMN funnel_correction.converted IS 'of these, entries of leads that reached a higher stage afterwards';
+COMMENT ON COLUMN funnel_correction.lost IS 'of these, entries of leads that did not, and left the funnel';
+COMMENT ON COLUMN funnel_correction.furthest IS 'runs that got to this stage and no farther';
 
 CREATE OR REPLACE VIEW funnel WITH (security_invoker = true) AS
-WITH entry AS (
+WITH booked AS (
     SELECT
         g.stage_rank,
         sum(g.entered) AS entered,
         sum(g.entered_directly) AS entered_directly,
         sum(g.converted) AS converted,
         sum(g.lost) AS lost,
-        sum(g.entered) FILTER (WHERE g.entered_at <= m.before) AS matured,
-        sum(g.converted) FILTER (WHERE g.entered_at <= m.before) AS matured_converted,
+        sum(g.entered) FILTER (WHERE g.mature) AS matured,
+        sum(g.converted) FILTER (WHERE g.mature) AS matured_converted,
         sum(g.furthest) AS runs
     FROM funnel_ledger g
-        CROSS JOIN (SELECT (now() AT TIME ZONE s.time_zone - s.mature_after) AT TIME ZONE s.time_zone AS before, s.time_zone FROM setting s) m
     GROUP BY g.stage_rank
+    UNION ALL
+    SELECT
+        g.stage_rank,
+        sum(g.entered) AS entered,
+        sum(g.entered_directly) AS entered_directly,
+        sum(g.converted) AS converted,
+        sum(g.lost) AS lost,
+        sum(g.entered) FILTER (WHERE g.mature) AS matured,
+        sum(g.converted) FILTER (WHERE g.mature) AS matured_converted,
+        sum(g.furthest) AS runs
+    FROM funnel_correction g
+    GROUP BY g.stage_rank
+), entry AS (
+    SELECT
+        b.stage_rank,
+        sum(b.entered)::bigint AS entered,
+        sum(b.entered_directly)::bigint AS entered_directly,
+        sum(b.converted)::bigint AS converted,
+        sum(b.lost)::bigint AS lost,
+        sum(b.matured)::bigint AS matured,
+        sum(b.matured_converted)::bigint AS matured_converted,
+        sum(b.runs) AS runs
+    FROM booked b
+    GROUP BY b.stage_rank
 ), present AS (
-    SELECT n.stage_rank, count(*) AS leads
+    -- few are due, and only of them the stage must be computed
+    SELECT n.stage_rank, sum(n.leads)::bigint AS leads
     FROM (
-            SELECT stage_rank(stage_now(s.activity, m.compiled, s.stage, s.held, s.settled_at, s.next_review_at)) AS stage_rank
+            SELECT stage_rank(k.stage) AS stage_rank, k.leads
+            FROM (
+                    SELECT s.stage, count(*) AS leads
+                    FROM lead_state s
+                    WHERE s.next_review_at > now() OR s.next_review_at IS NULL
+                    GROUP BY s.stage
+                ) k
+            UNION ALL
+            SELECT stage_rank(stage_now(s.activity, m.compiled, s.stage, s.held, s.settled_at, s.next_review_at)) AS stage_rank, 1 AS leads
             FROM lead_state s
                 LEFT JOIN model m ON m.status = 'active'
+            WHERE s.next_review_at <= now()
         ) n
     GROUP BY n.stage_rank
 ), counted AS (
@@ -356,19 +432,42 @@ COMMENT ON COLUMN funnel.step_low_rate IS 'lower end of the 95 % interval of ste
 COMMENT ON COLUMN funnel.step_high_rate IS 'upper end of it';
 
 CREATE OR REPLACE VIEW funnel_cohort WITH (security_invoker = true) AS
-WITH entry AS (
+WITH booked AS (
     SELECT
-        month_start(g.entered_at, m.time_zone) AS entered_month,
+        g.entered_month AS entered_month,
         g.stage_rank,
         sum(g.entered) AS entered,
         sum(g.entered_directly) AS entered_directly,
         sum(g.converted) AS converted,
         sum(g.lost) AS lost,
-        sum(g.entered) FILTER (WHERE g.entered_at <= m.before) AS matured,
-        sum(g.converted) FILTER (WHERE g.entered_at <= m.before) AS matured_converted
+        sum(g.entered) FILTER (WHERE g.mature) AS matured,
+        sum(g.converted) FILTER (WHERE g.mature) AS matured_converted
     FROM funnel_ledger g
-        CROSS JOIN (SELECT (now() AT TIME ZONE s.time_zone - s.mature_after) AT TIME ZONE s.time_zone AS before, s.time_zone FROM setting s) m
-    GROUP BY month_start(g.entered_at, m.time_zone), g.stage_rank
+    GROUP BY g.entered_month, g.stage_rank
+    UNION ALL
+    SELECT
+        g.entered_month AS entered_month,
+        g.stage_rank,
+        sum(g.entered) AS entered,
+        sum(g.entered_directly) AS entered_directly,
+        sum(g.converted) AS converted,
+        sum(g.lost) AS lost,
+        sum(g.entered) FILTER (WHERE g.mature) AS matured,
+        sum(g.converted) FILTER (WHERE g.mature) AS matured_converted
+    FROM funnel_correction g
+    GROUP BY g.entered_month, g.stage_rank
+), entry AS (
+    SELECT
+        b.entered_month,
+        b.stage_rank,
+        sum(b.entered)::bigint AS entered,
+        sum(b.entered_directly)::bigint AS entered_directly,
+        sum(b.converted)::bigint AS converted,
+        sum(b.lost)::bigint AS lost,
+        sum(b.matured)::bigint AS matured,
+        sum(b.matured_converted)::bigint AS matured_converted
+    FROM booked b
+    GROUP BY b.entered_month, b.stage_rank
 ), counted AS (
     SELECT
         k.entered_month,
@@ -469,7 +568,7 @@ COMMENT ON COLUMN funnel_period.previous_entered IS 'leads that entered that in 
 COMMENT ON COLUMN funnel_period.period_rate IS 'entered / previous_entered; may exceed 1, as these are not the same leads';
 
 CREATE OR REPLACE VIEW funnel_by_channel WITH (security_invoker = true) AS
-WITH entry AS (
+WITH booked AS (
     SELECT
         coalesce(d.channel, '(none)') AS channel,
         g.stage_rank,
@@ -477,12 +576,36 @@ WITH entry AS (
         sum(g.entered_directly) AS entered_directly,
         sum(g.converted) AS converted,
         sum(g.lost) AS lost,
-        sum(g.entered) FILTER (WHERE g.entered_at <= m.before) AS matured,
-        sum(g.converted) FILTER (WHERE g.entered_at <= m.before) AS matured_converted
+        sum(g.entered) FILTER (WHERE g.mature) AS matured,
+        sum(g.converted) FILTER (WHERE g.mature) AS matured_converted
     FROM funnel_ledger g
         LEFT JOIN lead_dim d USING (lead_id)
-        CROSS JOIN (SELECT (now() AT TIME ZONE s.time_zone - s.mature_after) AT TIME ZONE s.time_zone AS before, s.time_zone FROM setting s) m
     GROUP BY coalesce(d.channel, '(none)'), g.stage_rank
+    UNION ALL
+    SELECT
+        coalesce(d.channel, '(none)') AS channel,
+        g.stage_rank,
+        sum(g.entered) AS entered,
+        sum(g.entered_directly) AS entered_directly,
+        sum(g.converted) AS converted,
+        sum(g.lost) AS lost,
+        sum(g.entered) FILTER (WHERE g.mature) AS matured,
+        sum(g.converted) FILTER (WHERE g.mature) AS matured_converted
+    FROM funnel_correction g
+        LEFT JOIN lead_dim d USING (lead_id)
+    GROUP BY coalesce(d.channel, '(none)'), g.stage_rank
+), entry AS (
+    SELECT
+        b.channel,
+        b.stage_rank,
+        sum(b.entered)::bigint AS entered,
+        sum(b.entered_directly)::bigint AS entered_directly,
+        sum(b.converted)::bigint AS converted,
+        sum(b.lost)::bigint AS lost,
+        sum(b.matured)::bigint AS matured,
+        sum(b.matured_converted)::bigint AS matured_converted
+    FROM booked b
+    GROUP BY b.channel, b.stage_rank
 ), counted AS (
     SELECT
         k.channel,
@@ -544,7 +667,7 @@ COMMENT ON COLUMN funnel_by_channel.step_low_rate IS 'lower end of the 95 % inte
 COMMENT ON COLUMN funnel_by_channel.step_high_rate IS 'upper end of it';
 
 CREATE OR REPLACE VIEW funnel_by_campaign WITH (security_invoker = true) AS
-WITH entry AS (
+WITH booked AS (
     SELECT
         coalesce(d.campaign, '(none)') AS campaign,
         g.stage_rank,
@@ -552,12 +675,36 @@ WITH entry AS (
         sum(g.entered_directly) AS entered_directly,
         sum(g.converted) AS converted,
         sum(g.lost) AS lost,
-        sum(g.entered) FILTER (WHERE g.entered_at <= m.before) AS matured,
-        sum(g.converted) FILTER (WHERE g.entered_at <= m.before) AS matured_converted
+        sum(g.entered) FILTER (WHERE g.mature) AS matured,
+        sum(g.converted) FILTER (WHERE g.mature) AS matured_converted
     FROM funnel_ledger g
         LEFT JOIN lead_dim d USING (lead_id)
-        CROSS JOIN (SELECT (now() AT TIME ZONE s.time_zone - s.mature_after) AT TIME ZONE s.time_zone AS before, s.time_zone FROM setting s) m
     GROUP BY coalesce(d.campaign, '(none)'), g.stage_rank
+    UNION ALL
+    SELECT
+        coalesce(d.campaign, '(none)') AS campaign,
+        g.stage_rank,
+        sum(g.entered) AS entered,
+        sum(g.entered_directly) AS entered_directly,
+        sum(g.converted) AS converted,
+        sum(g.lost) AS lost,
+        sum(g.entered) FILTER (WHERE g.mature) AS matured,
+        sum(g.converted) FILTER (WHERE g.mature) AS matured_converted
+    FROM funnel_correction g
+        LEFT JOIN lead_dim d USING (lead_id)
+    GROUP BY coalesce(d.campaign, '(none)'), g.stage_rank
+), entry AS (
+    SELECT
+        b.campaign,
+        b.stage_rank,
+        sum(b.entered)::bigint AS entered,
+        sum(b.entered_directly)::bigint AS entered_directly,
+        sum(b.converted)::bigint AS converted,
+        sum(b.lost)::bigint AS lost,
+        sum(b.matured)::bigint AS matured,
+        sum(b.matured_converted)::bigint AS matured_converted
+    FROM booked b
+    GROUP BY b.campaign, b.stage_rank
 ), counted AS (
     SELECT
         k.campaign,
@@ -619,7 +766,7 @@ COMMENT ON COLUMN funnel_by_campaign.step_low_rate IS 'lower end of the 95 % int
 COMMENT ON COLUMN funnel_by_campaign.step_high_rate IS 'upper end of it';
 
 CREATE OR REPLACE VIEW funnel_by_market WITH (security_invoker = true) AS
-WITH entry AS (
+WITH booked AS (
     SELECT
         coalesce(d.market, '(none)') AS market,
         g.stage_rank,
@@ -627,12 +774,36 @@ WITH entry AS (
         sum(g.entered_directly) AS entered_directly,
         sum(g.converted) AS converted,
         sum(g.lost) AS lost,
-        sum(g.entered) FILTER (WHERE g.entered_at <= m.before) AS matured,
-        sum(g.converted) FILTER (WHERE g.entered_at <= m.before) AS matured_converted
+        sum(g.entered) FILTER (WHERE g.mature) AS matured,
+        sum(g.converted) FILTER (WHERE g.mature) AS matured_converted
     FROM funnel_ledger g
         LEFT JOIN lead_dim d USING (lead_id)
-        CROSS JOIN (SELECT (now() AT TIME ZONE s.time_zone - s.mature_after) AT TIME ZONE s.time_zone AS before, s.time_zone FROM setting s) m
     GROUP BY coalesce(d.market, '(none)'), g.stage_rank
+    UNION ALL
+    SELECT
+        coalesce(d.market, '(none)') AS market,
+        g.stage_rank,
+        sum(g.entered) AS entered,
+        sum(g.entered_directly) AS entered_directly,
+        sum(g.converted) AS converted,
+        sum(g.lost) AS lost,
+        sum(g.entered) FILTER (WHERE g.mature) AS matured,
+        sum(g.converted) FILTER (WHERE g.mature) AS matured_converted
+    FROM funnel_correction g
+        LEFT JOIN lead_dim d USING (lead_id)
+    GROUP BY coalesce(d.market, '(none)'), g.stage_rank
+), entry AS (
+    SELECT
+        b.market,
+        b.stage_rank,
+        sum(b.entered)::bigint AS entered,
+        sum(b.entered_directly)::bigint AS entered_directly,
+        sum(b.converted)::bigint AS converted,
+        sum(b.lost)::bigint AS lost,
+        sum(b.matured)::bigint AS matured,
+        sum(b.matured_converted)::bigint AS matured_converted
+    FROM booked b
+    GROUP BY b.market, b.stage_rank
 ), counted AS (
     SELECT
         k.market,
@@ -694,7 +865,7 @@ COMMENT ON COLUMN funnel_by_market.step_low_rate IS 'lower end of the 95 % inter
 COMMENT ON COLUMN funnel_by_market.step_high_rate IS 'upper end of it';
 
 CREATE OR REPLACE VIEW funnel_by_owner WITH (security_invoker = true) AS
-WITH entry AS (
+WITH booked AS (
     SELECT
         coalesce(d.owner, '(none)') AS owner,
         g.stage_rank,
@@ -702,12 +873,36 @@ WITH entry AS (
         sum(g.entered_directly) AS entered_directly,
         sum(g.converted) AS converted,
         sum(g.lost) AS lost,
-        sum(g.entered) FILTER (WHERE g.entered_at <= m.before) AS matured,
-        sum(g.converted) FILTER (WHERE g.entered_at <= m.before) AS matured_converted
+        sum(g.entered) FILTER (WHERE g.mature) AS matured,
+        sum(g.converted) FILTER (WHERE g.mature) AS matured_converted
     FROM funnel_ledger g
         LEFT JOIN lead_dim d USING (lead_id)
-        CROSS JOIN (SELECT (now() AT TIME ZONE s.time_zone - s.mature_after) AT TIME ZONE s.time_zone AS before, s.time_zone FROM setting s) m
     GROUP BY coalesce(d.owner, '(none)'), g.stage_rank
+    UNION ALL
+    SELECT
+        coalesce(d.owner, '(none)') AS owner,
+        g.stage_rank,
+        sum(g.entered) AS entered,
+        sum(g.entered_directly) AS entered_directly,
+        sum(g.converted) AS converted,
+        sum(g.lost) AS lost,
+        sum(g.entered) FILTER (WHERE g.mature) AS matured,
+        sum(g.converted) FILTER (WHERE g.mature) AS matured_converted
+    FROM funnel_correction g
+        LEFT JOIN lead_dim d USING (lead_id)
+    GROUP BY coalesce(d.owner, '(none)'), g.stage_rank
+), entry AS (
+    SELECT
+        b.owner,
+        b.stage_rank,
+        sum(b.entered)::bigint AS entered,
+        sum(b.entered_directly)::bigint AS entered_directly,
+        sum(b.converted)::bigint AS converted,
+        sum(b.lost)::bigint AS lost,
+        sum(b.matured)::bigint AS matured,
+        sum(b.matured_converted)::bigint AS matured_converted
+    FROM booked b
+    GROUP BY b.owner, b.stage_rank
 ), counted AS (
     SELECT
         k.owner,
@@ -778,23 +973,46 @@ BEGIN ATOMIC
         SELECT
             require_range(funnel_between."from", funnel_between."to") AS checked,
             funnel_between."from"::timestamp AT TIME ZONE z.time_zone AS since,
-            (funnel_between."to" + 1)::timestamp AT TIME ZONE z.time_zone AS until,
-            m.before
-        FROM (SELECT (now() AT TIME ZONE s.time_zone - s.mature_after) AT TIME ZONE s.time_zone AS before, s.time_zone FROM setting s) m
-            CROSS JOIN LATERAL (SELECT require_time_zone(coalesce(funnel_between.time_zone, m.time_zone)) OFFSET 0) AS z (time_zone)
-    ), entry AS (
+            (funnel_between."to" + 1)::timestamp AT TIME ZONE z.time_zone AS until
+        FROM setting s
+            CROSS JOIN LATERAL (SELECT require_time_zone(coalesce(funnel_between.time_zone, s.time_zone)) OFFSET 0) AS z (time_zone)
+    ), booked AS (
         SELECT
             g.stage_rank,
             sum(g.entered) AS entered,
             sum(g.entered_directly) AS entered_directly,
             sum(g.converted) AS converted,
             sum(g.lost) AS lost,
-            sum(g.entered) FILTER (WHERE g.entered_at <= m.before) AS matured,
-            sum(g.converted) FILTER (WHERE g.entered_at <= m.before) AS matured_converted
+            sum(g.entered) FILTER (WHERE g.mature) AS matured,
+            sum(g.converted) FILTER (WHERE g.mature) AS matured_converted
         FROM funnel_ledger g
-            CROSS JOIN range m
-        WHERE m.checked AND g.entered_at >= m.since AND g.entered_at < m.until
+            CROSS JOIN range r
+        WHERE r.checked AND g.entered_at >= r.since AND g.entered_at < r.until
         GROUP BY g.stage_rank
+        UNION ALL
+        SELECT
+            g.stage_rank,
+            sum(g.entered) AS entered,
+            sum(g.entered_directly) AS entered_directly,
+            sum(g.converted) AS converted,
+            sum(g.lost) AS lost,
+            sum(g.entered) FILTER (WHERE g.mature) AS matured,
+            sum(g.converted) FILTER (WHERE g.mature) AS matured_converted
+        FROM funnel_correction g
+            CROSS JOIN range r
+        WHERE r.checked AND g.entered_at >= r.since AND g.entered_at < r.until
+        GROUP BY g.stage_rank
+    ), entry AS (
+        SELECT
+            b.stage_rank,
+            sum(b.entered)::bigint AS entered,
+            sum(b.entered_directly)::bigint AS entered_directly,
+            sum(b.converted)::bigint AS converted,
+            sum(b.lost)::bigint AS lost,
+            sum(b.matured)::bigint AS matured,
+            sum(b.matured_converted)::bigint AS matured_converted
+        FROM booked b
+        GROUP BY b.stage_rank
     ), counted AS (
         SELECT
             t.stage,

@@ -40,10 +40,10 @@ CREATE TEMP TABLE step AS
             WHEN r.d < 0.98 THEN '{visitor,iql,mql,sql,prospect,lost}'
             ELSE '{visitor,iql,mql,sql,prospect,customer}' END::text[]) WITH ORDINALITY AS s (stage, seq);
 DELETE FROM step WHERE at > now();
-INSERT INTO crm.stage_history (lead_id, seq, cycle, from_stage, to_stage, effective_at, recorded_at, cause, model, score)
+INSERT INTO crm.stage_history (lead_id, seq, cycle, from_stage, to_stage, effective_at, recorded_at, cause, model, score, from_since)
     SELECT * FROM (
         SELECT s.lead_id, s.seq, 1 + count(*) FILTER (WHERE s.stage IN ('lost', 'recycled')) OVER (earlier ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING),
-            (lag(s.stage) OVER earlier)::leadscore.lead_stage, s.stage::leadscore.lead_stage, s.at, s.at, CASE s.seq WHEN 1 THEN 'created' ELSE 'points' END, 'inbound', 10 * s.seq
+            (lag(s.stage) OVER earlier)::leadscore.lead_stage, s.stage::leadscore.lead_stage, s.at, s.at, CASE s.seq WHEN 1 THEN 'created' ELSE 'points' END, 'inbound', 10 * s.seq, lag(s.at) OVER earlier
         FROM step s
         WINDOW earlier AS (PARTITION BY s.lead_id ORDER BY s.seq)) h
     ORDER BY 6;
