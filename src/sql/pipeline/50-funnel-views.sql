@@ -116,7 +116,7 @@ FROM (
             stage_rank(p.next_stage) AS next_stage_rank,
             p.cause,
             p.funnel AND p.earlier & p.bit = 0 AS entered,
-            p.funnel AND p.earlier & (p.bit | p.bit >> 1) = 0 AS directly,
+            p.funnel AND p.earlier & (p.bit | (p.bit >> 1)) = 0 AS directly,
             p.funnel AND p.earlier & p.bit = 0 AND p.later >= p.bit << 1 AS converted,
             p.gone_at IS NOT NULL AS gone,
             p.gone_at,
@@ -258,7 +258,7 @@ SELECT
     month_start(h.entered_at, m.time_zone) AS entered_month,
     h.entered_at <= m.before AS mature,
     h.entered::integer - 1 AS entered,
-    (h.entered AND h.earlier & h.bit >> 1 = 0)::integer - h.booked_directly::integer AS entered_directly,
+    (h.entered AND h.earlier & (h.bit >> 1) = 0)::integer - h.booked_directly::integer AS entered_directly,
     (h.entered AND h.later >= h.bit << 1)::integer - (h.next_rank > h.stage_rank)::integer AS converted,
     (h.entered AND h.later < h.bit << 1 AND h.later & 14 <> 0)::integer - (h.next_rank < 40)::integer AS lost,
     (h.entered AND h.later < h.bit << 1 AND h.earlier < h.bit)::integer - (h.next_rank <= h.stage_rank)::integer AS furthest
@@ -1074,9 +1074,9 @@ SELECT
 FROM (
         SELECT b.first_date + n AS day_date
         FROM (
-                SELECT least((SELECT min(w.day_date) FROM moved w), (now() AT TIME ZONE z.time_zone)::date) AS first_date,
-                    (now() AT TIME ZONE z.time_zone)::date AS today
+                SELECT least(f.first_date, (now() AT TIME ZONE z.time_zone)::date) AS first_date, (now() AT TIME ZONE z.time_zone)::date AS today
                 FROM setting z
+                    CROSS JOIN (SELECT min(w.day_date) AS first_date FROM moved w) f
             ) b
             CROSS JOIN LATERAL generate_series(0, b.today - b.first_date) n
     ) d
