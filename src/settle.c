@@ -39,6 +39,13 @@ is_exit(uint8 stage)
 	return stage < LEAD_STAGE_VISITOR;
 }
 
+/* A history has no infinity, nor what is so far off that it cannot be shown. */
+static int64
+nearest_instant(int64 at)
+{
+	return Min(Max(at, bucket_start(FIRST_DAY, GRAIN_DAY)), bucket_start(LAST_DAY, GRAIN_DAY));
+}
+
 static void
 evaluate(LeadCourse *course, int64 at)
 {
@@ -57,7 +64,7 @@ move(LeadCourse *course, uint8 stage, int64 at, StageCause cause)
 	if (from == stage)
 		return;
 	/* a history is in order, whatever arrives late */
-	at = Max(at, course->stage_since);
+	at = Max(nearest_instant(at), course->stage_since);
 	if (is_exit(from) && !is_exit(stage))
 		course->cycle++;
 	course->standing.stage = stage;
@@ -125,6 +132,7 @@ leadscore_course_begin(LeadCourse *course, int64 created_at)
 	course->standing.stage = LEAD_STAGE_VISITOR;
 	course->standing.held = false;
 	course->cycle = 1;
+	created_at = nearest_instant(created_at);
 	course->stage_since = created_at;
 	course->settled_at = created_at;
 	evaluate(course, created_at);

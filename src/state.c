@@ -699,7 +699,7 @@ flush_history(Work *work)
 				   "  pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7),"
 				   "  pg_catalog.unnest($8), pg_catalog.unnest($9), pg_catalog.unnest($10))"
 				   " AS u(lead_id, n, cycle, from_stage, to_stage, effective_at, cause, model, score, from_since)",
-				   name, into_since, since, name);
+				   name, into_since, name, since);
 	run_insert(&work->pipeline->append_history, sql, 10, types, values);
 }
 

@@ -44,7 +44,7 @@ SELECT
     s.cycle,
     l.consented_at IS NOT NULL AS consented,
     l.contact_allowed,
-    l.created_at
+    CASE WHEN isfinite(l.created_at) THEN l.created_at END AS created_at
 FROM lead l
     LEFT JOIN lead_state s USING (lead_id)
     LEFT JOIN model m ON m.status = 'active'
@@ -130,7 +130,7 @@ FROM (
             count(*) FILTER (WHERE l.kind = 'person') AS people,
             max(n.stage) AS stage,
             count(*) FILTER (WHERE n.stage >= 'customer') AS customers,
-            min(l.created_at) AS created_at,
+            min(l.created_at) FILTER (WHERE isfinite(l.created_at)) AS created_at,
             sum(s.activity) AS activity
         FROM lead l
             JOIN lead_state s USING (lead_id)

@@ -34,8 +34,8 @@ SELECT
     l.consented_at IS NOT NULL AS consented,
     l.contact_allowed,
     l.referred_by IS NOT NULL AS referred,
-    l.created_at,
-    (l.created_at AT TIME ZONE z.time_zone)::date AS created_date,
+    CASE WHEN isfinite(l.created_at) THEN l.created_at END AS created_at,
+    CASE WHEN isfinite(l.created_at) THEN (l.created_at AT TIME ZONE z.time_zone)::date END AS created_date,
     month_start(l.created_at, z.time_zone) AS created_month
 FROM lead l
     CROSS JOIN setting z
@@ -1054,7 +1054,9 @@ COMMENT ON FUNCTION funnel_between(date, date, text) IS
 -- A row of every day on which a lead changed, and sums up to it.
 CREATE OR REPLACE VIEW stage_daily WITH (security_invoker = true) AS
 WITH moved AS (
-    SELECT v.day_date, v.stage_rank, sum(v.leads) AS leads
+    -- what is older than 50 years counts from then on: one wrong date must
+    -- not make the view endless
+    SELECT greatest(v.day_date, (now() AT TIME ZONE 'UTC')::date - 18262) AS day_date, v.stage_rank, sum(v.leads) AS leads
     FROM (
             SELECT (h.effective_at AT TIME ZONE z.time_zone)::date AS day_date, stage_rank(h.to_stage) AS stage_rank, 1 AS leads
             FROM stage_history h CROSS JOIN setting z
@@ -1063,7 +1065,7 @@ WITH moved AS (
             FROM stage_history h CROSS JOIN setting z
             WHERE h.from_stage IS NOT NULL
         ) v
-    GROUP BY v.day_date, v.stage_rank
+    GROUP BY greatest(v.day_date, (now() AT TIME ZONE 'UTC')::date - 18262), v.stage_rank
 )
 SELECT
     d.day_date,

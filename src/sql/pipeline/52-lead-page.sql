@@ -96,7 +96,7 @@ CREATE OR REPLACE VIEW lead_origin WITH (security_invoker = true) AS
 SELECT
     l.lead_id,
     l.external_id,
-    l.created_at,
+    d.created_at,
     f.kind AS first_kind,
     f.occurred_at AS first_at,
     coalesce(f.channel, fc.channel) AS first_channel,
@@ -269,22 +269,22 @@ SELECT
     coalesce(t.channel, c.channel, '(none)') AS channel,
     coalesce(c.direction, h.direction, '(none)') AS direction,
     coalesce(t.campaign, '(none)') AS campaign,
-    t.converted_at IS NOT NULL AS converted,
-    t.converted_at,
-    date_part('epoch', t.converted_at - t.touched_at) / 86400 AS before_days
+    t.customer_at IS NOT NULL AS won,
+    t.customer_at,
+    date_part('epoch', t.customer_at - t.touched_at) / 86400 AS before_days
 FROM (
-        SELECT e.lead_id, e.event_id, e.occurred_at AS touched_at, e.kind, k.role, e.channel, e.campaign, w.converted_at
+        SELECT e.lead_id, e.event_id, e.occurred_at AS touched_at, e.kind, k.role, e.channel, e.campaign, w.customer_at
         FROM event e
             JOIN event_kind k USING (kind)
             LEFT JOIN (
-                SELECT h.lead_id, min(h.effective_at) AS converted_at
+                SELECT h.lead_id, min(h.effective_at) AS customer_at
                 FROM stage_history h
                 WHERE h.to_stage >= 'customer'
                 GROUP BY h.lead_id
             ) w USING (lead_id)
         WHERE isfinite(e.occurred_at)
             AND k.role NOT IN ('purchase', 'points', 'stage', 'lost', 'disqualified', 'recycled', 'unsubscribe')
-            AND (e.occurred_at <= w.converted_at OR w.converted_at IS NULL)
+            AND (e.occurred_at <= w.customer_at OR w.customer_at IS NULL)
     ) t
     LEFT JOIN campaign c ON c.campaign = t.campaign
     LEFT JOIN channel h ON h.channel = coalesce(t.channel, c.channel);
@@ -299,6 +299,6 @@ COMMENT ON COLUMN touchpoints.role IS 'what the kind is taken for, see event_kin
 COMMENT ON COLUMN touchpoints.channel IS 'channel of the event, or of its campaign; (none): not known';
 COMMENT ON COLUMN touchpoints.direction IS 'inbound or outbound, of the campaign or else of the channel';
 COMMENT ON COLUMN touchpoints.campaign IS 'campaign of the event; (none): not known';
-COMMENT ON COLUMN touchpoints.converted IS 'whether the lead became a customer';
-COMMENT ON COLUMN touchpoints.converted_at IS 'when it first did';
+COMMENT ON COLUMN touchpoints.won IS 'whether the lead became a customer';
+COMMENT ON COLUMN touchpoints.customer_at IS 'when it first did';
 COMMENT ON COLUMN touchpoints.before_days IS 'days from the contact to that';

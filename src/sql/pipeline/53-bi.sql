@@ -6,11 +6,11 @@ SELECT
     date_trunc('month', d.day)::date AS day_month,
     extract(year FROM d.day)::integer AS year,
     extract(quarter FROM d.day)::integer AS quarter,
-    extract(month FROM d.day)::integer AS month_of_year,
-    extract(day FROM d.day)::integer AS day_of_month,
+    extract(month FROM d.day)::integer AS month_number,
+    extract(day FROM d.day)::integer AS month_day,
     extract(isoyear FROM d.day)::integer AS iso_year,
     extract(week FROM d.day)::integer AS iso_week,
-    extract(isodow FROM d.day)::integer AS day_of_week,
+    extract(isodow FROM d.day)::integer AS weekday,
     extract(isodow FROM d.day) >= 6 AS weekend,
     to_char(d.day, 'YYYY-MM') AS month_label,
     to_char(d.day, 'YYYY"-Q"Q') AS quarter_label,
@@ -20,7 +20,9 @@ FROM (
         SELECT b.first_date + n AS day_date, (b.first_date + n)::timestamp AS day, b.today
         FROM (
                 SELECT
-                    least((least(e.first_at, l.first_at) AT TIME ZONE z.time_zone)::date, (now() AT TIME ZONE z.time_zone)::date) AS first_date,
+                    -- no further back, so that one wrong date does not make it endless
+                    greatest(least((least(e.first_at, l.first_at) AT TIME ZONE z.time_zone)::date, (now() AT TIME ZONE z.time_zone)::date),
+                        (now() AT TIME ZONE z.time_zone - interval '50 years')::date) AS first_date,
                     (now() AT TIME ZONE z.time_zone)::date AS today,
                     ((now() AT TIME ZONE z.time_zone) + interval '1 year')::date AS last_date
                 FROM setting z
@@ -30,16 +32,16 @@ FROM (
             CROSS JOIN LATERAL generate_series(0, b.last_date - b.first_date) n
     ) d
 ORDER BY d.day_date;
-COMMENT ON VIEW calendar IS 'one row a day, from the first event to a year from today: the dimension of time';
+COMMENT ON VIEW calendar IS 'one row a day, from the first event (at most 50 years ago) to a year from today: the dimension of time';
 COMMENT ON COLUMN calendar.day_date IS 'the day; join entered_date, created_date or another date to it';
 COMMENT ON COLUMN calendar.day_month IS 'first day of its month';
 COMMENT ON COLUMN calendar.year IS 'year';
 COMMENT ON COLUMN calendar.quarter IS '1 to 4';
-COMMENT ON COLUMN calendar.month_of_year IS '1 to 12';
-COMMENT ON COLUMN calendar.day_of_month IS '1 to 31';
+COMMENT ON COLUMN calendar.month_number IS '1 to 12';
+COMMENT ON COLUMN calendar.month_day IS '1 to 31';
 COMMENT ON COLUMN calendar.iso_year IS 'year that the ISO week belongs to';
 COMMENT ON COLUMN calendar.iso_week IS 'ISO week, 1 to 53';
-COMMENT ON COLUMN calendar.day_of_week IS '1 Monday to 7 Sunday';
+COMMENT ON COLUMN calendar.weekday IS '1 Monday to 7 Sunday';
 COMMENT ON COLUMN calendar.weekend IS 'Saturday or Sunday';
 COMMENT ON COLUMN calendar.month_label IS 'such as 2025-03';
 COMMENT ON COLUMN calendar.quarter_label IS 'such as 2025-Q1';

@@ -1,0 +1,147 @@
+--
+-- What BI tools rely on: rules for all views, and for who may read them.
+-- Each query finds what breaks a rule, and must find nothing.
+--
+SET timezone = 'UTC';
+SET datestyle = 'ISO';
+SET client_min_messages = 'warning';
+\set SHOW_CONTEXT never
+SELECT leadscore.create_pipeline('crm') \g /dev/null
+CREATE TEMP VIEW view_column AS
+    SELECT c.oid, c.relname AS view, a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.attnum
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+    WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind = 'v' AND a.attnum > 0;
+SELECT relname FROM pg_class WHERE relnamespace = 'crm'::regnamespace AND relkind = 'v' ORDER BY 1;
+
+-- Types that every tool knows; the name says what it is
+SELECT view, name, type FROM view_column
+    WHERE type NOT IN ('text', 'boolean', 'integer', 'bigint', 'double precision', 'numeric(14,2)', 'date', 'timestamp with time zone');
+SELECT view, name, type FROM view_column
+    WHERE (name ~ '_rate$' AND type <> 'double precision')
+        OR (name ~ '_amount$') <> (type = 'numeric(14,2)')
+        OR (name ~ '_days$' AND type NOT IN ('double precision', 'integer'))
+        OR (name ~ '_at$') <> (type = 'timestamp with time zone')
+        OR (name ~ '_(date|month)$') <> (type = 'date')
+        OR (name ~ '_rank$' AND type <> 'integer')
+        OR (name ~ '_id$' AND type NOT IN ('bigint', 'text'));
+-- a stage as text, its order beside it
+SELECT s.view, s.name FROM view_column s
+    WHERE (s.name = 'stage' OR s.name ~ '^(next|previous|from|to)_stage$')
+        AND (s.type <> 'text' OR NOT EXISTS (SELECT FROM view_column r WHERE r.view = s.view AND r.name = s.name || '_rank'));
+SELECT r.view, r.name FROM view_column r
+    WHERE r.name ~ 'stage_rank$' AND NOT EXISTS (SELECT FROM view_column s WHERE s.view = r.view AND s.name || '_rank' = r.name);
+-- one name, one type; sums of integers are bigint
+SELECT name, string_agg(DISTINCT type, ', ' ORDER BY type) AS types FROM view_column GROUP BY name
+    HAVING count(DISTINCT type) > 1 AND string_agg(DISTINCT type, ', ' ORDER BY type) <> 'bigint, integer';
+-- names that need no quotes
+SELECT view, name FROM view_column WHERE name !~ '^[a-z][a-z0-9_]*$' OR view !~ '^[a-z][a-z0-9_]*$';
+-- comments on all
+SELECT view, name FROM view_column WHERE coalesce(col_description(oid, attnum), '') = '' OR coalesce(obj_description(oid, 'pg_class'), '') = '';
+-- the reader's rights, not the owner's
+SELECT relname, reloptions FROM pg_class WHERE relnamespace = 'crm'::regnamespace AND relkind = 'v' AND reloptions IS DISTINCT FROM '{security_invoker=true}';
+SELECT relname FROM pg_class WHERE relnamespace = 'crm'::regnamespace AND relkind = 'm';
+-- nothing volatile, and nothing that sharded tables forbid
+SELECT DISTINCT c.relname, p.oid::regprocedure
+    FROM pg_class c
+        JOIN pg_rewrite r ON r.ev_class = c.oid
+        CROSS JOIN LATERAL regexp_matches(r.ev_action::text, ':(?:funcid|opfuncid|aggfnoid|winfnoid) (\d+)', 'g') AS f (id)
+        JOIN pg_proc p ON p.oid = f.id[1]::oid
+    WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind = 'v' AND p.provolatile = 'v';
+SELECT c.relname FROM pg_class c
+    WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind = 'v' AND pg_get_viewdef(c.oid) ~* '\m(GROUPING SETS|ROLLUP|CUBE|RECURSIVE)\M';
+-- ranks of stages that follow each other differ by 10: views count on it
+SELECT stage_rank FROM leadscore.stages() WHERE stage_rank % 10 <> 0 OR stage_rank NOT BETWEEN 10 AND 100;
+SELECT count(DISTINCT stage_rank) FROM leadscore.stages();
+
+-- No infinity, whatever is sent
+INSERT INTO crm.lead (external_id, created_at) VALUES ('i', '-infinity'), ('j', 'infinity');
+INSERT INTO crm.event (lead_id, kind, occurred_at) SELECT lead_id, 'page_view', t FROM crm.lead, unnest('{-infinity,infinity}'::timestamptz[]) t;
+CREATE FUNCTION pg_temp.infinite() RETURNS TABLE (view name, name name, rows bigint) LANGUAGE plpgsql AS $$
+BEGIN
+    FOR view, name IN SELECT c.view, c.name FROM view_column c
+            WHERE (c.type = 'date' OR c.type = 'timestamp with time zone')  LOOP
+        EXECUTE format('SELECT count(*) FROM crm.%I WHERE NOT isfinite(%I)', view, name) INTO rows;
+        IF rows > 0 THEN
+            RETURN NEXT;
+        END IF;
+    END LOOP;
+END
+$$;
+SELECT * FROM pg_temp.infinite();
+SELECT count(*) FROM (SELECT v.*::text FROM crm.stage_entry v) x;
+SELECT count(*) FROM (SELECT v.*::text FROM crm.stage_velocity v) x;
+DELETE FROM crm.lead;
+
+-- Time: no gaps
+SELECT track.stage FROM crm.track('a', 'page_view', NULL, '2024-02-28 23:30Z');
+UPDATE crm.setting SET time_zone = 'Europe/Berlin';
+SELECT day_date, day_month, year, quarter, month_number, month_day, iso_year, iso_week, weekday, weekend, month_label, quarter_label, future FROM crm.calendar LIMIT 3;
+SELECT count(*) = max(day_date) - min(day_date) + 1 AS no_gaps, max(day_date) = ((now() AT TIME ZONE 'Europe/Berlin') + interval '1 year')::date AS a_year_on,
+    count(*) FILTER (WHERE days_ago = 0) AS today FROM crm.calendar;
+SELECT external_id, channel, stage, stage_rank, ready_to_buy, created_date, created_month, referred FROM crm.lead_dim;
+SELECT lead_month, leads, sqls, customers, quality_rate, median_sale_days, revenue_amount, revenue_per_lead_amount FROM crm.period_comparison WHERE leads > 0 OR revenue_amount > 0;
+SELECT track.stage FROM crm.track('a', 'purchase', NULL, '2024-03-10 12:00Z', value => 99.5);
+SELECT track.stage FROM crm.track('b', 'newsletter_signup', NULL, '2024-03-12 12:00Z', profile => '{"email": "b@mail.example", "consent": true}');
+SELECT lead_month, leads, sqls, customers, quality_rate, round(median_sale_days::numeric, 2) AS median_sale_days, revenue_amount, revenue_per_lead_amount FROM crm.period_comparison WHERE leads > 0;
+
+-- A reader sees all views, and nothing personal
+CREATE ROLE leadscore_bi;
+SELECT leadscore.grant_reader('crm', 'leadscore_bi');
+SET ROLE leadscore_bi;
+SET search_path = '';
+CREATE FUNCTION pg_temp.read_all() RETURNS TABLE (view name, problem text) LANGUAGE plpgsql AS $$
+BEGIN
+    FOR view IN SELECT c.relname FROM pg_catalog.pg_class c WHERE c.relnamespace = 'crm'::pg_catalog.regnamespace AND c.relkind = 'v' LOOP
+        BEGIN
+            EXECUTE pg_catalog.format('SELECT v.*::text FROM crm.%I v', view);
+        EXCEPTION WHEN insufficient_privilege THEN
+            problem := SQLERRM;
+            RETURN NEXT;
+        END;
+    END LOOP;
+END
+$$;
+SELECT * FROM pg_temp.read_all();
+SELECT stage, entered FROM crm.funnel_between('2024-01-01', '2024-12-31') WHERE entered > 0;
+SELECT a.attrelid::pg_catalog.regclass, a.attname FROM pg_catalog.pg_attribute a
+    WHERE (a.attrelid, a.attname) IN (('crm.lead'::regclass, 'email'), ('crm.lead'::regclass, 'profile'), ('crm.event'::regclass, 'properties'), ('crm.lead_state'::regclass, 'baseline'))
+        AND pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT');
+SELECT email FROM crm.lead;
+RESET ROLE;
+RESET search_path;
+DROP OWNED BY leadscore_bi;
+DROP ROLE leadscore_bi;
+SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+    WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind = 'v' AND a.attname IN ('email', 'profile', 'properties', 'phone', 'name') AND c.relname <> 'lead_timeline';
+
+-- Layout 1, with data and a view of the user's, becomes layout 2
+CREATE TEMP TABLE expected AS SELECT lead_id, seq, from_since, stepped_back FROM crm.stage_history;
+CREATE TEMP TABLE funnel_before AS SELECT * FROM crm.funnel;
+DROP FUNCTION crm.funnel_between(date, date, text);
+DO $$
+DECLARE
+    names text;
+BEGIN
+    -- what version 0.1 had: another funnel, and no more than these views
+    SELECT string_agg(format('crm.%I', relname), ', ') INTO names FROM pg_class
+        WHERE relnamespace = 'crm'::regnamespace AND relkind = 'v'
+            AND relname NOT IN ('lead_score', 'lead_dimension', 'account_score', 'hot_leads', 'unscored_events');
+    EXECUTE 'DROP VIEW ' || names;
+END
+$$;
+ALTER TABLE crm.stage_history DROP COLUMN stepped_back, DROP COLUMN from_since;
+UPDATE crm.setting SET layout_version = 1;
+CREATE VIEW crm.funnel WITH (security_invoker = true) AS
+    SELECT t.stage::text AS stage, t.stage_rank, t.stage_label, 0::bigint AS leads_now, 0::bigint AS entered, 0::bigint AS entered_directly,
+        0::bigint AS converted, 0::bigint AS lost, 0::bigint AS open, 0::double precision AS step_rate, 0::double precision AS cumulative_rate, 0::bigint AS reached
+    FROM leadscore.stages() t;
+CREATE VIEW crm.my_funnel AS SELECT stage, entered FROM crm.funnel;
+-- the engine still serves it
+SELECT track.stage FROM crm.track('c', 'purchase', NULL, '2024-03-10 12:00Z', value => 1);
+DELETE FROM crm.lead WHERE external_id = 'c';
+SELECT leadscore.upgrade_pipeline('crm');
+SELECT count(*) FROM crm.stage_history h FULL JOIN expected e USING (lead_id, seq) WHERE (h.from_since, h.stepped_back) IS DISTINCT FROM (e.from_since, e.stepped_back);
+SELECT * FROM crm.funnel EXCEPT SELECT * FROM funnel_before;
+SELECT stage, entered FROM crm.my_funnel WHERE entered > 0;
+SELECT leadscore.upgrade_pipeline('crm');
+DROP SCHEMA crm CASCADE;
