@@ -148,7 +148,7 @@ SELECT inserted FROM track_many('[{"external_id": "acme1", "kind": "points_added
 SELECT organization, leads, people, stage, score, fit, grade, customers FROM account_score;
 SELECT stage, stage_rank, stage_label, leads_now, entered, entered_directly, converted, lost, open, round(step_rate::numeric, 3) AS step_rate, round(cumulative_rate::numeric, 3) AS cumulative_rate, reached FROM funnel;
 SELECT bool_and(entered = converted + lost + open AND converted <= entered AND entered_directly <= entered AND entered <= reached) AS sound,
-    sum(entered_directly) = max(reached) AS whole FROM funnel;
+    bool_and(entered - entered_directly <= entered_before) AS whole FROM (SELECT *, lag(entered, 1, 0::bigint) OVER (ORDER BY stage_rank) AS entered_before FROM funnel) f;
 
 -- What is stored is what a computation from all events gives
 SELECT * FROM verify();

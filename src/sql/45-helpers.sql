@@ -61,7 +61,7 @@ COMMENT ON AGGREGATE leadscore.product(double precision) IS 'product of all valu
 -- Wilson's interval: unlike the usual one it is right for few leads and for
 -- rates near 0 and 1.
 CREATE FUNCTION leadscore.rate_low(part bigint, whole bigint) RETURNS double precision
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT CASE
 		WHEN rate_low.part = 0 AND rate_low.whole > 0 THEN 0
@@ -74,7 +74,7 @@ COMMENT ON FUNCTION leadscore.rate_low(bigint, bigint) IS
 	'lower end of the 95 % interval of the rate part / whole (Wilson); NULL if whole is 0';
 
 CREATE FUNCTION leadscore.rate_high(part bigint, whole bigint) RETURNS double precision
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT CASE
 		WHEN rate_high.part = rate_high.whole AND rate_high.whole > 0 THEN 1
