@@ -1,0 +1,478 @@
+-- Sales discipline: who was contacted when, how often, and who is left to cool.
+
+-- Contacts are what sales does: events of role outreach (tried to reach) and
+-- sales_contact (spoke with).
+
+-- One row for each time that a lead was in a stage which the active model gives
+-- a time for (stage_rule.sla). The clock starts with the stage.
+CREATE OR REPLACE VIEW sla_clock WITH (security_invoker = true) AS
+SELECT
+    h.lead_id,
+    h.seq,
+    h.cycle,
+    h.to_stage::text AS stage,
+    stage_rank(h.to_stage) AS stage_rank,
+    h.effective_at AS entered_at,
+    h.effective_at + fixed_period(r.sla) AS due_at,
+    min(e.occurred_at) AS contacted_at,
+    n.effective_at AS left_at
+FROM model m
+    JOIN stage_history h ON h.to_stage = ANY (ARRAY(
+        SELECT r.stage FROM stage_rule r JOIN model m ON m.model = r.model WHERE m.status = 'active' AND r.sla IS NOT NULL))
+    LEFT JOIN LATERAL (
+        SELECT n.effective_at
+        FROM stage_history n
+        WHERE n.lead_id = h.lead_id AND n.seq > h.seq
+        ORDER BY n.seq
+        LIMIT 1
+    ) n ON true
+    -- of several rows for a stage the one that the engine takes
+    JOIN LATERAL (
+        SELECT r.sla
+        FROM stage_rule r
+        WHERE r.model = m.model AND r.stage = h.to_stage
+            AND (r.only_if = '' OR EXISTS (
+                SELECT FROM lead_state s, signal g, unnest(s.activity) u
+                WHERE s.lead_id = h.lead_id AND g.signal = r.only_if AND u.signal_id = g.signal_id AND u.count > 0))
+        ORDER BY r.only_if = '', r.only_if COLLATE "C"
+        LIMIT 1
+    ) r ON r.sla IS NOT NULL
+    LEFT JOIN event e ON e.lead_id = h.lead_id
+        AND e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('outreach', 'sales_contact')))
+        AND isfinite(e.occurred_at) AND e.occurred_at >= h.effective_at AND (e.occurred_at <= n.effective_at OR n.effective_at IS NULL)
+WHERE m.status = 'active'
+GROUP BY h.lead_id, h.seq, h.cycle, h.to_stage, h.effective_at, r.sla, n.effective_at;
+COMMENT ON VIEW sla_clock IS 'one row a stay in a stage with a time for a first contact: what sla_status is computed from';
+COMMENT ON COLUMN sla_clock.lead_id IS 'the lead';
+COMMENT ON COLUMN sla_clock.seq IS 'number of the change of stage by which it came in';
+COMMENT ON COLUMN sla_clock.cycle IS 'number of the run through the funnel';
+COMMENT ON COLUMN sla_clock.stage IS 'the stage';
+COMMENT ON COLUMN sla_clock.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN sla_clock.entered_at IS 'when it came into the stage';
+COMMENT ON COLUMN sla_clock.due_at IS 'when it should have been contacted';
+COMMENT ON COLUMN sla_clock.contacted_at IS 'first outreach or sales_contact in the stage';
+COMMENT ON COLUMN sla_clock.left_at IS 'when it left the stage; NULL: it is in it';
+
+CREATE OR REPLACE FUNCTION sla_state(due_at timestamptz, contacted_at timestamptz, left_at timestamptz, at timestamptz) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT CASE
+        WHEN sla_state.contacted_at <= least(sla_state.due_at, sla_state.at) THEN 'kept'
+        WHEN sla_state.left_at <= least(sla_state.due_at, sla_state.at) THEN 'left'
+        WHEN sla_state.at > sla_state.due_at THEN 'breached'
+        ELSE 'due'
+    END;
+END;
+COMMENT ON FUNCTION sla_state(timestamptz, timestamptz, timestamptz, timestamptz) IS
+    'kept: contacted in time; left: left the stage in time, without a contact; breached: neither, and the time is over; due: the time runs';
+
+CREATE OR REPLACE VIEW sla_status WITH (security_invoker = true) AS
+SELECT
+    c.lead_id,
+    c.seq,
+    c.cycle,
+    c.stage,
+    c.stage_rank,
+    coalesce(l.channel, p.channel, '(none)') AS channel,
+    coalesce(l.campaign, '(none)') AS campaign,
+    coalesce(l.owner, '(none)') AS owner,
+    c.entered_at,
+    c.due_at,
+    c.contacted_at,
+    c.left_at,
+    sla_state(c.due_at, c.contacted_at, c.left_at, now()) AS status,
+    CASE WHEN sla_state(c.due_at, c.contacted_at, c.left_at, now()) = 'due' OR c.contacted_at IS NULL AND c.left_at IS NULL
+        THEN extract(epoch FROM c.due_at - now())::double precision / 86400 END AS remaining_days,
+    extract(epoch FROM c.contacted_at - c.entered_at)::double precision / 86400 AS response_days
+FROM sla_clock c
+    JOIN lead l USING (lead_id)
+    LEFT JOIN campaign p ON p.campaign = l.campaign
+WHERE c.entered_at <= now();
+COMMENT ON VIEW sla_status IS 'one row a stay in a stage with a time for a first contact: whether sales kept it';
+COMMENT ON COLUMN sla_status.lead_id IS 'the lead';
+COMMENT ON COLUMN sla_status.seq IS 'number of the change of stage by which it came in';
+COMMENT ON COLUMN sla_status.cycle IS 'number of the run through the funnel';
+COMMENT ON COLUMN sla_status.stage IS 'the stage';
+COMMENT ON COLUMN sla_status.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN sla_status.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
+COMMENT ON COLUMN sla_status.campaign IS 'campaign that the lead came by; (none): not known';
+COMMENT ON COLUMN sla_status.owner IS 'who looks after the lead; (none): nobody';
+COMMENT ON COLUMN sla_status.entered_at IS 'when it came into the stage';
+COMMENT ON COLUMN sla_status.due_at IS 'when it should have been contacted';
+COMMENT ON COLUMN sla_status.contacted_at IS 'first outreach or sales_contact in the stage';
+COMMENT ON COLUMN sla_status.left_at IS 'when it left the stage; NULL: it is in it';
+COMMENT ON COLUMN sla_status.status IS 'kept: contacted in time; due: the time runs; breached: it is over; left: left the stage in time without a contact';
+COMMENT ON COLUMN sla_status.remaining_days IS 'time left for leads not contacted that are still in the stage; negative: overdue';
+COMMENT ON COLUMN sla_status.response_days IS 'from entered_at to contacted_at';
+
+CREATE OR REPLACE FUNCTION sla_status_at(at timestamptz)
+    RETURNS TABLE (lead_id bigint, seq integer, stage text, stage_rank integer, entered_at timestamptz, due_at timestamptz,
+        contacted_at timestamptz, status text, remaining interval)
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT c.lead_id, c.seq, c.stage, c.stage_rank, c.entered_at, c.due_at,
+        CASE WHEN c.contacted_at <= sla_status_at.at THEN c.contacted_at END,
+        sla_state(c.due_at, c.contacted_at, c.left_at, sla_status_at.at),
+        CASE WHEN (c.contacted_at IS NULL OR c.contacted_at > sla_status_at.at) AND (c.left_at IS NULL OR c.left_at > sla_status_at.at)
+            THEN c.due_at - sla_status_at.at END
+    FROM sla_clock c
+    WHERE c.entered_at <= sla_status_at.at
+    ORDER BY c.due_at, c.lead_id, c.seq;
+END;
+COMMENT ON FUNCTION sla_status_at(timestamptz) IS 'sla_status as it was or will be at an instant, if nothing is added';
+
+-- An enquiry: the first time that a lead asked for something, sent a form or
+-- subscribed.
+CREATE OR REPLACE VIEW first_response WITH (security_invoker = true) AS
+WITH enquiry AS (
+    SELECT e.lead_id, min(e.occurred_at) AS enquired_at
+    FROM event e
+    WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('request', 'form_submit', 'capture'))) AND isfinite(e.occurred_at)
+    GROUP BY e.lead_id
+), answer AS (
+    SELECT q.lead_id, min(e.occurred_at) AS responded_at
+    FROM enquiry q
+        JOIN event e ON e.lead_id = q.lead_id AND e.occurred_at >= q.enquired_at
+    WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('outreach', 'sales_contact'))) AND isfinite(e.occurred_at)
+    GROUP BY q.lead_id
+)
+SELECT
+    q.lead_id,
+    m.channel,
+    m.direction,
+    m.campaign,
+    m.market,
+    m.owner,
+    q.enquired_at,
+    a.responded_at,
+    extract(epoch FROM a.responded_at - q.enquired_at)::double precision / 86400 AS response_days,
+    a.responded_at <= q.enquired_at + fixed_period(s.first_response_within) AS in_time,
+    CASE
+        WHEN a.responded_at IS NULL THEN 'never'
+        WHEN a.responded_at <= q.enquired_at + fixed_period(s.first_response_within) THEN 'in time'
+        WHEN a.responded_at <= q.enquired_at + interval '24 hours' THEN 'within a day'
+        WHEN a.responded_at <= q.enquired_at + interval '168 hours' THEN 'within a week'
+        ELSE 'later'
+    END AS response,
+    m.sql_at,
+    m.customer_at
+FROM enquiry q
+    JOIN lead_milestone m USING (lead_id)
+    LEFT JOIN answer a USING (lead_id)
+    CROSS JOIN setting s;
+COMMENT ON VIEW first_response IS 'one row a lead that enquired: how long it took to answer it';
+COMMENT ON COLUMN first_response.lead_id IS 'the lead';
+COMMENT ON COLUMN first_response.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
+COMMENT ON COLUMN first_response.direction IS 'inbound or outbound, of the campaign or else of the channel; (none): not known';
+COMMENT ON COLUMN first_response.campaign IS 'campaign that the lead came by; (none): not known';
+COMMENT ON COLUMN first_response.market IS 'b2b or b2c; (none): not known';
+COMMENT ON COLUMN first_response.owner IS 'who looks after the lead; (none): nobody';
+COMMENT ON COLUMN first_response.enquired_at IS 'first event of role request, form_submit or capture';
+COMMENT ON COLUMN first_response.responded_at IS 'first outreach or sales_contact since';
+COMMENT ON COLUMN first_response.response_days IS 'time between';
+COMMENT ON COLUMN first_response.in_time IS 'whether that is within the setting first_response_within';
+COMMENT ON COLUMN first_response.response IS 'in time, within a day, within a week, later or never';
+COMMENT ON COLUMN first_response.sql_at IS 'when it first was sql or higher';
+COMMENT ON COLUMN first_response.customer_at IS 'when it first was customer or higher';
+
+-- Qualified counts only after the answer: sales likes to answer those who are
+-- qualified already, which would look as if the answer had done it.
+CREATE OR REPLACE VIEW response_time_effect WITH (security_invoker = true) AS
+WITH figure AS (
+    SELECT k.place, k.response,
+        count(f.lead_id) AS leads,
+        count(f.lead_id) FILTER (WHERE f.sql_at IS NULL OR f.sql_at >= coalesce(f.responded_at, f.enquired_at)) AS unqualified,
+        count(f.lead_id) FILTER (WHERE f.sql_at >= coalesce(f.responded_at, f.enquired_at)) AS qualified,
+        count(f.customer_at) FILTER (WHERE f.customer_at >= coalesce(f.responded_at, f.enquired_at)) AS customers
+    FROM (VALUES (1, 'in time'), (2, 'within a day'), (3, 'within a week'), (4, 'later'), (5, 'never')) AS k (place, response)
+        LEFT JOIN first_response f USING (response)
+    GROUP BY k.place, k.response
+), late AS (
+    SELECT sum(f.qualified)::double precision / nullif(sum(f.unqualified), 0)::double precision AS qualified_rate,
+        sum(f.customers)::double precision / nullif(sum(f.leads), 0)::double precision AS customer_rate
+    FROM figure f
+    WHERE f.place IN (2, 3, 4)
+)
+SELECT
+    f.response,
+    f.place,
+    f.leads,
+    f.unqualified,
+    f.qualified,
+    f.qualified::double precision / nullif(f.unqualified, 0) AS qualified_rate,
+    rate_low(f.qualified, f.unqualified) AS qualified_low_rate,
+    rate_high(f.qualified, f.unqualified) AS qualified_high_rate,
+    f.customers,
+    f.customers::double precision / nullif(f.leads, 0) AS customer_rate,
+    f.qualified::double precision / nullif(f.unqualified, 0) / nullif(l.qualified_rate, 0) AS qualified_ratio_to_late,
+    f.customers::double precision / nullif(f.leads, 0) / nullif(l.customer_rate, 0) AS customer_ratio_to_late
+FROM figure f
+    CROSS JOIN late l;
+COMMENT ON VIEW response_time_effect IS 'one row a speed of answer: what became of those enquiries';
+COMMENT ON COLUMN response_time_effect.response IS 'how fast: in time (setting first_response_within), within a day, within a week, later, never';
+COMMENT ON COLUMN response_time_effect.place IS 'order of the rows';
+COMMENT ON COLUMN response_time_effect.leads IS 'leads that enquired';
+COMMENT ON COLUMN response_time_effect.unqualified IS 'of these, those that were not sql or higher before the answer';
+COMMENT ON COLUMN response_time_effect.qualified IS 'of the unqualified, those that reached sql or higher then';
+COMMENT ON COLUMN response_time_effect.qualified_rate IS 'qualified / unqualified';
+COMMENT ON COLUMN response_time_effect.qualified_low_rate IS 'lower end of its 95 % interval';
+COMMENT ON COLUMN response_time_effect.qualified_high_rate IS 'upper end of its 95 % interval';
+COMMENT ON COLUMN response_time_effect.customers IS 'those that became customers';
+COMMENT ON COLUMN response_time_effect.customer_rate IS 'customers / leads';
+COMMENT ON COLUMN response_time_effect.qualified_ratio_to_late IS 'qualified_rate / that of all that were answered late';
+COMMENT ON COLUMN response_time_effect.customer_ratio_to_late IS 'customer_rate / that of all that were answered late';
+
+-- What a contact came to is a property of the event, which readers of views
+-- must not see: so this is counted with the rights of the pipeline's owner.
+CREATE OR REPLACE FUNCTION contacts_by_lead()
+    RETURNS TABLE (lead_id bigint, won_at timestamptz, contacts bigint, contacts_until_won bigint,
+        first_contact_at timestamptz, last_contact_at timestamptz, first_no_at timestamptz, contacts_after_no bigint, last_no boolean)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+BEGIN ATOMIC
+    WITH contact AS (
+        SELECT e.lead_id, e.event_id, e.occurred_at,
+            lower(e.properties ->> 'outcome') = 'no' AS said_no,
+            min(e.occurred_at) FILTER (WHERE lower(e.properties ->> 'outcome') = 'no') OVER (PARTITION BY e.lead_id) AS first_no_at
+        FROM event e
+        WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('outreach', 'sales_contact'))) AND isfinite(e.occurred_at)
+    ), won AS (
+        SELECT h.lead_id, min(h.effective_at) AS won_at
+        FROM stage_history h
+        WHERE h.to_stage >= 'customer'
+        GROUP BY h.lead_id
+    ), counted AS (
+        SELECT c.lead_id,
+            count(*) AS contacts,
+            count(*) FILTER (WHERE c.occurred_at <= w.won_at) AS until_won,
+            min(c.occurred_at) AS first_contact_at,
+            max(c.occurred_at) AS last_contact_at,
+            min(c.first_no_at) AS first_no_at,
+            count(*) FILTER (WHERE c.occurred_at > c.first_no_at) AS after_no,
+            (array_agg(c.said_no ORDER BY c.occurred_at DESC, c.event_id DESC))[1] AS last_no
+        FROM contact c
+            LEFT JOIN won w USING (lead_id)
+        GROUP BY c.lead_id
+    )
+    SELECT lead_id, w.won_at, coalesce(c.contacts, 0), CASE WHEN w.won_at IS NOT NULL THEN coalesce(c.until_won, 0) END,
+        c.first_contact_at, c.last_contact_at, c.first_no_at, coalesce(c.after_no, 0), coalesce(c.last_no, false)
+    FROM counted c
+        FULL JOIN won w USING (lead_id);
+END;
+REVOKE EXECUTE ON FUNCTION contacts_by_lead() FROM PUBLIC;
+COMMENT ON FUNCTION contacts_by_lead() IS
+    'internal: how often sales contacted each lead and when it said no, for the views on follow-up; counts all leads, whatever row security says';
+
+CREATE OR REPLACE VIEW followups WITH (security_invoker = true) AS
+SELECT
+    c.lead_id,
+    coalesce(l.channel, p.channel, '(none)') AS channel,
+    coalesce(l.campaign, '(none)') AS campaign,
+    coalesce(l.owner, '(none)') AS owner,
+    n.stage::text AS stage,
+    stage_rank(n.stage) AS stage_rank,
+    c.contacts,
+    c.first_contact_at,
+    c.last_contact_at,
+    c.won_at,
+    c.contacts_until_won,
+    c.first_no_at,
+    c.contacts_after_no,
+    -- after a no as the last word, and before the fifth contact
+    c.won_at IS NULL AND c.last_no AND c.contacts < 5 AS given_up,
+    c.won_at IS NULL AND c.first_no_at IS NOT NULL AND c.contacts_after_no = 0 AS given_up_after_first_no
+FROM contacts_by_lead() c
+    JOIN lead l USING (lead_id)
+    JOIN lead_state s USING (lead_id)
+    LEFT JOIN model m ON m.status = 'active'
+    LEFT JOIN campaign p ON p.campaign = l.campaign
+    CROSS JOIN LATERAL (SELECT stage_now(s.activity, m.compiled, s.stage, s.held, s.settled_at, s.next_review_at)) AS n (stage);
+COMMENT ON VIEW followups IS 'one row a lead that sales contacted or that bought: how often it was contacted';
+COMMENT ON COLUMN followups.lead_id IS 'the lead';
+COMMENT ON COLUMN followups.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
+COMMENT ON COLUMN followups.campaign IS 'campaign that the lead came by; (none): not known';
+COMMENT ON COLUMN followups.owner IS 'who looks after the lead; (none): nobody';
+COMMENT ON COLUMN followups.stage IS 'stage of the lead now';
+COMMENT ON COLUMN followups.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN followups.contacts IS 'events of role outreach or sales_contact';
+COMMENT ON COLUMN followups.first_contact_at IS 'the first contact';
+COMMENT ON COLUMN followups.last_contact_at IS 'the last contact';
+COMMENT ON COLUMN followups.won_at IS 'when it first became a customer';
+COMMENT ON COLUMN followups.contacts_until_won IS 'contacts up to then; NULL: not won';
+COMMENT ON COLUMN followups.first_no_at IS 'first contact with outcome no';
+COMMENT ON COLUMN followups.contacts_after_no IS 'contacts after that';
+COMMENT ON COLUMN followups.given_up IS 'not won, the last outcome is no, and there were fewer than five contacts';
+COMMENT ON COLUMN followups.given_up_after_first_no IS 'not won, and no contact after the first no';
+
+CREATE OR REPLACE VIEW followup_summary WITH (security_invoker = true) AS
+SELECT
+    count(*) AS leads,
+    coalesce(sum(c.contacts), 0)::bigint AS contacts,
+    count(c.won_at) AS won,
+    avg(c.contacts_until_won)::double precision AS contacts_until_won,
+    count(*) FILTER (WHERE c.contacts_until_won >= 5) AS won_with_five,
+    count(*) FILTER (WHERE c.contacts_until_won >= 5)::double precision / nullif(count(c.won_at), 0) AS won_with_five_rate,
+    count(c.first_no_at) AS said_no,
+    count(*) FILTER (WHERE c.won_at IS NULL AND c.first_no_at IS NOT NULL AND c.contacts_after_no = 0) AS given_up_after_first_no,
+    count(*) FILTER (WHERE c.won_at IS NULL AND c.first_no_at IS NOT NULL AND c.contacts_after_no = 0)::double precision
+        / nullif(count(c.first_no_at), 0) AS given_up_after_first_no_rate,
+    count(*) FILTER (WHERE c.won_at > c.first_no_at) AS won_after_no
+FROM contacts_by_lead() c;
+COMMENT ON VIEW followup_summary IS 'one row: how many contacts a sale takes, and how often sales gave up after a no';
+COMMENT ON COLUMN followup_summary.leads IS 'leads that sales contacted or that bought';
+COMMENT ON COLUMN followup_summary.contacts IS 'events of role outreach or sales_contact';
+COMMENT ON COLUMN followup_summary.won IS 'sales';
+COMMENT ON COLUMN followup_summary.contacts_until_won IS 'mean number of contacts of a sale';
+COMMENT ON COLUMN followup_summary.won_with_five IS 'sales that took five or more';
+COMMENT ON COLUMN followup_summary.won_with_five_rate IS 'won_with_five / won';
+COMMENT ON COLUMN followup_summary.said_no IS 'leads that said no at least once';
+COMMENT ON COLUMN followup_summary.given_up_after_first_no IS 'of these, those not won and not contacted again';
+COMMENT ON COLUMN followup_summary.given_up_after_first_no_rate IS 'given_up_after_first_no / said_no';
+COMMENT ON COLUMN followup_summary.won_after_no IS 'sales to leads that had said no before';
+
+CREATE OR REPLACE VIEW won_by_contact_number WITH (security_invoker = true) AS
+SELECT
+    k.contact_number,
+    CASE k.contact_number WHEN 0 THEN 'none' WHEN 10 THEN '10 or more' ELSE k.contact_number::text END AS contact_label,
+    count(c.lead_id) AS won,
+    count(c.lead_id)::double precision / nullif(sum(count(c.lead_id)) OVER (), 0)::double precision AS won_rate,
+    (sum(count(c.lead_id)) OVER (ORDER BY k.contact_number))::double precision
+        / nullif(sum(count(c.lead_id)) OVER (), 0)::double precision AS cumulative_rate
+FROM generate_series(0, 10) AS k (contact_number)
+    LEFT JOIN (
+        SELECT c.lead_id, least(c.contacts_until_won, 10) AS contact_number
+        FROM contacts_by_lead() c
+        WHERE c.won_at IS NOT NULL
+    ) c ON c.contact_number = k.contact_number
+GROUP BY k.contact_number;
+COMMENT ON VIEW won_by_contact_number IS 'one row a number of contacts: sales that took that many';
+COMMENT ON COLUMN won_by_contact_number.contact_number IS 'contacts up to the sale; 10: ten or more';
+COMMENT ON COLUMN won_by_contact_number.contact_label IS 'the same in words';
+COMMENT ON COLUMN won_by_contact_number.won IS 'sales';
+COMMENT ON COLUMN won_by_contact_number.won_rate IS 'share of all sales';
+COMMENT ON COLUMN won_by_contact_number.cumulative_rate IS 'share of sales with so many contacts or fewer';
+
+-- An open lead cools when its points no longer carry its stage (mql or sql; a
+-- prospect is in the hands of sales), or when it has been quiet for too long
+-- (benchmark quiet_days), whichever comes first.
+CREATE OR REPLACE VIEW lead_cooling WITH (security_invoker = true) AS
+SELECT
+    s.lead_id,
+    coalesce(l.channel, p.channel, '(none)') AS channel,
+    coalesce(l.campaign, '(none)') AS campaign,
+    coalesce(l.owner, '(none)') AS owner,
+    n.stage::text AS stage,
+    stage_rank(n.stage) AS stage_rank,
+    score_milli(s.activity, m.compiled, now()) / 1000.0::double precision AS score,
+    a.last_activity_at,
+    extract(epoch FROM now() - coalesce(a.last_activity_at, CASE WHEN isfinite(l.created_at) THEN l.created_at END))::double precision / 86400 AS quiet_days,
+    f.faded,
+    t.fades_at,
+    t.quiet_at,
+    least(t.fades_at, t.quiet_at) AS cools_at,
+    f.faded OR t.quiet_at <= now() AS cold
+FROM lead_state s
+    JOIN lead l USING (lead_id)
+    JOIN model m ON m.status = 'active'
+    LEFT JOIN campaign p ON p.campaign = l.campaign
+    CROSS JOIN LATERAL (SELECT stage_now(s.activity, m.compiled, s.stage, s.held, s.settled_at, s.next_review_at)) AS n (stage)
+    CROSS JOIN LATERAL (SELECT qualified_stage(s.activity, m.compiled, now()), next_change(s.activity, m.compiled, now())) AS q (stage, change_at)
+    CROSS JOIN LATERAL (SELECT n.stage >= 'mql' AND n.stage <= 'sql' AND q.stage < n.stage) AS f (faded)
+    LEFT JOIN LATERAL (
+        SELECT max(u.bucket) AS last_activity_at
+        FROM unnest(s.activity) u
+        WHERE u.signal_id > 0 AND u.count > 0 AND u.bucket <= now()
+    ) a ON true
+    LEFT JOIN benchmark b ON b.metric = 'quiet_days' AND b.segment = 'all'
+    CROSS JOIN LATERAL (SELECT
+        CASE WHEN n.stage >= 'mql' AND n.stage <= 'sql' AND NOT f.faded AND qualified_stage(s.activity, m.compiled, q.change_at) < n.stage
+            THEN q.change_at END,
+        coalesce(a.last_activity_at, CASE WHEN isfinite(l.created_at) THEN l.created_at END) + coalesce(b.high, 30) * interval '24 hours'
+    ) AS t (fades_at, quiet_at)
+WHERE s.stage >= 'iql' AND s.stage <= 'prospect' AND n.stage >= 'iql' AND n.stage <= 'prospect';
+COMMENT ON VIEW lead_cooling IS 'one row an open lead: when its interest will have faded if nothing happens';
+COMMENT ON COLUMN lead_cooling.lead_id IS 'the lead';
+COMMENT ON COLUMN lead_cooling.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
+COMMENT ON COLUMN lead_cooling.campaign IS 'campaign that the lead came by; (none): not known';
+COMMENT ON COLUMN lead_cooling.owner IS 'who looks after the lead; (none): nobody';
+COMMENT ON COLUMN lead_cooling.stage IS 'stage of the lead now';
+COMMENT ON COLUMN lead_cooling.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN lead_cooling.score IS 'score now, by the active model';
+COMMENT ON COLUMN lead_cooling.last_activity_at IS 'beginning of the UTC day (or hour, by the grain) of the newest event that counts';
+COMMENT ON COLUMN lead_cooling.quiet_days IS 'time since then';
+COMMENT ON COLUMN lead_cooling.faded IS 'whether it is an mql or sql and its points no longer carry that';
+COMMENT ON COLUMN lead_cooling.fades_at IS 'when they will cease to; NULL: they have, or never will';
+COMMENT ON COLUMN lead_cooling.quiet_at IS 'when it will have been quiet for longer than the benchmark quiet_days says';
+COMMENT ON COLUMN lead_cooling.cools_at IS 'the earlier of both';
+COMMENT ON COLUMN lead_cooling.cold IS 'whether either is so already';
+
+CREATE OR REPLACE VIEW cold_leads WITH (security_invoker = true) AS
+SELECT
+    c.lead_id,
+    c.channel,
+    c.campaign,
+    c.owner,
+    c.stage,
+    c.stage_rank,
+    c.score,
+    c.last_activity_at,
+    c.quiet_days,
+    CASE WHEN c.faded AND c.quiet_at <= now() THEN 'faded and quiet' WHEN c.faded THEN 'faded' ELSE 'quiet' END AS reason
+FROM lead_cooling c
+WHERE c.cold;
+COMMENT ON VIEW cold_leads IS 'one row an open lead whose points no longer carry its stage, or that was quiet for longer than the benchmark quiet_days says';
+COMMENT ON COLUMN cold_leads.lead_id IS 'the lead';
+COMMENT ON COLUMN cold_leads.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
+COMMENT ON COLUMN cold_leads.campaign IS 'campaign that the lead came by; (none): not known';
+COMMENT ON COLUMN cold_leads.owner IS 'who looks after the lead; (none): nobody';
+COMMENT ON COLUMN cold_leads.stage IS 'stage of the lead now';
+COMMENT ON COLUMN cold_leads.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN cold_leads.score IS 'score now, by the active model';
+COMMENT ON COLUMN cold_leads.last_activity_at IS 'beginning of the UTC day (or hour, by the grain) of the newest event that counts';
+COMMENT ON COLUMN cold_leads.quiet_days IS 'time since then';
+COMMENT ON COLUMN cold_leads.reason IS 'faded, quiet, or faded and quiet';
+
+-- Gates of the stage sql in the active model, which are budget, authority,
+-- need and timeline in the preset.
+CREATE OR REPLACE VIEW bant_gaps WITH (security_invoker = true) AS
+WITH pattern AS (
+    SELECT stage_rank(n.stage) AS stage_rank, g.missing, count(*) AS leads
+    FROM lead_state s
+        JOIN model m ON m.status = 'active'
+        CROSS JOIN LATERAL (SELECT stage_now(s.activity, m.compiled, s.stage, s.held, s.settled_at, s.next_review_at)) AS n (stage)
+        CROSS JOIN LATERAL (
+            SELECT array_agg(g.gate) FILTER (WHERE NOT g.met) AS missing
+            FROM stage_gates(s.activity, m.compiled, now()) g
+            WHERE g.stage = 'sql' AND g.gate <> 'score'
+        ) g
+    WHERE s.stage >= 'iql' AND s.stage <= 'prospect' AND n.stage >= 'iql' AND n.stage <= 'prospect'
+    GROUP BY n.stage, g.missing
+), gap AS (
+    SELECT k.gate, t.stage::text AS stage, t.stage_rank,
+        coalesce(sum(p.leads), 0)::bigint AS leads,
+        coalesce(sum(p.leads) FILTER (WHERE k.gate = ANY (p.missing)), 0)::bigint AS missing,
+        coalesce(sum(p.leads) FILTER (WHERE p.missing = ARRAY[k.gate]), 0)::bigint AS only_missing
+    FROM (SELECT DISTINCT t.gate FROM stage_gate t JOIN model m ON m.model = t.model AND m.status = 'active' WHERE t.stage = 'sql') k
+        CROSS JOIN stages() t
+        LEFT JOIN pattern p USING (stage_rank)
+    WHERE t.stage >= 'iql' AND t.stage <= 'prospect'
+    GROUP BY k.gate, t.stage, t.stage_rank
+)
+SELECT
+    g.gate,
+    g.stage,
+    g.stage_rank,
+    g.leads,
+    g.leads - g.missing AS met,
+    g.missing,
+    g.missing::double precision / nullif(g.leads, 0) AS missing_rate,
+    g.only_missing
+FROM gap g;
+COMMENT ON VIEW bant_gaps IS 'one row a gate of the stage sql and stage: how many open leads fail it; in the presets the gates are budget, authority, need and timeline';
+COMMENT ON COLUMN bant_gaps.gate IS 'the gate';
+COMMENT ON COLUMN bant_gaps.stage IS 'stage of the leads: iql, mql, sql or prospect';
+COMMENT ON COLUMN bant_gaps.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN bant_gaps.leads IS 'open leads in that stage';
+COMMENT ON COLUMN bant_gaps.met IS 'of these, those that meet the gate';
+COMMENT ON COLUMN bant_gaps.missing IS 'of these, those that do not';
+COMMENT ON COLUMN bant_gaps.missing_rate IS 'missing / leads';
+COMMENT ON COLUMN bant_gaps.only_missing IS 'of the missing, those that lack no other gate of sql';
