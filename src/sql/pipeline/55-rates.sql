@@ -1,0 +1,256 @@
+-- Rates: what share goes on, how sure that is, and how it compares with goals.
+
+-- Goals are data of the user. They are put in once, when the views come: rows
+-- that were changed or removed since stay so at every upgrade. Before the
+-- view below, as its absence tells that this is the first time.
+INSERT INTO benchmark (metric, segment, low, high, denominator, source)
+SELECT b.metric, b.segment, b.low, b.high, b.denominator, b.source
+FROM (VALUES
+    ('visitor_to_lead', 'all', 0.02, 0.05, 'visitor', 'common goal of marketing'),
+    ('iql_to_mql', 'all', 0.25, 0.625, 'iql', 'derived: iql to sql divided by mql to sql, 15 % / 60 % and 25 % / 40 %'),
+    ('iql_to_sql', 'all', 0.15, 0.25, 'iql', 'common goal of marketing'),
+    ('mql_to_sql', 'all', 0.40, 0.60, 'mql', 'common goal of marketing'),
+    ('sql_to_customer', 'all', 0.20, 0.30, 'sql', 'common goal of marketing'),
+    ('lead_to_customer', 'all', 0.10, 0.20, 'mql', 'common goal of marketing; says "leads", but agrees with the goals for the steps only if these are mql'),
+    ('mql_to_customer', 'all', 0.08, 0.18, 'mql', 'derived: mql to sql times sql to customer'),
+    ('iql_to_sql_days', 'all', 60, 180, 'iql', 'two to six months'),
+    ('iql_to_sql_days', 'b2b', 60, 180, 'iql', 'two to six months: simple b2b two to three, complex b2b four to six'),
+    ('iql_to_sql_days', 'b2b_simple', 60, 90, 'iql', 'two to three months'),
+    ('iql_to_sql_days', 'b2b_complex', 120, 180, 'iql', 'four to six months'),
+    ('iql_to_sql_days', 'b2c', 14, 56, 'iql', 'two to eight weeks'),
+    ('sql_value_ratio', 'all', 10, 50, 'iql', 'common claim: an sql is worth 10 to 50 iql; the goals for the rates imply 4 to 7'),
+    ('quiet_days', 'all', 0, 30, NULL, 'a lead without an event for longer is cold')
+) AS b (metric, segment, low, high, denominator, source)
+WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.relname = 'conversion_rates' AND c.relnamespace = pipeline()::oid)
+ON CONFLICT DO NOTHING;
+
+-- Wilson's interval for a share, 95 %. It stays in 0 to 1 and holds for small
+-- numbers, which the usual one does not.
+CREATE OR REPLACE FUNCTION wilson_low(successes bigint, trials bigint) RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT CASE WHEN wilson_low.trials > 0 THEN greatest(0, (wilson_low.successes + 1.9207294103470494
+        - 1.959963984540054 * sqrt(wilson_low.successes::double precision * (wilson_low.trials - wilson_low.successes) / wilson_low.trials
+            + 0.9603647051735247)) / (wilson_low.trials + 3.841458820694124)) END;
+END;
+COMMENT ON FUNCTION wilson_low(bigint, bigint) IS 'lower end of the 95 % interval of a share, by Wilson; NULL without trials';
+
+CREATE OR REPLACE FUNCTION wilson_high(successes bigint, trials bigint) RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT CASE WHEN wilson_high.trials > 0 THEN least(1, (wilson_high.successes + 1.9207294103470494
+        + 1.959963984540054 * sqrt(wilson_high.successes::double precision * (wilson_high.trials - wilson_high.successes) / wilson_high.trials
+            + 0.9603647051735247)) / (wilson_high.trials + 3.841458820694124)) END;
+END;
+COMMENT ON FUNCTION wilson_high(bigint, bigint) IS 'upper end of the 95 % interval of a share, by Wilson; NULL without trials';
+
+CREATE OR REPLACE FUNCTION compared(figure double precision, low double precision, high double precision) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT CASE
+        WHEN compared.figure < compared.low THEN 'below'
+        WHEN compared.figure > compared.high THEN 'above'
+        WHEN compared.figure IS NOT NULL AND (compared.low IS NOT NULL OR compared.high IS NOT NULL) THEN 'within'
+    END;
+END;
+COMMENT ON FUNCTION compared(double precision, double precision, double precision) IS
+    'below, within or above a goal; NULL if there is no figure or no goal';
+
+-- First times, one row a lead. Reached: in this stage or a higher one, so that
+-- leads >= mqls >= sqls >= customers whatever stages were skipped.
+CREATE OR REPLACE VIEW lead_milestone WITH (security_invoker = true) AS
+SELECT
+    l.lead_id,
+    coalesce(l.channel, c.channel, '(none)') AS channel,
+    coalesce(c.direction, h.direction, '(none)') AS direction,
+    coalesce(l.campaign, '(none)') AS campaign,
+    coalesce(c.sourcing, '(none)') AS sourcing,
+    coalesce(l.market, '(none)') AS market,
+    coalesce(l.country, '(none)') AS country,
+    coalesce(l.owner, '(none)') AS owner,
+    coalesce(l.persona, '(none)') AS persona,
+    l.created_at,
+    m.lead_at,
+    m.mql_at,
+    m.sql_at,
+    m.customer_at
+FROM lead l
+    LEFT JOIN campaign c ON c.campaign = l.campaign
+    LEFT JOIN channel h ON h.channel = coalesce(l.channel, c.channel)
+    LEFT JOIN (
+        SELECT
+            s.lead_id,
+            min(s.effective_at) AS lead_at,
+            min(s.effective_at) FILTER (WHERE s.to_stage >= 'mql') AS mql_at,
+            min(s.effective_at) FILTER (WHERE s.to_stage >= 'sql') AS sql_at,
+            min(s.effective_at) FILTER (WHERE s.to_stage >= 'customer') AS customer_at
+        FROM stage_history s
+        WHERE s.to_stage >= 'iql'
+        GROUP BY s.lead_id
+    ) m ON m.lead_id = l.lead_id;
+
+-- One row a run through the funnel (lead and cycle): where it was, and whether
+-- it came farther afterwards. Who was never in the first stage of a step is in
+-- neither number of its rate, so none exceeds 1.
+CREATE OR REPLACE VIEW conversion_rates WITH (security_invoker = true) AS
+WITH run AS (
+    SELECT
+        h.lead_id,
+        h.cycle,
+        min(h.seq) FILTER (WHERE h.to_stage = 'visitor') AS visitor_in,
+        min(h.seq) FILTER (WHERE h.to_stage >= 'iql' AND h.to_stage <= 'prospect') AS lead_in,
+        min(h.seq) FILTER (WHERE h.to_stage = 'iql') AS iql_in,
+        min(h.seq) FILTER (WHERE h.to_stage = 'mql') AS mql_in,
+        min(h.seq) FILTER (WHERE h.to_stage = 'sql') AS sql_in,
+        max(h.seq) FILTER (WHERE h.to_stage >= 'iql') AS lead_last,
+        max(h.seq) FILTER (WHERE h.to_stage >= 'mql') AS mql_last,
+        max(h.seq) FILTER (WHERE h.to_stage >= 'sql') AS sql_last,
+        max(h.seq) FILTER (WHERE h.to_stage >= 'customer') AS customer_last
+    FROM stage_history h
+    GROUP BY h.lead_id, h.cycle
+), total AS (
+    SELECT
+        CASE WHEN grouping(l.market) = 1 THEN 'all' ELSE l.market END AS market,
+        count(r.visitor_in) AS visitors,
+        count(r.lead_in) AS leads,
+        count(r.iql_in) AS iqls,
+        count(r.mql_in) AS mqls,
+        count(r.sql_in) AS sqls,
+        count(*) FILTER (WHERE r.lead_last > r.visitor_in) AS visitor_lead,
+        count(*) FILTER (WHERE r.mql_last > r.visitor_in) AS visitor_mql,
+        count(*) FILTER (WHERE r.sql_last > r.visitor_in) AS visitor_sql,
+        count(*) FILTER (WHERE r.customer_last > r.visitor_in) AS visitor_customer,
+        count(*) FILTER (WHERE r.mql_last > r.lead_in) AS lead_mql,
+        count(*) FILTER (WHERE r.sql_last > r.lead_in) AS lead_sql,
+        count(*) FILTER (WHERE r.customer_last > r.lead_in) AS lead_customer,
+        count(*) FILTER (WHERE r.mql_last > r.iql_in) AS iql_mql,
+        count(*) FILTER (WHERE r.sql_last > r.iql_in) AS iql_sql,
+        count(*) FILTER (WHERE r.customer_last > r.iql_in) AS iql_customer,
+        count(*) FILTER (WHERE r.sql_last > r.mql_in) AS mql_sql,
+        count(*) FILTER (WHERE r.customer_last > r.mql_in) AS mql_customer,
+        count(*) FILTER (WHERE r.customer_last > r.sql_in) AS sql_customer
+    FROM run r
+        JOIN lead l USING (lead_id)
+    GROUP BY GROUPING SETS ((), (l.market))
+    HAVING grouping(l.market) = 1 OR l.market IS NOT NULL
+), pair AS (
+    SELECT t.market, p.from_stage, p.to_stage, p.numerator, p.denominator
+    FROM total t
+        CROSS JOIN LATERAL (VALUES
+            ('visitor', 'lead', t.visitor_lead, t.visitors),
+            ('visitor', 'mql', t.visitor_mql, t.visitors),
+            ('visitor', 'sql', t.visitor_sql, t.visitors),
+            ('visitor', 'customer', t.visitor_customer, t.visitors),
+            ('lead', 'mql', t.lead_mql, t.leads),
+            ('lead', 'sql', t.lead_sql, t.leads),
+            ('lead', 'customer', t.lead_customer, t.leads),
+            ('iql', 'mql', t.iql_mql, t.iqls),
+            ('iql', 'sql', t.iql_sql, t.iqls),
+            ('iql', 'customer', t.iql_customer, t.iqls),
+            ('mql', 'sql', t.mql_sql, t.mqls),
+            ('mql', 'customer', t.mql_customer, t.mqls),
+            ('sql', 'customer', t.sql_customer, t.sqls)
+        ) AS p (from_stage, to_stage, numerator, denominator)
+)
+SELECT
+    k.metric,
+    k.place,
+    g.market,
+    k.from_stage,
+    k.to_stage,
+    coalesce(p.numerator, 0) AS numerator,
+    coalesce(p.denominator, 0) AS denominator,
+    p.numerator::double precision / nullif(p.denominator, 0) AS conversion_rate,
+    wilson_low(p.numerator, p.denominator) AS low_rate,
+    wilson_high(p.numerator, p.denominator) AS high_rate,
+    b.low AS benchmark_low_rate,
+    b.high AS benchmark_high_rate,
+    coalesce(b.denominator, k.from_stage) AS benchmark_denominator,
+    b.source AS benchmark_source,
+    q.numerator::double precision / nullif(q.denominator, 0) AS benchmark_rate,
+    compared(q.numerator::double precision / nullif(q.denominator, 0), b.low, b.high) AS benchmark_status
+FROM (VALUES
+        ('visitor_to_lead', 1, 'visitor', 'lead'),
+        ('iql_to_mql', 2, 'iql', 'mql'),
+        ('mql_to_sql', 3, 'mql', 'sql'),
+        ('iql_to_sql', 4, 'iql', 'sql'),
+        ('sql_to_customer', 5, 'sql', 'customer'),
+        ('mql_to_customer', 6, 'mql', 'customer'),
+        ('lead_to_customer', 7, 'lead', 'customer')
+    ) AS k (metric, place, from_stage, to_stage)
+    CROSS JOIN (VALUES ('all'), ('b2b'), ('b2c')) AS g (market)
+    LEFT JOIN pair p ON p.market = g.market AND p.from_stage = k.from_stage AND p.to_stage = k.to_stage
+    LEFT JOIN LATERAL (
+        SELECT b.low, b.high, b.denominator, b.source
+        FROM benchmark b
+        WHERE b.metric = k.metric AND b.segment IN (g.market, 'all')
+        ORDER BY b.segment = 'all'
+        LIMIT 1
+    ) b ON true
+    LEFT JOIN pair q ON q.market = g.market AND q.from_stage = coalesce(b.denominator, k.from_stage) AND q.to_stage = k.to_stage;
+
+CREATE OR REPLACE VIEW conversion_times WITH (security_invoker = true) AS
+WITH run AS (
+    SELECT
+        h.lead_id,
+        h.cycle,
+        min(h.effective_at) FILTER (WHERE h.to_stage >= 'iql' AND h.to_stage <= 'prospect') AS lead_at,
+        min(h.effective_at) FILTER (WHERE h.to_stage = 'iql') AS iql_at,
+        min(h.effective_at) FILTER (WHERE h.to_stage = 'mql') AS mql_at,
+        min(h.effective_at) FILTER (WHERE h.to_stage = 'sql') AS sql_at,
+        min(h.effective_at) FILTER (WHERE h.to_stage >= 'mql') AS mql_reached_at,
+        min(h.effective_at) FILTER (WHERE h.to_stage >= 'sql') AS sql_reached_at,
+        min(h.effective_at) FILTER (WHERE h.to_stage >= 'customer') AS customer_at
+    FROM stage_history h
+    WHERE h.to_stage >= 'iql'
+    GROUP BY h.lead_id, h.cycle
+    HAVING count(*) > 1
+), figure AS (
+    SELECT
+        CASE WHEN grouping(l.market) = 1 THEN 'all' ELSE l.market END AS market,
+        t.metric,
+        count(*) AS conversions,
+        avg(t.days) AS mean_days,
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY t.days) AS median_days,
+        percentile_cont(0.9) WITHIN GROUP (ORDER BY t.days) AS p90_days
+    FROM run r
+        JOIN lead l USING (lead_id)
+        CROSS JOIN LATERAL (VALUES
+            ('iql_to_mql_days', extract(epoch FROM r.mql_reached_at - r.iql_at)::double precision / 86400),
+            ('mql_to_sql_days', extract(epoch FROM r.sql_reached_at - r.mql_at)::double precision / 86400),
+            ('iql_to_sql_days', extract(epoch FROM r.sql_reached_at - r.iql_at)::double precision / 86400),
+            ('sql_to_customer_days', extract(epoch FROM r.customer_at - r.sql_at)::double precision / 86400),
+            ('lead_to_customer_days', extract(epoch FROM r.customer_at - r.lead_at)::double precision / 86400)
+        ) AS t (metric, days)
+    WHERE t.days >= 0
+    GROUP BY GROUPING SETS ((t.metric), (t.metric, l.market))
+    HAVING grouping(l.market) = 1 OR l.market IS NOT NULL
+)
+SELECT
+    k.metric,
+    k.place,
+    g.market,
+    coalesce(f.conversions, 0) AS conversions,
+    f.mean_days,
+    f.median_days,
+    f.p90_days,
+    b.low AS benchmark_low_days,
+    b.high AS benchmark_high_days,
+    b.source AS benchmark_source,
+    compared(f.median_days, b.low, b.high) AS benchmark_status
+FROM (VALUES
+        ('iql_to_mql_days', 1),
+        ('mql_to_sql_days', 2),
+        ('iql_to_sql_days', 3),
+        ('sql_to_customer_days', 4),
+        ('lead_to_customer_days', 5)
+    ) AS k (metric, place)
+    CROSS JOIN (VALUES ('all'), ('b2b'), ('b2c')) AS g (market)
+    LEFT JOIN figure f ON f.metric = k.metric AND f.market = g.market
+    LEFT JOIN LATERAL (
+        SELECT b.low, b.high, b.source
+        FROM benchmark b
+        WHERE b.metric = k.metric AND b.segment IN (g.market, 'all')
+        ORDER BY b.segment = 'all'
+        LIMIT 1
+    ) b ON true;

@@ -1,0 +1,556 @@
+-- Money: what leads cost, what they bring, and what will come.
+
+-- Amounts come from apps: a view must not fail because one of them is odd.
+CREATE OR REPLACE FUNCTION as_amount(value numeric) RETURNS numeric
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT CASE WHEN abs(round(as_amount.value, 2)) < 1000000000000 THEN round(as_amount.value, 2) END;
+END;
+COMMENT ON FUNCTION as_amount(numeric) IS 'an amount in hundredths; NULL if it is no number, infinite, or a million millions and more';
+
+-- A month of the calendar in the time zone of the pipeline
+CREATE OR REPLACE FUNCTION month_of(at timestamptz, time_zone text) RETURNS date
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT date_trunc('month', month_of.at AT TIME ZONE month_of.time_zone)::date;
+END;
+COMMENT ON FUNCTION month_of(timestamptz, text) IS 'first day of the month that an instant is in';
+
+CREATE OR REPLACE VIEW purchases WITH (security_invoker = true) AS
+SELECT
+    e.lead_id,
+    e.event_id,
+    e.occurred_at AS purchased_at,
+    month_of(e.occurred_at, s.time_zone) AS purchase_month,
+    as_amount(e.value)::numeric(14,2) AS purchase_amount,
+    e.channel,
+    e.campaign
+FROM event e
+    CROSS JOIN setting s
+WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role = 'purchase'));
+
+-- A cost of several months is split by days, rounded so that the parts add up
+-- to it.
+CREATE OR REPLACE VIEW cost_by_month WITH (security_invoker = true) AS
+SELECT
+    m.month::date AS calendar_month,
+    coalesce(c.channel, p.channel, '(none)') AS channel,
+    coalesce(p.direction, h.direction, '(none)') AS direction,
+    coalesce(c.campaign, '(none)') AS campaign,
+    coalesce(p.sourcing, '(none)') AS sourcing,
+    coalesce(c.category, '(none)') AS category,
+    as_amount(sum(round(c.amount * d.upto / d.days, 2) - round(c.amount * d.before / d.days, 2)))::numeric(14,2) AS cost_amount
+FROM cost c
+    LEFT JOIN campaign p ON p.campaign = c.campaign
+    LEFT JOIN channel h ON h.channel = coalesce(c.channel, p.channel)
+    CROSS JOIN LATERAL generate_series(date_trunc('month', c.day_from::timestamp), c.day_to::timestamp, interval '1 month') AS m (month)
+    CROSS JOIN LATERAL (SELECT
+        c.day_to - c.day_from + 1,
+        greatest(m.month::date - c.day_from, 0),
+        least((m.month + interval '1 month')::date - c.day_from, c.day_to - c.day_from + 1)
+    ) AS d (days, before, upto)
+GROUP BY 1, 2, 3, 4, 5, 6;
+
+-- The pairs of channel and campaign that there are, so that reports have a row
+-- for each though nothing came of it.
+CREATE OR REPLACE VIEW source_list WITH (security_invoker = true) AS
+SELECT n.channel, coalesce(p.direction, h.direction, '(none)') AS direction, n.campaign, coalesce(p.sourcing, '(none)') AS sourcing
+FROM (
+        SELECT h.channel, '(none)' AS campaign FROM channel h
+        UNION
+        SELECT coalesce(p.channel, '(none)') AS channel, p.campaign FROM campaign p
+        UNION
+        SELECT coalesce(c.channel, p.channel, '(none)') AS channel, coalesce(c.campaign, '(none)') AS campaign
+        FROM cost c LEFT JOIN campaign p ON p.campaign = c.campaign
+        UNION
+        SELECT coalesce(l.channel, p.channel, '(none)') AS channel, coalesce(l.campaign, '(none)') AS campaign
+        FROM (SELECT DISTINCT l.channel, l.campaign FROM lead l) l LEFT JOIN campaign p ON p.campaign = l.campaign
+        UNION
+        SELECT '(none)', '(none)'
+    ) n
+    LEFT JOIN campaign p ON p.campaign = n.campaign
+    LEFT JOIN channel h ON h.channel = n.channel;
+
+CREATE OR REPLACE VIEW cost_per_lead WITH (security_invoker = true) AS
+WITH part AS (
+    SELECT month_of(t.at, s.time_zone) AS calendar_month, m.channel, m.campaign,
+        count(*) FILTER (WHERE t.stage = 1) AS leads,
+        count(*) FILTER (WHERE t.stage = 2) AS mqls,
+        count(*) FILTER (WHERE t.stage = 3) AS sqls,
+        count(*) FILTER (WHERE t.stage = 4) AS customers,
+        0::numeric AS cost_amount
+    FROM lead_milestone m
+        CROSS JOIN setting s
+        CROSS JOIN LATERAL (VALUES (1, m.lead_at), (2, m.mql_at), (3, m.sql_at), (4, m.customer_at)) AS t (stage, at)
+    WHERE t.at IS NOT NULL
+    GROUP BY 1, 2, 3
+    UNION ALL
+    SELECT c.calendar_month, c.channel, c.campaign, 0, 0, 0, 0, sum(c.cost_amount) AS cost_amount
+    FROM cost_by_month c
+    GROUP BY 1, 2, 3
+), filled AS (
+    SELECT p.calendar_month, p.channel, p.campaign, p.leads, p.mqls, p.sqls, p.customers, p.cost_amount
+    FROM part p
+    UNION ALL
+    -- a source of which there is nothing has one row, in this month
+    SELECT month_of(now(), s.time_zone) AS calendar_month, n.channel, n.campaign, 0, 0, 0, 0, 0
+    FROM source_list n
+        CROSS JOIN setting s
+    WHERE NOT EXISTS (SELECT FROM part p WHERE p.channel = n.channel AND p.campaign = n.campaign)
+), total AS (
+    SELECT f.calendar_month, f.channel, f.campaign,
+        sum(f.leads)::bigint AS leads,
+        sum(f.mqls)::bigint AS mqls,
+        sum(f.sqls)::bigint AS sqls,
+        sum(f.customers)::bigint AS customers,
+        sum(f.cost_amount) AS cost_amount
+    FROM filled f
+    GROUP BY 1, 2, 3
+)
+SELECT
+    t.calendar_month,
+    t.channel,
+    coalesce(p.direction, h.direction, '(none)') AS direction,
+    t.campaign,
+    as_amount(t.cost_amount)::numeric(14,2) AS cost_amount,
+    t.leads,
+    t.mqls,
+    t.sqls,
+    t.customers,
+    as_amount(t.cost_amount / nullif(t.leads, 0))::numeric(14,2) AS cost_per_lead_amount,
+    as_amount(t.cost_amount / nullif(t.mqls, 0))::numeric(14,2) AS cost_per_mql_amount,
+    as_amount(t.cost_amount / nullif(t.sqls, 0))::numeric(14,2) AS cost_per_sql_amount,
+    as_amount(t.cost_amount / nullif(t.customers, 0))::numeric(14,2) AS cost_per_customer_amount
+FROM total t
+    LEFT JOIN campaign p ON p.campaign = t.campaign
+    LEFT JOIN channel h ON h.channel = t.channel;
+
+-- Attribution
+
+CREATE OR REPLACE FUNCTION known_attribution(model text) RETURNS text
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT CASE WHEN known_attribution.model IN ('first', 'last', 'linear', 'position', 'time_decay')
+        THEN known_attribution.model
+        ELSE refuse('invalid_parameter_value',
+            coalesce(format('unknown attribution model "%s"', known_attribution.model), 'attribution model must not be null'),
+            hint => 'Attribution models are first, last, linear, position and time_decay.')
+    END;
+END;
+COMMENT ON FUNCTION known_attribution(text) IS 'the attribution model of this name, or an error that lists those there are';
+
+CREATE OR REPLACE FUNCTION touch_weight(model text, place bigint, touches bigint, age_days double precision) RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT CASE touch_weight.model
+        WHEN 'first' THEN CASE WHEN touch_weight.place = 1 THEN 1 ELSE 0 END
+        WHEN 'last' THEN CASE WHEN touch_weight.place = touch_weight.touches THEN 1 ELSE 0 END
+        WHEN 'linear' THEN 1
+        -- 2/5 for the first and the last, 1/5 for those between; of two 1/2 each
+        WHEN 'position' THEN CASE WHEN touch_weight.touches > 2 AND touch_weight.place IN (1, touch_weight.touches)
+            THEN 2 * (touch_weight.touches - 2) ELSE 1 END
+        -- halved every 7 days before the last touch; what is older than 7000
+        -- days has no weight, and would underflow
+        WHEN 'time_decay' THEN CASE WHEN touch_weight.age_days < 7000 THEN power(2::double precision, - touch_weight.age_days / 7) ELSE 0 END
+    END;
+END;
+COMMENT ON FUNCTION touch_weight(text, bigint, bigint, double precision) IS
+    'weight of a touch among those of a purchase: place counts from 1, age_days is the time before the last touch';
+
+-- A touch is an event that names a channel or a campaign and that the lead did
+-- or took part in. The lead's own origin is one too, unless an event tells it.
+-- Who has none at all came by (none). Credits are millionths, given out by
+-- largest remainder: so those of a purchase add up to one million exactly.
+CREATE OR REPLACE VIEW attribution_credit WITH (security_invoker = true) AS
+WITH buyer AS MATERIALIZED (
+    SELECT p.lead_id, p.event_id, p.purchased_at, p.purchase_month, p.purchase_amount
+    FROM purchases p
+), touch AS MATERIALIZED (
+    SELECT e.lead_id, e.event_id, e.occurred_at AS touched_at, e.channel, e.campaign
+    FROM event e
+    WHERE (e.channel IS NOT NULL OR e.campaign IS NOT NULL)
+        AND e.kind <> ALL (ARRAY(SELECT k.kind FROM event_kind k
+            WHERE k.role IN ('purchase', 'lost', 'disqualified', 'recycled', 'points', 'stage', 'unsubscribe', 'email_sent')))
+        AND EXISTS (SELECT FROM buyer b WHERE b.lead_id = e.lead_id)
+), every_touch AS (
+    SELECT t.lead_id, t.event_id, t.touched_at, t.channel, t.campaign
+    FROM touch t
+    UNION ALL
+    SELECT l.lead_id, NULL::bigint AS event_id, l.created_at AS touched_at, l.channel, l.campaign
+    FROM lead l
+    WHERE (l.channel IS NOT NULL OR l.campaign IS NOT NULL)
+        AND EXISTS (SELECT FROM buyer b WHERE b.lead_id = l.lead_id)
+        AND NOT EXISTS (SELECT FROM touch t WHERE t.lead_id = l.lead_id AND t.touched_at <= l.created_at)
+), placed AS (
+    SELECT b.lead_id, b.event_id AS purchase_event_id, b.purchased_at, b.purchase_month, b.purchase_amount,
+        t.event_id AS touch_event_id, t.touched_at, t.channel, t.campaign,
+        row_number() OVER path AS place,
+        count(*) OVER run AS touches,
+        extract(epoch FROM max(t.touched_at) OVER run - t.touched_at)::double precision / 86400 AS age_days
+    FROM buyer b
+        LEFT JOIN every_touch t ON t.lead_id = b.lead_id AND t.touched_at <= b.purchased_at
+    WINDOW run AS (PARTITION BY b.lead_id, b.event_id),
+        path AS (PARTITION BY b.lead_id, b.event_id ORDER BY t.touched_at, t.event_id NULLS FIRST)
+), shared AS (
+    SELECT m.model, p.lead_id, p.purchase_event_id, p.purchased_at, p.purchase_month, p.purchase_amount,
+        p.touch_event_id, p.touched_at, p.channel, p.campaign, p.place, p.touches,
+        1000000 * w.weight / sum(w.weight) OVER (PARTITION BY m.model, p.lead_id, p.purchase_event_id) AS share
+    FROM placed p
+        CROSS JOIN (VALUES ('first'), ('last'), ('linear'), ('position'), ('time_decay')) AS m (model)
+        CROSS JOIN LATERAL (SELECT touch_weight(m.model, p.place, p.touches, coalesce(p.age_days, 0))) AS w (weight)
+), ranked AS (
+    SELECT s.model, s.lead_id, s.purchase_event_id, s.purchased_at, s.purchase_month, s.purchase_amount,
+        s.touch_event_id, s.touched_at, s.channel, s.campaign, s.place, s.touches,
+        floor(s.share)::bigint AS whole,
+        1000000 - sum(floor(s.share)::bigint) OVER (PARTITION BY s.model, s.lead_id, s.purchase_event_id) AS rest,
+        row_number() OVER (PARTITION BY s.model, s.lead_id, s.purchase_event_id ORDER BY s.share - floor(s.share) DESC, s.place) AS turn
+    FROM shared s
+), given AS (
+    SELECT r.model, r.lead_id, r.purchase_event_id, r.purchased_at, r.purchase_month, r.purchase_amount,
+        r.touch_event_id, r.touched_at, r.channel, r.campaign, r.place, r.touches,
+        r.whole + CASE WHEN r.turn <= r.rest THEN 1 ELSE 0 END AS micro_credits,
+        sum(r.whole + CASE WHEN r.turn <= r.rest THEN 1 ELSE 0 END)
+            OVER (PARTITION BY r.model, r.lead_id, r.purchase_event_id ORDER BY r.place) AS upto
+    FROM ranked r
+)
+SELECT
+    g.model,
+    g.lead_id,
+    g.purchase_event_id,
+    g.purchased_at,
+    g.purchase_month,
+    g.purchase_amount,
+    g.touch_event_id,
+    g.touched_at,
+    coalesce(g.channel, c.channel, '(none)') AS channel,
+    coalesce(c.direction, h.direction, '(none)') AS direction,
+    coalesce(g.campaign, '(none)') AS campaign,
+    g.place,
+    g.touches,
+    g.micro_credits,
+    g.micro_credits / 1000000::double precision AS credit,
+    -- rounded so that the parts add up to the amount
+    (round(g.purchase_amount * g.upto / 1000000, 2) - round(g.purchase_amount * (g.upto - g.micro_credits) / 1000000, 2))::numeric(14,2) AS revenue_amount
+FROM given g
+    LEFT JOIN campaign c ON c.campaign = g.campaign
+    LEFT JOIN channel h ON h.channel = coalesce(g.channel, c.channel);
+
+CREATE OR REPLACE FUNCTION attribution(model text)
+    RETURNS TABLE (lead_id bigint, purchase_event_id bigint, purchased_at timestamptz, purchase_amount numeric, touch_event_id bigint,
+        touched_at timestamptz, channel text, direction text, campaign text, place bigint, touches bigint, micro_credits bigint,
+        credit double precision, revenue_amount numeric)
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT known_attribution(attribution.model);
+    SELECT a.lead_id, a.purchase_event_id, a.purchased_at, a.purchase_amount, a.touch_event_id,
+        a.touched_at, a.channel, a.direction, a.campaign, a.place, a.touches, a.micro_credits, a.credit, a.revenue_amount
+    FROM attribution_credit a
+    WHERE a.model = attribution.model
+    ORDER BY a.purchased_at, a.lead_id, a.purchase_event_id, a.place;
+END;
+COMMENT ON FUNCTION attribution(text) IS
+    'what each touch before a purchase is given of it: first, last, linear, position (2/5, 1/5, 2/5) or time_decay (halved every 7 days); micro_credits of a purchase add up to 1000000';
+
+CREATE OR REPLACE VIEW roas WITH (security_invoker = true) AS
+WITH revenue AS (
+    SELECT a.model, a.channel, a.campaign, sum(a.micro_credits) AS micro_credits, sum(a.revenue_amount) AS revenue_amount
+    FROM attribution_credit a
+    GROUP BY a.model, a.channel, a.campaign
+), spent AS (
+    SELECT c.channel, c.campaign, sum(c.cost_amount) AS cost_amount
+    FROM cost_by_month c
+    GROUP BY c.channel, c.campaign
+), line AS (
+    SELECT m.model, n.channel, n.campaign
+    FROM (VALUES ('first'), ('last'), ('linear'), ('position'), ('time_decay')) AS m (model)
+        CROSS JOIN source_list n
+    UNION
+    SELECT r.model, r.channel, r.campaign FROM revenue r
+)
+SELECT
+    n.model,
+    n.channel,
+    coalesce(p.direction, h.direction, '(none)') AS direction,
+    n.campaign,
+    coalesce(r.micro_credits, 0) / 1000000::double precision AS credited_purchases,
+    as_amount(coalesce(r.revenue_amount, 0))::numeric(14,2) AS revenue_amount,
+    as_amount(coalesce(s.cost_amount, 0))::numeric(14,2) AS cost_amount,
+    coalesce(r.revenue_amount, 0)::double precision / nullif(s.cost_amount, 0)::double precision AS roas
+FROM line n
+    LEFT JOIN revenue r USING (model, channel, campaign)
+    LEFT JOIN spent s USING (channel, campaign)
+    LEFT JOIN campaign p ON p.campaign = n.campaign
+    LEFT JOIN channel h ON h.channel = n.channel;
+
+CREATE OR REPLACE VIEW roi WITH (security_invoker = true) AS
+SELECT
+    r.model,
+    r.channel,
+    r.direction,
+    r.campaign,
+    r.revenue_amount,
+    r.cost_amount,
+    as_amount(r.revenue_amount - r.cost_amount)::numeric(14,2) AS profit_amount,
+    (r.revenue_amount - r.cost_amount)::double precision / nullif(r.cost_amount, 0)::double precision AS roi
+FROM roas r;
+
+CREATE OR REPLACE VIEW customer_lifetime_value WITH (security_invoker = true) AS
+WITH customer AS (
+    SELECT p.lead_id, min(p.purchase_month) AS cohort_month, count(*) AS purchases, coalesce(sum(p.purchase_amount), 0) AS revenue_amount,
+        extract(epoch FROM max(p.purchased_at) - min(p.purchased_at))::double precision / 86400 AS days
+    FROM purchases p
+    GROUP BY p.lead_id
+)
+SELECT
+    c.cohort_month,
+    coalesce(l.channel, p.channel, '(none)') AS channel,
+    coalesce(p.direction, h.direction, '(none)') AS direction,
+    coalesce(l.campaign, '(none)') AS campaign,
+    count(*) AS customers,
+    sum(c.purchases)::bigint AS purchases,
+    as_amount(sum(c.revenue_amount))::numeric(14,2) AS revenue_amount,
+    as_amount(sum(c.revenue_amount) / nullif(count(*), 0))::numeric(14,2) AS lifetime_value_amount,
+    as_amount(sum(c.revenue_amount) / nullif(sum(c.purchases), 0))::numeric(14,2) AS revenue_per_purchase_amount,
+    count(*) FILTER (WHERE c.purchases > 1) AS repeat_customers,
+    count(*) FILTER (WHERE c.purchases > 1)::double precision / nullif(count(*), 0) AS repeat_rate,
+    avg(c.days) AS buying_days
+FROM customer c
+    JOIN lead l USING (lead_id)
+    LEFT JOIN campaign p ON p.campaign = l.campaign
+    LEFT JOIN channel h ON h.channel = coalesce(l.channel, p.channel)
+GROUP BY 1, 2, 3, 4;
+
+CREATE OR REPLACE VIEW value_by_stage WITH (security_invoker = true) AS
+WITH entry AS (
+    SELECT h.lead_id, h.to_stage, min(h.effective_at) AS entered_at
+    FROM stage_history h
+    WHERE h.to_stage >= 'visitor'
+    GROUP BY h.lead_id, h.to_stage
+), entered AS (
+    SELECT stage_rank(e.to_stage) AS stage_rank, count(*) AS leads
+    FROM entry e
+    GROUP BY e.to_stage
+), bought AS (
+    SELECT stage_rank(e.to_stage) AS stage_rank, count(DISTINCT e.lead_id) AS customers, sum(p.purchase_amount) AS revenue_amount
+    FROM purchases p
+        JOIN entry e ON e.lead_id = p.lead_id AND e.entered_at <= p.purchased_at
+    GROUP BY e.to_stage
+), figure AS (
+    SELECT t.stage::text AS stage, t.stage_rank, t.stage_label,
+        coalesce(n.leads, 0) AS leads,
+        coalesce(b.customers, 0) AS customers,
+        coalesce(b.revenue_amount, 0) AS revenue_amount,
+        coalesce(b.revenue_amount, 0) / nullif(n.leads, 0) AS value
+    FROM stages() t
+        LEFT JOIN entered n USING (stage_rank)
+        LEFT JOIN bought b USING (stage_rank)
+    WHERE t.stage >= 'visitor'
+)
+SELECT
+    f.stage,
+    f.stage_rank,
+    f.stage_label,
+    f.leads,
+    f.customers,
+    f.customers::double precision / nullif(f.leads, 0) AS customer_rate,
+    as_amount(f.revenue_amount)::numeric(14,2) AS revenue_amount,
+    as_amount(f.value)::numeric(14,2) AS value_per_lead_amount,
+    f.value::double precision / nullif(i.value, 0)::double precision AS ratio_to_iql,
+    b.low AS benchmark_low,
+    b.high AS benchmark_high,
+    b.source AS benchmark_source,
+    compared(f.value::double precision / nullif(i.value, 0)::double precision, b.low, b.high) AS benchmark_status
+FROM figure f
+    LEFT JOIN figure i ON i.stage_rank = stage_rank('iql')
+    LEFT JOIN benchmark b ON b.metric = f.stage || '_value_ratio' AND b.segment = 'all';
+
+-- How many of a stage become customers. Leads younger than mature_after are
+-- left out: they had less time. Leaving out open ones instead would overstate
+-- it, as customers are settled sooner.
+CREATE OR REPLACE VIEW stage_to_customer WITH (security_invoker = true) AS
+WITH run AS (
+    SELECT
+        h.lead_id,
+        h.cycle,
+        min(h.seq) FILTER (WHERE h.to_stage = 'visitor') AS visitor_in,
+        min(h.effective_at) FILTER (WHERE h.to_stage = 'visitor') AS visitor_at,
+        min(h.seq) FILTER (WHERE h.to_stage = 'iql') AS iql_in,
+        min(h.effective_at) FILTER (WHERE h.to_stage = 'iql') AS iql_at,
+        min(h.seq) FILTER (WHERE h.to_stage = 'mql') AS mql_in,
+        min(h.effective_at) FILTER (WHERE h.to_stage = 'mql') AS mql_at,
+        min(h.seq) FILTER (WHERE h.to_stage = 'sql') AS sql_in,
+        min(h.effective_at) FILTER (WHERE h.to_stage = 'sql') AS sql_at,
+        min(h.seq) FILTER (WHERE h.to_stage = 'prospect') AS prospect_in,
+        min(h.effective_at) FILTER (WHERE h.to_stage = 'prospect') AS prospect_at,
+        max(h.seq) FILTER (WHERE h.to_stage >= 'customer') AS customer_last
+    FROM stage_history h
+    GROUP BY h.lead_id, h.cycle
+), total AS (
+    SELECT
+        count(r.visitor_in) AS visitors,
+        count(*) FILTER (WHERE r.visitor_at <= now() - s.mature_after) AS visitors_matured,
+        count(*) FILTER (WHERE r.visitor_at <= now() - s.mature_after AND r.customer_last > r.visitor_in) AS visitors_won,
+        count(r.iql_in) AS iqls,
+        count(*) FILTER (WHERE r.iql_at <= now() - s.mature_after) AS iqls_matured,
+        count(*) FILTER (WHERE r.iql_at <= now() - s.mature_after AND r.customer_last > r.iql_in) AS iqls_won,
+        count(r.mql_in) AS mqls,
+        count(*) FILTER (WHERE r.mql_at <= now() - s.mature_after) AS mqls_matured,
+        count(*) FILTER (WHERE r.mql_at <= now() - s.mature_after AND r.customer_last > r.mql_in) AS mqls_won,
+        count(r.sql_in) AS sqls,
+        count(*) FILTER (WHERE r.sql_at <= now() - s.mature_after) AS sqls_matured,
+        count(*) FILTER (WHERE r.sql_at <= now() - s.mature_after AND r.customer_last > r.sql_in) AS sqls_won,
+        count(r.prospect_in) AS prospects,
+        count(*) FILTER (WHERE r.prospect_at <= now() - s.mature_after) AS prospects_matured,
+        count(*) FILTER (WHERE r.prospect_at <= now() - s.mature_after AND r.customer_last > r.prospect_in) AS prospects_won
+    FROM run r
+        CROSS JOIN setting s
+)
+SELECT
+    v.stage,
+    stage_rank(v.stage::lead_stage) AS stage_rank,
+    v.entered,
+    v.matured,
+    v.converted,
+    v.converted::double precision / nullif(v.matured, 0) AS customer_rate,
+    wilson_low(v.converted, v.matured) AS low_rate,
+    wilson_high(v.converted, v.matured) AS high_rate
+FROM total t
+    CROSS JOIN LATERAL (VALUES
+        ('visitor', t.visitors, t.visitors_matured, t.visitors_won),
+        ('iql', t.iqls, t.iqls_matured, t.iqls_won),
+        ('mql', t.mqls, t.mqls_matured, t.mqls_won),
+        ('sql', t.sqls, t.sqls_matured, t.sqls_won),
+        ('prospect', t.prospects, t.prospects_matured, t.prospects_won)
+    ) AS v (stage, entered, matured, converted);
+
+-- N leads of which a share p buys for m on average. The interval (95 %) is made
+-- of what chance does to N leads, N (p s2 + p (1 - p) m2), of not knowing p
+-- well, (N m)2 p (1 - p) / n, and of not knowing m well, (N p)2 s2 / purchases.
+-- The row all has the sum; its interval is narrower than the sum of intervals.
+CREATE OR REPLACE VIEW pipeline_forecast WITH (security_invoker = true) AS
+WITH deal AS (
+    SELECT count(p.purchase_amount) AS purchases,
+        avg(p.purchase_amount)::double precision AS mean,
+        coalesce(var_samp(p.purchase_amount), 0)::double precision AS variance
+    FROM purchases p
+), present AS (
+    SELECT stage_rank(n.stage) AS stage_rank, count(*) AS leads
+    FROM lead_state s
+        LEFT JOIN model m ON m.status = 'active'
+        CROSS JOIN LATERAL (SELECT stage_now(s.activity, m.compiled, s.stage, s.held, s.settled_at, s.next_review_at)) AS n (stage)
+    GROUP BY n.stage
+), part AS (
+    SELECT r.stage, r.stage_rank, coalesce(p.leads, 0) AS leads, r.customer_rate, d.mean, d.variance, d.purchases,
+        coalesce(p.leads, 0) * r.customer_rate AS customers,
+        -- p with two successes and two failures more: none in ten is not never
+        coalesce(p.leads, 0) * q.p * d.variance + coalesce(p.leads, 0) * q.p * (1 - q.p) * d.mean * d.mean
+            + power(coalesce(p.leads, 0) * d.mean, 2) * q.p * (1 - q.p) / nullif(r.matured, 0) AS own_variance
+    FROM stage_to_customer r
+        LEFT JOIN present p USING (stage_rank)
+        CROSS JOIN deal d
+        CROSS JOIN LATERAL (SELECT (r.converted + 1.9207294103470494) / (r.matured + 3.841458820694124)) AS q (p)
+), line AS (
+    SELECT p.stage, p.stage_rank, p.leads, p.customer_rate, p.mean, p.customers, p.customers * p.mean AS forecast,
+        1.959963984540054 * sqrt(p.own_variance + power(p.customers, 2) * p.variance / nullif(p.purchases, 0)) AS margin
+    FROM part p
+    UNION ALL
+    -- a stage of nobody needs no rate
+    SELECT 'all', 0, sum(p.leads)::bigint,
+        CASE WHEN bool_and(p.leads = 0 OR p.customers IS NOT NULL) THEN sum(p.customers) / nullif(sum(p.leads), 0)::double precision END,
+        min(p.mean),
+        CASE WHEN bool_and(p.leads = 0 OR p.customers IS NOT NULL) THEN sum(p.customers) END,
+        CASE WHEN bool_and(p.leads = 0 OR p.customers IS NOT NULL) THEN sum(p.customers) * min(p.mean) END,
+        CASE WHEN bool_and(p.leads = 0 OR p.customers IS NOT NULL)
+            THEN 1.959963984540054 * sqrt(sum(p.own_variance) + power(sum(p.customers), 2) * min(p.variance) / nullif(min(p.purchases), 0)) END
+    FROM part p
+)
+SELECT
+    n.stage,
+    n.stage_rank,
+    n.leads AS leads_now,
+    n.customer_rate,
+    n.customers AS expected_customers,
+    as_amount(n.mean::numeric)::numeric(14,2) AS purchase_amount,
+    as_amount(n.forecast::numeric)::numeric(14,2) AS forecast_amount,
+    as_amount(CASE WHEN n.forecast > n.margin THEN n.forecast - n.margin WHEN n.margin IS NOT NULL THEN 0 END::numeric)::numeric(14,2) AS low_amount,
+    as_amount((n.forecast + n.margin)::numeric)::numeric(14,2) AS high_amount
+FROM line n;
+
+CREATE OR REPLACE FUNCTION required_leads(target_customers bigint)
+    RETURNS TABLE (stage text, stage_rank integer, customer_rate double precision, required bigint, required_low bigint, required_high bigint,
+        leads_now bigint, missing bigint)
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT CASE WHEN required_leads.target_customers IS NULL OR required_leads.target_customers < 0
+        THEN refuse('invalid_parameter_value',
+            'target_customers must not be ' || CASE WHEN required_leads.target_customers IS NULL THEN 'null' ELSE 'negative' END,
+            hint => 'Pass how many customers are wanted, such as 20.')
+        END;
+    SELECT r.stage, r.stage_rank, r.customer_rate,
+        n.required::bigint, n.low::bigint, n.high::bigint, f.leads_now, greatest(n.required - f.leads_now, 0)::bigint
+    FROM stage_to_customer r
+        JOIN pipeline_forecast f USING (stage_rank),
+        LATERAL (SELECT
+            -- numeric, so that 20 of 1/5 is 100 and not one more
+            ceil(required_leads.target_customers * r.matured / nullif(r.converted, 0)::numeric),
+            ceil(required_leads.target_customers / nullif(r.high_rate, 0)),
+            CASE WHEN r.low_rate > 1e-9 THEN ceil(required_leads.target_customers / r.low_rate) END
+        ) AS n (required, low, high)
+    ORDER BY r.stage_rank;
+END;
+COMMENT ON FUNCTION required_leads(bigint) IS
+    'how many leads each stage must have for this many customers, by the rates so far, with the numbers for the ends of their intervals; missing: beyond those there now';
+
+CREATE OR REPLACE VIEW sourcing_comparison WITH (security_invoker = true) AS
+WITH revenue AS (
+    SELECT p.lead_id, sum(p.purchase_amount) AS revenue_amount
+    FROM purchases p
+    GROUP BY p.lead_id
+), reached AS (
+    SELECT m.sourcing, m.direction,
+        count(m.lead_at) AS leads, count(m.mql_at) AS mqls, count(m.sql_at) AS sqls, count(m.customer_at) AS customers,
+        sum(r.revenue_amount) AS revenue_amount, 0::numeric AS cost_amount
+    FROM lead_milestone m
+        LEFT JOIN revenue r USING (lead_id)
+    GROUP BY m.sourcing, m.direction
+    UNION ALL
+    SELECT c.sourcing, c.direction, 0, 0, 0, 0, 0, sum(c.cost_amount) AS cost_amount
+    FROM cost_by_month c
+    GROUP BY c.sourcing, c.direction
+), total AS (
+    SELECT k.comparison, k.place, k.segment,
+        coalesce(sum(r.leads), 0)::bigint AS leads,
+        coalesce(sum(r.mqls), 0)::bigint AS mqls,
+        coalesce(sum(r.sqls), 0)::bigint AS sqls,
+        coalesce(sum(r.customers), 0)::bigint AS customers,
+        coalesce(sum(r.revenue_amount), 0) AS revenue_amount,
+        coalesce(sum(r.cost_amount), 0) AS cost_amount
+    FROM (VALUES
+            ('sourcing', 1, 'internal'),
+            ('sourcing', 2, 'outsourced'),
+            ('sourcing', 3, '(none)'),
+            ('direction', 4, 'inbound'),
+            ('direction', 5, 'outbound'),
+            ('direction', 6, '(none)')
+        ) AS k (comparison, place, segment)
+        LEFT JOIN reached r ON k.segment = CASE k.comparison WHEN 'sourcing' THEN r.sourcing ELSE r.direction END
+    GROUP BY k.comparison, k.place, k.segment
+)
+SELECT
+    t.comparison,
+    t.place,
+    t.segment,
+    as_amount(t.cost_amount)::numeric(14,2) AS cost_amount,
+    t.leads,
+    t.mqls,
+    t.sqls,
+    t.customers,
+    as_amount(t.cost_amount / nullif(t.leads, 0))::numeric(14,2) AS cost_per_lead_amount,
+    as_amount(t.cost_amount / nullif(t.sqls, 0))::numeric(14,2) AS cost_per_sql_amount,
+    as_amount(t.cost_amount / nullif(t.customers, 0))::numeric(14,2) AS cost_per_customer_amount,
+    t.sqls::double precision / nullif(t.leads, 0) AS lead_to_sql_rate,
+    t.customers::double precision / nullif(t.leads, 0) AS lead_to_customer_rate,
+    as_amount(t.revenue_amount)::numeric(14,2) AS revenue_amount,
+    as_amount(t.revenue_amount / nullif(t.leads, 0))::numeric(14,2) AS revenue_per_lead_amount,
+    (t.revenue_amount - t.cost_amount)::double precision / nullif(t.cost_amount, 0)::double precision AS roi
+FROM total t;

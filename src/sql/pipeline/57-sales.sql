@@ -1,0 +1,346 @@
+-- Sales discipline: who was contacted when, how often, and who is left to cool.
+
+-- Contacts are what sales does: events of role outreach (tried to reach) and
+-- sales_contact (spoke with).
+
+-- One row for each time that a lead was in a stage which the active model gives
+-- a time for (stage_rule.sla). The clock starts with the stage.
+CREATE OR REPLACE VIEW sla_clock WITH (security_invoker = true) AS
+SELECT
+    h.lead_id,
+    h.seq,
+    h.cycle,
+    h.to_stage::text AS stage,
+    stage_rank(h.to_stage) AS stage_rank,
+    h.effective_at AS entered_at,
+    h.effective_at + r.sla AS due_at,
+    min(e.occurred_at) AS contacted_at,
+    n.effective_at AS left_at
+FROM model m
+    JOIN stage_history h ON h.to_stage = ANY (ARRAY(
+        SELECT r.stage FROM stage_rule r JOIN model m ON m.model = r.model WHERE m.status = 'active' AND r.sla IS NOT NULL))
+    LEFT JOIN LATERAL (
+        SELECT n.effective_at
+        FROM stage_history n
+        WHERE n.lead_id = h.lead_id AND n.seq > h.seq
+        ORDER BY n.seq
+        LIMIT 1
+    ) n ON true
+    -- of several rows for a stage the one that the engine takes
+    JOIN LATERAL (
+        SELECT r.sla
+        FROM stage_rule r
+        WHERE r.model = m.model AND r.stage = h.to_stage
+            AND (r.only_if = '' OR EXISTS (
+                SELECT FROM lead_state s, signal g, unnest(s.activity) u
+                WHERE s.lead_id = h.lead_id AND g.signal = r.only_if AND u.signal_id = g.signal_id AND u.count > 0))
+        ORDER BY r.only_if = '', r.only_if COLLATE "C"
+        LIMIT 1
+    ) r ON r.sla IS NOT NULL
+    LEFT JOIN event e ON e.lead_id = h.lead_id
+        AND e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('outreach', 'sales_contact')))
+        AND e.occurred_at >= h.effective_at AND (e.occurred_at <= n.effective_at OR n.effective_at IS NULL)
+WHERE m.status = 'active'
+GROUP BY h.lead_id, h.seq, h.cycle, h.to_stage, h.effective_at, r.sla, n.effective_at;
+
+CREATE OR REPLACE FUNCTION sla_state(due_at timestamptz, contacted_at timestamptz, left_at timestamptz, at timestamptz) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT CASE
+        WHEN sla_state.contacted_at <= least(sla_state.due_at, sla_state.at) THEN 'kept'
+        WHEN sla_state.left_at <= least(sla_state.due_at, sla_state.at) THEN 'left'
+        WHEN sla_state.at > sla_state.due_at THEN 'breached'
+        ELSE 'due'
+    END;
+END;
+COMMENT ON FUNCTION sla_state(timestamptz, timestamptz, timestamptz, timestamptz) IS
+    'kept: contacted in time; left: left the stage in time, without a contact; breached: neither, and the time is over; due: the time runs';
+
+CREATE OR REPLACE VIEW sla_status WITH (security_invoker = true) AS
+SELECT
+    c.lead_id,
+    c.seq,
+    c.cycle,
+    c.stage,
+    c.stage_rank,
+    coalesce(l.channel, p.channel, '(none)') AS channel,
+    coalesce(l.campaign, '(none)') AS campaign,
+    coalesce(l.owner, '(none)') AS owner,
+    c.entered_at,
+    c.due_at,
+    c.contacted_at,
+    c.left_at,
+    sla_state(c.due_at, c.contacted_at, c.left_at, now()) AS status,
+    CASE WHEN sla_state(c.due_at, c.contacted_at, c.left_at, now()) = 'due' OR c.contacted_at IS NULL AND c.left_at IS NULL
+        THEN extract(epoch FROM c.due_at - now())::double precision / 86400 END AS remaining_days,
+    extract(epoch FROM c.contacted_at - c.entered_at)::double precision / 86400 AS response_days
+FROM sla_clock c
+    JOIN lead l USING (lead_id)
+    LEFT JOIN campaign p ON p.campaign = l.campaign
+WHERE c.entered_at <= now();
+
+CREATE OR REPLACE FUNCTION sla_status_at(at timestamptz)
+    RETURNS TABLE (lead_id bigint, seq integer, stage text, stage_rank integer, entered_at timestamptz, due_at timestamptz,
+        contacted_at timestamptz, status text, remaining interval)
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT c.lead_id, c.seq, c.stage, c.stage_rank, c.entered_at, c.due_at,
+        CASE WHEN c.contacted_at <= sla_status_at.at THEN c.contacted_at END,
+        sla_state(c.due_at, c.contacted_at, c.left_at, sla_status_at.at),
+        CASE WHEN (c.contacted_at IS NULL OR c.contacted_at > sla_status_at.at) AND (c.left_at IS NULL OR c.left_at > sla_status_at.at)
+            THEN c.due_at - sla_status_at.at END
+    FROM sla_clock c
+    WHERE c.entered_at <= sla_status_at.at
+    ORDER BY c.due_at, c.lead_id, c.seq;
+END;
+COMMENT ON FUNCTION sla_status_at(timestamptz) IS 'sla_status as it was or will be at an instant, if nothing is added';
+
+-- An enquiry: the first time that a lead asked for something, sent a form or
+-- subscribed.
+CREATE OR REPLACE VIEW first_response WITH (security_invoker = true) AS
+WITH enquiry AS (
+    SELECT e.lead_id, min(e.occurred_at) AS enquired_at
+    FROM event e
+    WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('request', 'form_submit', 'capture')))
+    GROUP BY e.lead_id
+), answer AS (
+    SELECT q.lead_id, min(e.occurred_at) AS responded_at
+    FROM enquiry q
+        JOIN event e ON e.lead_id = q.lead_id AND e.occurred_at >= q.enquired_at
+    WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('outreach', 'sales_contact')))
+    GROUP BY q.lead_id
+)
+SELECT
+    q.lead_id,
+    m.channel,
+    m.direction,
+    m.campaign,
+    m.market,
+    m.owner,
+    q.enquired_at,
+    a.responded_at,
+    extract(epoch FROM a.responded_at - q.enquired_at)::double precision / 86400 AS response_days,
+    a.responded_at <= q.enquired_at + s.first_response_within AS in_time,
+    CASE
+        WHEN a.responded_at IS NULL THEN 'never'
+        WHEN a.responded_at <= q.enquired_at + s.first_response_within THEN 'in time'
+        WHEN a.responded_at <= q.enquired_at + interval '24 hours' THEN 'within a day'
+        WHEN a.responded_at <= q.enquired_at + interval '168 hours' THEN 'within a week'
+        ELSE 'later'
+    END AS response,
+    m.sql_at,
+    m.customer_at
+FROM enquiry q
+    JOIN lead_milestone m USING (lead_id)
+    LEFT JOIN answer a USING (lead_id)
+    CROSS JOIN setting s;
+
+-- What came after the enquiry; who was qualified before it does not count.
+CREATE OR REPLACE VIEW response_time_effect WITH (security_invoker = true) AS
+WITH figure AS (
+    SELECT k.place, k.response,
+        count(f.lead_id) AS leads,
+        count(f.sql_at) AS qualified,
+        count(f.customer_at) AS customers
+    FROM (VALUES (1, 'in time'), (2, 'within a day'), (3, 'within a week'), (4, 'later'), (5, 'never')) AS k (place, response)
+        LEFT JOIN (
+            SELECT f.lead_id, f.response, f.sql_at, f.customer_at
+            FROM first_response f
+            WHERE f.sql_at >= f.enquired_at OR f.sql_at IS NULL
+        ) f USING (response)
+    GROUP BY k.place, k.response
+), late AS (
+    SELECT sum(f.leads) AS leads, sum(f.qualified) AS qualified, sum(f.customers) AS customers
+    FROM figure f
+    WHERE f.place IN (2, 3, 4)
+)
+SELECT
+    f.response,
+    f.place,
+    f.leads,
+    f.qualified,
+    f.qualified::double precision / nullif(f.leads, 0) AS qualified_rate,
+    wilson_low(f.qualified, f.leads) AS qualified_low_rate,
+    wilson_high(f.qualified, f.leads) AS qualified_high_rate,
+    f.customers,
+    f.customers::double precision / nullif(f.leads, 0) AS customer_rate,
+    f.qualified::double precision / nullif(f.leads, 0) / nullif(l.qualified::double precision / nullif(l.leads, 0)::double precision, 0) AS qualified_ratio_to_late,
+    f.customers::double precision / nullif(f.leads, 0) / nullif(l.customers::double precision / nullif(l.leads, 0)::double precision, 0) AS customer_ratio_to_late
+FROM figure f
+    CROSS JOIN late l;
+
+-- What a contact came to is a property of the event, which readers of views
+-- must not see: so this is counted with the rights of the pipeline's owner.
+CREATE OR REPLACE FUNCTION contacts_by_lead()
+    RETURNS TABLE (lead_id bigint, won_at timestamptz, contacts bigint, contacts_until_won bigint,
+        first_contact_at timestamptz, last_contact_at timestamptz, first_no_at timestamptz, contacts_after_no bigint, last_no boolean)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+BEGIN ATOMIC
+    WITH contact AS (
+        SELECT e.lead_id, e.event_id, e.occurred_at,
+            lower(e.properties ->> 'outcome') = 'no' AS said_no,
+            min(e.occurred_at) FILTER (WHERE lower(e.properties ->> 'outcome') = 'no') OVER (PARTITION BY e.lead_id) AS first_no_at
+        FROM event e
+        WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('outreach', 'sales_contact')))
+    ), won AS (
+        SELECT h.lead_id, min(h.effective_at) AS won_at
+        FROM stage_history h
+        WHERE h.to_stage >= 'customer'
+        GROUP BY h.lead_id
+    ), counted AS (
+        SELECT c.lead_id,
+            count(*) AS contacts,
+            count(*) FILTER (WHERE c.occurred_at <= w.won_at) AS until_won,
+            min(c.occurred_at) AS first_contact_at,
+            max(c.occurred_at) AS last_contact_at,
+            min(c.first_no_at) AS first_no_at,
+            count(*) FILTER (WHERE c.occurred_at > c.first_no_at) AS after_no,
+            (array_agg(c.said_no ORDER BY c.occurred_at DESC, c.event_id DESC))[1] AS last_no
+        FROM contact c
+            LEFT JOIN won w USING (lead_id)
+        GROUP BY c.lead_id
+    )
+    SELECT lead_id, w.won_at, coalesce(c.contacts, 0), CASE WHEN w.won_at IS NOT NULL THEN coalesce(c.until_won, 0) END,
+        c.first_contact_at, c.last_contact_at, c.first_no_at, coalesce(c.after_no, 0), coalesce(c.last_no, false)
+    FROM counted c
+        FULL JOIN won w USING (lead_id);
+END;
+REVOKE EXECUTE ON FUNCTION contacts_by_lead() FROM PUBLIC;
+COMMENT ON FUNCTION contacts_by_lead() IS
+    'internal: how often sales contacted each lead and when it said no, for the views on follow-up; counts all leads, whatever row security says';
+
+CREATE OR REPLACE VIEW followups WITH (security_invoker = true) AS
+SELECT
+    c.lead_id,
+    coalesce(l.channel, p.channel, '(none)') AS channel,
+    coalesce(l.campaign, '(none)') AS campaign,
+    coalesce(l.owner, '(none)') AS owner,
+    n.stage::text AS stage,
+    stage_rank(n.stage) AS stage_rank,
+    c.contacts,
+    c.first_contact_at,
+    c.last_contact_at,
+    c.won_at,
+    c.contacts_until_won,
+    c.first_no_at,
+    c.contacts_after_no,
+    -- after a no as the last word, and before the fifth contact
+    c.won_at IS NULL AND c.last_no AND c.contacts < 5 AS given_up,
+    c.won_at IS NULL AND c.first_no_at IS NOT NULL AND c.contacts_after_no = 0 AS given_up_after_first_no
+FROM contacts_by_lead() c
+    JOIN lead l USING (lead_id)
+    JOIN lead_state s USING (lead_id)
+    LEFT JOIN model m ON m.status = 'active'
+    LEFT JOIN campaign p ON p.campaign = l.campaign
+    CROSS JOIN LATERAL (SELECT stage_now(s.activity, m.compiled, s.stage, s.held, s.settled_at, s.next_review_at)) AS n (stage);
+
+CREATE OR REPLACE VIEW followup_summary WITH (security_invoker = true) AS
+SELECT
+    count(*) AS leads,
+    coalesce(sum(f.contacts), 0)::bigint AS contacts,
+    count(f.won_at) AS won,
+    avg(f.contacts_until_won)::double precision AS contacts_until_won,
+    count(*) FILTER (WHERE f.contacts_until_won >= 5) AS won_with_five,
+    count(*) FILTER (WHERE f.contacts_until_won >= 5)::double precision / nullif(count(f.won_at), 0) AS won_with_five_rate,
+    count(f.first_no_at) AS said_no,
+    count(*) FILTER (WHERE f.given_up_after_first_no) AS given_up_after_first_no,
+    count(*) FILTER (WHERE f.given_up_after_first_no)::double precision / nullif(count(f.first_no_at), 0) AS given_up_after_first_no_rate,
+    count(*) FILTER (WHERE f.won_at > f.first_no_at) AS won_after_no
+FROM followups f;
+
+CREATE OR REPLACE VIEW won_by_contact_number WITH (security_invoker = true) AS
+SELECT
+    k.contact_number,
+    CASE k.contact_number WHEN 0 THEN 'none' WHEN 10 THEN '10 or more' ELSE k.contact_number::text END AS contact_label,
+    count(c.lead_id) AS won,
+    count(c.lead_id)::double precision / nullif(sum(count(c.lead_id)) OVER (), 0)::double precision AS won_rate,
+    (sum(count(c.lead_id)) OVER (ORDER BY k.contact_number))::double precision
+        / nullif(sum(count(c.lead_id)) OVER (), 0)::double precision AS cumulative_rate
+FROM generate_series(0, 10) AS k (contact_number)
+    LEFT JOIN (
+        SELECT c.lead_id, least(c.contacts_until_won, 10) AS contact_number
+        FROM contacts_by_lead() c
+        WHERE c.won_at IS NOT NULL
+    ) c ON c.contact_number = k.contact_number
+GROUP BY k.contact_number;
+
+-- An open lead cools when its points no longer carry its stage (a prospect is
+-- held to sql, which it came from), or when it has been quiet for too long
+-- (benchmark quiet_days), whichever comes first.
+CREATE OR REPLACE VIEW lead_cooling WITH (security_invoker = true) AS
+SELECT
+    s.lead_id,
+    coalesce(l.channel, p.channel, '(none)') AS channel,
+    coalesce(l.campaign, '(none)') AS campaign,
+    coalesce(l.owner, '(none)') AS owner,
+    n.stage::text AS stage,
+    stage_rank(n.stage) AS stage_rank,
+    score_milli(s.activity, m.compiled, now()) / 1000.0::double precision AS score,
+    a.last_activity_at,
+    extract(epoch FROM now() - coalesce(a.last_activity_at, l.created_at))::double precision / 86400 AS quiet_days,
+    n.stage > 'iql' AND q.stage < least(n.stage, 'sql') AS faded,
+    t.fades_at,
+    t.quiet_at,
+    least(t.fades_at, t.quiet_at) AS cools_at,
+    (n.stage > 'iql' AND q.stage < least(n.stage, 'sql')) OR t.quiet_at <= now() AS cold
+FROM lead_state s
+    JOIN lead l USING (lead_id)
+    JOIN model m ON m.status = 'active'
+    LEFT JOIN campaign p ON p.campaign = l.campaign
+    CROSS JOIN LATERAL (SELECT stage_now(s.activity, m.compiled, s.stage, s.held, s.settled_at, s.next_review_at)) AS n (stage)
+    CROSS JOIN LATERAL (SELECT qualified_stage(s.activity, m.compiled, now()), next_change(s.activity, m.compiled, now())) AS q (stage, change_at)
+    LEFT JOIN LATERAL (
+        SELECT max(u.bucket) AS last_activity_at
+        FROM unnest(s.activity) u
+        WHERE u.signal_id > 0 AND u.count > 0 AND u.bucket <= now()
+    ) a ON true
+    LEFT JOIN benchmark b ON b.metric = 'quiet_days' AND b.segment = 'all'
+    CROSS JOIN LATERAL (SELECT
+        CASE WHEN n.stage > 'iql' AND q.stage >= least(n.stage, 'sql') AND qualified_stage(s.activity, m.compiled, q.change_at) < least(n.stage, 'sql')
+            THEN q.change_at END,
+        coalesce(a.last_activity_at, l.created_at) + coalesce(b.high, 30) * interval '24 hours'
+    ) AS t (fades_at, quiet_at)
+WHERE s.stage >= 'iql' AND s.stage <= 'prospect' AND n.stage >= 'iql' AND n.stage <= 'prospect';
+
+CREATE OR REPLACE VIEW cold_leads WITH (security_invoker = true) AS
+SELECT
+    c.lead_id,
+    c.channel,
+    c.campaign,
+    c.owner,
+    c.stage,
+    c.stage_rank,
+    c.score,
+    c.last_activity_at,
+    c.quiet_days,
+    CASE WHEN c.faded AND c.quiet_at <= now() THEN 'faded and quiet' WHEN c.faded THEN 'faded' ELSE 'quiet' END AS reason
+FROM lead_cooling c
+WHERE c.cold;
+
+-- Gates of the stage sql in the active model, which are budget, authority,
+-- need and timeline in the preset.
+CREATE OR REPLACE VIEW bant_gaps WITH (security_invoker = true) AS
+WITH gap AS (
+    SELECT s.lead_id, stage_rank(n.stage) AS stage_rank, g.gate, g.met,
+        count(*) FILTER (WHERE NOT g.met) OVER (PARTITION BY s.lead_id) AS gaps
+    FROM lead_state s
+        JOIN model m ON m.status = 'active'
+        CROSS JOIN LATERAL (SELECT stage_now(s.activity, m.compiled, s.stage, s.held, s.settled_at, s.next_review_at)) AS n (stage)
+        CROSS JOIN LATERAL stage_gates(s.activity, m.compiled, now()) g
+    WHERE s.stage >= 'iql' AND s.stage <= 'prospect' AND n.stage >= 'iql' AND n.stage <= 'prospect'
+        AND g.stage = 'sql' AND g.gate <> 'score'
+)
+SELECT
+    k.gate,
+    t.stage::text AS stage,
+    t.stage_rank,
+    count(g.lead_id) AS leads,
+    count(*) FILTER (WHERE g.met) AS met,
+    count(*) FILTER (WHERE NOT g.met) AS missing,
+    count(*) FILTER (WHERE NOT g.met)::double precision / nullif(count(g.lead_id), 0) AS missing_rate,
+    count(*) FILTER (WHERE NOT g.met AND g.gaps = 1) AS only_missing
+FROM (SELECT DISTINCT t.gate FROM stage_gate t JOIN model m ON m.model = t.model AND m.status = 'active' WHERE t.stage = 'sql') k
+    CROSS JOIN stages() t
+    LEFT JOIN gap g ON g.gate = k.gate AND g.stage_rank = t.stage_rank
+WHERE t.stage >= 'iql' AND t.stage <= 'prospect'
+GROUP BY k.gate, t.stage, t.stage_rank;
