@@ -56,6 +56,14 @@ END;
 COMMENT ON FUNCTION compared(double precision, double precision, double precision) IS
     'below, within or above a goal; NULL if there is no figure or no goal';
 
+-- A day is 24 hours here, whatever the session's time zone does.
+CREATE OR REPLACE FUNCTION fixed_period(period interval) RETURNS interval
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT extract(epoch FROM fixed_period.period)::double precision * interval '1 second';
+END;
+COMMENT ON FUNCTION fixed_period(interval) IS 'the same period in seconds: added to an instant it gives the same in every time zone';
+
 -- First times, one row a lead. Reached: in this stage or a higher one, so that
 -- leads >= mqls >= sqls >= customers whatever stages were skipped.
 CREATE OR REPLACE VIEW lead_milestone WITH (security_invoker = true) AS

@@ -388,20 +388,20 @@ WITH run AS (
 ), total AS (
     SELECT
         count(r.visitor_in) AS visitors,
-        count(*) FILTER (WHERE r.visitor_at <= now() - s.mature_after) AS visitors_matured,
-        count(*) FILTER (WHERE r.visitor_at <= now() - s.mature_after AND r.customer_last > r.visitor_in) AS visitors_won,
+        count(*) FILTER (WHERE r.visitor_at <= now() - fixed_period(s.mature_after)) AS visitors_matured,
+        count(*) FILTER (WHERE r.visitor_at <= now() - fixed_period(s.mature_after) AND r.customer_last > r.visitor_in) AS visitors_won,
         count(r.iql_in) AS iqls,
-        count(*) FILTER (WHERE r.iql_at <= now() - s.mature_after) AS iqls_matured,
-        count(*) FILTER (WHERE r.iql_at <= now() - s.mature_after AND r.customer_last > r.iql_in) AS iqls_won,
+        count(*) FILTER (WHERE r.iql_at <= now() - fixed_period(s.mature_after)) AS iqls_matured,
+        count(*) FILTER (WHERE r.iql_at <= now() - fixed_period(s.mature_after) AND r.customer_last > r.iql_in) AS iqls_won,
         count(r.mql_in) AS mqls,
-        count(*) FILTER (WHERE r.mql_at <= now() - s.mature_after) AS mqls_matured,
-        count(*) FILTER (WHERE r.mql_at <= now() - s.mature_after AND r.customer_last > r.mql_in) AS mqls_won,
+        count(*) FILTER (WHERE r.mql_at <= now() - fixed_period(s.mature_after)) AS mqls_matured,
+        count(*) FILTER (WHERE r.mql_at <= now() - fixed_period(s.mature_after) AND r.customer_last > r.mql_in) AS mqls_won,
         count(r.sql_in) AS sqls,
-        count(*) FILTER (WHERE r.sql_at <= now() - s.mature_after) AS sqls_matured,
-        count(*) FILTER (WHERE r.sql_at <= now() - s.mature_after AND r.customer_last > r.sql_in) AS sqls_won,
+        count(*) FILTER (WHERE r.sql_at <= now() - fixed_period(s.mature_after)) AS sqls_matured,
+        count(*) FILTER (WHERE r.sql_at <= now() - fixed_period(s.mature_after) AND r.customer_last > r.sql_in) AS sqls_won,
         count(r.prospect_in) AS prospects,
-        count(*) FILTER (WHERE r.prospect_at <= now() - s.mature_after) AS prospects_matured,
-        count(*) FILTER (WHERE r.prospect_at <= now() - s.mature_after AND r.customer_last > r.prospect_in) AS prospects_won
+        count(*) FILTER (WHERE r.prospect_at <= now() - fixed_period(s.mature_after)) AS prospects_matured,
+        count(*) FILTER (WHERE r.prospect_at <= now() - fixed_period(s.mature_after) AND r.customer_last > r.prospect_in) AS prospects_won
     FROM run r
         CROSS JOIN setting s
 )

@@ -13,7 +13,7 @@ SELECT
     h.to_stage::text AS stage,
     stage_rank(h.to_stage) AS stage_rank,
     h.effective_at AS entered_at,
-    h.effective_at + r.sla AS due_at,
+    h.effective_at + fixed_period(r.sla) AS due_at,
     min(e.occurred_at) AS contacted_at,
     n.effective_at AS left_at
 FROM model m
@@ -120,10 +120,10 @@ SELECT
     q.enquired_at,
     a.responded_at,
     extract(epoch FROM a.responded_at - q.enquired_at)::double precision / 86400 AS response_days,
-    a.responded_at <= q.enquired_at + s.first_response_within AS in_time,
+    a.responded_at <= q.enquired_at + fixed_period(s.first_response_within) AS in_time,
     CASE
         WHEN a.responded_at IS NULL THEN 'never'
-        WHEN a.responded_at <= q.enquired_at + s.first_response_within THEN 'in time'
+        WHEN a.responded_at <= q.enquired_at + fixed_period(s.first_response_within) THEN 'in time'
         WHEN a.responded_at <= q.enquired_at + interval '24 hours' THEN 'within a day'
         WHEN a.responded_at <= q.enquired_at + interval '168 hours' THEN 'within a week'
         ELSE 'later'
