@@ -24,26 +24,6 @@ FROM (VALUES
 WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.relname = 'conversion_rates' AND c.relnamespace = pipeline()::oid)
 ON CONFLICT DO NOTHING;
 
--- Wilson's interval for a share, 95 %. It stays in 0 to 1 and holds for small
--- numbers, which the usual one does not.
-CREATE OR REPLACE FUNCTION wilson_low(successes bigint, trials bigint) RETURNS double precision
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-BEGIN ATOMIC
-    SELECT CASE WHEN wilson_low.trials > 0 THEN greatest(0, (wilson_low.successes + 1.9207294103470494
-        - 1.959963984540054 * sqrt(wilson_low.successes::double precision * (wilson_low.trials - wilson_low.successes) / wilson_low.trials
-            + 0.9603647051735247)) / (wilson_low.trials + 3.841458820694124)) END;
-END;
-COMMENT ON FUNCTION wilson_low(bigint, bigint) IS 'lower end of the 95 % interval of a share, by Wilson; NULL without trials';
-
-CREATE OR REPLACE FUNCTION wilson_high(successes bigint, trials bigint) RETURNS double precision
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-BEGIN ATOMIC
-    SELECT CASE WHEN wilson_high.trials > 0 THEN least(1, (wilson_high.successes + 1.9207294103470494
-        + 1.959963984540054 * sqrt(wilson_high.successes::double precision * (wilson_high.trials - wilson_high.successes) / wilson_high.trials
-            + 0.9603647051735247)) / (wilson_high.trials + 3.841458820694124)) END;
-END;
-COMMENT ON FUNCTION wilson_high(bigint, bigint) IS 'upper end of the 95 % interval of a share, by Wilson; NULL without trials';
-
 CREATE OR REPLACE FUNCTION compared(figure double precision, low double precision, high double precision) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
@@ -77,7 +57,7 @@ SELECT
     coalesce(l.country, '(none)') AS country,
     coalesce(l.owner, '(none)') AS owner,
     coalesce(l.persona, '(none)') AS persona,
-    l.created_at,
+    CASE WHEN isfinite(l.created_at) THEN l.created_at END AS created_at,
     m.lead_at,
     m.mql_at,
     m.sql_at,
@@ -96,6 +76,21 @@ FROM lead l
         WHERE s.to_stage >= 'iql'
         GROUP BY s.lead_id
     ) m ON m.lead_id = l.lead_id;
+COMMENT ON VIEW lead_milestone IS 'one row a lead: when it first was in each stage or a higher one';
+COMMENT ON COLUMN lead_milestone.lead_id IS 'the lead';
+COMMENT ON COLUMN lead_milestone.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
+COMMENT ON COLUMN lead_milestone.direction IS 'inbound or outbound, of the campaign or else of the channel; (none): not known';
+COMMENT ON COLUMN lead_milestone.campaign IS 'campaign that the lead came by; (none): not known';
+COMMENT ON COLUMN lead_milestone.sourcing IS 'internal or outsourced, of the campaign; (none): not known';
+COMMENT ON COLUMN lead_milestone.market IS 'b2b or b2c; (none): not known';
+COMMENT ON COLUMN lead_milestone.country IS 'country; (none): not known';
+COMMENT ON COLUMN lead_milestone.owner IS 'who looks after the lead; (none): nobody';
+COMMENT ON COLUMN lead_milestone.persona IS 'buyer persona; (none): not known';
+COMMENT ON COLUMN lead_milestone.created_at IS 'when the lead was first heard of';
+COMMENT ON COLUMN lead_milestone.lead_at IS 'when it first was iql or higher';
+COMMENT ON COLUMN lead_milestone.mql_at IS 'when it first was mql or higher';
+COMMENT ON COLUMN lead_milestone.sql_at IS 'when it first was sql or higher';
+COMMENT ON COLUMN lead_milestone.customer_at IS 'when it first was customer or higher';
 
 -- One row a run through the funnel (lead and cycle): where it was, and whether
 -- it came farther afterwards. Who was never in the first stage of a step is in
@@ -169,8 +164,8 @@ SELECT
     coalesce(p.numerator, 0) AS numerator,
     coalesce(p.denominator, 0) AS denominator,
     p.numerator::double precision / nullif(p.denominator, 0) AS conversion_rate,
-    wilson_low(p.numerator, p.denominator) AS low_rate,
-    wilson_high(p.numerator, p.denominator) AS high_rate,
+    rate_low(p.numerator, p.denominator) AS low_rate,
+    rate_high(p.numerator, p.denominator) AS high_rate,
     b.low AS benchmark_low_rate,
     b.high AS benchmark_high_rate,
     coalesce(b.denominator, k.from_stage) AS benchmark_denominator,
@@ -196,6 +191,23 @@ FROM (VALUES
         LIMIT 1
     ) b ON true
     LEFT JOIN pair q ON q.market = g.market AND q.from_stage = coalesce(b.denominator, k.from_stage) AND q.to_stage = k.to_stage;
+COMMENT ON VIEW conversion_rates IS 'one row a step and market: the share that goes on, its 95 % interval, and the goal for it';
+COMMENT ON COLUMN conversion_rates.metric IS 'the step';
+COMMENT ON COLUMN conversion_rates.place IS 'order of the rows';
+COMMENT ON COLUMN conversion_rates.market IS 'all, b2b or b2c';
+COMMENT ON COLUMN conversion_rates.from_stage IS 'where it starts; lead: iql to prospect';
+COMMENT ON COLUMN conversion_rates.to_stage IS 'where it goes: this stage or a higher one; lead: iql';
+COMMENT ON COLUMN conversion_rates.numerator IS 'of the denominator, those that came to to_stage or higher afterwards';
+COMMENT ON COLUMN conversion_rates.denominator IS 'runs through the funnel that were in from_stage';
+COMMENT ON COLUMN conversion_rates.conversion_rate IS 'numerator / denominator';
+COMMENT ON COLUMN conversion_rates.low_rate IS 'lower end of the 95 % interval of the rate (Wilson)';
+COMMENT ON COLUMN conversion_rates.high_rate IS 'upper end of the 95 % interval of the rate (Wilson)';
+COMMENT ON COLUMN conversion_rates.benchmark_low_rate IS 'lower end of the goal';
+COMMENT ON COLUMN conversion_rates.benchmark_high_rate IS 'upper end of the goal';
+COMMENT ON COLUMN conversion_rates.benchmark_denominator IS 'what the goal is a share of, if other than from_stage';
+COMMENT ON COLUMN conversion_rates.benchmark_source IS 'where the goal comes from';
+COMMENT ON COLUMN conversion_rates.benchmark_rate IS 'the rate with the denominator of the goal: what is compared with it';
+COMMENT ON COLUMN conversion_rates.benchmark_status IS 'below, within or above the goal; NULL: nothing to compare';
 
 CREATE OR REPLACE VIEW conversion_times WITH (security_invoker = true) AS
 WITH run AS (
@@ -262,3 +274,15 @@ FROM (VALUES
         ORDER BY b.segment = 'all'
         LIMIT 1
     ) b ON true;
+COMMENT ON VIEW conversion_times IS 'one row a step and market: how long it took those that went on, and the goal for it';
+COMMENT ON COLUMN conversion_times.metric IS 'the step';
+COMMENT ON COLUMN conversion_times.place IS 'order of the rows';
+COMMENT ON COLUMN conversion_times.market IS 'all, b2b or b2c';
+COMMENT ON COLUMN conversion_times.conversions IS 'runs through the funnel that took the step';
+COMMENT ON COLUMN conversion_times.mean_days IS 'mean time';
+COMMENT ON COLUMN conversion_times.median_days IS 'half of them took no longer';
+COMMENT ON COLUMN conversion_times.p90_days IS 'nine of ten took no longer';
+COMMENT ON COLUMN conversion_times.benchmark_low_days IS 'lower end of the goal';
+COMMENT ON COLUMN conversion_times.benchmark_high_days IS 'upper end of the goal';
+COMMENT ON COLUMN conversion_times.benchmark_source IS 'where the goal comes from';
+COMMENT ON COLUMN conversion_times.benchmark_status IS 'whether median_days is below, within or above the goal; NULL: nothing to compare';

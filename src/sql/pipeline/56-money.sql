@@ -8,26 +8,27 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION as_amount(numeric) IS 'an amount in hundredths; NULL if it is no number, infinite, or a million millions and more';
 
--- A month of the calendar in the time zone of the pipeline
-CREATE OR REPLACE FUNCTION month_of(at timestamptz, time_zone text) RETURNS date
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-BEGIN ATOMIC
-    SELECT date_trunc('month', month_of.at AT TIME ZONE month_of.time_zone)::date;
-END;
-COMMENT ON FUNCTION month_of(timestamptz, text) IS 'first day of the month that an instant is in';
-
 CREATE OR REPLACE VIEW purchases WITH (security_invoker = true) AS
 SELECT
     e.lead_id,
     e.event_id,
     e.occurred_at AS purchased_at,
-    month_of(e.occurred_at, s.time_zone) AS purchase_month,
+    month_start(e.occurred_at, s.time_zone) AS purchase_month,
     as_amount(e.value)::numeric(14,2) AS purchase_amount,
     e.channel,
     e.campaign
 FROM event e
     CROSS JOIN setting s
-WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role = 'purchase'));
+WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role = 'purchase'))
+    AND isfinite(e.occurred_at);
+COMMENT ON VIEW purchases IS 'one row a purchase: events of role purchase';
+COMMENT ON COLUMN purchases.lead_id IS 'the lead';
+COMMENT ON COLUMN purchases.event_id IS 'the event';
+COMMENT ON COLUMN purchases.purchased_at IS 'when it was bought';
+COMMENT ON COLUMN purchases.purchase_month IS 'first day of the month of that';
+COMMENT ON COLUMN purchases.purchase_amount IS 'amount of the purchase; NULL: not known';
+COMMENT ON COLUMN purchases.channel IS 'channel that the purchase came by, if the event says so';
+COMMENT ON COLUMN purchases.campaign IS 'campaign that the purchase came by, if the event says so';
 
 -- A cost of several months is split by days, rounded so that the parts add up
 -- to it.
@@ -50,6 +51,14 @@ FROM cost c
         least((m.month + interval '1 month')::date - c.day_from, c.day_to - c.day_from + 1)
     ) AS d (days, before, upto)
 GROUP BY 1, 2, 3, 4, 5, 6;
+COMMENT ON VIEW cost_by_month IS 'one row a month, source and category: costs, those of several months split by days';
+COMMENT ON COLUMN cost_by_month.calendar_month IS 'first day of the month';
+COMMENT ON COLUMN cost_by_month.channel IS 'channel of the cost, or of its campaign; (none): all';
+COMMENT ON COLUMN cost_by_month.direction IS 'inbound or outbound, of the campaign or else of the channel; (none): not known';
+COMMENT ON COLUMN cost_by_month.campaign IS 'campaign of the cost; (none): all';
+COMMENT ON COLUMN cost_by_month.sourcing IS 'internal or outsourced, of the campaign; (none): not known';
+COMMENT ON COLUMN cost_by_month.category IS 'what it was spent on; (none): not said';
+COMMENT ON COLUMN cost_by_month.cost_amount IS 'amount';
 
 -- The pairs of channel and campaign that there are, so that reports have a row
 -- for each though nothing came of it.
@@ -70,10 +79,15 @@ FROM (
     ) n
     LEFT JOIN campaign p ON p.campaign = n.campaign
     LEFT JOIN channel h ON h.channel = n.channel;
+COMMENT ON VIEW source_list IS 'one row a source: the pairs of channel and campaign of leads, costs and campaigns, and every channel by itself';
+COMMENT ON COLUMN source_list.channel IS 'the channel';
+COMMENT ON COLUMN source_list.direction IS 'inbound or outbound, of the campaign or else of the channel; (none): not known';
+COMMENT ON COLUMN source_list.campaign IS 'the campaign; (none): the channel by itself';
+COMMENT ON COLUMN source_list.sourcing IS 'internal or outsourced, of the campaign; (none): not known';
 
 CREATE OR REPLACE VIEW cost_per_lead WITH (security_invoker = true) AS
 WITH part AS (
-    SELECT month_of(t.at, s.time_zone) AS calendar_month, m.channel, m.campaign,
+    SELECT month_start(t.at, s.time_zone) AS calendar_month, m.channel, m.campaign,
         count(*) FILTER (WHERE t.stage = 1) AS leads,
         count(*) FILTER (WHERE t.stage = 2) AS mqls,
         count(*) FILTER (WHERE t.stage = 3) AS sqls,
@@ -93,7 +107,7 @@ WITH part AS (
     FROM part p
     UNION ALL
     -- a source of which there is nothing has one row, in this month
-    SELECT month_of(now(), s.time_zone) AS calendar_month, n.channel, n.campaign, 0, 0, 0, 0, 0
+    SELECT month_start(now(), s.time_zone) AS calendar_month, n.channel, n.campaign, 0, 0, 0, 0, 0
     FROM source_list n
         CROSS JOIN setting s
     WHERE NOT EXISTS (SELECT FROM part p WHERE p.channel = n.channel AND p.campaign = n.campaign)
@@ -124,6 +138,20 @@ SELECT
 FROM total t
     LEFT JOIN campaign p ON p.campaign = t.campaign
     LEFT JOIN channel h ON h.channel = t.channel;
+COMMENT ON VIEW cost_per_lead IS 'one row a month and source: what was spent in the month, who was new in it, and what one cost';
+COMMENT ON COLUMN cost_per_lead.calendar_month IS 'first day of the month';
+COMMENT ON COLUMN cost_per_lead.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
+COMMENT ON COLUMN cost_per_lead.direction IS 'inbound or outbound, of the campaign or else of the channel; (none): not known';
+COMMENT ON COLUMN cost_per_lead.campaign IS 'campaign that the lead came by; (none): not known';
+COMMENT ON COLUMN cost_per_lead.cost_amount IS 'what was spent on the source in the month; costs without a campaign or a channel have rows of their own, (none)';
+COMMENT ON COLUMN cost_per_lead.leads IS 'leads that first were iql or higher in the month';
+COMMENT ON COLUMN cost_per_lead.mqls IS 'leads that first were mql or higher in the month';
+COMMENT ON COLUMN cost_per_lead.sqls IS 'leads that first were sql or higher in the month';
+COMMENT ON COLUMN cost_per_lead.customers IS 'leads that first became customers in the month';
+COMMENT ON COLUMN cost_per_lead.cost_per_lead_amount IS 'cost_amount / leads';
+COMMENT ON COLUMN cost_per_lead.cost_per_mql_amount IS 'cost_amount / mqls';
+COMMENT ON COLUMN cost_per_lead.cost_per_sql_amount IS 'cost_amount / sqls';
+COMMENT ON COLUMN cost_per_lead.cost_per_customer_amount IS 'cost_amount / customers';
 
 -- Attribution
 
@@ -169,6 +197,7 @@ WITH buyer AS MATERIALIZED (
     SELECT e.lead_id, e.event_id, e.occurred_at AS touched_at, e.channel, e.campaign
     FROM event e
     WHERE (e.channel IS NOT NULL OR e.campaign IS NOT NULL)
+        AND isfinite(e.occurred_at)
         AND e.kind <> ALL (ARRAY(SELECT k.kind FROM event_kind k
             WHERE k.role IN ('purchase', 'lost', 'disqualified', 'recycled', 'points', 'stage', 'unsubscribe', 'email_sent')))
         AND EXISTS (SELECT FROM buyer b WHERE b.lead_id = e.lead_id)
@@ -179,6 +208,7 @@ WITH buyer AS MATERIALIZED (
     SELECT l.lead_id, NULL::bigint AS event_id, l.created_at AS touched_at, l.channel, l.campaign
     FROM lead l
     WHERE (l.channel IS NOT NULL OR l.campaign IS NOT NULL)
+        AND isfinite(l.created_at)
         AND EXISTS (SELECT FROM buyer b WHERE b.lead_id = l.lead_id)
         AND NOT EXISTS (SELECT FROM touch t WHERE t.lead_id = l.lead_id AND t.touched_at <= l.created_at)
 ), placed AS (
@@ -234,6 +264,23 @@ SELECT
 FROM given g
     LEFT JOIN campaign c ON c.campaign = g.campaign
     LEFT JOIN channel h ON h.channel = coalesce(g.channel, c.channel);
+COMMENT ON VIEW attribution_credit IS 'one row a purchase, touch before it, and attribution model: what share of the purchase the touch is given';
+COMMENT ON COLUMN attribution_credit.model IS 'attribution model: first, last, linear, position or time_decay';
+COMMENT ON COLUMN attribution_credit.lead_id IS 'the lead';
+COMMENT ON COLUMN attribution_credit.purchase_event_id IS 'event of the purchase';
+COMMENT ON COLUMN attribution_credit.purchased_at IS 'when it was bought';
+COMMENT ON COLUMN attribution_credit.purchase_month IS 'first day of the month of that';
+COMMENT ON COLUMN attribution_credit.purchase_amount IS 'amount of the purchase; NULL: not known';
+COMMENT ON COLUMN attribution_credit.touch_event_id IS 'event of the touch; NULL: the origin of the lead';
+COMMENT ON COLUMN attribution_credit.touched_at IS 'when it was';
+COMMENT ON COLUMN attribution_credit.channel IS 'channel of the touch, or of its campaign; (none): not known';
+COMMENT ON COLUMN attribution_credit.direction IS 'inbound or outbound, of the campaign or else of the channel; (none): not known';
+COMMENT ON COLUMN attribution_credit.campaign IS 'campaign of the touch; (none): not known';
+COMMENT ON COLUMN attribution_credit.place IS 'number of the touch';
+COMMENT ON COLUMN attribution_credit.touches IS 'number of touches before the purchase';
+COMMENT ON COLUMN attribution_credit.micro_credits IS 'share of the purchase in millionths; those of a purchase and model add up to 1000000';
+COMMENT ON COLUMN attribution_credit.credit IS 'the share as a fraction';
+COMMENT ON COLUMN attribution_credit.revenue_amount IS 'share of the amount; those of a purchase and model add up to it';
 
 CREATE OR REPLACE FUNCTION attribution(model text)
     RETURNS TABLE (lead_id bigint, purchase_event_id bigint, purchased_at timestamptz, purchase_amount numeric, touch_event_id bigint,
@@ -281,6 +328,15 @@ FROM line n
     LEFT JOIN spent s USING (channel, campaign)
     LEFT JOIN campaign p ON p.campaign = n.campaign
     LEFT JOIN channel h ON h.channel = n.channel;
+COMMENT ON VIEW roas IS 'one row an attribution model and source: revenue credited to it for each unit of money spent on it';
+COMMENT ON COLUMN roas.model IS 'attribution model: first, last, linear, position or time_decay';
+COMMENT ON COLUMN roas.channel IS 'the channel';
+COMMENT ON COLUMN roas.direction IS 'inbound or outbound, of the campaign or else of the channel; (none): not known';
+COMMENT ON COLUMN roas.campaign IS 'the campaign';
+COMMENT ON COLUMN roas.credited_purchases IS 'purchases, shared ones in part';
+COMMENT ON COLUMN roas.revenue_amount IS 'revenue credited to the source';
+COMMENT ON COLUMN roas.cost_amount IS 'what was spent on the source';
+COMMENT ON COLUMN roas.roas IS 'revenue_amount / cost_amount';
 
 CREATE OR REPLACE VIEW roi WITH (security_invoker = true) AS
 SELECT
@@ -293,6 +349,15 @@ SELECT
     as_amount(r.revenue_amount - r.cost_amount)::numeric(14,2) AS profit_amount,
     (r.revenue_amount - r.cost_amount)::double precision / nullif(r.cost_amount, 0)::double precision AS roi
 FROM roas r;
+COMMENT ON VIEW roi IS 'one row an attribution model and source: profit for each unit of money spent on it';
+COMMENT ON COLUMN roi.model IS 'attribution model: first, last, linear, position or time_decay';
+COMMENT ON COLUMN roi.channel IS 'the channel';
+COMMENT ON COLUMN roi.direction IS 'inbound or outbound, of the campaign or else of the channel; (none): not known';
+COMMENT ON COLUMN roi.campaign IS 'the campaign';
+COMMENT ON COLUMN roi.revenue_amount IS 'revenue credited to the source';
+COMMENT ON COLUMN roi.cost_amount IS 'what was spent on the source';
+COMMENT ON COLUMN roi.profit_amount IS 'revenue_amount - cost_amount';
+COMMENT ON COLUMN roi.roi IS '(revenue_amount - cost_amount) / cost_amount';
 
 CREATE OR REPLACE VIEW customer_lifetime_value WITH (security_invoker = true) AS
 WITH customer AS (
@@ -319,6 +384,19 @@ FROM customer c
     LEFT JOIN campaign p ON p.campaign = l.campaign
     LEFT JOIN channel h ON h.channel = coalesce(l.channel, p.channel)
 GROUP BY 1, 2, 3, 4;
+COMMENT ON VIEW customer_lifetime_value IS 'one row a month of first purchase and source: what those customers have brought so far';
+COMMENT ON COLUMN customer_lifetime_value.cohort_month IS 'first day of the month of the first purchase';
+COMMENT ON COLUMN customer_lifetime_value.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
+COMMENT ON COLUMN customer_lifetime_value.direction IS 'inbound or outbound, of the campaign or else of the channel; (none): not known';
+COMMENT ON COLUMN customer_lifetime_value.campaign IS 'campaign that the lead came by; (none): not known';
+COMMENT ON COLUMN customer_lifetime_value.customers IS 'leads that bought';
+COMMENT ON COLUMN customer_lifetime_value.purchases IS 'what they bought, in number';
+COMMENT ON COLUMN customer_lifetime_value.revenue_amount IS 'sum of purchases';
+COMMENT ON COLUMN customer_lifetime_value.lifetime_value_amount IS 'revenue_amount / customers';
+COMMENT ON COLUMN customer_lifetime_value.revenue_per_purchase_amount IS 'revenue_amount / purchases';
+COMMENT ON COLUMN customer_lifetime_value.repeat_customers IS 'customers that bought more than once';
+COMMENT ON COLUMN customer_lifetime_value.repeat_rate IS 'repeat_customers / customers';
+COMMENT ON COLUMN customer_lifetime_value.buying_days IS 'mean time from the first purchase to the last so far';
 
 CREATE OR REPLACE VIEW value_by_stage WITH (security_invoker = true) AS
 WITH entry AS (
@@ -363,6 +441,20 @@ SELECT
 FROM figure f
     LEFT JOIN figure i ON i.stage_rank = stage_rank('iql')
     LEFT JOIN benchmark b ON b.metric = f.stage || '_value_ratio' AND b.segment = 'all';
+COMMENT ON VIEW value_by_stage IS 'one row a stage: what a lead that was in it has brought on average since it came in, and how that compares with an iql';
+COMMENT ON COLUMN value_by_stage.stage IS 'the stage';
+COMMENT ON COLUMN value_by_stage.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN value_by_stage.stage_label IS 'the stage with a number in front, for tools that sort by name';
+COMMENT ON COLUMN value_by_stage.leads IS 'leads that ever were in it';
+COMMENT ON COLUMN value_by_stage.customers IS 'of these, those that bought afterwards';
+COMMENT ON COLUMN value_by_stage.customer_rate IS 'customers / leads';
+COMMENT ON COLUMN value_by_stage.revenue_amount IS 'what they bought for afterwards';
+COMMENT ON COLUMN value_by_stage.value_per_lead_amount IS 'revenue_amount / leads';
+COMMENT ON COLUMN value_by_stage.ratio_to_iql IS 'value of a lead here / value of an iql';
+COMMENT ON COLUMN value_by_stage.benchmark_low IS 'lower end of the goal for ratio_to_iql';
+COMMENT ON COLUMN value_by_stage.benchmark_high IS 'upper end of the goal for ratio_to_iql';
+COMMENT ON COLUMN value_by_stage.benchmark_source IS 'where the goal comes from';
+COMMENT ON COLUMN value_by_stage.benchmark_status IS 'below, within or above the goal; NULL: nothing to compare';
 
 -- How many of a stage become customers. Leads younger than mature_after are
 -- left out: they had less time. Leaving out open ones instead would overstate
@@ -412,8 +504,8 @@ SELECT
     v.matured,
     v.converted,
     v.converted::double precision / nullif(v.matured, 0) AS customer_rate,
-    wilson_low(v.converted, v.matured) AS low_rate,
-    wilson_high(v.converted, v.matured) AS high_rate
+    rate_low(v.converted, v.matured) AS low_rate,
+    rate_high(v.converted, v.matured) AS high_rate
 FROM total t
     CROSS JOIN LATERAL (VALUES
         ('visitor', t.visitors, t.visitors_matured, t.visitors_won),
@@ -422,6 +514,15 @@ FROM total t
         ('sql', t.sqls, t.sqls_matured, t.sqls_won),
         ('prospect', t.prospects, t.prospects_matured, t.prospects_won)
     ) AS v (stage, entered, matured, converted);
+COMMENT ON VIEW stage_to_customer IS 'one row an open stage: the share of those in it that become customers; only of those in it for mature_after';
+COMMENT ON COLUMN stage_to_customer.stage IS 'the stage';
+COMMENT ON COLUMN stage_to_customer.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN stage_to_customer.entered IS 'runs through the funnel that were in it';
+COMMENT ON COLUMN stage_to_customer.matured IS 'of these, those that came in before mature_after';
+COMMENT ON COLUMN stage_to_customer.converted IS 'of the matured, those that became customers afterwards';
+COMMENT ON COLUMN stage_to_customer.customer_rate IS 'converted / matured';
+COMMENT ON COLUMN stage_to_customer.low_rate IS 'lower end of the 95 % interval of the rate (Wilson)';
+COMMENT ON COLUMN stage_to_customer.high_rate IS 'upper end of the 95 % interval of the rate (Wilson)';
 
 -- N leads of which a share p buys for m on average. The interval (95 %) is made
 -- of what chance does to N leads, N (p s2 + p (1 - p) m2), of not knowing p
@@ -475,6 +576,16 @@ SELECT
     as_amount(CASE WHEN n.forecast > n.margin THEN n.forecast - n.margin WHEN n.margin IS NOT NULL THEN 0 END::numeric)::numeric(14,2) AS low_amount,
     as_amount((n.forecast + n.margin)::numeric)::numeric(14,2) AS high_amount
 FROM line n;
+COMMENT ON VIEW pipeline_forecast IS 'one row an open stage, and one for all: leads there now, times the share that becomes customers, times the mean purchase';
+COMMENT ON COLUMN pipeline_forecast.stage IS 'the stage; all: their sum';
+COMMENT ON COLUMN pipeline_forecast.stage_rank IS 'order of the stages; 0: all';
+COMMENT ON COLUMN pipeline_forecast.leads_now IS 'leads in it now';
+COMMENT ON COLUMN pipeline_forecast.customer_rate IS 'share that becomes customers, from stage_to_customer';
+COMMENT ON COLUMN pipeline_forecast.expected_customers IS 'leads_now * customer_rate';
+COMMENT ON COLUMN pipeline_forecast.purchase_amount IS 'mean purchase so far';
+COMMENT ON COLUMN pipeline_forecast.forecast_amount IS 'expected_customers * purchase_amount';
+COMMENT ON COLUMN pipeline_forecast.low_amount IS 'lower end of its 95 % interval';
+COMMENT ON COLUMN pipeline_forecast.high_amount IS 'upper end of its 95 % interval';
 
 CREATE OR REPLACE FUNCTION required_leads(target_customers bigint)
     RETURNS TABLE (stage text, stage_rank integer, customer_rate double precision, required bigint, required_low bigint, required_high bigint,
@@ -554,3 +665,20 @@ SELECT
     as_amount(t.revenue_amount / nullif(t.leads, 0))::numeric(14,2) AS revenue_per_lead_amount,
     (t.revenue_amount - t.cost_amount)::double precision / nullif(t.cost_amount, 0)::double precision AS roi
 FROM total t;
+COMMENT ON VIEW sourcing_comparison IS 'internal against outsourced and inbound against outbound: what was spent, what came of it';
+COMMENT ON COLUMN sourcing_comparison.comparison IS 'sourcing or direction';
+COMMENT ON COLUMN sourcing_comparison.place IS 'order of the rows';
+COMMENT ON COLUMN sourcing_comparison.segment IS 'internal or outsourced, inbound or outbound; (none): costs and leads of no campaign or channel that says so';
+COMMENT ON COLUMN sourcing_comparison.cost_amount IS 'all costs, wages and tools too';
+COMMENT ON COLUMN sourcing_comparison.leads IS 'contacts that reached iql or higher';
+COMMENT ON COLUMN sourcing_comparison.mqls IS 'those that reached mql or higher';
+COMMENT ON COLUMN sourcing_comparison.sqls IS 'those that reached sql or higher';
+COMMENT ON COLUMN sourcing_comparison.customers IS 'those that became customers';
+COMMENT ON COLUMN sourcing_comparison.cost_per_lead_amount IS 'cost_amount / leads';
+COMMENT ON COLUMN sourcing_comparison.cost_per_sql_amount IS 'cost_amount / sqls';
+COMMENT ON COLUMN sourcing_comparison.cost_per_customer_amount IS 'cost_amount / customers';
+COMMENT ON COLUMN sourcing_comparison.lead_to_sql_rate IS 'sqls / leads';
+COMMENT ON COLUMN sourcing_comparison.lead_to_customer_rate IS 'customers / leads';
+COMMENT ON COLUMN sourcing_comparison.revenue_amount IS 'sum of purchases';
+COMMENT ON COLUMN sourcing_comparison.revenue_per_lead_amount IS 'revenue_amount / leads';
+COMMENT ON COLUMN sourcing_comparison.roi IS '(revenue_amount - cost_amount) / cost_amount';

@@ -39,9 +39,19 @@ FROM model m
     ) r ON r.sla IS NOT NULL
     LEFT JOIN event e ON e.lead_id = h.lead_id
         AND e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('outreach', 'sales_contact')))
-        AND e.occurred_at >= h.effective_at AND (e.occurred_at <= n.effective_at OR n.effective_at IS NULL)
+        AND isfinite(e.occurred_at) AND e.occurred_at >= h.effective_at AND (e.occurred_at <= n.effective_at OR n.effective_at IS NULL)
 WHERE m.status = 'active'
 GROUP BY h.lead_id, h.seq, h.cycle, h.to_stage, h.effective_at, r.sla, n.effective_at;
+COMMENT ON VIEW sla_clock IS 'one row a stay in a stage with a time for a first contact: what sla_status is computed from';
+COMMENT ON COLUMN sla_clock.lead_id IS 'the lead';
+COMMENT ON COLUMN sla_clock.seq IS 'number of the change of stage by which it came in';
+COMMENT ON COLUMN sla_clock.cycle IS 'number of the run through the funnel';
+COMMENT ON COLUMN sla_clock.stage IS 'the stage';
+COMMENT ON COLUMN sla_clock.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN sla_clock.entered_at IS 'when it came into the stage';
+COMMENT ON COLUMN sla_clock.due_at IS 'when it should have been contacted';
+COMMENT ON COLUMN sla_clock.contacted_at IS 'first outreach or sales_contact in the stage';
+COMMENT ON COLUMN sla_clock.left_at IS 'when it left the stage; NULL: it is in it';
 
 CREATE OR REPLACE FUNCTION sla_state(due_at timestamptz, contacted_at timestamptz, left_at timestamptz, at timestamptz) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -78,6 +88,22 @@ FROM sla_clock c
     JOIN lead l USING (lead_id)
     LEFT JOIN campaign p ON p.campaign = l.campaign
 WHERE c.entered_at <= now();
+COMMENT ON VIEW sla_status IS 'one row a stay in a stage with a time for a first contact: whether sales kept it';
+COMMENT ON COLUMN sla_status.lead_id IS 'the lead';
+COMMENT ON COLUMN sla_status.seq IS 'number of the change of stage by which it came in';
+COMMENT ON COLUMN sla_status.cycle IS 'number of the run through the funnel';
+COMMENT ON COLUMN sla_status.stage IS 'the stage';
+COMMENT ON COLUMN sla_status.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN sla_status.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
+COMMENT ON COLUMN sla_status.campaign IS 'campaign that the lead came by; (none): not known';
+COMMENT ON COLUMN sla_status.owner IS 'who looks after the lead; (none): nobody';
+COMMENT ON COLUMN sla_status.entered_at IS 'when it came into the stage';
+COMMENT ON COLUMN sla_status.due_at IS 'when it should have been contacted';
+COMMENT ON COLUMN sla_status.contacted_at IS 'first outreach or sales_contact in the stage';
+COMMENT ON COLUMN sla_status.left_at IS 'when it left the stage; NULL: it is in it';
+COMMENT ON COLUMN sla_status.status IS 'kept: contacted in time; due: the time runs; breached: it is over; left: left the stage in time without a contact';
+COMMENT ON COLUMN sla_status.remaining_days IS 'time left for leads not contacted that are still in the stage; negative: overdue';
+COMMENT ON COLUMN sla_status.response_days IS 'from entered_at to contacted_at';
 
 CREATE OR REPLACE FUNCTION sla_status_at(at timestamptz)
     RETURNS TABLE (lead_id bigint, seq integer, stage text, stage_rank integer, entered_at timestamptz, due_at timestamptz,
@@ -101,13 +127,13 @@ CREATE OR REPLACE VIEW first_response WITH (security_invoker = true) AS
 WITH enquiry AS (
     SELECT e.lead_id, min(e.occurred_at) AS enquired_at
     FROM event e
-    WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('request', 'form_submit', 'capture')))
+    WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('request', 'form_submit', 'capture'))) AND isfinite(e.occurred_at)
     GROUP BY e.lead_id
 ), answer AS (
     SELECT q.lead_id, min(e.occurred_at) AS responded_at
     FROM enquiry q
         JOIN event e ON e.lead_id = q.lead_id AND e.occurred_at >= q.enquired_at
-    WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('outreach', 'sales_contact')))
+    WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('outreach', 'sales_contact'))) AND isfinite(e.occurred_at)
     GROUP BY q.lead_id
 )
 SELECT
@@ -134,6 +160,20 @@ FROM enquiry q
     JOIN lead_milestone m USING (lead_id)
     LEFT JOIN answer a USING (lead_id)
     CROSS JOIN setting s;
+COMMENT ON VIEW first_response IS 'one row a lead that enquired: how long it took to answer it';
+COMMENT ON COLUMN first_response.lead_id IS 'the lead';
+COMMENT ON COLUMN first_response.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
+COMMENT ON COLUMN first_response.direction IS 'inbound or outbound, of the campaign or else of the channel; (none): not known';
+COMMENT ON COLUMN first_response.campaign IS 'campaign that the lead came by; (none): not known';
+COMMENT ON COLUMN first_response.market IS 'b2b or b2c; (none): not known';
+COMMENT ON COLUMN first_response.owner IS 'who looks after the lead; (none): nobody';
+COMMENT ON COLUMN first_response.enquired_at IS 'first event of role request, form_submit or capture';
+COMMENT ON COLUMN first_response.responded_at IS 'first outreach or sales_contact since';
+COMMENT ON COLUMN first_response.response_days IS 'time between';
+COMMENT ON COLUMN first_response.in_time IS 'whether that is within the setting first_response_within';
+COMMENT ON COLUMN first_response.response IS 'in time, within a day, within a week, later or never';
+COMMENT ON COLUMN first_response.sql_at IS 'when it first was sql or higher';
+COMMENT ON COLUMN first_response.customer_at IS 'when it first was customer or higher';
 
 -- What came after the enquiry; who was qualified before it does not count.
 CREATE OR REPLACE VIEW response_time_effect WITH (security_invoker = true) AS
@@ -160,14 +200,26 @@ SELECT
     f.leads,
     f.qualified,
     f.qualified::double precision / nullif(f.leads, 0) AS qualified_rate,
-    wilson_low(f.qualified, f.leads) AS qualified_low_rate,
-    wilson_high(f.qualified, f.leads) AS qualified_high_rate,
+    rate_low(f.qualified, f.leads) AS qualified_low_rate,
+    rate_high(f.qualified, f.leads) AS qualified_high_rate,
     f.customers,
     f.customers::double precision / nullif(f.leads, 0) AS customer_rate,
     f.qualified::double precision / nullif(f.leads, 0) / nullif(l.qualified::double precision / nullif(l.leads, 0)::double precision, 0) AS qualified_ratio_to_late,
     f.customers::double precision / nullif(f.leads, 0) / nullif(l.customers::double precision / nullif(l.leads, 0)::double precision, 0) AS customer_ratio_to_late
 FROM figure f
     CROSS JOIN late l;
+COMMENT ON VIEW response_time_effect IS 'one row a speed of answer: what became of those enquiries';
+COMMENT ON COLUMN response_time_effect.response IS 'how fast: in time (setting first_response_within), within a day, within a week, later, never';
+COMMENT ON COLUMN response_time_effect.place IS 'order of the rows';
+COMMENT ON COLUMN response_time_effect.leads IS 'leads that enquired, without those that were sql before';
+COMMENT ON COLUMN response_time_effect.qualified IS 'of these, those that reached sql or higher';
+COMMENT ON COLUMN response_time_effect.qualified_rate IS 'qualified / leads';
+COMMENT ON COLUMN response_time_effect.qualified_low_rate IS 'lower end of its 95 % interval';
+COMMENT ON COLUMN response_time_effect.qualified_high_rate IS 'upper end of its 95 % interval';
+COMMENT ON COLUMN response_time_effect.customers IS 'those that became customers';
+COMMENT ON COLUMN response_time_effect.customer_rate IS 'customers / leads';
+COMMENT ON COLUMN response_time_effect.qualified_ratio_to_late IS 'qualified_rate / that of all that were answered late';
+COMMENT ON COLUMN response_time_effect.customer_ratio_to_late IS 'customer_rate / that of all that were answered late';
 
 -- What a contact came to is a property of the event, which readers of views
 -- must not see: so this is counted with the rights of the pipeline's owner.
@@ -181,7 +233,7 @@ BEGIN ATOMIC
             lower(e.properties ->> 'outcome') = 'no' AS said_no,
             min(e.occurred_at) FILTER (WHERE lower(e.properties ->> 'outcome') = 'no') OVER (PARTITION BY e.lead_id) AS first_no_at
         FROM event e
-        WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('outreach', 'sales_contact')))
+        WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('outreach', 'sales_contact'))) AND isfinite(e.occurred_at)
     ), won AS (
         SELECT h.lead_id, min(h.effective_at) AS won_at
         FROM stage_history h
@@ -233,6 +285,22 @@ FROM contacts_by_lead() c
     LEFT JOIN model m ON m.status = 'active'
     LEFT JOIN campaign p ON p.campaign = l.campaign
     CROSS JOIN LATERAL (SELECT stage_now(s.activity, m.compiled, s.stage, s.held, s.settled_at, s.next_review_at)) AS n (stage);
+COMMENT ON VIEW followups IS 'one row a lead that sales contacted or that bought: how often it was contacted';
+COMMENT ON COLUMN followups.lead_id IS 'the lead';
+COMMENT ON COLUMN followups.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
+COMMENT ON COLUMN followups.campaign IS 'campaign that the lead came by; (none): not known';
+COMMENT ON COLUMN followups.owner IS 'who looks after the lead; (none): nobody';
+COMMENT ON COLUMN followups.stage IS 'stage of the lead now';
+COMMENT ON COLUMN followups.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN followups.contacts IS 'events of role outreach or sales_contact';
+COMMENT ON COLUMN followups.first_contact_at IS 'the first contact';
+COMMENT ON COLUMN followups.last_contact_at IS 'the last contact';
+COMMENT ON COLUMN followups.won_at IS 'when it first became a customer';
+COMMENT ON COLUMN followups.contacts_until_won IS 'contacts up to then; NULL: not won';
+COMMENT ON COLUMN followups.first_no_at IS 'first contact with outcome no';
+COMMENT ON COLUMN followups.contacts_after_no IS 'contacts after that';
+COMMENT ON COLUMN followups.given_up IS 'not won, the last outcome is no, and there were fewer than five contacts';
+COMMENT ON COLUMN followups.given_up_after_first_no IS 'not won, and no contact after the first no';
 
 CREATE OR REPLACE VIEW followup_summary WITH (security_invoker = true) AS
 SELECT
@@ -247,6 +315,17 @@ SELECT
     count(*) FILTER (WHERE f.given_up_after_first_no)::double precision / nullif(count(f.first_no_at), 0) AS given_up_after_first_no_rate,
     count(*) FILTER (WHERE f.won_at > f.first_no_at) AS won_after_no
 FROM followups f;
+COMMENT ON VIEW followup_summary IS 'one row: how many contacts a sale takes, and how often sales gave up after a no';
+COMMENT ON COLUMN followup_summary.leads IS 'leads that sales contacted or that bought';
+COMMENT ON COLUMN followup_summary.contacts IS 'events of role outreach or sales_contact';
+COMMENT ON COLUMN followup_summary.won IS 'sales';
+COMMENT ON COLUMN followup_summary.contacts_until_won IS 'mean number of contacts of a sale';
+COMMENT ON COLUMN followup_summary.won_with_five IS 'sales that took five or more';
+COMMENT ON COLUMN followup_summary.won_with_five_rate IS 'won_with_five / won';
+COMMENT ON COLUMN followup_summary.said_no IS 'leads that said no at least once';
+COMMENT ON COLUMN followup_summary.given_up_after_first_no IS 'of these, those not won and not contacted again';
+COMMENT ON COLUMN followup_summary.given_up_after_first_no_rate IS 'given_up_after_first_no / said_no';
+COMMENT ON COLUMN followup_summary.won_after_no IS 'sales to leads that had said no before';
 
 CREATE OR REPLACE VIEW won_by_contact_number WITH (security_invoker = true) AS
 SELECT
@@ -263,6 +342,12 @@ FROM generate_series(0, 10) AS k (contact_number)
         WHERE c.won_at IS NOT NULL
     ) c ON c.contact_number = k.contact_number
 GROUP BY k.contact_number;
+COMMENT ON VIEW won_by_contact_number IS 'one row a number of contacts: sales that took that many';
+COMMENT ON COLUMN won_by_contact_number.contact_number IS 'contacts up to the sale; 10: ten or more';
+COMMENT ON COLUMN won_by_contact_number.contact_label IS 'the same in words';
+COMMENT ON COLUMN won_by_contact_number.won IS 'sales';
+COMMENT ON COLUMN won_by_contact_number.won_rate IS 'share of all sales';
+COMMENT ON COLUMN won_by_contact_number.cumulative_rate IS 'share of sales with so many contacts or fewer';
 
 -- An open lead cools when its points no longer carry its stage (a prospect is
 -- held to sql, which it came from), or when it has been quiet for too long
@@ -277,7 +362,7 @@ SELECT
     stage_rank(n.stage) AS stage_rank,
     score_milli(s.activity, m.compiled, now()) / 1000.0::double precision AS score,
     a.last_activity_at,
-    extract(epoch FROM now() - coalesce(a.last_activity_at, l.created_at))::double precision / 86400 AS quiet_days,
+    extract(epoch FROM now() - coalesce(a.last_activity_at, CASE WHEN isfinite(l.created_at) THEN l.created_at END))::double precision / 86400 AS quiet_days,
     n.stage > 'iql' AND q.stage < least(n.stage, 'sql') AS faded,
     t.fades_at,
     t.quiet_at,
@@ -298,9 +383,24 @@ FROM lead_state s
     CROSS JOIN LATERAL (SELECT
         CASE WHEN n.stage > 'iql' AND q.stage >= least(n.stage, 'sql') AND qualified_stage(s.activity, m.compiled, q.change_at) < least(n.stage, 'sql')
             THEN q.change_at END,
-        coalesce(a.last_activity_at, l.created_at) + coalesce(b.high, 30) * interval '24 hours'
+        coalesce(a.last_activity_at, CASE WHEN isfinite(l.created_at) THEN l.created_at END) + coalesce(b.high, 30) * interval '24 hours'
     ) AS t (fades_at, quiet_at)
 WHERE s.stage >= 'iql' AND s.stage <= 'prospect' AND n.stage >= 'iql' AND n.stage <= 'prospect';
+COMMENT ON VIEW lead_cooling IS 'one row an open lead: when its interest will have faded if nothing happens';
+COMMENT ON COLUMN lead_cooling.lead_id IS 'the lead';
+COMMENT ON COLUMN lead_cooling.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
+COMMENT ON COLUMN lead_cooling.campaign IS 'campaign that the lead came by; (none): not known';
+COMMENT ON COLUMN lead_cooling.owner IS 'who looks after the lead; (none): nobody';
+COMMENT ON COLUMN lead_cooling.stage IS 'stage of the lead now';
+COMMENT ON COLUMN lead_cooling.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN lead_cooling.score IS 'score now, by the active model';
+COMMENT ON COLUMN lead_cooling.last_activity_at IS 'beginning of the UTC day (or hour, by the grain) of the newest event that counts';
+COMMENT ON COLUMN lead_cooling.quiet_days IS 'time since then';
+COMMENT ON COLUMN lead_cooling.faded IS 'whether its points no longer carry its stage';
+COMMENT ON COLUMN lead_cooling.fades_at IS 'when they no longer will; NULL: they do not now, or always will';
+COMMENT ON COLUMN lead_cooling.quiet_at IS 'when it will have been quiet for longer than the benchmark quiet_days says';
+COMMENT ON COLUMN lead_cooling.cools_at IS 'the earlier of both';
+COMMENT ON COLUMN lead_cooling.cold IS 'whether either is so already';
 
 CREATE OR REPLACE VIEW cold_leads WITH (security_invoker = true) AS
 SELECT
@@ -316,6 +416,17 @@ SELECT
     CASE WHEN c.faded AND c.quiet_at <= now() THEN 'faded and quiet' WHEN c.faded THEN 'faded' ELSE 'quiet' END AS reason
 FROM lead_cooling c
 WHERE c.cold;
+COMMENT ON VIEW cold_leads IS 'one row an open lead whose points no longer carry its stage, or that was quiet for longer than the benchmark quiet_days says';
+COMMENT ON COLUMN cold_leads.lead_id IS 'the lead';
+COMMENT ON COLUMN cold_leads.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
+COMMENT ON COLUMN cold_leads.campaign IS 'campaign that the lead came by; (none): not known';
+COMMENT ON COLUMN cold_leads.owner IS 'who looks after the lead; (none): nobody';
+COMMENT ON COLUMN cold_leads.stage IS 'stage of the lead now';
+COMMENT ON COLUMN cold_leads.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN cold_leads.score IS 'score now, by the active model';
+COMMENT ON COLUMN cold_leads.last_activity_at IS 'beginning of the UTC day (or hour, by the grain) of the newest event that counts';
+COMMENT ON COLUMN cold_leads.quiet_days IS 'time since then';
+COMMENT ON COLUMN cold_leads.reason IS 'faded, quiet, or faded and quiet';
 
 -- Gates of the stage sql in the active model, which are budget, authority,
 -- need and timeline in the preset.
@@ -344,3 +455,12 @@ FROM (SELECT DISTINCT t.gate FROM stage_gate t JOIN model m ON m.model = t.model
     LEFT JOIN gap g ON g.gate = k.gate AND g.stage_rank = t.stage_rank
 WHERE t.stage >= 'iql' AND t.stage <= 'prospect'
 GROUP BY k.gate, t.stage, t.stage_rank;
+COMMENT ON VIEW bant_gaps IS 'one row a gate of the stage sql and stage: how many open leads fail it; in the presets the gates are budget, authority, need and timeline';
+COMMENT ON COLUMN bant_gaps.gate IS 'the gate';
+COMMENT ON COLUMN bant_gaps.stage IS 'stage of the leads: iql, mql, sql or prospect';
+COMMENT ON COLUMN bant_gaps.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN bant_gaps.leads IS 'open leads in that stage';
+COMMENT ON COLUMN bant_gaps.met IS 'of these, those that meet the gate';
+COMMENT ON COLUMN bant_gaps.missing IS 'of these, those that do not';
+COMMENT ON COLUMN bant_gaps.missing_rate IS 'missing / leads';
+COMMENT ON COLUMN bant_gaps.only_missing IS 'of the missing, those that lack no other gate of sql';

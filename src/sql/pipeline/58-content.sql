@@ -33,7 +33,7 @@ BEGIN ATOMIC
     WITH visit AS (
         SELECT e.lead_id, page_name(e.properties ->> 'page') AS page, count(*) AS views, min(e.occurred_at) AS first_at
         FROM event e
-        WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role = 'visit'))
+        WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role = 'visit')) AND isfinite(e.occurred_at)
         GROUP BY 1, 2
     ), ordered AS (
         SELECT v.lead_id, v.page, v.views, v.first_at,
@@ -44,7 +44,7 @@ BEGIN ATOMIC
             max(e.occurred_at) FILTER (WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role = 'form_view'))) AS form_viewed_at,
             max(e.occurred_at) FILTER (WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role = 'form_submit'))) AS form_submitted_at
         FROM event e
-        WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('form_view', 'form_submit')))
+        WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('form_view', 'form_submit'))) AND isfinite(e.occurred_at)
         GROUP BY e.lead_id
     ), reached AS (
         SELECT h.lead_id, min(h.effective_at) AS lead_at, min(h.effective_at) FILTER (WHERE h.to_stage >= 'customer') AS customer_at
@@ -81,12 +81,28 @@ SELECT
     c.form_viewed::double precision / nullif(c.landed, 0) AS form_view_rate,
     c.form_submitted::double precision / nullif(c.landed, 0) AS form_submit_rate,
     c.leads::double precision / nullif(c.landed, 0) AS lead_rate,
-    wilson_low(c.leads, c.landed) AS lead_low_rate,
-    wilson_high(c.leads, c.landed) AS lead_high_rate,
+    rate_low(c.leads, c.landed) AS lead_low_rate,
+    rate_high(c.leads, c.landed) AS lead_high_rate,
     c.customers::double precision / nullif(c.landed, 0) AS customer_rate,
     (c.leads::double precision / nullif(c.landed, 0))
         / nullif((sum(c.leads) OVER ())::double precision / nullif(sum(c.landed) OVER (), 0)::double precision, 0) AS ratio_to_all
 FROM landing_page_counts() c;
+COMMENT ON VIEW landing_pages IS 'one row a page: who came in there, and what became of them';
+COMMENT ON COLUMN landing_pages.page IS 'the page, without what follows ? or #';
+COMMENT ON COLUMN landing_pages.views IS 'visits to it';
+COMMENT ON COLUMN landing_pages.visitors IS 'leads and visitors that saw it';
+COMMENT ON COLUMN landing_pages.landed IS 'of these, those whose first visit it was';
+COMMENT ON COLUMN landing_pages.form_viewed IS 'of the landed, those that saw a form afterwards';
+COMMENT ON COLUMN landing_pages.form_submitted IS 'of the landed, those that sent one afterwards';
+COMMENT ON COLUMN landing_pages.leads IS 'of the landed, those that became iql or higher afterwards';
+COMMENT ON COLUMN landing_pages.customers IS 'of the landed, those that became customers afterwards';
+COMMENT ON COLUMN landing_pages.form_view_rate IS 'form_viewed / landed';
+COMMENT ON COLUMN landing_pages.form_submit_rate IS 'form_submitted / landed';
+COMMENT ON COLUMN landing_pages.lead_rate IS 'leads / landed';
+COMMENT ON COLUMN landing_pages.lead_low_rate IS 'lower end of its 95 % interval';
+COMMENT ON COLUMN landing_pages.lead_high_rate IS 'upper end of its 95 % interval';
+COMMENT ON COLUMN landing_pages.customer_rate IS 'customers / landed';
+COMMENT ON COLUMN landing_pages.ratio_to_all IS 'lead_rate / that of all pages together';
 
 -- A form that was sent without saying which variant counts for the variant
 -- that the lead saw last.
@@ -98,7 +114,7 @@ BEGIN ATOMIC
         SELECT e.lead_id, coalesce(e.properties ->> 'form', '(none)') AS form, coalesce(e.properties ->> 'variant', '(none)') AS variant,
             min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at, max(field_count(e.properties -> 'fields')) AS fields
         FROM event e
-        WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role = 'form_view'))
+        WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role = 'form_view')) AND isfinite(e.occurred_at)
         GROUP BY 1, 2, 3
     ), latest AS (
         SELECT DISTINCT ON (s.lead_id, s.form) s.lead_id, s.form, s.variant
@@ -108,7 +124,7 @@ BEGIN ATOMIC
         SELECT e.lead_id, coalesce(e.properties ->> 'form', '(none)') AS form, e.properties ->> 'variant' AS variant,
             max(e.occurred_at) AS last_at, max(field_count(e.properties -> 'fields')) AS fields
         FROM event e
-        WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role = 'form_submit'))
+        WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role = 'form_submit')) AND isfinite(e.occurred_at)
         GROUP BY 1, 2, 3
     ), placed AS (
         SELECT t.lead_id, t.form, coalesce(t.variant, n.variant, '(none)') AS variant, max(t.last_at) AS last_at, max(t.fields) AS fields
@@ -137,9 +153,19 @@ SELECT
     c.submitted,
     c.submitted_unseen,
     c.submitted::double precision / nullif(c.viewed, 0) AS submit_rate,
-    wilson_low(c.submitted, c.viewed) AS low_rate,
-    wilson_high(c.submitted, c.viewed) AS high_rate
+    rate_low(c.submitted, c.viewed) AS low_rate,
+    rate_high(c.submitted, c.viewed) AS high_rate
 FROM form_counts() c;
+COMMENT ON VIEW form_funnel IS 'one row a form and variant: who saw it, and who sent it';
+COMMENT ON COLUMN form_funnel.form IS 'name of the form; (none): without';
+COMMENT ON COLUMN form_funnel.variant IS 'name of the variant; (none): without';
+COMMENT ON COLUMN form_funnel.fields IS 'number of fields that it was sent with most often; NULL: not known';
+COMMENT ON COLUMN form_funnel.viewed IS 'leads that saw it';
+COMMENT ON COLUMN form_funnel.submitted IS 'of these, leads that sent it afterwards';
+COMMENT ON COLUMN form_funnel.submitted_unseen IS 'leads that sent it without having seen it as far as is known';
+COMMENT ON COLUMN form_funnel.submit_rate IS 'submitted / viewed';
+COMMENT ON COLUMN form_funnel.low_rate IS 'lower end of the 95 % interval of the rate (Wilson)';
+COMMENT ON COLUMN form_funnel.high_rate IS 'upper end of the 95 % interval of the rate (Wilson)';
 
 CREATE OR REPLACE VIEW form_conversion WITH (security_invoker = true) AS
 WITH figure AS (
@@ -154,13 +180,22 @@ SELECT
     f.viewed,
     f.submitted,
     f.submit_rate,
-    wilson_low(f.submitted, f.viewed) AS low_rate,
-    wilson_high(f.submitted, f.viewed) AS high_rate,
+    rate_low(f.submitted, f.viewed) AS low_rate,
+    rate_high(f.submitted, f.viewed) AS high_rate,
     CASE WHEN f.fields > lag(f.fields) OVER fewer AND lag(f.submit_rate) OVER fewer > 0
         THEN 1 - power(f.submit_rate / lag(f.submit_rate) OVER fewer, 1.0::double precision / (f.fields - lag(f.fields) OVER fewer))
         END AS drop_per_field_rate
 FROM figure f
 WINDOW fewer AS (ORDER BY f.fields NULLS LAST);
+COMMENT ON VIEW form_conversion IS 'one row a number of fields: how many of those who saw forms with so many sent them';
+COMMENT ON COLUMN form_conversion.fields IS 'number of fields; NULL: not known';
+COMMENT ON COLUMN form_conversion.forms IS 'forms and variants with so many';
+COMMENT ON COLUMN form_conversion.viewed IS 'leads that saw it';
+COMMENT ON COLUMN form_conversion.submitted IS 'of these, leads that sent it afterwards';
+COMMENT ON COLUMN form_conversion.submit_rate IS 'submitted / viewed';
+COMMENT ON COLUMN form_conversion.low_rate IS 'lower end of the 95 % interval of the rate (Wilson)';
+COMMENT ON COLUMN form_conversion.high_rate IS 'upper end of the 95 % interval of the rate (Wilson)';
+COMMENT ON COLUMN form_conversion.drop_per_field_rate IS 'share of senders lost with each field more, against the row with fewer fields';
 
 CREATE OR REPLACE FUNCTION offers_by_lead()
     RETURNS TABLE (lead_id bigint, offers bigint, first_offer text, first_offer_at timestamptz, last_offer text, last_offer_at timestamptz, all_offers text)
@@ -170,7 +205,7 @@ BEGIN ATOMIC
         SELECT e.lead_id, coalesce(e.properties ->> 'content', e.kind) AS offer,
             min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at
         FROM event e
-        WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('download', 'webinar')))
+        WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('download', 'webinar'))) AND isfinite(e.occurred_at)
         GROUP BY 1, 2
     )
     SELECT o.lead_id, count(*),
@@ -198,6 +233,17 @@ SELECT
 FROM offers_by_lead() o
     JOIN lead l USING (lead_id)
     LEFT JOIN campaign p ON p.campaign = l.campaign;
+COMMENT ON VIEW lead_offers IS 'one row a lead: the downloads and webinars it took';
+COMMENT ON COLUMN lead_offers.lead_id IS 'the lead';
+COMMENT ON COLUMN lead_offers.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
+COMMENT ON COLUMN lead_offers.campaign IS 'campaign that the lead came by; (none): not known';
+COMMENT ON COLUMN lead_offers.persona IS 'buyer persona; (none): not known';
+COMMENT ON COLUMN lead_offers.offers IS 'number of different ones';
+COMMENT ON COLUMN lead_offers.first_offer IS 'the first';
+COMMENT ON COLUMN lead_offers.first_offer_at IS 'when it was taken';
+COMMENT ON COLUMN lead_offers.last_offer IS 'the last';
+COMMENT ON COLUMN lead_offers.last_offer_at IS 'when it was taken';
+COMMENT ON COLUMN lead_offers.all_offers IS 'all of them, in the order of the first time';
 
 -- Of those that a message was sent to: what they did with it then.
 CREATE OR REPLACE FUNCTION message_counts()
@@ -211,7 +257,7 @@ BEGIN ATOMIC
             max(e.occurred_at) FILTER (WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role = 'email_click'))) AS clicked_at,
             max(e.occurred_at) FILTER (WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role = 'email_reply'))) AS replied_at
         FROM event e
-        WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('email_sent', 'email_open', 'email_click', 'email_reply')))
+        WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('email_sent', 'email_open', 'email_click', 'email_reply'))) AND isfinite(e.occurred_at)
         GROUP BY 1, 2, 3
     )
     SELECT t.message, t.variant,
@@ -241,6 +287,17 @@ SELECT
     sum(c.replied)::double precision / nullif(sum(c.sent), 0)::double precision AS reply_rate
 FROM message_counts() c
 GROUP BY c.message;
+COMMENT ON VIEW email_engagement IS 'one row a message: what those did with it that it was sent to';
+COMMENT ON COLUMN email_engagement.message IS 'name of the message; (none): without';
+COMMENT ON COLUMN email_engagement.first_sent_at IS 'when it was first sent';
+COMMENT ON COLUMN email_engagement.last_sent_at IS 'when it was last sent to somebody new';
+COMMENT ON COLUMN email_engagement.sent IS 'leads that it was sent to';
+COMMENT ON COLUMN email_engagement.opened IS 'of these, those that opened it';
+COMMENT ON COLUMN email_engagement.clicked IS 'of these, those that followed a link';
+COMMENT ON COLUMN email_engagement.replied IS 'of these, those that answered';
+COMMENT ON COLUMN email_engagement.open_rate IS 'opened / sent';
+COMMENT ON COLUMN email_engagement.click_rate IS 'clicked / sent';
+COMMENT ON COLUMN email_engagement.reply_rate IS 'replied / sent';
 
 -- Compared with the variant called generic or control, or else the first by
 -- name. The interval of the difference is Newcombe's, from Wilson's of both.
@@ -248,8 +305,8 @@ CREATE OR REPLACE VIEW message_response WITH (security_invoker = true) AS
 WITH variant AS (
     SELECT c.message, c.variant, c.sent, c.responded,
         c.responded::double precision / nullif(c.sent, 0) AS rate,
-        wilson_low(c.responded, c.sent) AS low,
-        wilson_high(c.responded, c.sent) AS high,
+        rate_low(c.responded, c.sent) AS low,
+        rate_high(c.responded, c.sent) AS high,
         first_value(c.variant) OVER (PARTITION BY c.message
             ORDER BY c.variant = 'generic' DESC, c.variant = 'control' DESC, c.variant COLLATE "C") AS baseline
     FROM message_counts() c
@@ -272,6 +329,20 @@ SELECT
 FROM variant v
     JOIN variant b ON b.message = v.message AND b.variant = v.baseline
     CROSS JOIN LATERAL (SELECT (v.responded + b.responded)::double precision / nullif(v.sent + b.sent, 0)) AS t (share);
+COMMENT ON VIEW message_response IS 'one row a message and variant: how many clicked or replied, against the baseline variant';
+COMMENT ON COLUMN message_response.message IS 'name of the message; (none): without';
+COMMENT ON COLUMN message_response.variant IS 'name of the variant; (none): without';
+COMMENT ON COLUMN message_response.baseline IS 'the variant compared with: generic, control, or the first by name';
+COMMENT ON COLUMN message_response.sent IS 'leads that it was sent to';
+COMMENT ON COLUMN message_response.responded IS 'of these, those that followed a link or answered';
+COMMENT ON COLUMN message_response.response_rate IS 'responded / sent';
+COMMENT ON COLUMN message_response.low_rate IS 'lower end of the 95 % interval of the rate (Wilson)';
+COMMENT ON COLUMN message_response.high_rate IS 'upper end of the 95 % interval of the rate (Wilson)';
+COMMENT ON COLUMN message_response.ratio_to_baseline IS 'response_rate / that of the baseline';
+COMMENT ON COLUMN message_response.difference_rate IS 'response_rate - that of the baseline';
+COMMENT ON COLUMN message_response.difference_low_rate IS 'lower end of its 95 % interval (Newcombe)';
+COMMENT ON COLUMN message_response.difference_high_rate IS 'upper end of its 95 % interval (Newcombe)';
+COMMENT ON COLUMN message_response.z_score IS 'difference in standard errors, pooled; beyond 1.96 chance alone is unlikely (p < 0.05)';
 
 -- A lead is with an event if it came while the lead was in the stage, up to
 -- the step to a higher one: what came afterwards cannot have helped. Kinds of
@@ -323,7 +394,7 @@ WITH run AS (
         SELECT DISTINCT s.lead_id, s.cycle, s.stage_rank, e.kind, s.converted
         FROM stay s
             JOIN event e ON e.lead_id = s.lead_id AND e.occurred_at >= s.entered_at AND e.occurred_at <= s.until_at
-        WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM helper k))
+        WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM helper k)) AND isfinite(e.occurred_at)
     ) d
     GROUP BY d.stage_rank, d.kind
 )
@@ -334,8 +405,8 @@ SELECT
     coalesce(h.leads, 0) AS leads_with,
     coalesce(h.converted, 0) AS converted_with,
     h.converted::double precision / nullif(h.leads, 0) AS with_rate,
-    wilson_low(h.converted, h.leads) AS with_low_rate,
-    wilson_high(h.converted, h.leads) AS with_high_rate,
+    rate_low(h.converted, h.leads) AS with_low_rate,
+    rate_high(h.converted, h.leads) AS with_high_rate,
     coalesce(n.leads, 0) - coalesce(h.leads, 0) AS leads_without,
     coalesce(n.converted, 0) - coalesce(h.converted, 0) AS converted_without,
     w.rate AS without_rate,
@@ -347,6 +418,19 @@ FROM stages() t
     CROSS JOIN LATERAL (SELECT (coalesce(n.converted, 0) - coalesce(h.converted, 0))::double precision
         / nullif(coalesce(n.leads, 0) - coalesce(h.leads, 0), 0)) AS w (rate)
 WHERE t.stage >= 'iql' AND t.stage <= 'prospect';
+COMMENT ON VIEW stage_lift_by_event IS 'one row a stage and kind of event: the share that goes on to a higher stage, with such an event in the stage before the step and without';
+COMMENT ON COLUMN stage_lift_by_event.stage IS 'the stage';
+COMMENT ON COLUMN stage_lift_by_event.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN stage_lift_by_event.kind IS 'kind of event';
+COMMENT ON COLUMN stage_lift_by_event.leads_with IS 'stays in the stage with such an event';
+COMMENT ON COLUMN stage_lift_by_event.converted_with IS 'of these, those that ended with a step up';
+COMMENT ON COLUMN stage_lift_by_event.with_rate IS 'converted_with / leads_with';
+COMMENT ON COLUMN stage_lift_by_event.with_low_rate IS 'lower end of its 95 % interval';
+COMMENT ON COLUMN stage_lift_by_event.with_high_rate IS 'upper end of its 95 % interval';
+COMMENT ON COLUMN stage_lift_by_event.leads_without IS 'stays in the stage without such an event';
+COMMENT ON COLUMN stage_lift_by_event.converted_without IS 'of these, those that ended with a step up';
+COMMENT ON COLUMN stage_lift_by_event.without_rate IS 'converted_without / leads_without';
+COMMENT ON COLUMN stage_lift_by_event.lift IS 'with_rate / without_rate; not a proof of cause';
 
 CREATE OR REPLACE VIEW lead_quality WITH (security_invoker = true) AS
 WITH revenue AS (
@@ -373,13 +457,30 @@ SELECT
     f.leads::double precision / nullif(f.contacts, 0) AS lead_rate,
     f.mqls::double precision / nullif(f.leads, 0) AS mql_rate,
     f.sqls::double precision / nullif(f.leads, 0) AS sql_rate,
-    wilson_low(f.sqls, f.leads) AS sql_low_rate,
-    wilson_high(f.sqls, f.leads) AS sql_high_rate,
+    rate_low(f.sqls, f.leads) AS sql_low_rate,
+    rate_high(f.sqls, f.leads) AS sql_high_rate,
     f.customers::double precision / nullif(f.leads, 0) AS customer_rate,
     as_amount(coalesce(f.revenue_amount, 0))::numeric(14,2) AS revenue_amount,
     as_amount(f.revenue_amount / nullif(f.leads, 0))::numeric(14,2) AS value_per_lead_amount
 FROM source_list n
     LEFT JOIN figure f USING (channel, campaign);
+COMMENT ON VIEW lead_quality IS 'one row a source: how good its leads are and what they bring';
+COMMENT ON COLUMN lead_quality.channel IS 'the channel';
+COMMENT ON COLUMN lead_quality.direction IS 'inbound or outbound, of the campaign or else of the channel; (none): not known';
+COMMENT ON COLUMN lead_quality.campaign IS 'the campaign';
+COMMENT ON COLUMN lead_quality.contacts IS 'all that came by the source, visitors too';
+COMMENT ON COLUMN lead_quality.leads IS 'of these, those that reached iql or higher';
+COMMENT ON COLUMN lead_quality.mqls IS 'those that reached mql or higher';
+COMMENT ON COLUMN lead_quality.sqls IS 'those that reached sql or higher';
+COMMENT ON COLUMN lead_quality.customers IS 'those that became customers';
+COMMENT ON COLUMN lead_quality.lead_rate IS 'leads / contacts';
+COMMENT ON COLUMN lead_quality.mql_rate IS 'mqls / leads';
+COMMENT ON COLUMN lead_quality.sql_rate IS 'sqls / leads';
+COMMENT ON COLUMN lead_quality.sql_low_rate IS 'lower end of its 95 % interval';
+COMMENT ON COLUMN lead_quality.sql_high_rate IS 'upper end of its 95 % interval';
+COMMENT ON COLUMN lead_quality.customer_rate IS 'customers / leads';
+COMMENT ON COLUMN lead_quality.revenue_amount IS 'what the leads bought for';
+COMMENT ON COLUMN lead_quality.value_per_lead_amount IS 'revenue_amount / leads';
 
 CREATE OR REPLACE FUNCTION topic_counts()
     RETURNS TABLE (topic text, events bigint, leads bigint, leads_lately bigint, mqls bigint, customers bigint)
@@ -389,7 +490,7 @@ BEGIN ATOMIC
         SELECT e.lead_id, coalesce(e.properties ->> 'topic', e.properties ->> 'content', nullif(page_name(e.properties ->> 'page'), '(none)'), e.kind) AS topic,
             count(*) AS events, min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at
         FROM event e
-        WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('visit', 'download', 'webinar')))
+        WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('visit', 'download', 'webinar'))) AND isfinite(e.occurred_at)
         GROUP BY 1, 2
     ), reached AS (
         SELECT h.lead_id, min(h.effective_at) AS mql_at, min(h.effective_at) FILTER (WHERE h.to_stage >= 'customer') AS customer_at
@@ -419,6 +520,15 @@ SELECT
     c.mqls::double precision / nullif(c.leads, 0) AS mql_rate,
     c.customers::double precision / nullif(c.leads, 0) AS customer_rate
 FROM topic_counts() c;
+COMMENT ON VIEW interest_by_topic IS 'one row a topic: who looked at it or took it, and what became of them';
+COMMENT ON COLUMN interest_by_topic.topic IS 'the property topic of the event, or else content, page or kind';
+COMMENT ON COLUMN interest_by_topic.events IS 'events of role visit, download or webinar';
+COMMENT ON COLUMN interest_by_topic.leads IS 'leads and visitors that did them';
+COMMENT ON COLUMN interest_by_topic.leads_lately IS 'of these, those with one in the last 30 days';
+COMMENT ON COLUMN interest_by_topic.mqls IS 'of these, those that became mql or higher afterwards';
+COMMENT ON COLUMN interest_by_topic.customers IS 'of these, those that became customers afterwards';
+COMMENT ON COLUMN interest_by_topic.mql_rate IS 'mqls / leads';
+COMMENT ON COLUMN interest_by_topic.customer_rate IS 'customers / leads';
 
 -- The usual gap is the mean time between captures: five times as long happens
 -- to a source that goes on as before in one of 150 cases.
@@ -431,7 +541,7 @@ BEGIN ATOMIC
         FROM event e
             JOIN lead l USING (lead_id)
             LEFT JOIN campaign p ON p.campaign = e.campaign
-        WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('capture', 'form_submit', 'request')))
+        WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('capture', 'form_submit', 'request'))) AND isfinite(e.occurred_at)
             AND e.occurred_at <= now()
     ), source AS (
         SELECT 'channel' AS source_kind, c.channel AS source, c.occurred_at FROM capture c
@@ -474,3 +584,14 @@ FROM (
         SELECT c.source_kind, c.source FROM captured c
     ) k
     LEFT JOIN captured c USING (source_kind, source);
+COMMENT ON VIEW capture_gaps IS 'one row a channel and one a form: when it last brought an enquiry, and whether it has gone quiet';
+COMMENT ON COLUMN capture_gaps.source_kind IS 'channel or form';
+COMMENT ON COLUMN capture_gaps.source IS 'the channel or form';
+COMMENT ON COLUMN capture_gaps.captures IS 'events of role capture, form_submit or request';
+COMMENT ON COLUMN capture_gaps.first_capture_at IS 'the first';
+COMMENT ON COLUMN capture_gaps.last_capture_at IS 'the last';
+COMMENT ON COLUMN capture_gaps.usual_gap_days IS 'mean time between two';
+COMMENT ON COLUMN capture_gaps.longest_gap_days IS 'longest time between two';
+COMMENT ON COLUMN capture_gaps.quiet_days IS 'time since the last';
+COMMENT ON COLUMN capture_gaps.quiet_ratio IS 'quiet_days / usual_gap_days';
+COMMENT ON COLUMN capture_gaps.gone_quiet IS 'whether that is more than 5; NULL: fewer than three captures';

@@ -101,7 +101,7 @@ BEGIN ATOMIC
     )
     SELECT n.level, n.place, n.stage, trim_scale(n.low / 1000.0), trim_scale(n.high / 1000.0), n.leads, n.won,
         n.won::double precision / nullif(n.leads, 0),
-        wilson_low(n.won, n.leads), wilson_high(n.won, n.leads),
+        rate_low(n.won, n.leads), rate_high(n.won, n.leads),
         CASE WHEN n.part <= 3 THEN n.won::double precision / nullif(n.leads, 0) / nullif(t.won::double precision / nullif(t.leads, 0), 0) END,
         n.upto::double precision / nullif(t.won, 0),
         n.true_positives, n.false_positives, n.won - n.true_positives, n.leads - n.won - n.false_positives,
@@ -122,7 +122,7 @@ COMMENT ON FUNCTION model_quality(text, timestamptz, interval) IS
 -- are those of leads that were new in the half year, within mature_after of
 -- each lead, and both halves are moved back by that time: so no lead had less
 -- time than another. Sales time is of those who bought in it.
-CREATE OR REPLACE VIEW period_comparison WITH (security_invoker = true) AS
+CREATE OR REPLACE VIEW half_year_comparison WITH (security_invoker = true) AS
 WITH half AS (
     SELECT k.place, k.period,
         d.day_from, d.day_to,
@@ -188,3 +188,20 @@ SELECT
     f.median_days / nullif(lag(f.median_days) OVER run, 0) - 1 AS cycle_change
 FROM figure f
 WINDOW run AS (ORDER BY f.place);
+COMMENT ON VIEW half_year_comparison IS 'one row for the last six months and one for the six before: quality of leads, sales time, revenue per lead';
+COMMENT ON COLUMN half_year_comparison.period IS 'before or now';
+COMMENT ON COLUMN half_year_comparison.place IS 'order of the rows';
+COMMENT ON COLUMN half_year_comparison.from_date IS 'first day of the half year';
+COMMENT ON COLUMN half_year_comparison.to_date IS 'last day of the half year';
+COMMENT ON COLUMN half_year_comparison.leads IS 'leads that became iql or higher mature_after before the half year';
+COMMENT ON COLUMN half_year_comparison.sqls IS 'of these, those that reached sql or higher within mature_after';
+COMMENT ON COLUMN half_year_comparison.customers IS 'of these, those that became customers within mature_after';
+COMMENT ON COLUMN half_year_comparison.sql_rate IS 'sqls / leads';
+COMMENT ON COLUMN half_year_comparison.customer_rate IS 'customers / leads';
+COMMENT ON COLUMN half_year_comparison.revenue_per_lead_amount IS 'what these leads bought for within mature_after / leads';
+COMMENT ON COLUMN half_year_comparison.won IS 'leads that became customers in the half year';
+COMMENT ON COLUMN half_year_comparison.cycle_days IS 'median time of these from lead to customer';
+COMMENT ON COLUMN half_year_comparison.sql_change IS 'change of sql_rate against the half year before, as a fraction';
+COMMENT ON COLUMN half_year_comparison.customer_change IS 'change of customer_rate';
+COMMENT ON COLUMN half_year_comparison.revenue_change IS 'change of revenue_per_lead_amount';
+COMMENT ON COLUMN half_year_comparison.cycle_change IS 'change of cycle_days';
