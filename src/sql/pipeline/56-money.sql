@@ -496,6 +496,12 @@ WITH run AS (
         count(*) FILTER (WHERE r.prospect_at <= now() - fixed_period(s.mature_after) AND r.customer_last > r.prospect_in) AS prospects_won
     FROM run r
         CROSS JOIN setting s
+), present AS (
+    SELECT stage_rank(n.stage) AS stage_rank, count(*) AS leads
+    FROM lead_state s
+        LEFT JOIN model m ON m.status = 'active'
+        CROSS JOIN LATERAL (SELECT stage_now(s.activity, m.compiled, s.stage, s.held, s.settled_at, s.next_review_at)) AS n (stage)
+    GROUP BY n.stage
 )
 SELECT
     v.stage,
@@ -505,7 +511,8 @@ SELECT
     v.converted,
     v.converted::double precision / nullif(v.matured, 0) AS customer_rate,
     rate_low(v.converted, v.matured) AS low_rate,
-    rate_high(v.converted, v.matured) AS high_rate
+    rate_high(v.converted, v.matured) AS high_rate,
+    coalesce(p.leads, 0) AS leads_now
 FROM total t
     CROSS JOIN LATERAL (VALUES
         ('visitor', t.visitors, t.visitors_matured, t.visitors_won),
@@ -513,7 +520,8 @@ FROM total t
         ('mql', t.mqls, t.mqls_matured, t.mqls_won),
         ('sql', t.sqls, t.sqls_matured, t.sqls_won),
         ('prospect', t.prospects, t.prospects_matured, t.prospects_won)
-    ) AS v (stage, entered, matured, converted);
+    ) AS v (stage, entered, matured, converted)
+    LEFT JOIN present p ON p.stage_rank = stage_rank(v.stage::lead_stage);
 COMMENT ON VIEW stage_to_customer IS 'one row an open stage: the share of those in it that become customers; only of those in it for mature_after';
 COMMENT ON COLUMN stage_to_customer.stage IS 'the stage';
 COMMENT ON COLUMN stage_to_customer.stage_rank IS 'order of the stages';
@@ -523,6 +531,7 @@ COMMENT ON COLUMN stage_to_customer.converted IS 'of the matured, those that bec
 COMMENT ON COLUMN stage_to_customer.customer_rate IS 'converted / matured';
 COMMENT ON COLUMN stage_to_customer.low_rate IS 'lower end of the 95 % interval of the rate (Wilson)';
 COMMENT ON COLUMN stage_to_customer.high_rate IS 'upper end of the 95 % interval of the rate (Wilson)';
+COMMENT ON COLUMN stage_to_customer.leads_now IS 'leads in it now';
 
 -- N leads of which a share p buys for m on average. The interval (95 %) is made
 -- of what chance does to N leads, N (p s2 + p (1 - p) m2), of not knowing p
@@ -534,22 +543,16 @@ WITH deal AS (
         avg(p.purchase_amount)::double precision AS mean,
         coalesce(var_samp(p.purchase_amount), 0)::double precision AS variance
     FROM purchases p
-), present AS (
-    SELECT stage_rank(n.stage) AS stage_rank, count(*) AS leads
-    FROM lead_state s
-        LEFT JOIN model m ON m.status = 'active'
-        CROSS JOIN LATERAL (SELECT stage_now(s.activity, m.compiled, s.stage, s.held, s.settled_at, s.next_review_at)) AS n (stage)
-    GROUP BY n.stage
 ), part AS (
-    SELECT r.stage, r.stage_rank, coalesce(p.leads, 0) AS leads, r.customer_rate, d.mean, d.variance, d.purchases,
-        coalesce(p.leads, 0) * r.customer_rate AS customers,
+    SELECT r.stage, r.stage_rank, r.leads_now AS leads, r.customer_rate, d.mean, d.variance, d.purchases,
+        r.leads_now * r.customer_rate AS customers,
         -- p with two successes and two failures more: none in ten is not never
-        coalesce(p.leads, 0) * q.p * d.variance + coalesce(p.leads, 0) * q.p * (1 - q.p) * d.mean * d.mean
-            + power(coalesce(p.leads, 0) * d.mean, 2) * q.p * (1 - q.p) / nullif(r.matured, 0) AS own_variance
+        r.leads_now * q.p * d.variance + r.leads_now * q.p * (1 - q.p) * d.mean * d.mean
+            + power(r.leads_now * d.mean, 2) * q.p * (1 - q.p) / nullif(r.matured, 0) AS own_variance
     FROM stage_to_customer r
-        LEFT JOIN present p USING (stage_rank)
         CROSS JOIN deal d
         CROSS JOIN LATERAL (SELECT (r.converted + 1.9207294103470494) / (r.matured + 3.841458820694124)) AS q (p)
+    WHERE r.stage_rank >= stage_rank('iql')
 ), line AS (
     SELECT p.stage, p.stage_rank, p.leads, p.customer_rate, p.mean, p.customers, p.customers * p.mean AS forecast,
         1.959963984540054 * sqrt(p.own_variance + power(p.customers, 2) * p.variance / nullif(p.purchases, 0)) AS margin
@@ -576,7 +579,7 @@ SELECT
     as_amount(CASE WHEN n.forecast > n.margin THEN n.forecast - n.margin WHEN n.margin IS NOT NULL THEN 0 END::numeric)::numeric(14,2) AS low_amount,
     as_amount((n.forecast + n.margin)::numeric)::numeric(14,2) AS high_amount
 FROM line n;
-COMMENT ON VIEW pipeline_forecast IS 'one row an open stage, and one for all: leads there now, times the share that becomes customers, times the mean purchase';
+COMMENT ON VIEW pipeline_forecast IS 'one row a stage from iql to prospect, and one for all: leads there now, times the share that becomes customers, times the mean purchase';
 COMMENT ON COLUMN pipeline_forecast.stage IS 'the stage; all: their sum';
 COMMENT ON COLUMN pipeline_forecast.stage_rank IS 'order of the stages; 0: all';
 COMMENT ON COLUMN pipeline_forecast.leads_now IS 'leads in it now';
@@ -598,9 +601,8 @@ BEGIN ATOMIC
             hint => 'Pass how many customers are wanted, such as 20.')
         END;
     SELECT r.stage, r.stage_rank, r.customer_rate,
-        n.required::bigint, n.low::bigint, n.high::bigint, f.leads_now, greatest(n.required - f.leads_now, 0)::bigint
-    FROM stage_to_customer r
-        JOIN pipeline_forecast f USING (stage_rank),
+        n.required::bigint, n.low::bigint, n.high::bigint, r.leads_now, greatest(n.required - r.leads_now, 0)::bigint
+    FROM stage_to_customer r,
         LATERAL (SELECT
             -- numeric, so that 20 of 1/5 is 100 and not one more
             ceil(required_leads.target_customers * r.matured / nullif(r.converted, 0)::numeric),

@@ -175,22 +175,21 @@ COMMENT ON COLUMN first_response.response IS 'in time, within a day, within a we
 COMMENT ON COLUMN first_response.sql_at IS 'when it first was sql or higher';
 COMMENT ON COLUMN first_response.customer_at IS 'when it first was customer or higher';
 
--- What came after the enquiry; who was qualified before it does not count.
+-- Qualified counts only after the answer: sales likes to answer those who are
+-- qualified already, which would look as if the answer had done it.
 CREATE OR REPLACE VIEW response_time_effect WITH (security_invoker = true) AS
 WITH figure AS (
     SELECT k.place, k.response,
         count(f.lead_id) AS leads,
-        count(f.sql_at) AS qualified,
-        count(f.customer_at) AS customers
+        count(f.lead_id) FILTER (WHERE f.sql_at IS NULL OR f.sql_at >= coalesce(f.responded_at, f.enquired_at)) AS unqualified,
+        count(f.lead_id) FILTER (WHERE f.sql_at >= coalesce(f.responded_at, f.enquired_at)) AS qualified,
+        count(f.customer_at) FILTER (WHERE f.customer_at >= coalesce(f.responded_at, f.enquired_at)) AS customers
     FROM (VALUES (1, 'in time'), (2, 'within a day'), (3, 'within a week'), (4, 'later'), (5, 'never')) AS k (place, response)
-        LEFT JOIN (
-            SELECT f.lead_id, f.response, f.sql_at, f.customer_at
-            FROM first_response f
-            WHERE f.sql_at >= f.enquired_at OR f.sql_at IS NULL
-        ) f USING (response)
+        LEFT JOIN first_response f USING (response)
     GROUP BY k.place, k.response
 ), late AS (
-    SELECT sum(f.leads) AS leads, sum(f.qualified) AS qualified, sum(f.customers) AS customers
+    SELECT sum(f.qualified)::double precision / nullif(sum(f.unqualified), 0)::double precision AS qualified_rate,
+        sum(f.customers)::double precision / nullif(sum(f.leads), 0)::double precision AS customer_rate
     FROM figure f
     WHERE f.place IN (2, 3, 4)
 )
@@ -198,22 +197,24 @@ SELECT
     f.response,
     f.place,
     f.leads,
+    f.unqualified,
     f.qualified,
-    f.qualified::double precision / nullif(f.leads, 0) AS qualified_rate,
-    rate_low(f.qualified, f.leads) AS qualified_low_rate,
-    rate_high(f.qualified, f.leads) AS qualified_high_rate,
+    f.qualified::double precision / nullif(f.unqualified, 0) AS qualified_rate,
+    rate_low(f.qualified, f.unqualified) AS qualified_low_rate,
+    rate_high(f.qualified, f.unqualified) AS qualified_high_rate,
     f.customers,
     f.customers::double precision / nullif(f.leads, 0) AS customer_rate,
-    f.qualified::double precision / nullif(f.leads, 0) / nullif(l.qualified::double precision / nullif(l.leads, 0)::double precision, 0) AS qualified_ratio_to_late,
-    f.customers::double precision / nullif(f.leads, 0) / nullif(l.customers::double precision / nullif(l.leads, 0)::double precision, 0) AS customer_ratio_to_late
+    f.qualified::double precision / nullif(f.unqualified, 0) / nullif(l.qualified_rate, 0) AS qualified_ratio_to_late,
+    f.customers::double precision / nullif(f.leads, 0) / nullif(l.customer_rate, 0) AS customer_ratio_to_late
 FROM figure f
     CROSS JOIN late l;
 COMMENT ON VIEW response_time_effect IS 'one row a speed of answer: what became of those enquiries';
 COMMENT ON COLUMN response_time_effect.response IS 'how fast: in time (setting first_response_within), within a day, within a week, later, never';
 COMMENT ON COLUMN response_time_effect.place IS 'order of the rows';
-COMMENT ON COLUMN response_time_effect.leads IS 'leads that enquired, without those that were sql before';
-COMMENT ON COLUMN response_time_effect.qualified IS 'of these, those that reached sql or higher';
-COMMENT ON COLUMN response_time_effect.qualified_rate IS 'qualified / leads';
+COMMENT ON COLUMN response_time_effect.leads IS 'leads that enquired';
+COMMENT ON COLUMN response_time_effect.unqualified IS 'of these, those that were not sql or higher before the answer';
+COMMENT ON COLUMN response_time_effect.qualified IS 'of the unqualified, those that reached sql or higher then';
+COMMENT ON COLUMN response_time_effect.qualified_rate IS 'qualified / unqualified';
 COMMENT ON COLUMN response_time_effect.qualified_low_rate IS 'lower end of its 95 % interval';
 COMMENT ON COLUMN response_time_effect.qualified_high_rate IS 'upper end of its 95 % interval';
 COMMENT ON COLUMN response_time_effect.customers IS 'those that became customers';

@@ -531,7 +531,8 @@ COMMENT ON COLUMN interest_by_topic.mql_rate IS 'mqls / leads';
 COMMENT ON COLUMN interest_by_topic.customer_rate IS 'customers / leads';
 
 -- The usual gap is the mean time between captures: five times as long happens
--- to a source that goes on as before in one of 150 cases.
+-- to a source that goes on as before in one of 150 cases. Nights and holidays
+-- are gaps too: so it must also be longer than any before.
 CREATE OR REPLACE FUNCTION capture_times()
     RETURNS TABLE (source_kind text, source text, captures bigint, first_capture_at timestamptz, last_capture_at timestamptz, longest_gap interval)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
@@ -577,7 +578,7 @@ SELECT
     c.longest_gap_days,
     c.quiet_days,
     c.quiet_days / nullif(c.usual_gap_days, 0) AS quiet_ratio,
-    CASE WHEN c.captures >= 3 THEN c.quiet_days > 5 * nullif(c.usual_gap_days, 0) END AS gone_quiet
+    CASE WHEN c.captures >= 3 THEN c.quiet_days > greatest(5 * c.usual_gap_days, c.longest_gap_days) END AS gone_quiet
 FROM (
         SELECT 'channel' AS source_kind, h.channel AS source FROM channel h
         UNION
@@ -594,4 +595,4 @@ COMMENT ON COLUMN capture_gaps.usual_gap_days IS 'mean time between two';
 COMMENT ON COLUMN capture_gaps.longest_gap_days IS 'longest time between two';
 COMMENT ON COLUMN capture_gaps.quiet_days IS 'time since the last';
 COMMENT ON COLUMN capture_gaps.quiet_ratio IS 'quiet_days / usual_gap_days';
-COMMENT ON COLUMN capture_gaps.gone_quiet IS 'whether that is more than 5; NULL: fewer than three captures';
+COMMENT ON COLUMN capture_gaps.gone_quiet IS 'whether quiet_days is more than five usual gaps, and than any before; NULL: fewer than three captures';

@@ -38,10 +38,10 @@ BEGIN ATOMIC
         LEFT JOIN profile p ON p.lead_id = h.lead_id
         CROSS JOIN instant i
         CROSS JOIN LATERAL (SELECT CASE WHEN p.later IS NULL THEN s.activity ELSE s.activity - p.later END) AS a (activity)
-    WHERE b.to_stage >= 'visitor' AND b.to_stage <= 'prospect';
+    WHERE b.to_stage >= 'iql' AND b.to_stage <= 'prospect';
 END;
 COMMENT ON FUNCTION scored_leads(lead_model, timestamptz, interval) IS
-    'internal: leads that were open at an instant, their points as of then in thousandths, and whether they became customers within horizon';
+    'internal: leads (iql to prospect) of an instant, their points as of then in thousandths, and whether they became customers within horizon';
 
 CREATE OR REPLACE FUNCTION model_quality(model text, at timestamptz DEFAULT NULL, horizon interval DEFAULT NULL)
     RETURNS TABLE (level text, place integer, stage text, score_from numeric, score_to numeric, leads bigint, converted bigint,
@@ -81,7 +81,7 @@ BEGIN ATOMIC
             NULL::bigint, NULL::bigint, NULL::bigint
         FROM stages() n
             LEFT JOIN scored s ON s.band = n.stage
-        WHERE n.stage >= 'visitor' AND n.stage <= 'sql'
+        WHERE n.stage >= 'iql' AND n.stage <= 'sql'
         GROUP BY n.stage_rank, n.stage
         UNION ALL
         SELECT 3, 'decile', d.decile, NULL::text, min(s.milli), max(s.milli), count(s.lead_id), count(*) FILTER (WHERE s.won),
