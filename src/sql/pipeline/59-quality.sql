@@ -53,11 +53,13 @@ BEGIN ATOMIC
     SELECT known_model(model_quality.model);
     SELECT refuse('invalid_parameter_value', 'horizon must be greater than zero', hint => 'Pass the time in which leads should have become customers, such as 90 days.')
         WHERE model_quality.horizon <= interval '0';
-    WITH scored AS MATERIALIZED (
+    WITH definition AS MATERIALIZED (
+        SELECT compiled_model(model_quality.model) AS compiled
+    ), scored AS MATERIALIZED (
         SELECT l.lead_id, l.milli, l.band, l.won,
             rank() OVER (ORDER BY l.milli) + (count(*) OVER (PARTITION BY l.milli) - 1) / 2.0::double precision AS mid_rank,
             ntile(10) OVER (ORDER BY l.milli DESC, l.lead_id) AS decile
-        FROM scored_leads(compiled_model(model_quality.model), model_quality.at, model_quality.horizon) l
+        FROM definition d, scored_leads(d.compiled, model_quality.at, model_quality.horizon) l
     ), total AS (
         SELECT count(*) AS leads, count(*) FILTER (WHERE s.won) AS won,
             -- Mann and Whitney: how often a customer had more points than somebody else, ties half
