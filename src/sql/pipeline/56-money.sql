@@ -161,7 +161,8 @@ BEGIN ATOMIC
     SELECT CASE WHEN known_attribution.model IN ('first', 'last', 'linear', 'position', 'time_decay')
         THEN known_attribution.model
         ELSE refuse('invalid_parameter_value',
-            coalesce(format('unknown attribution model "%s"', known_attribution.model), 'attribution model must not be null'),
+            CASE WHEN known_attribution.model IS NULL THEN 'attribution model must not be null'
+                ELSE format('unknown attribution model "%s"', known_attribution.model) END,
             hint => 'Attribution models are first, last, linear, position and time_decay.')
     END;
 END;

@@ -1,0 +1,197 @@
+--
+-- Money: costs, attribution, value, forecast; an empty pipeline; against plain SQL
+--
+\getenv srcdir PG_ABS_SRCDIR
+\set data :srcdir '/test/oracle/metrics.sql'
+SET timezone = 'Asia/Kathmandu';
+SET datestyle = 'ISO';
+SET client_min_messages = 'warning';
+\set SHOW_CONTEXT never
+SELECT leadscore.create_pipeline('empty') \g /dev/null
+SET search_path = empty, leadscore;
+
+-- An empty pipeline has its rows, no rates, and no division by zero
+SELECT channel, direction, campaign, cost_amount, leads, customers, cost_per_lead_amount, cost_per_customer_amount FROM cost_per_lead ORDER BY 1;
+SELECT model, count(*), sum(revenue_amount) AS revenue, sum(cost_amount) AS cost, count(roas) AS rates FROM roas GROUP BY 1 ORDER BY 1;
+SELECT count(*), count(profit_amount), count(roi) FROM roi;
+SELECT stage, stage_rank, leads, customers, customer_rate, revenue_amount, value_per_lead_amount, ratio_to_iql, benchmark_low, benchmark_high, benchmark_status FROM value_by_stage ORDER BY stage_rank;
+SELECT stage, entered, matured, converted, customer_rate, low_rate, high_rate, leads_now FROM stage_to_customer ORDER BY stage_rank;
+SELECT stage, stage_rank, leads_now, customer_rate, expected_customers, purchase_amount, forecast_amount, low_amount, high_amount FROM pipeline_forecast ORDER BY stage_rank;
+SELECT * FROM required_leads(10);
+SELECT comparison, segment, cost_amount, leads, cost_per_lead_amount, lead_to_sql_rate, revenue_amount, roi FROM sourcing_comparison ORDER BY place;
+SELECT (SELECT count(*) FROM purchases), (SELECT count(*) FROM cost_by_month), (SELECT count(*) FROM customer_lifetime_value), (SELECT count(*) FROM attribution('last'));
+-- what is refused
+SELECT * FROM attribution('u_shaped');
+SELECT * FROM attribution(NULL);
+SELECT * FROM required_leads(-1);
+SELECT * FROM required_leads(NULL);
+-- a cost without leads, and a lead without a cost
+INSERT INTO cost (day_from, day_to, channel, amount) VALUES ('2025-01-31', '2025-02-01', 'seo', 0.01), ('2025-01-01', '2025-01-31', 'seo', 0);
+INSERT INTO lead (email, channel, consented_at, created_at) VALUES ('a@b', 'radio', '2025-01-15', '2025-01-15');
+SELECT calendar_month, channel, cost_amount, leads, cost_per_lead_amount FROM cost_per_lead WHERE channel IN ('seo', 'radio') ORDER BY 1, 2;
+SELECT channel, roas, cost_amount FROM roas WHERE model = 'first' AND channel IN ('seo', 'radio') ORDER BY 1;
+-- odd amounts count as unknown
+INSERT INTO event (lead_id, kind, occurred_at, value) SELECT lead_id, 'purchase', timestamptz '2025-02-01 00:00Z', v
+    FROM lead, unnest('{NaN,Infinity,-Infinity,1e30,1e12,999999999999.99,999999999999.99,NULL,-5}'::numeric[]) v;
+INSERT INTO event (lead_id, kind, occurred_at, value) SELECT lead_id, 'purchase', 'infinity', 7 FROM lead;
+SELECT purchase_amount, count(*) FROM purchases GROUP BY 1 ORDER BY 1;
+SELECT customers, purchases, revenue_amount, lifetime_value_amount FROM customer_lifetime_value;
+SELECT stage, revenue_amount FROM value_by_stage WHERE leads > 0 ORDER BY stage_rank;
+SELECT forecast_amount, low_amount, high_amount FROM pipeline_forecast ORDER BY stage_rank;
+SELECT sum(revenue_amount) FROM roas WHERE model = 'linear' AND revenue_amount IS NOT NULL;
+DROP SCHEMA empty CASCADE;
+
+-- Attribution by hand: touches 28, 14 and 7 days before and on the day of a
+-- purchase of 100.01; one touch; two touches; none but the origin; none at all
+SELECT create_pipeline('hand') \g /dev/null
+SET search_path = hand, leadscore;
+INSERT INTO campaign (campaign, channel) VALUES ('spring', 'seo');
+INSERT INTO lead (lead_id, channel, created_at) VALUES (1, 'social', '2025-01-01 12:00Z'), (2, 'radio', '2025-01-01 12:00Z'), (3, 'social', '2025-01-01 12:00Z'),
+    (4, 'press', '2025-01-01 12:00Z'), (5, NULL, '2025-01-01 12:00Z'), (6, NULL, '2025-01-01 12:00Z');
+INSERT INTO event (event_id, lead_id, kind, occurred_at, channel, campaign, value) VALUES
+    (11, 1, 'page_view', '2025-01-01 12:00Z', 'social', NULL, NULL),
+    (12, 1, 'page_view', '2025-01-15 12:00Z', NULL, 'spring', NULL),
+    (13, 1, 'email_sent', '2025-01-16 12:00Z', 'email', NULL, NULL),
+    (14, 1, 'page_view', '2025-01-17 12:00Z', NULL, NULL, NULL),
+    (15, 1, 'email_click', '2025-01-22 12:00Z', 'email', NULL, NULL),
+    (16, 1, 'never heard of', '2025-01-29 12:00Z', 'seo', NULL, NULL),
+    (17, 1, 'purchase', '2025-01-29 12:00Z', 'website', NULL, 100.01),
+    (18, 1, 'page_view', '2025-01-30 12:00Z', 'content', NULL, NULL),
+    (21, 2, 'purchase', '2025-01-02 12:00Z', NULL, NULL, 10),
+    (31, 3, 'page_view', '2025-01-08 12:00Z', 'seo', NULL, NULL),
+    (32, 3, 'purchase', '2025-01-09 12:00Z', NULL, NULL, 10),
+    (41, 4, 'page_view', '2025-01-01 11:00Z', 'seo', NULL, NULL),
+    (42, 4, 'purchase', '2025-01-09 12:00Z', NULL, NULL, 10),
+    (51, 5, 'purchase', '2025-01-09 12:00Z', NULL, NULL, 10),
+    (61, 6, 'page_view', '2025-01-01 12:00Z', 'seo', NULL, NULL),
+    (62, 6, 'page_view', '2025-01-01 12:00Z', 'seo', NULL, NULL),
+    (63, 6, 'page_view', '2025-01-01 12:00Z', 'seo', NULL, NULL),
+    (64, 6, 'purchase', '2025-01-09 12:00Z', NULL, NULL, 0.01);
+SELECT m AS model, a.lead_id AS lead, a.touch_event_id AS touch, a.channel, a.campaign, a.place, a.micro_credits, a.revenue_amount
+    FROM unnest('{first,last,linear,position,time_decay}'::text[]) WITH ORDINALITY m (m, n), attribution(m) a
+    WHERE a.lead_id IN (1, 3, 6) ORDER BY m.n, 2, a.place;
+SELECT a.lead_id AS lead, a.purchase_event_id, a.touch_event_id AS touch, a.channel, a.direction, a.touches, a.micro_credits, a.credit, a.revenue_amount FROM attribution('linear') a WHERE a.lead_id IN (2, 4, 5) ORDER BY 1;
+-- golden: U-shaped 0.4, 0.2 shared, 0.4; of one 1; of two 1/2 each. Decay: halved every 7 days
+SELECT n, array_agg(touch_weight('position', p, n, 0) / (SELECT sum(touch_weight('position', q, n, 0)) FROM generate_series(1, n) q) ORDER BY p) AS shares
+    FROM generate_series(1, 4) n, generate_series(1, n) p GROUP BY n ORDER BY n;
+SELECT touch_weight('time_decay', 1, 2, 7), touch_weight('time_decay', 1, 2, 14), touch_weight('time_decay', 1, 2, 0), touch_weight('time_decay', 1, 2, 1e9), touch_weight('u', 1, 1, 0);
+
+-- Costs: 31 + 28 days of 5.90 are 3.10 and 2.80; a campaign has its channel's; wages and tools stay apart
+INSERT INTO cost (day_from, day_to, channel, campaign, category, amount) VALUES
+    ('2025-01-01', '2025-02-28', NULL, 'spring', 'media', 5.90),
+    ('2025-01-01', '2025-01-31', 'seo', NULL, 'wages', 10),
+    ('2025-01-10', '2025-01-10', NULL, NULL, 'tools', 1);
+SELECT calendar_month, channel, direction, campaign, category, cost_amount FROM cost_by_month ORDER BY 1, 2, 4, 5;
+-- roas of seo: its own 10, and that of the campaign
+SELECT channel, campaign, credited_purchases, revenue_amount, cost_amount, round(roas::numeric, 4) AS roas FROM roas
+    WHERE model = 'linear' AND (revenue_amount <> 0 OR cost_amount <> 0) ORDER BY 1, 2;
+SELECT channel, campaign, profit_amount, round(roi::numeric, 4) AS roi FROM roi WHERE model = 'linear' AND (revenue_amount <> 0 OR cost_amount <> 0) ORDER BY 1, 2;
+SELECT cohort_month, channel, customers, purchases, revenue_amount, lifetime_value_amount, repeat_rate, buying_days FROM customer_lifetime_value ORDER BY 1, 2;
+DROP SCHEMA hand CASCADE;
+
+-- Value, forecast and how many are needed, by hand: ten iql, all matured; five
+-- become mql, four sql, two customers who buy for 100 and 300, one of them twice
+SELECT create_pipeline('hand') \g /dev/null
+SET search_path = hand, leadscore;
+INSERT INTO lead (lead_id, email, consented_at, created_at) SELECT n, 'a@b', '2025-01-01 12:00Z', '2025-01-01 12:00Z' FROM generate_series(1, 10) n;
+INSERT INTO event (lead_id, kind, occurred_at, properties) SELECT n, 'stage_set', timestamptz '2025-01-02 12:00Z', '{"stage": "mql"}' FROM generate_series(1, 5) n;
+INSERT INTO event (lead_id, kind, occurred_at, properties) SELECT n, 'stage_set', timestamptz '2025-01-03 12:00Z', '{"stage": "sql"}' FROM generate_series(1, 4) n;
+INSERT INTO event (lead_id, kind, occurred_at, value) VALUES (1, 'purchase', '2025-01-04 12:00Z', 100), (2, 'purchase', '2025-01-04 12:00Z', 300), (2, 'purchase', '2025-01-05 12:00Z', 200);
+SELECT stage, leads, customers, customer_rate, revenue_amount, value_per_lead_amount, ratio_to_iql, benchmark_status FROM value_by_stage WHERE leads > 0 ORDER BY stage_rank;
+SELECT stage, matured, converted, customer_rate, round(low_rate::numeric, 4) AS low, round(high_rate::numeric, 4) AS high, leads_now FROM stage_to_customer ORDER BY stage_rank;
+-- 5 * 0.2 + 1 * 0.4 + 2 * 0.5 = 2.4 customers of 200 each
+SELECT stage, leads_now, customer_rate, expected_customers, purchase_amount, forecast_amount, low_amount, high_amount FROM pipeline_forecast ORDER BY stage_rank;
+-- the margin of sql again, from its formula: mean 200, variance 10000, 3 purchases, 2 leads, 2 of 4
+SELECT round((200 + 1.959963984540054 * sqrt(2 * p * 10000 + 2 * p * (1 - p) * 40000 + power(2 * 200, 2) * p * (1 - p) / 4 + power(2 * 0.5, 2) * 10000 / 3))::numeric, 2) AS high
+    FROM (SELECT (2 + 1.9207294103470494) / (4 + 3.841458820694124)) f (p);
+SELECT * FROM required_leads(20);
+SELECT stage, required, required_low, required_high, missing FROM required_leads(0);
+-- what is too young does not count, but is there
+UPDATE setting SET mature_after = '100 years';
+SELECT stage, entered, matured, converted, customer_rate, leads_now FROM stage_to_customer WHERE entered > 0 ORDER BY stage_rank;
+SELECT stage, forecast_amount FROM pipeline_forecast ORDER BY stage_rank;
+DROP SCHEMA hand CASCADE;
+
+-- Drawn leads
+\set ECHO none
+\i :data
+\set ECHO all
+-- credits of a purchase are one million, and its revenue is its amount
+SELECT model, count(*) AS purchases, count(*) FILTER (WHERE micro_credits = 1000000 AND revenue = amount AND places = touches) AS whole, max(touches) AS most_touches
+FROM (SELECT model, purchase_event_id, sum(micro_credits) AS micro_credits, sum(revenue_amount) AS revenue, min(purchase_amount) AS amount, count(*) AS places, max(touches) AS touches
+    FROM attribution_credit GROUP BY 1, 2) p GROUP BY 1 ORDER BY 1;
+SELECT count(*) FROM attribution_credit WHERE micro_credits < 0 OR channel IS NULL OR campaign IS NULL OR touched_at > purchased_at;
+-- another computation of who gets what: shares in numeric, sorted by hand in arrays
+WITH touch AS (
+    SELECT p.event_id AS purchase, e.event_id AS touch, e.occurred_at AS at FROM event p JOIN event e USING (lead_id)
+    WHERE p.kind = 'purchase' AND e.occurred_at <= p.occurred_at AND (e.channel IS NOT NULL OR e.campaign IS NOT NULL)
+        AND e.kind NOT IN ('purchase', 'stage_set', 'email_sent')
+    UNION ALL
+    SELECT p.event_id, 0, l.created_at FROM event p JOIN lead l USING (lead_id)
+    WHERE p.kind = 'purchase' AND (l.channel IS NOT NULL OR l.campaign IS NOT NULL)
+        AND NOT EXISTS (SELECT FROM event e WHERE e.lead_id = l.lead_id AND e.occurred_at <= l.created_at AND (e.channel IS NOT NULL OR e.campaign IS NOT NULL) AND e.kind NOT IN ('purchase', 'stage_set', 'email_sent'))
+), path AS (
+    SELECT purchase, array_agg(touch ORDER BY at, touch) AS touches, array_agg(at ORDER BY at, touch) AS ats FROM touch GROUP BY 1
+), share AS (
+    SELECT m.model, p.purchase, p.touches[i] AS touch, i, cardinality(touches) AS n,
+        CASE m.model
+            WHEN 'first' THEN (i = 1)::int::numeric
+            WHEN 'last' THEN (i = cardinality(touches))::int::numeric
+            WHEN 'linear' THEN 1.0 / cardinality(touches)
+            WHEN 'position' THEN CASE WHEN cardinality(touches) <= 2 THEN 1.0 / cardinality(touches) WHEN i IN (1, cardinality(touches)) THEN 0.4 ELSE 0.2 / (cardinality(touches) - 2) END
+            WHEN 'time_decay' THEN power(0.5, extract(epoch FROM ats[cardinality(ats)] - ats[i]) / 604800)
+                / (SELECT sum(power(0.5, extract(epoch FROM ats[cardinality(ats)] - a) / 604800)) FROM unnest(ats) a)
+        END AS share
+    FROM path p, generate_subscripts(touches, 1) i, (VALUES ('first'), ('last'), ('linear'), ('position'), ('time_decay')) m (model)
+)
+SELECT s.model, count(*) AS touches, count(a.model) AS found, count(*) FILTER (WHERE a.place = s.i AND a.touches = s.n AND abs(a.micro_credits - 1000000 * s.share) < 1) AS right
+FROM share s LEFT JOIN attribution_credit a ON a.model = s.model AND a.purchase_event_id = s.purchase AND coalesce(a.touch_event_id, 0) = s.touch
+GROUP BY 1 ORDER BY 1;
+
+-- costs, leads and purchases all are in the reports, once
+SELECT (SELECT sum(amount) FROM cost) = (SELECT sum(cost_amount) FROM cost_by_month) AS by_month,
+    (SELECT sum(amount) FROM cost) = (SELECT sum(cost_amount) FROM cost_per_lead) AS per_lead,
+    (SELECT 5 * sum(amount) FROM cost) = (SELECT sum(cost_amount) FROM roas) AS in_roas,
+    (SELECT sum(amount) FROM cost) = (SELECT sum(cost_amount) FROM sourcing_comparison WHERE comparison = 'sourcing') AS sourcing,
+    (SELECT sum(amount) FROM cost) = (SELECT sum(cost_amount) FROM sourcing_comparison WHERE comparison = 'direction') AS direction;
+SELECT (SELECT 5 * sum(value) FROM event WHERE kind = 'purchase') = (SELECT sum(revenue_amount) FROM roas) AS in_roas,
+    (SELECT sum(value) FROM event WHERE kind = 'purchase') = (SELECT sum(revenue_amount) FROM customer_lifetime_value) AS in_value,
+    (SELECT sum(value) FROM event WHERE kind = 'purchase') = (SELECT sum(revenue_amount) FROM sourcing_comparison WHERE comparison = 'direction') AS in_sourcing;
+SELECT sum(leads) = (SELECT count(DISTINCT lead_id) FROM stage_history WHERE to_stage >= 'iql') AS leads,
+    sum(mqls) = (SELECT count(DISTINCT lead_id) FROM stage_history WHERE to_stage >= 'mql') AS mqls,
+    sum(sqls) = (SELECT count(DISTINCT lead_id) FROM stage_history WHERE to_stage >= 'sql') AS sqls,
+    sum(customers) = (SELECT count(DISTINCT lead_id) FROM stage_history WHERE to_stage >= 'customer') AS customers FROM cost_per_lead;
+-- month by day: each day's part of a cost
+SELECT count(*) FROM cost_by_month m
+    FULL JOIN (SELECT date_trunc('month', d)::date AS calendar_month, coalesce(c.channel, p.channel, '(none)') AS channel, coalesce(c.campaign, '(none)') AS campaign, coalesce(c.category, '(none)') AS category,
+            sum(c.amount / (c.day_to - c.day_from + 1)) AS amount
+        FROM cost c LEFT JOIN campaign p USING (campaign), generate_series(c.day_from::timestamp, c.day_to::timestamp, '1 day') d GROUP BY 1, 2, 3, 4) b
+    USING (calendar_month, channel, campaign, category)
+    WHERE abs(m.cost_amount - b.amount) < 0.01 IS NOT TRUE;
+-- one line of cost_per_lead, lead by lead
+SELECT count(*) AS lines, count(*) FILTER (WHERE c.cost_per_sql_amount = round(c.cost_amount / nullif(c.sqls, 0), 2)) AS with_sqls,
+    count(*) FILTER (WHERE c.leads IS DISTINCT FROM coalesce(b.leads, 0)) AS wrong
+FROM cost_per_lead c
+    LEFT JOIN (SELECT date_trunc('month', at AT TIME ZONE 'UTC')::date AS calendar_month, coalesce(l.channel, p.channel, '(none)') AS channel, coalesce(l.campaign, '(none)') AS campaign, count(*) AS leads
+        FROM (SELECT lead_id, min(effective_at) AS at FROM stage_history WHERE to_stage >= 'iql' GROUP BY 1) h JOIN lead l USING (lead_id) LEFT JOIN campaign p USING (campaign) GROUP BY 1, 2, 3) b
+    USING (calendar_month, channel, campaign);
+-- the month is the pipeline's: half past midnight in UTC is the day before in New York
+UPDATE setting SET time_zone = 'America/New_York';
+SELECT count(*) > 0 AS moved FROM purchases WHERE purchase_month <> date_trunc('month', purchased_at AT TIME ZONE 'UTC')::date;
+UPDATE setting SET time_zone = 'UTC';
+-- value of a stage, lead by lead
+SELECT v.stage, v.leads, v.leads = count(*) AS leads_right, v.revenue_amount = coalesce(sum(b.bought), 0) AS revenue_right
+FROM value_by_stage v
+    JOIN (SELECT h.lead_id, h.to_stage::text AS stage, (SELECT sum(e.value) FROM event e WHERE e.lead_id = h.lead_id AND e.kind = 'purchase' AND e.occurred_at >= min(h.effective_at)) AS bought
+        FROM stage_history h GROUP BY 1, h.to_stage) b USING (stage)
+GROUP BY v.stage, v.stage_rank, v.leads, v.revenue_amount ORDER BY v.stage_rank;
+-- sourcing, lead by lead
+SELECT s.segment, s.leads, s.leads = count(*) FILTER (WHERE l.lead) AS leads_right, s.customers = count(*) FILTER (WHERE l.customer) AS customers_right, s.roi IS NOT DISTINCT FROM ((sum(l.value) - s.cost_amount) / nullif(s.cost_amount, 0))::float8 AS roi_right
+FROM sourcing_comparison s
+    JOIN (SELECT coalesce(p.sourcing, '(none)') AS segment, EXISTS (SELECT FROM stage_history h WHERE h.lead_id = l.lead_id AND h.to_stage >= 'iql') AS lead,
+            EXISTS (SELECT FROM stage_history h WHERE h.lead_id = l.lead_id AND h.to_stage >= 'customer') AS customer,
+            (SELECT sum(e.value) FROM event e WHERE e.lead_id = l.lead_id AND e.kind = 'purchase') AS value
+        FROM lead l LEFT JOIN campaign p USING (campaign)) l USING (segment)
+WHERE s.comparison = 'sourcing' GROUP BY s.segment, s.leads, s.customers, s.roi, s.cost_amount ORDER BY 1;
+DROP SCHEMA crm CASCADE;
+DROP FUNCTION public.draw;

@@ -1,0 +1,148 @@
+--
+-- Rates: intervals, benchmarks, steps; an empty pipeline; against plain SQL
+--
+\getenv srcdir PG_ABS_SRCDIR
+\set data :srcdir '/test/oracle/metrics.sql'
+SET timezone = 'Asia/Kathmandu';
+SET datestyle = 'ISO';
+SET client_min_messages = 'warning';
+\set SHOW_CONTEXT never
+SELECT leadscore.create_pipeline('empty') \g /dev/null
+SET search_path = empty, leadscore;
+
+-- An empty pipeline has all its rows, and no rates
+SELECT metric, market, numerator, denominator, conversion_rate, low_rate, high_rate, benchmark_low_rate, benchmark_high_rate,
+    benchmark_denominator, benchmark_rate, benchmark_status
+    FROM conversion_rates ORDER BY market, place;
+SELECT metric, market, conversions, mean_days, median_days, p90_days, benchmark_low_days, benchmark_high_days, benchmark_status
+    FROM conversion_times ORDER BY market, place;
+SELECT count(*) FROM lead_milestone;
+
+-- Goals are data. What was changed or removed stays so when the pipeline is upgraded
+UPDATE benchmark SET low = 0.5, high = 0.6, source = 'us' WHERE metric = 'mql_to_sql';
+DELETE FROM benchmark WHERE metric = 'visitor_to_lead';
+INSERT INTO benchmark VALUES ('mql_to_sql', 'b2c', 0.7, 0.8, NULL, 'us, b2c');
+SELECT upgrade_pipeline('empty') > 0 AS upgraded;
+SELECT market, benchmark_low_rate, benchmark_high_rate, benchmark_source FROM conversion_rates WHERE metric = 'mql_to_sql' ORDER BY 1;
+SELECT count(*) FROM benchmark WHERE metric = 'visitor_to_lead';
+SELECT DISTINCT benchmark_status, benchmark_source FROM conversion_rates WHERE metric = 'visitor_to_lead';
+-- a pipeline from before there were such views gets the goals, and keeps its own
+DROP VIEW conversion_rates;
+DELETE FROM benchmark WHERE metric <> 'mql_to_sql';
+SELECT upgrade_pipeline('empty') > 0 AS upgraded;
+SELECT metric, segment, low, high, denominator, source FROM benchmark WHERE metric IN ('mql_to_sql', 'visitor_to_lead', 'lead_to_customer') ORDER BY 1, 2;
+SELECT count(*) FROM benchmark;
+DROP SCHEMA empty CASCADE;
+
+\set ECHO none
+\i :data
+\set ECHO all
+
+-- Twelve leads by hand, in a pipeline of their own. Of ten leads that entered
+-- as iql and b2b: six became mql (one by way of sql directly), three of these
+-- sql, one a customer. One is an mql at once, one a customer at once.
+SELECT create_pipeline('hand') \g /dev/null
+SET search_path = hand, leadscore;
+INSERT INTO lead (lead_id, email, market, consented_at, created_at)
+    SELECT n, 'a@b', CASE WHEN n <= 10 THEN 'b2b' END, CASE WHEN n <= 10 THEN timestamptz '2025-01-01 12:00Z' END, '2025-01-01 12:00Z'
+    FROM generate_series(1, 12) n;
+INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES
+    (1, 'stage_set', '2025-01-11 12:00Z', '{"stage": "mql"}'),
+    (2, 'stage_set', '2025-01-11 12:00Z', '{"stage": "mql"}'),
+    (3, 'stage_set', '2025-01-31 12:00Z', '{"stage": "mql"}'),
+    (4, 'stage_set', '2025-01-21 12:00Z', '{"stage": "mql"}'),
+    (5, 'stage_set', '2025-01-21 12:00Z', '{"stage": "mql"}'),
+    (6, 'stage_set', '2025-01-21 12:00Z', '{"stage": "sql"}'),
+    (1, 'stage_set', '2025-04-01 12:00Z', '{"stage": "sql"}'),
+    (2, 'stage_set', '2025-04-11 12:00Z', '{"stage": "sql"}'),
+    (1, 'purchase', '2025-05-01 12:00Z', NULL),
+    (7, 'lost', '2025-02-01 12:00Z', NULL),
+    (11, 'stage_set', '2025-02-01 12:00Z', '{"stage": "mql"}'),
+    (12, 'purchase', '2025-02-01 12:00Z', NULL);
+SELECT metric, market, numerator, denominator, conversion_rate, benchmark_denominator, benchmark_rate, benchmark_status
+    FROM conversion_rates WHERE denominator > 0 ORDER BY market, place;
+-- the goal says leads and means mqls; saying leads changes what is compared
+UPDATE benchmark SET denominator = 'lead' WHERE metric = 'lead_to_customer';
+SELECT market, round(conversion_rate::numeric, 4) AS rate, benchmark_denominator, round(benchmark_rate::numeric, 4) AS compared, benchmark_status
+    FROM conversion_rates WHERE metric = 'lead_to_customer' ORDER BY 1;
+SELECT metric, conversions, mean_days, median_days, p90_days, benchmark_low_days, benchmark_high_days, benchmark_status
+    FROM conversion_times WHERE market = 'b2b' ORDER BY place;
+-- reached: this stage or a higher one
+SELECT count(lead_at) AS leads, count(mql_at) AS mqls, count(sql_at) AS sqls, count(customer_at) AS customers FROM lead_milestone;
+
+-- Wilson's interval. Golden: 8 of 10 and 0 of 10 as R's binom.wilson says
+SELECT round(rate_low(8, 10)::numeric, 6) AS low, round(rate_high(8, 10)::numeric, 6) AS high, rate_low(0, 10) AS none, round(rate_high(0, 10)::numeric, 6) AS none_high;
+-- its ends are where the rate is 1.96 standard errors off
+SELECT count(*), count(*) FILTER (WHERE
+    abs(abs(r.rate - c.low_rate) - 1.959964 * sqrt(c.low_rate * (1 - c.low_rate) / c.denominator)) < 1e-6
+    AND abs(abs(r.rate - c.high_rate) - 1.959964 * sqrt(c.high_rate * (1 - c.high_rate) / c.denominator)) < 1e-6) AS right
+    FROM conversion_rates c, LATERAL (SELECT c.numerator::float8 / c.denominator) AS r (rate) WHERE c.denominator > 0;
+SELECT compared(0.1, 0.2, 0.3), compared(0.2, 0.2, 0.3), compared(0.3, 0.2, 0.3), compared(0.31, 0.2, 0.3), compared(NULL, 0.2, 0.3), compared(0.5, NULL, NULL), compared(0.5, 0.6, NULL);
+
+-- Every rate and time of the drawn leads, computed with joins instead
+SET search_path = crm, leadscore, public;
+CREATE TEMP VIEW step AS
+    SELECT m.market, s.f, s.t, x.lead_id, x.cycle, x.at AS from_at, min(y.effective_at) AS to_at
+    FROM (VALUES ('all'), ('b2b'), ('b2c')) m (market)
+        CROSS JOIN (VALUES ('visitor', 'visitor', 'visitor', 'lead', 'iql'), ('iql', 'iql', 'iql', 'mql', 'mql'), ('mql', 'mql', 'mql', 'sql', 'sql'),
+            ('iql', 'iql', 'iql', 'sql', 'sql'), ('sql', 'sql', 'sql', 'customer', 'customer'), ('mql', 'mql', 'mql', 'customer', 'customer'),
+            ('lead', 'iql', 'prospect', 'customer', 'customer')) s (f, low, high, t, goal)
+        CROSS JOIN LATERAL (
+            SELECT DISTINCT ON (h.lead_id, h.cycle) h.lead_id, h.cycle, h.seq, h.effective_at AS at
+            FROM stage_history h JOIN lead l USING (lead_id)
+            WHERE h.to_stage::text::lead_stage BETWEEN s.low::lead_stage AND s.high::lead_stage AND (m.market = 'all' OR l.market = m.market)
+            ORDER BY h.lead_id, h.cycle, h.seq
+        ) x
+        LEFT JOIN stage_history y ON y.lead_id = x.lead_id AND y.cycle = x.cycle AND y.seq > x.seq AND y.to_stage >= s.goal::lead_stage
+    GROUP BY 1, 2, 3, 4, 5, 6;
+SELECT c.metric, c.market, c.numerator, c.denominator, s.numerator, s.denominator
+FROM conversion_rates c
+    FULL JOIN (SELECT s.market, s.f, s.t, count(s.to_at) AS numerator, count(*) AS denominator FROM step s GROUP BY 1, 2, 3) s
+        ON s.market = c.market AND s.f = c.from_stage AND s.t = c.to_stage
+WHERE (c.numerator, c.denominator) IS DISTINCT FROM (s.numerator, s.denominator);
+SELECT count(*) > 300 AS enough, bool_and(to_at >= from_at) AS forward FROM step WHERE market = 'all';
+SELECT market, metric, numerator <= denominator AS inside, low_rate <= conversion_rate AND conversion_rate <= high_rate AS between
+    FROM conversion_rates WHERE NOT (numerator <= denominator AND low_rate <= conversion_rate AND conversion_rate <= high_rate);
+DROP VIEW step;
+
+-- First times, from lists
+SELECT count(*) FROM lead_milestone m
+WHERE (m.lead_at, m.mql_at, m.sql_at, m.customer_at) IS DISTINCT FROM (
+    (SELECT h.effective_at FROM stage_history h WHERE h.lead_id = m.lead_id AND h.to_stage >= 'iql' ORDER BY 1 LIMIT 1),
+    (SELECT h.effective_at FROM stage_history h WHERE h.lead_id = m.lead_id AND h.to_stage >= 'mql' ORDER BY 1 LIMIT 1),
+    (SELECT h.effective_at FROM stage_history h WHERE h.lead_id = m.lead_id AND h.to_stage >= 'sql' ORDER BY 1 LIMIT 1),
+    (SELECT h.effective_at FROM stage_history h WHERE h.lead_id = m.lead_id AND h.to_stage >= 'customer' ORDER BY 1 LIMIT 1));
+SELECT * FROM verify();
+
+-- Views keep to the rules: plain types, comments, rights of the caller
+SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod) AS type
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind = 'v'
+    AND (format_type(a.atttypid, a.atttypmod) NOT IN ('text', 'boolean', 'integer', 'bigint', 'double precision', 'numeric(14,2)', 'date', 'timestamp with time zone')
+        OR a.attname ~ '_rate$' AND a.atttypid <> 'float8'::regtype
+        OR a.attname ~ '_amount$' AND format_type(a.atttypid, a.atttypmod) <> 'numeric(14,2)'
+        OR a.attname ~ '_days$' AND a.atttypid NOT IN ('float8'::regtype, 'integer'::regtype)
+        OR a.attname ~ '_at$' AND a.atttypid <> 'timestamptz'::regtype
+        OR a.attname ~ '_(date|month)$' AND a.atttypid <> 'date'::regtype
+        OR col_description(c.oid, a.attnum) IS NULL OR obj_description(c.oid, 'pg_class') IS NULL
+        OR NOT coalesce(c.reloptions @> '{security_invoker=true}', false)
+        OR a.attname = 'stage' AND NOT EXISTS (SELECT FROM pg_attribute r WHERE r.attrelid = c.oid AND r.attname = 'stage_rank'));
+-- and a reader of them sees no properties, profiles or addresses
+CREATE ROLE metrics_reader;
+SELECT grant_reader('crm', 'metrics_reader');
+SELECT has_column_privilege('metrics_reader', 'event', 'properties', 'SELECT') AS properties,
+    has_column_privilege('metrics_reader', 'lead', 'profile', 'SELECT') AS profile, has_column_privilege('metrics_reader', 'lead', 'email', 'SELECT') AS email;
+SET ROLE metrics_reader;
+SELECT string_agg(n || CASE WHEN readable THEN '' ELSE ' fails' END, ' ')
+FROM (SELECT c.relname AS n, query_to_xml(format('SELECT count(*) FROM crm.%I', c.relname), true, true, '') IS NOT NULL AS readable
+    FROM pg_class c WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind = 'v'
+        AND c.relname ~ '^(conversion_|cost_|roas|roi|attribution|customer_|value_|stage_to|pipeline_|sourcing|sla_|first_|response|followup|won_|cold|lead_cool|bant|landing|form_|lead_offers|email|message|stage_lift|lead_quality|interest|capture|half)'
+    ORDER BY c.relname COLLATE "C") v;
+SELECT count(*) FROM attribution('linear');
+SELECT count(*) FROM required_leads(1);
+SELECT count(*) FROM sla_status_at(now());
+RESET ROLE;
+DROP SCHEMA crm, hand CASCADE;
+DROP OWNED BY metrics_reader;
+DROP ROLE metrics_reader;
+DROP FUNCTION public.draw;
