@@ -350,8 +350,8 @@ COMMENT ON COLUMN won_by_contact_number.won IS 'sales';
 COMMENT ON COLUMN won_by_contact_number.won_rate IS 'share of all sales';
 COMMENT ON COLUMN won_by_contact_number.cumulative_rate IS 'share of sales with so many contacts or fewer';
 
--- An open lead cools when its points no longer carry its stage (a prospect is
--- held to sql, which it came from), or when it has been quiet for too long
+-- An open lead cools when its points no longer carry its stage (mql or sql; a
+-- prospect is in the hands of sales), or when it has been quiet for too long
 -- (benchmark quiet_days), whichever comes first.
 CREATE OR REPLACE VIEW lead_cooling WITH (security_invoker = true) AS
 SELECT
@@ -364,17 +364,18 @@ SELECT
     score_milli(s.activity, m.compiled, now()) / 1000.0::double precision AS score,
     a.last_activity_at,
     extract(epoch FROM now() - coalesce(a.last_activity_at, CASE WHEN isfinite(l.created_at) THEN l.created_at END))::double precision / 86400 AS quiet_days,
-    n.stage > 'iql' AND q.stage < least(n.stage, 'sql') AS faded,
+    f.faded,
     t.fades_at,
     t.quiet_at,
     least(t.fades_at, t.quiet_at) AS cools_at,
-    (n.stage > 'iql' AND q.stage < least(n.stage, 'sql')) OR t.quiet_at <= now() AS cold
+    f.faded OR t.quiet_at <= now() AS cold
 FROM lead_state s
     JOIN lead l USING (lead_id)
     JOIN model m ON m.status = 'active'
     LEFT JOIN campaign p ON p.campaign = l.campaign
     CROSS JOIN LATERAL (SELECT stage_now(s.activity, m.compiled, s.stage, s.held, s.settled_at, s.next_review_at)) AS n (stage)
     CROSS JOIN LATERAL (SELECT qualified_stage(s.activity, m.compiled, now()), next_change(s.activity, m.compiled, now())) AS q (stage, change_at)
+    CROSS JOIN LATERAL (SELECT n.stage >= 'mql' AND n.stage <= 'sql' AND q.stage < n.stage) AS f (faded)
     LEFT JOIN LATERAL (
         SELECT max(u.bucket) AS last_activity_at
         FROM unnest(s.activity) u
@@ -382,7 +383,7 @@ FROM lead_state s
     ) a ON true
     LEFT JOIN benchmark b ON b.metric = 'quiet_days' AND b.segment = 'all'
     CROSS JOIN LATERAL (SELECT
-        CASE WHEN n.stage > 'iql' AND q.stage >= least(n.stage, 'sql') AND qualified_stage(s.activity, m.compiled, q.change_at) < least(n.stage, 'sql')
+        CASE WHEN n.stage >= 'mql' AND n.stage <= 'sql' AND NOT f.faded AND qualified_stage(s.activity, m.compiled, q.change_at) < n.stage
             THEN q.change_at END,
         coalesce(a.last_activity_at, CASE WHEN isfinite(l.created_at) THEN l.created_at END) + coalesce(b.high, 30) * interval '24 hours'
     ) AS t (fades_at, quiet_at)
@@ -397,8 +398,8 @@ COMMENT ON COLUMN lead_cooling.stage_rank IS 'order of the stages';
 COMMENT ON COLUMN lead_cooling.score IS 'score now, by the active model';
 COMMENT ON COLUMN lead_cooling.last_activity_at IS 'beginning of the UTC day (or hour, by the grain) of the newest event that counts';
 COMMENT ON COLUMN lead_cooling.quiet_days IS 'time since then';
-COMMENT ON COLUMN lead_cooling.faded IS 'whether its points no longer carry its stage';
-COMMENT ON COLUMN lead_cooling.fades_at IS 'when they no longer will; NULL: they do not now, or always will';
+COMMENT ON COLUMN lead_cooling.faded IS 'whether it is an mql or sql and its points no longer carry that';
+COMMENT ON COLUMN lead_cooling.fades_at IS 'when they will cease to; NULL: they have, or never will';
 COMMENT ON COLUMN lead_cooling.quiet_at IS 'when it will have been quiet for longer than the benchmark quiet_days says';
 COMMENT ON COLUMN lead_cooling.cools_at IS 'the earlier of both';
 COMMENT ON COLUMN lead_cooling.cold IS 'whether either is so already';

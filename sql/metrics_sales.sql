@@ -1,0 +1,141 @@
+--
+-- Sales discipline: clocks, answers, follow-up, cooling, gaps
+--
+\getenv srcdir PG_ABS_SRCDIR
+\set data :srcdir '/test/oracle/metrics.sql'
+SET timezone = 'Asia/Kathmandu';
+SET datestyle = 'ISO';
+SET client_min_messages = 'warning';
+\set SHOW_CONTEXT never
+SELECT leadscore.create_pipeline('crm') \g /dev/null
+SET search_path = crm, leadscore;
+
+-- An empty pipeline
+SELECT * FROM response_time_effect ORDER BY place;
+SELECT * FROM followup_summary;
+SELECT * FROM won_by_contact_number ORDER BY contact_number;
+SELECT * FROM bant_gaps ORDER BY gate, stage_rank;
+SELECT (SELECT count(*) FROM sla_status), (SELECT count(*) FROM sla_clock), (SELECT count(*) FROM first_response), (SELECT count(*) FROM followups), (SELECT count(*) FROM cold_leads), (SELECT count(*) FROM sla_status_at(now()));
+
+-- The clock of an sql of 10:00: a never contacted, b at exactly 11:00:00, c a
+-- second later, d tried at 10:20 and spoken with at 12:00, e lost at 10:30
+-- without a contact, f bought at 10:40, g was spoken with before and after
+INSERT INTO lead (lead_id, external_id, email, consented_at, created_at)
+    SELECT n, chr(96 + n), 'a@b', '2025-03-01 09:00Z', '2025-03-01 09:00Z' FROM generate_series(1, 7) n;
+INSERT INTO event (lead_id, kind, occurred_at, properties) SELECT n, 'stage_set', timestamptz '2025-03-01 10:00Z', '{"stage": "sql"}' FROM generate_series(1, 7) n;
+INSERT INTO event (lead_id, kind, occurred_at) VALUES
+    (2, 'sales_contact', '2025-03-01 11:00:00Z'), (3, 'sales_contact', '2025-03-01 11:00:01Z'),
+    (4, 'outreach', '2025-03-01 10:20Z'), (4, 'sales_contact', '2025-03-01 12:00Z'),
+    (5, 'lost', '2025-03-01 10:30Z'), (5, 'outreach', '2025-03-01 10:50Z'), (6, 'purchase', '2025-03-01 10:40Z'),
+    (7, 'outreach', '2025-03-01 09:30Z'), (7, 'sales_contact', '2025-03-01 10:59Z');
+SELECT l.external_id, s.stage, s.due_at AT TIME ZONE 'UTC' AS due,
+    max(s.status) FILTER (WHERE at = '2025-03-01 10:59:59Z') AS "10:59:59",
+    max(s.status) FILTER (WHERE at = '2025-03-01 11:00:00Z') AS "11:00:00",
+    max(s.status) FILTER (WHERE at = '2025-03-01 11:00:01Z') AS "11:00:01",
+    max(s.status) FILTER (WHERE at = '2025-03-01 13:00:00Z') AS "13:00"
+FROM unnest('{2025-03-01 10:59:59Z,2025-03-01 11:00:00Z,2025-03-01 11:00:01Z,2025-03-01 13:00Z}'::timestamptz[]) at, sla_status_at(at) s JOIN lead l USING (lead_id)
+GROUP BY 1, 2, 3 ORDER BY 1;
+SELECT lead_id, status, remaining FROM sla_status_at('2025-03-01 10:45Z') ORDER BY 1;
+SELECT count(*) FROM sla_status_at('2025-03-01 09:59:59Z');
+SELECT lead_id, status, round(response_days * 86400) AS seconds, remaining_days < 0 AS overdue, left_at AT TIME ZONE 'UTC' AS left FROM sla_status ORDER BY 1;
+-- another time for some: the row that the engine takes decides
+SELECT clone_model('inbound', 'two') \g /dev/null
+INSERT INTO signal (signal, source, condition) VALUES ('b2c', 'profile', '$market == "b2c"');
+INSERT INTO stage_rule (model, stage, only_if, min_score, sla) VALUES ('two', 'sql', 'b2c', 71, '3 hours'), ('two', 'mql', 'b2c', 31, NULL);
+SELECT activate_model('two') \g /dev/null
+UPDATE lead SET market = 'b2c' WHERE lead_id IN (1, 3);
+SELECT lead_id, due_at AT TIME ZONE 'UTC' AS due, status FROM sla_status_at('2025-03-01 12:00Z') WHERE lead_id <= 4 ORDER BY 1;
+SELECT * FROM verify();
+DROP SCHEMA crm CASCADE;
+
+-- Answers: h in time, i a second late, j after two days, k after ten, l never,
+-- m was an sql before anybody answered, n asked again and counts once
+SELECT leadscore.create_pipeline('crm') \g /dev/null
+INSERT INTO lead (lead_id, external_id, email, consented_at, created_at)
+    SELECT n, chr(103 + n), 'a@b', '2025-03-01 09:00Z', '2025-03-01 09:00Z' FROM generate_series(1, 7) n;
+INSERT INTO event (lead_id, kind, occurred_at) SELECT n, CASE n % 3 WHEN 0 THEN 'demo_request' WHEN 1 THEN 'form_submit' ELSE 'newsletter_signup' END, timestamptz '2025-03-01 10:00Z' FROM generate_series(1, 7) n;
+INSERT INTO event (lead_id, kind, occurred_at) VALUES
+    (1, 'outreach', '2025-03-01 11:00:00Z'), (2, 'outreach', '2025-03-01 11:00:01Z'), (3, 'sales_contact', '2025-03-03 10:00Z'), (4, 'outreach', '2025-03-11 10:00Z'),
+    (6, 'outreach', '2025-03-01 10:30Z'), (7, 'outreach', '2025-03-01 09:59Z'), (7, 'quote_request', '2025-03-04 10:00Z'), (7, 'outreach', '2025-03-01 10:00Z');
+INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES (1, 'stage_set', '2025-03-05 10:00Z', '{"stage": "sql"}'), (2, 'stage_set', '2025-03-05 10:00Z', '{"stage": "sql"}'), (6, 'stage_set', '2025-03-01 10:10Z', '{"stage": "sql"}');
+INSERT INTO event (lead_id, kind, occurred_at) VALUES (1, 'purchase', '2025-03-06 10:00Z'), (3, 'purchase', '2025-03-06 10:00Z');
+SELECT lead_id, enquired_at AT TIME ZONE 'UTC' AS enquired, responded_at AT TIME ZONE 'UTC' AS responded, response_days, in_time, response FROM first_response ORDER BY 1;
+-- in time h and n answered before they were sql, m after; late i, j and k: i and j (who bought) got there
+SELECT response, leads, unqualified, qualified, round(qualified_rate::numeric, 4) AS rate, customers, round(customer_rate::numeric, 4) AS customer_rate,
+    round(qualified_ratio_to_late::numeric, 4) AS qualified_ratio, round(customer_ratio_to_late::numeric, 4) AS customer_ratio FROM response_time_effect ORDER BY place;
+UPDATE setting SET first_response_within = '61 minutes';
+SELECT response, leads FROM response_time_effect WHERE leads > 0 ORDER BY place;
+
+-- Follow-up: after how many contacts; who said no, and who gave up
+DELETE FROM lead;
+INSERT INTO lead (lead_id, email, consented_at, created_at) SELECT n, 'a@b', '2025-03-01 09:00Z', '2025-03-01 09:00Z' FROM generate_series(1, 7) n;
+INSERT INTO event (lead_id, kind, occurred_at, properties)
+    SELECT n, CASE i % 2 WHEN 0 THEN 'sales_contact' ELSE 'outreach' END, timestamptz '2025-03-02 10:00Z' + i * interval '1 hour', o.properties
+    FROM (VALUES (1, 1), (2, 5), (3, 11), (4, 2), (5, 1), (6, 5)) v (n, contacts), generate_series(1, contacts) i,
+        LATERAL (SELECT CASE WHEN n IN (2, 4) AND i = 1 OR n IN (5, 6) AND i = contacts THEN '{"outcome": "No"}'::jsonb END) o (properties);
+INSERT INTO event (lead_id, kind, occurred_at) SELECT n, 'purchase', timestamptz '2025-03-03 10:00Z' FROM unnest('{1,2,3,7}'::bigint[]) n;
+INSERT INTO event (lead_id, kind, occurred_at) VALUES (1, 'outreach', '2025-03-04 10:00Z');
+SELECT lead_id, stage, contacts, contacts_until_won, first_no_at AT TIME ZONE 'UTC' AS first_no, contacts_after_no, given_up, given_up_after_first_no FROM followups ORDER BY 1;
+SELECT * FROM followup_summary;
+SELECT contact_label, won, won_rate, cumulative_rate FROM won_by_contact_number WHERE won > 0 ORDER BY contact_number;
+DROP SCHEMA crm CASCADE;
+
+-- Cooling: o asked for a demo today, p half a year ago and is still an mql, q
+-- is new, r a prospect, s lost, t no lead at all, u as quiet as can be
+SELECT leadscore.create_pipeline('crm') \g /dev/null
+INSERT INTO lead (lead_id, external_id, email, consented_at, created_at)
+    SELECT n, substr('opqrstu', n, 1), 'a@b', CASE WHEN n <> 6 THEN c.at END, c.at
+    FROM generate_series(1, 7) n, LATERAL (SELECT CASE n WHEN 3 THEN now() ELSE now() - interval '200 days' END) c (at);
+INSERT INTO event (lead_id, kind, occurred_at) SELECT n, k, now() - CASE n WHEN 2 THEN interval '180 days' ELSE interval '0' END
+    FROM unnest('{1,2,4,5}'::bigint[]) n, unnest('{pricing_view,case_study_download,demo_request}'::text[]) k;
+INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES (4, 'stage_set', now(), '{"stage": "sql"}');
+INSERT INTO event (lead_id, kind, occurred_at) VALUES (4, 'sales_contact', now()), (5, 'lost', now());
+SELECT l.external_id, c.stage, c.score, c.last_activity_at = date_trunc('day', now(), 'UTC') AS today, c.faded, c.cold,
+    c.quiet_at - c.last_activity_at AS quiet_after, c.cools_at = least(c.fades_at, c.quiet_at) AS earlier FROM lead_cooling c JOIN lead l USING (lead_id) ORDER BY 1;
+SELECT l.external_id, c.stage, c.reason FROM cold_leads c JOIN lead l USING (lead_id) ORDER BY 1;
+-- the day when it fades is the first on which its points say so: searched day by day
+SELECT l.external_id, c.fades_at = (
+        SELECT min(d) FROM generate_series(date_trunc('day', now(), 'UTC') + interval '24 hours', now() + interval '9600 hours', '24 hours') d
+        WHERE qualified_stage(s.activity, m.compiled, d) < 'mql') AS right
+FROM lead_cooling c JOIN lead l USING (lead_id) JOIN lead_state s USING (lead_id), model m
+WHERE m.status = 'active' AND l.external_id = 'o';
+UPDATE benchmark SET high = 300 WHERE metric = 'quiet_days';
+SELECT l.external_id, c.reason FROM cold_leads c JOIN lead l USING (lead_id) ORDER BY 1;
+DELETE FROM benchmark WHERE metric = 'quiet_days';
+SELECT l.external_id, c.quiet_at - c.last_activity_at AS quiet_after FROM lead_cooling c JOIN lead l USING (lead_id) WHERE l.external_id = 'o';
+
+-- Gaps: of three mql one has all but a budget, one nothing, one everything but points
+TRUNCATE event;
+DELETE FROM lead;
+INSERT INTO lead (lead_id, email, consented_at, profile) VALUES (21, 'a@b', now(), '{"authority": true, "need": true, "timeline": true}'), (22, 'a@b', now(), '{}'),
+    (23, 'a@b', now(), '{"budget": true, "authority": true, "need": true, "timeline": true}'), (24, 'a@b', now(), '{"budget": "some"}');
+INSERT INTO event (lead_id, kind) SELECT n, k FROM generate_series(21, 23) n, unnest('{pricing_view,case_study_download,demo_request}'::text[]) k;
+SELECT gate, stage, leads, met, missing, missing_rate, only_missing FROM bant_gaps WHERE leads > 0 ORDER BY gate, stage_rank;
+DROP SCHEMA crm CASCADE;
+
+-- Drawn leads, with loops over rows
+\set ECHO none
+\i :data
+\set ECHO all
+SELECT count(*) AS clocks, count(*) FILTER (WHERE c.contacted_at IS NOT DISTINCT FROM (SELECT min(e.occurred_at) FROM event e WHERE e.lead_id = c.lead_id AND e.kind IN ('outreach', 'sales_contact')
+        AND e.occurred_at BETWEEN c.entered_at AND coalesce(c.left_at, 'infinity'))
+    AND c.left_at IS NOT DISTINCT FROM (SELECT h.effective_at FROM stage_history h WHERE h.lead_id = c.lead_id AND h.seq = c.seq + 1)
+    AND c.due_at = c.entered_at + interval '1 hour') AS right
+FROM sla_clock c;
+SELECT (SELECT count(*) FROM sla_clock) = (SELECT count(*) FROM stage_history WHERE to_stage = 'sql') AS all_there;
+SELECT count(*) AS enquiries, count(*) FILTER (WHERE f.enquired_at = q.at AND f.responded_at IS NOT DISTINCT FROM (SELECT min(e.occurred_at) FROM event e
+        WHERE e.lead_id = f.lead_id AND e.kind IN ('outreach', 'sales_contact') AND e.occurred_at >= q.at)) AS right
+FROM (SELECT e.lead_id, min(e.occurred_at) AS at FROM event e WHERE e.kind IN ('form_submit', 'demo_request') GROUP BY 1) q LEFT JOIN first_response f USING (lead_id);
+SELECT sum(leads) = (SELECT count(*) FROM first_response) AS all_there, sum(customers) = (SELECT count(*) FROM first_response WHERE customer_at >= coalesce(responded_at, enquired_at)) AS customers FROM response_time_effect;
+SELECT count(*) AS followed, count(*) FILTER (WHERE f.contacts = (SELECT count(*) FROM event e WHERE e.lead_id = f.lead_id AND e.kind IN ('outreach', 'sales_contact'))
+    AND f.contacts_after_no = (SELECT count(*) FROM event e WHERE e.lead_id = f.lead_id AND e.kind IN ('outreach', 'sales_contact')
+        AND e.occurred_at > (SELECT min(n.occurred_at) FROM event n WHERE n.lead_id = f.lead_id AND n.properties ->> 'outcome' ILIKE 'no'))
+    AND f.contacts_until_won IS NOT DISTINCT FROM (SELECT count(e.event_id) FROM (SELECT min(h.effective_at) AS at FROM stage_history h WHERE h.lead_id = f.lead_id AND h.to_stage >= 'customer' HAVING count(*) > 0) w
+        LEFT JOIN event e ON e.lead_id = f.lead_id AND e.kind IN ('outreach', 'sales_contact') AND e.occurred_at <= w.at GROUP BY w.at)) AS right
+FROM followups f;
+SELECT sum(won) = (SELECT count(DISTINCT lead_id) FROM stage_history WHERE to_stage >= 'customer') AS all_won, sum(won_rate) AS one FROM won_by_contact_number;
+SELECT s.won = sum(w.won) AS won, s.won_with_five = sum(w.won) FILTER (WHERE w.contact_number >= 5) AS five FROM followup_summary s, won_by_contact_number w GROUP BY s.won, s.won_with_five;
+SELECT count(*) > 100 AS enough, bool_and(c.faded = (c.stage IN ('mql', 'sql') AND qualified_stage(s.activity, m.compiled, now()) < c.stage::lead_stage)) AS right
+FROM lead_cooling c JOIN lead_state s USING (lead_id), model m WHERE m.status = 'active';
+DROP SCHEMA crm CASCADE;
+DROP FUNCTION public.draw;
