@@ -5,76 +5,15 @@ use strict;
 use warnings;
 
 use File::Basename;
-use PostgreSQL::Test::Cluster;
-use PostgreSQL::Test::Utils;
+use lib dirname(__FILE__);
+use Page;
 use Test::More;
 
-my $readme = dirname(__FILE__) . '/../../README.md';
-my @lines = split /\n/, slurp_file($readme);
+my ($node, $text) = check_page('readme', dirname(__FILE__) . '/../../README.md', 4);
 
-# SQL blocks stay in their lines, all else becomes blank: so psql's errors have
-# the line numbers of the README. Results stand in a text block behind the SQL.
-my ($script, $last) = ('', '');
-my ($fence, $create_extension, $result, @results);
-for my $i (0 .. $#lines)
-{
-	my $line = $lines[$i];
-
-	if ($line =~ /^```(\w*)/)
-	{
-		if (defined $fence)
-		{
-			$last = $fence;
-			undef $fence;
-			$script .= "\n";
-		}
-		else
-		{
-			$fence = $1;
-			undef $result;
-			if ($fence eq 'text' && $last eq 'sql' && $lines[ $i + 2 ] =~ /^-[-+]+$/)
-			{
-				$result = { line => $i + 1, text => '' };
-				push @results, $result;
-			}
-			$script .= "\n";
-		}
-		next;
-	}
-	$create_extension //= $i + 1 if ($fence // '') eq 'sql' && $line =~ /^CREATE EXTENSION/;
-	$result->{text} .= "$line\n" if defined $fence && defined $result;
-	$script .= ($fence // '') eq 'sql' ? "$line\n" : "\n";
-}
-ok(!defined $fence, 'every block ends');
-cmp_ok($create_extension, '<', 60, 'CREATE EXTENSION comes early');
-
-my $node = PostgreSQL::Test::Cluster->new('readme');
-$node->init;
-$node->start;
-$node->safe_psql('postgres', 'CREATE DATABASE readme');
-
-my $file = $node->basedir . '/readme.sql';
-append_to_file($file, $script);
-my ($out, $err) = ('', '');
-my $ok = IPC::Run::run(
-	[
-		'psql', '-X', '-v', 'ON_ERROR_STOP=1', '-P', 'footer=off',
-		'-d', $node->connstr('readme'), '-f', $file
-	],
-	'>', \$out, '2>', \$err);
-ok($ok, 'all SQL of the README runs') or diag($err);
-unlike($err, qr/WARNING/, 'without warnings');
-
-# what is shown is what comes out, trailing blanks aside
-$out =~ s/ +$//mg;
-foreach (@results)
-{
-	$_->{text} =~ s/ +$//mg;
-	$_->{text} =~ s/\n+$//;
-	ok(index($out, "\n$_->{text}\n") >= 0, "result in line $_->{line}")
-	  or diag("not printed:\n$_->{text}");
-}
-cmp_ok(scalar @results, '>=', 4, 'results were found');
+my @lines = split /\n/, $text;
+my ($create_extension) = grep { $lines[$_] =~ /^CREATE EXTENSION/ } 0 .. $#lines;
+cmp_ok($create_extension + 1, '<', 60, 'CREATE EXTENSION comes early');
 
 $node->stop;
 done_testing();

@@ -60,7 +60,7 @@ COMMENT ON COLUMN cost_by_month.sourcing IS 'internal or outsourced, of the camp
 COMMENT ON COLUMN cost_by_month.category IS 'what it was spent on; (none): not said';
 COMMENT ON COLUMN cost_by_month.cost_amount IS 'amount';
 
--- The pairs of channel and campaign that there are, so that reports have a row
+-- The pairs of channel and campaign that are known, so that reports have a row
 -- for each though nothing came of it.
 CREATE OR REPLACE VIEW source_list WITH (security_invoker = true) AS
 SELECT n.channel, coalesce(p.direction, h.direction, '(none)') AS direction, n.campaign, coalesce(p.sourcing, '(none)') AS sourcing
@@ -72,14 +72,11 @@ FROM (
         SELECT coalesce(c.channel, p.channel, '(none)') AS channel, coalesce(c.campaign, '(none)') AS campaign
         FROM cost c LEFT JOIN campaign p ON p.campaign = c.campaign
         UNION
-        SELECT coalesce(l.channel, p.channel, '(none)') AS channel, coalesce(l.campaign, '(none)') AS campaign
-        FROM (SELECT DISTINCT l.channel, l.campaign FROM lead l) l LEFT JOIN campaign p ON p.campaign = l.campaign
-        UNION
         SELECT '(none)', '(none)'
     ) n
     LEFT JOIN campaign p ON p.campaign = n.campaign
     LEFT JOIN channel h ON h.channel = n.channel;
-COMMENT ON VIEW source_list IS 'one row a source: the pairs of channel and campaign of leads, costs and campaigns, and every channel by itself';
+COMMENT ON VIEW source_list IS 'one row a source: every channel by itself, and the pairs of channel and campaign of campaigns and costs';
 COMMENT ON COLUMN source_list.channel IS 'the channel';
 COMMENT ON COLUMN source_list.direction IS 'inbound or outbound, of the campaign or else of the channel; (none): not known';
 COMMENT ON COLUMN source_list.campaign IS 'the campaign; (none): the channel by itself';
@@ -466,37 +463,37 @@ WITH run AS (
         h.lead_id,
         h.cycle,
         min(h.seq) FILTER (WHERE h.to_stage = 'visitor') AS visitor_in,
-        min(h.effective_at) FILTER (WHERE h.to_stage = 'visitor') AS visitor_at,
+        min(h.seq) FILTER (WHERE h.to_stage = 'visitor' AND h.effective_at <= t.before) AS visitor_matured,
         min(h.seq) FILTER (WHERE h.to_stage = 'iql') AS iql_in,
-        min(h.effective_at) FILTER (WHERE h.to_stage = 'iql') AS iql_at,
+        min(h.seq) FILTER (WHERE h.to_stage = 'iql' AND h.effective_at <= t.before) AS iql_matured,
         min(h.seq) FILTER (WHERE h.to_stage = 'mql') AS mql_in,
-        min(h.effective_at) FILTER (WHERE h.to_stage = 'mql') AS mql_at,
+        min(h.seq) FILTER (WHERE h.to_stage = 'mql' AND h.effective_at <= t.before) AS mql_matured,
         min(h.seq) FILTER (WHERE h.to_stage = 'sql') AS sql_in,
-        min(h.effective_at) FILTER (WHERE h.to_stage = 'sql') AS sql_at,
+        min(h.seq) FILTER (WHERE h.to_stage = 'sql' AND h.effective_at <= t.before) AS sql_matured,
         min(h.seq) FILTER (WHERE h.to_stage = 'prospect') AS prospect_in,
-        min(h.effective_at) FILTER (WHERE h.to_stage = 'prospect') AS prospect_at,
+        min(h.seq) FILTER (WHERE h.to_stage = 'prospect' AND h.effective_at <= t.before) AS prospect_matured,
         max(h.seq) FILTER (WHERE h.to_stage >= 'customer') AS customer_last
     FROM stage_history h
+        CROSS JOIN (SELECT now() - fixed_period(s.mature_after) AS before FROM setting s) t
     GROUP BY h.lead_id, h.cycle
 ), total AS (
     SELECT
         count(r.visitor_in) AS visitors,
-        count(*) FILTER (WHERE r.visitor_at <= now() - fixed_period(s.mature_after)) AS visitors_matured,
-        count(*) FILTER (WHERE r.visitor_at <= now() - fixed_period(s.mature_after) AND r.customer_last > r.visitor_in) AS visitors_won,
+        count(r.visitor_matured) AS visitors_matured,
+        count(*) FILTER (WHERE r.customer_last > r.visitor_matured) AS visitors_won,
         count(r.iql_in) AS iqls,
-        count(*) FILTER (WHERE r.iql_at <= now() - fixed_period(s.mature_after)) AS iqls_matured,
-        count(*) FILTER (WHERE r.iql_at <= now() - fixed_period(s.mature_after) AND r.customer_last > r.iql_in) AS iqls_won,
+        count(r.iql_matured) AS iqls_matured,
+        count(*) FILTER (WHERE r.customer_last > r.iql_matured) AS iqls_won,
         count(r.mql_in) AS mqls,
-        count(*) FILTER (WHERE r.mql_at <= now() - fixed_period(s.mature_after)) AS mqls_matured,
-        count(*) FILTER (WHERE r.mql_at <= now() - fixed_period(s.mature_after) AND r.customer_last > r.mql_in) AS mqls_won,
+        count(r.mql_matured) AS mqls_matured,
+        count(*) FILTER (WHERE r.customer_last > r.mql_matured) AS mqls_won,
         count(r.sql_in) AS sqls,
-        count(*) FILTER (WHERE r.sql_at <= now() - fixed_period(s.mature_after)) AS sqls_matured,
-        count(*) FILTER (WHERE r.sql_at <= now() - fixed_period(s.mature_after) AND r.customer_last > r.sql_in) AS sqls_won,
+        count(r.sql_matured) AS sqls_matured,
+        count(*) FILTER (WHERE r.customer_last > r.sql_matured) AS sqls_won,
         count(r.prospect_in) AS prospects,
-        count(*) FILTER (WHERE r.prospect_at <= now() - fixed_period(s.mature_after)) AS prospects_matured,
-        count(*) FILTER (WHERE r.prospect_at <= now() - fixed_period(s.mature_after) AND r.customer_last > r.prospect_in) AS prospects_won
+        count(r.prospect_matured) AS prospects_matured,
+        count(*) FILTER (WHERE r.customer_last > r.prospect_matured) AS prospects_won
     FROM run r
-        CROSS JOIN setting s
 ), present AS (
     SELECT stage_rank(n.stage) AS stage_rank, count(*) AS leads
     FROM lead_state s

@@ -306,16 +306,17 @@ COMMENT ON COLUMN followups.given_up_after_first_no IS 'not won, and no contact 
 CREATE OR REPLACE VIEW followup_summary WITH (security_invoker = true) AS
 SELECT
     count(*) AS leads,
-    coalesce(sum(f.contacts), 0)::bigint AS contacts,
-    count(f.won_at) AS won,
-    avg(f.contacts_until_won)::double precision AS contacts_until_won,
-    count(*) FILTER (WHERE f.contacts_until_won >= 5) AS won_with_five,
-    count(*) FILTER (WHERE f.contacts_until_won >= 5)::double precision / nullif(count(f.won_at), 0) AS won_with_five_rate,
-    count(f.first_no_at) AS said_no,
-    count(*) FILTER (WHERE f.given_up_after_first_no) AS given_up_after_first_no,
-    count(*) FILTER (WHERE f.given_up_after_first_no)::double precision / nullif(count(f.first_no_at), 0) AS given_up_after_first_no_rate,
-    count(*) FILTER (WHERE f.won_at > f.first_no_at) AS won_after_no
-FROM followups f;
+    coalesce(sum(c.contacts), 0)::bigint AS contacts,
+    count(c.won_at) AS won,
+    avg(c.contacts_until_won)::double precision AS contacts_until_won,
+    count(*) FILTER (WHERE c.contacts_until_won >= 5) AS won_with_five,
+    count(*) FILTER (WHERE c.contacts_until_won >= 5)::double precision / nullif(count(c.won_at), 0) AS won_with_five_rate,
+    count(c.first_no_at) AS said_no,
+    count(*) FILTER (WHERE c.won_at IS NULL AND c.first_no_at IS NOT NULL AND c.contacts_after_no = 0) AS given_up_after_first_no,
+    count(*) FILTER (WHERE c.won_at IS NULL AND c.first_no_at IS NOT NULL AND c.contacts_after_no = 0)::double precision
+        / nullif(count(c.first_no_at), 0) AS given_up_after_first_no_rate,
+    count(*) FILTER (WHERE c.won_at > c.first_no_at) AS won_after_no
+FROM contacts_by_lead() c;
 COMMENT ON VIEW followup_summary IS 'one row: how many contacts a sale takes, and how often sales gave up after a no';
 COMMENT ON COLUMN followup_summary.leads IS 'leads that sales contacted or that bought';
 COMMENT ON COLUMN followup_summary.contacts IS 'events of role outreach or sales_contact';
@@ -433,30 +434,39 @@ COMMENT ON COLUMN cold_leads.reason IS 'faded, quiet, or faded and quiet';
 -- Gates of the stage sql in the active model, which are budget, authority,
 -- need and timeline in the preset.
 CREATE OR REPLACE VIEW bant_gaps WITH (security_invoker = true) AS
-WITH gap AS (
-    SELECT s.lead_id, stage_rank(n.stage) AS stage_rank, g.gate, g.met,
-        count(*) FILTER (WHERE NOT g.met) OVER (PARTITION BY s.lead_id) AS gaps
+WITH pattern AS (
+    SELECT stage_rank(n.stage) AS stage_rank, g.missing, count(*) AS leads
     FROM lead_state s
         JOIN model m ON m.status = 'active'
         CROSS JOIN LATERAL (SELECT stage_now(s.activity, m.compiled, s.stage, s.held, s.settled_at, s.next_review_at)) AS n (stage)
-        CROSS JOIN LATERAL stage_gates(s.activity, m.compiled, now()) g
+        CROSS JOIN LATERAL (
+            SELECT array_agg(g.gate) FILTER (WHERE NOT g.met) AS missing
+            FROM stage_gates(s.activity, m.compiled, now()) g
+            WHERE g.stage = 'sql' AND g.gate <> 'score'
+        ) g
     WHERE s.stage >= 'iql' AND s.stage <= 'prospect' AND n.stage >= 'iql' AND n.stage <= 'prospect'
-        AND g.stage = 'sql' AND g.gate <> 'score'
+    GROUP BY n.stage, g.missing
+), gap AS (
+    SELECT k.gate, t.stage::text AS stage, t.stage_rank,
+        coalesce(sum(p.leads), 0)::bigint AS leads,
+        coalesce(sum(p.leads) FILTER (WHERE k.gate = ANY (p.missing)), 0)::bigint AS missing,
+        coalesce(sum(p.leads) FILTER (WHERE p.missing = ARRAY[k.gate]), 0)::bigint AS only_missing
+    FROM (SELECT DISTINCT t.gate FROM stage_gate t JOIN model m ON m.model = t.model AND m.status = 'active' WHERE t.stage = 'sql') k
+        CROSS JOIN stages() t
+        LEFT JOIN pattern p USING (stage_rank)
+    WHERE t.stage >= 'iql' AND t.stage <= 'prospect'
+    GROUP BY k.gate, t.stage, t.stage_rank
 )
 SELECT
-    k.gate,
-    t.stage::text AS stage,
-    t.stage_rank,
-    count(g.lead_id) AS leads,
-    count(*) FILTER (WHERE g.met) AS met,
-    count(*) FILTER (WHERE NOT g.met) AS missing,
-    count(*) FILTER (WHERE NOT g.met)::double precision / nullif(count(g.lead_id), 0) AS missing_rate,
-    count(*) FILTER (WHERE NOT g.met AND g.gaps = 1) AS only_missing
-FROM (SELECT DISTINCT t.gate FROM stage_gate t JOIN model m ON m.model = t.model AND m.status = 'active' WHERE t.stage = 'sql') k
-    CROSS JOIN stages() t
-    LEFT JOIN gap g ON g.gate = k.gate AND g.stage_rank = t.stage_rank
-WHERE t.stage >= 'iql' AND t.stage <= 'prospect'
-GROUP BY k.gate, t.stage, t.stage_rank;
+    g.gate,
+    g.stage,
+    g.stage_rank,
+    g.leads,
+    g.leads - g.missing AS met,
+    g.missing,
+    g.missing::double precision / nullif(g.leads, 0) AS missing_rate,
+    g.only_missing
+FROM gap g;
 COMMENT ON VIEW bant_gaps IS 'one row a gate of the stage sql and stage: how many open leads fail it; in the presets the gates are budget, authority, need and timeline';
 COMMENT ON COLUMN bant_gaps.gate IS 'the gate';
 COMMENT ON COLUMN bant_gaps.stage IS 'stage of the leads: iql, mql, sql or prospect';

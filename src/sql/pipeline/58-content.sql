@@ -447,7 +447,7 @@ WITH revenue AS (
 )
 SELECT
     n.channel,
-    n.direction,
+    coalesce(p.direction, h.direction, '(none)') AS direction,
     n.campaign,
     coalesce(f.contacts, 0) AS contacts,
     coalesce(f.leads, 0) AS leads,
@@ -462,8 +462,14 @@ SELECT
     f.customers::double precision / nullif(f.leads, 0) AS customer_rate,
     as_amount(coalesce(f.revenue_amount, 0))::numeric(14,2) AS revenue_amount,
     as_amount(f.revenue_amount / nullif(f.leads, 0))::numeric(14,2) AS value_per_lead_amount
-FROM source_list n
-    LEFT JOIN figure f USING (channel, campaign);
+FROM (
+        SELECT k.channel, k.campaign FROM source_list k
+        UNION
+        SELECT k.channel, k.campaign FROM figure k
+    ) n
+    LEFT JOIN figure f USING (channel, campaign)
+    LEFT JOIN campaign p ON p.campaign = n.campaign
+    LEFT JOIN channel h ON h.channel = n.channel;
 COMMENT ON VIEW lead_quality IS 'one row a source: how good its leads are and what they bring';
 COMMENT ON COLUMN lead_quality.channel IS 'the channel';
 COMMENT ON COLUMN lead_quality.direction IS 'inbound or outbound, of the campaign or else of the channel; (none): not known';

@@ -137,24 +137,33 @@ WITH half AS (
             (date_trunc('day', now() AT TIME ZONE s.time_zone) - make_interval(months => k.months_from))::date,
             (date_trunc('day', now() AT TIME ZONE s.time_zone) - make_interval(months => k.months_to))::date
         ) AS d (day_from, day_to)
+), first AS MATERIALIZED (
+    SELECT s.lead_id,
+        min(s.effective_at) AS lead_at,
+        min(s.effective_at) FILTER (WHERE s.to_stage >= 'sql') AS sql_at,
+        min(s.effective_at) FILTER (WHERE s.to_stage >= 'customer') AS customer_at
+    FROM stage_history s
+    WHERE s.to_stage >= 'iql'
+    GROUP BY s.lead_id
 ), cohort AS (
     SELECT f.place, count(*) AS leads,
         count(*) FILTER (WHERE m.sql_at <= m.lead_at + f.mature_after) AS sqls,
         count(*) FILTER (WHERE m.customer_at <= m.lead_at + f.mature_after) AS customers
     FROM half f
-        JOIN lead_milestone m ON m.lead_at >= f.from_at - f.mature_after AND m.lead_at < f.to_at - f.mature_after
+        JOIN first m ON m.lead_at >= f.from_at - f.mature_after AND m.lead_at < f.to_at - f.mature_after
     GROUP BY f.place
 ), revenue AS (
     SELECT f.place, sum(p.purchase_amount) AS revenue_amount
-    FROM half f
-        JOIN lead_milestone m ON m.lead_at >= f.from_at - f.mature_after AND m.lead_at < f.to_at - f.mature_after
-        JOIN purchases p ON p.lead_id = m.lead_id AND p.purchased_at >= m.lead_at AND p.purchased_at <= m.lead_at + f.mature_after
+    FROM purchases p
+        JOIN first m ON m.lead_id = p.lead_id
+        JOIN half f ON m.lead_at >= f.from_at - f.mature_after AND m.lead_at < f.to_at - f.mature_after
+    WHERE p.purchased_at >= m.lead_at AND p.purchased_at <= m.lead_at + f.mature_after
     GROUP BY f.place
 ), won AS (
     SELECT f.place, count(*) AS won,
         percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM m.customer_at - m.lead_at)::double precision / 86400) AS median_days
     FROM half f
-        JOIN lead_milestone m ON m.customer_at >= f.from_at AND m.customer_at < f.to_at
+        JOIN first m ON m.customer_at >= f.from_at AND m.customer_at < f.to_at
     GROUP BY f.place
 ), figure AS (
     SELECT f.place, f.period, f.day_from, f.day_to - 1 AS day_to,

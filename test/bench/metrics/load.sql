@@ -1,0 +1,35 @@
+-- A pipeline of :leads leads (psql variable) and ten times as many events in
+-- two years, counted when they are all there.
+\set QUIET on
+SET client_min_messages = 'warning';
+CREATE EXTENSION leadscore;
+SELECT leadscore.create_pipeline('crm', attach => false) \g /dev/null
+SET search_path = crm, leadscore;
+
+INSERT INTO campaign (campaign, channel, sourcing)
+    SELECT 'campaign ' || n, (ARRAY['seo', 'social', 'email', 'radio'])[1 + n % 4], CASE WHEN n % 3 > 0 THEN 'internal' ELSE 'outsourced' END FROM generate_series(1, 20) n;
+INSERT INTO cost (day_from, day_to, channel, campaign, category, amount)
+    SELECT d, d + 29, NULL, 'campaign ' || n, 'media', 100 + n FROM generate_series(1, 20) n, generate_series(0, 23) m, LATERAL (SELECT current_date - 740 + 30 * m) s (d);
+
+INSERT INTO lead (lead_id, external_id, email, market, channel, campaign, owner, consented_at, created_at, updated_at)
+    SELECT n, 'lead-' || n, 'a@b', (ARRAY['b2b', 'b2c', NULL])[1 + n % 3], NULL, 'campaign ' || 1 + n % 20, 'owner ' || n % 7, CASE WHEN n % 5 > 0 THEN c.at END, c.at, c.at
+    FROM generate_series(1, :leads) n, LATERAL (SELECT now() - interval '1 minute' * (200000 + 3 * (n % 280000))) c (at);
+
+-- hash of a number, spread over 0 to 999
+CREATE FUNCTION pg_temp.spread(n bigint) RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN abs(hashint8(n)::bigint % 1000);
+INSERT INTO event (lead_id, kind, occurred_at, value, channel, properties)
+    SELECT l.lead_id, k.kind, l.created_at + interval '1 minute' * (i * 1440 + pg_temp.spread(l.lead_id * 31 + i)),
+        CASE k.kind WHEN 'purchase' THEN 10 + pg_temp.spread(l.lead_id) END,
+        CASE WHEN i % 3 = 0 THEN (ARRAY['seo', 'social', 'email', 'radio'])[1 + pg_temp.spread(l.lead_id + i) % 4] END,
+        CASE WHEN k.d < 500 THEN jsonb_build_object('page', '/p' || k.d % 50) WHEN k.d < 560 THEN jsonb_build_object('form', 'f' || k.d % 5, 'variant', 'v' || k.d % 2)
+            WHEN k.d < 600 THEN jsonb_build_object('form', 'f' || k.d % 5, 'fields', 2 + k.d % 5) WHEN k.d < 850 THEN jsonb_build_object('message', 'm' || i, 'variant', 'v' || l.lead_id % 2)
+            WHEN k.d < 900 THEN jsonb_build_object('content', 'c' || k.d % 9) WHEN k.d < 940 THEN jsonb_build_object('outcome', 'no')
+            WHEN k.d < 975 THEN jsonb_build_object('stage', CASE WHEN k.d < 958 THEN 'mql' ELSE 'sql' END) END
+    FROM lead l, generate_series(1, 10) i,
+        LATERAL (SELECT d, CASE WHEN d < 500 THEN 'page_view' WHEN d < 560 THEN 'form_view' WHEN d < 600 THEN 'form_submit' WHEN d < 700 THEN 'email_sent' WHEN d < 800 THEN 'email_open'
+            WHEN d < 830 THEN 'email_click' WHEN d < 850 THEN 'email_reply' WHEN d < 900 THEN 'content_download' WHEN d < 940 THEN 'outreach' WHEN d < 975 THEN 'stage_set'
+            WHEN d < 985 THEN 'sales_contact' WHEN d < 993 THEN 'purchase' ELSE 'lost' END
+            FROM (SELECT pg_temp.spread(l.lead_id * 17 + i * 7919)) s (d)) k (d, kind);
+SELECT attach_pipeline('crm') \g /dev/null
+VACUUM ANALYZE;

@@ -1,0 +1,24 @@
+# doc/metrics.md holds what it says.
+
+use strict;
+use warnings;
+
+use File::Basename;
+use lib dirname(__FILE__);
+use Page;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $doc = dirname(__FILE__) . '/../../doc';
+my ($node, $text) = check_page('metrics', "$doc/metrics.md", 35);
+
+# no view of these topics without an entry
+foreach my $view (split /\n/, $node->safe_psql('metrics', q{
+	SELECT m[1] FROM leadscore.pipeline_ddl() d, regexp_matches(d.ddl, '^CREATE OR REPLACE VIEW (\w+)', 'gn') m
+	WHERE d.topic ~ '^5[5-9]'}))
+{
+	like($text, qr/^### .*\b$view\b/m, "$view is explained");
+}
+
+$node->stop;
+done_testing();
