@@ -222,7 +222,7 @@ WITH buyer AS MATERIALIZED (
 ), shared AS (
     SELECT m.model, p.lead_id, p.purchase_event_id, p.purchased_at, p.purchase_month, p.purchase_amount,
         p.touch_event_id, p.touched_at, p.channel, p.campaign, p.place, p.touches,
-        1000000 * w.weight / sum(w.weight) OVER (PARTITION BY m.model, p.lead_id, p.purchase_event_id) AS share
+        1000000 * w.weight / sum(w.weight) OVER (PARTITION BY p.lead_id, p.purchase_event_id, m.model) AS share
     FROM placed p
         CROSS JOIN (VALUES ('first'), ('last'), ('linear'), ('position'), ('time_decay')) AS m (model)
         CROSS JOIN LATERAL (SELECT touch_weight(m.model, p.place, p.touches, coalesce(p.age_days, 0))) AS w (weight)
@@ -230,15 +230,15 @@ WITH buyer AS MATERIALIZED (
     SELECT s.model, s.lead_id, s.purchase_event_id, s.purchased_at, s.purchase_month, s.purchase_amount,
         s.touch_event_id, s.touched_at, s.channel, s.campaign, s.place, s.touches,
         floor(s.share)::bigint AS whole,
-        1000000 - sum(floor(s.share)::bigint) OVER (PARTITION BY s.model, s.lead_id, s.purchase_event_id) AS rest,
-        row_number() OVER (PARTITION BY s.model, s.lead_id, s.purchase_event_id ORDER BY s.share - floor(s.share) DESC, s.place) AS turn
+        1000000 - sum(floor(s.share)::bigint) OVER (PARTITION BY s.lead_id, s.purchase_event_id, s.model) AS rest,
+        row_number() OVER (PARTITION BY s.lead_id, s.purchase_event_id, s.model ORDER BY s.share - floor(s.share) DESC, s.place) AS turn
     FROM shared s
 ), given AS (
     SELECT r.model, r.lead_id, r.purchase_event_id, r.purchased_at, r.purchase_month, r.purchase_amount,
         r.touch_event_id, r.touched_at, r.channel, r.campaign, r.place, r.touches,
         r.whole + CASE WHEN r.turn <= r.rest THEN 1 ELSE 0 END AS micro_credits,
         sum(r.whole + CASE WHEN r.turn <= r.rest THEN 1 ELSE 0 END)
-            OVER (PARTITION BY r.model, r.lead_id, r.purchase_event_id ORDER BY r.place) AS upto
+            OVER (PARTITION BY r.lead_id, r.purchase_event_id, r.model ORDER BY r.place) AS upto
     FROM ranked r
 )
 SELECT

@@ -20,7 +20,7 @@ BEGIN ATOMIC
         WHEN 'number' THEN CASE WHEN field_count.fields::numeric >= 0 AND field_count.fields::numeric < 1000 THEN field_count.fields::integer END
         WHEN 'string' THEN CASE WHEN field_count.fields #>> '{}' ~ '^[0-9]{1,3}$' THEN (field_count.fields #>> '{}')::integer END
         WHEN 'array' THEN jsonb_array_length(field_count.fields)
-        WHEN 'object' THEN (SELECT count(*)::integer FROM jsonb_object_keys(field_count.fields) k)
+        WHEN 'object' THEN jsonb_array_length(jsonb_path_query_array(field_count.fields, '$.keyvalue()'))
     END;
 END;
 COMMENT ON FUNCTION field_count(jsonb) IS 'number of fields of a form: a number, or the length of a list or the number of keys of an object; NULL otherwise';
