@@ -145,6 +145,10 @@ WITH half AS (
     FROM stage_history s
     WHERE s.to_stage >= 'iql'
     GROUP BY s.lead_id
+), bought AS MATERIALIZED (
+    -- one pass over all events, not one for each lead
+    SELECT p.lead_id, p.purchased_at, p.purchase_amount
+    FROM purchases p
 ), cohort AS (
     SELECT f.place, count(*) AS leads,
         count(*) FILTER (WHERE m.sql_at <= m.lead_at + f.mature_after) AS sqls,
@@ -154,7 +158,7 @@ WITH half AS (
     GROUP BY f.place
 ), revenue AS (
     SELECT f.place, sum(p.purchase_amount) AS revenue_amount
-    FROM purchases p
+    FROM bought p
         JOIN first m ON m.lead_id = p.lead_id
         JOIN half f ON m.lead_at >= f.from_at - f.mature_after AND m.lead_at < f.to_at - f.mature_after
     WHERE p.purchased_at >= m.lead_at AND p.purchased_at <= m.lead_at + f.mature_after
