@@ -12,7 +12,7 @@ SET search_path = crm, leadscore;
 
 -- An empty pipeline, and what is refused
 SELECT level, place, stage, score_from, score_to, leads, converted, converted_rate, lift, captured_rate, true_positives, auc, auc_low, auc_high FROM model_quality('inbound');
-SELECT period, place, leads, sqls, sql_rate, customer_rate, revenue_per_lead_amount, won, cycle_days, sql_change FROM half_year_comparison ORDER BY place;
+SELECT period, place, leads, sqls, sql_rate, customer_rate, revenue_per_lead_amount, sales, cycle_days, sql_change FROM half_year_comparison ORDER BY place;
 SELECT * FROM model_quality('outbound');
 SELECT * FROM model_quality('inbound', horizon => '0');
 
@@ -63,7 +63,7 @@ INSERT INTO lead (lead_id, email, consented_at, created_at) SELECT n, 'a@b', c.a
 INSERT INTO event (lead_id, kind, occurred_at, properties) SELECT l.lead_id, 'stage_set', l.created_at + interval '5 days', '{"stage": "sql"}' FROM lead l WHERE lead_id IN (1, 5, 7);
 INSERT INTO event (lead_id, kind, occurred_at, properties) SELECT l.lead_id, 'stage_set', l.created_at + interval '15 days', '{"stage": "sql"}' FROM lead l WHERE lead_id = 2;
 INSERT INTO event (lead_id, kind, occurred_at, value) SELECT l.lead_id, 'purchase', l.created_at + v.after, v.value FROM lead l, (VALUES (5, interval '8 days', 50), (5, interval '20 days', 1000), (3, interval '16 days', 30)) v (lead_id, after, value) WHERE l.lead_id = v.lead_id;
-SELECT period, leads, sqls, customers, sql_rate, customer_rate, revenue_per_lead_amount, won, cycle_days, sql_change, customer_change, revenue_change, cycle_change FROM half_year_comparison ORDER BY place;
+SELECT period, leads, sqls, customers, sql_rate, customer_rate, revenue_per_lead_amount, sales, cycle_days, sql_change, customer_change, revenue_change, cycle_change FROM half_year_comparison ORDER BY place;
 SELECT to_date = (now() AT TIME ZONE 'Pacific/Auckland')::date - 1 AS yesterday, from_date = (to_date + 1 - interval '6 months')::date AS half_a_year FROM half_year_comparison WHERE period = 'now';
 SELECT b.to_date + 1 = n.from_date AS adjoining FROM half_year_comparison b, half_year_comparison n WHERE b.period = 'before' AND n.period = 'now';
 DROP SCHEMA crm CASCADE;

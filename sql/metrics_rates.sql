@@ -98,7 +98,7 @@ CREATE TEMP VIEW step AS
 SELECT c.metric, c.market, c.numerator, c.denominator, s.numerator, s.denominator
 FROM conversion_rates c
     FULL JOIN (SELECT s.market, s.f, s.t, count(s.to_at) AS numerator, count(*) AS denominator FROM step s GROUP BY 1, 2, 3) s
-        ON s.market = c.market AND s.f = c.from_stage AND s.t = c.to_stage
+        ON s.market = c.market AND s.f = c.step_from AND s.t = c.step_to
 WHERE (c.numerator, c.denominator) IS DISTINCT FROM (s.numerator, s.denominator);
 SELECT count(*) > 300 AS enough, bool_and(to_at >= from_at) AS forward FROM step WHERE market = 'all';
 SELECT market, metric, numerator <= denominator AS inside, low_rate <= conversion_rate AND conversion_rate <= high_rate AS between

@@ -77,7 +77,7 @@ INSERT INTO event (lead_id, kind, occurred_at) SELECT n, 'purchase', timestamptz
 INSERT INTO event (lead_id, kind, occurred_at) VALUES (1, 'outreach', '2025-03-04 10:00Z');
 SELECT lead_id, stage, contacts, contacts_until_won, first_no_at AT TIME ZONE 'UTC' AS first_no, contacts_after_no, given_up, given_up_after_first_no FROM followups ORDER BY 1;
 SELECT * FROM followup_summary;
-SELECT contact_label, won, won_rate, cumulative_rate FROM won_by_contact_number WHERE won > 0 ORDER BY contact_number;
+SELECT contact_label, sales, won_rate, cumulative_rate FROM won_by_contact_number WHERE sales > 0 ORDER BY contact_number;
 DROP SCHEMA crm CASCADE;
 
 -- Cooling: o asked for a demo today, p half a year ago and is still an mql, q
@@ -133,8 +133,8 @@ SELECT count(*) AS followed, count(*) FILTER (WHERE f.contacts = (SELECT count(*
     AND f.contacts_until_won IS NOT DISTINCT FROM (SELECT count(e.event_id) FROM (SELECT min(h.effective_at) AS at FROM stage_history h WHERE h.lead_id = f.lead_id AND h.to_stage >= 'customer' HAVING count(*) > 0) w
         LEFT JOIN event e ON e.lead_id = f.lead_id AND e.kind IN ('outreach', 'sales_contact') AND e.occurred_at <= w.at GROUP BY w.at)) AS right
 FROM followups f;
-SELECT sum(won) = (SELECT count(DISTINCT lead_id) FROM stage_history WHERE to_stage >= 'customer') AS all_won, sum(won_rate) AS one FROM won_by_contact_number;
-SELECT s.won = sum(w.won) AS won, s.won_with_five = sum(w.won) FILTER (WHERE w.contact_number >= 5) AS five FROM followup_summary s, won_by_contact_number w GROUP BY s.won, s.won_with_five;
+SELECT sum(sales) = (SELECT count(DISTINCT lead_id) FROM stage_history WHERE to_stage >= 'customer') AS all_won, sum(won_rate) AS one FROM won_by_contact_number;
+SELECT s.sales = sum(w.sales) AS sales, s.won_with_five = sum(w.sales) FILTER (WHERE w.contact_number >= 5) AS five FROM followup_summary s, won_by_contact_number w GROUP BY s.sales, s.won_with_five;
 SELECT count(*) > 100 AS enough, bool_and(c.faded = (c.stage IN ('mql', 'sql') AND qualified_stage(s.activity, m.compiled, now()) < c.stage::lead_stage)) AS right
 FROM lead_cooling c JOIN lead_state s USING (lead_id), model m WHERE m.status = 'active';
 DROP SCHEMA crm CASCADE;

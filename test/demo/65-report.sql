@@ -25,7 +25,7 @@ INSERT INTO crm.cost (day_from, day_to, category, amount)
 SELECT metric, numerator || ' of ' || denominator AS leads, to_char(100 * conversion_rate, '990.9 %') AS rate,
     to_char(100 * low_rate, '990.9') || ' -' || to_char(100 * high_rate, '990.9') AS "95 %",
     to_char(100 * benchmark_low_rate, '990.9') || ' -' || to_char(100 * benchmark_high_rate, '990.9')
-        || CASE WHEN benchmark_denominator <> from_stage THEN ' of ' || benchmark_denominator || ' (' || round(100 * benchmark_rate::numeric, 1) || ')' ELSE '' END AS "goal, %", benchmark_status AS status
+        || CASE WHEN benchmark_denominator <> step_from THEN ' of ' || benchmark_denominator || ' (' || round(100 * benchmark_rate::numeric, 1) || ')' ELSE '' END AS "goal, %", benchmark_status AS status
 FROM crm.conversion_rates WHERE market = 'all' ORDER BY place;
 \echo
 SELECT r.campaign, r.cost_amount AS spent, q.leads, round(r.cost_amount / nullif(q.leads, 0), 2) AS "per lead", round(r.cost_amount / nullif(q.customers, 0)) AS "per customer",
@@ -37,7 +37,7 @@ SELECT f.stage, f.leads_now AS "leads now", to_char(100 * f.customer_rate, '990.
     v.value_per_lead_amount AS "worth", round(v.ratio_to_iql::numeric, 1) AS "times an iql"
 FROM crm.pipeline_forecast f LEFT JOIN crm.value_by_stage v USING (stage) ORDER BY f.stage_rank = 0, f.stage_rank;
 \echo
-SELECT s.kept, s.breached, to_char(100.0 * s.kept / nullif(s.kept + s.breached, 0), '990.9 %') AS "sql within the hour", f.won, round(f.contacts_until_won::numeric, 1) AS "contacts to win",
+SELECT s.kept, s.breached, to_char(100.0 * s.kept / nullif(s.kept + s.breached, 0), '990.9 %') AS "sql within the hour", f.sales, round(f.mean_contacts_until_won::numeric, 1) AS "contacts to win",
     c.cold || ' of ' || c.leads AS "leads gone cold", to_char(100 * b.missing_rate, '990.9 %') AS "mql without budget", round(m.auc::numeric, 3) AS "AUC of the score"
 FROM (SELECT count(*) FILTER (WHERE status = 'kept') AS kept, count(*) FILTER (WHERE status = 'breached') AS breached FROM crm.sla_status) s, crm.followup_summary f,
     (SELECT count(*) FILTER (WHERE cold) AS cold, count(*) AS leads FROM crm.lead_cooling) c, crm.bant_gaps b, crm.model_quality('inbound') m

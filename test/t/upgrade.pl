@@ -85,6 +85,13 @@ foreach my $version (@older)
 	$node->safe_psql($db, "DELETE FROM crm.lead WHERE external_id = 'between'");
 
 	$node->safe_psql($db, "SELECT leadscore.upgrade_pipeline('crm')");
+	$node->safe_psql($db, "SELECT leadscore.upgrade_pipeline('crm')");
+	is($node->safe_psql($db, q{
+		SELECT count(*) FROM (
+			SELECT from_stage, from_since, lag(effective_at) OVER (PARTITION BY lead_id ORDER BY seq) AS since
+			FROM crm.stage_history) h
+		WHERE from_since IS DISTINCT FROM CASE WHEN from_stage IS NOT NULL THEN since END}), '0',
+		"$version: older history knows since when, and a second upgrade does no harm");
 	is($node->safe_psql($db, $digest), $before, "$version: states stay as they were");
 	is($node->safe_psql($db, 'SELECT count(*) FROM crm.verify()'), '0', "$version: and are right");
 	my @upgraded = split /\n/, $node->safe_psql($db, $snapshot);

@@ -113,7 +113,7 @@ WITH run AS (
     GROUP BY h.lead_id, h.cycle
 ), total AS (
     SELECT
-        CASE WHEN grouping(l.market) = 1 THEN 'all' ELSE l.market END AS market,
+        l.market,
         count(r.visitor_in) AS visitors,
         count(r.lead_in) AS leads,
         count(r.iql_in) AS iqls,
@@ -134,10 +134,9 @@ WITH run AS (
         count(*) FILTER (WHERE r.customer_last > r.sql_in) AS sql_customer
     FROM run r
         JOIN lead l USING (lead_id)
-    GROUP BY GROUPING SETS ((), (l.market))
-    HAVING grouping(l.market) = 1 OR l.market IS NOT NULL
-), pair AS (
-    SELECT t.market, p.from_stage, p.to_stage, p.numerator, p.denominator
+    GROUP BY l.market
+), part AS (
+    SELECT t.market, p.step_from, p.step_to, p.numerator, p.denominator
     FROM total t
         CROSS JOIN LATERAL (VALUES
             ('visitor', 'lead', t.visitor_lead, t.visitors),
@@ -153,14 +152,22 @@ WITH run AS (
             ('mql', 'sql', t.mql_sql, t.mqls),
             ('mql', 'customer', t.mql_customer, t.mqls),
             ('sql', 'customer', t.sql_customer, t.sqls)
-        ) AS p (from_stage, to_stage, numerator, denominator)
+        ) AS p (step_from, step_to, numerator, denominator)
+), pair AS (
+    SELECT p.market, p.step_from, p.step_to, p.numerator, p.denominator
+    FROM part p
+    WHERE p.market IS NOT NULL
+    UNION ALL
+    SELECT 'all', p.step_from, p.step_to, sum(p.numerator)::bigint, sum(p.denominator)::bigint
+    FROM part p
+    GROUP BY p.step_from, p.step_to
 )
 SELECT
     k.metric,
     k.place,
     g.market,
-    k.from_stage,
-    k.to_stage,
+    k.step_from,
+    k.step_to,
     coalesce(p.numerator, 0) AS numerator,
     coalesce(p.denominator, 0) AS denominator,
     p.numerator::double precision / nullif(p.denominator, 0) AS conversion_rate,
@@ -168,7 +175,7 @@ SELECT
     rate_high(p.numerator, p.denominator) AS high_rate,
     b.low AS benchmark_low_rate,
     b.high AS benchmark_high_rate,
-    coalesce(b.denominator, k.from_stage) AS benchmark_denominator,
+    coalesce(b.denominator, k.step_from) AS benchmark_denominator,
     b.source AS benchmark_source,
     q.numerator::double precision / nullif(q.denominator, 0) AS benchmark_rate,
     compared(q.numerator::double precision / nullif(q.denominator, 0), b.low, b.high) AS benchmark_status
@@ -180,9 +187,9 @@ FROM (VALUES
         ('sql_to_customer', 5, 'sql', 'customer'),
         ('mql_to_customer', 6, 'mql', 'customer'),
         ('lead_to_customer', 7, 'lead', 'customer')
-    ) AS k (metric, place, from_stage, to_stage)
+    ) AS k (metric, place, step_from, step_to)
     CROSS JOIN (VALUES ('all'), ('b2b'), ('b2c')) AS g (market)
-    LEFT JOIN pair p ON p.market = g.market AND p.from_stage = k.from_stage AND p.to_stage = k.to_stage
+    LEFT JOIN pair p ON p.market = g.market AND p.step_from = k.step_from AND p.step_to = k.step_to
     LEFT JOIN LATERAL (
         SELECT b.low, b.high, b.denominator, b.source
         FROM benchmark b
@@ -190,21 +197,21 @@ FROM (VALUES
         ORDER BY b.segment = 'all'
         LIMIT 1
     ) b ON true
-    LEFT JOIN pair q ON q.market = g.market AND q.from_stage = coalesce(b.denominator, k.from_stage) AND q.to_stage = k.to_stage;
+    LEFT JOIN pair q ON q.market = g.market AND q.step_from = coalesce(b.denominator, k.step_from) AND q.step_to = k.step_to;
 COMMENT ON VIEW conversion_rates IS 'one row a step and market: the share that goes on, its 95 % interval, and the goal for it';
 COMMENT ON COLUMN conversion_rates.metric IS 'the step';
 COMMENT ON COLUMN conversion_rates.place IS 'order of the rows';
 COMMENT ON COLUMN conversion_rates.market IS 'all, b2b or b2c';
-COMMENT ON COLUMN conversion_rates.from_stage IS 'where it starts; lead: iql to prospect';
-COMMENT ON COLUMN conversion_rates.to_stage IS 'where it goes: this stage or a higher one; lead: iql';
-COMMENT ON COLUMN conversion_rates.numerator IS 'of the denominator, those that came to to_stage or higher afterwards';
-COMMENT ON COLUMN conversion_rates.denominator IS 'runs through the funnel that were in from_stage';
+COMMENT ON COLUMN conversion_rates.step_from IS 'where it starts; lead: iql to prospect';
+COMMENT ON COLUMN conversion_rates.step_to IS 'where it goes: this stage or a higher one; lead: iql';
+COMMENT ON COLUMN conversion_rates.numerator IS 'of the denominator, those that came to step_to or higher afterwards';
+COMMENT ON COLUMN conversion_rates.denominator IS 'runs through the funnel that were in step_from';
 COMMENT ON COLUMN conversion_rates.conversion_rate IS 'numerator / denominator';
 COMMENT ON COLUMN conversion_rates.low_rate IS 'lower end of the 95 % interval of the rate (Wilson)';
 COMMENT ON COLUMN conversion_rates.high_rate IS 'upper end of the 95 % interval of the rate (Wilson)';
 COMMENT ON COLUMN conversion_rates.benchmark_low_rate IS 'lower end of the goal';
 COMMENT ON COLUMN conversion_rates.benchmark_high_rate IS 'upper end of the goal';
-COMMENT ON COLUMN conversion_rates.benchmark_denominator IS 'what the goal is a share of, if other than from_stage';
+COMMENT ON COLUMN conversion_rates.benchmark_denominator IS 'what the goal is a share of, if other than step_from';
 COMMENT ON COLUMN conversion_rates.benchmark_source IS 'where the goal comes from';
 COMMENT ON COLUMN conversion_rates.benchmark_rate IS 'the rate with the denominator of the goal: what is compared with it';
 COMMENT ON COLUMN conversion_rates.benchmark_status IS 'below, within or above the goal; NULL: nothing to compare';
@@ -227,7 +234,7 @@ WITH run AS (
     HAVING count(*) > 1
 ), figure AS (
     SELECT
-        CASE WHEN grouping(l.market) = 1 THEN 'all' ELSE l.market END AS market,
+        g.market,
         t.metric,
         count(*) AS conversions,
         avg(t.days) AS mean_days,
@@ -242,9 +249,9 @@ WITH run AS (
             ('sql_to_customer_days', extract(epoch FROM r.customer_at - r.sql_at)::double precision / 86400),
             ('lead_to_customer_days', extract(epoch FROM r.customer_at - r.lead_at)::double precision / 86400)
         ) AS t (metric, days)
+        CROSS JOIN LATERAL (SELECT 'all' UNION ALL SELECT l.market WHERE l.market IS NOT NULL) AS g (market)
     WHERE t.days >= 0
-    GROUP BY GROUPING SETS ((t.metric), (t.metric, l.market))
-    HAVING grouping(l.market) = 1 OR l.market IS NOT NULL
+    GROUP BY g.market, t.metric
 )
 SELECT
     k.metric,

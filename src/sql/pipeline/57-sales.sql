@@ -307,33 +307,33 @@ CREATE OR REPLACE VIEW followup_summary WITH (security_invoker = true) AS
 SELECT
     count(*) AS leads,
     coalesce(sum(c.contacts), 0)::bigint AS contacts,
-    count(c.won_at) AS won,
-    avg(c.contacts_until_won)::double precision AS contacts_until_won,
+    count(c.won_at) AS sales,
+    avg(c.contacts_until_won)::double precision AS mean_contacts_until_won,
     count(*) FILTER (WHERE c.contacts_until_won >= 5) AS won_with_five,
     count(*) FILTER (WHERE c.contacts_until_won >= 5)::double precision / nullif(count(c.won_at), 0) AS won_with_five_rate,
     count(c.first_no_at) AS said_no,
-    count(*) FILTER (WHERE c.won_at IS NULL AND c.first_no_at IS NOT NULL AND c.contacts_after_no = 0) AS given_up_after_first_no,
+    count(*) FILTER (WHERE c.won_at IS NULL AND c.first_no_at IS NOT NULL AND c.contacts_after_no = 0) AS gave_up_after_first_no,
     count(*) FILTER (WHERE c.won_at IS NULL AND c.first_no_at IS NOT NULL AND c.contacts_after_no = 0)::double precision
-        / nullif(count(c.first_no_at), 0) AS given_up_after_first_no_rate,
+        / nullif(count(c.first_no_at), 0) AS gave_up_after_first_no_rate,
     count(*) FILTER (WHERE c.won_at > c.first_no_at) AS won_after_no
 FROM contacts_by_lead() c;
 COMMENT ON VIEW followup_summary IS 'one row: how many contacts a sale takes, and how often sales gave up after a no';
 COMMENT ON COLUMN followup_summary.leads IS 'leads that sales contacted or that bought';
 COMMENT ON COLUMN followup_summary.contacts IS 'events of role outreach or sales_contact';
-COMMENT ON COLUMN followup_summary.won IS 'sales';
-COMMENT ON COLUMN followup_summary.contacts_until_won IS 'mean number of contacts of a sale';
+COMMENT ON COLUMN followup_summary.sales IS 'sales, each lead once';
+COMMENT ON COLUMN followup_summary.mean_contacts_until_won IS 'mean number of contacts of a sale';
 COMMENT ON COLUMN followup_summary.won_with_five IS 'sales that took five or more';
-COMMENT ON COLUMN followup_summary.won_with_five_rate IS 'won_with_five / won';
+COMMENT ON COLUMN followup_summary.won_with_five_rate IS 'won_with_five / sales';
 COMMENT ON COLUMN followup_summary.said_no IS 'leads that said no at least once';
-COMMENT ON COLUMN followup_summary.given_up_after_first_no IS 'of these, those not won and not contacted again';
-COMMENT ON COLUMN followup_summary.given_up_after_first_no_rate IS 'given_up_after_first_no / said_no';
+COMMENT ON COLUMN followup_summary.gave_up_after_first_no IS 'of these, those not won and not contacted again';
+COMMENT ON COLUMN followup_summary.gave_up_after_first_no_rate IS 'gave_up_after_first_no / said_no';
 COMMENT ON COLUMN followup_summary.won_after_no IS 'sales to leads that had said no before';
 
 CREATE OR REPLACE VIEW won_by_contact_number WITH (security_invoker = true) AS
 SELECT
     k.contact_number,
     CASE k.contact_number WHEN 0 THEN 'none' WHEN 10 THEN '10 or more' ELSE k.contact_number::text END AS contact_label,
-    count(c.lead_id) AS won,
+    count(c.lead_id) AS sales,
     count(c.lead_id)::double precision / nullif(sum(count(c.lead_id)) OVER (), 0)::double precision AS won_rate,
     (sum(count(c.lead_id)) OVER (ORDER BY k.contact_number))::double precision
         / nullif(sum(count(c.lead_id)) OVER (), 0)::double precision AS cumulative_rate
@@ -347,7 +347,7 @@ GROUP BY k.contact_number;
 COMMENT ON VIEW won_by_contact_number IS 'one row a number of contacts: sales that took that many';
 COMMENT ON COLUMN won_by_contact_number.contact_number IS 'contacts up to the sale; 10: ten or more';
 COMMENT ON COLUMN won_by_contact_number.contact_label IS 'the same in words';
-COMMENT ON COLUMN won_by_contact_number.won IS 'sales';
+COMMENT ON COLUMN won_by_contact_number.sales IS 'sales, each lead once';
 COMMENT ON COLUMN won_by_contact_number.won_rate IS 'share of all sales';
 COMMENT ON COLUMN won_by_contact_number.cumulative_rate IS 'share of sales with so many contacts or fewer';
 

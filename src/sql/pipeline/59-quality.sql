@@ -164,7 +164,7 @@ WITH half AS (
     WHERE p.purchased_at >= m.lead_at AND p.purchased_at <= m.lead_at + f.mature_after
     GROUP BY f.place
 ), won AS (
-    SELECT f.place, count(*) AS won,
+    SELECT f.place, count(*) AS sales,
         percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM m.customer_at - m.lead_at)::double precision / 86400) AS median_days
     FROM half f
         JOIN first m ON m.customer_at >= f.from_at AND m.customer_at < f.to_at
@@ -177,7 +177,7 @@ WITH half AS (
         c.sqls::double precision / nullif(c.leads, 0) AS sql_rate,
         c.customers::double precision / nullif(c.leads, 0) AS customer_rate,
         coalesce(r.revenue_amount, 0) / nullif(c.leads, 0) AS revenue_per_lead,
-        coalesce(w.won, 0) AS won,
+        coalesce(w.sales, 0) AS sales,
         w.median_days
     FROM half f
         LEFT JOIN cohort c USING (place)
@@ -195,7 +195,7 @@ SELECT
     f.sql_rate,
     f.customer_rate,
     as_amount(f.revenue_per_lead)::numeric(14,2) AS revenue_per_lead_amount,
-    f.won,
+    f.sales,
     f.median_days AS cycle_days,
     f.sql_rate / nullif(lag(f.sql_rate) OVER run, 0) - 1 AS sql_change,
     f.customer_rate / nullif(lag(f.customer_rate) OVER run, 0) - 1 AS customer_change,
@@ -214,7 +214,7 @@ COMMENT ON COLUMN half_year_comparison.customers IS 'of these, those that became
 COMMENT ON COLUMN half_year_comparison.sql_rate IS 'sqls / leads';
 COMMENT ON COLUMN half_year_comparison.customer_rate IS 'customers / leads';
 COMMENT ON COLUMN half_year_comparison.revenue_per_lead_amount IS 'what these leads bought for within mature_after / leads';
-COMMENT ON COLUMN half_year_comparison.won IS 'leads that became customers in the half year';
+COMMENT ON COLUMN half_year_comparison.sales IS 'leads that became customers in the half year';
 COMMENT ON COLUMN half_year_comparison.cycle_days IS 'median time of these from lead to customer';
 COMMENT ON COLUMN half_year_comparison.sql_change IS 'change of sql_rate against the half year before, as a fraction';
 COMMENT ON COLUMN half_year_comparison.customer_change IS 'change of customer_rate';
