@@ -49,6 +49,25 @@ lead_activity_reserve(ActivityList *list, int nitems)
 	list->capacity = capacity;
 }
 
+/* Make an initialized list hold what another does. */
+void
+lead_activity_copy(const ActivityList *from, ActivityList *to)
+{
+	lead_activity_reserve(to, from->nitems);
+	memcpy(to->items, from->items, from->nitems * sizeof(ActivityItem));
+	to->nitems = from->nitems;
+	to->grain = from->grain;
+}
+
+/* Do two normalized lists hold the same? */
+bool
+lead_activity_equal(const ActivityList *a, const ActivityList *b)
+{
+	/* items have no padding */
+	return a->grain == b->grain && a->nitems == b->nitems &&
+		memcmp(a->items, b->items, a->nitems * sizeof(ActivityItem)) == 0;
+}
+
 static inline uint64
 zigzag(int64 value)
 {

@@ -360,17 +360,14 @@ leadscore_lead_refresh(Work *work, int64 lead_id)
 	int64		updated_at;
 	int32		bucket;
 	int			i;
-	size_t		before_len;
-	unsigned char *before;
-	size_t		after_len;
-	unsigned char *after;
+	ActivityList before;
 
 	if (!find_or_create(work, lead_id, true, LockTupleNoKeyExclusive, false, "", &is_new) ||
 		is_new || !leadscore_lead_lock(work, lead_id, LockTupleKeyShare))
 		return;
 	leadscore_state_read(work);
-	before = palloc(lead_activity_encoded_bound(&work->activity));
-	before_len = lead_activity_encode(&work->activity, before);
+	lead_activity_init(&before, grain, work->activity.nitems);
+	lead_activity_copy(&work->activity, &before);
 
 	created_at = DatumGetTimestampTz(slot_getattr(work->lead.slot,
 												  work->lead_columns.created_at, &isnull));
@@ -387,8 +384,6 @@ leadscore_lead_refresh(Work *work, int64 lead_id)
 												  work->lead_columns.updated_at, &isnull));
 	leadscore_profile_step(work, work->lead.slot, isnull ? work->now : updated_at);
 
-	after = palloc(lead_activity_encoded_bound(&work->activity));
-	after_len = lead_activity_encode(&work->activity, after);
-	if (before_len != after_len || memcmp(before, after, before_len) != 0)
+	if (!lead_activity_equal(&before, &work->activity))
 		leadscore_state_write(work, false);
 }

@@ -301,21 +301,6 @@ copy_timeless(const ActivityList *from, ActivityList *to)
 								from->items[i].count);
 }
 
-static bool
-same_activity(const ActivityList *a, const ActivityList *b)
-{
-	int			i;
-
-	if (a->nitems != b->nitems)
-		return false;
-	for (i = 0; i < a->nitems; i++)
-		if (a->items[i].signal != b->items[i].signal ||
-			a->items[i].bucket != b->items[i].bucket ||
-			a->items[i].count != b->items[i].count)
-			return false;
-	return true;
-}
-
 static int64
 lead_instant(Work *work, AttrNumber column, int64 otherwise)
 {
@@ -353,17 +338,14 @@ recount_lead(Rebuild *rebuild, const EventBatch *batch)
 		}
 	}
 	lead_activity_init(&old, grain, work->activity.nitems);
-	memcpy(old.items, work->activity.items, work->activity.nitems * sizeof(ActivityItem));
-	old.nitems = work->activity.nitems;
+	lead_activity_copy(&work->activity, &old);
 
 	/* the profile's part is brought up to date by a step, which logs it */
 	copy_timeless(&old, &fresh);
-	lead_activity_reserve(&work->activity, fresh.nitems);
-	memcpy(work->activity.items, fresh.items, fresh.nitems * sizeof(ActivityItem));
-	work->activity.nitems = fresh.nitems;
+	lead_activity_copy(&fresh, &work->activity);
 	leadscore_profile_step(work, work->lead.slot,
 						   lead_instant(work, work->lead_columns.updated_at, work->now));
-	if (same_activity(&old, &work->activity))
+	if (lead_activity_equal(&old, &work->activity))
 		return false;
 	leadscore_course_review(&work->course, work->course.settled_at, CAUSE_REBUILD);
 	leadscore_state_write(work, true);

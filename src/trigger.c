@@ -32,6 +32,11 @@ PG_FUNCTION_INFO_V1(leadscore_lead_changed);
 PG_FUNCTION_INFO_V1(leadscore_lead_truncated);
 PG_FUNCTION_INFO_V1(leadscore_lead_touched);
 
+/* What goes with a lead; the states first, for their locks keep new events away */
+static const char *const lead_tables[] = {
+	"lead_state", "event", "stage_history", "profile_change"
+};
+
 /* Check that a function is called as the trigger that it is. */
 static TriggerData *
 check_trigger(FunctionCallInfo fcinfo, const char *function, bool before, bool row)
@@ -71,6 +76,15 @@ check_transition_tables(const TriggerData *trigdata, const char *function)
 				 errhint("Use leadscore.attach_pipeline().")));
 }
 
+/* Read a transition table from its start, at a place of our own: others may too. */
+static void
+read_from_start(Tuplestorestate *rows)
+{
+	tuplestore_select_read_pointer(rows,
+								   tuplestore_alloc_read_pointer(rows, EXEC_FLAG_REWIND));
+	tuplestore_rescan(rows);
+}
+
 /* Classify all rows of a transition table. */
 static void
 gather_events(EventBatch *batch, const Pipeline *pipeline, Relation rel,
@@ -79,13 +93,9 @@ gather_events(EventBatch *batch, const Pipeline *pipeline, Relation rel,
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel),
 													&TTSOpsMinimalTuple);
 	EventColumns columns;
-	int			pointer;
 
 	leadscore_event_columns(RelationGetDescr(rel), RelationGetRelationName(rel), &columns);
-	/* others may read the same table: use a place of our own */
-	pointer = tuplestore_alloc_read_pointer(rows, EXEC_FLAG_REWIND);
-	tuplestore_select_read_pointer(rows, pointer);
-	tuplestore_rescan(rows);
+	read_from_start(rows);
 	while (tuplestore_gettupleslot(rows, true, false, slot))
 		leadscore_batch_add(batch, pipeline, &columns, slot, removed);
 	ExecDropSingleTupleTableSlot(slot);
@@ -154,14 +164,11 @@ gather_leads(Relation rel, Tuplestorestate *rows, int *n)
 	AttrNumber	column = leadscore_column(RelationGetDescr(rel), "lead_id", INT8OID,
 										  RelationGetRelationName(rel));
 	int64	   *ids;
-	int			pointer;
 
 	*n = 0;
 	ids = MemoryContextAllocHuge(CurrentMemoryContext,
 								 (tuplestore_tuple_count(rows) + 1) * sizeof(int64));
-	pointer = tuplestore_alloc_read_pointer(rows, EXEC_FLAG_REWIND);
-	tuplestore_select_read_pointer(rows, pointer);
-	tuplestore_rescan(rows);
+	read_from_start(rows);
 	while (tuplestore_gettupleslot(rows, true, false, slot))
 	{
 		bool		isnull;
@@ -185,16 +192,10 @@ id_array(int64 *ids, int n)
 										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
-/*
- * Leads are gone: so are their states, events and histories.  The states go
- * first, for their locks keep new events away.
- */
+/* Leads are gone: so are their states, events and histories. */
 static void
 delete_leads(Work *work, int64 *ids, int n)
 {
-	static const char *const tables[] = {
-		"lead_state", "event", "stage_history", "profile_change"
-	};
 	Datum		lead_ids = id_array(ids, n);
 	int			i;
 
@@ -202,8 +203,8 @@ delete_leads(Work *work, int64 *ids, int n)
 		leadscore_state_lock(work, ids[i], LockTupleExclusive);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	for (i = 0; i < (int) lengthof(tables); i++)
-		leadscore_delete_leads(work, tables[i], lead_ids);
+	for (i = 0; i < (int) lengthof(lead_tables); i++)
+		leadscore_delete_leads(work, lead_tables[i], lead_ids);
 	SPI_finish();
 }
 
@@ -294,9 +295,6 @@ leadscore_lead_changed(PG_FUNCTION_ARGS)
 Datum
 leadscore_lead_truncated(PG_FUNCTION_ARGS)
 {
-	static const char *const tables[] = {
-		"lead_state", "event", "stage_history", "profile_change"
-	};
 	TriggerData *trigdata = check_trigger(fcinfo, "lead_truncated", false, false);
 	Pipeline   *pipeline = leadscore_pipeline_for_write(RelationGetNamespace(trigdata->tg_relation));
 	UserSwitch	saved;
@@ -305,10 +303,10 @@ leadscore_lead_truncated(PG_FUNCTION_ARGS)
 	leadscore_run_as(pipeline->owner, &saved);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	for (i = 0; i < (int) lengthof(tables); i++)
+	for (i = 0; i < (int) lengthof(lead_tables); i++)
 	{
 		char	   *sql = psprintf("DELETE FROM %s",
-								   leadscore_table_name(leadscore_table(pipeline->schema, tables[i])));
+								   leadscore_table_name(leadscore_table(pipeline->schema, lead_tables[i])));
 
 		leadscore_delete_now(sql);
 	}
