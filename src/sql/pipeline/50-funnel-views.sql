@@ -7,9 +7,10 @@
 -- leads skip stages, fall back and begin anywhere.
 --
 -- stage_entry says so for each entry. The funnels do not read it, as windows
--- over millions of rows take seconds: they add up funnel_ledger, and a test
--- compares the two. Ranks of stages that follow each other differ by 10, and
--- 1 << rank / 10 is a stage as a bit.
+-- over millions of rows take seconds: they add up funnel_ledger (those of all
+-- leads book moves that are alike together), and a test compares the two.
+-- Ranks of stages that follow each other differ by 10, and 1 << rank / 10 is a
+-- stage as a bit.
 
 CREATE OR REPLACE VIEW lead_dim WITH (security_invoker = true) AS
 SELECT
@@ -315,18 +316,45 @@ COMMENT ON COLUMN funnel_correction.lost IS 'of these, entries of leads that did
 COMMENT ON COLUMN funnel_correction.furthest IS 'runs that got to this stage and no farther';
 
 CREATE OR REPLACE VIEW funnel WITH (security_invoker = true) AS
-WITH booked AS (
+WITH moved AS (
+    -- moves that book alike, counted in one pass
     SELECT
-        g.stage_rank,
-        sum(g.entered) AS entered,
-        sum(g.entered_directly) AS entered_directly,
-        sum(g.converted) AS converted,
-        sum(g.lost) AS lost,
-        sum(g.entered) FILTER (WHERE g.mature) AS matured,
-        sum(g.converted) FILTER (WHERE g.mature) AS matured_converted,
-        sum(g.furthest) AS runs
-    FROM funnel_ledger g
-    GROUP BY g.stage_rank
+        h.from_stage,
+        h.to_stage,
+        count(*) AS moves,
+        count(*) FILTER (WHERE h.effective_at <= m.before) AS matured,
+        count(*) FILTER (WHERE h.from_since <= m.before) AS from_matured
+    FROM stage_history h
+        JOIN (
+            SELECT z.id, min(z.time_zone) AS time_zone, min((now() AT TIME ZONE z.time_zone - z.mature_after) AT TIME ZONE z.time_zone) AS before
+            FROM setting z
+            GROUP BY z.id
+        ) m ON m.id = (h.lead_id IS NOT NULL)
+    GROUP BY h.from_stage, h.to_stage
+), booked AS (
+    SELECT
+        stage_rank(v.to_stage) AS stage_rank,
+        v.moves AS entered,
+        CASE WHEN stage_rank(v.from_stage) = stage_rank(v.to_stage) - 10 AND v.from_stage >= 'visitor' THEN 0 ELSE v.moves END AS entered_directly,
+        0 AS converted,
+        0 AS lost,
+        v.matured,
+        0 AS matured_converted,
+        v.moves AS runs
+    FROM moved v
+    WHERE v.to_stage >= 'visitor'
+    UNION ALL
+    SELECT
+        stage_rank(v.from_stage) AS stage_rank,
+        0 AS entered,
+        0 AS entered_directly,
+        CASE WHEN v.to_stage > v.from_stage THEN v.moves ELSE 0 END AS converted,
+        CASE WHEN v.to_stage > v.from_stage THEN 0 ELSE v.moves END AS lost,
+        0 AS matured,
+        CASE WHEN v.to_stage > v.from_stage THEN v.from_matured ELSE 0 END AS matured_converted,
+        CASE WHEN v.to_stage > v.from_stage THEN -v.moves ELSE 0 END AS runs
+    FROM moved v
+    WHERE v.from_stage >= 'visitor' AND (v.to_stage > v.from_stage OR v.to_stage < 'visitor')
     UNION ALL
     SELECT
         g.stage_rank,
@@ -432,21 +460,50 @@ COMMENT ON COLUMN funnel.step_low_rate IS 'lower end of the 95 % interval of ste
 COMMENT ON COLUMN funnel.step_high_rate IS 'upper end of it';
 
 CREATE OR REPLACE VIEW funnel_cohort WITH (security_invoker = true) AS
-WITH booked AS (
+WITH moved AS (
+    -- moves that book alike, counted in one pass
     SELECT
-        g.entered_month AS entered_month,
-        g.stage_rank,
-        sum(g.entered) AS entered,
-        sum(g.entered_directly) AS entered_directly,
-        sum(g.converted) AS converted,
-        sum(g.lost) AS lost,
-        sum(g.entered) FILTER (WHERE g.mature) AS matured,
-        sum(g.converted) FILTER (WHERE g.mature) AS matured_converted
-    FROM funnel_ledger g
-    GROUP BY g.entered_month, g.stage_rank
+        h.from_stage,
+        h.to_stage,
+        month_start(h.effective_at, m.time_zone) AS entered_month,
+        month_start(h.from_since, m.time_zone) AS from_month,
+        count(*) AS moves,
+        count(*) FILTER (WHERE h.effective_at <= m.before) AS matured,
+        count(*) FILTER (WHERE h.from_since <= m.before) AS from_matured
+    FROM stage_history h
+        JOIN (
+            SELECT z.id, min(z.time_zone) AS time_zone, min((now() AT TIME ZONE z.time_zone - z.mature_after) AT TIME ZONE z.time_zone) AS before
+            FROM setting z
+            GROUP BY z.id
+        ) m ON m.id = (h.lead_id IS NOT NULL)
+    GROUP BY h.from_stage, h.to_stage, entered_month, from_month
+), booked AS (
+    SELECT
+        v.entered_month,
+        stage_rank(v.to_stage) AS stage_rank,
+        v.moves AS entered,
+        CASE WHEN stage_rank(v.from_stage) = stage_rank(v.to_stage) - 10 AND v.from_stage >= 'visitor' THEN 0 ELSE v.moves END AS entered_directly,
+        0 AS converted,
+        0 AS lost,
+        v.matured,
+        0 AS matured_converted
+    FROM moved v
+    WHERE v.to_stage >= 'visitor'
     UNION ALL
     SELECT
-        g.entered_month AS entered_month,
+        v.from_month AS entered_month,
+        stage_rank(v.from_stage) AS stage_rank,
+        0 AS entered,
+        0 AS entered_directly,
+        CASE WHEN v.to_stage > v.from_stage THEN v.moves ELSE 0 END AS converted,
+        CASE WHEN v.to_stage > v.from_stage THEN 0 ELSE v.moves END AS lost,
+        0 AS matured,
+        CASE WHEN v.to_stage > v.from_stage THEN v.from_matured ELSE 0 END AS matured_converted
+    FROM moved v
+    WHERE v.from_stage >= 'visitor' AND (v.to_stage > v.from_stage OR v.to_stage < 'visitor')
+    UNION ALL
+    SELECT
+        g.entered_month,
         g.stage_rank,
         sum(g.entered) AS entered,
         sum(g.entered_directly) AS entered_directly,
