@@ -16,7 +16,7 @@ COMMENT ON FUNCTION pipeline() IS 'the schema of this pipeline';
 -- Models
 
 CREATE OR REPLACE FUNCTION known_model(model text) RETURNS text
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT CASE WHEN EXISTS (SELECT FROM model m WHERE m.model = known_model.model)
         THEN known_model.model
@@ -29,7 +29,7 @@ END;
 COMMENT ON FUNCTION known_model(text) IS 'the model of this name, or an error that lists those there are';
 
 CREATE OR REPLACE FUNCTION model_definition(model text) RETURNS jsonb
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT known_model(model_definition.model);
     SELECT jsonb_build_object(
@@ -86,7 +86,7 @@ END;
 COMMENT ON FUNCTION model_definition(text) IS 'a model with all its rows as one document, which the type lead_model reads';
 
 CREATE OR REPLACE FUNCTION compiled_model(model text) RETURNS lead_model
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT known_model(compiled_model.model);
     -- a draft may have changed since
@@ -177,14 +177,14 @@ COMMENT ON FUNCTION compare_models(text, text, timestamptz) IS
 -- One lead
 
 CREATE OR REPLACE FUNCTION lead_id(external_id text) RETURNS bigint
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT l.lead_id FROM lead l WHERE l.external_id = lead_id.external_id;
 END;
 COMMENT ON FUNCTION lead_id(text) IS 'the lead that the app calls so; NULL if there is none';
 
 CREATE OR REPLACE FUNCTION score(lead_id bigint, at timestamptz DEFAULT now()) RETURNS numeric
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT score(s.activity, m.compiled, score.at)
     FROM lead_state s, model m
@@ -194,7 +194,7 @@ COMMENT ON FUNCTION score(bigint, timestamptz) IS 'score of a lead at an instant
 
 CREATE OR REPLACE FUNCTION explain(lead_id bigint, at timestamptz DEFAULT now())
     RETURNS TABLE (dimension text, rule text, signal text, source text, events bigint, last_at timestamptz, points numeric, note text)
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT e.dimension, e.rule, e.signal, e.source, e.events, e.last_at, e.points, e.note
     FROM lead_state s, model m, explain(s.activity, m.compiled, explain.at) e
@@ -204,7 +204,7 @@ COMMENT ON FUNCTION explain(bigint, timestamptz) IS 'where the score of a lead c
 
 CREATE OR REPLACE FUNCTION next_steps(lead_id bigint)
     RETURNS TABLE (stage lead_stage, gate text, met boolean, missing text)
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     WITH step AS (
         SELECT s.stage AS stage_now, g.stage, g.gate, g.met, g.missing
@@ -225,7 +225,7 @@ END;
 COMMENT ON FUNCTION next_steps(bigint) IS 'what the next stage of a lead needs, and what of it is missing';
 
 CREATE OR REPLACE FUNCTION stage_at(lead_id bigint, at timestamptz) RETURNS lead_stage
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT h.to_stage
     FROM stage_history h
@@ -278,7 +278,7 @@ CREATE OR REPLACE FUNCTION lead_document(document jsonb)
     RETURNS TABLE (kind text, email text, organization text, market text, country text, channel text, campaign text,
         owner text, persona text, consent boolean, consented_at timestamptz, contact_allowed boolean, referred_by bigint,
         rest jsonb)
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT d.kind, d.email, d.organization, d.market, d.country, d.channel, d.campaign,
         d.owner, d.persona, d.consent, d.consented_at, d.contact_allowed, d.referred_by,
@@ -578,7 +578,7 @@ COMMENT ON FUNCTION rebuild(boolean) IS
 
 CREATE OR REPLACE FUNCTION verify()
     RETURNS TABLE (lead_id bigint, problem text, stored text, expected text)
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     WITH counted AS (
         SELECT l.lead_id, 0 AS signal_id, l.created_at AS at, 1::bigint AS count
@@ -651,7 +651,7 @@ END;
 COMMENT ON FUNCTION verify() IS 'what is stored but wrong, compared with a computation from all events: no rows, ever';
 
 CREATE OR REPLACE FUNCTION unscored() RETURNS TABLE (lead_id bigint, event_id bigint)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = ''
 BEGIN ATOMIC
     SELECT e.lead_id, e.event_id
     FROM event e

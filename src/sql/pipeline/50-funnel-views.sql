@@ -1024,7 +1024,7 @@ CREATE OR REPLACE FUNCTION funnel_between("from" date, "to" date, time_zone text
     RETURNS TABLE (stage text, stage_rank integer, stage_label text, entered bigint, entered_directly bigint, converted bigint,
         lost bigint, open bigint, step_rate double precision, resolved bigint, matured bigint, matured_converted bigint,
         resolved_rate double precision, matured_rate double precision, step_low_rate double precision, step_high_rate double precision)
-    LANGUAGE sql STABLE ROWS 7
+    LANGUAGE sql STABLE PARALLEL SAFE ROWS 7
 BEGIN ATOMIC
     WITH range AS MATERIALIZED (
         SELECT

@@ -4,7 +4,7 @@
 -- personal data and no properties but the names of contents.
 
 CREATE OR REPLACE FUNCTION content_name(lead_id bigint, event_id bigint) RETURNS text
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = ''
 BEGIN ATOMIC
     SELECT e.properties ->> 'content'
     FROM event e

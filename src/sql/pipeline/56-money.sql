@@ -153,7 +153,7 @@ COMMENT ON COLUMN cost_per_lead.cost_per_customer_amount IS 'cost_amount / custo
 -- Attribution
 
 CREATE OR REPLACE FUNCTION known_attribution(model text) RETURNS text
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT CASE WHEN known_attribution.model IN ('first', 'last', 'linear', 'position', 'time_decay')
         THEN known_attribution.model
@@ -284,7 +284,7 @@ CREATE OR REPLACE FUNCTION attribution(model text)
     RETURNS TABLE (lead_id bigint, purchase_event_id bigint, purchased_at timestamptz, purchase_amount numeric, touch_event_id bigint,
         touched_at timestamptz, channel text, direction text, campaign text, place bigint, touches bigint, micro_credits bigint,
         credit double precision, revenue_amount numeric)
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT known_attribution(attribution.model);
     SELECT a.lead_id, a.purchase_event_id, a.purchased_at, a.purchase_amount, a.touch_event_id,
@@ -591,7 +591,7 @@ COMMENT ON COLUMN pipeline_forecast.high_amount IS 'upper end of its 95 % interv
 CREATE OR REPLACE FUNCTION required_leads(target_customers bigint)
     RETURNS TABLE (stage text, stage_rank integer, customer_rate double precision, required bigint, required_low bigint, required_high bigint,
         leads_now bigint, missing bigint)
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT CASE WHEN required_leads.target_customers IS NULL OR required_leads.target_customers < 0
         THEN refuse('invalid_parameter_value',

@@ -108,7 +108,7 @@ COMMENT ON COLUMN sla_status.response_days IS 'from entered_at to contacted_at';
 CREATE OR REPLACE FUNCTION sla_status_at(at timestamptz)
     RETURNS TABLE (lead_id bigint, seq integer, stage text, stage_rank integer, entered_at timestamptz, due_at timestamptz,
         contacted_at timestamptz, status text, remaining interval)
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT c.lead_id, c.seq, c.stage, c.stage_rank, c.entered_at, c.due_at,
         CASE WHEN c.contacted_at <= sla_status_at.at THEN c.contacted_at END,
@@ -227,7 +227,7 @@ COMMENT ON COLUMN response_time_effect.customer_ratio_to_late IS 'customer_rate 
 CREATE OR REPLACE FUNCTION contacts_by_lead()
     RETURNS TABLE (lead_id bigint, won_at timestamptz, contacts bigint, contacts_until_won bigint,
         first_contact_at timestamptz, last_contact_at timestamptz, first_no_at timestamptz, contacts_after_no bigint, last_no boolean)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = ''
 BEGIN ATOMIC
     WITH contact AS (
         SELECT e.lead_id, e.event_id, e.occurred_at,

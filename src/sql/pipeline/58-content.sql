@@ -28,7 +28,7 @@ COMMENT ON FUNCTION field_count(jsonb) IS 'number of fields of a form: a number,
 -- Landing: the first visit of a lead. What it did afterwards counts for that page.
 CREATE OR REPLACE FUNCTION landing_page_counts()
     RETURNS TABLE (page text, views bigint, visitors bigint, landed bigint, form_viewed bigint, form_submitted bigint, leads bigint, customers bigint)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = ''
 BEGIN ATOMIC
     WITH visit AS (
         SELECT e.lead_id, page_name(e.properties ->> 'page') AS page, count(*) AS views, min(e.occurred_at) AS first_at
@@ -108,7 +108,7 @@ COMMENT ON COLUMN landing_pages.ratio_to_all IS 'lead_rate / that of all pages t
 -- that the lead saw last.
 CREATE OR REPLACE FUNCTION form_counts()
     RETURNS TABLE (form text, variant text, fields integer, viewed bigint, submitted bigint, submitted_unseen bigint)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = ''
 BEGIN ATOMIC
     WITH seen AS (
         SELECT e.lead_id, coalesce(e.properties ->> 'form', '(none)') AS form, coalesce(e.properties ->> 'variant', '(none)') AS variant,
@@ -199,7 +199,7 @@ COMMENT ON COLUMN form_conversion.drop_per_field_rate IS 'share of senders lost 
 
 CREATE OR REPLACE FUNCTION offers_by_lead()
     RETURNS TABLE (lead_id bigint, offers bigint, first_offer text, first_offer_at timestamptz, last_offer text, last_offer_at timestamptz, all_offers text)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = ''
 BEGIN ATOMIC
     WITH offer AS (
         SELECT e.lead_id, coalesce(e.properties ->> 'content', e.kind) AS offer,
@@ -248,7 +248,7 @@ COMMENT ON COLUMN lead_offers.all_offers IS 'all of them, in the order of the fi
 -- Of those that a message was sent to: what they did with it then.
 CREATE OR REPLACE FUNCTION message_counts()
     RETURNS TABLE (message text, variant text, sent bigint, opened bigint, clicked bigint, replied bigint, responded bigint, first_sent_at timestamptz, last_sent_at timestamptz)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = ''
 BEGIN ATOMIC
     WITH letter AS (
         SELECT e.lead_id, coalesce(e.properties ->> 'message', '(none)') AS message, coalesce(e.properties ->> 'variant', '(none)') AS variant,
@@ -490,7 +490,7 @@ COMMENT ON COLUMN lead_quality.value_per_lead_amount IS 'revenue_amount / leads'
 
 CREATE OR REPLACE FUNCTION topic_counts()
     RETURNS TABLE (topic text, events bigint, leads bigint, leads_lately bigint, mqls bigint, customers bigint)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = ''
 BEGIN ATOMIC
     WITH interest AS (
         SELECT e.lead_id, coalesce(e.properties ->> 'topic', e.properties ->> 'content', nullif(page_name(e.properties ->> 'page'), '(none)'), e.kind) AS topic,
@@ -541,7 +541,7 @@ COMMENT ON COLUMN interest_by_topic.customer_rate IS 'customers / leads';
 -- are gaps too: so it must also be longer than any before.
 CREATE OR REPLACE FUNCTION capture_times()
     RETURNS TABLE (source_kind text, source text, captures bigint, first_capture_at timestamptz, last_capture_at timestamptz, longest_gap interval)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = ''
 BEGIN ATOMIC
     WITH capture AS (
         SELECT coalesce(e.channel, p.channel, l.channel, '(none)') AS channel, e.properties ->> 'form' AS form, e.occurred_at

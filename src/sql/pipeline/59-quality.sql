@@ -6,7 +6,7 @@
 -- whole of its bucket. Outcomes are customers won after it, within horizon.
 CREATE OR REPLACE FUNCTION scored_leads(compiled lead_model, at timestamptz, horizon interval)
     RETURNS TABLE (lead_id bigint, milli bigint, band lead_stage, won boolean)
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     WITH instant AS (
         SELECT s.grain, date_trunc(CASE period_text(s.grain) WHEN '1 hours' THEN 'hour' ELSE 'day' END,
@@ -48,7 +48,7 @@ CREATE OR REPLACE FUNCTION model_quality(model text, at timestamptz DEFAULT NULL
         converted_rate double precision, low_rate double precision, high_rate double precision, lift double precision, captured_rate double precision,
         true_positives bigint, false_positives bigint, false_negatives bigint, true_negatives bigint,
         precision_rate double precision, recall_rate double precision, auc double precision, auc_low double precision, auc_high double precision)
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT known_model(model_quality.model);
     SELECT refuse('invalid_parameter_value', 'horizon must be greater than zero', hint => 'Pass the time in which leads should have become customers, such as 90 days.')
