@@ -19,7 +19,7 @@ SELECT stage, entered, matured, converted, customer_rate, low_rate, high_rate, l
 SELECT stage, stage_rank, leads_now, customer_rate, expected_customers, purchase_amount, forecast_amount, low_amount, high_amount FROM pipeline_forecast ORDER BY stage_rank;
 SELECT * FROM required_leads(10);
 SELECT comparison, segment, cost_amount, leads, cost_per_lead_amount, lead_to_sql_rate, revenue_amount, roi FROM sourcing_comparison ORDER BY place;
-SELECT (SELECT count(*) FROM purchases), (SELECT count(*) FROM cost_by_month), (SELECT count(*) FROM customer_lifetime_value), (SELECT count(*) FROM attribution('last'));
+SELECT (SELECT count(*) FROM purchases), (SELECT count(*) FROM cost_by_month), (SELECT count(*) FROM customer_lifetime_value), (SELECT count(*) FROM customer_retention), (SELECT count(*) FROM attribution('last'));
 -- what is refused
 SELECT * FROM attribution('u_shaped');
 SELECT * FROM attribution(NULL);
@@ -87,6 +87,21 @@ SELECT channel, campaign, credited_purchases, revenue_amount, cost_amount, round
     WHERE model = 'linear' AND (revenue_amount <> 0 OR cost_amount <> 0) ORDER BY 1, 2;
 SELECT channel, campaign, profit_amount, round(roi::numeric, 4) AS roi FROM roi WHERE model = 'linear' AND (revenue_amount <> 0 OR cost_amount <> 0) ORDER BY 1, 2;
 SELECT cohort_month, channel, customers, purchases, revenue_amount, lifetime_value_amount, repeat_rate, buying_days FROM customer_lifetime_value ORDER BY 1, 2;
+DROP SCHEMA hand CASCADE;
+
+-- Retention by hand: of three customers of January one buys again in January,
+-- two in March, none in February; one of March does not; one buys in 30 years
+SELECT create_pipeline('hand') \g /dev/null
+SET search_path = hand, leadscore;
+INSERT INTO lead (lead_id, created_at) SELECT n, '2024-01-01' FROM generate_series(1, 5) n;
+INSERT INTO event (lead_id, kind, occurred_at, value) VALUES (1, 'purchase', '2024-01-02 12:00Z', 10), (1, 'purchase', '2024-01-30 12:00Z', 1),
+    (2, 'purchase', '2024-01-31 23:59:59Z', 20), (3, 'purchase', '2024-01-05 12:00Z', NULL),
+    (1, 'purchase', '2024-03-01 00:00Z', 5), (3, 'purchase', '2024-03-31 12:00Z', 7.5), (4, 'purchase', '2024-03-31 12:00Z', 2), (5, 'purchase', now() + interval '30 years', 1);
+SELECT * FROM customer_retention WHERE calendar_month < '2024-05-01' ORDER BY 1, 2;
+-- every month up to this one, and one in the future that stands alone
+SELECT count(*) = (SELECT 12 * (date_part('year', now() AT TIME ZONE 'UTC') - 2024) + date_part('month', now() AT TIME ZONE 'UTC') FROM setting) AS all_months
+    FROM customer_retention WHERE cohort_month = '2024-01-01';
+SELECT count(*), min(months_since), min(customers), min(buyers) FROM customer_retention WHERE cohort_month > now();
 DROP SCHEMA hand CASCADE;
 
 -- Value, forecast and how many are needed, by hand: ten iql, all matured; five

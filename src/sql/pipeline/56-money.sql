@@ -396,6 +396,41 @@ COMMENT ON COLUMN customer_lifetime_value.repeat_customers IS 'customers that bo
 COMMENT ON COLUMN customer_lifetime_value.repeat_rate IS 'repeat_customers / customers';
 COMMENT ON COLUMN customer_lifetime_value.buying_days IS 'mean time from the first purchase to the last so far';
 
+-- Months are counted from that of the first purchase, up to this one.
+CREATE OR REPLACE VIEW customer_retention WITH (security_invoker = true) AS
+WITH bought AS (
+    SELECT p.purchase_month, min(p.purchase_month) OVER (PARTITION BY p.lead_id) AS cohort_month, sum(p.purchase_amount) AS amount
+    FROM purchases p
+    GROUP BY p.lead_id, p.purchase_month
+), month AS (
+    SELECT b.cohort_month, b.purchase_month, count(*) AS buyers, sum(b.amount) AS amount
+    FROM bought b
+    GROUP BY b.cohort_month, b.purchase_month
+)
+SELECT
+    c.cohort_month,
+    m.calendar_month::date AS calendar_month,
+    12 * (date_part('year', m.calendar_month) - date_part('year', c.cohort_month))::integer
+        + (date_part('month', m.calendar_month) - date_part('month', c.cohort_month))::integer AS months_since,
+    c.buyers AS customers,
+    coalesce(b.buyers, 0) AS buyers,
+    coalesce(b.buyers, 0)::double precision / c.buyers AS retention_rate,
+    as_amount(coalesce(b.amount, 0))::numeric(14,2) AS revenue_amount
+FROM month c
+    CROSS JOIN setting s
+    CROSS JOIN LATERAL generate_series(c.cohort_month::timestamp,
+        greatest(c.cohort_month, month_start(now(), s.time_zone))::timestamp, interval '1 month') AS m (calendar_month)
+    LEFT JOIN month b ON b.cohort_month = c.cohort_month AND b.purchase_month = m.calendar_month::date
+WHERE c.purchase_month = c.cohort_month;
+COMMENT ON VIEW customer_retention IS 'one row a month of first purchase and month since then: how many of those customers bought again in it';
+COMMENT ON COLUMN customer_retention.cohort_month IS 'first day of the month of the first purchase';
+COMMENT ON COLUMN customer_retention.calendar_month IS 'first day of the month looked at';
+COMMENT ON COLUMN customer_retention.months_since IS 'months from the one to the other; 0: the month of the first purchase';
+COMMENT ON COLUMN customer_retention.customers IS 'leads that first bought in cohort_month';
+COMMENT ON COLUMN customer_retention.buyers IS 'of these, those that bought in calendar_month';
+COMMENT ON COLUMN customer_retention.retention_rate IS 'buyers / customers';
+COMMENT ON COLUMN customer_retention.revenue_amount IS 'what they bought in calendar_month';
+
 CREATE OR REPLACE VIEW value_by_stage WITH (security_invoker = true) AS
 WITH entry AS (
     SELECT h.lead_id, h.to_stage, min(h.effective_at) AS entered_at
