@@ -7,6 +7,13 @@ CREATE FUNCTION leadscore.month_start(at timestamptz, time_zone text) RETURNS da
 COMMENT ON FUNCTION leadscore.month_start(timestamptz, text) IS
 	'first day of the month in which an instant falls in a time zone, fast; NULL for infinity';
 
+-- The planner computes it beforehand, for its statistics.
+CREATE FUNCTION leadscore.kinds_of(event_kind regclass, VARIADIC roles text[]) RETURNS text[]
+	AS 'MODULE_PATHNAME', 'leadscore_kinds_of'
+	LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION leadscore.kinds_of(regclass, text[]) IS
+	'kinds of events that have one of the roles, by a pipeline''s table event_kind; {} if there are none';
+
 CREATE FUNCTION leadscore.require_time_zone(time_zone text) RETURNS text
 	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = ''
 AS $$

@@ -19,7 +19,7 @@ SELECT
     e.campaign
 FROM event e
     CROSS JOIN setting s
-WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role = 'purchase'))
+WHERE e.kind = ANY (kinds_of('event_kind', 'purchase'))
     AND isfinite(e.occurred_at);
 COMMENT ON VIEW purchases IS 'one row a purchase: events of role purchase';
 COMMENT ON COLUMN purchases.lead_id IS 'the lead';
@@ -196,8 +196,7 @@ WITH buyer AS MATERIALIZED (
     FROM event e
     WHERE (e.channel IS NOT NULL OR e.campaign IS NOT NULL)
         AND isfinite(e.occurred_at)
-        AND e.kind <> ALL (ARRAY(SELECT k.kind FROM event_kind k
-            WHERE k.role IN ('purchase', 'lost', 'disqualified', 'recycled', 'points', 'stage', 'unsubscribe', 'email_sent')))
+        AND e.kind <> ALL (kinds_of('event_kind', 'purchase', 'lost', 'disqualified', 'recycled', 'points', 'stage', 'unsubscribe', 'email_sent'))
         AND EXISTS (SELECT FROM buyer b WHERE b.lead_id = e.lead_id)
 ), every_touch AS (
     SELECT t.lead_id, t.event_id, t.touched_at, t.channel, t.campaign

@@ -38,7 +38,7 @@ FROM model m
         LIMIT 1
     ) r ON r.sla IS NOT NULL
     LEFT JOIN event e ON e.lead_id = h.lead_id
-        AND e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('outreach', 'sales_contact')))
+        AND e.kind = ANY (kinds_of('event_kind', 'outreach', 'sales_contact'))
         AND isfinite(e.occurred_at) AND e.occurred_at >= h.effective_at AND (e.occurred_at <= n.effective_at OR n.effective_at IS NULL)
 WHERE m.status = 'active'
 GROUP BY h.lead_id, h.seq, h.cycle, h.to_stage, h.effective_at, r.sla, n.effective_at;
@@ -127,13 +127,13 @@ CREATE OR REPLACE VIEW first_response WITH (security_invoker = true) AS
 WITH enquiry AS (
     SELECT e.lead_id, min(e.occurred_at) AS enquired_at
     FROM event e
-    WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('request', 'form_submit', 'capture'))) AND isfinite(e.occurred_at)
+    WHERE e.kind = ANY (kinds_of('event_kind', 'request', 'form_submit', 'capture')) AND isfinite(e.occurred_at)
     GROUP BY e.lead_id
 ), answer AS (
     SELECT q.lead_id, min(e.occurred_at) AS responded_at
     FROM enquiry q
         JOIN event e ON e.lead_id = q.lead_id AND e.occurred_at >= q.enquired_at
-    WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('outreach', 'sales_contact'))) AND isfinite(e.occurred_at)
+    WHERE e.kind = ANY (kinds_of('event_kind', 'outreach', 'sales_contact')) AND isfinite(e.occurred_at)
     GROUP BY q.lead_id
 )
 SELECT
@@ -234,7 +234,7 @@ BEGIN ATOMIC
             lower(e.properties ->> 'outcome') = 'no' AS said_no,
             min(e.occurred_at) FILTER (WHERE lower(e.properties ->> 'outcome') = 'no') OVER (PARTITION BY e.lead_id) AS first_no_at
         FROM event e
-        WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('outreach', 'sales_contact'))) AND isfinite(e.occurred_at)
+        WHERE e.kind = ANY (kinds_of('event_kind', 'outreach', 'sales_contact')) AND isfinite(e.occurred_at)
     ), won AS (
         SELECT h.lead_id, min(h.effective_at) AS won_at
         FROM stage_history h

@@ -33,7 +33,7 @@ BEGIN ATOMIC
     WITH visit AS (
         SELECT e.lead_id, page_name(e.properties ->> 'page') AS page, count(*) AS views, min(e.occurred_at) AS first_at
         FROM event e
-        WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role = 'visit')) AND isfinite(e.occurred_at)
+        WHERE e.kind = ANY (kinds_of('event_kind', 'visit')) AND isfinite(e.occurred_at)
         GROUP BY 1, 2
     ), ordered AS (
         SELECT v.lead_id, v.page, v.views, v.first_at,
@@ -41,10 +41,10 @@ BEGIN ATOMIC
         FROM visit v
     ), act AS (
         SELECT e.lead_id,
-            max(e.occurred_at) FILTER (WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role = 'form_view'))) AS form_viewed_at,
-            max(e.occurred_at) FILTER (WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role = 'form_submit'))) AS form_submitted_at
+            max(e.occurred_at) FILTER (WHERE e.kind = ANY (kinds_of('event_kind', 'form_view'))) AS form_viewed_at,
+            max(e.occurred_at) FILTER (WHERE e.kind = ANY (kinds_of('event_kind', 'form_submit'))) AS form_submitted_at
         FROM event e
-        WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('form_view', 'form_submit'))) AND isfinite(e.occurred_at)
+        WHERE e.kind = ANY (kinds_of('event_kind', 'form_view', 'form_submit')) AND isfinite(e.occurred_at)
         GROUP BY e.lead_id
     ), reached AS (
         SELECT h.lead_id, min(h.effective_at) AS lead_at, min(h.effective_at) FILTER (WHERE h.to_stage >= 'customer') AS customer_at
@@ -114,7 +114,7 @@ BEGIN ATOMIC
         SELECT e.lead_id, coalesce(e.properties ->> 'form', '(none)') AS form, coalesce(e.properties ->> 'variant', '(none)') AS variant,
             min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at, max(field_count(e.properties -> 'fields')) AS fields
         FROM event e
-        WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role = 'form_view')) AND isfinite(e.occurred_at)
+        WHERE e.kind = ANY (kinds_of('event_kind', 'form_view')) AND isfinite(e.occurred_at)
         GROUP BY 1, 2, 3
     ), latest AS (
         SELECT DISTINCT ON (s.lead_id, s.form) s.lead_id, s.form, s.variant
@@ -124,7 +124,7 @@ BEGIN ATOMIC
         SELECT e.lead_id, coalesce(e.properties ->> 'form', '(none)') AS form, e.properties ->> 'variant' AS variant,
             max(e.occurred_at) AS last_at, max(field_count(e.properties -> 'fields')) AS fields
         FROM event e
-        WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role = 'form_submit')) AND isfinite(e.occurred_at)
+        WHERE e.kind = ANY (kinds_of('event_kind', 'form_submit')) AND isfinite(e.occurred_at)
         GROUP BY 1, 2, 3
     ), placed AS (
         SELECT t.lead_id, t.form, coalesce(t.variant, n.variant, '(none)') AS variant, max(t.last_at) AS last_at, max(t.fields) AS fields
@@ -205,7 +205,7 @@ BEGIN ATOMIC
         SELECT e.lead_id, coalesce(e.properties ->> 'content', e.kind) AS offer,
             min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at
         FROM event e
-        WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('download', 'webinar'))) AND isfinite(e.occurred_at)
+        WHERE e.kind = ANY (kinds_of('event_kind', 'download', 'webinar')) AND isfinite(e.occurred_at)
         GROUP BY 1, 2
     )
     SELECT o.lead_id, count(*),
@@ -252,12 +252,12 @@ CREATE OR REPLACE FUNCTION message_counts()
 BEGIN ATOMIC
     WITH letter AS (
         SELECT e.lead_id, coalesce(e.properties ->> 'message', '(none)') AS message, coalesce(e.properties ->> 'variant', '(none)') AS variant,
-            min(e.occurred_at) FILTER (WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role = 'email_sent'))) AS sent_at,
-            max(e.occurred_at) FILTER (WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role = 'email_open'))) AS opened_at,
-            max(e.occurred_at) FILTER (WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role = 'email_click'))) AS clicked_at,
-            max(e.occurred_at) FILTER (WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role = 'email_reply'))) AS replied_at
+            min(e.occurred_at) FILTER (WHERE e.kind = ANY (kinds_of('event_kind', 'email_sent'))) AS sent_at,
+            max(e.occurred_at) FILTER (WHERE e.kind = ANY (kinds_of('event_kind', 'email_open'))) AS opened_at,
+            max(e.occurred_at) FILTER (WHERE e.kind = ANY (kinds_of('event_kind', 'email_click'))) AS clicked_at,
+            max(e.occurred_at) FILTER (WHERE e.kind = ANY (kinds_of('event_kind', 'email_reply'))) AS replied_at
         FROM event e
-        WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('email_sent', 'email_open', 'email_click', 'email_reply'))) AND isfinite(e.occurred_at)
+        WHERE e.kind = ANY (kinds_of('event_kind', 'email_sent', 'email_open', 'email_click', 'email_reply')) AND isfinite(e.occurred_at)
         GROUP BY 1, 2, 3
     )
     SELECT t.message, t.variant,
@@ -496,7 +496,7 @@ BEGIN ATOMIC
         SELECT e.lead_id, coalesce(e.properties ->> 'topic', e.properties ->> 'content', nullif(page_name(e.properties ->> 'page'), '(none)'), e.kind) AS topic,
             count(*) AS events, min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at
         FROM event e
-        WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('visit', 'download', 'webinar'))) AND isfinite(e.occurred_at)
+        WHERE e.kind = ANY (kinds_of('event_kind', 'visit', 'download', 'webinar')) AND isfinite(e.occurred_at)
         GROUP BY 1, 2
     ), reached AS (
         SELECT h.lead_id, min(h.effective_at) AS mql_at, min(h.effective_at) FILTER (WHERE h.to_stage >= 'customer') AS customer_at
@@ -548,7 +548,7 @@ BEGIN ATOMIC
         FROM event e
             JOIN lead l USING (lead_id)
             LEFT JOIN campaign p ON p.campaign = e.campaign
-        WHERE e.kind = ANY (ARRAY(SELECT k.kind FROM event_kind k WHERE k.role IN ('capture', 'form_submit', 'request'))) AND isfinite(e.occurred_at)
+        WHERE e.kind = ANY (kinds_of('event_kind', 'capture', 'form_submit', 'request')) AND isfinite(e.occurred_at)
             AND e.occurred_at <= now()
     ), source AS (
         SELECT 'channel' AS source_kind, c.channel AS source, c.occurred_at FROM capture c

@@ -5,3 +5,10 @@
 
 SET LOCAL search_path TO pg_catalog, pg_temp;
 
+-- The planner computes it beforehand, for its statistics.
+CREATE FUNCTION leadscore.kinds_of(event_kind regclass, VARIADIC roles text[]) RETURNS text[]
+	AS 'MODULE_PATHNAME', 'leadscore_kinds_of'
+	LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION leadscore.kinds_of(regclass, text[]) IS
+	'kinds of events that have one of the roles, by a pipeline''s table event_kind; {} if there are none';
+
