@@ -13,9 +13,12 @@ BEGIN ATOMIC
             coalesce(scored_leads.at, now() - fixed_period(coalesce(scored_leads.horizon, s.mature_after))), 'UTC') AS at,
             fixed_period(coalesce(scored_leads.horizon, s.mature_after)) AS horizon
         FROM setting s
-    ), history AS (
+    ), history AS MATERIALIZED (
+        -- the newest stage before the instant: of seq and rank in one number the
+        -- greatest. Materialized, or the planner takes the leads for few
         SELECT h.lead_id,
-            max(h.seq) FILTER (WHERE h.effective_at < i.at) AS seq,
+            (max(h.seq::bigint << 8 | stage_rank(h.to_stage)) FILTER (WHERE h.effective_at < i.at) & 255)
+                BETWEEN stage_rank('iql') AND stage_rank('prospect') AS scored,
             coalesce(bool_or(h.to_stage >= 'customer' AND h.effective_at >= i.at AND h.effective_at < i.at + i.horizon), false) AS won
         FROM stage_history h
             CROSS JOIN instant i
@@ -33,12 +36,11 @@ BEGIN ATOMIC
         stage_by_points(a.activity, scored_leads.compiled, i.at - interval '1 microsecond'),
         h.won
     FROM history h
-        JOIN stage_history b ON b.lead_id = h.lead_id AND b.seq = h.seq
         JOIN lead_state s ON s.lead_id = h.lead_id
         LEFT JOIN profile p ON p.lead_id = h.lead_id
         CROSS JOIN instant i
         CROSS JOIN LATERAL (SELECT CASE WHEN p.later IS NULL THEN s.activity ELSE s.activity - p.later END) AS a (activity)
-    WHERE b.to_stage >= 'iql' AND b.to_stage <= 'prospect';
+    WHERE h.scored;
 END;
 COMMENT ON FUNCTION scored_leads(lead_model, timestamptz, interval) IS
     'internal: leads (iql to prospect) of an instant, their points as of then in thousandths, and whether they became customers within horizon';
