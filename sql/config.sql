@@ -44,6 +44,16 @@ RESET session_replication_role;
 INSERT INTO rule (model, dimension, rule, signal, points) VALUES ('inbound', 'engagement', 'page viewed', 'page_view', 100)
     ON CONFLICT (model, rule) DO UPDATE SET points = excluded.points;
 \set VERBOSITY default
+-- what it was activated with can be put back, as by a restore, and no more
+BEGIN;
+ALTER TABLE rule DISABLE TRIGGER config_changed;
+CREATE TEMP TABLE gone AS SELECT * FROM rule WHERE model = 'inbound' AND rule = 'page viewed';
+DELETE FROM rule WHERE model = 'inbound' AND rule = 'page viewed';
+ALTER TABLE rule ENABLE ALWAYS TRIGGER config_changed;
+INSERT INTO rule SELECT * FROM gone;
+UPDATE gone SET rule = 'more pages viewed';
+INSERT INTO rule SELECT * FROM gone;
+ROLLBACK;
 -- the note is free
 UPDATE model SET note = 'the first' WHERE model = 'inbound';
 SELECT model, status, note FROM model ORDER BY 1;

@@ -18,6 +18,7 @@
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/inval.h"
+#include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -40,33 +41,61 @@ text_column(HeapTuple tuple, TupleDesc desc, const char *name)
 	return number > 0 && tuple ? SPI_getvalue(tuple, desc, number) : NULL;
 }
 
-/* The status of a model as of now, NULL if it is not there */
-static char *
-model_status(Oid model_table, const char *model)
+/*
+ * Is a model frozen as of now?  It is if it is not a draft; but a row that it
+ * was activated with may be put back, for a restore or a subscription may
+ * bring the model first.
+ */
+static bool
+is_frozen(Oid model_table, const char *model, const char *row)
 {
-	Oid			type = TEXTOID;
-	Datum		value = CStringGetTextDatum(model);
-	MemoryContext context = CurrentMemoryContext;
-	char	   *status = NULL;
+	Oid			types[2] = {TEXTOID, TEXTOID};
+	Datum		values[2];
+	bool		frozen;
 	UserSwitch	saved;
-	char	   *sql = psprintf("SELECT status FROM %s WHERE model OPERATOR(pg_catalog.=) $1",
+	char	   *sql = psprintf("SELECT FROM %s WHERE model OPERATOR(pg_catalog.=) $1"
+							   " AND status OPERATOR(pg_catalog.<>) 'draft' AND ($2 IS NULL OR NOT"
+							   " compiled::pg_catalog.text::pg_catalog.jsonb OPERATOR(pg_catalog.@>) $2::pg_catalog.jsonb)",
 							   leadscore_table_name(model_table));
 
+	values[0] = CStringGetTextDatum(model);
+	values[1] = row ? CStringGetTextDatum(row) : (Datum) 0;
 	leadscore_run_as(leadscore_table_owner(model_table), &saved);
 	PushActiveSnapshot(GetLatestSnapshot());
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	if (SPI_execute_with_args(sql, 1, &type, &value, NULL, true, 1) != SPI_OK_SELECT)
+	if (SPI_execute_with_args(sql, 2, types, values, row ? NULL : " n", true, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not read a model: %s", sql);
-	if (SPI_processed == 1)
-	{
-		status = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-		status = MemoryContextStrdup(context, status);
-	}
+	frozen = SPI_processed == 1;
 	SPI_finish();
 	PopActiveSnapshot();
 	leadscore_run_back(&saved);
-	return status;
+	return frozen;
+}
+
+/* The names in a row of a definition, as in the document of its model */
+static char *
+row_document(const char *table, TupleDesc desc, HeapTuple row)
+{
+	static const char *const names[] = {"dimension", "rule", "stage", "gate", "grade"};
+	StringInfoData json;
+	const char *separator = "";
+	int			i;
+
+	initStringInfo(&json);
+	appendStringInfo(&json, "{\"%ss\": [{", table);
+	for (i = 0; i < (int) lengthof(names); i++)
+	{
+		char	   *value = text_column(row, desc, names[i]);
+
+		if (value == NULL)
+			continue;
+		appendStringInfo(&json, "%s\"%s\": ", separator, names[i]);
+		escape_json(&json, value);
+		separator = ", ";
+	}
+	appendStringInfoString(&json, "}]}");
+	return json.data;
 }
 
 static void
@@ -81,22 +110,17 @@ refuse_edit(const char *model)
 
 /* A row of a model's definition: its model must be a draft, before and after. */
 static void
-check_definition(Oid model_table, TupleDesc desc, HeapTuple old, HeapTuple new)
+check_definition(Oid model_table, const char *table, TupleDesc desc, HeapTuple old, HeapTuple new)
 {
-	HeapTuple	tuples[2];
-	int			i;
+	char	   *model;
 
-	tuples[0] = old;
-	tuples[1] = new;
-	for (i = 0; i < 2; i++)
-	{
-		char	   *model = text_column(tuples[i], desc, "model");
-		char	   *status = model ? model_status(model_table, model) : NULL;
-
-		/* a model that is gone takes its rows with it */
-		if (status && strcmp(status, "draft") != 0)
-			refuse_edit(model);
-	}
+	/* a model that is gone takes its rows with it */
+	if (old && (model = text_column(old, desc, "model")) != NULL &&
+		is_frozen(model_table, model, NULL))
+		refuse_edit(model);
+	if (new && (model = text_column(new, desc, "model")) != NULL &&
+		is_frozen(model_table, model, old ? NULL : row_document(table, desc, new)))
+		refuse_edit(model);
 }
 
 /* A row of model: once active, only what activation writes may change. */
@@ -133,6 +157,33 @@ check_model(TupleDesc desc, HeapTuple old, HeapTuple new)
 	}
 }
 
+/*
+ * Does a subscription or a restore bring the rows?  They have been checked
+ * where they come from, and what they go with may come later.  The settings
+ * tell: every pipeline that was created has them.
+ */
+static bool
+is_loading(Oid schema)
+{
+	Oid			setting = leadscore_table(schema, "setting");
+	bool		empty;
+	UserSwitch	saved;
+
+	if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA)
+		return true;
+	leadscore_run_as(leadscore_table_owner(setting), &saved);
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute(psprintf("SELECT FROM %s", leadscore_table_name(setting)), true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read settings");
+	empty = SPI_processed == 0;
+	SPI_finish();
+	PopActiveSnapshot();
+	leadscore_run_back(&saved);
+	return empty;
+}
+
 /* A row of signal: its number stays, and its paths use known variables. */
 static void
 check_signal(Oid schema, TupleDesc desc, HeapTuple old, HeapTuple new)
@@ -155,7 +206,7 @@ check_signal(Oid schema, TupleDesc desc, HeapTuple old, HeapTuple new)
 				 errmsg("the signal_id of signal \"%s\" cannot be changed", name),
 				 errdetail("Activities know the signal by its number."),
 				 errhint("Define a new signal instead.")));
-	if (new == NULL)
+	if (new == NULL || is_loading(schema))
 		return;
 	source = text_column(new, desc, "source");
 	for (i = 0; i < (int) lengthof(paths); i++)
@@ -266,9 +317,11 @@ leadscore_config_changed(PG_FUNCTION_ARGS)
 						 errhint("Activate another model instead.")));
 		}
 		else if (SPI_fnumber(desc, "model") > 0)
-			check_definition(model_table, desc, old, new);
+			check_definition(model_table, table, desc, old, new);
 	}
-	if (locks)
+	/* a subscription fills its tables side by side: they must not wait for each other */
+	if (locks && !(TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) &&
+				   SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA))
 		leadscore_pipeline_lock(schema);
 	CacheInvalidateRelcacheByRelid(model_table);
 	return PointerGetDatum(NULL);
