@@ -172,6 +172,28 @@ WITH l AS (DELETE FROM lead WHERE lead_id = 23)
 INSERT INTO event (lead_id, kind, occurred_at) VALUES (23, 'act', '2025-01-02');
 :check
 
+-- What the owner adds: views, foreign keys, triggers that change rows
+CREATE VIEW act AS SELECT lead_id, kind, occurred_at FROM event WHERE kind = 'act';
+INSERT INTO act VALUES (22, 'act', '2025-01-03');
+DELETE FROM act WHERE lead_id = 22 AND occurred_at = '2025-01-02';
+CREATE TABLE account (account_id int PRIMARY KEY);
+ALTER TABLE lead ADD account_id int REFERENCES account ON DELETE CASCADE;
+INSERT INTO account VALUES (1), (2);
+INSERT INTO lead (lead_id, account_id, created_at, updated_at) VALUES (25, 1, '2025-01-01', '2025-01-01'), (24, 2, '2025-01-01', '2025-01-01');
+INSERT INTO event (lead_id, kind, occurred_at) VALUES (24, 'act', '2025-01-02'), (25, 'act', '2025-01-02');
+DELETE FROM account WHERE account_id = 1;
+CREATE FUNCTION tidy() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.kind := lower(NEW.kind);
+    RETURN CASE WHEN NEW.kind <> 'spam' THEN NEW END;
+END $$;
+CREATE TRIGGER tidy BEFORE INSERT ON event FOR EACH ROW EXECUTE FUNCTION tidy();
+INSERT INTO event (lead_id, kind, occurred_at) VALUES (24, 'Spam', '2025-01-03'), (24, 'ACT', '2025-01-03');
+DROP FUNCTION tidy CASCADE;
+:check
+DELETE FROM lead WHERE lead_id = 24;
+ALTER TABLE lead DROP account_id;
+
 -- Leads that are not there; kinds that count for nothing are no exception
 INSERT INTO event (lead_id, kind, occurred_at) VALUES (1, 'act', '2025-01-02'), (98, 'act', '2025-01-02');
 INSERT INTO event (lead_id, kind, occurred_at) VALUES (98, 'unknown', '2025-01-02');
@@ -333,6 +355,52 @@ SELECT lead_id, problem FROM verify() ORDER BY 1, 2;
 DELETE FROM event WHERE lead_id = 22;
 SELECT rebuild(), rebuild(true) > 0 AS replayed;
 :check
+-- what was missed since the last event gives the history that it would have
+-- given: milestones, stages by hand, profiles and points, in their order
+INSERT INTO lead (lead_id, created_at, updated_at) SELECT i, '2025-01-01', '2025-01-01' FROM generate_series(61, 65) i;
+INSERT INTO event (lead_id, kind, occurred_at) SELECT i, 'act', '2025-01-02' FROM generate_series(61, 65) i;
+CREATE TEMP TABLE missed AS
+    SELECT lead_id, kind, occurred_at::timestamptz, properties::jsonb
+    FROM (VALUES (61, 'win', '2025-01-03', NULL), (61, 'act', '2025-01-04', NULL),
+        (62, 'stage_set', '2025-01-03', '{"stage": "sql"}'),
+        (63, 'act', '2025-01-03', NULL), (63, 'act', '2025-01-05', NULL),
+        (64, 'out', '2025-01-03', NULL), (64, 'act', '2025-01-06', NULL), (64, 'act', '2025-01-07', NULL),
+        (65, 'stage_set', '2025-01-03', '{"stage": "lost"}'), (65, 'act', '2025-01-05', NULL)) AS v (lead_id, kind, occurred_at, properties);
+SET session_replication_role = replica;
+INSERT INTO event (lead_id, kind, occurred_at, properties) TABLE missed;
+UPDATE lead SET profile = '{"fit": true}', updated_at = '2025-01-04' WHERE lead_id IN (63, 64);
+RESET session_replication_role;
+SELECT lead_id, problem, stored, expected FROM verify() WHERE problem LIKE 'stage%';
+SELECT count(DISTINCT lead_id) FROM verify();
+SELECT rebuild(), rebuild();
+SELECT * FROM verify();
+-- their twins have it at once
+INSERT INTO lead (lead_id, created_at, updated_at) SELECT i + 10, '2025-01-01', '2025-01-01' FROM generate_series(61, 65) i;
+INSERT INTO event (lead_id, kind, occurred_at) SELECT i + 10, 'act', '2025-01-02' FROM generate_series(61, 65) i;
+INSERT INTO event (lead_id, kind, occurred_at, properties) SELECT lead_id + 10, kind, occurred_at, properties FROM missed WHERE occurred_at < '2025-01-04';
+UPDATE lead SET profile = '{"fit": true}', updated_at = '2025-01-04' WHERE lead_id IN (73, 74);
+INSERT INTO event (lead_id, kind, occurred_at, properties) SELECT lead_id + 10, kind, occurred_at, properties FROM missed WHERE occurred_at >= '2025-01-04';
+SELECT lead_id, seq, cycle, from_stage, to_stage, effective_at, cause, score FROM stage_history WHERE lead_id BETWEEN 61 AND 65 ORDER BY 1, 2;
+SELECT lead_id - 10, seq, cycle, from_stage, to_stage, effective_at, cause, score FROM stage_history WHERE lead_id > 70
+EXCEPT SELECT lead_id, seq, cycle, from_stage, to_stage, effective_at, cause, score FROM stage_history;
+-- what is late is counted, and replayed if asked; DELETE and TRUNCATE too
+SET session_replication_role = replica;
+INSERT INTO event (lead_id, kind, occurred_at) VALUES (63, 'win', '2025-01-04');
+DELETE FROM event WHERE lead_id = 61 AND kind = 'act';
+RESET session_replication_role;
+SELECT lead_id, problem FROM verify() ORDER BY 1;
+SELECT rebuild();
+SELECT * FROM verify();
+SELECT stage FROM lead_state WHERE lead_id = 63;
+SELECT rebuild(true) > 0 AS replayed;
+SELECT stage FROM lead_state WHERE lead_id = 63;
+SET session_replication_role = replica;
+TRUNCATE event;
+RESET session_replication_role;
+SELECT count(*) > 0 AS some FROM verify();
+SELECT rebuild() > 0 AS some;
+SELECT * FROM verify();
+DELETE FROM lead WHERE lead_id > 60;
 
 -- TRUNCATE of events, then of leads
 TRUNCATE event;
@@ -348,9 +416,13 @@ TRUNCATE lead;
 SELECT (SELECT count(*) FROM event) AS events, (SELECT count(*) FROM stage_history) AS history, (SELECT count(*) FROM profile_change) AS profiles;
 TRUNCATE lead, event;
 
--- Partitions: the same through the table, and rows that move between them
+-- A partitioned table takes the place of event: states and history stay
 DROP SCHEMA w CASCADE;
-SELECT pipeline FROM leadscore.create_pipeline('w', 'inbound', attach => false);
+SELECT pipeline FROM leadscore.create_pipeline('w', 'inbound');
+INSERT INTO lead (lead_id, email, consented_at, created_at, updated_at) SELECT i, 'a@example.com', '2025-01-01', '2025-01-01', '2025-01-01' FROM generate_series(1, 6) i;
+INSERT INTO event (lead_id, kind, occurred_at) SELECT i % 6 + 1, 'pricing_view', '2025-01-02'::timestamptz + i * interval '1 hour' FROM generate_series(0, 23) i;
+CREATE TEMP TABLE before AS SELECT s.*, h.seq, h.effective_at, h.recorded_at FROM lead_state s JOIN stage_history h USING (lead_id);
+SELECT leadscore.detach_pipeline('w');
 ALTER TABLE event RENAME TO event_plain;
 ALTER TABLE event_plain RENAME CONSTRAINT event_pkey TO event_plain_pkey;
 ALTER INDEX event_source_id_key RENAME TO event_plain_source_id_key;
@@ -361,14 +433,16 @@ CREATE TABLE event_1 (junk int, LIKE event_plain INCLUDING DEFAULTS);
 ALTER TABLE event_1 DROP COLUMN junk;
 ALTER TABLE event ATTACH PARTITION event_1 FOR VALUES WITH (MODULUS 2, REMAINDER 1);
 ALTER SEQUENCE event_event_id_seq OWNED BY event.event_id;
+INSERT INTO event TABLE event_plain;
 -- what is bound to the old table is bound anew
 SELECT leadscore.upgrade_pipeline('w');
 DROP TABLE event_plain;
 SELECT leadscore.attach_pipeline('w');
+TABLE before EXCEPT SELECT s.*, h.seq, h.effective_at, h.recorded_at FROM lead_state s JOIN stage_history h USING (lead_id);
 CREATE VIEW digest AS
     SELECT s.lead_id, s.activity, s.stage, (SELECT count(*) FROM event e WHERE e.lead_id = s.lead_id) AS events FROM lead_state s ORDER BY 1;
-INSERT INTO lead (lead_id, email, consented_at, created_at, updated_at) SELECT i, 'a@example.com', '2025-01-01', '2025-01-01', '2025-01-01' FROM generate_series(1, 6) i;
-INSERT INTO event (lead_id, kind, occurred_at) SELECT i % 6 + 1, 'pricing_view', '2025-01-02'::timestamptz + i * interval '1 hour' FROM generate_series(0, 23) i;
+
+-- Partitions: the same through the table, and rows that move between them
 COPY event (lead_id, kind, occurred_at) FROM STDIN;
 1	page_view	2025-01-05 00:00:00
 2	page_view	2025-01-05 00:00:00
@@ -379,10 +453,37 @@ DELETE FROM event WHERE lead_id = 3;
 :check
 SELECT count(DISTINCT tableoid) FROM event;
 -- past the table only verify() notices
-DO $$ BEGIN EXECUTE format('DELETE FROM %s WHERE lead_id = 5', (SELECT tableoid::regclass FROM event WHERE lead_id = 5 LIMIT 1)); END $$;
+SELECT tableoid::regclass AS leaf FROM event WHERE lead_id = 5 LIMIT 1 \gset
+INSERT INTO :leaf (lead_id, kind, occurred_at) VALUES (5, 'demo_request', '2025-02-05');
+SELECT lead_id, problem FROM verify();
+SELECT rebuild();
+UPDATE :leaf SET kind = 'quote_request' WHERE kind = 'demo_request';
+SELECT lead_id, problem FROM verify();
+SELECT rebuild();
+DELETE FROM :leaf WHERE lead_id = 5;
 SELECT lead_id, problem FROM verify();
 SELECT rebuild();
 SELECT * FROM verify();
+-- so it is when partitions come and go
+BEGIN;
+ALTER TABLE event DETACH PARTITION event_0;
+SELECT count(*) > 0 AS some FROM verify();
+SELECT rebuild() > 0 AS some;
+SELECT * FROM verify();
+ALTER TABLE event ATTACH PARTITION event_0 FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+SELECT count(*) > 0 AS some FROM verify();
+SELECT rebuild() > 0 AS some;
+SELECT * FROM verify();
+TRUNCATE event_0;
+SELECT rebuild() > 0 AS some;
+SELECT * FROM verify();
+ROLLBACK;
+-- unless the partition has the triggers as well
+CREATE TRIGGER leadscore_inserted AFTER INSERT ON :leaf
+    REFERENCING NEW TABLE AS new_event FOR EACH STATEMENT EXECUTE FUNCTION leadscore.event_changed();
+INSERT INTO :leaf (lead_id, kind, occurred_at) VALUES (5, 'demo_request', '2025-02-05');
+INSERT INTO event (lead_id, kind, occurred_at) SELECT i, 'demo_request', '2025-02-06' FROM generate_series(1, 6) i;
+:check
 TRUNCATE event;
 :check
 DROP SCHEMA w CASCADE;

@@ -310,22 +310,14 @@ lead_instant(Work *work, AttrNumber column, int64 otherwise)
 	return isnull ? otherwise : DatumGetTimestampTz(value);
 }
 
-/* Count one lead again; its history goes on from where it is. */
-static bool
-recount_lead(Rebuild *rebuild, const EventBatch *batch)
+/* Count some events of a lead, or with sign -1 take them out. */
+static void
+count_events(ActivityList *activity, const EventBatch *batch, int64 begin, int64 end, int sign)
 {
-	Work	   *work = &rebuild->work;
-	LeadGrain	grain = work->pipeline->grain;
-	int64		created_at = lead_instant(work, work->lead_columns.created_at, work->now);
-	ActivityList fresh;
-	ActivityList old;
 	int64		i;
 	int			j;
 
-	lead_activity_init(&fresh, grain, 64);
-	read_baseline(work, &fresh);
-	lead_activity_count(&fresh, 0, bucket_of(created_at, grain), 1);
-	for (i = 0; i < batch->n; i++)
+	for (i = begin; i < end; i++)
 	{
 		const EventRecord *record = &batch->records[i];
 
@@ -333,21 +325,86 @@ recount_lead(Rebuild *rebuild, const EventBatch *batch)
 		{
 			const SignalCount *count = &batch->pool.counts[record->first_count + j];
 
-			lead_activity_count(&fresh, count->signal, bucket_of(record->occurred_at, grain),
-								count->count);
+			lead_activity_count(activity, count->signal,
+								bucket_of(record->occurred_at, activity->grain),
+								sign * count->count);
 		}
 	}
+}
+
+/* Apply some events of a lead as if they came now. */
+static void
+apply_events(Work *work, const EventBatch *batch, int64 begin, int64 end)
+{
+	LeadStep	step;
+	int64		i;
+
+	for (i = begin; i < end; i++)
+	{
+		leadscore_batch_step(batch, &batch->records[i], &step);
+		leadscore_course_step(&work->course, &step, work->now);
+	}
+}
+
+/*
+ * Count one lead again.  Its history goes on from where it is settled: if the
+ * lead is wrong, the events of the time since then are applied now, as they
+ * would have been when they came; those of a new state are so all.
+ */
+static bool
+recount_lead(Rebuild *rebuild, const EventBatch *batch, bool created)
+{
+	Work	   *work = &rebuild->work;
+	LeadCourse *course = &work->course;
+	LeadGrain	grain = work->pipeline->grain;
+	int64		created_at = lead_instant(work, work->lead_columns.created_at, work->now);
+	int64		updated_at = lead_instant(work, work->lead_columns.updated_at, work->now);
+	ActivityList fresh;
+	ActivityList old;
+	bool		wrong;
+	int64		first = 0;
+	int64		middle;
+	int64		end;
+
+	lead_activity_init(&fresh, grain, 64);
+	read_baseline(work, &fresh);
+	lead_activity_count(&fresh, 0, bucket_of(created_at, grain), 1);
+	count_events(&fresh, batch, 0, batch->n, 1);
 	lead_activity_init(&old, grain, work->activity.nitems);
 	lead_activity_copy(&work->activity, &old);
-
 	/* the profile's part is brought up to date by a step, which logs it */
 	copy_timeless(&old, &fresh);
+	wrong = created || !lead_activity_equal(&old, &fresh);
+
+	while (!created && first < batch->n &&
+		   batch->records[first].occurred_at <= course->settled_at)
+		first++;
+	for (end = first; end < batch->n; end++)
+	{
+		const EventRecord *record = &batch->records[end];
+
+		if (bucket_of(record->occurred_at, grain) > bucket_of(work->now, grain))
+			break;
+		/* a stage by hand leaves no trace in the counts */
+		if (record->set_stage != 0 && record->set_stage != course->standing.stage &&
+			record->occurred_at > course->stage_since)
+			wrong = true;
+	}
+	if (wrong)
+		count_events(&fresh, batch, first, end, -1);
+	else
+		first = end;
 	lead_activity_copy(&fresh, &work->activity);
-	leadscore_profile_step(work, work->lead.slot,
-						   lead_instant(work, work->lead_columns.updated_at, work->now));
-	if (lead_activity_equal(&old, &work->activity))
+	if (wrong)
+		leadscore_course_review(course, course->settled_at, CAUSE_REBUILD);
+	middle = first;
+	while (middle < end && batch->records[middle].occurred_at < updated_at)
+		middle++;
+	apply_events(work, batch, first, middle);
+	leadscore_profile_step(work, work->lead.slot, updated_at);
+	apply_events(work, batch, middle, end);
+	if (!wrong && lead_activity_equal(&old, &work->activity))
 		return false;
-	leadscore_course_review(&work->course, work->course.settled_at, CAUSE_REBUILD);
 	leadscore_state_write(work, true);
 	return true;
 }
@@ -579,7 +636,7 @@ leadscore_rebuild_leads(Oid schema, Datum lead_ids, bool history)
 				replay_lead(&rebuild, &batch);
 				changed++;
 			}
-			else if (recount_lead(&rebuild, &batch) || created)
+			else if (recount_lead(&rebuild, &batch, created))
 				changed++;
 		}
 		MemoryContextReset(work->row_context);

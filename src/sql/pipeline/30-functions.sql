@@ -630,6 +630,14 @@ BEGIN ATOMIC
         -- of ranks: IS DISTINCT FROM on our types could not be restored from a dump
     WHERE (stage_rank(s.stage), s.cycle) IS DISTINCT FROM (stage_rank(h.to_stage), h.cycle)
     UNION ALL
+    -- a stage by hand leaves no trace in the counts
+    SELECT s.lead_id, 'stage_set was not applied' AS problem, s.stage::text AS stored, g.stage::text AS expected
+    FROM event e
+        JOIN lead_state s USING (lead_id)
+        JOIN stages() g ON g.stage::text = lower(e.properties ->> 'stage')
+    WHERE e.kind = 'stage_set' AND g.stage <> s.stage
+        AND e.occurred_at > s.settled_at AND e.occurred_at > s.stage_since AND e.occurred_at <= now()
+    UNION ALL
     -- what is due is the sweep's work; what is not due must not be different
     SELECT s.lead_id, 'stage is behind what points and gates say' AS problem, s.stage::text AS stored, q.stage::text AS expected
     FROM lead_state s,
