@@ -160,6 +160,19 @@ SELECT p.proname FROM pg_proc p WHERE p.pronamespace = 'p'::regnamespace AND p.p
 SELECT p.proname FROM pg_proc p
     WHERE p.pronamespace = 'p'::regnamespace AND p.prosecdef
         AND (p.proconfig IS DISTINCT FROM ARRAY['search_path=""'] OR has_function_privilege('public', p.oid, 'EXECUTE'));
+-- nor do they, or views that they use, sort or group by stages: pg_upgrade restores operator classes after them,
+WITH RECURSIVE body (classid, objid, object, definition) AS (
+    SELECT 'pg_proc'::regclass::oid, p.oid, p.oid::regproc::text, p.prosqlbody::text
+    FROM pg_proc p WHERE p.pronamespace IN ('p'::regnamespace, 'leadscore'::regnamespace)
+    UNION
+    SELECT 'pg_rewrite'::regclass::oid, r.oid, r.ev_class::regclass::text, r.ev_action::text
+    FROM body b
+        JOIN pg_depend d ON d.classid = b.classid AND d.objid = b.objid AND d.refclassid = 'pg_class'::regclass
+        JOIN pg_rewrite r ON r.ev_class = d.refobjid
+)
+SELECT DISTINCT b.object, o.oid::regoperator
+    FROM body b, regexp_matches(b.definition, ':(?:sortop|eqop) (\d+)', 'g') AS m JOIN pg_operator o ON o.oid = m[1]::oid
+    WHERE o.oprnamespace = 'leadscore'::regnamespace;
 -- names leave room for the numbers of shards,
 SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'p'::regnamespace AND length(c.relname) > 50;
 -- nothing but the schema's objects is in the schema.

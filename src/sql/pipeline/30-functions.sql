@@ -2,9 +2,11 @@
 --
 -- CREATE OR REPLACE throughout: leadscore.upgrade_pipeline runs this again.
 -- Bodies are bound when they are created (BEGIN ATOMIC), so they work under
--- any search_path and follow renames. A parameter is always written
--- function.parameter: a bare name is a column. What writes more than events
--- runs with the rights of the pipeline's owner and is closed to PUBLIC.
+-- any search_path and follow renames. They sort and group by ranks of stages,
+-- not by stages: pg_upgrade restores them before the operator classes of our
+-- types. A parameter is always written function.parameter: a bare name is a
+-- column. What writes more than events runs with the rights of the pipeline's
+-- owner and is closed to PUBLIC.
 
 CREATE OR REPLACE FUNCTION pipeline() RETURNS regnamespace
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -66,14 +68,14 @@ BEGIN ATOMIC
             SELECT jsonb_agg(jsonb_build_object(
                 'stage', r.stage::text, 'only_if', r.only_if, 'min_score', r.min_score,
                 'entry_signals', r.entry_signals, 'sla', period_text(r.sla))
-                ORDER BY r.stage, r.only_if COLLATE "C")
+                ORDER BY stage_rank(r.stage), r.only_if COLLATE "C")
             FROM stage_rule r WHERE r.model = m.model), '[]'),
         'stage_gates', coalesce((
             SELECT jsonb_agg(jsonb_build_object(
                 'stage', t.stage::text, 'gate', t.gate, 'signal', t.signal, 'dimension', t.dimension,
                 'min_count', t.min_count, 'min_points', t.min_points,
                 'within', period_text(t.within), 'negate', t.negate)
-                ORDER BY t.stage, t.gate COLLATE "C", t.gate_id)
+                ORDER BY stage_rank(t.stage), t.gate COLLATE "C", t.gate_id)
             FROM stage_gate t WHERE t.model = m.model), '[]'),
         'grades', coalesce((
             SELECT jsonb_agg(jsonb_build_object(
@@ -169,7 +171,7 @@ BEGIN ATOMIC
         trim_scale(round(c.score_milli_b / 1000.0 / c.leads, 3)) AS score_b,
         trim_scale(round((c.score_milli_b - c.score_milli_a) / 1000.0 / c.leads, 3)) AS difference
     FROM compare_leads(pipeline(), compiled_model(compare_models.a), compiled_model(compare_models.b), compare_models.at) c
-    ORDER BY c.lead_id IS NOT NULL, c.stage_a DESC, c.stage_b DESC, c.lead_id;
+    ORDER BY c.lead_id IS NOT NULL, stage_rank(c.stage_a) DESC, stage_rank(c.stage_b) DESC, c.lead_id;
 END;
 COMMENT ON FUNCTION compare_models(text, text, timestamptz) IS
     'two models side by side, nothing is changed: level stage = how many leads each pair of qualified stages has (scores are means), level lead = every lead that differs';

@@ -533,7 +533,7 @@ WITH run AS (
     FROM lead_state s
         LEFT JOIN model m ON m.status = 'active'
         CROSS JOIN LATERAL (SELECT stage_now(s.activity, m.compiled, s.stage, s.held, s.settled_at, s.next_review_at)) AS n (stage)
-    GROUP BY n.stage
+    GROUP BY stage_rank(n.stage)
 )
 SELECT
     v.stage,

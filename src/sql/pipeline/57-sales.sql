@@ -41,7 +41,7 @@ FROM model m
         AND e.kind = ANY (kinds_of('event_kind', 'outreach', 'sales_contact'))
         AND isfinite(e.occurred_at) AND e.occurred_at >= h.effective_at AND (e.occurred_at <= n.effective_at OR n.effective_at IS NULL)
 WHERE m.status = 'active'
-GROUP BY h.lead_id, h.seq, h.cycle, h.to_stage, h.effective_at, r.sla, n.effective_at;
+GROUP BY h.lead_id, h.seq, h.cycle, h.to_stage::text, stage_rank(h.to_stage), h.effective_at, r.sla, n.effective_at;
 COMMENT ON VIEW sla_clock IS 'one row a stay in a stage with a time for a first contact: what sla_status is computed from';
 COMMENT ON COLUMN sla_clock.lead_id IS 'the lead';
 COMMENT ON COLUMN sla_clock.seq IS 'number of the change of stage by which it came in';

@@ -86,7 +86,7 @@ BEGIN ATOMIC
         FROM stages() n
             LEFT JOIN scored s ON s.band = n.stage
         WHERE n.stage >= 'iql' AND n.stage <= 'sql'
-        GROUP BY n.stage_rank, n.stage
+        GROUP BY n.stage_rank, n.stage::text
         UNION ALL
         SELECT 3, 'decile', d.decile, NULL::text, min(s.milli), max(s.milli), count(s.lead_id), count(*) FILTER (WHERE s.won),
             sum(count(*) FILTER (WHERE s.won)) OVER (ORDER BY d.decile)::bigint, NULL::bigint, NULL::bigint
@@ -101,7 +101,7 @@ BEGIN ATOMIC
         FROM stage_rule r
             LEFT JOIN scored s ON true
         WHERE r.model = model_quality.model AND r.only_if = '' AND r.min_score IS NOT NULL
-        GROUP BY r.stage, r.min_score
+        GROUP BY stage_rank(r.stage), r.stage::text, r.min_score
     )
     SELECT n.level, n.place, n.stage, trim_scale(n.low / 1000.0), trim_scale(n.high / 1000.0), n.leads, n.won,
         n.won::double precision / nullif(n.leads, 0),
