@@ -78,7 +78,7 @@ $(EXTENSION)--%--$(EXTVERSION).sql: $(top)/src/sql/upgrade/%--$(EXTVERSION).sql 
 export PG_CONFIG
 run = $(top)/test/run
 
-.PHONY: help test test-one test-all demo coverage fuzz indent test-clean
+.PHONY: help test test-one test-all pg-upgrade demo coverage fuzz indent test-clean
 
 help:
 	@echo 'make, make install    build and install for the server of PG_CONFIG'
@@ -86,6 +86,7 @@ help:
 	@echo 'make test             build and run all tests on a private server'
 	@echo 'make test-one T=name  run one test (regress, isolation or TAP)'
 	@echo 'make test-all         the same on PostgreSQL 15, 17 and 18'
+	@echo 'make pg-upgrade       test pg_upgrade from PostgreSQL 15 to 17'
 	@echo 'make demo             show the extension at work on a private server'
 	@echo 'make coverage         run all tests, print line and function coverage'
 	@echo 'make fuzz             fuzz the parsers (needs clang)'
@@ -101,6 +102,9 @@ test-one:
 
 test-all:
 	@$(top)/test/test-all
+
+pg-upgrade:
+	@$(top)/test/test-all pg-upgrade
 
 demo:
 	@$(run) demo
