@@ -401,6 +401,13 @@ SELECT count(*) > 0 AS some FROM verify();
 SELECT rebuild() > 0 AS some;
 SELECT * FROM verify();
 DELETE FROM lead WHERE lead_id > 60;
+-- the same with triggers disabled
+ALTER TABLE event DISABLE TRIGGER USER;
+INSERT INTO event (lead_id, kind, occurred_at) VALUES (21, 'act', '2025-06-01');
+ALTER TABLE event ENABLE TRIGGER USER;
+SELECT lead_id, problem FROM verify();
+SELECT rebuild();
+SELECT * FROM verify();
 
 -- TRUNCATE of events, then of leads
 TRUNCATE event;
@@ -474,7 +481,14 @@ ALTER TABLE event ATTACH PARTITION event_0 FOR VALUES WITH (MODULUS 2, REMAINDER
 SELECT count(*) > 0 AS some FROM verify();
 SELECT rebuild() > 0 AS some;
 SELECT * FROM verify();
+SAVEPOINT whole;
 TRUNCATE event_0;
+SELECT count(*) > 0 AS some FROM verify();
+SELECT rebuild() > 0 AS some;
+SELECT * FROM verify();
+ROLLBACK TO whole;
+DROP TABLE event_0;
+SELECT count(*) > 0 AS some FROM verify();
 SELECT rebuild() > 0 AS some;
 SELECT * FROM verify();
 ROLLBACK;
