@@ -592,8 +592,7 @@ leadscore_rebuild_leads(Oid schema, Datum lead_ids, bool history)
 												  ALLOCSET_DEFAULT_SIZES);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	if (!lead_ids)
-		changed += delete_orphans(work);
+	changed += delete_orphans(work);
 	if (history)
 	{
 		MemoryContextSwitchTo(context);

@@ -295,16 +295,20 @@ CREATE FUNCTION leadscore.attach_pipeline(name text) RETURNS bigint
 AS $$
 DECLARE
 	pipeline regnamespace := leadscore.known_pipeline(name);
-	has_leads boolean;
+	has_states boolean;
+	wrong bigint[];
 	changed bigint := 0;
 BEGIN
 	IF NOT leadscore.is_attached(pipeline) THEN
 		PERFORM leadscore.lock_pipeline(pipeline);
 		PERFORM leadscore.run_topic(name, '60-attach');
-		EXECUTE pg_catalog.format('SELECT EXISTS (SELECT FROM %1$I.lead) OR EXISTS (SELECT FROM %1$I.lead_state)', name) INTO has_leads;
-		IF has_leads THEN
-			changed := leadscore.rebuild(pipeline, NULL, true);
+		-- Leads that are right keep their history. A transaction that does not
+		-- see what is newest cannot tell.
+		EXECUTE pg_catalog.format('SELECT EXISTS (SELECT FROM %I.lead_state)', name) INTO has_states;
+		IF has_states AND pg_catalog.current_setting('transaction_isolation') = 'read committed' THEN
+			EXECUTE pg_catalog.format('SELECT coalesce(pg_catalog.array_agg(DISTINCT v.lead_id), ''{}'') FROM %I.verify() v', name) INTO wrong;
 		END IF;
+		changed := leadscore.rebuild(pipeline, wrong, true);
 	END IF;
 	RETURN changed;
 END
