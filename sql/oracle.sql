@@ -84,8 +84,12 @@ WHERE w.weight IS DISTINCT FROM leadscore.score_milli(
 GROUP BY w.decay, w.period, w.percent
 ORDER BY 1, 2, 3;
 
--- Random models and histories
-\set cases 1000
+-- Random models and histories: so many for each commit, more by "make oracle"
+\getenv cases ORACLE_CASES
+\if :{?cases}
+\else
+\set cases 200
+\endif
 CREATE TEMP TABLE history AS
 	SELECT seed, h.*
 	FROM generate_series(1, :cases) seed, oracle.random_history(seed, oracle.random_grain(seed)) h;
@@ -131,12 +135,12 @@ UPDATE answer x SET by_points = oracle.stage_by_points(x.score, model, counts, x
 FROM random_case c WHERE c.seed = x.seed;
 ANALYZE answer;
 
--- What the cases are like
-SELECT count(*) AS cases, count(*) FILTER (WHERE score <> 0) AS with_points,
-	   count(*) FILTER (WHERE score % 1000 <> 0) AS with_fractions,
-	   count(*) FILTER (WHERE stage <> by_points) AS with_gates
+-- What the cases are like: of everything there is something
+SELECT count(*) = 4 * :cases AS all_cases, count(*) FILTER (WHERE score <> 0) > 2 * :cases AS with_points,
+	   count(*) FILTER (WHERE score % 1000 <> 0) > :cases AS with_fractions,
+	   count(*) FILTER (WHERE stage <> by_points) > :cases / 4 AS with_gates
 FROM answer;
-SELECT stage, count(*), count(*) FILTER (WHERE stage = by_points) AS also_by_points
+SELECT stage, count(*) > :cases / 20 AS some, count(*) FILTER (WHERE stage = by_points) > 0 AS also_by_points
 FROM answer JOIN oracle.stage USING (stage) GROUP BY rank, stage ORDER BY rank;
 
 -- Score, stages and dimensions
@@ -158,7 +162,7 @@ ORDER BY 1, 2 LIMIT 10;
 
 SELECT seed, p, leadscore.stage_by_points(p, m), oracle.stage_by_points((p * 1000)::bigint, model)
 FROM random_case, unnest(ARRAY[-100, -20, 0, 0.001, 10, 20.5, 30, 40, 60.333, 1000]) p
-WHERE seed <= 200
+WHERE seed <= :cases / 5
   AND leadscore.stage_by_points(p, m)::text <> oracle.stage_by_points((p * 1000)::bigint, model)
 ORDER BY 1, 2 LIMIT 10;
 
@@ -234,11 +238,11 @@ CREATE TEMP TABLE change AS
 		   leadscore.next_change(a, m, at) AS got, grain
 	FROM answer
 		JOIN random_case USING (seed)
-		CROSS JOIN LATERAL (SELECT CASE WHEN seed <= 60 AND i = 1 THEN 400 ELSE 40 END) h(horizon)
-	WHERE i = 1 OR (i = 2 AND seed <= 400);
-SELECT count(*) AS cases, count(expected) AS soon, count(expected) FILTER (WHERE expected = d + 1) AS at_once,
-	   count(*) FILTER (WHERE expected IS NULL AND got IS NOT NULL) AS later,
-	   count(*) FILTER (WHERE got IS NULL) AS never
+		CROSS JOIN LATERAL (SELECT CASE WHEN seed <= :cases / 15 AND i = 1 THEN 400 ELSE 40 END) h(horizon)
+	WHERE i = 1 OR (i = 2 AND seed <= :cases / 5 * 2);
+SELECT count(expected) > :cases / 5 AS soon, count(expected) FILTER (WHERE expected = d + 1) > 0 AS at_once,
+	   count(*) FILTER (WHERE expected IS NULL AND got IS NOT NULL) > :cases / 10 AS later,
+	   count(*) FILTER (WHERE got IS NULL) > :cases / 2 AS never
 FROM change;
 SELECT seed, i, at, expected, got
 FROM change
@@ -260,7 +264,7 @@ SELECT seed, i, at, later, c.stage, q.stage
 FROM change c JOIN random_case USING (seed)
 	CROSS JOIN unnest(ARRAY[100, 300, 900, 5000, 300000]) later
 	CROSS JOIN LATERAL oracle.qualified_stages(model, counts, d + later, d + later) q
-WHERE got IS NULL AND i = 1 AND seed <= 400 AND q.stage <> c.stage
+WHERE got IS NULL AND i = 1 AND seed <= :cases / 5 * 2 AND q.stage <> c.stage
 ORDER BY 1, 2, 4 LIMIT 10;
 
 -- Time travel: what comes after the bucket does not matter
