@@ -548,22 +548,23 @@ leadscore_pipeline_for_write(Oid schema)
 		p = leadscore_pipeline(schema);
 	for (;;)
 	{
-		Oid			signal = p->signal;
 		Oid			model = p->model;
 
-		LockRelationOid(signal, RowShareLock);
 		LockRelationOid(model, RowShareLock);
 		p = leadscore_pipeline(schema);
-		if (p->signal == signal && p->model == model)
+		if (p->model == model)
 			return p;
 	}
 }
 
-/* Keep writers out while the configuration changes. */
+/*
+ * Keep writers out while the configuration changes.  One lock, and not on
+ * what is edited by hand: two sessions that edit signals hold a lock on that
+ * table already, and would wait for each other.
+ */
 void
 leadscore_pipeline_lock(Oid schema)
 {
-	LockRelationOid(leadscore_table(schema, "signal"), ExclusiveLock);
 	LockRelationOid(leadscore_table(schema, "model"), ExclusiveLock);
 }
 

@@ -135,15 +135,13 @@ END;
 REVOKE EXECUTE ON FUNCTION review_all(text) FROM PUBLIC;
 COMMENT ON FUNCTION review_all(text) IS 'internal: reviews the stage of every lead, returns the number of changes';
 
-CREATE OR REPLACE FUNCTION activate_model(model text) RETURNS bigint
-    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = ''
+CREATE OR REPLACE FUNCTION switch_model(model text) RETURNS bigint
+    LANGUAGE sql VOLATILE
 BEGIN ATOMIC
-    -- who writes events waits from here on; who reads does not
-    SELECT lock_pipeline(pipeline());
-    SELECT known_model(activate_model.model);
+    SELECT known_model(switch_model.model);
     SELECT refuse('object_not_in_prerequisite_state', format('model "%s" is active already', m.model),
             hint => 'To change it, call clone_model(), edit the copy, look at compare_models() and activate the copy.')
-        FROM model m WHERE m.model = activate_model.model AND m.status = 'active';
+        FROM model m WHERE m.model = switch_model.model AND m.status = 'active';
     -- what is due until now is the old model's work
     SELECT review(pipeline(), coalesce(array_agg(s.lead_id ORDER BY s.lead_id), '{}'), now(), 'decay')
         FROM lead_state s WHERE s.next_review_at <= now();
@@ -153,9 +151,21 @@ BEGIN ATOMIC
         compiled = model_definition(m.model)::lead_model,
         activated_by = session_user,
         activated_at = now()
-        WHERE m.model = activate_model.model;
-    INSERT INTO model_activation (model) VALUES (activate_model.model);
+        WHERE m.model = switch_model.model;
+    INSERT INTO model_activation (model) VALUES (switch_model.model);
     SELECT review_all('activation');
+END;
+REVOKE EXECUTE ON FUNCTION switch_model(text) FROM PUBLIC;
+COMMENT ON FUNCTION switch_model(text) IS 'internal: activates a model, for who has locked the pipeline';
+
+-- Who writes events waits from here on; who reads does not. A function locks
+-- the tables of all its statements as it begins: so the update of model is in
+-- another, or two activations would wait for each other.
+CREATE OR REPLACE FUNCTION activate_model(model text) RETURNS bigint
+    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = ''
+BEGIN ATOMIC
+    SELECT lock_pipeline(pipeline());
+    SELECT switch_model(activate_model.model);
 END;
 REVOKE EXECUTE ON FUNCTION activate_model(text) FROM PUBLIC;
 COMMENT ON FUNCTION activate_model(text) IS 'makes a draft (or a retired model) the one that scores, reviews all leads, returns how many stages changed';
@@ -291,13 +301,13 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION lead_document(jsonb) IS 'internal: splits a document about a lead into columns and the rest';
 
--- Whoever locks leads or states first says that it writes, with the weak locks
+-- Whoever locks leads or states first says that it writes, with the weak lock
 -- of the engine: otherwise activate_model() could wait for it and it for
--- activate_model(). No row is locked, the tables are.
+-- activate_model(). No row is locked, the table is.
 CREATE OR REPLACE FUNCTION begin_write() RETURNS void
     LANGUAGE sql VOLATILE SET search_path = ''
 BEGIN ATOMIC
-    SELECT FROM signal, model WHERE false FOR KEY SHARE;
+    SELECT FROM model WHERE false FOR KEY SHARE;
 END;
 COMMENT ON FUNCTION begin_write() IS 'internal: keeps the configuration as it is until the end of the transaction';
 
