@@ -792,6 +792,19 @@ leadscore_delete_now(const char *sql)
 	return SPI_processed;
 }
 
+/* Lock the events of some leads, waiting for whoever changes them. */
+void
+leadscore_lock_events(Work *work, Datum lead_ids)
+{
+	Oid			type = INT8ARRAYOID;
+	char	   *sql = psprintf("SELECT pg_catalog.count(*) FROM (SELECT FROM %s"
+							   " WHERE lead_id OPERATOR(pg_catalog.=) ANY ($1) FOR UPDATE) e",
+							   leadscore_table_name(work->pipeline->event));
+
+	if (SPI_execute_with_args(sql, 1, &type, &lead_ids, NULL, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not lock: %s", sql);
+}
+
 /*
  * Delete the rows of some leads from a table of the pipeline.  Above READ
  * COMMITTED, rows that the transaction cannot see make it fail, so that none

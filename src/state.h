@@ -86,6 +86,7 @@ extern void leadscore_profile_step(Work *work, TupleTableSlot *lead, int64 at);
 extern void leadscore_profile_begin(Work *work, TupleTableSlot *lead, int64 at);
 extern void leadscore_work_forget(Work *work);
 extern uint64 leadscore_delete_now(const char *sql);
+extern void leadscore_lock_events(Work *work, Datum lead_ids);
 extern uint64 leadscore_delete_leads(Work *work, const char *table, Datum lead_ids);
 
 #endif							/* LEADSCORE_STATE_H */

@@ -192,17 +192,21 @@ id_array(int64 *ids, int n)
 										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
-/* Leads are gone: so are their states, events and histories. */
+/*
+ * Leads are gone: so are their states, events and histories.  Who updates or
+ * deletes events has locked them before it locks the state: so do we.
+ */
 static void
 delete_leads(Work *work, int64 *ids, int n)
 {
 	Datum		lead_ids = id_array(ids, n);
 	int			i;
 
-	for (i = 0; i < n; i++)
-		leadscore_state_lock(work, ids[i], LockTupleExclusive);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
+	leadscore_lock_events(work, lead_ids);
+	for (i = 0; i < n; i++)
+		leadscore_state_lock(work, ids[i], LockTupleExclusive);
 	for (i = 0; i < (int) lengthof(lead_tables); i++)
 		leadscore_delete_leads(work, lead_tables[i], lead_ids);
 	SPI_finish();
