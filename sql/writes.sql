@@ -409,6 +409,16 @@ SELECT lead_id, problem FROM verify();
 SELECT rebuild();
 SELECT * FROM verify();
 
+-- ... and what comes first for a lead without a state makes one, profile and all
+SET session_replication_role = replica;
+INSERT INTO lead (lead_id, external_id, created_at, updated_at) VALUES (52, 'bare', '2025-01-01', '2025-01-01'), (53, 'barer', '2025-01-01', '2025-01-01');
+RESET session_replication_role;
+SELECT lead_id, score, stage FROM track('bare', 'act', NULL, '2025-01-02', profile => '{"fit": true}');
+SELECT upsert_lead('barer', profile => '{"fit": true}');
+SELECT l.lead_id, l.profile, s.activity FROM lead l JOIN lead_state s USING (lead_id) WHERE lead_id IN (52, 53) ORDER BY 1;
+:check
+DELETE FROM lead WHERE lead_id IN (52, 53);
+
 -- TRUNCATE of events, then of leads
 TRUNCATE event;
 :check

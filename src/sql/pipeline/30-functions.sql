@@ -431,11 +431,13 @@ BEGIN ATOMIC
             ELSE h.lead_id END, h.stage
     FROM (
             SELECT CASE
-                WHEN NOT EXISTS (SELECT FROM lead l WHERE l.external_id = touch_lead.external_id)
+                WHEN CASE WHEN NOT EXISTS (SELECT FROM lead l WHERE l.external_id = touch_lead.external_id)
                     THEN open_leads(ARRAY[touch_lead.external_id], ARRAY[touch_lead.document], ARRAY[touch_lead.at],
-                        ARRAY[touch_lead.channel], ARRAY[touch_lead.campaign]) = 1
+                        ARRAY[touch_lead.channel], ARRAY[touch_lead.campaign]) = 1 END
+                    THEN true
+                -- it was there, or somebody else has just created it
                 WHEN touch_lead.document IS NOT NULL
-                    THEN lock_leads(ARRAY[touch_lead.external_id]) = 0
+                    THEN lock_leads(ARRAY[touch_lead.external_id]) IS NULL
                 ELSE false END AS created
             OFFSET 0
         ) o,
