@@ -76,7 +76,7 @@ leadscore_batch_add(EventBatch *batch, const Pipeline *pipeline,
 	record->event_id = DatumGetInt64(slot_getattr(slot, columns->event_id, &isnull));
 	record->occurred_at = DatumGetTimestampTz(slot_getattr(slot, columns->occurred_at, &isnull));
 	record->removed = removed;
-	name = TextDatumGetCString(slot_getattr(slot, columns->kind, &isnull));
+	name = leadscore_event_kind(columns, slot);
 	record->set_stage = strcmp(name, "stage_set") == 0 ? stage_to_set(columns, slot) : 0;
 	kind = leadscore_kind_signals(pipeline, name);
 	first = batch->pool.n;

@@ -35,6 +35,16 @@ leadscore_event_columns(TupleDesc desc, const char *table, EventColumns *columns
 	columns->properties = leadscore_column(desc, "properties", JSONBOID, table);
 }
 
+/* The kind of an event: empty, which no signal is of, if it is null */
+char *
+leadscore_event_kind(const EventColumns *columns, TupleTableSlot *slot)
+{
+	bool		isnull;
+	Datum		kind = slot_getattr(slot, columns->kind, &isnull);
+
+	return isnull ? pstrdup("") : TextDatumGetCString(kind);
+}
+
 void
 leadscore_lead_columns(TupleDesc desc, const char *table, LeadColumns *columns)
 {

@@ -45,6 +45,7 @@ typedef struct CountPool
 	int64		capacity;
 } CountPool;
 
+extern char *leadscore_event_kind(const EventColumns *columns, TupleTableSlot *slot);
 extern void leadscore_event_columns(TupleDesc desc, const char *table, EventColumns *columns);
 extern void leadscore_lead_columns(TupleDesc desc, const char *table, LeadColumns *columns);
 extern void leadscore_pool_init(CountPool *pool);

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "common/int.h"
 #include "executor/spi.h"
 #include "funcapi.h"
@@ -82,6 +83,8 @@ leadscore_compare_leads(PG_FUNCTION_ARGS)
 									   psprintf("SELECT lead_id, activity FROM %s",
 												leadscore_table_name(state)),
 									   0, NULL, NULL, NULL, true, CURSOR_OPT_NO_SCROLL);
+	leadscore_column(portal->tupDesc, "lead_id", INT8OID, "lead_state");
+	leadscore_column(portal->tupDesc, "activity", leadscore_type("lead_activity"), "lead_state");
 	for (;;)
 	{
 		uint64		row;
@@ -96,12 +99,14 @@ leadscore_compare_leads(PG_FUNCTION_ARGS)
 			const ActivityList *activity = &sites[0]->activity;
 			bool		isnull;
 			int64		lead_id;
-			LeadActivity *value;
+			Datum		value;
 			StagePair  *pair;
 
 			lead_id = DatumGetInt64(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 1, &isnull));
-			value = DatumGetLeadActivityPP(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 2, &isnull));
-			leadscore_call_site_activity(sites[0], value);
+			value = SPI_getbinval(tuple, SPI_tuptable->tupdesc, 2, &isnull);
+			if (isnull)
+				continue;
+			leadscore_call_site_activity(sites[0], DatumGetLeadActivityPP(value));
 			leadscore_check_grain(sites[1], activity);
 			for (i = 0; i < 2; i++)
 			{

@@ -33,12 +33,19 @@ static const char *const free_columns[] = {
 	"status", "compiled", "note", "activated_by", "activated_at", NULL
 };
 
+/* A column of a row as text; NULL if there is no such column, or no row */
 static char *
 text_column(HeapTuple tuple, TupleDesc desc, const char *name)
 {
 	int			number = SPI_fnumber(desc, name);
 
 	return number > 0 && tuple ? SPI_getvalue(tuple, desc, number) : NULL;
+}
+
+static bool
+same_text(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
 /*
@@ -130,7 +137,7 @@ check_model(TupleDesc desc, HeapTuple old, HeapTuple new)
 	char	   *status = text_column(old, desc, "status");
 	int			i;
 
-	if (old == NULL || strcmp(status, "draft") == 0)
+	if (old == NULL || same_text(status, "draft"))
 		return;
 	if (new == NULL)
 		refuse_edit(text_column(old, desc, "model"));
@@ -195,12 +202,12 @@ check_signal(Oid schema, TupleDesc desc, HeapTuple old, HeapTuple new)
 	int			i;
 
 	old_id = old ? text_column(old, desc, "signal_id") : NULL;
-	if (old && strcmp(old_id, "0") == 0)
+	if (old && same_text(old_id, "0"))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("signal \"%s\" is built in", name),
 				 errhint("Define a signal of your own.")));
-	if (old && new && strcmp(old_id, text_column(new, desc, "signal_id")) != 0)
+	if (old && new && !same_text(old_id, text_column(new, desc, "signal_id")))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the signal_id of signal \"%s\" cannot be changed", name),
@@ -211,17 +218,17 @@ check_signal(Oid schema, TupleDesc desc, HeapTuple old, HeapTuple new)
 	source = text_column(new, desc, "source");
 	for (i = 0; i < (int) lengthof(paths); i++)
 	{
-		int			number = SPI_fnumber(desc, paths[i]);
+		AttrNumber	number = leadscore_column(desc, paths[i], JSONPATHOID, "signal");
 		bool		isnull;
-		Datum		value = number > 0 ? SPI_getbinval(new, desc, number, &isnull) : (Datum) 0;
+		Datum		value = heap_getattr(new, number, desc, &isnull);
 		JsonPath   *path;
 
-		if (number <= 0 || isnull)
+		if (isnull)
 			continue;
 		path = (JsonPath *) PG_DETOAST_DATUM(value);
 		if (leadscore_path_variables(path) != NIL)
 			leadscore_check_path(leadscore_pipeline(schema),
-								 strcmp(source, "profile") == 0 ? SOURCE_PROFILE : SOURCE_EVENT,
+								 same_text(source, "profile") ? SOURCE_PROFILE : SOURCE_EVENT,
 								 path, name, paths[i]);
 	}
 }
@@ -230,19 +237,21 @@ check_signal(Oid schema, TupleDesc desc, HeapTuple old, HeapTuple new)
 static void
 check_setting(TupleDesc desc, HeapTuple old, HeapTuple new)
 {
-	bool		isnull;
-	int			number = SPI_fnumber(desc, "grain");
+	AttrNumber	number = leadscore_column(desc, "grain", INTERVALOID, "setting");
+	Datum		grains[2];
+	bool		nulls[2];
 
-	if (old == NULL || number <= 0)
+	if (old == NULL)
 		return;
 	if (new == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the settings of a pipeline cannot be deleted"),
 				 errhint("Update the row.")));
-	if (!DatumGetBool(DirectFunctionCall2(interval_eq,
-										  SPI_getbinval(old, desc, number, &isnull),
-										  SPI_getbinval(new, desc, number, &isnull))))
+	grains[0] = heap_getattr(old, number, desc, &nulls[0]);
+	grains[1] = heap_getattr(new, number, desc, &nulls[1]);
+	if (nulls[0] || nulls[1] ||
+		!DatumGetBool(DirectFunctionCall2(interval_eq, grains[0], grains[1])))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the grain of a pipeline cannot be changed"),
@@ -266,12 +275,14 @@ leadscore_config_changed(PG_FUNCTION_ARGS)
 	HeapTuple	new = NULL;
 	bool		locks;
 
-	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigdata->tg_event))
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigdata->tg_event) ||
+		!TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event) != (TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) != 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("config_changed: must be called as an AFTER trigger"),
+				 errmsg("config_changed: must be called as an AFTER trigger, for each row but on TRUNCATE"),
 				 errhint("Use leadscore.create_pipeline().")));
 	rel = trigdata->tg_relation;
+	leadscore_check_owner(rel);
 	table = RelationGetRelationName(rel);
 	schema = RelationGetNamespace(rel);
 	model_table = leadscore_table(schema, "model");
@@ -305,8 +316,8 @@ leadscore_config_changed(PG_FUNCTION_ARGS)
 		else if (strcmp(table, "model") == 0)
 		{
 			check_model(desc, old, new);
-			locks |= (old && strcmp(text_column(old, desc, "status"), "draft") != 0) ||
-				(new && strcmp(text_column(new, desc, "status"), "draft") != 0);
+			locks |= (old && !same_text(text_column(old, desc, "status"), "draft")) ||
+				(new && !same_text(text_column(new, desc, "status"), "draft"));
 		}
 		else if (strcmp(table, "model_activation") == 0)
 		{

@@ -78,6 +78,8 @@ stream_open(RowStream *stream, const char *columns, Oid relid, const char *order
 											   &lead_ids, NULL, true,
 											   CURSOR_OPT_NO_SCROLL);
 	PopActiveSnapshot();
+	stream->lead_id = leadscore_column(stream->portal->tupDesc, "lead_id", INT8OID,
+									   get_rel_name(relid));
 }
 
 /* The lead_id of the row at hand; false at the end */
@@ -95,7 +97,6 @@ stream_peek(RowStream *stream, int64 *lead_id)
 		SPI_cursor_fetch(stream->portal, true, FETCH_ROWS);
 		stream->rows = SPI_tuptable;
 		stream->nrows = SPI_processed;
-		stream->lead_id = SPI_fnumber(stream->rows->tupdesc, "lead_id");
 		stream->at = 0;
 		if (stream->nrows == 0)
 		{
@@ -130,14 +131,12 @@ stream_close(RowStream *stream)
 	stream->portal = NULL;
 }
 
-/* Only who may write the states may have them written. */
+/* Only who may do it himself may have the owner's work done. */
 static void
-check_permission(Oid schema)
+check_permission(Oid schema, const char *table, AclMode mode)
 {
-	Oid			state = leadscore_table(schema, "lead_state");
-
-	if (pg_class_aclcheck(state, GetUserId(), ACL_UPDATE) != ACLCHECK_OK)
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(state));
+	if (pg_class_aclcheck(leadscore_table(schema, table), GetUserId(), mode) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, table);
 }
 
 /* lock_pipeline(pipeline): writers wait until the transaction ends */
@@ -146,7 +145,7 @@ leadscore_lock_pipeline(PG_FUNCTION_ARGS)
 {
 	Oid			schema = PG_GETARG_OID(0);
 
-	check_permission(schema);
+	check_permission(schema, "lead_state", ACL_UPDATE);
 	leadscore_pipeline_lock(schema);
 	PG_RETURN_VOID();
 }
@@ -205,7 +204,7 @@ leadscore_review(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("unknown cause \"%s\"", cause_name),
 				 errhint("It is decay or activation.")));
-	check_permission(schema);
+	check_permission(schema, "lead_state", ACL_UPDATE);
 
 	leadscore_work_begin(&work, schema);
 	if (SPI_connect() != SPI_OK_CONNECT)
@@ -445,6 +444,8 @@ read_profile_log(Rebuild *rebuild, int64 lead_id, LoggedChange **changes)
 		bool		isnull;
 		int			i;
 
+		if (name == NULL)
+			continue;
 		if (n == capacity)
 		{
 			capacity *= 2;
@@ -459,6 +460,7 @@ read_profile_log(Rebuild *rebuild, int64 lead_id, LoggedChange **changes)
 				change->count.unused = 0;
 				change->count.count = DatumGetInt16(SPI_getbinval(tuple, desc, 3, &isnull));
 				change->changed_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 4, &isnull));
+				break;
 			}
 	}
 	return n;
@@ -603,6 +605,8 @@ leadscore_rebuild_leads(Oid schema, Datum lead_ids, bool history)
 		delete_history(work, lead_ids);
 		stream_open(&rebuild.profiles, "lead_id, signal, count, changed_at",
 					work->pipeline->profile_change, "lead_id, changed_at, seq", lead_ids);
+		leadscore_column(rebuild.profiles.portal->tupDesc, "count", INT2OID, "profile_change");
+		leadscore_column(rebuild.profiles.portal->tupDesc, "changed_at", TIMESTAMPTZOID, "profile_change");
 	}
 	stream_open(&rebuild.leads, "lead_id", work->pipeline->lead, "lead_id", lead_ids);
 	stream_open(&rebuild.events, "*", work->pipeline->event, "lead_id, occurred_at, event_id", lead_ids);
@@ -663,7 +667,7 @@ leadscore_rebuild(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("pipeline and history must not be null"),
 				 errhint("Call rebuild() of the pipeline.")));
-	check_permission(PG_GETARG_OID(0));
+	check_permission(PG_GETARG_OID(0), "lead_state", ACL_UPDATE);
 	PG_RETURN_INT64(leadscore_rebuild_leads(PG_GETARG_OID(0),
 											PG_ARGISNULL(1) ? (Datum) 0 : PG_GETARG_DATUM(1),
 											PG_GETARG_BOOL(2)));
@@ -688,6 +692,7 @@ row_classifier(FunctionCallInfo fcinfo, HeapTupleHeader row, bool event)
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("argument is not a row of table \"%s\"", event ? "event" : "lead"),
 				 errhint("Pass the row of the table itself, not a part of it.")));
+	check_permission(get_rel_namespace(relid), "signal", ACL_SELECT);
 	oldcontext = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
 	c = palloc0(sizeof(RowClassifier));
 	desc = lookup_rowtype_tupdesc(type, typmod);
@@ -726,15 +731,9 @@ row_signals(FunctionCallInfo fcinfo, bool event)
 	ExecStoreHeapTuple(&tuple, c->slot, false);
 	leadscore_pool_init(&pool);
 	if (event)
-	{
-		bool		isnull;
-		Datum		kind = slot_getattr(c->slot, c->event.kind, &isnull);
-
-		if (!isnull)
-			leadscore_classify_event(pipeline,
-									 leadscore_kind_signals(pipeline, TextDatumGetCString(kind)),
-									 &c->event, c->slot, &pool);
-	}
+		leadscore_classify_event(pipeline,
+								 leadscore_kind_signals(pipeline, leadscore_event_kind(&c->event, c->slot)),
+								 &c->event, c->slot, &pool);
 	else
 		leadscore_classify_lead(pipeline, &c->lead, c->slot, &pool);
 	for (i = 0; i < pool.n; i++)

@@ -20,6 +20,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -89,13 +90,18 @@ find_entry(Oid schema)
 	return entry;
 }
 
-/* A table of a pipeline, which must be there */
+/*
+ * A table of a pipeline, which must be there.  Anybody can make a schema that
+ * looks like a pipeline, so nothing in it is taken on trust: not that this is
+ * a table and no view, nor (see leadscore_column()) what its columns hold.
+ */
 Oid
 leadscore_table(Oid schema, const char *name)
 {
 	Oid			relid = get_relname_relid(name, schema);
+	char		relkind = OidIsValid(relid) ? get_rel_relkind(relid) : '\0';
 
-	if (!OidIsValid(relid))
+	if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE)
 	{
 		char	   *schema_name = get_namespace_name(schema);
 
@@ -144,6 +150,32 @@ leadscore_run_back(const UserSwitch *saved)
 	SetUserIdAndSecContext(saved->userid, saved->sec_context);
 }
 
+/*
+ * The engine does the work of the owner of event, so only who may act for that
+ * owner may make it.
+ */
+void
+leadscore_check_owner(Relation rel)
+{
+	Oid			owner = leadscore_table_owner(leadscore_table(RelationGetNamespace(rel), "event"));
+
+	if (!has_privs_of_role(rel->rd_rel->relowner, owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("table \"%s\" does not belong to the owner of pipeline \"%s\"",
+						RelationGetRelationName(rel),
+						get_namespace_name(RelationGetNamespace(rel))),
+				 errhint("Give the tables of a pipeline one owner, and drop triggers of leadscore on other tables.")));
+}
+
+/* A type of ours */
+Oid
+leadscore_type(const char *name)
+{
+	return GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(name),
+						   ObjectIdGetDatum(get_namespace_oid("leadscore", false)));
+}
+
 /* Find a column by name and check its type. */
 AttrNumber
 leadscore_column(TupleDesc desc, const char *name, Oid type, const char *table)
@@ -156,7 +188,7 @@ leadscore_column(TupleDesc desc, const char *name, Oid type, const char *table)
 
 		if (att->attisdropped || strcmp(NameStr(att->attname), name) != 0)
 			continue;
-		if (OidIsValid(type) && att->atttypid != type)
+		if (att->atttypid != type)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATATYPE_MISMATCH),
 					 errmsg("column \"%s\" of table \"%s\" has type %s, not %s",
@@ -181,9 +213,9 @@ read_columns(Pipeline *p)
 	StateColumns *c = &p->columns;
 
 	c->lead_id = leadscore_column(desc, "lead_id", INT8OID, table);
-	c->activity = leadscore_column(desc, "activity", InvalidOid, table);
-	c->baseline = leadscore_column(desc, "baseline", InvalidOid, table);
-	c->stage = leadscore_column(desc, "stage", InvalidOid, table);
+	c->activity = leadscore_column(desc, "activity", leadscore_type("lead_activity"), table);
+	c->baseline = leadscore_column(desc, "baseline", leadscore_type("lead_activity"), table);
+	c->stage = leadscore_column(desc, "stage", leadscore_type("lead_stage"), table);
 	c->stage_since = leadscore_column(desc, "stage_since", TIMESTAMPTZOID, table);
 	c->cycle = leadscore_column(desc, "cycle", INT4OID, table);
 	c->held = leadscore_column(desc, "held", BOOLOID, table);
@@ -297,13 +329,18 @@ static void
 read_signals(Pipeline *p)
 {
 	uint64		n = query("SELECT signal, signal_id, source, event_kinds, condition, quantity"
-						  " FROM %s ORDER BY signal_id", p->signal);
+						  " FROM %s WHERE signal IS NOT NULL AND source IS NOT NULL"
+						  " AND signal_id OPERATOR(pg_catalog.>=) 0 ORDER BY signal_id", p->signal);
 	TupleDesc	desc = SPI_tuptable->tupdesc;
 	char	 ***kinds = palloc0(sizeof(char **) * (n + 1));
 	int		   *nkinds = palloc0(sizeof(int) * (n + 1));
 	MemoryContext oldcontext = MemoryContextSwitchTo(p->context);
 	uint64		i;
 
+	leadscore_column(desc, "signal_id", INT2OID, "signal");
+	leadscore_column(desc, "event_kinds", TEXTARRAYOID, "signal");
+	leadscore_column(desc, "condition", JSONPATHOID, "signal");
+	leadscore_column(desc, "quantity", JSONPATHOID, "signal");
 	p->signals = palloc0(sizeof(SignalRule) * (n + 1));
 	p->profile = palloc(sizeof(SignalRule *) * (n + 1));
 	p->nsignals = (int) n;
@@ -346,7 +383,7 @@ static void
 read_lists(Pipeline *p)
 {
 	uint64		n = query("SELECT list, pg_catalog.jsonb_agg(item ORDER BY item) FROM %s"
-						  " WHERE item IS NOT NULL GROUP BY list ORDER BY list",
+						  " WHERE list IS NOT NULL AND item IS NOT NULL GROUP BY list ORDER BY list",
 						  p->value_list);
 	MemoryContext oldcontext = MemoryContextSwitchTo(p->context);
 	uint64		i;
@@ -421,10 +458,11 @@ read_model(Pipeline *p)
 	bool		isnull;
 
 	if (query("SELECT model, compiled FROM %s WHERE status OPERATOR(pg_catalog.=) 'active'"
-			  " AND compiled IS NOT NULL", p->model) == 0)
+			  " AND model IS NOT NULL AND compiled IS NOT NULL", p->model) == 0)
 		return;
 	tuple = SPI_tuptable->vals[0];
 	desc = SPI_tuptable->tupdesc;
+	leadscore_column(desc, "compiled", leadscore_type("lead_model"), "model");
 	oldcontext = MemoryContextSwitchTo(p->context);
 	p->model_name = pstrdup(SPI_getvalue(tuple, desc, 1));
 	compiled = SPI_getbinval(tuple, desc, 2, &isnull);
@@ -444,6 +482,7 @@ read_settings(Pipeline *p)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("pipeline \"%s\" has no settings", get_namespace_name(p->schema)),
 				 errhint("Restore the row of table setting.")));
+	leadscore_column(SPI_tuptable->tupdesc, "grain", INTERVALOID, "setting");
 	grain = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 	if (!isnull)
 		p->grain = leadscore_grain(DatumGetIntervalP(grain));
@@ -535,8 +574,8 @@ leadscore_pipeline(Oid schema)
 }
 
 /*
- * The same for a writer: its configuration stays as it is until the end of
- * the transaction.  Whoever changes it waits for the writers, and readers
+ * The same for a writer: its configuration, and the columns of lead_state,
+ * stay as they are until the end of the transaction.  Whoever changes it waits for the writers, and readers
  * wait for nobody.
  */
 Pipeline *
@@ -549,10 +588,12 @@ leadscore_pipeline_for_write(Oid schema)
 	for (;;)
 	{
 		Oid			model = p->model;
+		Oid			state = p->state;
 
 		LockRelationOid(model, RowShareLock);
+		LockRelationOid(state, RowExclusiveLock);
 		p = leadscore_pipeline(schema);
-		if (p->model == model)
+		if (p->model == model && p->state == state)
 			return p;
 	}
 }
@@ -625,11 +666,14 @@ leadscore_model_periods(const Pipeline *pipeline, int *n)
 
 	sql = psprintf("SELECT a.model, a.activated_at, m.compiled FROM %s a JOIN %s m"
 				   " ON m.model OPERATOR(pg_catalog.=) a.model"
-				   " WHERE m.compiled IS NOT NULL ORDER BY a.activated_at",
+				   " WHERE a.model IS NOT NULL AND a.activated_at IS NOT NULL"
+				   " AND m.compiled IS NOT NULL ORDER BY a.activated_at",
 				   leadscore_table_name(leadscore_table(pipeline->schema, "model_activation")),
 				   leadscore_table_name(pipeline->model));
 	if (SPI_execute(sql, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read models: %s", sql);
+	leadscore_column(SPI_tuptable->tupdesc, "activated_at", TIMESTAMPTZOID, "model_activation");
+	leadscore_column(SPI_tuptable->tupdesc, "compiled", leadscore_type("lead_model"), "model");
 	MemoryContextSwitchTo(context);
 	*n = (int) SPI_processed;
 	periods = palloc0(sizeof(ModelPeriod) * (*n + 1));

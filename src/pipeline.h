@@ -118,6 +118,8 @@ extern char *leadscore_table_name(Oid relid);
 extern Oid	leadscore_table_owner(Oid relid);
 extern void leadscore_run_as(Oid owner, UserSwitch *saved);
 extern void leadscore_run_back(const UserSwitch *saved);
+extern void leadscore_check_owner(Relation rel);
+extern Oid	leadscore_type(const char *name);
 extern AttrNumber leadscore_column(TupleDesc desc, const char *name, Oid type,
 								   const char *table);
 

@@ -25,6 +25,7 @@
 #include "miscadmin.h"
 #include "parser/parse_relation.h"
 #include "storage/lmgr.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -36,21 +37,27 @@
 #include "stage.h"
 #include "state.h"
 
-/* Open a table for finding rows by lead_id. */
+/* Open a table for finding rows by lead_id, as the owner of the pipeline. */
 static void
-open_table(LeadTable *table, Oid relid, LOCKMODE lockmode)
+open_table(LeadTable *table, Oid relid, LOCKMODE lockmode, AclMode privileges)
 {
 	Relation	rel = table_open(relid, lockmode);
+	const char *name = RelationGetRelationName(rel);
+	AttrNumber	lead_id = leadscore_column(RelationGetDescr(rel), "lead_id", INT8OID, name);
 
 	table->rel = rel;
 	table->context = CurrentMemoryContext;
+	if (pg_class_aclmask(relid, GetUserId(), privileges, ACLMASK_ALL) != privileges)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, name);
 	list_free(RelationGetIndexList(rel));
-	if (!OidIsValid(rel->rd_pkindex))
+	if (rel->rd_rel->relkind == RELKIND_RELATION && OidIsValid(rel->rd_pkindex))
+		table->index = index_open(rel->rd_pkindex, lockmode);
+	if (table->index == NULL || table->index->rd_index->indnkeyatts != 1 ||
+		table->index->rd_index->indkey.values[0] != lead_id)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("table \"%s\" has no primary key", RelationGetRelationName(rel)),
-				 errhint("Add the primary key (lead_id) again.")));
-	table->index = index_open(rel->rd_pkindex, lockmode);
+				 errmsg("table \"%s\" has no primary key (lead_id)", name),
+				 errhint("Add it again, to a table that is not partitioned.")));
 	InitDirtySnapshot(table->dirty);
 	table->scan = leadscore_index_beginscan(rel, table->index, &table->dirty, 1);
 	table->slot = table_slot_create(rel, NULL);
@@ -193,7 +200,8 @@ leadscore_work_begin(Work *work, Oid schema)
 	 */
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	open_table(&work->state, work->pipeline->state, RowExclusiveLock);
+	open_table(&work->state, work->pipeline->state, RowExclusiveLock,
+			   ACL_SELECT | ACL_INSERT | ACL_UPDATE);
 	work->state.changed = MakeSingleTupleTableSlot(RelationGetDescr(work->state.rel),
 												   &TTSOpsVirtual);
 }
@@ -243,7 +251,8 @@ need_lead(Work *work)
 
 	if (work->lead.rel == NULL)
 	{
-		open_table(&work->lead, work->pipeline->lead, RowShareLock);
+		open_table(&work->lead, work->pipeline->lead, RowShareLock,
+				   ACL_SELECT | ACL_UPDATE);
 		leadscore_lead_columns(RelationGetDescr(work->lead.rel),
 							   RelationGetRelationName(work->lead.rel),
 							   &work->lead_columns);
@@ -332,6 +341,11 @@ leadscore_state_read(Work *work)
 	Datum		value;
 
 	slot_getallattrs(slot);
+	if (slot->tts_isnull[c->activity - 1] || slot->tts_isnull[c->stage - 1])
+		ereport(ERROR,
+				(errcode(ERRCODE_NOT_NULL_VIOLATION),
+				 errmsg("activity or stage of lead " INT64_FORMAT " is null", work->lead_id),
+				 errhint("Delete the row of lead_state, and run rebuild() of the pipeline.")));
 	activity = DatumGetLeadActivityPP(slot->tts_values[c->activity - 1]);
 	valid = lead_activity_decode((const unsigned char *) VARDATA_ANY(activity),
 								 VARSIZE_ANY_EXHDR(activity), &work->activity);

@@ -37,7 +37,7 @@ static const char *const lead_tables[] = {
 	"lead_state", "event", "stage_history", "profile_change"
 };
 
-/* Check that a function is called as the trigger that it is. */
+/* Check that a function is called as the trigger that it is, by who may. */
 static TriggerData *
 check_trigger(FunctionCallInfo fcinfo, const char *function, bool before, bool row)
 {
@@ -58,6 +58,9 @@ check_trigger(FunctionCallInfo fcinfo, const char *function, bool before, bool r
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("%s: must be fired for each %s", function, row ? "row" : "statement"),
 				 errhint("Use leadscore.attach_pipeline().")));
+	/* row triggers do nothing in the owner's name */
+	if (!row)
+		leadscore_check_owner(trigdata->tg_relation);
 	return trigdata;
 }
 

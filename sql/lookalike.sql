@@ -1,0 +1,202 @@
+--
+-- A schema that only looks like a pipeline: anybody can make one, so the
+-- engine believes nothing that it finds there
+--
+SET timezone = 'UTC';
+SET client_min_messages = 'warning';
+\set SHOW_CONTEXT never
+CREATE ROLE leadscore_forger;
+DO $$BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO leadscore_forger', current_database()); END$$;
+SET ROLE leadscore_forger;
+
+-- The tables of a pipeline, with its triggers and nothing else: it works
+SELECT active_model FROM leadscore.create_pipeline('crm');
+CREATE SCHEMA fake;
+DO $$
+DECLARE
+    t text;
+BEGIN
+    FOR t IN SELECT relname FROM pg_class WHERE relnamespace = 'crm'::regnamespace AND relkind = 'r' LOOP
+        EXECUTE format('CREATE TABLE fake.%1$I (LIKE crm.%1$I INCLUDING DEFAULTS)', t);
+        EXECUTE format('INSERT INTO fake.%1$I SELECT * FROM crm.%1$I', t);
+    END LOOP;
+    FOR t IN SELECT DISTINCT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'config_changed' LOOP
+        EXECUTE format('CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION leadscore.config_changed()',
+            replace(t, 'crm.', 'fake.'));
+    END LOOP;
+END
+$$;
+ALTER TABLE fake.lead ADD PRIMARY KEY (lead_id);
+ALTER TABLE fake.lead_state ADD PRIMARY KEY (lead_id);
+SELECT leadscore.run_topic('fake', '60-attach');
+INSERT INTO fake.lead (lead_id, email, consented_at) VALUES (1, 'a@mail.example', now());
+INSERT INTO fake.event (lead_id, kind, properties) VALUES (1, 'content_download', '{"intent": "solution"}'), (1, 'points_added', '{}');
+SELECT stage, leadscore.score(s.activity, m.compiled) FROM fake.lead_state s, fake.model m;
+
+-- What makes the engine read and write its tables; returns the states of the
+-- errors, which must be decent ones
+CREATE FUNCTION fake.use_all() RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+    action text;
+BEGIN
+    FOREACH action IN ARRAY ARRAY[
+        'UPDATE fake.setting SET id = id',
+        'UPDATE fake.signal SET note = ''x'' WHERE signal = ''page_view''',
+        'UPDATE fake.signal SET condition = condition WHERE signal = ''solution_content''',
+        'UPDATE fake.model SET note = ''x''',
+        'INSERT INTO fake.model SELECT (json_populate_record(m, ''{"model": "m", "status": "draft"}'')).* FROM fake.model m',
+        'INSERT INTO fake.rule SELECT (json_populate_record(r, ''{"model": "m"}'')).* FROM fake.rule r LIMIT 1',
+        'INSERT INTO fake.model_activation SELECT * FROM fake.model_activation',
+        'INSERT INTO fake.lead (lead_id) VALUES (2)',
+        'UPDATE fake.lead SET profile = ''{"need": true}''',
+        'INSERT INTO fake.event (lead_id, kind) VALUES (1, ''demo_request'')',
+        'INSERT INTO fake.event SELECT * FROM fake.event',
+        'UPDATE fake.event SET event_id = event_id + 10',
+        'DELETE FROM fake.event',
+        'DELETE FROM fake.lead',
+        'SELECT leadscore.review(''fake'', NULL, now(), ''activation'')',
+        'SELECT leadscore.rebuild(''fake'', NULL, false)',
+        'SELECT leadscore.rebuild(''fake'', NULL, true)',
+        'SELECT leadscore.compare_leads(''fake'', m.compiled, m.compiled) FROM crm.model m',
+        'SELECT leadscore.event_signals(e) FROM fake.event e',
+        'SELECT leadscore.profile_signals(l) FROM fake.lead l']
+    LOOP
+        BEGIN
+            EXECUTE action;
+            -- undo it
+            RAISE SQLSTATE 'P0000';
+        EXCEPTION
+            WHEN OTHERS THEN
+                IF SQLSTATE <> 'P0000' THEN
+                    RETURN NEXT SQLSTATE || CASE WHEN SQLSTATE < 'XX' THEN '' ELSE ' ' || SQLERRM || ': ' || action END;
+                END IF;
+        END;
+    END LOOP;
+END
+$$;
+SELECT * FROM fake.use_all();
+
+-- Change one thing and use all
+CREATE FUNCTION fake.after(change text) RETURNS text[] LANGUAGE plpgsql AS $$
+DECLARE
+    errors text[];
+BEGIN
+    BEGIN
+        EXECUTE change;
+        errors := ARRAY(SELECT u FROM fake.use_all() u);
+        RAISE SQLSTATE 'P0000';
+    EXCEPTION
+        WHEN SQLSTATE 'P0000' THEN
+            RETURN errors;
+    END;
+END
+$$;
+-- every column that the engine reads, as something shorter, as something of
+-- other bytes, and null
+CREATE TABLE fake.tried AS
+    SELECT c.relname, c.attname, n.type, NULL::text[] AS errors
+    FROM (
+            SELECT t.relname, unnest(t.attnames) AS attname
+            FROM (VALUES
+                ('lead', '{lead_id,email,profile,consented_at,created_at,updated_at}'::text[]),
+                ('event', '{lead_id,event_id,kind,occurred_at,properties}'),
+                ('signal', '{signal,signal_id,source,event_kinds,condition,quantity}'),
+                ('setting', '{grain}'),
+                ('value_list', '{list,item}'),
+                ('model', '{model,status,compiled}'),
+                ('model_activation', '{model,activated_at}'),
+                ('lead_state', '{lead_id,activity,baseline,stage,stage_since,cycle,held,settled_at,next_review_at,updated_at}'),
+                ('stage_history', '{lead_id,seq,from_stage}'),
+                ('profile_change', '{lead_id,seq,signal,count,changed_at}')) AS t (relname, attnames)
+        ) c,
+        (VALUES ('int DEFAULT 1'), ('bytea DEFAULT decode(repeat(''7f'', 300), ''hex'')'), ('NULL')) AS n (type)
+    -- a key cannot be null
+    WHERE n.type <> 'NULL' OR (c.relname, c.attname) NOT IN (('lead', 'lead_id'), ('lead_state', 'lead_id'));
+UPDATE fake.tried SET errors = fake.after(CASE type
+    WHEN 'NULL' THEN format('ALTER TABLE fake.%1$I DISABLE TRIGGER USER; ALTER TABLE fake.%1$I ALTER %2$I DROP NOT NULL; UPDATE fake.%1$I SET %2$I = NULL; ALTER TABLE fake.%1$I ENABLE TRIGGER USER', relname, attname)
+    ELSE format('ALTER TABLE fake.%1$I DROP COLUMN %2$I; ALTER TABLE fake.%1$I ADD COLUMN %2$I %3$s', relname, attname, type) END);
+SELECT count(*) AS tried, count(*) FILTER (WHERE errors <> '{}') > 60 AS refused FROM fake.tried;
+SELECT relname, attname, error FROM fake.tried, unnest(errors) AS error WHERE error > 'XX';
+
+-- Tables that are none, or have another key
+SELECT relname, array_agg(DISTINCT e ORDER BY e) FROM (VALUES ('lead'), ('event'), ('lead_state'), ('signal'), ('model'), ('setting'), ('stage_history')) AS t (relname)
+    CROSS JOIN LATERAL unnest(fake.after(format('ALTER TABLE fake.%1$I RENAME TO gone; CREATE VIEW fake.%1$I AS SELECT * FROM fake.gone', relname))) e GROUP BY 1 ORDER BY 1;
+SELECT array_agg(DISTINCT e ORDER BY e) FROM unnest(fake.after('ALTER TABLE fake.lead_state RENAME TO gone; CREATE TABLE fake.lead_state (LIKE fake.gone INCLUDING ALL) PARTITION BY HASH (lead_id)')) e;
+SELECT array_agg(DISTINCT e ORDER BY e) FROM unnest(fake.after('ALTER TABLE fake.lead_state DROP CONSTRAINT lead_state_pkey, ADD word text DEFAULT ''x'', ADD PRIMARY KEY (word)')) e;
+SELECT array_agg(DISTINCT e ORDER BY e) FROM unnest(fake.after('ALTER TABLE fake.lead_state DROP CONSTRAINT lead_state_pkey, ADD PRIMARY KEY (lead_id, cycle)')) e;
+-- The same signal twice, as without a key
+SELECT * FROM unnest(fake.after('INSERT INTO fake.signal SELECT g.* FROM fake.signal g, generate_series(1, 50); INSERT INTO fake.profile_change SELECT p.* FROM fake.profile_change p, generate_series(1, 50)'));
+
+-- Every trigger function as every trigger: refused, or nothing happens
+CREATE TABLE fake.tried_trigger (tgfoid regproc, timing text, error text);
+CREATE VIEW fake.shown AS SELECT * FROM fake.lead;
+DO $$
+DECLARE
+    f regproc;
+    target text;
+    kind text;
+BEGIN
+    FOR f, target, kind IN
+        SELECT p.oid, r.relname, k.timing
+        FROM pg_proc p,
+            (VALUES ('lead'), ('event'), ('signal'), ('rule'), ('shown')) AS r (relname),
+            (VALUES ('BEFORE INSERT OR UPDATE OR DELETE ON fake.%s FOR EACH ROW'), ('AFTER INSERT OR UPDATE OR DELETE ON fake.%s FOR EACH ROW'),
+                ('BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON fake.%s FOR EACH STATEMENT'), ('AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON fake.%s FOR EACH STATEMENT'),
+                ('AFTER UPDATE ON fake.%s REFERENCING OLD TABLE AS x FOR EACH STATEMENT'), ('AFTER UPDATE ON fake.%s REFERENCING NEW TABLE AS x FOR EACH STATEMENT'),
+                ('AFTER UPDATE ON fake.%s REFERENCING OLD TABLE AS o NEW TABLE AS n FOR EACH STATEMENT'), ('AFTER DELETE ON fake.%s REFERENCING OLD TABLE AS o FOR EACH STATEMENT'),
+                ('INSTEAD OF INSERT OR UPDATE OR DELETE ON fake.%s FOR EACH ROW')) AS k (timing)
+        WHERE p.pronamespace = 'leadscore'::regnamespace AND p.prorettype = 'trigger'::regtype
+            AND (r.relname = 'shown') = (k.timing LIKE 'INSTEAD%')
+    LOOP
+        BEGIN
+            EXECUTE format('CREATE TRIGGER a_try ' || kind || ' EXECUTE FUNCTION %s()', target, f);
+            EXECUTE format('UPDATE fake.%1$s SET %2$s; DELETE FROM fake.%1$s; INSERT INTO fake.%1$s DEFAULT VALUES', target,
+                CASE WHEN target IN ('signal', 'rule') THEN 'note = note' ELSE 'lead_id = lead_id' END);
+            RAISE SQLSTATE 'P0000' USING MESSAGE = 'nothing happens';
+        EXCEPTION
+            WHEN OTHERS THEN
+                INSERT INTO fake.tried_trigger VALUES (f, kind, SQLSTATE || ' ' || SQLERRM);
+        END;
+    END LOOP;
+END
+$$;
+SELECT count(*) > 200 AS tried FROM fake.tried_trigger;
+SELECT * FROM fake.tried_trigger WHERE error > 'XX';
+SELECT tgfoid FROM fake.tried_trigger WHERE error LIKE '39P01%' GROUP BY 1 HAVING count(*) > 10 ORDER BY tgfoid::text;
+
+-- Who may create tables in the schema of a pipeline must not get at its leads
+-- by way of them: the engine works for the owner of the pipeline only
+RESET ROLE;
+CREATE ROLE leadscore_guest;
+SET ROLE leadscore_forger;
+SELECT stage FROM crm.track('one', 'demo_request');
+GRANT USAGE, CREATE ON SCHEMA crm TO leadscore_guest;
+SET ROLE leadscore_guest;
+CREATE TABLE crm.guest (lead_id bigint, event_id bigint, kind text, occurred_at timestamptz, properties jsonb);
+CREATE TRIGGER a AFTER INSERT ON crm.guest REFERENCING NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION leadscore.event_changed();
+INSERT INTO crm.guest VALUES (1, 1, 'purchase', now());
+DROP TRIGGER a ON crm.guest;
+INSERT INTO crm.guest VALUES (1, 1, 'purchase', now());
+CREATE TRIGGER a AFTER DELETE ON crm.guest REFERENCING OLD TABLE AS o FOR EACH STATEMENT EXECUTE FUNCTION leadscore.lead_changed();
+DELETE FROM crm.guest;
+CREATE TRIGGER b AFTER TRUNCATE ON crm.guest FOR EACH STATEMENT EXECUTE FUNCTION leadscore.lead_truncated();
+TRUNCATE crm.guest;
+DROP TRIGGER b ON crm.guest;
+CREATE TRIGGER b AFTER TRUNCATE ON crm.guest FOR EACH STATEMENT EXECUTE FUNCTION leadscore.event_truncated();
+TRUNCATE crm.guest;
+DROP TRIGGER b ON crm.guest;
+CREATE TRIGGER b AFTER TRUNCATE ON crm.guest FOR EACH STATEMENT EXECUTE FUNCTION leadscore.config_changed();
+TRUNCATE crm.guest;
+-- nor at its signals by asking what a made-up event counts for
+SELECT * FROM leadscore.event_signals(jsonb_populate_record(NULL::crm.event, '{"kind": "demo_request"}'));
+SELECT * FROM leadscore.profile_signals(jsonb_populate_record(NULL::crm.lead, '{"profile": {"need": true}}'));
+SET ROLE leadscore_forger;
+SELECT * FROM leadscore.event_signals(jsonb_populate_record(NULL::crm.event, '{"kind": "demo_request"}'));
+SELECT stage FROM crm.lead_state;
+SELECT * FROM crm.verify();
+
+RESET ROLE;
+DROP SCHEMA fake CASCADE;
+DROP SCHEMA crm CASCADE;
+DROP OWNED BY leadscore_forger;
+DROP ROLE leadscore_forger, leadscore_guest;
