@@ -28,8 +28,8 @@ endif
 # are.
 SCRIPT = $(EXTENSION)--$(EXTVERSION).sql
 PIPELINE = $(call files,src/sql/pipeline/*.sql)
-# The upgrade to this version is what src/sql/upgrade/ says and the pipeline's
-# DDL as it is now.
+# The upgrade to this version is what src/sql/upgrade/ says, and the pipeline's
+# DDL and the functions that use it (7x on) as they are now.
 UPGRADE_FROM = $(patsubst %--$(EXTVERSION).sql,%,$(notdir $(call files,src/sql/upgrade/*--$(EXTVERSION).sql)))
 UPGRADE = $(addprefix $(EXTENSION)--,$(addsuffix --$(EXTVERSION).sql,$(UPGRADE_FROM)))
 DATA_built = $(SCRIPT) $(UPGRADE)
@@ -71,8 +71,10 @@ $(SCRIPT): $(addprefix $(top)/,$(call files,src/sql/[0-9]*.sql) $(PIPELINE) src/
 	  cat $(addprefix $(top)/,$(call files,src/sql/[7-9]*.sql)) /dev/null; \
 	} > $@.new && mv $@.new $@
 
-$(EXTENSION)--%--$(EXTVERSION).sql: $(top)/src/sql/upgrade/%--$(EXTVERSION).sql $(addprefix $(top)/,$(PIPELINE) src/sql/embed)
-	{ cat $< && $(top)/src/sql/embed --replace $(addprefix $(top)/,$(PIPELINE)); } > $@.new && mv $@.new $@
+$(EXTENSION)--%--$(EXTVERSION).sql: $(top)/src/sql/upgrade/%--$(EXTVERSION).sql $(addprefix $(top)/,$(call files,src/sql/[7-9]*.sql) $(PIPELINE) src/sql/embed)
+	{ cat $< && $(top)/src/sql/embed --replace $(addprefix $(top)/,$(PIPELINE)) && \
+	  sed 's/^CREATE FUNCTION/CREATE OR REPLACE FUNCTION/' $(addprefix $(top)/,$(call files,src/sql/[7-9]*.sql)); \
+	} > $@.new && mv $@.new $@
 
 # Everything below works on private servers and private builds in tmp_test/.
 export PG_CONFIG

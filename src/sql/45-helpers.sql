@@ -15,7 +15,7 @@ COMMENT ON FUNCTION leadscore.kinds_of(regclass, text[]) IS
 	'kinds of events that have one of the roles, by a pipeline''s table event_kind; {} if there are none';
 
 CREATE FUNCTION leadscore.require_time_zone(time_zone text) RETURNS text
-	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = ''
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	PERFORM pg_catalog.timezone(time_zone, timestamptz '2000-01-01 00:00+00');
@@ -31,7 +31,7 @@ COMMENT ON FUNCTION leadscore.require_time_zone(text) IS
 	'the time zone, or an error that says which ones there are';
 
 CREATE FUNCTION leadscore.require_range("from" date, "to" date) RETURNS boolean
-	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = ''
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF "from" IS NULL OR "to" IS NULL THEN

@@ -4,7 +4,7 @@
 
 CREATE FUNCTION leadscore.refuse(condition text, message text, detail text DEFAULT NULL, hint text DEFAULT NULL)
 	RETURNS text
-	LANGUAGE plpgsql VOLATILE PARALLEL SAFE SET search_path = ''
+	LANGUAGE plpgsql VOLATILE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF detail IS NOT NULL AND hint IS NOT NULL THEN
@@ -22,7 +22,7 @@ COMMENT ON FUNCTION leadscore.refuse(text, text, text, text) IS
 	'raises an error, from an expression; condition is its name or SQLSTATE';
 
 CREATE FUNCTION leadscore.require_text(argument text, value text) RETURNS text
-	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = ''
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF value IS NULL OR value = '' THEN
@@ -41,7 +41,7 @@ COMMENT ON FUNCTION leadscore.require_text(text, text) IS
 	'the value, or an error that names the argument if it is null or empty';
 
 CREATE FUNCTION leadscore.require_object(argument text, value jsonb) RETURNS jsonb
-	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = ''
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF pg_catalog.jsonb_typeof(value) <> 'object' THEN
@@ -60,7 +60,7 @@ COMMENT ON FUNCTION leadscore.require_object(text, jsonb) IS
 CREATE FUNCTION leadscore.track_items(events jsonb)
 	RETURNS TABLE ("position" bigint, external_id text, kind text, properties jsonb, occurred_at timestamptz,
 		value numeric, channel text, campaign text, source_id text, profile jsonb)
-	LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100 SET search_path = ''
+	LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	item record;
@@ -130,7 +130,7 @@ COMMENT ON FUNCTION leadscore.track_items(jsonb) IS
 
 -- The schema of this name if it is a pipeline of a layout that we know
 CREATE FUNCTION leadscore.known_pipeline(pipeline text) RETURNS regnamespace
-	LANGUAGE plpgsql STABLE SET search_path = ''
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	schema_oid oid := (SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = pipeline);
@@ -178,7 +178,7 @@ COMMENT ON FUNCTION leadscore.is_attached(regnamespace) IS
 -- Run the statements of one topic in a pipeline. Bare names are looked up in
 -- pg_catalog first, as it is not listed, then in the pipeline, then in ours.
 CREATE FUNCTION leadscore.run_topic(pipeline text, topic text) RETURNS void
-	LANGUAGE plpgsql VOLATILE SET search_path = '' SET client_min_messages = 'warning'
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET client_min_messages = 'warning'
 	SET check_function_bodies = 'on'
 AS $$
 BEGIN
@@ -193,7 +193,7 @@ COMMENT ON FUNCTION leadscore.run_topic(text, text) IS
 -- counted as has changed, so count them all again. A pipeline that is not
 -- attached is counted when it is.
 CREATE FUNCTION leadscore.signals_changed() RETURNS trigger
-	LANGUAGE plpgsql VOLATILE SET search_path = ''
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	pipeline regnamespace := (SELECT c.relnamespace FROM pg_catalog.pg_class c WHERE c.oid = TG_RELID);
@@ -212,7 +212,7 @@ COMMENT ON FUNCTION leadscore.signals_changed() IS
 
 CREATE FUNCTION leadscore.create_pipeline(name text, preset text DEFAULT 'inbound', grain interval DEFAULT '1 day', attach boolean DEFAULT true)
 	RETURNS TABLE (pipeline text, active_model text, next_step text)
-	LANGUAGE plpgsql VOLATILE ROWS 1 SET search_path = ''
+	LANGUAGE plpgsql VOLATILE ROWS 1 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	presets text[];
@@ -224,7 +224,7 @@ BEGIN
 			USING ERRCODE = 'name_too_long',
 				HINT = 'Use at most 40 bytes.';
 	END IF;
-	IF name LIKE 'pg\_%' OR name IN ('information_schema', 'leadscore', 'public') THEN
+	IF pg_catalog.starts_with(name, 'pg_') OR name IN ('information_schema', 'leadscore', 'public') THEN
 		RAISE EXCEPTION 'pipeline name "%" is reserved', name
 			USING ERRCODE = 'reserved_name',
 				HINT = 'A pipeline is a schema of its own. Choose another name, such as crm.';
@@ -291,7 +291,7 @@ COMMENT ON FUNCTION leadscore.create_pipeline(text, text, interval, boolean) IS
 	'creates a schema with the tables, functions and views of a lead pipeline, owned by the caller; preset: inbound, enterprise or empty; grain: 1 day or 1 hour';
 
 CREATE FUNCTION leadscore.attach_pipeline(name text) RETURNS bigint
-	LANGUAGE plpgsql VOLATILE SET search_path = ''
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	pipeline regnamespace := leadscore.known_pipeline(name);
@@ -317,7 +317,7 @@ COMMENT ON FUNCTION leadscore.attach_pipeline(text) IS
 	'creates the triggers that keep scores and stages right, counts what was loaded without them, returns how many leads changed';
 
 CREATE FUNCTION leadscore.detach_pipeline(name text) RETURNS void
-	LANGUAGE plpgsql VOLATILE SET search_path = ''
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF leadscore.is_attached(leadscore.known_pipeline(name)) THEN
@@ -329,7 +329,7 @@ COMMENT ON FUNCTION leadscore.detach_pipeline(text) IS
 	'drops these triggers, to load much data or to distribute the tables; scores stand still until attach_pipeline()';
 
 CREATE FUNCTION leadscore.upgrade_pipeline(name text) RETURNS integer
-	LANGUAGE plpgsql VOLATILE SET search_path = ''
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	pipeline regnamespace := leadscore.known_pipeline(name);
@@ -354,7 +354,7 @@ COMMENT ON FUNCTION leadscore.upgrade_pipeline(text) IS
 	'brings a pipeline to this version of the extension, after ALTER EXTENSION leadscore UPDATE; returns its layout version';
 
 CREATE FUNCTION leadscore.grant_app(pipeline text, role text) RETURNS void
-	LANGUAGE plpgsql VOLATILE SET search_path = ''
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	pipeline_oid regnamespace := leadscore.known_pipeline(pipeline);
@@ -385,7 +385,7 @@ COMMENT ON FUNCTION leadscore.grant_app(text, text) IS
 -- Our views only, not those a user may have added. What they read is in the
 -- catalog, so that the two cannot disagree.
 CREATE FUNCTION leadscore.grant_reader(pipeline text, role text) RETURNS void
-	LANGUAGE plpgsql VOLATILE SET search_path = ''
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	pipeline_oid regnamespace := leadscore.known_pipeline(pipeline);
@@ -396,7 +396,7 @@ BEGIN
 		WITH ours AS (
 			SELECT c.oid, c.relname, r.oid AS rule
 			FROM leadscore.pipeline_ddl() d,
-				pg_catalog.regexp_matches(d.ddl, '^CREATE OR REPLACE VIEW (\w+)', 'gn') AS m
+				pg_catalog.regexp_matches(d.ddl, '^CREATE OR REPLACE VIEW ([a-z_]+)', 'gn') AS m
 				JOIN pg_catalog.pg_class c ON c.relname = m[1] AND c.relkind = 'v'
 				JOIN pg_catalog.pg_rewrite r ON r.ev_class = c.oid
 			WHERE c.relnamespace = pipeline_oid

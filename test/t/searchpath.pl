@@ -1,94 +1,328 @@
-# Everything works under an empty search_path and as an app's role, and what
-# an attacker puts into the way is not called.
+# Every function and view works under an empty search_path, and whatever lies
+# in the way of one that does not is never called: not when the extension is
+# installed, nor for the owner of a pipeline, an app, a reader.
+
 use strict;
 use warnings;
+
+use FindBin;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = PostgreSQL::Test::Cluster->new('searchpath');
 $node->init;
-$node->append_conf('postgresql.conf', "fsync = off\n");
+$node->append_conf('postgresql.conf', "fsync = off\njit = off\n");
 $node->start;
-$node->safe_psql('postgres', 'CREATE ROLE boss LOGIN; CREATE ROLE app LOGIN; CREATE ROLE evil LOGIN; CREATE DATABASE d OWNER boss');
+$node->safe_psql('postgres', q{
+	CREATE ROLE boss LOGIN;
+	CREATE ROLE app LOGIN;
+	CREATE ROLE bi LOGIN;
+	CREATE ROLE evil LOGIN;
+	CREATE DATABASE clean OWNER boss;
+	CREATE DATABASE trapped OWNER evil});
+
 sub as
 {
-	my ($role, $sql, $path) = @_;
-	return $node->safe_psql('d', 'SET search_path = ' . (defined $path ? $path : "''") . "; $sql", extra_params => [ '-U', $role ]);
+	my ($role, $db, $sql) = @_;
+	return $node->safe_psql($db, $sql, extra_params => [ '-U', $role ]);
 }
 
-as('boss', q{
-	CREATE EXTENSION leadscore;
-	SELECT leadscore.create_pipeline('p', 'inbound');
-	SELECT leadscore.grant_app('p', 'app');
-	INSERT INTO p.lead (external_id, email, consented_at, created_at, updated_at) VALUES ('one', 'a@example.com', '2025-01-01', '2025-01-01', '2025-01-01');
-	INSERT INTO p.event (lead_id, kind, occurred_at) VALUES (1, 'demo_request', '2025-01-02'), (1, 'quote_request', '2025-01-02');
-	UPDATE p.event SET kind = 'pricing_view' WHERE kind = 'quote_request';
-	UPDATE p.lead SET profile = '{"need": true}';
-	DELETE FROM p.event WHERE kind = 'pricing_view';
-	SELECT p.clone_model('inbound', 'other');
-	SELECT p.activate_model('other');
-	INSERT INTO p.signal (signal, event_kinds) VALUES ('more', '{more}');
-	SELECT p.sweep(), p.rebuild(), p.rebuild(true);
-	SELECT leadscore.upgrade_pipeline('p');
-	SELECT leadscore.detach_pipeline('p');
-	SELECT leadscore.attach_pipeline('p');
-});
-is(as('boss', 'SELECT * FROM p.verify()'), '', 'the owner with an empty search_path');
-
-# an app: only what it was granted
-is(as('app', "INSERT INTO p.event (lead_id, kind, occurred_at) VALUES (1, 'quote_request', '2025-01-03'), (1, 'unknown', '2025-01-03') RETURNING lead_id"), "1\n1", 'insert');
-is(as('app', "INSERT INTO p.event (lead_id, kind, occurred_at, source_id) VALUES (1, 'quote_request', '2025-01-03', 'a') ON CONFLICT DO NOTHING"), '', 'insert with ON CONFLICT');
-is(as('app', "SELECT lead_id, duplicate FROM p.track('two', 'demo_request', profile => '{\"email\": \"b\@example.com\", \"consent\": true}')"), '2|f', 'track');
-is(as('app', "SELECT * FROM p.track_many('[{\"external_id\": \"two\", \"kind\": \"demo_request\"}, {\"external_id\": \"three\", \"kind\": \"page_view\"}]')"), '2|0', 'track_many');
-is(as('app', "SELECT p.upsert_lead('three', 'c\@example.com', consent => true)"), '3', 'upsert_lead');
-is(as('app', "SELECT p.score(1, '2025-01-03') > 0, p.stage_at(1, '2025-01-03'), p.lead_id('one')"), 't|mql|1', 'questions');
-is(as('app', "SELECT p.set_stage(3, 'lost')"), 'lost', 'set_stage');
-foreach my $sql (
-	'SELECT * FROM p.event', 'UPDATE p.event SET value = 1', 'DELETE FROM p.event', 'TRUNCATE p.event', 'SELECT email FROM p.lead',
-	'UPDATE p.lead SET email = NULL', "INSERT INTO p.lead (email) VALUES ('x')", 'UPDATE p.lead_state SET cycle = 1', 'INSERT INTO p.signal (signal) VALUES (1)',
-	"SELECT p.activate_model('inbound')", 'SELECT p.rebuild()', 'SELECT p.sweep()', "SELECT leadscore.rebuild('p', NULL, true)",
-	"SELECT leadscore.lock_pipeline('p')", "SELECT leadscore.review('p', NULL, now(), 'decay')")
+# errors(ROLE, DB, BEFORE, STATEMENTS): run each statement in a transaction of
+# its own that is rolled back, in one session; what fails, by its number.
+sub errors
 {
-	my ($rc, $out, $err) = $node->psql('d', $sql, extra_params => [ '-U', 'app' ]);
-	like($err, qr/permission denied/, "refused: $sql");
+	my ($role, $db, $before, @statements) = @_;
+	my ($out, $err) = ('', '');
+	my $script = "$before\n";
+	my $line = $script =~ tr/\n//;
+
+	foreach (@statements)
+	{
+		die "more than one line: $_" if /\n/;
+		$script .= "BEGIN; $_; ROLLBACK;\n";
+	}
+	IPC::Run::run(
+		[ 'psql', '-XAtq', '-U', $role, '-d', $node->connstr($db), '-f', '-' ],
+		'<', \$script, '>', \$out, '2>', \$err);
+	my %errors;
+	foreach (split /\n/, $err)
+	{
+		$errors{ $1 - $line - 1 } = $2 if /^psql:<stdin>:(\d+): ERROR:  (.*)/;
+	}
+	return \%errors;
 }
 
-# operators, functions, tables and casts that lie in the way
-as('boss', 'CREATE SCHEMA trap; GRANT ALL ON SCHEMA trap TO evil, app');
-my $fn = q{LANGUAGE plpgsql AS $f$ BEGIN RAISE EXCEPTION 'trapped as %', current_user; END $f$};
-my $n = 0;
-my $trap = join "\n", map {
-	my ($op, $l, $r, $result) = @$_;
-	my $name = 'op' . ++$n;
-	"CREATE OR REPLACE FUNCTION trap.$name(a $l, b $r) RETURNS $result $fn; CREATE OPERATOR trap.$op (LEFTARG = $l, RIGHTARG = $r, FUNCTION = trap.$name);"
-} (
-	[ '=', 'bigint', 'bigint', 'boolean' ], [ '=', 'text', 'text', 'boolean' ], [ '+', 'integer', 'integer', 'integer' ],
-	[ '<=', 'timestamptz', 'timestamptz', 'boolean' ], [ '>', 'bigint', 'bigint', 'boolean' ], [ '||', 'text', 'text', 'text' ]);
-$trap .= join "\n", map { "CREATE FUNCTION trap.$_ $fn;" } (
-	'now() RETURNS timestamptz', 'max(integer) RETURNS integer', 'coalesce(a integer, b integer) RETURNS integer', 'unnest(bigint[]) RETURNS SETOF bigint',
-	'review(regnamespace, bigint[], timestamptz, text) RETURNS bigint', 'pipeline() RETURNS regnamespace', 'lock_pipeline(regnamespace) RETURNS void',
-	'score(leadscore.lead_activity, leadscore.lead_model, timestamptz) RETURNS numeric', 'lead_stage(text) RETURNS leadscore.lead_stage');
-$trap .= 'CREATE TABLE trap.' . $_ . ' (x int);' foreach qw(lead event lead_state signal model setting new_event old_event stage_history);
-as('evil', $trap);
-my ($rc, $out, $err) = $node->psql('d', "SET search_path = trap, pg_catalog; SELECT 1::bigint = 1::bigint", extra_params => [ '-U', 'app' ]);
-like($err, qr/trapped as app/, 'the traps work');
-my $path = 'trap, pg_temp, p, leadscore, pg_catalog';
-my $temp = 'CREATE TEMP TABLE event (x int); CREATE TEMP TABLE new_event (x int); CREATE TEMP TABLE lead_state (x int); CREATE TEMP TABLE model (x int);';
-as('app', "$temp INSERT INTO p.event (lead_id, kind, occurred_at) VALUES (1, 'quote_request', '2025-02-03'), (2, 'page_view', '2025-01-03')", $path);
-as('app', "$temp SELECT * FROM p.track('two', 'demo_request', profile => '{\"job_title\": \"CEO\"}'); SELECT p.upsert_lead('four', 'd\@example.com')", $path);
-as('app', "$temp SELECT * FROM p.track_many('[{\"external_id\": \"two\", \"kind\": \"demo_request\"}]'); SELECT p.set_stage(2, 'lost'); SELECT * FROM p.explain(2); SELECT * FROM p.next_steps(1)", $path);
-as('boss', "$temp UPDATE p.event SET kind = 'page_view'; DELETE FROM p.event WHERE kind OPERATOR(pg_catalog.=) 'nothing'; UPDATE p.lead SET owner = 'x'", $path);
-as('boss', "$temp SELECT p.sweep(); SELECT p.rebuild(true); SELECT p.activate_model('inbound'); INSERT INTO p.signal (signal, event_kinds) VALUES ('yet more', '{more}'); SELECT * FROM p.verify(); SELECT leadscore.upgrade_pipeline('p')", $path);
-as('boss', "$temp TRUNCATE p.event; DELETE FROM p.lead", $path);
-is(as('boss', 'SELECT * FROM p.verify()'), '', 'nothing was trapped');
+# What lies in the way: everything of pg_catalog and of a pipeline once more,
+# in schema public, by its owner; whoever touches any of it draws a number.
+my $traps = q[
+	CREATE SEQUENCE public.caught;
+	GRANT ALL ON SEQUENCE public.caught TO PUBLIC;
+	CREATE FUNCTION public.spring(anyelement) RETURNS boolean LANGUAGE plpgsql AS
+		'BEGIN PERFORM pg_catalog.nextval(''public.caught''); RETURN true; END';
+	DO $do$
+	DECLARE
+		body text := $$LANGUAGE plpgsql AS 'BEGIN PERFORM pg_catalog.nextval(''public.caught''); RETURN%s; END'$$;
+		r record;
+		n int := 0;
+	BEGIN
+		FOR r IN
+			SELECT p.proname, pg_get_function_result(p.oid) AS result, p.proretset OR p.prorettype = 'void'::regtype AS no_value,
+				(SELECT string_agg(a::regtype::text, ', ' ORDER BY i) FROM unnest(p.proargtypes) WITH ORDINALITY AS u (a, i)) AS arguments
+			FROM pg_proc p
+			WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.prokind IN ('f', 'a') AND NOT p.provariadic > 0
+				AND NOT EXISTS (SELECT FROM unnest(p.proargtypes || p.prorettype) a JOIN pg_type t ON t.oid = a
+					WHERE t.typtype = 'p' AND t.typname NOT IN ('anyelement', 'anyarray', 'anycompatible', 'anycompatiblearray', 'void'))
+				AND NOT 'void'::regtype = ANY (p.proargtypes) AND pg_get_function_result(p.oid) !~ '^TABLE'
+				AND (p.prorettype::regtype::text !~ '^any' OR EXISTS (SELECT FROM unnest(p.proargtypes) a WHERE a::regtype::text ~ '^any'))
+		LOOP
+			EXECUTE format('CREATE FUNCTION public.%I(%s) RETURNS %s ', r.proname, r.arguments, r.result)
+				|| format(body, CASE WHEN r.no_value THEN '' ELSE ' NULL' END);
+		END LOOP;
+		FOR r IN
+			SELECT o.oprname, o.oprleft, o.oprright, o.oprresult::regtype AS result,
+				concat_ws(', ', 'LEFTARG = ' || nullif(o.oprleft, 0)::regtype, 'RIGHTARG = ' || o.oprright::regtype) AS arguments,
+				concat_ws(', ', nullif(o.oprleft, 0)::regtype, o.oprright::regtype) AS types
+			FROM pg_operator o
+			WHERE o.oprnamespace = 'pg_catalog'::regnamespace AND o.oprcode <> 0
+				AND NOT EXISTS (SELECT FROM pg_type t WHERE t.oid IN (o.oprleft, o.oprright, o.oprresult) AND t.typtype = 'p'
+					AND t.typname NOT IN ('anyelement', 'anyarray', 'anycompatible', 'anycompatiblearray'))
+		LOOP
+			n := n + 1;
+			EXECUTE format('CREATE FUNCTION public.operator_%s(%s) RETURNS %s ', n, r.types, r.result) || format(body, ' NULL');
+			EXECUTE format('CREATE OPERATOR public.%s (%s, FUNCTION = public.operator_%s)', r.oprname, r.arguments, n);
+		END LOOP;
+	END
+	$do$;
+	CREATE FUNCTION public.lay(schema text) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+	DECLARE
+		r record;
+	BEGIN
+		FOR r IN
+			SELECT typname, format_type(oid, NULL) AS base FROM pg_type
+			WHERE typnamespace = 'pg_catalog'::regnamespace AND typtype = 'b' AND typcategory <> 'A' AND typelem = 0 AND typrelid = 0
+		LOOP
+			EXECUTE format('CREATE DOMAIN %I.%I AS %s CHECK (public.spring(VALUE))', schema, r.typname, r.base);
+		END LOOP;
+		FOR r IN
+			SELECT relname FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace AND relkind IN ('r', 'v')
+			UNION SELECT unnest('{lead,event,lead_state,stage_history,profile_change,signal,value_list,setting,model,model_activation,
+				dimension,rule,stage_rule,stage_gate,grade,event_kind,channel,campaign,cost,benchmark,new_event,old_event,new_lead,old_lead}'::text[])
+		LOOP
+			EXECUTE format('CREATE VIEW %I.%I AS SELECT public.spring(1) AS lead_id', schema, r.relname);
+			EXECUTE format('GRANT ALL ON %I.%I TO PUBLIC', schema, r.relname);
+		END LOOP;
+	END
+	$$;
+	SELECT public.lay('public');
+	ALTER DATABASE trapped SET search_path = public, pg_catalog;
+];
+# and settings that change what text means
+$traps .= "ALTER DATABASE trapped SET $_;\n"
+  foreach (
+	'standard_conforming_strings = off', 'transform_null_equals = on', 'array_nulls = off', "datestyle = 'SQL, DMY'",
+	"intervalstyle = 'sql_standard'", 'extra_float_digits = -15', 'check_function_bodies = off', "bytea_output = 'escape'", 'quote_all_identifiers = on');
+
+as('evil', 'trapped', $traps);
+my $caught = 'SELECT pg_catalog.pg_sequence_last_value($$public.caught$$)';
+
+# a schema of our name that waits for us is not taken
+as('evil', 'trapped', 'CREATE SCHEMA leadscore');
+my ($rc, $out, $err) = $node->psql('trapped', 'CREATE EXTENSION leadscore');
+like($err, qr/schema "leadscore" already exists/, 'no schema of somebody else is adopted');
+as('evil', 'trapped', 'DROP SCHEMA leadscore; GRANT CREATE ON DATABASE trapped TO boss');
+
+# nor is anything in it: what a new install creates must be new
+my @fragments = glob("$FindBin::Bin/../../src/sql/[0-9]*.sql");
+is(join("\n", grep { slurp_file($_) =~ /^CREATE (OR REPLACE|.* IF NOT EXISTS )/m } @fragments), '', 'nothing is replaced or left as it is');
+cmp_ok(scalar @fragments, '>', 5, 'in all of the script');
+
+# install: by the owner of the database, and by a superuser into traps, once
+# by way of the oldest version
+as('boss', 'clean', 'CREATE EXTENSION leadscore');
+is($node->safe_psql('clean', q{SELECT extowner::regrole FROM pg_extension WHERE extname = 'leadscore'}), 'boss', 'who owns a database may install');
+($rc, $out, $err) = $node->psql('postgres', 'CREATE EXTENSION leadscore', extra_params => [ '-U', 'boss' ]);
+like($err, qr/permission denied to create extension/, 'others may not');
+($rc, $out, $err) = $node->psql('clean', 'CREATE FUNCTION leadscore.mine() RETURNS int LANGUAGE sql RETURN 1', extra_params => [ '-U', 'boss' ]);
+like($err, qr/permission denied for schema leadscore/, 'and nobody but a superuser gets into its schema');
+$node->safe_psql('trapped', q{CREATE EXTENSION leadscore VERSION '0.1'; ALTER EXTENSION leadscore UPDATE; DROP EXTENSION leadscore; CREATE EXTENSION leadscore});
+is($node->safe_psql('trapped', $caught), '', 'installed and updated without a touch');
+
+my %pipeline = (clean => "SET search_path = ''", trapped => 'SELECT 1');
+foreach my $db (sort keys %pipeline)
+{
+	as('boss', $db, qq{
+		$pipeline{$db};
+		SELECT leadscore.create_pipeline('p');
+		SELECT leadscore.grant_app('p', 'app'), leadscore.grant_reader('p', 'bi');
+		INSERT INTO p.lead (external_id, email, consented_at, created_at, updated_at)
+			VALUES ('one', 'a\@example.com', '2025-01-01', '2025-01-01', '2025-01-01'), ('two', NULL, NULL, '2025-01-01', '2025-01-01');
+		INSERT INTO p.event (lead_id, kind, occurred_at, properties) VALUES (1, 'demo_request', '2025-01-02', NULL), (1, 'form_view', '2025-01-02', '{"form": "f"}'),
+			(1, 'page_view', '2025-01-01', '{"page": "/"}'), (1, 'email_sent', '2025-01-01', '{"message": "m"}'), (1, 'sales_contact', '2025-02-01', NULL),
+			(1, 'purchase', '2025-03-01', NULL), (1, 'unknown', '2025-03-01', NULL);
+		SELECT p.clone_model('inbound', 'other');
+	});
+}
+my $digest = q{SET search_path = pg_catalog; SET quote_all_identifiers = off; SET standard_conforming_strings = on; SET datestyle = 'ISO'; SET intervalstyle = 'postgres';
+	SELECT md5(string_agg(d, E'\n' ORDER BY d COLLATE "C")) FROM (
+		SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace IN ('leadscore'::regnamespace, 'p'::regnamespace) AND prokind = 'f'
+		UNION ALL SELECT pg_get_viewdef(oid) FROM pg_class WHERE relnamespace = 'p'::regnamespace AND relkind = 'v'
+		UNION ALL SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'p'::regnamespace) AS s (d)};
+is($node->safe_psql('trapped', $digest), $node->safe_psql('clean', $digest), 'what is made there is the same as elsewhere');
+
+# A call of every function, operator, aggregate and view, made from the
+# catalog: arguments by their name, or else by their type.
+my $calls = $node->safe_psql('clean', <<'SQL');
+	CREATE TEMP TABLE sample (name text, type text, value text);
+	INSERT INTO sample VALUES
+		('lead_id', 'int8', '1'), ('event_id', 'int8', '1'), ('max_leads', 'int4', '10'), ('external_id', 'text', 'one'),
+		('pipeline', 'text', 'p'), ('name', 'text', 'p'), ('role', 'text', 'app'), ('preset', 'text', 'empty'), ('topic', 'text', '60-attach'),
+		('time_zone', 'text', 'Asia/Kathmandu'), ('kind', 'text', 'page_view'), ('market', 'text', 'b2b'),
+		('model', 'text', 'other'), ('a', 'text', 'inbound'), ('b', 'text', 'other'), ('from', 'text', 'inbound'), ('to', 'text', 'new'),
+		('cause', 'text', 'decay'), ('condition', 'text', 'raise_exception'), ('events', 'jsonb', '[{"external_id": "one", "kind": "page_view"}]'),
+		('mode', 'text', 'ordered'), ('from_step', 'int4', '1'), ('to_step', 'int4', '2'),
+		('', 'text', 'mql'), ('', 'varchar', 'x'), ('', 'bool', 't'), ('', 'int2', '1'), ('', 'int4', '1'), ('', 'int8', '1'), ('', 'numeric', '1'), ('', 'float8', '1'),
+		('', 'timestamptz', '2025-06-01'), ('', 'date', '2025-06-01'), ('', 'interval', '1 day'), ('', 'jsonb', '{}'), ('', 'bytea', NULL),
+		('', 'regclass', 'p.lead'), ('', 'regnamespace', 'p'), ('', 'cstring', 'mql'),
+		('', 'lead_stage', 'mql'), ('', 'lead_activity', 'day{1@2025-06-01:1}'), ('', '_bool', '{t,f}'), ('', '_int8', '{1}'), ('', '_text', '{one}'),
+		('', '_jsonb', '{"{}"}'), ('', '_timestamptz', '{2025-06-01}');
+	WITH argument AS (
+		SELECT p.oid, u.i, quote_literal(s.value) AS value, n.nspname, t.typname,
+			CASE WHEN p.provariadic > 0 AND u.i = p.pronargs THEN 'VARIADIC ' ELSE '' END
+			|| CASE WHEN t.typname = 'lead_model' THEN '(SELECT m.compiled FROM p.model m WHERE m.status OPERATOR(pg_catalog.=) ''active'')'
+				WHEN p.proname = 'event_signals' THEN '(SELECT e FROM p.event e LIMIT 1)'
+				WHEN p.proname = 'profile_signals' THEN '(SELECT e FROM p.lead e LIMIT 1)'
+				ELSE coalesce(quote_literal(s.value), CASE WHEN s.type IS NOT NULL THEN 'NULL' END) || format('::%I.%I', n.nspname, t.typname) END AS expression
+		FROM pg_proc p
+			CROSS JOIN LATERAL unnest(p.proargtypes) WITH ORDINALITY AS u (type, i)
+			JOIN pg_type t ON t.oid = u.type
+			JOIN pg_namespace n ON n.oid = t.typnamespace
+			LEFT JOIN LATERAL (
+				SELECT * FROM sample s WHERE s.type = t.typname AND s.name IN ('', coalesce(p.proargnames[u.i], ''))
+				ORDER BY s.name DESC LIMIT 1) s ON true
+	), call AS (
+		SELECT p.proname, p.oid::regprocedure AS what, format('SELECT %s %I.%I(%s)', CASE WHEN p.prokind = 'a' OR NOT p.proretset THEN '' ELSE '* FROM' END, n.nspname, p.proname,
+			(SELECT string_agg(coalesce(a.expression, 'no sample'), ', ' ORDER BY a.i) FROM argument a WHERE a.oid = p.oid)) AS sql
+		FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+		WHERE n.nspname IN ('leadscore', 'p') AND p.prorettype <> 'trigger'::regtype
+			-- these cannot be called, see hostile.sql
+			AND NOT 'internal'::regtype = ANY (p.proargtypes)
+	)
+	SELECT what::text || E'\t' || CASE what::text
+			-- to make a pipeline takes a name that is free
+			WHEN 'leadscore.create_pipeline(text,text,interval,boolean)' THEN replace(sql, '''p''', '''q''')
+				WHEN 'p.attribution(text)' THEN 'SELECT * FROM p.attribution(''linear'')'
+			WHEN 'p.known_attribution(text)' THEN 'SELECT p.known_attribution(''linear'')'
+			WHEN 'leadscore.window_funnel_transfn(bytea,timestamp with time zone,interval,text,boolean[])' THEN replace(sql, '''mql''', '''any''')
+			WHEN 'leadscore.window_funnel_except_transfn(bytea,timestamp with time zone,interval,text,boolean,integer,integer,boolean[])'
+				THEN replace(replace(sql, '''mql''', '''strict'''), '''1''::pg_catalog.int4, ''1''', '''1''::pg_catalog.int4, ''2''')
+			-- kind is that of a lead here
+			WHEN 'p.upsert_lead(text,text,jsonb,text,text,text,text,text,text,text,text,boolean,boolean,bigint,timestamp with time zone)'
+				THEN replace(sql, '''page_view''', '''person''')
+			ELSE sql END
+	FROM call
+	UNION ALL
+	SELECT format(E'operator %s\tSELECT %s OPERATOR(leadscore.%s) %s', o.oid::regoperator,
+		CASE WHEN o.oprleft = 0 THEN '' ELSE (SELECT a.expression FROM argument a WHERE a.oid = o.oprcode AND a.i = 1) END,
+		o.oprname, (SELECT a.expression FROM argument a WHERE a.oid = o.oprcode ORDER BY a.i DESC LIMIT 1))
+	FROM pg_operator o WHERE o.oprnamespace = 'leadscore'::regnamespace
+	UNION ALL
+	SELECT format(E'%s %s\tSELECT v.* FROM p.%I v', CASE c.relkind WHEN 'v' THEN 'view' ELSE 'table' END, c.relname, c.relname)
+	FROM pg_class c WHERE c.relnamespace = 'p'::regnamespace AND c.relkind IN ('r', 'v')
+SQL
+my (@names, @calls);
+foreach (sort split /\n/, $calls)
+{
+	my ($name, $sql) = split /\t/;
+	push @names, $name;
+	push @calls, $sql;
+}
+cmp_ok(scalar @calls, '>', 200, 'there are calls');
+is(join("\n", grep { /no sample/ } @calls), '', 'of everything');
+
+# and what makes triggers work
+my @writes = (
+	"INSERT INTO p.event (lead_id, kind, occurred_at) VALUES (1, 'quote_request', '2025-01-03'), (1, 'unknown', '2025-01-03')",
+	"INSERT INTO p.event (lead_id, kind, source_id) VALUES (1, 'quote_request', 'a') ON CONFLICT DO NOTHING",
+	"UPDATE p.event SET kind = 'pricing_view'",
+	'DELETE FROM p.event',
+	'TRUNCATE p.event',
+	"INSERT INTO p.lead (external_id) VALUES ('three')",
+	q{UPDATE p.lead SET profile = '{"need": true}', email = 'b@example.com'},
+	'DELETE FROM p.lead',
+	'TRUNCATE p.lead',
+	"INSERT INTO p.signal (signal, event_kinds, condition) VALUES ('more', '{more}', '\$.a starts with \"x\"')",
+	"INSERT INTO p.value_list VALUES ('list', 'item')",
+	"UPDATE p.rule SET note = 'x' WHERE model OPERATOR(pg_catalog.=) 'other'",
+	"UPDATE p.setting SET currency = 'USD'",
+	"INSERT INTO p.cost (day_from, day_to, amount) VALUES ('2025-01-01', '2025-01-02', 1)");
+push @names, @writes;
+push @calls, @writes;
+
+# What fails though nothing is in the way, and why
+my %fails = (
+	'leadscore.refuse(text,text,text,text)' => qr/^mql$/,
+	'leadscore.lead_model_in(cstring)' => qr/^invalid input syntax for type json/,
+	'leadscore.lead_activity_in(cstring)' => qr/^invalid input syntax for type lead_activity/);
+
+sub check_owner
+{
+	my ($name, $errors) = @_;
+	my @unexpected;
+
+	foreach my $i (0 .. $#calls)
+	{
+		my $error = $errors->{$i} // '';
+		my $expected = $fails{ $names[$i] } // qr/^$/;
+		push @unexpected, "$names[$i]: $error" unless $error =~ $expected;
+	}
+	is(join("\n", @unexpected), '', $name);
+}
+
+check_owner('the owner may call everything, with nothing in search_path',
+	errors('boss', 'clean', "SET search_path = '';", @calls));
+is(as('boss', 'clean', "SET search_path = ''; SELECT * FROM p.verify()"), '', 'and all is right');
+check_owner('the owner may call everything, with traps in the way',
+	errors('boss', 'trapped', "SELECT public.lay('pg_temp');", @calls));
+is($node->safe_psql('trapped', $caught), '', 'no trap caught the owner');
+
+# others are refused, or served
+foreach my $role ('app', 'bi')
+{
+	my $errors = errors($role, 'trapped', "SELECT public.lay('pg_temp');", @calls);
+	my @other = grep { $errors->{$_} !~ /^permission denied|^must be owner/ && !$fails{ $names[$_] } } sort keys %$errors;
+
+	is(join("\n", map { "$names[$_]: $errors->{$_}" } @other), '', "$role is served or refused");
+	cmp_ok(scalar keys %$errors, '<', @calls - 50, "$role is served");
+	is($node->safe_psql('trapped', $caught), '', "no trap caught the owner's functions called by $role");
+}
+
+# the traps work: with functions of the owner that are careless
+as('boss', 'trapped', q{
+	CREATE FUNCTION p.careless(what pg_catalog.text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN EXECUTE what; END';
+	CREATE FUNCTION p.less_careless(what pg_catalog.text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS 'BEGIN EXECUTE what; END'});
+my $drawn = 0;
+foreach (
+	[ 'careless', 'SELECT lower($$X$$::pg_catalog.text)', 'function' ],
+	[ 'careless', 'SELECT 1::pg_catalog.int8 = 1::pg_catalog.int8', 'operator' ],
+	[ 'careless', 'SELECT $$x$$::text', 'type' ],
+	[ 'careless', 'SELECT * FROM event', 'table' ],
+	[ 'less_careless', 'SELECT $$x$$::text', 'type in pg_temp' ],
+	[ 'less_careless', 'SELECT * FROM event', 'table in pg_temp' ])
+{
+	my ($function, $sql, $name) = @$_;
+	my $before = $node->safe_psql('trapped', $caught) || 0;
+	errors('app', 'trapped', "SELECT public.lay('pg_temp');", "SELECT p.$function('$sql')");
+	cmp_ok($node->safe_psql('trapped', $caught) || 0, '>', $before, "the trap works: $name");
+}
 
 # settings of a session change no score
-as('boss', "INSERT INTO p.lead (lead_id, email, consented_at, created_at, updated_at) VALUES (70, 'a\@example.com', '2025-01-01 00:00+00', '2025-01-01 00:00+00', '2025-01-01 00:00+00')");
-as('app', "SET timezone = 'Pacific/Kiritimati'; SET datestyle = 'SQL, DMY'; SET intervalstyle = 'iso_8601'; SET standard_conforming_strings = off; SET extra_float_digits = 0; SET bytea_output = 'escape';
+as('boss', 'clean', "INSERT INTO p.lead (lead_id, email, consented_at, created_at, updated_at) VALUES (70, 'a\@example.com', '2025-01-01 00:00+00', '2025-01-01 00:00+00', '2025-01-01 00:00+00')");
+as('app', 'clean', "SET timezone = 'Pacific/Kiritimati'; SET datestyle = 'SQL, DMY'; SET intervalstyle = 'iso_8601'; SET standard_conforming_strings = off; SET extra_float_digits = 0; SET bytea_output = 'escape';
 	INSERT INTO p.event (lead_id, kind, occurred_at) VALUES (70, 'quote_request', '2025-01-02 23:30:00+00'), (70, 'pricing_view', '2025-01-02 00:10:00+00')");
-as('boss', "SET timezone = 'America/Adak'; SET datestyle = 'German'; SET row_security = off; SELECT p.rebuild(); SELECT p.rebuild(true)");
-is(as('boss', "SET timezone = 'UTC'; SELECT p.score(70, '2025-01-02'), activity ~ '\@2025-01-02:1.*\@2025-01-02:1' FROM (SELECT activity::text FROM p.lead_state WHERE lead_id = 70) s"), '35|t', 'whatever the session has set', );
-is(as('boss', 'SELECT * FROM p.verify()'), '', 'verify() at last');
+as('boss', 'clean', "SET timezone = 'America/Adak'; SET datestyle = 'German'; SET row_security = off; SELECT p.rebuild(); SELECT p.rebuild(true)");
+is(as('boss', 'clean', "SET timezone = 'UTC'; SELECT p.score(70, '2025-01-02'), activity ~ '\@2025-01-02:1.*\@2025-01-02:1' FROM (SELECT activity::text FROM p.lead_state WHERE lead_id = 70) s"), '35|t', 'whatever the session has set');
+is(as('boss', 'clean', 'SELECT * FROM p.verify()'), '', 'verify() at last');
+
 $node->stop;
 done_testing();
