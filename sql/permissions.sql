@@ -73,8 +73,39 @@ SELECT * FROM crm.lead_score;
 SELECT crm.score(1);
 SELECT leadscore.upgrade_pipeline('crm');
 
--- Row security: views show what the reader may see
+-- Nor does a superuser get to run by accident what somebody has laid into a
+-- schema, or own a part of somebody else's pipeline
 RESET ROLE;
+SELECT leadscore.upgrade_pipeline('crm');
+SELECT leadscore.grant_reader('crm', 'leadscore_reader');
+SET ROLE leadscore_owner;
+CREATE SCHEMA bait;
+CREATE FUNCTION bait.hook() RETURNS integer LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''caught %'', current_user; END';
+CREATE VIEW bait.setting AS SELECT bait.hook() AS layout_version;
+RESET ROLE;
+SELECT * FROM bait.setting;
+SELECT leadscore.attach_pipeline('bait');
+DROP SCHEMA bait CASCADE;
+
+-- All that the two may do besides reading views; what PUBLIC may, see lint.sql
+SELECT pg_get_userbyid(a.grantee) AS who, o.kind, o.name, a.privilege_type AS privilege, string_agg(o.attname, ', ' ORDER BY o.attname) AS columns
+    FROM (
+            SELECT 'table' AS kind, c.relname::text AS name, NULL AS attname, c.relacl AS acl
+            FROM pg_class c WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind IN ('r', 'S')
+            UNION ALL
+            SELECT 'columns', c.relname, a.attname, a.attacl
+            FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind = 'r'
+            UNION ALL
+            SELECT 'function', p.proname, NULL, p.proacl
+            FROM pg_proc p WHERE p.pronamespace = 'crm'::regnamespace AND (p.prosecdef OR NOT has_function_privilege('public', p.oid, 'EXECUTE') OR p.provolatile = 'v')
+            UNION ALL
+            SELECT 'schema', n.nspname, NULL, n.nspacl FROM pg_namespace n WHERE n.nspname = 'crm'
+        ) o, aclexplode(o.acl) a
+    WHERE pg_get_userbyid(a.grantee) IN ('leadscore_app', 'leadscore_reader')
+    GROUP BY 1, 2, 3, 4
+    ORDER BY 1, 2, o.name COLLATE "C", 4;
+
+-- Row security: views show what the reader may see
 SET ROLE leadscore_owner;
 ALTER TABLE crm.lead ENABLE ROW LEVEL SECURITY;
 ALTER TABLE crm.lead_state ENABLE ROW LEVEL SECURITY;

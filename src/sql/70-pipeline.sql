@@ -135,22 +135,37 @@ AS $$
 DECLARE
 	schema_oid oid := (SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = pipeline);
 	pipelines text;
+	owner name;
 	layout integer;
 BEGIN
 	PERFORM leadscore.require_text('pipeline', pipeline);
 	IF NOT EXISTS (
 		SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
-		WHERE c.relnamespace = schema_oid AND c.relname = 'setting' AND a.attname = 'layout_version')
+		WHERE c.relnamespace = schema_oid AND c.relname = 'setting' AND c.relkind = 'r' AND a.attname = 'layout_version')
 	THEN
 		SELECT pg_catalog.string_agg(n.nspname, ', ' ORDER BY n.nspname) INTO pipelines
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
 			JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-		WHERE c.relname = 'setting' AND a.attname = 'layout_version';
+		WHERE c.relname = 'setting' AND c.relkind = 'r' AND a.attname = 'layout_version';
 		RAISE EXCEPTION 'schema "%" is not a pipeline', pipeline
 			USING ERRCODE = CASE WHEN schema_oid IS NULL THEN 'invalid_schema_name' ELSE 'wrong_object_type' END,
 				HINT = CASE WHEN pipelines IS NULL
 					THEN pg_catalog.format('Create one with SELECT * FROM leadscore.create_pipeline(%L).', pipeline)
 					ELSE pg_catalog.format('Pipelines of this database: %s.', pipelines) END;
+	END IF;
+	-- What we do to a pipeline runs what is in it: only its owner may trust that,
+	-- not even a superuser. And what we make in it is to belong to its owner.
+	SELECT pg_catalog.pg_get_userbyid(o.owner) INTO owner
+	FROM (
+		SELECT n.nspowner AS owner FROM pg_catalog.pg_namespace n WHERE n.oid = schema_oid
+		UNION ALL
+		SELECT c.relowner FROM pg_catalog.pg_class c WHERE c.relnamespace = schema_oid AND c.relname = 'setting'
+	) o
+	WHERE pg_catalog.pg_get_userbyid(o.owner) <> current_user;
+	IF FOUND THEN
+		RAISE EXCEPTION 'must be owner of pipeline "%"', pipeline
+			USING ERRCODE = 'insufficient_privilege',
+				HINT = pg_catalog.format('Call it as its owner, after SET ROLE %I.', owner);
 	END IF;
 	EXECUTE pg_catalog.format('SELECT layout_version FROM %I.setting', pipeline) INTO layout;
 	IF layout > 2 THEN
