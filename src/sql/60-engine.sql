@@ -19,6 +19,11 @@ CREATE FUNCTION leadscore.profile_signals(lead anyelement)
 COMMENT ON FUNCTION leadscore.profile_signals(anyelement) IS
 	'the profile signals that a row of a pipeline''s table lead matches';
 
+CREATE FUNCTION leadscore.shows_all(relation regclass) RETURNS boolean
+	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_shows_all';
+COMMENT ON FUNCTION leadscore.shows_all(regclass) IS
+	'whether row security leaves all rows of a table to the role that the session runs as; unlike row_security_active() also in a function that runs as somebody else';
+
 CREATE FUNCTION leadscore.lock_pipeline(pipeline regnamespace) RETURNS void
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_lock_pipeline';
 COMMENT ON FUNCTION leadscore.lock_pipeline(regnamespace) IS

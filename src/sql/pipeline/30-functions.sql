@@ -15,6 +15,18 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION pipeline() IS 'the schema of this pipeline';
 
+-- Functions that views need to look into what their readers may not see run as
+-- the owner, whom row security does not stop. They give nothing to whom it
+-- hides a lead: they cannot know which, and would count it in.
+CREATE OR REPLACE FUNCTION shows_all_leads() RETURNS boolean
+    LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT shows_all('lead'::regclass) AND shows_all('event'::regclass)
+        AND shows_all('lead_state'::regclass) AND shows_all('stage_history'::regclass);
+END;
+COMMENT ON FUNCTION shows_all_leads() IS
+    'internal: whether row security hides no lead, nor what it did, from the role that the session runs as';
+
 -- Models
 
 CREATE OR REPLACE FUNCTION known_model(model text) RETURNS text
@@ -168,7 +180,7 @@ BEGIN ATOMIC
     SELECT switch_model(activate_model.model);
 END;
 REVOKE EXECUTE ON FUNCTION activate_model(text) FROM PUBLIC;
-COMMENT ON FUNCTION activate_model(text) IS 'makes a draft (or a retired model) the one that scores, reviews all leads, returns how many stages changed';
+COMMENT ON FUNCTION activate_model(text) IS 'makes a draft (or a retired model) the one that scores, reviews all leads, whatever row security says, returns how many stages changed';
 
 CREATE OR REPLACE FUNCTION compare_models(a text, b text, at timestamptz DEFAULT now())
     RETURNS TABLE (level text, lead_id bigint, leads bigint, stage_a lead_stage, stage_b lead_stage,
@@ -477,7 +489,7 @@ BEGIN ATOMIC
 END;
 REVOKE EXECUTE ON FUNCTION track(text, text, jsonb, timestamptz, numeric, text, text, text, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION track(text, text, jsonb, timestamptz, numeric, text, text, text, jsonb) IS
-    'records an event of a lead, which is created if new, merges profile into the lead, returns where the lead stands then; a second event of the same source_id is a duplicate and changes nothing';
+    'records an event of a lead, which is created if new, merges profile into the lead, returns where the lead stands then; a second event of the same source_id is a duplicate and changes nothing; works with the rights of the pipeline''s owner, so row security holds for it as for the owner';
 
 -- Leads are created at the time of their first event in the batch. Profiles
 -- of one lead are put together in the order of events, and count from the time
@@ -522,7 +534,7 @@ BEGIN ATOMIC
 END;
 REVOKE EXECUTE ON FUNCTION track_many(jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION track_many(jsonb) IS
-    'records many events at once: an array of objects with the arguments of track() as keys; returns how many were inserted and how many were there already';
+    'records many events at once: an array of objects with the arguments of track() as keys; returns how many were inserted and how many were there already; works with the rights of the pipeline''s owner, so row security holds for it as for the owner';
 
 CREATE OR REPLACE FUNCTION upsert_lead(external_id text, email text DEFAULT NULL, profile jsonb DEFAULT NULL,
         kind text DEFAULT NULL, organization text DEFAULT NULL, market text DEFAULT NULL, country text DEFAULT NULL,
@@ -544,7 +556,7 @@ BEGIN ATOMIC
 END;
 REVOKE EXECUTE ON FUNCTION upsert_lead(text, text, jsonb, text, text, text, text, text, text, text, text, boolean, boolean, bigint, timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION upsert_lead(text, text, jsonb, text, text, text, text, text, text, text, text, boolean, boolean, bigint, timestamptz) IS
-    'creates a lead or updates it: profile is merged, of the other arguments NULL leaves the column as it is; returns lead_id';
+    'creates a lead or updates it: profile is merged, of the other arguments NULL leaves the column as it is; returns lead_id; works with the rights of the pipeline''s owner, so row security holds for it as for the owner';
 
 REVOKE EXECUTE ON FUNCTION begin_write() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION lock_leads(text[]) FROM PUBLIC;
@@ -578,7 +590,7 @@ BEGIN ATOMIC
 END;
 REVOKE EXECUTE ON FUNCTION sweep(integer) FROM PUBLIC;
 COMMENT ON FUNCTION sweep(integer) IS
-    'moves the stages that are due because time passed, returns how many leads it looked at; call it now and then until it returns 0';
+    'moves the stages that are due because time passed, returns how many leads it looked at; call it now and then until it returns 0; under row security that is forced, the owner needs a policy';
 
 CREATE OR REPLACE FUNCTION rebuild(history boolean DEFAULT false) RETURNS bigint
     LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = ''
@@ -588,7 +600,7 @@ BEGIN ATOMIC
 END;
 REVOKE EXECUTE ON FUNCTION rebuild(boolean) FROM PUBLIC;
 COMMENT ON FUNCTION rebuild(boolean) IS
-    'counts all events and profiles again, and with history replays all stages; returns how many leads were not right, with history how many were replayed';
+    'counts all events and profiles again, whatever row security says, and with history replays all stages; returns how many leads were not right, with history how many were replayed';
 
 CREATE OR REPLACE FUNCTION verify()
     RETURNS TABLE (lead_id bigint, problem text, stored text, expected text)
@@ -677,7 +689,8 @@ CREATE OR REPLACE FUNCTION unscored() RETURNS TABLE (lead_id bigint, event_id bi
 BEGIN ATOMIC
     SELECT e.lead_id, e.event_id
     FROM event e
-    WHERE NOT EXISTS (SELECT FROM event_signals(e) s)
+    WHERE shows_all_leads()
+        AND NOT EXISTS (SELECT FROM event_signals(e) s)
         AND NOT (
             -- known, and not meant to count
             EXISTS (SELECT FROM event_kind k WHERE k.kind = e.kind)
@@ -686,4 +699,4 @@ BEGIN ATOMIC
 END;
 REVOKE EXECUTE ON FUNCTION unscored() FROM PUBLIC;
 COMMENT ON FUNCTION unscored() IS
-    'keys of the events behind the view unscored_events: signals are conditions on properties, which readers of the view must not see';
+    'keys of the events behind the view unscored_events: signals are conditions on properties, which readers of the view must not see; nothing for whom row security hides some leads';

@@ -8,7 +8,7 @@ CREATE OR REPLACE FUNCTION content_name(lead_id bigint, event_id bigint) RETURNS
 BEGIN ATOMIC
     SELECT e.properties ->> 'content'
     FROM event e
-    WHERE e.lead_id = content_name.lead_id AND e.event_id = content_name.event_id AND jsonb_typeof(e.properties -> 'content') = 'string';
+    WHERE shows_all_leads() AND e.lead_id = content_name.lead_id AND e.event_id = content_name.event_id AND jsonb_typeof(e.properties -> 'content') = 'string';
 END;
 REVOKE EXECUTE ON FUNCTION content_name(bigint, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION content_name(bigint, bigint) IS

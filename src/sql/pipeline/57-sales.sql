@@ -256,11 +256,12 @@ BEGIN ATOMIC
     SELECT lead_id, w.won_at, coalesce(c.contacts, 0), CASE WHEN w.won_at IS NOT NULL THEN coalesce(c.until_won, 0) END,
         c.first_contact_at, c.last_contact_at, c.first_no_at, coalesce(c.after_no, 0), coalesce(c.last_no, false)
     FROM counted c
-        FULL JOIN won w USING (lead_id);
+        FULL JOIN won w USING (lead_id)
+    WHERE shows_all_leads();
 END;
 REVOKE EXECUTE ON FUNCTION contacts_by_lead() FROM PUBLIC;
 COMMENT ON FUNCTION contacts_by_lead() IS
-    'internal: how often sales contacted each lead and when it said no, for the views on follow-up; counts all leads, whatever row security says';
+    'internal: how often sales contacted each lead and when it said no, for the views on follow-up; nothing for whom row security hides some leads';
 
 CREATE OR REPLACE VIEW followups WITH (security_invoker = true) AS
 SELECT

@@ -2,8 +2,8 @@
 
 -- Properties of events may hold anything, so readers of views cannot see them.
 -- Functions with the rights of the pipeline's owner count by those properties
--- that name pages, forms, messages and contents, and give out the counts only.
--- They count all leads, whatever row security says.
+-- that name pages, forms, messages and contents, and give out the counts only,
+-- and nothing to whom row security hides some leads.
 
 -- An address without its query, which may hold anything
 CREATE OR REPLACE FUNCTION page_name(page text) RETURNS text
@@ -63,6 +63,7 @@ BEGIN ATOMIC
     FROM ordered o
         LEFT JOIN act a USING (lead_id)
         LEFT JOIN reached r USING (lead_id)
+    WHERE shows_all_leads()
     GROUP BY o.page;
 END;
 REVOKE EXECUTE ON FUNCTION landing_page_counts() FROM PUBLIC;
@@ -139,6 +140,7 @@ BEGIN ATOMIC
         count(*) FILTER (WHERE p.lead_id IS NOT NULL AND (s.lead_id IS NULL OR p.last_at < s.first_at))
     FROM seen s
         FULL JOIN placed p USING (lead_id, form, variant)
+    WHERE shows_all_leads()
     GROUP BY form, variant;
 END;
 REVOKE EXECUTE ON FUNCTION form_counts() FROM PUBLIC;
@@ -213,6 +215,7 @@ BEGIN ATOMIC
         (array_agg(o.offer ORDER BY o.last_at DESC, o.offer COLLATE "C"))[1], max(o.last_at),
         string_agg(o.offer, ', ' ORDER BY o.first_at, o.offer COLLATE "C")
     FROM offer o
+    WHERE shows_all_leads()
     GROUP BY o.lead_id;
 END;
 REVOKE EXECUTE ON FUNCTION offers_by_lead() FROM PUBLIC;
@@ -268,6 +271,7 @@ BEGIN ATOMIC
         count(*) FILTER (WHERE t.clicked_at >= t.sent_at OR t.replied_at >= t.sent_at),
         min(t.sent_at), max(t.sent_at)
     FROM letter t
+    WHERE shows_all_leads()
     GROUP BY t.message, t.variant;
 END;
 REVOKE EXECUTE ON FUNCTION message_counts() FROM PUBLIC;
@@ -510,6 +514,7 @@ BEGIN ATOMIC
         count(*) FILTER (WHERE r.customer_at >= i.first_at)
     FROM interest i
         LEFT JOIN reached r USING (lead_id)
+    WHERE shows_all_leads()
     GROUP BY i.topic;
 END;
 REVOKE EXECUTE ON FUNCTION topic_counts() FROM PUBLIC;
@@ -561,6 +566,7 @@ BEGIN ATOMIC
     )
     SELECT g.source_kind, g.source, count(*), min(g.occurred_at), max(g.occurred_at), max(g.gap)
     FROM gap g
+    WHERE shows_all_leads()
     GROUP BY g.source_kind, g.source;
 END;
 REVOKE EXECUTE ON FUNCTION capture_times() FROM PUBLIC;

@@ -15,3 +15,8 @@ COMMENT ON FUNCTION leadscore.kinds_of(regclass, text[]) IS
 -- types too are looked up in pg_temp first unless it is listed
 ALTER FUNCTION leadscore.require_time_zone(text) SET search_path = pg_catalog, pg_temp;
 ALTER FUNCTION leadscore.require_range(date, date) SET search_path = pg_catalog, pg_temp;
+
+CREATE FUNCTION leadscore.shows_all(relation regclass) RETURNS boolean
+	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_shows_all';
+COMMENT ON FUNCTION leadscore.shows_all(regclass) IS
+	'whether row security leaves all rows of a table to the role that the session runs as; unlike row_security_active() also in a function that runs as somebody else';

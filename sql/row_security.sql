@@ -1,0 +1,149 @@
+--
+-- Row security on the tables of a pipeline: who may see some leads only sees
+-- neither others nor figures made of them, and the engine stays right
+--
+SET timezone = 'UTC';
+SET client_min_messages = 'warning';
+-- what is planned is small, whatever the planner thinks of it
+SET jit = off;
+\set SHOW_CONTEXT never
+CREATE ROLE leadscore_owner;
+CREATE ROLE leadscore_app;
+CREATE ROLE leadscore_tenant;
+CREATE ROLE leadscore_auditor BYPASSRLS;
+DO $$BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO leadscore_owner', current_database()); END$$;
+SET ROLE leadscore_owner;
+-- all in one transaction, so that all is recorded, and looked at, at one time
+BEGIN;
+
+-- Two pipelines: crm has the leads of two tenants, alone those of one
+DO $$
+DECLARE
+    p text;
+BEGIN
+    FOREACH p IN ARRAY '{crm,alone}'::text[] LOOP
+        PERFORM leadscore.create_pipeline(p);
+        PERFORM leadscore.grant_reader(p, 'leadscore_tenant'), leadscore.grant_reader(p, 'leadscore_auditor'), leadscore.grant_app(p, 'leadscore_app');
+        EXECUTE format($q$
+            INSERT INTO %1$I.lead (lead_id, external_id, email, organization, market, channel, campaign, owner, persona, profile, consented_at, created_at, updated_at)
+                SELECT i, 'lead' || i, 'lead' || i || '@mail.example', 'org' || i / 4, CASE WHEN i %% 2 = 0 THEN 'b2b' ELSE 'b2c' END, (ARRAY['content', 'seo', 'email'])[i %% 3 + 1],
+                    'c' || i %% 5, 'kim' || i %% 2, 'owner', '{"budget": true, "authority": true, "need": true, "timeline": true}',
+                    d, d, d
+                FROM generate_series(1, 24) i, LATERAL (SELECT timestamptz '2025-01-01' + i * interval '3 days') AS t (d)
+                WHERE %2$L = 'crm' OR i %% 2 = 0;
+            INSERT INTO %1$I.event (lead_id, event_id, kind, occurred_at, value, channel, properties)
+                SELECT i, i * 100 + k.n, k.kind, timestamptz '2025-01-01' + i * interval '3 days' + k.n * interval '1 day', 100 * i, 'content',
+                    '{"page": "/prices", "form": "f", "fields": 3, "message": "m", "variant": "v", "content": "guide", "topic": "tea", "outcome": "no"}'
+                FROM generate_series(1, 24) i,
+                    unnest('{page_view,form_view,form_submit,email_sent,email_open,email_click,case_study_download,pricing_view,demo_request,quote_request,outreach,sales_contact,purchase,nothing known}'::text[])
+                        WITH ORDINALITY AS k (kind, n)
+                WHERE k.n <= i + 3 AND (%2$L = 'crm' OR i %% 2 = 0) OR k.n = 14 AND i %% 2 = 1 AND %2$L = 'crm';
+            INSERT INTO %1$I.cost (day_from, day_to, channel, amount) VALUES ('2025-01-01', '2025-03-31', 'content', 1000);
+        $q$, p, p);
+        EXECUTE format('ANALYZE %1$I.lead, %1$I.event, %1$I.lead_state, %1$I.stage_history, %1$I.profile_change', p);
+    END LOOP;
+END
+$$;
+
+ALTER TABLE crm.lead ENABLE ROW LEVEL SECURITY;
+ALTER TABLE crm.event ENABLE ROW LEVEL SECURITY;
+ALTER TABLE crm.lead_state ENABLE ROW LEVEL SECURITY;
+ALTER TABLE crm.stage_history ENABLE ROW LEVEL SECURITY;
+ALTER TABLE crm.profile_change ENABLE ROW LEVEL SECURITY;
+CREATE POLICY b2b ON crm.lead FOR SELECT TO leadscore_tenant USING (market = 'b2b');
+CREATE POLICY b2b ON crm.event FOR SELECT TO leadscore_tenant USING (lead_id IN (SELECT lead_id FROM crm.lead));
+CREATE POLICY b2b ON crm.lead_state FOR SELECT TO leadscore_tenant USING (lead_id IN (SELECT lead_id FROM crm.lead));
+CREATE POLICY b2b ON crm.stage_history FOR SELECT TO leadscore_tenant USING (lead_id IN (SELECT lead_id FROM crm.lead));
+CREATE POLICY b2b ON crm.profile_change FOR SELECT TO leadscore_tenant USING (lead_id IN (SELECT lead_id FROM crm.lead));
+
+-- Every view shows the tenant what it would show if there were no others. Those
+-- that look into properties show nothing.
+CREATE TABLE alone.shown (view text, who text, rows text[]);
+GRANT ALL ON alone.shown TO PUBLIC;
+CREATE FUNCTION alone.look(pipeline text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v text;
+BEGIN
+    FOR v IN SELECT relname FROM pg_class WHERE relnamespace = pipeline::regnamespace AND relkind = 'v' LOOP
+        EXECUTE format('INSERT INTO alone.shown SELECT %L, $1 || '' '' || current_user, array_agg(v::text ORDER BY v::text COLLATE "C") FROM %I.%I v', v, pipeline, v) USING pipeline;
+    END LOOP;
+END
+$$;
+SELECT alone.look('alone');
+SET ROLE leadscore_tenant;
+SELECT alone.look('crm');
+SET ROLE leadscore_auditor;
+SELECT alone.look('crm');
+SET ROLE leadscore_owner;
+SELECT count(*) > 60 AS views, count(*) FILTER (WHERE cardinality(s.rows) > 0) > 50 AS with_rows, count(*) FILTER (WHERE s.rows IS DISTINCT FROM e.rows) > 50 AS differ_for_who_sees_all
+    FROM alone.shown s JOIN alone.shown e USING (view) WHERE s.who = 'alone leadscore_owner' AND e.who = 'crm leadscore_auditor';
+SELECT view, cardinality(t.rows) AS rows, cardinality(s.rows) AS rows_if_alone FROM alone.shown s JOIN alone.shown t USING (view)
+    WHERE s.who = 'alone leadscore_owner' AND t.who = 'crm leadscore_tenant' AND s.rows IS DISTINCT FROM t.rows ORDER BY view COLLATE "C";
+COMMIT;
+
+-- So do functions that look into properties when they are called directly,
+-- by somebody from whom row security hides leads, and serve others
+CREATE FUNCTION alone.call() RETURNS TABLE (function text, rows bigint) LANGUAGE plpgsql AS $$
+BEGIN
+    FOR function IN
+        SELECT p.oid::regprocedure FROM pg_proc p
+        WHERE p.pronamespace = 'crm'::regnamespace AND p.prosecdef AND p.provolatile = 's' ORDER BY p.proname COLLATE "C"
+    LOOP
+        EXECUTE format('SELECT count(t) FROM %s AS t', replace(function, '(bigint,bigint)', '(1, 101)')) INTO rows;
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+UPDATE crm.event SET kind = 'content_download' WHERE event_id = 101;
+SET ROLE leadscore_tenant;
+SELECT * FROM alone.call();
+SET ROLE leadscore_auditor;
+SELECT * FROM alone.call();
+-- whoever runs as a role that sees all
+RESET ROLE;
+SELECT sum(rows) > 40 FROM alone.call();
+SET ROLE leadscore_tenant;
+SELECT leadscore.shows_all('crm.lead'), leadscore.shows_all('crm.model'), crm.shows_all_leads(), alone.shows_all_leads();
+
+-- The engine does the owner's work, under row security that is forced too
+SET ROLE leadscore_owner;
+ALTER TABLE crm.lead FORCE ROW LEVEL SECURITY;
+ALTER TABLE crm.event FORCE ROW LEVEL SECURITY;
+ALTER TABLE crm.lead_state FORCE ROW LEVEL SECURITY;
+ALTER TABLE crm.stage_history FORCE ROW LEVEL SECURITY;
+ALTER TABLE crm.profile_change FORCE ROW LEVEL SECURITY;
+CREATE POLICY app ON crm.event FOR INSERT TO leadscore_app WITH CHECK (lead_id % 2 = 0);
+SET ROLE leadscore_app;
+INSERT INTO crm.event (lead_id, kind, occurred_at) VALUES (2, 'page_view', '2025-05-01'), (4, 'purchase', '2025-05-01');
+INSERT INTO crm.event (lead_id, kind, occurred_at) VALUES (1, 'page_view', '2025-05-01');
+-- functions of the owner are under it as the owner is
+SELECT stage FROM crm.track('lead2', 'page_view');
+SET ROLE leadscore_owner;
+SELECT count(*) FROM crm.lead_score;
+SELECT crm.rebuild(), crm.rebuild(history => true);
+RESET ROLE;
+UPDATE crm.lead_state SET next_review_at = '2025-05-01';
+SET ROLE leadscore_owner;
+SELECT crm.sweep();
+CREATE POLICY owner ON crm.lead TO leadscore_owner USING (true);
+CREATE POLICY owner ON crm.event TO leadscore_owner USING (true);
+CREATE POLICY owner ON crm.lead_state TO leadscore_owner USING (true);
+CREATE POLICY owner ON crm.stage_history TO leadscore_owner USING (true);
+CREATE POLICY owner ON crm.profile_change TO leadscore_owner USING (true);
+SELECT count(*) FROM crm.lead_score;
+SELECT crm.sweep();
+SET ROLE leadscore_app;
+SELECT stage FROM crm.track('lead2', 'page_view');
+SET ROLE leadscore_owner;
+UPDATE crm.lead SET profile = '{}' WHERE lead_id IN (3, 4);
+DELETE FROM crm.event WHERE event_id IN (301, 501, 502);
+DELETE FROM crm.lead WHERE lead_id = 5;
+SELECT crm.clone_model('inbound', 'other'), crm.activate_model('other') > 0;
+RESET ROLE;
+SELECT * FROM crm.verify();
+SELECT * FROM alone.verify();
+
+DROP SCHEMA crm CASCADE;
+DROP SCHEMA alone CASCADE;
+DROP OWNED BY leadscore_owner, leadscore_app, leadscore_tenant, leadscore_auditor;
+DROP ROLE leadscore_owner, leadscore_app, leadscore_tenant, leadscore_auditor;
