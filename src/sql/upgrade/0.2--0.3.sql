@@ -1,4 +1,4 @@
-/* leadscore 0.2 -> 0.3: the metrics views, which are part of pipelines, and what tests of security found */
+/* leadscore 0.2 -> 0.3: the metrics views, which are part of pipelines, and a stricter search_path */
 
 -- complain if the script is sourced in psql, rather than via ALTER EXTENSION
 \echo Use "ALTER EXTENSION leadscore UPDATE TO '0.3'" to load this file. \quit
