@@ -183,7 +183,7 @@ my $calls = $node->safe_psql('clean', <<'SQL');
 		('mode', 'text', 'ordered'), ('from_step', 'int4', '1'), ('to_step', 'int4', '2'),
 		('', 'text', 'mql'), ('', 'varchar', 'x'), ('', 'bool', 't'), ('', 'int2', '1'), ('', 'int4', '1'), ('', 'int8', '1'), ('', 'numeric', '1'), ('', 'float8', '1'),
 		('', 'timestamptz', '2025-06-01'), ('', 'date', '2025-06-01'), ('', 'interval', '1 day'), ('', 'jsonb', '{}'), ('', 'bytea', NULL),
-		('', 'regclass', 'p.lead'), ('', 'regnamespace', 'p'), ('', 'cstring', 'mql'),
+		('event_kind', 'regclass', 'p.event_kind'), ('', 'regclass', 'p.lead'), ('', 'regnamespace', 'p'), ('', 'cstring', 'mql'),
 		('', 'lead_stage', 'mql'), ('', 'lead_activity', 'day{1@2025-06-01:1}'), ('', '_bool', '{t,f}'), ('', '_int8', '{1}'), ('', '_text', '{one}'),
 		('', '_jsonb', '{"{}"}'), ('', '_timestamptz', '{2025-06-01}');
 	WITH argument AS (
