@@ -330,7 +330,7 @@ leadscore_config_changed(PG_FUNCTION_ARGS)
 		else if (SPI_fnumber(desc, "model") > 0)
 			check_definition(model_table, table, desc, old, new);
 	}
-	/* a subscription fills its tables side by side: they must not wait for each other */
+	/* a subscription fills its tables side by side: none waits for another */
 	if (locks && !(TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) &&
 				   SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA))
 		leadscore_pipeline_lock(schema);
