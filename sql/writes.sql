@@ -419,6 +419,28 @@ SELECT l.lead_id, l.profile, s.activity FROM lead l JOIN lead_state s USING (lea
 :check
 DELETE FROM lead WHERE lead_id IN (52, 53);
 
+-- In parallel: by workers, and by a leader that must read the signals again
+INSERT INTO event (lead_id, kind, occurred_at, value) SELECT 1, 'amount', '2025-03-05', i FROM generate_series(1, 200) i;
+SELECT count(*), sum(s.quantity) FROM event e, event_signals(e) s;
+ALTER TABLE event SET (parallel_workers = 2);
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+SET max_parallel_workers_per_gather = 2;
+EXPLAIN (COSTS OFF) SELECT count(*), sum(s.quantity) FROM event e, event_signals(e) s;
+SELECT count(*), sum(s.quantity) FROM event e, event_signals(e) s;
+SELECT * FROM verify();
+SET max_parallel_workers = 0;
+UPDATE signal SET note = 'changed' WHERE signal = 'act';
+SELECT count(*), sum(s.quantity) FROM event e, event_signals(e) s;
+SELECT * FROM verify();
+RESET max_parallel_workers;
+RESET max_parallel_workers_per_gather;
+RESET min_parallel_table_scan_size;
+RESET parallel_tuple_cost;
+RESET parallel_setup_cost;
+ALTER TABLE event RESET (parallel_workers);
+
 -- TRUNCATE of events, then of leads
 TRUNCATE event;
 :check

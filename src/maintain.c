@@ -50,7 +50,7 @@ typedef struct RowClassifier
 	Oid			type;
 	int32		typmod;
 	TupleDesc	desc;
-	Oid			schema;
+	const Pipeline *pipeline;
 	TupleTableSlot *slot;
 	EventColumns event;
 	LeadColumns lead;
@@ -700,7 +700,7 @@ row_classifier(FunctionCallInfo fcinfo, HeapTupleHeader row, bool event)
 	ReleaseTupleDesc(desc);
 	c->type = type;
 	c->typmod = typmod;
-	c->schema = get_rel_namespace(relid);
+	c->pipeline = leadscore_pipeline_for_query(get_rel_namespace(relid));
 	c->slot = MakeSingleTupleTableSlot(c->desc, &TTSOpsHeapTuple);
 	if (event)
 		leadscore_event_columns(c->desc, get_rel_name(relid), &c->event);
@@ -718,24 +718,22 @@ row_signals(FunctionCallInfo fcinfo, bool event)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	HeapTupleHeader row = PG_GETARG_HEAPTUPLEHEADER(0);
 	RowClassifier *c;
-	const Pipeline *pipeline;
 	HeapTupleData tuple = {0};
 	CountPool	pool;
 	int64		i;
 
 	InitMaterializedSRF(fcinfo, event ? 0 : MAT_SRF_USE_EXPECTED_DESC);
 	c = row_classifier(fcinfo, row, event);
-	pipeline = leadscore_pipeline(c->schema);
 	tuple.t_len = HeapTupleHeaderGetDatumLength(row);
 	tuple.t_data = row;
 	ExecStoreHeapTuple(&tuple, c->slot, false);
 	leadscore_pool_init(&pool);
 	if (event)
-		leadscore_classify_event(pipeline,
-								 leadscore_kind_signals(pipeline, leadscore_event_kind(&c->event, c->slot)),
+		leadscore_classify_event(c->pipeline,
+								 leadscore_kind_signals(c->pipeline, leadscore_event_kind(&c->event, c->slot)),
 								 &c->event, c->slot, &pool);
 	else
-		leadscore_classify_lead(pipeline, &c->lead, c->slot, &pool);
+		leadscore_classify_lead(c->pipeline, &c->lead, c->slot, &pool);
 	for (i = 0; i < pool.n; i++)
 	{
 		Datum		values[2];

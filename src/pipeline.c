@@ -500,9 +500,9 @@ forget_plans(void *arg)
 		SPI_freeplan(p->append_profiles);
 }
 
-/* Read a pipeline anew. */
+/* Read a pipeline anew, as of a snapshot. */
 static Pipeline *
-load(Oid schema)
+load(Oid schema, Snapshot snapshot)
 {
 	MemoryContext context;
 	Pipeline   *p;
@@ -529,7 +529,7 @@ load(Oid schema)
 	read_columns(p);
 
 	leadscore_run_as(p->owner, &saved);
-	PushActiveSnapshot(GetLatestSnapshot());
+	PushActiveSnapshot(snapshot);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	read_settings(p);
@@ -557,7 +557,7 @@ leadscore_pipeline(Oid schema)
 		entry->stale = false;
 		PG_TRY();
 		{
-			p = load(schema);
+			p = load(schema, GetLatestSnapshot());
 		}
 		PG_CATCH();
 		{
@@ -571,6 +571,19 @@ leadscore_pipeline(Oid schema)
 		entry->pipeline = p;
 	}
 	return entry->pipeline;
+}
+
+/*
+ * The same for a query, which may run in parallel: no newer snapshot can be
+ * taken then.  What is read as of the query is no good for others: it stays
+ * in the current context.
+ */
+Pipeline *
+leadscore_pipeline_for_query(Oid schema)
+{
+	if (IsInParallelMode() && find_entry(schema)->stale)
+		return load(schema, GetActiveSnapshot());
+	return leadscore_pipeline(schema);
 }
 
 /*

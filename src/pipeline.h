@@ -108,6 +108,7 @@ typedef struct UserSwitch
 
 /* pipeline.c */
 extern Pipeline *leadscore_pipeline(Oid schema);
+extern Pipeline *leadscore_pipeline_for_query(Oid schema);
 extern Pipeline *leadscore_pipeline_for_write(Oid schema);
 extern void leadscore_pipeline_lock(Oid schema);
 extern const KindSignals *leadscore_kind_signals(const Pipeline *pipeline, const char *kind);
