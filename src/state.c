@@ -128,7 +128,11 @@ check_visible(LeadTable *table)
 
 /*
  * Find the newest version of a lead's row that is committed or our own, after
- * waiting for whoever is changing it; false if there is none.
+ * waiting for whoever is changing it.
+ *
+ * False may be wrong: this judges one version after the other, and a row that
+ * is updated meanwhile can show us its old version when that is no longer
+ * valid, without its new one, whose index entry we have passed.
  */
 static bool
 find_row(LeadTable *table, int64 lead_id)
@@ -157,11 +161,31 @@ find_row(LeadTable *table, int64 lead_id)
 	}
 }
 
-/* The same, and lock it. */
+/* Read the newest committed version of a lead's row, without waiting. */
+static bool
+read_row(LeadTable *table, int64 lead_id)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	IndexScanDesc scan;
+	ScanKeyData key;
+	bool		found;
+
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(lead_id));
+	scan = leadscore_index_beginscan(table->rel, table->index, snapshot, 1);
+	index_rescan(scan, &key, 1, NULL, 0);
+	found = index_getnext_slot(scan, ForwardScanDirection, table->slot);
+	if (found)
+		ExecMaterializeSlot(table->slot);
+	index_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	return found;
+}
+
+/* Find a lead's row like find_row(), but for certain, and lock it. */
 static bool
 lock_row(LeadTable *table, int64 lead_id, LockTupleMode mode)
 {
-	while (find_row(table, lead_id))
+	while (find_row(table, lead_id) || read_row(table, lead_id))
 	{
 		TM_FailureData tmfd;
 		TM_Result	result;
@@ -221,7 +245,7 @@ leadscore_work_end(Work *work)
 
 /*
  * Find the state of a lead without locking it: leadscore_state_write() tells
- * if somebody else was faster.
+ * if somebody else was faster.  False may be wrong, as that of find_row().
  */
 bool
 leadscore_state_find(Work *work, int64 lead_id)
@@ -268,22 +292,8 @@ need_lead(Work *work)
 bool
 leadscore_lead_read(Work *work, int64 lead_id)
 {
-	LeadTable  *table = &work->lead;
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	IndexScanDesc scan;
-	ScanKeyData key;
-	bool		found;
-
 	need_lead(work);
-	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(lead_id));
-	scan = leadscore_index_beginscan(table->rel, table->index, snapshot, 1);
-	index_rescan(scan, &key, 1, NULL, 0);
-	found = index_getnext_slot(scan, ForwardScanDirection, table->slot);
-	if (found)
-		ExecMaterializeSlot(table->slot);
-	index_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	return found;
+	return read_row(&work->lead, lead_id);
 }
 
 /* Find and lock a lead itself; it is then in work->lead.slot. */
