@@ -14,10 +14,13 @@
 
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/datetime.h"
+#include "utils/fmgroids.h"
 #include "utils/formatting.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -263,25 +266,60 @@ document(TupleTableSlot *slot, AttrNumber attnum)
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
+/* How many items a path gives: 0, 1 or more than that; and the first of them */
+static int
+first_item(JsonPath *path, Jsonb *doc, Jsonb *vars, JsonbValue *first)
+{
+	LOCAL_FCINFO(fcinfo, 4);
+	FmgrInfo	flinfo;
+	ReturnSetInfo rsinfo = {0};
+	int			n = 0;
+
+	fmgr_info_cxt(F_JSONB_PATH_QUERY, &flinfo, CurrentMemoryContext);
+	rsinfo.type = T_ReturnSetInfo;
+	rsinfo.econtext = CreateStandaloneExprContext();
+	rsinfo.allowedModes = SFRM_ValuePerCall;
+	rsinfo.returnMode = SFRM_ValuePerCall;
+	InitFunctionCallInfoData(*fcinfo, &flinfo, 4, InvalidOid, NULL, (Node *) &rsinfo);
+	fcinfo->args[0].value = JsonbPGetDatum(doc);
+	fcinfo->args[1].value = PointerGetDatum(path);
+	fcinfo->args[2].value = JsonbPGetDatum(vars);
+	fcinfo->args[3].value = BoolGetDatum(true);
+	for (; n < 2; n++)
+	{
+		Datum		item;
+
+		fcinfo->args[0].isnull = fcinfo->args[1].isnull = false;
+		fcinfo->args[2].isnull = fcinfo->args[3].isnull = false;
+		fcinfo->isnull = false;
+		item = FunctionCallInvoke(fcinfo);
+		if (rsinfo.isDone != ExprMultipleResult)
+			break;
+		if (n == 0 && !JsonbExtractScalar(&DatumGetJsonbP(item)->root, first))
+			first->type = jbvBinary;
+	}
+	FreeExprContext(rsinfo.econtext, true);
+	return n;
+}
+
 /*
- * All that a path gives, as a jsonb array; NULL if it fails.  Silent mode
- * hides most errors of data, but not all: casts that ask for a time zone, for
- * example.  jsonpath touches no catalog and takes no lock, so catching an
+ * The same; 0 if the path fails.  Silent mode hides most errors of data, but
+ * not all: casts that ask for a time zone, for example, or a document too deep
+ * for the stack.  jsonpath touches no catalog and takes no lock, so catching an
  * error here leaves nothing behind.
+ *
+ * Only two items are asked for, as all of them may be much larger than the
+ * document: $.** of one that is deep gives every part of it.
  */
-static Jsonb *
-run_path(JsonPath *path, Jsonb *doc, Jsonb *vars)
+static int
+run_path(JsonPath *path, Jsonb *doc, Jsonb *vars, JsonbValue *first)
 {
 	MemoryContext context = CurrentMemoryContext;
-	Jsonb	   *volatile result = NULL;
+	volatile int n = 0;
 
 	PG_TRY();
 	{
-		result = DatumGetJsonbP(DirectFunctionCall4(jsonb_path_query_array,
-													JsonbPGetDatum(doc),
-													PointerGetDatum(path),
-													JsonbPGetDatum(vars),
-													BoolGetDatum(true)));
+		n = first_item(path, doc, vars, first);
 	}
 	PG_CATCH();
 	{
@@ -289,47 +327,39 @@ run_path(JsonPath *path, Jsonb *doc, Jsonb *vars)
 
 		if (category != ERRCODE_DATA_EXCEPTION &&
 			category != ERRCODE_FEATURE_NOT_SUPPORTED &&
+			category != ERRCODE_PROGRAM_LIMIT_EXCEEDED &&
 			category != ERRCODE_TO_CATEGORY(ERRCODE_UNDEFINED_OBJECT))
 			PG_RE_THROW();
 		MemoryContextSwitchTo(context);
 		FlushErrorState();
 	}
 	PG_END_TRY();
-	return result;
+	return n;
 }
 
 static bool
 condition_holds(JsonPath *path, Jsonb *doc, Jsonb *vars)
 {
-	Jsonb	   *result = run_path(path, doc, vars);
-	JsonbValue *item;
+	JsonbValue	item;
+	int			n = run_path(path, doc, vars, &item);
 
-	if (result == NULL || JsonContainerSize(&result->root) == 0)
-		return false;
-	if (JsonContainerSize(&result->root) > 1)
-		return true;
-	item = getIthJsonbValueFromContainer(&result->root, 0);
-	if (item->type == jbvBool)
-		return item->val.boolean;
-	return item->type != jbvNull;
+	if (n == 1 && item.type == jbvBool)
+		return item.val.boolean;
+	return n > 1 || (n == 1 && item.type != jbvNull);
 }
 
 /* The count that a quantity gives: a whole number from 0 to MAX_COUNT */
 static int64
 quantity_of(JsonPath *path, Jsonb *doc, Jsonb *vars)
 {
-	Jsonb	   *result = run_path(path, doc, vars);
-	JsonbValue *item;
+	JsonbValue	item;
 	Datum		limit;
 	Datum		number;
 
-	if (result == NULL || JsonContainerSize(&result->root) != 1)
-		return 0;
-	item = getIthJsonbValueFromContainer(&result->root, 0);
-	if (item->type != jbvNumeric)
+	if (run_path(path, doc, vars, &item) != 1 || item.type != jbvNumeric)
 		return 0;
 	limit = NumericGetDatum(int64_to_numeric(MAX_COUNT));
-	number = NumericGetDatum(item->val.numeric);
+	number = NumericGetDatum(item.val.numeric);
 	number = DirectFunctionCall2(numeric_smaller, number, limit);
 	number = DirectFunctionCall2(numeric_larger, number,
 								 NumericGetDatum(int64_to_numeric(0)));
