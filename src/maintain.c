@@ -673,6 +673,15 @@ leadscore_rebuild(PG_FUNCTION_ARGS)
 											PG_GETARG_BOOL(2)));
 }
 
+static void
+report_other_row(bool event)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("argument is not a row of table \"%s\"", event ? "event" : "lead"),
+			 errhint("Pass the row of the table itself, not a part of it.")));
+}
+
 /* The classifier of the rows that are handed to this call site */
 static RowClassifier *
 row_classifier(FunctionCallInfo fcinfo, HeapTupleHeader row, bool event)
@@ -688,10 +697,7 @@ row_classifier(FunctionCallInfo fcinfo, HeapTupleHeader row, bool event)
 		return c;
 	relid = get_typ_typrelid(type);
 	if (!OidIsValid(relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("argument is not a row of table \"%s\"", event ? "event" : "lead"),
-				 errhint("Pass the row of the table itself, not a part of it.")));
+		report_other_row(event);
 	check_permission(get_rel_namespace(relid), "signal", ACL_SELECT);
 	oldcontext = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
 	c = palloc0(sizeof(RowClassifier));
@@ -716,12 +722,16 @@ static Datum
 row_signals(FunctionCallInfo fcinfo, bool event)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	HeapTupleHeader row = PG_GETARG_HEAPTUPLEHEADER(0);
+	HeapTupleHeader row;
 	RowClassifier *c;
 	HeapTupleData tuple = {0};
 	CountPool	pool;
 	int64		i;
 
+	/* anyelement may be anything */
+	if (!type_is_rowtype(get_fn_expr_argtype(fcinfo->flinfo, 0)))
+		report_other_row(event);
+	row = PG_GETARG_HEAPTUPLEHEADER(0);
 	InitMaterializedSRF(fcinfo, event ? 0 : MAT_SRF_USE_EXPECTED_DESC);
 	c = row_classifier(fcinfo, row, event);
 	tuple.t_len = HeapTupleHeaderGetDatumLength(row);
