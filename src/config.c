@@ -170,9 +170,9 @@ check_model(TupleDesc desc, HeapTuple old, HeapTuple new)
  * tell: every pipeline that was created has them.
  */
 static bool
-is_loading(Oid schema)
+is_loading(PipelinePart part)
 {
-	Oid			setting = leadscore_table(schema, "setting");
+	Oid			setting = leadscore_sibling(part, "setting");
 	bool		empty;
 	UserSwitch	saved;
 
@@ -193,12 +193,13 @@ is_loading(Oid schema)
 
 /* A row of signal: its number stays, and its paths use known variables. */
 static void
-check_signal(Oid schema, TupleDesc desc, HeapTuple old, HeapTuple new)
+check_signal(PipelinePart part, TupleDesc desc, HeapTuple old, HeapTuple new)
 {
 	static const char *const paths[] = {"condition", "quantity"};
 	const char *name = text_column(new ? new : old, desc, "signal");
 	const char *source;
 	const char *old_id;
+	PipelinePart whole = {part.schema, InvalidOid};
 	int			i;
 
 	old_id = old ? text_column(old, desc, "signal_id") : NULL;
@@ -213,7 +214,7 @@ check_signal(Oid schema, TupleDesc desc, HeapTuple old, HeapTuple new)
 				 errmsg("the signal_id of signal \"%s\" cannot be changed", name),
 				 errdetail("Activities know the signal by its number."),
 				 errhint("Define a new signal instead.")));
-	if (new == NULL || is_loading(schema))
+	if (new == NULL || is_loading(part))
 		return;
 	source = text_column(new, desc, "source");
 	for (i = 0; i < (int) lengthof(paths); i++)
@@ -227,7 +228,7 @@ check_signal(Oid schema, TupleDesc desc, HeapTuple old, HeapTuple new)
 			continue;
 		path = (JsonPath *) PG_DETOAST_DATUM(value);
 		if (leadscore_path_variables(path) != NIL)
-			leadscore_check_path(leadscore_pipeline(schema),
+			leadscore_check_path(leadscore_pipeline(whole),
 								 same_text(source, "profile") ? SOURCE_PROFILE : SOURCE_EVENT,
 								 path, name, paths[i]);
 	}
@@ -269,7 +270,7 @@ leadscore_config_changed(PG_FUNCTION_ARGS)
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
 	Relation	rel;
 	const char *table;
-	Oid			schema;
+	PipelinePart part;
 	Oid			model_table;
 	HeapTuple	old = NULL;
 	HeapTuple	new = NULL;
@@ -283,9 +284,9 @@ leadscore_config_changed(PG_FUNCTION_ARGS)
 				 errhint("Use leadscore.create_pipeline().")));
 	rel = trigdata->tg_relation;
 	leadscore_check_owner(rel);
-	table = RelationGetRelationName(rel);
-	schema = RelationGetNamespace(rel);
-	model_table = leadscore_table(schema, "model");
+	part = leadscore_part(RelationGetRelid(rel));
+	table = leadscore_logical_name(part, RelationGetRelid(rel));
+	model_table = leadscore_sibling(part, "model");
 	/* what the writers of events depend on */
 	locks = strcmp(table, "signal") == 0 || strcmp(table, "value_list") == 0 ||
 		strcmp(table, "setting") == 0;
@@ -312,7 +313,7 @@ leadscore_config_changed(PG_FUNCTION_ARGS)
 		if (strcmp(table, "setting") == 0)
 			check_setting(desc, old, new);
 		else if (strcmp(table, "signal") == 0)
-			check_signal(schema, desc, old, new);
+			check_signal(part, desc, old, new);
 		else if (strcmp(table, "model") == 0)
 		{
 			check_model(desc, old, new);
@@ -333,7 +334,9 @@ leadscore_config_changed(PG_FUNCTION_ARGS)
 	/* a subscription fills its tables side by side: none waits for another */
 	if (locks && !(TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) &&
 				   SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA))
-		leadscore_pipeline_lock(schema);
+		leadscore_pipeline_lock(part);
+	/* for the engine, and for queries of the whole of a distributed pipeline */
 	CacheInvalidateRelcacheByRelid(model_table);
+	CacheInvalidateRelcacheByRelid(leadscore_table(part.schema, "model"));
 	return PointerGetDatum(NULL);
 }

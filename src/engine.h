@@ -47,6 +47,6 @@ extern void leadscore_lead_refresh(Work *work, int64 lead_id);
 extern void leadscore_work_flush_if_large(Work *work);
 
 /* maintain.c */
-extern int64 leadscore_rebuild_leads(Oid schema, Datum lead_ids, bool history);
+extern int64 leadscore_rebuild_leads(PipelinePart part, Datum lead_ids, bool history);
 
 #endif							/* LEADSCORE_ENGINE_H */

@@ -7,7 +7,8 @@
  * do, but the planner knows nothing of its result and takes half of all events
  * for purchases.  It computes a stable function of constants beforehand,
  * though, and so has the statistics of just these kinds.  While the query runs
- * the kinds are read once.
+ * the kinds are read once; of a distributed pipeline from the copy on this
+ * node, for queries inside of distributed ones are refused.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,13 +21,17 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "pipeline.h"
+
 PG_FUNCTION_INFO_V1(leadscore_kinds_of);
 
 static Datum
 read_kinds(Oid event_kind, Datum roles, MemoryContext context)
 {
-	char	   *schema = get_namespace_name(get_rel_namespace(event_kind));
-	char	   *name = get_rel_name(event_kind);
+	Oid			copy = leadscore_reference_copy(event_kind);
+	Oid			table = OidIsValid(copy) ? copy : event_kind;
+	char	   *schema = get_namespace_name(get_rel_namespace(table));
+	char	   *name = get_rel_name(table);
 	const char *sql;
 	Oid			type = TEXTARRAYOID;
 	Datum		kinds;

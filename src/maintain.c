@@ -144,9 +144,11 @@ Datum
 leadscore_lock_pipeline(PG_FUNCTION_ARGS)
 {
 	Oid			schema = PG_GETARG_OID(0);
+	ListCell   *lc;
 
 	check_permission(schema, "lead_state", ACL_UPDATE);
-	leadscore_pipeline_lock(schema);
+	foreach(lc, leadscore_parts(schema, DEBUG1))
+		leadscore_pipeline_lock(*(PipelinePart *) lfirst(lc));
 	PG_RETURN_VOID();
 }
 
@@ -169,6 +171,35 @@ review_lead(Work *work, int64 lead_id, int64 at, StageCause cause)
 	leadscore_state_write(work, true);
 }
 
+/* Review some leads (NULL: all) of a part; returns how often a stage changed. */
+static int64
+review_leads(PipelinePart part, Datum lead_ids, int64 at, StageCause cause)
+{
+	RowStream	stream;
+	Work		work;
+	int64		lead_id;
+
+	leadscore_work_begin(&work, part);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	stream_open(&stream, "lead_id", work.pipeline->state, "lead_id", lead_ids);
+	while (stream_peek(&stream, &lead_id))
+	{
+		MemoryContext oldcontext = MemoryContextSwitchTo(work.row_context);
+
+		CHECK_FOR_INTERRUPTS();
+		stream.at++;
+		review_lead(&work, lead_id, at, cause);
+		MemoryContextSwitchTo(oldcontext);
+		MemoryContextReset(work.row_context);
+		leadscore_work_flush_if_large(&work);
+	}
+	stream_close(&stream);
+	SPI_finish();
+	leadscore_work_end(&work);
+	return work.nchanges;
+}
+
 /*
  * review(pipeline, lead_ids, at, cause): applies to these leads (NULL: all)
  * what is due up to at; returns how often a stage changed.  cause `decay`
@@ -182,9 +213,8 @@ leadscore_review(PG_FUNCTION_ARGS)
 	int64		at;
 	char	   *cause_name;
 	StageCause	cause;
-	RowStream	stream;
-	Work		work;
-	int64		lead_id;
+	int64		changes = 0;
+	ListCell   *lc;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(2) || PG_ARGISNULL(3))
 		ereport(ERROR,
@@ -205,26 +235,9 @@ leadscore_review(PG_FUNCTION_ARGS)
 				 errmsg("unknown cause \"%s\"", cause_name),
 				 errhint("It is decay or activation.")));
 	check_permission(schema, "lead_state", ACL_UPDATE);
-
-	leadscore_work_begin(&work, schema);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	stream_open(&stream, "lead_id", work.pipeline->state, "lead_id", lead_ids);
-	while (stream_peek(&stream, &lead_id))
-	{
-		MemoryContext oldcontext = MemoryContextSwitchTo(work.row_context);
-
-		CHECK_FOR_INTERRUPTS();
-		stream.at++;
-		review_lead(&work, lead_id, at, cause);
-		MemoryContextSwitchTo(oldcontext);
-		MemoryContextReset(work.row_context);
-		leadscore_work_flush_if_large(&work);
-	}
-	stream_close(&stream);
-	SPI_finish();
-	leadscore_work_end(&work);
-	PG_RETURN_INT64(work.nchanges);
+	foreach(lc, leadscore_parts(schema, NOTICE))
+		changes += review_leads(*(PipelinePart *) lfirst(lc), lead_ids, at, cause);
+	PG_RETURN_INT64(changes);
 }
 
 /* One rebuild: what is read, and the models of the past */
@@ -541,7 +554,7 @@ static void
 delete_history(Work *work, Datum lead_ids)
 {
 	if (lead_ids)
-		leadscore_delete_leads(work, "stage_history", lead_ids);
+		leadscore_delete_leads(work->pipeline->history, lead_ids);
 	else
 		leadscore_delete_now(psprintf("DELETE FROM %s",
 									  leadscore_table_name(work->pipeline->history)));
@@ -574,7 +587,7 @@ delete_orphans(Work *work)
  * stage history too if asked.  Writers wait.  Returns how many leads changed.
  */
 int64
-leadscore_rebuild_leads(Oid schema, Datum lead_ids, bool history)
+leadscore_rebuild_leads(PipelinePart part, Datum lead_ids, bool history)
 {
 	Rebuild		rebuild = {0};
 	Work	   *work = &rebuild.work;
@@ -587,8 +600,8 @@ leadscore_rebuild_leads(Oid schema, Datum lead_ids, bool history)
 	context = AllocSetContextCreate(CurrentMemoryContext, "leadscore rebuild",
 									ALLOCSET_DEFAULT_SIZES);
 	oldcontext = MemoryContextSwitchTo(context);
-	leadscore_pipeline_lock(schema);
-	leadscore_work_begin(work, schema);
+	leadscore_pipeline_lock(part);
+	leadscore_work_begin(work, part);
 	work->repair = true;
 	rebuild.event_context = AllocSetContextCreate(context, "leadscore lead events",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -662,15 +675,20 @@ leadscore_rebuild_leads(Oid schema, Datum lead_ids, bool history)
 Datum
 leadscore_rebuild(PG_FUNCTION_ARGS)
 {
+	Datum		lead_ids = PG_ARGISNULL(1) ? (Datum) 0 : PG_GETARG_DATUM(1);
+	int64		changed = 0;
+	ListCell   *lc;
+
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(2))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("pipeline and history must not be null"),
 				 errhint("Call rebuild() of the pipeline.")));
 	check_permission(PG_GETARG_OID(0), "lead_state", ACL_UPDATE);
-	PG_RETURN_INT64(leadscore_rebuild_leads(PG_GETARG_OID(0),
-											PG_ARGISNULL(1) ? (Datum) 0 : PG_GETARG_DATUM(1),
-											PG_GETARG_BOOL(2)));
+	foreach(lc, leadscore_parts(PG_GETARG_OID(0), NOTICE))
+		changed += leadscore_rebuild_leads(*(PipelinePart *) lfirst(lc), lead_ids,
+										   PG_GETARG_BOOL(2));
+	PG_RETURN_INT64(changed);
 }
 
 static void
@@ -706,7 +724,7 @@ row_classifier(FunctionCallInfo fcinfo, HeapTupleHeader row, bool event)
 	ReleaseTupleDesc(desc);
 	c->type = type;
 	c->typmod = typmod;
-	c->pipeline = leadscore_pipeline_for_query(get_rel_namespace(relid));
+	c->pipeline = leadscore_pipeline_for_query(leadscore_part(relid));
 	c->slot = MakeSingleTupleTableSlot(c->desc, &TTSOpsHeapTuple);
 	if (event)
 		leadscore_event_columns(c->desc, get_rel_name(relid), &c->event);

@@ -36,7 +36,7 @@
 
 typedef struct PipelineEntry
 {
-	Oid			schema;			/* hash key */
+	PipelinePart part;			/* hash key */
 	bool		stale;
 	Pipeline   *pipeline;
 } PipelineEntry;
@@ -55,17 +55,14 @@ relation_changed(Datum arg, Oid relid)
 	{
 		const Pipeline *p = entry->pipeline;
 
-		if (p == NULL || !OidIsValid(relid) || relid == p->model ||
-			relid == p->signal || relid == p->value_list || relid == p->state ||
-			relid == p->event || relid == p->lead || relid == p->history ||
-			relid == p->profile_change)
+		if (p == NULL || !OidIsValid(relid) || list_member_oid(p->watched, relid))
 			entry->stale = true;
 	}
 }
 
-/* The cache entry of a schema, made if it is new */
+/* The cache entry of a part, made if it is new */
 static PipelineEntry *
-find_entry(Oid schema)
+find_entry(PipelinePart part)
 {
 	PipelineEntry *entry;
 	bool		found;
@@ -74,20 +71,37 @@ find_entry(Oid schema)
 	{
 		HASHCTL		ctl = {0};
 
-		ctl.keysize = sizeof(Oid);
+		ctl.keysize = sizeof(PipelinePart);
 		ctl.entrysize = sizeof(PipelineEntry);
 		ctl.hcxt = CacheMemoryContext;
 		pipelines = hash_create("leadscore pipelines", 4, &ctl,
 								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 		CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
 	}
-	entry = hash_search(pipelines, &schema, HASH_ENTER, &found);
+	entry = hash_search(pipelines, &part, HASH_ENTER, &found);
 	if (!found)
 	{
 		entry->pipeline = NULL;
 		entry->stale = true;
 	}
 	return entry;
+}
+
+/* The part of a pipeline that a table belongs to */
+PipelinePart
+leadscore_part(Oid table)
+{
+	PipelinePart part;
+	PipelineEntry *entry = NULL;
+
+	part.schema = get_rel_namespace(table);
+	part.shard = table;
+	/* a shard that is known need not be looked up again */
+	if (pipelines)
+		entry = hash_search(pipelines, &part, HASH_FIND, NULL);
+	if ((entry == NULL || entry->stale) && !leadscore_is_shard(table))
+		part.shard = InvalidOid;
+	return part;
 }
 
 /*
@@ -477,10 +491,10 @@ read_settings(Pipeline *p)
 	bool		isnull;
 	Datum		grain;
 
-	if (query("SELECT grain FROM %s", leadscore_table(p->schema, "setting")) != 1)
+	if (query("SELECT grain FROM %s", p->setting) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("pipeline \"%s\" has no settings", get_namespace_name(p->schema)),
+				 errmsg("pipeline \"%s\" has no settings", get_namespace_name(p->part.schema)),
 				 errhint("Restore the row of table setting.")));
 	leadscore_column(SPI_tuptable->tupdesc, "grain", INTERVALOID, "setting");
 	grain = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
@@ -500,9 +514,23 @@ forget_plans(void *arg)
 		SPI_freeplan(p->append_profiles);
 }
 
+/* A table of the pipeline, to be watched: of a shard, its whole too. */
+static Oid
+find_table(Pipeline *p, const char *name)
+{
+	Oid			table = leadscore_sibling(p->part, name);
+	MemoryContext oldcontext = MemoryContextSwitchTo(p->context);
+
+	p->watched = lappend_oid(p->watched, table);
+	if (OidIsValid(p->part.shard))
+		p->watched = lappend_oid(p->watched, leadscore_table(p->part.schema, name));
+	MemoryContextSwitchTo(oldcontext);
+	return table;
+}
+
 /* Read a pipeline anew, as of a snapshot. */
 static Pipeline *
-load(Oid schema, Snapshot snapshot)
+load(PipelinePart part, Snapshot snapshot)
 {
 	MemoryContext context;
 	Pipeline   *p;
@@ -511,20 +539,26 @@ load(Oid schema, Snapshot snapshot)
 	context = AllocSetContextCreate(CurrentMemoryContext, "leadscore pipeline",
 									ALLOCSET_DEFAULT_SIZES);
 	p = MemoryContextAllocZero(context, sizeof(Pipeline));
-	p->schema = schema;
+	p->part = part;
 	p->context = context;
 	p->forget_plans.func = forget_plans;
 	p->forget_plans.arg = p;
 	MemoryContextRegisterResetCallback(context, &p->forget_plans);
 
-	p->lead = leadscore_table(schema, "lead");
-	p->event = leadscore_table(schema, "event");
-	p->state = leadscore_table(schema, "lead_state");
-	p->history = leadscore_table(schema, "stage_history");
-	p->profile_change = leadscore_table(schema, "profile_change");
-	p->signal = leadscore_table(schema, "signal");
-	p->model = leadscore_table(schema, "model");
-	p->value_list = leadscore_table(schema, "value_list");
+	p->lead = find_table(p, "lead");
+	p->event = find_table(p, "event");
+	p->state = find_table(p, "lead_state");
+	p->history = find_table(p, "stage_history");
+	p->profile_change = find_table(p, "profile_change");
+	p->signal = find_table(p, "signal");
+	p->model = find_table(p, "model");
+	p->value_list = find_table(p, "value_list");
+	p->setting = find_table(p, "setting");
+	p->activation = find_table(p, "model_activation");
+	p->distributed = !OidIsValid(part.shard) &&
+		(leadscore_is_distributed(p->lead) || leadscore_is_distributed(p->event) ||
+		 leadscore_is_distributed(p->state) || leadscore_is_distributed(p->history) ||
+		 leadscore_is_distributed(p->profile_change));
 	p->owner = leadscore_table_owner(p->event);
 	read_columns(p);
 
@@ -543,11 +577,11 @@ load(Oid schema, Snapshot snapshot)
 	return p;
 }
 
-/* The configuration of the pipeline in a schema, as of now */
+/* A pipeline's configuration as of now */
 Pipeline *
-leadscore_pipeline(Oid schema)
+leadscore_pipeline(PipelinePart part)
 {
-	PipelineEntry *entry = find_entry(schema);
+	PipelineEntry *entry = find_entry(part);
 
 	while (entry->stale)
 	{
@@ -557,7 +591,7 @@ leadscore_pipeline(Oid schema)
 		entry->stale = false;
 		PG_TRY();
 		{
-			p = load(schema, GetLatestSnapshot());
+			p = load(part, GetLatestSnapshot());
 		}
 		PG_CATCH();
 		{
@@ -579,25 +613,25 @@ leadscore_pipeline(Oid schema)
  * in the current context.
  */
 Pipeline *
-leadscore_pipeline_for_query(Oid schema)
+leadscore_pipeline_for_query(PipelinePart part)
 {
-	if (IsInParallelMode() && find_entry(schema)->stale)
-		return load(schema, GetActiveSnapshot());
-	return leadscore_pipeline(schema);
+	if (IsInParallelMode() && find_entry(part)->stale)
+		return load(part, GetActiveSnapshot());
+	return leadscore_pipeline(part);
 }
 
 /*
  * The same for a writer: its configuration, and the columns of lead_state,
- * stay as they are until the end of the transaction.  Whoever changes it waits for the writers, and readers
- * wait for nobody.
+ * stay as they are until the end of the transaction.  Whoever changes it waits
+ * for the writers, and readers wait for nobody.
  */
 Pipeline *
-leadscore_pipeline_for_write(Oid schema)
+leadscore_pipeline_for_write(PipelinePart part)
 {
-	Pipeline   *p = find_entry(schema)->pipeline;
+	Pipeline   *p = find_entry(part)->pipeline;
 
 	if (p == NULL)
-		p = leadscore_pipeline(schema);
+		p = leadscore_pipeline(part);
 	for (;;)
 	{
 		Oid			model = p->model;
@@ -605,10 +639,18 @@ leadscore_pipeline_for_write(Oid schema)
 
 		LockRelationOid(model, RowShareLock);
 		LockRelationOid(state, RowExclusiveLock);
-		p = leadscore_pipeline(schema);
+		p = leadscore_pipeline(part);
 		if (p->model == model && p->state == state)
-			return p;
+			break;
 	}
+	/* what would be written into these tables nobody would find */
+	if (p->distributed)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("leads of pipeline \"%s\" can be written in their shards only",
+						get_namespace_name(part.schema)),
+				 errhint("Distribute all tables that have a lead_id by it, colocated with each other.")));
+	return p;
 }
 
 /*
@@ -617,9 +659,9 @@ leadscore_pipeline_for_write(Oid schema)
  * table already, and would wait for each other.
  */
 void
-leadscore_pipeline_lock(Oid schema)
+leadscore_pipeline_lock(PipelinePart part)
 {
-	LockRelationOid(leadscore_table(schema, "model"), ExclusiveLock);
+	LockRelationOid(leadscore_sibling(part, "model"), ExclusiveLock);
 }
 
 /* The signals that a kind of event may match */
@@ -681,7 +723,7 @@ leadscore_model_periods(const Pipeline *pipeline, int *n)
 				   " ON m.model OPERATOR(pg_catalog.=) a.model"
 				   " WHERE a.model IS NOT NULL AND a.activated_at IS NOT NULL"
 				   " AND m.compiled IS NOT NULL ORDER BY a.activated_at",
-				   leadscore_table_name(leadscore_table(pipeline->schema, "model_activation")),
+				   leadscore_table_name(pipeline->activation),
 				   leadscore_table_name(pipeline->model));
 	if (SPI_execute(sql, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read models: %s", sql);

@@ -14,6 +14,16 @@
 
 #include "leadscore.h"
 
+/*
+ * A pipeline, or of a distributed one the part that is in one shard of each
+ * table
+ */
+typedef struct PipelinePart
+{
+	Oid			schema;
+	Oid			shard;			/* one of them, if there are any */
+} PipelinePart;
+
 /* A signal as rows are classified by it */
 typedef struct SignalRule
 {
@@ -63,7 +73,9 @@ typedef struct StateColumns
 typedef struct Pipeline
 {
 	MemoryContext context;		/* of this and all below */
-	Oid			schema;
+	PipelinePart part;
+	List	   *watched;		/* tables whose change makes this stale */
+	bool		distributed;	/* leads are in shards, not here */
 
 	Oid			lead;
 	Oid			event;
@@ -73,6 +85,8 @@ typedef struct Pipeline
 	Oid			signal;
 	Oid			model;
 	Oid			value_list;
+	Oid			setting;
+	Oid			activation;
 	Oid			owner;			/* of event: whose work the engine does */
 
 	StateColumns columns;
@@ -107,10 +121,11 @@ typedef struct UserSwitch
 } UserSwitch;
 
 /* pipeline.c */
-extern Pipeline *leadscore_pipeline(Oid schema);
-extern Pipeline *leadscore_pipeline_for_query(Oid schema);
-extern Pipeline *leadscore_pipeline_for_write(Oid schema);
-extern void leadscore_pipeline_lock(Oid schema);
+extern PipelinePart leadscore_part(Oid table);
+extern Pipeline *leadscore_pipeline(PipelinePart part);
+extern Pipeline *leadscore_pipeline_for_query(PipelinePart part);
+extern Pipeline *leadscore_pipeline_for_write(PipelinePart part);
+extern void leadscore_pipeline_lock(PipelinePart part);
 extern const KindSignals *leadscore_kind_signals(const Pipeline *pipeline, const char *kind);
 extern const SignalRule *leadscore_signal_rule(const Pipeline *pipeline, int id);
 extern ModelPeriod *leadscore_model_periods(const Pipeline *pipeline, int *n);
@@ -123,5 +138,13 @@ extern void leadscore_check_owner(Relation rel);
 extern Oid	leadscore_type(const char *name);
 extern AttrNumber leadscore_column(TupleDesc desc, const char *name, Oid type,
 								   const char *table);
+
+/* shard.c */
+extern bool leadscore_is_shard(Oid table);
+extern bool leadscore_is_distributed(Oid table);
+extern char *leadscore_logical_name(PipelinePart part, Oid table);
+extern Oid	leadscore_sibling(PipelinePart part, const char *name);
+extern Oid	leadscore_reference_copy(Oid table);
+extern List *leadscore_parts(Oid schema, int elevel);
 
 #endif							/* LEADSCORE_PIPELINE_H */

@@ -206,10 +206,10 @@ lock_row(LeadTable *table, int64 lead_id, LockTupleMode mode)
 
 /* Begin the work of a statement on a pipeline. */
 void
-leadscore_work_begin(Work *work, Oid schema)
+leadscore_work_begin(Work *work, PipelinePart part)
 {
 	memset(work, 0, sizeof(Work));
-	work->pipeline = leadscore_pipeline_for_write(schema);
+	work->pipeline = leadscore_pipeline_for_write(part);
 	work->context = CurrentMemoryContext;
 	work->row_context = AllocSetContextCreate(CurrentMemoryContext, "leadscore lead",
 											  ALLOCSET_DEFAULT_SIZES);
@@ -835,11 +835,11 @@ leadscore_lock_events(Work *work, Datum lead_ids)
  * is left behind.
  */
 uint64
-leadscore_delete_leads(Work *work, const char *table, Datum lead_ids)
+leadscore_delete_leads(Oid table, Datum lead_ids)
 {
 	Oid			type = INT8ARRAYOID;
 	char	   *sql = psprintf("DELETE FROM %s WHERE lead_id OPERATOR(pg_catalog.=) ANY ($1)",
-							   leadscore_table_name(leadscore_table(work->pipeline->schema, table)));
+							   leadscore_table_name(table));
 	SPIPlanPtr	plan = SPI_prepare(sql, 1, &type);
 	bool		fixed = IsolationUsesXactSnapshot();
 

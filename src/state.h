@@ -72,7 +72,7 @@ typedef struct Work
 	const char *model_name;
 } Work;
 
-extern void leadscore_work_begin(Work *work, Oid schema);
+extern void leadscore_work_begin(Work *work, PipelinePart part);
 extern void leadscore_work_end(Work *work);
 extern void leadscore_work_flush(Work *work);
 extern bool leadscore_state_find(Work *work, int64 lead_id);
@@ -87,6 +87,6 @@ extern void leadscore_profile_begin(Work *work, TupleTableSlot *lead, int64 at);
 extern void leadscore_work_forget(Work *work);
 extern uint64 leadscore_delete_now(const char *sql);
 extern void leadscore_lock_events(Work *work, Datum lead_ids);
-extern uint64 leadscore_delete_leads(Work *work, const char *table, Datum lead_ids);
+extern uint64 leadscore_delete_leads(Oid table, Datum lead_ids);
 
 #endif							/* LEADSCORE_STATE_H */

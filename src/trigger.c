@@ -32,10 +32,8 @@ PG_FUNCTION_INFO_V1(leadscore_lead_changed);
 PG_FUNCTION_INFO_V1(leadscore_lead_truncated);
 PG_FUNCTION_INFO_V1(leadscore_lead_touched);
 
-/* What goes with a lead; the states first, for their locks keep new events away */
-static const char *const lead_tables[] = {
-	"lead_state", "event", "stage_history", "profile_change"
-};
+/* number of the tables whose rows go with a lead */
+#define LEAD_TABLES	4
 
 /* Check that a function is called as the trigger that it is, by who may. */
 static TriggerData *
@@ -126,7 +124,7 @@ leadscore_event_changed(PG_FUNCTION_ARGS)
 	context = AllocSetContextCreate(CurrentMemoryContext, "leadscore events",
 									ALLOCSET_DEFAULT_SIZES);
 	oldcontext = MemoryContextSwitchTo(context);
-	leadscore_work_begin(&work, RelationGetNamespace(rel));
+	leadscore_work_begin(&work, leadscore_part(RelationGetRelid(rel)));
 	leadscore_batch_init(&batch, work.row_context);
 	if (!TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
 		gather_events(&batch, work.pipeline, rel, trigdata->tg_oldtable, true);
@@ -139,13 +137,30 @@ leadscore_event_changed(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
+/*
+ * A distributed table is truncated as a whole, and the triggers of its shards
+ * need not fire.
+ */
+static void
+refuse_distributed(Relation rel)
+{
+	if (leadscore_is_distributed(RelationGetRelid(rel)))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("table \"%s\" is distributed and cannot be truncated",
+						RelationGetRelationName(rel)),
+				 errhint("Use DELETE.")));
+}
+
 /* event_truncated(): AFTER TRUNCATE on event, FOR EACH STATEMENT */
 Datum
 leadscore_event_truncated(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = check_trigger(fcinfo, "event_truncated", false, false);
 
-	leadscore_rebuild_leads(RelationGetNamespace(trigdata->tg_relation), (Datum) 0, false);
+	refuse_distributed(trigdata->tg_relation);
+	leadscore_rebuild_leads(leadscore_part(RelationGetRelid(trigdata->tg_relation)),
+							(Datum) 0, false);
 	return PointerGetDatum(NULL);
 }
 
@@ -195,6 +210,16 @@ id_array(int64 *ids, int n)
 										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
+/* What goes with a lead; the states first, for their locks keep new events away */
+static void
+list_tables(const Pipeline *pipeline, Oid *tables)
+{
+	tables[0] = pipeline->state;
+	tables[1] = pipeline->event;
+	tables[2] = pipeline->history;
+	tables[3] = pipeline->profile_change;
+}
+
 /*
  * Leads are gone: so are their states, events and histories.  Who updates or
  * deletes events has locked them before it locks the state: so do we.
@@ -203,15 +228,17 @@ static void
 delete_leads(Work *work, int64 *ids, int n)
 {
 	Datum		lead_ids = id_array(ids, n);
+	Oid			tables[LEAD_TABLES];
 	int			i;
 
+	list_tables(work->pipeline, tables);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	leadscore_lock_events(work, lead_ids);
 	for (i = 0; i < n; i++)
 		leadscore_state_lock(work, ids[i], LockTupleExclusive);
-	for (i = 0; i < (int) lengthof(lead_tables); i++)
-		leadscore_delete_leads(work, lead_tables[i], lead_ids);
+	for (i = 0; i < LEAD_TABLES; i++)
+		leadscore_delete_leads(tables[i], lead_ids);
 	SPI_finish();
 }
 
@@ -284,7 +311,7 @@ leadscore_lead_changed(PG_FUNCTION_ARGS)
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("the lead_id of a lead cannot be changed"),
 					 errhint("Insert a new lead, update the lead_id of its events, and delete the old one.")));
-		leadscore_work_begin(&work, RelationGetNamespace(rel));
+		leadscore_work_begin(&work, leadscore_part(RelationGetRelid(rel)));
 		if (TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
 			insert_leads(&work, new_ids, nnew);
 		else if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
@@ -303,20 +330,19 @@ Datum
 leadscore_lead_truncated(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = check_trigger(fcinfo, "lead_truncated", false, false);
-	Pipeline   *pipeline = leadscore_pipeline_for_write(RelationGetNamespace(trigdata->tg_relation));
+	Oid			tables[LEAD_TABLES];
+	Pipeline   *pipeline;
 	UserSwitch	saved;
 	int			i;
 
+	refuse_distributed(trigdata->tg_relation);
+	pipeline = leadscore_pipeline_for_write(leadscore_part(RelationGetRelid(trigdata->tg_relation)));
+	list_tables(pipeline, tables);
 	leadscore_run_as(pipeline->owner, &saved);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	for (i = 0; i < (int) lengthof(lead_tables); i++)
-	{
-		char	   *sql = psprintf("DELETE FROM %s",
-								   leadscore_table_name(leadscore_table(pipeline->schema, lead_tables[i])));
-
-		leadscore_delete_now(sql);
-	}
+	for (i = 0; i < LEAD_TABLES; i++)
+		leadscore_delete_now(psprintf("DELETE FROM %s", leadscore_table_name(tables[i])));
 	SPI_finish();
 	leadscore_run_back(&saved);
 	return PointerGetDatum(NULL);

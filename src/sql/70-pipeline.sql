@@ -211,7 +211,8 @@ CREATE FUNCTION leadscore.signals_changed() RETURNS trigger
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	pipeline regnamespace := (SELECT c.relnamespace FROM pg_catalog.pg_class c WHERE c.oid = TG_RELID);
+	-- not from pg_class, where shards are hidden from some sessions
+	pipeline regnamespace := pg_catalog.quote_ident(TG_TABLE_SCHEMA)::regnamespace;
 BEGIN
 	IF leadscore.is_attached(pipeline) THEN
 		PERFORM leadscore.lock_pipeline(pipeline);

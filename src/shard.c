@@ -1,0 +1,236 @@
+/*-------------------------------------------------------------------------
+ *
+ * shard.c
+ *		Which tables belong together when Citus distributes a pipeline.
+ *
+ * A distributed table has no rows of its own.  They are in its shards, tables
+ * named <table>_<number> in its schema on one node or another, and there the
+ * triggers fire.  The engine then works in the shards that go with that one,
+ * as plain tables of this node: distributed queries inside a trigger are
+ * refused or slow, and the table of the bare name is empty here.  This holds
+ * for the configuration too, reference tables with one shard on every node:
+ * so what is read and locked is what the configuration's triggers fire on.
+ *
+ * All of it comes from the catalogs pg_dist_partition and pg_dist_shard.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+
+#include "pipeline.h"
+
+/* operators are found whatever search_path says */
+#define EQ " OPERATOR(pg_catalog.=) "
+
+/* Split a name of the form <table>_<number>. */
+static bool
+split_name(const char *name, int *length, int64 *number)
+{
+	const char *digits = name ? strrchr(name, '_') : NULL;
+	char	   *end;
+
+	if (digits == NULL || digits[1] < '0' || digits[1] > '9')
+		return false;
+	*length = (int) (digits - name);
+	errno = 0;
+	*number = strtoi64(digits + 1, &end, 10);
+	return *end == '\0' && errno == 0;
+}
+
+/*
+ * Ask the catalogs of Citus for shards.  $1 is the number of a shard, $2 a
+ * distributed table.  Returns the numbers found, none without Citus.
+ */
+static int64 *
+find_shards(const char *sql, int64 shard, Oid table, int *n)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Oid			types[2] = {INT8OID, OIDOID};
+	Datum		values[2];
+	int64	   *found;
+	int			i;
+
+	*n = 0;
+	if (!OidIsValid(get_relname_relid("pg_dist_partition", PG_CATALOG_NAMESPACE)) ||
+		!OidIsValid(get_relname_relid("pg_dist_shard", PG_CATALOG_NAMESPACE)))
+		return NULL;
+	values[0] = Int64GetDatum(shard);
+	values[1] = ObjectIdGetDatum(table);
+	/* the newest, but for parallel queries, which cannot take one */
+	PushActiveSnapshot(IsInParallelMode() ? GetActiveSnapshot() : GetLatestSnapshot());
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute_with_args(sql, 2, types, values, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not look up shards: %s", sql);
+	*n = (int) SPI_processed;
+	found = MemoryContextAlloc(context, sizeof(int64) * (*n + 1));
+	for (i = 0; i < *n; i++)
+	{
+		bool		isnull;
+
+		found[i] = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc,
+											   1, &isnull));
+	}
+	SPI_finish();
+	PopActiveSnapshot();
+	return found;
+}
+
+/* The shard of this number, InvalidOid if it is on another node */
+static Oid
+shard_table(Oid schema, const char *name, int64 number)
+{
+	Oid			relid = get_relname_relid(psprintf("%s_" INT64_FORMAT, name, number), schema);
+	char		relkind = OidIsValid(relid) ? get_rel_relkind(relid) : '\0';
+
+	return relkind == RELKIND_RELATION || relkind == RELKIND_PARTITIONED_TABLE ? relid : InvalidOid;
+}
+
+/* Is a table a shard? */
+bool
+leadscore_is_shard(Oid table)
+{
+	char	   *name = get_rel_name(table);
+	int			length;
+	int64		number;
+	int			n;
+
+	if (!split_name(name, &length, &number))
+		return false;
+	name[length] = '\0';
+	find_shards("SELECT shardid FROM pg_catalog.pg_dist_shard"
+				" WHERE shardid" EQ "$1 AND logicalrelid" EQ "$2",
+				number, get_relname_relid(name, get_rel_namespace(table)), &n);
+	return n > 0;
+}
+
+/* Are a table's rows in shards? */
+bool
+leadscore_is_distributed(Oid table)
+{
+	int			n;
+
+	find_shards("SELECT 0::pg_catalog.int8 FROM pg_catalog.pg_dist_partition"
+				" WHERE logicalrelid" EQ "$2", 0, table, &n);
+	return n > 0;
+}
+
+/* The name of a table of a pipeline, without the number if it is a shard */
+char *
+leadscore_logical_name(PipelinePart part, Oid table)
+{
+	char	   *name = get_rel_name(table);
+	int			length;
+	int64		number;
+
+	if (OidIsValid(part.shard) && split_name(name, &length, &number))
+		name[length] = '\0';
+	return name;
+}
+
+/*
+ * The copy of a reference table that is on this node, InvalidOid if it is no
+ * reference table
+ */
+Oid
+leadscore_reference_copy(Oid table)
+{
+	int			n;
+	int64	   *found = find_shards("SELECT s.shardid FROM pg_catalog.pg_dist_partition p"
+									" JOIN pg_catalog.pg_dist_shard s ON s.logicalrelid" EQ "p.logicalrelid"
+									" WHERE p.logicalrelid" EQ "$2 AND p.partmethod" EQ "'n'",
+									0, table, &n);
+
+	if (n != 1)
+		return InvalidOid;
+	return shard_table(get_rel_namespace(table), get_rel_name(table), found[0]);
+}
+
+/*
+ * A table of a pipeline by its name: for a part, the shard that goes with the
+ * part's own.  Tables of leads are in the same colocation group and cut at the
+ * same places (0: in no group, but all of one shard); the configuration is
+ * whole on every node.
+ */
+Oid
+leadscore_sibling(PipelinePart part, const char *name)
+{
+	Oid			table = leadscore_table(part.schema, name);
+	bool		of_leads;
+	int			length;
+	int64		number = 0;
+	int64	   *found;
+	int			n;
+
+	if (!OidIsValid(part.shard))
+		return table;
+	split_name(get_rel_name(part.shard), &length, &number);
+	of_leads = get_attnum(table, "lead_id") != InvalidAttrNumber;
+	if (!of_leads)
+		table = leadscore_reference_copy(table);
+	else
+	{
+		found = find_shards("SELECT s.shardid FROM pg_catalog.pg_dist_shard own"
+							" JOIN pg_catalog.pg_dist_partition o ON o.logicalrelid" EQ "own.logicalrelid"
+							" JOIN pg_catalog.pg_dist_partition p ON p.colocationid" EQ "o.colocationid"
+							" JOIN pg_catalog.pg_dist_shard s ON s.logicalrelid" EQ "p.logicalrelid"
+							" WHERE own.shardid" EQ "$1 AND p.logicalrelid" EQ "$2"
+							" AND (p.colocationid OPERATOR(pg_catalog.<>) 0 OR p.partmethod" EQ "'n')"
+							" AND (s.shardminvalue" EQ "own.shardminvalue"
+							"  OR s.shardminvalue IS NULL AND own.shardminvalue IS NULL)",
+							number, table, &n);
+		table = n == 1 ? shard_table(part.schema, name, found[0]) : InvalidOid;
+	}
+	if (!OidIsValid(table))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("no shard of table \"%s\" goes with \"%s\"",
+						name, get_rel_name(part.shard)),
+				 of_leads ?
+				 errhint("Distribute all tables that have a lead_id by it, colocated with each other.") :
+				 errhint("Make it a reference table.")));
+	return table;
+}
+
+/*
+ * The parts of a pipeline that are on this node; the whole, if it is not
+ * distributed.  Parts elsewhere are reported at elevel.
+ */
+List *
+leadscore_parts(Oid schema, int elevel)
+{
+	Oid			event = leadscore_table(schema, "event");
+	bool		distributed = leadscore_is_distributed(event);
+	List	   *parts = NIL;
+	int64	   *found = NULL;
+	int			n = 1;
+	int			i;
+
+	if (distributed)
+		found = find_shards("SELECT shardid FROM pg_catalog.pg_dist_shard"
+							" WHERE logicalrelid" EQ "$2 ORDER BY 1", 0, event, &n);
+	for (i = 0; i < n; i++)
+	{
+		PipelinePart *part = palloc(sizeof(PipelinePart));
+
+		part->schema = schema;
+		part->shard = distributed ? shard_table(schema, "event", found[i]) : InvalidOid;
+		if (!distributed || OidIsValid(part->shard))
+			parts = lappend(parts, part);
+	}
+	if (list_length(parts) < n)
+		ereport(elevel,
+				(errmsg("%d of %d shards of pipeline \"%s\" are not on this node and left alone",
+						n - list_length(parts), n, get_namespace_name(schema)),
+				 errhint("Do the same on the other nodes.")));
+	return parts;
+}
