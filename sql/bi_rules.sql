@@ -40,15 +40,6 @@ SELECT view, name FROM view_column WHERE coalesce(col_description(oid, attnum), 
 -- the reader's rights, not the owner's
 SELECT relname, reloptions FROM pg_class WHERE relnamespace = 'crm'::regnamespace AND relkind = 'v' AND reloptions IS DISTINCT FROM '{security_invoker=true}';
 SELECT relname FROM pg_class WHERE relnamespace = 'crm'::regnamespace AND relkind = 'm';
--- nothing volatile, and nothing that sharded tables forbid
-SELECT DISTINCT c.relname, p.oid::regprocedure
-    FROM pg_class c
-        JOIN pg_rewrite r ON r.ev_class = c.oid
-        CROSS JOIN LATERAL regexp_matches(r.ev_action::text, ':(?:funcid|opfuncid|aggfnoid|winfnoid) (\d+)', 'g') AS f (id)
-        JOIN pg_proc p ON p.oid = f.id[1]::oid
-    WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind = 'v' AND p.provolatile = 'v';
-SELECT c.relname FROM pg_class c
-    WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind = 'v' AND pg_get_viewdef(c.oid) ~* '\m(GROUPING SETS|ROLLUP|CUBE|RECURSIVE)\M';
 -- ranks of stages that follow each other differ by 10: views count on it
 SELECT stage_rank FROM leadscore.stages() WHERE stage_rank % 10 <> 0 OR stage_rank NOT BETWEEN 10 AND 100;
 SELECT count(DISTINCT stage_rank) FROM leadscore.stages();

@@ -262,17 +262,14 @@ SELECT
     e.lead_id,
     e.event_id,
     e.kind,
-    CASE
-        WHEN EXISTS (SELECT FROM event_kind k WHERE k.kind = e.kind)
-            OR EXISTS (SELECT FROM signal g WHERE g.event_kinds @> ARRAY[e.kind]) THEN 'no signal matches'
-        ELSE 'unknown kind'
-    END AS reason,
+    CASE WHEN k.kind IS NULL THEN 'unknown kind' ELSE 'no signal matches' END AS reason,
     CASE WHEN isfinite(e.occurred_at) THEN e.occurred_at END AS occurred_at,
     e.recorded_at,
     e.channel,
     e.campaign
 FROM unscored() u
-    JOIN event e USING (lead_id, event_id);
+    JOIN event e USING (lead_id, event_id)
+    LEFT JOIN (SELECT kind FROM event_kind UNION SELECT unnest(event_kinds) FROM signal) k ON k.kind = e.kind;
 COMMENT ON VIEW unscored_events IS 'events that count for nothing though they should: of a kind that nobody knows, or matching no signal of their kind';
 COMMENT ON COLUMN unscored_events.lead_id IS 'the lead';
 COMMENT ON COLUMN unscored_events.event_id IS 'the event';

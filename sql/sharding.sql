@@ -1,0 +1,83 @@
+--
+-- What lets a pipeline be spread over machines: leads and all that is theirs
+-- by lead_id, the rest on each of them. Each query finds what breaks a rule.
+--
+SET client_min_messages = 'warning';
+SELECT leadscore.create_pipeline('crm') \g /dev/null
+
+-- The extension is code, which is on every node; it has nothing to distribute
+SELECT c.oid::regclass, c.relkind FROM pg_depend d JOIN pg_class c ON c.oid = d.objid
+    WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+        AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'leadscore');
+
+-- Tables: those of leads, and the others, of which every node has a copy
+CREATE TEMP VIEW tables AS
+    SELECT c.oid, c.relname, a.attnum AS lead_id, a.atttypid = 'bigint'::regtype AND a.attnotnull AS good
+    FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'lead_id'
+    WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind IN ('r', 'p');
+SELECT relname FROM tables WHERE lead_id IS NOT NULL ORDER BY 1;
+SELECT relname FROM tables WHERE NOT good;
+SELECT relname FROM tables t WHERE NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.oid AND i.indisprimary);
+-- what is unique is so for one lead, or cannot be checked on one node. One
+-- exception: names of leads in the app. Who distributes leads drops it, and
+-- keeps names unique by what makes lead_id of them.
+SELECT t.relname, i.indexrelid::regclass AS index FROM tables t JOIN pg_index i ON i.indrelid = t.oid
+    WHERE t.lead_id IS NOT NULL AND i.indisunique AND i.indkey[0] <> t.lead_id ORDER BY 2::text;
+-- foreign keys of leads' tables lead to the same lead, or to what every node has
+SELECT t.relname, k.conname FROM tables t JOIN pg_constraint k ON k.conrelid = t.oid JOIN tables f ON f.oid = k.confrelid
+    WHERE f.lead_id IS NOT NULL AND (t.lead_id IS NULL OR k.conkey[1] <> t.lead_id OR k.confkey[1] <> f.lead_id);
+SELECT t.relname, k.conname FROM tables t JOIN pg_constraint k ON k.conrelid = t.oid WHERE k.contype = 'x';
+-- identity cannot be redistributed; numbers that a node gives need 8 bytes
+SELECT t.relname, a.attname FROM tables t JOIN pg_attribute a ON a.attrelid = t.oid WHERE a.attidentity <> '';
+SELECT t.relname, a.attname FROM tables t JOIN pg_attribute a ON a.attrelid = t.oid JOIN pg_attrdef d ON d.adrelid = t.oid AND d.adnum = a.attnum
+    WHERE t.lead_id IS NOT NULL AND pg_get_expr(d.adbin, d.adrelid) ~ '^nextval' AND a.atttypid <> 'bigint'::regtype;
+-- an OID is another one elsewhere
+SELECT t.relname, a.attname FROM tables t JOIN pg_attribute a ON a.attrelid = t.oid JOIN pg_type y ON y.oid = a.atttypid
+    WHERE a.attnum > 0 AND (y.typname ~ '^_?(oid|reg[a-z]+)$');
+
+-- Functions: what would forbid two-phase commit. That C functions keep to it,
+-- too, a test with prepared transactions shows.
+SELECT p.oid::regprocedure FROM pg_proc p
+    WHERE p.pronamespace IN ('leadscore'::regnamespace, 'crm'::regnamespace) AND p.prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c') AND p.prokind = 'f'
+        AND pg_get_functiondef(p.oid) ~* '\m(NOTIFY|UNLISTEN|LISTEN|pg_notify|CREATE\s+(GLOBAL\s+|LOCAL\s+)?TEMP(ORARY)?|INTO\s+TEMP(ORARY)?|pg_(try_)?advisory_lock(_shared)?|WITH\s+HOLD)\M';
+
+-- Aggregates: partial results of nodes can be combined
+SELECT a.aggfnoid::regprocedure FROM pg_aggregate a JOIN pg_proc p ON p.oid = a.aggfnoid
+    WHERE p.pronamespace IN ('leadscore'::regnamespace, 'crm'::regnamespace) AND (a.aggtranstype = 'internal'::regtype OR a.aggcombinefn = 0);
+
+-- Views
+CREATE TEMP VIEW views AS
+    SELECT c.oid, c.relname, r.ev_action::text AS tree
+    FROM pg_class c JOIN pg_rewrite r ON r.ev_class = c.oid
+    WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind = 'v';
+SELECT DISTINCT v.relname, p.oid::regprocedure
+    FROM views v CROSS JOIN LATERAL regexp_matches(v.tree, ':(?:funcid|opfuncid|aggfnoid|winfnoid) (\d+)', 'g') AS f (id) JOIN pg_proc p ON p.oid = f.id[1]::oid
+    WHERE p.provolatile = 'v';
+-- no function that reads leads is called for rows, where it would be a query
+-- inside of a distributed one. One exception: content_name() shows of an event
+-- what readers of lead_origin and lead_profile may not look at themselves.
+SELECT DISTINCT p.oid::regprocedure
+    FROM views v CROSS JOIN LATERAL regexp_matches(v.tree, ':funcid (\d+)', 'g') AS f (id) JOIN pg_proc p ON p.oid = f.id[1]::oid
+    WHERE p.pronargs > 0 AND EXISTS (SELECT FROM pg_depend d JOIN tables t ON t.oid = d.refobjid WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid);
+SELECT relname FROM views WHERE pg_get_viewdef(oid) ~* '\m(GROUPING SETS|ROLLUP|CUBE|RECURSIVE)\M';
+-- no subquery in a select list: between the brackets that follow it in the tree
+WITH token AS MATERIALIZED (
+    SELECT v.relname, t.place, t.m[1] AS token,
+        sum(CASE WHEN t.m[1] IN ('(', '{') THEN 1 WHEN t.m[1] IN (')', '}') THEN -1 ELSE 0 END) OVER (PARTITION BY v.oid ORDER BY t.place) AS depth
+    FROM views v CROSS JOIN LATERAL regexp_matches(v.tree, '(\\.|[(){}]|:targetList|SUBLINK)', 'g') WITH ORDINALITY AS t (m, place)
+    WHERE v.tree ~ '\{SUBLINK'
+)
+SELECT DISTINCT l.relname FROM token l JOIN token s USING (relname)
+    WHERE l.token = ':targetList' AND s.token = 'SUBLINK' AND s.place > l.place
+        AND NOT EXISTS (SELECT FROM token e WHERE e.relname = l.relname AND e.place > l.place AND e.place < s.place AND e.depth <= l.depth);
+-- Aggregates in views that nodes cannot combine: medians and lists of texts
+-- need all rows in one place, as does a variance of numerics. The others that
+-- have an internal state are sums and means of numbers, and arrays, which
+-- every distributing engine takes apart itself.
+SELECT DISTINCT p.proname
+    FROM views v CROSS JOIN LATERAL regexp_matches(v.tree, ':aggfnoid (\d+)', 'g') AS f (id)
+        JOIN pg_aggregate a ON a.aggfnoid = f.id[1]::oid JOIN pg_proc p ON p.oid = a.aggfnoid
+    WHERE (a.aggtranstype = 'internal'::regtype OR a.aggcombinefn = 0) AND p.proname NOT IN ('sum', 'avg', 'array_agg')
+    ORDER BY 1;
+
+DROP SCHEMA crm CASCADE;
