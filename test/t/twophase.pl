@@ -1,7 +1,11 @@
 # Prepared transactions: writes of many leads, committed, rolled back, and
-# over a crash. What they hold others wait for.
+# over a crash. What they hold others wait for. So can the extension and its
+# pipelines be made, updated and detached: it is how distributed databases
+# commit on all nodes or on none.
 use strict;
 use warnings;
+
+use FindBin;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -59,5 +63,35 @@ is(sql("SELECT model FROM p.model WHERE status = 'active'"), 'other', 'active');
 sql(sprintf($insert, 1, 10));
 verify_is_empty('under the new model and the new signal');
 is(sql('SELECT p.rebuild()'), '0', 'nothing to rebuild');
+
+# What is prepared in a database is there once it is committed.
+sub prepared
+{
+	my ($db, $sql, $commit) = @_;
+	$node->safe_psql($db, "BEGIN; $sql; PREPARE TRANSACTION 'x'");
+	$node->safe_psql($db, ($commit // 'COMMIT') . " PREPARED 'x'");
+}
+my $work = q{
+	INSERT INTO p.lead (lead_id, email, consented_at) SELECT i, 'a@example.com', '2025-01-01' FROM generate_series(1001, 1003) i;
+	INSERT INTO p.event (lead_id, kind) SELECT lead_id, 'demo_request' FROM p.lead};
+my ($version) = map { /default_version = '([^']+)'/ ? $1 : () } split /\n/, slurp_file("$FindBin::Bin/../../leadscore.control");
+foreach my $older (sort map { m{/leadscore--([\d.]+)\.sql$} ? $1 : () } glob("$FindBin::Bin/../../src/sql/leadscore--*.sql"))
+{
+	sql(qq{CREATE DATABASE "from_$older"});
+	prepared("from_$older", "CREATE EXTENSION leadscore VERSION '$older'");
+	prepared("from_$older", "SELECT leadscore.create_pipeline('p'); $work");
+	prepared("from_$older", 'ALTER EXTENSION leadscore UPDATE');
+	prepared("from_$older", "SELECT leadscore.upgrade_pipeline('p'); SELECT p.track('new', 'page_view')");
+	is($node->safe_psql("from_$older", 'SELECT extversion, (SELECT count(*) FROM p.lead_state), (SELECT count(*) FROM p.verify()) FROM pg_extension WHERE extname = \'leadscore\''),
+		"$version|4|0", "$older: made, updated and upgraded");
+}
+sql('CREATE DATABASE fresh');
+prepared('fresh', 'CREATE EXTENSION leadscore', 'ROLLBACK');
+is($node->safe_psql('fresh', "SELECT count(*) FROM pg_extension WHERE extname = 'leadscore'"), '0', 'an extension that is rolled back is not there');
+prepared('fresh', "CREATE EXTENSION leadscore; SELECT leadscore.create_pipeline('p'); $work");
+prepared('fresh', "SELECT leadscore.detach_pipeline('p'); $work" =~ s/100/200/gr . "; SELECT leadscore.attach_pipeline('p')");
+is($node->safe_psql('fresh', 'SELECT (SELECT count(*) FROM p.lead_state), (SELECT count(*) FROM p.verify())'), '6|0', 'made, detached and attached');
+prepared('fresh', 'DROP SCHEMA p CASCADE; DROP EXTENSION leadscore');
+is($node->safe_psql('fresh', "SELECT count(*) FROM pg_proc WHERE probin ~ 'leadscore'"), '0', 'dropped');
 $node->stop;
 done_testing();
