@@ -71,7 +71,7 @@ lead_activity_equal(const ActivityList *a, const ActivityList *b)
 static inline uint64
 zigzag(int64 value)
 {
-	return ((uint64) value << 1) ^ (uint64) (value >> 63);
+	return ((uint64) value << 1) ^ -(uint64) (value < 0);
 }
 
 static inline int64

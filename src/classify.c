@@ -116,18 +116,17 @@ instant_text(TimestampTz at)
 {
 	struct pg_tm tm;
 	fsec_t		fsec;
-	char	   *text = palloc(MAXDATELEN + 8);
+	char		buf[MAXDATELEN + 1];
 
 	if (TIMESTAMP_NOT_FINITE(at))
-		EncodeSpecialTimestamp(at, text);
-	else if (timestamp2tm(at, NULL, &tm, &fsec, NULL, NULL) == 0)
 	{
-		EncodeDateTime(&tm, fsec, false, 0, NULL, USE_XSD_DATES, text);
-		strcat(text, "+00:00");
+		EncodeSpecialTimestamp(at, buf);
+		return pstrdup(buf);
 	}
-	else
-		strcpy(text, "infinity");
-	return text;
+	if (timestamp2tm(at, NULL, &tm, &fsec, NULL, NULL) != 0)
+		return pstrdup("infinity");
+	EncodeDateTime(&tm, fsec, false, 0, NULL, USE_XSD_DATES, buf);
+	return psprintf("%s+00:00", buf);
 }
 
 /* One column of a row as a variable */

