@@ -80,7 +80,7 @@ $(EXTENSION)--%--$(EXTVERSION).sql: $(top)/src/sql/upgrade/%--$(EXTVERSION).sql 
 export PG_CONFIG
 run = $(top)/test/run
 
-.PHONY: help test test-one test-all pg-upgrade demo coverage fuzz indent test-clean
+.PHONY: help test test-one test-all pg-upgrade demo coverage lint fuzz indent test-clean
 
 help:
 	@echo 'make, make install    build and install for the server of PG_CONFIG'
@@ -91,6 +91,7 @@ help:
 	@echo 'make pg-upgrade       test pg_upgrade from PostgreSQL 15 to 17'
 	@echo 'make demo             show the extension at work on a private server'
 	@echo 'make coverage         run all tests, print line and function coverage'
+	@echo 'make lint             analyze the C code (clang-tidy, cppcheck, gcc)'
 	@echo 'make fuzz             fuzz the parsers (needs clang)'
 	@echo 'make indent           indent the C code with pgindent'
 	@echo 'make clean            remove what was built, stop private servers'
@@ -113,6 +114,9 @@ demo:
 
 coverage:
 	@$(run) coverage
+
+lint:
+	@$(top)/test/lint
 
 fuzz:
 	@$(top)/test/fuzz/run
