@@ -342,7 +342,19 @@ parse_number(const char **s, int64 max, int64 *value)
 	return true;
 }
 
-/* Read "2025-03-01" or "2025-03-01T13" as a bucket. */
+/* The same of a number that is written with so many digits */
+static bool
+parse_digits(const char **s, int digits, int64 max, int64 *value)
+{
+	const char *start = *s;
+
+	return parse_number(s, max, value) && *s - start == digits;
+}
+
+/*
+ * Read "2025-03-01" or "2025-03-01T13" as a bucket.  All digits must be there:
+ * who writes 25-3-1 need not mean the year 25.
+ */
 static bool
 parse_bucket(const char **s, LeadGrain grain, int32 *bucket)
 {
@@ -355,9 +367,9 @@ parse_bucket(const char **s, LeadGrain grain, int32 *bucket)
 	int32		d;
 	int32		day;
 
-	if (!parse_number(s, 9999, &year) || year < 1 || *(*s)++ != '-' ||
-		!parse_number(s, 12, &month) || month < 1 || *(*s)++ != '-' ||
-		!parse_number(s, 31, &mday) || mday < 1)
+	if (!parse_digits(s, 4, 9999, &year) || year < 1 || *(*s)++ != '-' ||
+		!parse_digits(s, 2, 12, &month) || month < 1 || *(*s)++ != '-' ||
+		!parse_digits(s, 2, 31, &mday) || mday < 1)
 		return false;
 	day = civil_day((int32) year, (int32) month, (int32) mday);
 	civil_date(day, &y, &m, &d);
@@ -368,7 +380,7 @@ parse_bucket(const char **s, LeadGrain grain, int32 *bucket)
 		*bucket = day;
 		return true;
 	}
-	if (*(*s)++ != 'T' || !parse_number(s, 23, &hour))
+	if (*(*s)++ != 'T' || !parse_digits(s, 2, 23, &hour))
 		return false;
 	*bucket = day * 24 + (int32) hour;
 	return true;
