@@ -57,6 +57,8 @@ EXCEPTION
 END
 $$;
 SELECT signature, hostile.try(format('SELECT %s(NULL::internal)', name)) FROM hostile.function WHERE 'internal'::regtype = ANY (types) ORDER BY signature::text COLLATE "C";
+SELECT p.oid::regprocedure, hostile.try(format('SELECT %s', p.oid::regprocedure)) FROM pg_proc p
+    WHERE p.pronamespace = 'leadscore'::regnamespace AND p.prorettype = 'trigger'::regtype ORDER BY p.proname COLLATE "C";
 
 -- Each argument in turn takes each value, the others their first; all are null;
 -- and at random

@@ -59,6 +59,7 @@ BEGIN
         'SELECT leadscore.rebuild(''fake'', NULL, true)',
         'SELECT leadscore.compare_leads(''fake'', m.compiled, m.compiled) FROM crm.model m',
         'SELECT leadscore.event_signals(e) FROM fake.event e',
+        'SELECT leadscore.kinds_of(''fake.event_kind'', ''visit'', ''purchase'')',
         'SELECT leadscore.profile_signals(l) FROM fake.lead l']
     LOOP
         BEGIN
@@ -103,6 +104,7 @@ CREATE TABLE fake.tried AS
                 ('signal', '{signal,signal_id,source,event_kinds,condition,quantity}'),
                 ('setting', '{grain}'),
                 ('value_list', '{list,item}'),
+                ('event_kind', '{kind,role}'),
                 ('model', '{model,status,compiled}'),
                 ('model_activation', '{model,activated_at}'),
                 ('lead_state', '{lead_id,activity,baseline,stage,stage_since,cycle,held,settled_at,next_review_at,updated_at}'),

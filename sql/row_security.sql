@@ -97,6 +97,10 @@ $$;
 UPDATE crm.event SET kind = 'content_download' WHERE event_id = 101;
 SET ROLE leadscore_tenant;
 SELECT * FROM alone.call();
+-- in parallel workers too
+SELECT set_config(name, 'on', false) FROM pg_settings WHERE name IN ('debug_parallel_query', 'force_parallel_mode') \g /dev/null
+SELECT count(*) FROM crm.contacts_by_lead();
+SELECT set_config(name, 'off', false) FROM pg_settings WHERE name IN ('debug_parallel_query', 'force_parallel_mode') \g /dev/null
 SET ROLE leadscore_auditor;
 SELECT * FROM alone.call();
 -- whoever runs as a role that sees all

@@ -20,7 +20,9 @@ $node->safe_psql('postgres', q{
 	CREATE ROLE bi LOGIN;
 	CREATE ROLE evil LOGIN;
 	CREATE DATABASE clean OWNER boss;
-	CREATE DATABASE trapped OWNER evil});
+	CREATE DATABASE trapped OWNER evil;
+	CREATE DATABASE other;
+	GRANT CREATE ON DATABASE other TO app});
 
 sub as
 {
@@ -143,6 +145,7 @@ as('boss', 'clean', 'CREATE EXTENSION leadscore');
 is($node->safe_psql('clean', q{SELECT extowner::regrole FROM pg_extension WHERE extname = 'leadscore'}), 'boss', 'who owns a database may install');
 ($rc, $out, $err) = $node->psql('postgres', 'CREATE EXTENSION leadscore', extra_params => [ '-U', 'boss' ]);
 like($err, qr/permission denied to create extension/, 'others may not');
+is(as('app', 'other', "CREATE EXTENSION leadscore; SELECT leadscore.stage_rank('mql')"), '60', 'but who may create schemas in it');
 ($rc, $out, $err) = $node->psql('clean', 'CREATE FUNCTION leadscore.mine() RETURNS int LANGUAGE sql RETURN 1', extra_params => [ '-U', 'boss' ]);
 like($err, qr/permission denied for schema leadscore/, 'and nobody but a superuser gets into its schema');
 $node->safe_psql('trapped', q{CREATE EXTENSION leadscore VERSION '0.1'; ALTER EXTENSION leadscore UPDATE; DROP EXTENSION leadscore; CREATE EXTENSION leadscore});
