@@ -92,7 +92,7 @@ help:
 	@echo 'make demo             show the extension at work on a private server'
 	@echo 'make coverage         run all tests, print line and function coverage'
 	@echo 'make lint             analyze the C code (clang-tidy, cppcheck, gcc)'
-	@echo 'make fuzz             fuzz the parsers (needs clang)'
+	@echo 'make fuzz             fuzz the parsers (needs clang); FUZZ_RUNS=n: so many inputs'
 	@echo 'make indent           indent the C code with pgindent'
 	@echo 'make clean            remove what was built, stop private servers'
 	@echo 'WERROR=1              compile with all warnings, as errors'
@@ -119,7 +119,7 @@ lint:
 	@$(top)/test/lint
 
 fuzz:
-	@$(top)/test/fuzz/run
+	@$(top)/test/fuzz/run $(FUZZ_RUNS)
 
 indent:
 	@$(top)/test/test-all indent

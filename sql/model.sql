@@ -159,7 +159,10 @@ BEGIN
 	END IF;
 END $$;
 
--- Mutations of the text: a model that reads back as itself, or a clean error
+-- Mutations of the text: a model that reads back as itself, or a clean error.
+-- test/fuzz/run asks for more of them.
+\set mutations 4000
+\getenv mutations MUTATIONS
 CREATE FUNCTION mutate_models(n int) RETURNS TABLE (state text, class text) LANGUAGE plpgsql AS $$
 DECLARE
 	source text[] := ARRAY(SELECT lead_model(j)::text FROM example ORDER BY name);
@@ -200,7 +203,7 @@ BEGIN
 		RETURN NEXT;
 	END LOOP;
 END $$;
-SELECT state IN ('22023', '22P02', '22003', '22P05') AS refused, class, count(*) > 200 AS many FROM mutate_models(4000) GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT state IN ('22023', '22P02', '22003', '22P05') AS refused, class, count(*) > 200 AS many FROM mutate_models(:mutations) GROUP BY 1, 2 ORDER BY 1, 2;
 
 DROP TABLE example;
 DROP FUNCTION mistake(jsonb);

@@ -7,7 +7,9 @@
  */
 #include "postgres.h"
 
+#include "fmgr.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 
 #undef fprintf
 #undef vsprintf
@@ -104,6 +106,81 @@ void *
 repalloc_huge(void *pointer, Size size)
 {
 	return repalloc(pointer, size);
+}
+
+struct varlena *
+pg_detoast_datum(struct varlena *datum)
+{
+	return datum;
+}
+
+struct varlena *
+pg_detoast_datum_packed(struct varlena *datum)
+{
+	return datum;
+}
+
+int
+AggCheckCallContext(FunctionCallInfo fcinfo, MemoryContext *context)
+{
+	return 0;
+}
+
+ArrayType *
+construct_array(Datum *items, int n, Oid type, int len, bool by_value, char align)
+{
+	return palloc(n * sizeof(Datum));
+}
+
+ArrayType *
+construct_empty_array(Oid type)
+{
+	return palloc(1);
+}
+
+/* An error unwinds to whom it may concern; what it says is nobody's concern. */
+sigjmp_buf	fuzz_error;
+
+bool
+errstart(int elevel, const char *domain)
+{
+	return elevel >= ERROR;
+}
+
+bool
+errstart_cold(int elevel, const char *domain)
+{
+	return errstart(elevel, domain);
+}
+
+void
+errfinish(const char *file, int line, const char *function)
+{
+	siglongjmp(fuzz_error, 1);
+}
+
+int
+errcode(int code)
+{
+	return 0;
+}
+
+int
+errmsg(const char *format,...)
+{
+	return 0;
+}
+
+int
+errdetail(const char *format,...)
+{
+	return 0;
+}
+
+int
+errhint(const char *format,...)
+{
+	return 0;
 }
 
 /* The end of a memory context */
