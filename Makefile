@@ -80,7 +80,7 @@ $(EXTENSION)--%--$(EXTVERSION).sql: $(top)/src/sql/upgrade/%--$(EXTVERSION).sql 
 export PG_CONFIG
 run = $(top)/test/run
 
-.PHONY: help test test-one test-all pg-upgrade demo coverage lint fuzz indent test-clean
+.PHONY: help test test-one test-all pg-upgrade demo coverage lint fuzz oracle torture flakes indent test-clean
 
 help:
 	@echo 'make, make install    build and install for the server of PG_CONFIG'
@@ -93,6 +93,9 @@ help:
 	@echo 'make coverage         run all tests, print line and function coverage'
 	@echo 'make lint             analyze the C code (clang-tidy, cppcheck, gcc)'
 	@echo 'make fuzz             fuzz the parsers (needs clang); FUZZ_RUNS=n: so many inputs'
+	@echo 'make oracle           compare five times as many random cases'
+	@echo 'make torture          crash the server 200 times, many clients for minutes'
+	@echo 'make flakes           run what depends on timing 50 times'
 	@echo 'make indent           indent the C code with pgindent'
 	@echo 'make clean            remove what was built, stop private servers'
 	@echo 'WERROR=1              compile with all warnings, as errors'
@@ -120,6 +123,15 @@ lint:
 
 fuzz:
 	@$(top)/test/fuzz/run $(FUZZ_RUNS)
+
+oracle:
+	@ORACLE_CASES=$${ORACLE_CASES:-1000} $(run) one oracle
+
+torture:
+	@CRASH_CYCLES=$${CRASH_CYCLES:-200} CONCURRENCY_SECONDS=$${CONCURRENCY_SECONDS:-60} $(run) one crash concurrency
+
+flakes:
+	@$(run) repeat 50 $(ISOLATION) crash concurrency
 
 indent:
 	@$(top)/test/test-all indent
