@@ -113,8 +113,10 @@ foreach my $cycle (1 .. $cycles)
 	else
 	{
 		$victim = 'the server';
+		my ($pid) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
 		$node->kill9;
 		$running->finish;
+		usleep(10_000) while kill 0, $pid;
 		# its processes go as soon as they see it
 		usleep(100_000) until $node->start(fail_ok => 1);
 	}
