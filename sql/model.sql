@@ -84,6 +84,10 @@ BEGIN
 	RETURN NEXT;
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
+	-- softly as well, where the server knows soft errors
+	IF current_setting('server_version_num')::int >= 160000 THEN
+		ASSERT (SELECT (e.sql_error_code, e.message, e.hint) = (mistake.state, mistake.message, mistake.hint) FROM pg_input_error_info(j::text, 'leadscore.lead_model') e);
+	END IF;
 	RETURN NEXT;
 END $$;
 -- part: the list whose first row the change goes into; "+list" adds a row to it
@@ -147,15 +151,12 @@ SELECT (e).message LIKE 'accepted%' AS accepted, part, change FROM (VALUES
 	('rules', '{"model": "another", "limit_count": null, "limit_period": null, "tiers": null, "repeat": null, "within": null}'), ('+stage_rules', '{"stage": "sql"}'), ('+stage_rules', '{"stage": "mql", "only_if": "a", "min_score": 31}'), ('+stage_rules', '{"stage": "visitor", "entry_signals": ["a"]}'),
 	('+stage_gates', '{"stage": "mql", "gate": "g", "signal": "a", "negate": true}'), ('+grades', '{"dimension": "d", "grade": "a", "min_points": 0}')) v(part, change), mistake(small(part, change)) e;
 
--- Errors are soft where the server knows soft errors
+-- What is no JSON is refused as softly
 DO $$
 BEGIN
 	IF current_setting('server_version_num')::int >= 160000 THEN
 		ASSERT pg_input_is_valid('{}', 'leadscore.lead_model');
-		ASSERT (SELECT bool_and(NOT pg_input_is_valid(t, 'leadscore.lead_model')) FROM unnest(ARRAY['', '{', '[]', '{"x": 1}', '{"model": 1}', '{"min_score": "x"}', '{"grain": ""}', '{"min_score": 2, "max_score": 1}', '{"demotion_margin": -1}', '{"rules": [{}]}',
-			'{"signals": [{"signal": "a", "signal_id": 1}], "dimensions": [{"dimension": "d"}], "rules": [{"rule": "r", "dimension": "d", "signal": "a", "points": 1, "tiers": {"x": 1}}]}']) t);
-		ASSERT (SELECT sql_error_code FROM pg_input_error_info('{"x": 1}', 'leadscore.lead_model')) = '22023';
-		ASSERT (SELECT sql_error_code FROM pg_input_error_info('{', 'leadscore.lead_model')) = '22P02';
+		ASSERT (SELECT bool_and(sql_error_code = '22P02') FROM unnest(ARRAY['', '{', '{"model": "\ud800"}', '{} x']) t, pg_input_error_info(t, 'leadscore.lead_model'));
 	END IF;
 END $$;
 
