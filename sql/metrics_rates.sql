@@ -133,11 +133,21 @@ SELECT grant_reader('crm', 'metrics_reader');
 SELECT has_column_privilege('metrics_reader', 'event', 'properties', 'SELECT') AS properties,
     has_column_privilege('metrics_reader', 'lead', 'profile', 'SELECT') AS profile, has_column_privilege('metrics_reader', 'lead', 'email', 'SELECT') AS email;
 SET ROLE metrics_reader;
-SELECT string_agg(n || CASE WHEN readable THEN '' ELSE ' fails' END, ' ')
-FROM (SELECT c.relname AS n, query_to_xml(format('SELECT count(*) FROM crm.%I', c.relname), true, true, '') IS NOT NULL AS readable
-    FROM pg_class c WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind = 'v'
-        AND c.relname ~ '^(conversion_|cost_|roas|roi|attribution|customer_|value_|stage_to|pipeline_|sourcing|sla_|first_|response|followup|won_|cold|lead_cool|bant|landing|form_|lead_offers|email|message|stage_lift|lead_quality|interest|capture|half)'
-    ORDER BY c.relname COLLATE "C") v;
+DO $$
+DECLARE
+    view name;
+    readable text[];
+BEGIN
+    FOR view IN
+        SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind = 'v'
+            AND c.relname ~ '^(conversion_|cost_|roas|roi|attribution|customer_|value_|stage_to|pipeline_|sourcing|sla_|first_|response|followup|won_|cold|lead_cool|bant|landing|form_|lead_offers|email|message|stage_lift|lead_quality|interest|capture|half)'
+        ORDER BY c.relname COLLATE "C"
+    LOOP
+        EXECUTE format('SELECT count(*) FROM crm.%I', view);
+        readable := readable || view::text;
+    END LOOP;
+    RAISE INFO '%', array_to_string(readable, ' ');
+END $$;
 SELECT count(*) FROM attribution('linear');
 SELECT count(*) FROM required_leads(1);
 SELECT count(*) FROM sla_status_at(now());
