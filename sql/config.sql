@@ -204,6 +204,15 @@ INSERT INTO event (lead_id, kind, occurred_at) VALUES (3, 'page_view', '2025-01-
 SELECT * FROM verify();
 SELECT rebuild(), rebuild(true) > 0 AS replayed;
 SELECT * FROM verify();
+-- ... of leads before others with more events than the baseline has counts
+BEGIN;
+INSERT INTO lead (lead_id, created_at, updated_at) SELECT i, '2025-01-01', '2025-01-01' FROM generate_series(11, 14) i;
+INSERT INTO event (lead_id, kind, occurred_at)
+    SELECT l, 'page_view', '2025-01-02'::timestamptz + i * interval '1 day' FROM generate_series(11, 14) l, generate_series(1, l * 10) i;
+UPDATE lead_state SET baseline = lead_activity(1, '2024-12-01', 5, '1 day') WHERE lead_id >= 11;
+SELECT rebuild(true) > 0 AS replayed;
+SELECT * FROM verify();
+ROLLBACK;
 
 -- Models that cannot be compiled: activation names the row and changes nothing
 SELECT clone_model('inbound', 'broken');

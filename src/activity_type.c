@@ -75,17 +75,23 @@ leadscore_grain(const Interval *interval)
 			 errhint("A grain is \"1 day\" or \"1 hour\".")));
 }
 
+/* Decode a value into an initialized list. */
+void
+leadscore_activity_decode(const LeadActivity *value, ActivityList *list)
+{
+	if (!lead_activity_decode((const unsigned char *) VARDATA_ANY(value),
+							  VARSIZE_ANY_EXHDR(value), list))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("invalid lead_activity value")));
+}
+
 /* Decode a value into a new list. */
 void
 leadscore_activity_read(const LeadActivity *value, ActivityList *list)
 {
-	size_t		len = VARSIZE_ANY_EXHDR(value);
-
-	lead_activity_init(list, GRAIN_DAY, (int) Min(len / 2, 4096));
-	if (!lead_activity_decode((const unsigned char *) VARDATA_ANY(value), len, list))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("invalid lead_activity value")));
+	lead_activity_init(list, GRAIN_DAY, (int) Min(VARSIZE_ANY_EXHDR(value) / 2, 4096));
+	leadscore_activity_decode(value, list);
 }
 
 /* Encode a normalized list as a value. */

@@ -132,11 +132,7 @@ leadscore_check_grain(const CallSite *site, const ActivityList *activity)
 void
 leadscore_call_site_activity(CallSite *site, const LeadActivity *activity)
 {
-	if (!lead_activity_decode((const unsigned char *) VARDATA_ANY(activity),
-							  VARSIZE_ANY_EXHDR(activity), &site->activity))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("invalid lead_activity value")));
+	leadscore_activity_decode(activity, &site->activity);
 	leadscore_check_grain(site, &site->activity);
 }
 

@@ -24,6 +24,7 @@ typedef struct varlena LeadActivity;
 #define DatumGetLeadModel(d)	leadscore_model_read(d)
 
 /* activity_type.c */
+extern void leadscore_activity_decode(const LeadActivity *value, ActivityList *list);
 extern void leadscore_activity_read(const LeadActivity *value, ActivityList *list);
 extern LeadActivity *leadscore_activity_make(const ActivityList *list);
 extern LeadGrain leadscore_grain(const Interval *interval);

@@ -292,7 +292,7 @@ read_baseline(Work *work, ActivityList *activity)
 	activity->grain = work->pipeline->grain;
 	if (isnull)
 		return;
-	leadscore_activity_read(DatumGetLeadActivityPP(value), activity);
+	leadscore_activity_decode(DatumGetLeadActivityPP(value), activity);
 	if (activity->grain != work->pipeline->grain)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
