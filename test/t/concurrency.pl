@@ -100,6 +100,13 @@ SELECT attempt($$SELECT FROM p.track('new ' || floor(extract(epoch FROM clock_ti
 SELECT attempt($$SELECT FROM p.track_many((SELECT jsonb_agg(jsonb_build_object('kind', 'page_view', 'profile', '{"budget": true}'::jsonb, 'external_id',
 	CASE WHEN i < 3 THEN 'new ' || floor(extract(epoch FROM clock_timestamp()) * 20) + i ELSE 'lead ' || floor(1 + random() * 50) END)) FROM generate_series(1, 5) i))$$);
 },
+	upsert => q{
+SELECT attempt($$SELECT p.upsert_lead('new ' || floor(extract(epoch FROM clock_timestamp()) * 20), 'b@example.com', '{"timeline": true}')$$);
+},
+	stage => q{
+\set lead random(1, 50)
+SELECT attempt($$SELECT p.set_stage(:lead, 'mql')$$);
+},
 	sweep => "SELECT p.sweep(10);\n",
 	rebuild => "SELECT p.rebuild();\n",
 	activate => q{
@@ -134,14 +141,15 @@ sub load
 	return $committed;
 }
 
-# What is in the log since the last call, by SQLSTATE
+# What went wrong since the last call, by SQLSTATE; that autovacuum makes way
+# for others (57014) did not
 my $read = 0;
 sub errors
 {
 	my $log = slurp_file($node->logfile, $read);
 	$read = -s $node->logfile;
 	my %states = map { $_ => 1 } $log =~ /\] (\w{5}) (?:ERROR|FATAL|PANIC)/g;
-	return join(' ', sort keys %states);
+	return join(' ', grep { $_ ne '57014' } sort keys %states);
 }
 
 my $committed = load('batches', batch => 1);
@@ -160,7 +168,7 @@ is(query('SELECT count(*) FROM p.event'), 3 * $committed, 'several statements: a
 like(errors(), qr/^(40P01)?$/, 'several statements: deadlocks only');
 
 load('all at once', insert => 10, update => 4, delete => 4, profile => 4, lead => 2,
-	track => 8, track_many => 4, sweep => 3, rebuild => 1, activate => 1, clone => 1, signal => 1);
+	track => 6, upsert => 2, track_many => 4, stage => 2, sweep => 3, rebuild => 1, activate => 1, clone => 1, signal => 1);
 is(errors(), '', 'all at once: no deadlocks');
 is(query('SELECT count(*) FROM p.event e WHERE NOT EXISTS (SELECT FROM p.lead l WHERE l.lead_id = e.lead_id)'), '0', 'no events without a lead');
 is(query(q{

@@ -131,7 +131,7 @@ $node->command_ok(
 $node->stop;
 my $log = slurp_file($node->logfile);
 unlike($log, qr/TRAP|signal (?!9:)\d/, 'no other crashes');
-# a deadlock, or what a crash says
+# a deadlock, what a crash says, or autovacuum that makes way for others
 my %states = map { $_ => 1 } $log =~ /\] (\w{5}) (?:ERROR|FATAL|PANIC)/g;
-is(join(' ', grep { !/^(40P01|57P0[123])$/ } sort keys %states), '', 'no other errors');
+is(join(' ', grep { !/^(40P01|57014|57P0[123])$/ } sort keys %states), '', 'no other errors');
 done_testing();
