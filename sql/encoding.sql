@@ -1,0 +1,58 @@
+--
+-- Databases of other encodings than UTF8
+--
+SET client_min_messages = 'warning';
+DROP DATABASE IF EXISTS leadscore_latin1;
+DROP DATABASE IF EXISTS leadscore_ascii;
+CREATE DATABASE leadscore_latin1 TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C';
+CREATE DATABASE leadscore_ascii TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C';
+SELECT current_database() AS utf8, current_setting('client_encoding') AS client \gset
+
+-- LATIN1: whatever the client speaks is converted
+\c leadscore_latin1
+SET timezone = 'UTC';
+SET client_min_messages = 'warning';
+SELECT current_setting('server_encoding') AS server, :'client' AS client;
+CREATE EXTENSION leadscore;
+SELECT pipeline FROM leadscore.create_pipeline('größe');
+SET search_path = "größe", leadscore, public;
+INSERT INTO value_list VALUES ('orte', 'Köln'), ('orte', 'Besançon');
+INSERT INTO signal (signal, event_kinds, condition) VALUES ('städtisch', '{besuch,prüfung}', '$.ort == $orte[*] || $.ort like_regex "^Å"');
+SELECT clone_model('inbound', 'für später');
+INSERT INTO rule (model, dimension, rule, signal, points) VALUES ('für später', 'engagement', 'große Städte', 'städtisch', 40);
+SELECT activate_model('für später');
+SELECT stage FROM track('müller', 'besuch', '{"ort": "Köln"}', '2025-03-01', profile => '{"email": "jürgen@müller.example", "consent": true}');
+SELECT stage FROM track('müller', 'prüfung', '{"ort": "\u00c5rhus"}', '2025-03-01');
+SELECT stage FROM track('müller', 'besuch', '{"ort": "Koln"}', '2025-03-01', channel => 'élan');
+SELECT stage FROM track('müller', 'case_study_download', '{"content": "Führung"}', '2025-03-01');
+SELECT rule, signal, events, points FROM explain(lead_id('müller'), '2025-03-01') ORDER BY points DESC;
+SELECT channel, kind FROM event WHERE channel IS NOT NULL;
+SELECT stage, reached, chart FROM funnel_chart;
+SELECT * FROM verify();
+SELECT compiled::text::lead_model = compiled AS text, substr(lead_model_send(compiled), 2) = convert_to(compiled::text, 'UTF8') AS binary FROM model WHERE status = 'active';
+SELECT 'größer'::lead_stage;
+SELECT '{"modèle": "x"}'::lead_model;
+SELECT 'day{1@é:1}'::lead_activity;
+
+-- SQL_ASCII: bytes are what they are
+\c leadscore_ascii
+SET timezone = 'UTC';
+SET client_min_messages = 'warning';
+CREATE EXTENSION leadscore;
+SELECT pipeline FROM leadscore.create_pipeline('crm');
+SET search_path = crm, leadscore, public;
+INSERT INTO value_list VALUES ('places', E'K\366ln');
+INSERT INTO signal (signal, event_kinds, condition) VALUES (E'\351lan', '{visit}', '$.place == $places[*]');
+SELECT clone_model('inbound', 'm');
+INSERT INTO rule (model, dimension, rule, signal, points) VALUES ('m', 'engagement', E'\351', E'\351lan', 40);
+SELECT activate_model('m');
+SELECT stage FROM track(E'm\374ller', 'visit', jsonb_build_object('place', E'K\366ln'), '2025-03-01', profile => '{"email": "a@mail.example", "consent": true}');
+SELECT stage FROM track(E'm\374ller', 'visit', '{"place": "Köln"}', '2025-03-01');
+SELECT convert_to(rule, 'SQL_ASCII') AS rule, events, points FROM explain(lead_id(E'm\374ller'), '2025-03-01');
+SELECT stage, reached, chart FROM funnel_chart;
+SELECT * FROM verify();
+SELECT compiled::text::lead_model = compiled AS text FROM model WHERE status = 'active';
+
+\c :utf8
+DROP DATABASE leadscore_latin1;
+DROP DATABASE leadscore_ascii;
