@@ -80,7 +80,8 @@ $(EXTENSION)--%--$(EXTVERSION).sql: $(top)/src/sql/upgrade/%--$(EXTVERSION).sql 
 export PG_CONFIG
 run = $(top)/test/run
 
-.PHONY: help test test-one test-all pg-upgrade demo coverage lint fuzz oracle torture flakes indent test-clean
+.PHONY: help test test-one test-all pg-upgrade demo coverage lint fuzz oracle \
+	torture flakes valgrind discard-caches sqlsmith indent test-clean
 
 help:
 	@echo 'make, make install    build and install for the server of PG_CONFIG'
@@ -96,6 +97,9 @@ help:
 	@echo 'make oracle           compare five times as many random cases'
 	@echo 'make torture          crash the server 200 times, many clients for minutes'
 	@echo 'make flakes           run what depends on timing 50 times'
+	@echo 'make valgrind         run all tests, the server under valgrind (hours)'
+	@echo 'make discard-caches   test with caches that are always out of date'
+	@echo 'make sqlsmith         ask a server with assertions random queries'
 	@echo 'make indent           indent the C code with pgindent'
 	@echo 'make clean            remove what was built, stop private servers'
 	@echo 'WERROR=1              compile with all warnings, as errors'
@@ -132,6 +136,9 @@ torture:
 
 flakes:
 	@$(run) repeat 50 $(ISOLATION) crash concurrency
+
+valgrind discard-caches sqlsmith:
+	@$(top)/test/assert-server $@
 
 indent:
 	@$(top)/test/test-all indent

@@ -603,6 +603,9 @@ leadscore_pipeline(PipelinePart part)
 			MemoryContextSetParent(entry->pipeline->context, TopTransactionContext);
 		MemoryContextSetParent(p->context, CacheMemoryContext);
 		entry->pipeline = p;
+		/* a debugging aid makes everything stale all the time */
+		if (debug_discard_caches > 0)
+			break;
 	}
 	return entry->pipeline;
 }
