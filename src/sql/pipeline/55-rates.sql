@@ -40,7 +40,7 @@ COMMENT ON FUNCTION compared(double precision, double precision, double precisio
 CREATE OR REPLACE FUNCTION fixed_period(period interval) RETURNS interval
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT extract(epoch FROM fixed_period.period)::double precision * interval '1 second';
+    SELECT date_part('epoch', fixed_period.period) * interval '1 second';
 END;
 COMMENT ON FUNCTION fixed_period(interval) IS 'the same period in seconds: added to an instant it gives the same in every time zone';
 
@@ -243,11 +243,11 @@ WITH run AS (
     FROM run r
         JOIN lead l USING (lead_id)
         CROSS JOIN LATERAL (VALUES
-            ('iql_to_mql_days', extract(epoch FROM r.mql_reached_at - r.iql_at)::double precision / 86400),
-            ('mql_to_sql_days', extract(epoch FROM r.sql_reached_at - r.mql_at)::double precision / 86400),
-            ('iql_to_sql_days', extract(epoch FROM r.sql_reached_at - r.iql_at)::double precision / 86400),
-            ('sql_to_customer_days', extract(epoch FROM r.customer_at - r.sql_at)::double precision / 86400),
-            ('lead_to_customer_days', extract(epoch FROM r.customer_at - r.lead_at)::double precision / 86400)
+            ('iql_to_mql_days', date_part('epoch', r.mql_reached_at - r.iql_at) / 86400),
+            ('mql_to_sql_days', date_part('epoch', r.sql_reached_at - r.mql_at) / 86400),
+            ('iql_to_sql_days', date_part('epoch', r.sql_reached_at - r.iql_at) / 86400),
+            ('sql_to_customer_days', date_part('epoch', r.customer_at - r.sql_at) / 86400),
+            ('lead_to_customer_days', date_part('epoch', r.customer_at - r.lead_at) / 86400)
         ) AS t (metric, days)
         CROSS JOIN LATERAL (SELECT 'all' UNION ALL SELECT l.market WHERE l.market IS NOT NULL) AS g (market)
     WHERE t.days >= 0

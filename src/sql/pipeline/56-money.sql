@@ -83,17 +83,27 @@ COMMENT ON COLUMN source_list.campaign IS 'the campaign; (none): the channel by 
 COMMENT ON COLUMN source_list.sourcing IS 'internal or outsourced, of the campaign; (none): not known';
 
 CREATE OR REPLACE VIEW cost_per_lead WITH (security_invoker = true) AS
-WITH part AS (
-    SELECT month_start(t.at, s.time_zone) AS calendar_month, m.channel, m.campaign,
-        count(*) FILTER (WHERE t.stage = 1) AS leads,
-        count(*) FILTER (WHERE t.stage = 2) AS mqls,
-        count(*) FILTER (WHERE t.stage = 3) AS sqls,
-        count(*) FILTER (WHERE t.stage = 4) AS customers,
-        0::numeric AS cost_amount
+WITH reached AS (
+    SELECT m.channel, m.campaign,
+        month_start(m.lead_at, s.time_zone) AS lead_month,
+        month_start(m.mql_at, s.time_zone) AS mql_month,
+        month_start(m.sql_at, s.time_zone) AS sql_month,
+        month_start(m.customer_at, s.time_zone) AS customer_month,
+        count(*) AS leads
     FROM lead_milestone m
         CROSS JOIN setting s
-        CROSS JOIN LATERAL (VALUES (1, m.lead_at), (2, m.mql_at), (3, m.sql_at), (4, m.customer_at)) AS t (stage, at)
-    WHERE t.at IS NOT NULL
+    WHERE m.lead_at IS NOT NULL
+    GROUP BY 1, 2, 3, 4, 5, 6
+), part AS (
+    SELECT t.month AS calendar_month, r.channel, r.campaign,
+        sum(r.leads) FILTER (WHERE t.stage = 1) AS leads,
+        sum(r.leads) FILTER (WHERE t.stage = 2) AS mqls,
+        sum(r.leads) FILTER (WHERE t.stage = 3) AS sqls,
+        sum(r.leads) FILTER (WHERE t.stage = 4) AS customers,
+        0::numeric AS cost_amount
+    FROM reached r
+        CROSS JOIN LATERAL (VALUES (1, r.lead_month), (2, r.mql_month), (3, r.sql_month), (4, r.customer_month)) AS t (stage, month)
+    WHERE t.month IS NOT NULL
     GROUP BY 1, 2, 3
     UNION ALL
     SELECT c.calendar_month, c.channel, c.campaign, 0, 0, 0, 0, sum(c.cost_amount) AS cost_amount
@@ -110,10 +120,10 @@ WITH part AS (
     WHERE NOT EXISTS (SELECT FROM part p WHERE p.channel = n.channel AND p.campaign = n.campaign)
 ), total AS (
     SELECT f.calendar_month, f.channel, f.campaign,
-        sum(f.leads)::bigint AS leads,
-        sum(f.mqls)::bigint AS mqls,
-        sum(f.sqls)::bigint AS sqls,
-        sum(f.customers)::bigint AS customers,
+        coalesce(sum(f.leads), 0)::bigint AS leads,
+        coalesce(sum(f.mqls), 0)::bigint AS mqls,
+        coalesce(sum(f.sqls), 0)::bigint AS sqls,
+        coalesce(sum(f.customers), 0)::bigint AS customers,
         sum(f.cost_amount) AS cost_amount
     FROM filled f
     GROUP BY 1, 2, 3
@@ -213,7 +223,7 @@ WITH buyer AS MATERIALIZED (
         t.event_id AS touch_event_id, t.touched_at, t.channel, t.campaign,
         row_number() OVER path AS place,
         count(*) OVER run AS touches,
-        extract(epoch FROM max(t.touched_at) OVER run - t.touched_at)::double precision / 86400 AS age_days
+        date_part('epoch', max(t.touched_at) OVER run - t.touched_at) / 86400 AS age_days
     FROM buyer b
         LEFT JOIN every_touch t ON t.lead_id = b.lead_id AND t.touched_at <= b.purchased_at
     WINDOW run AS (PARTITION BY b.lead_id, b.event_id),
@@ -359,7 +369,7 @@ COMMENT ON COLUMN roi.roi IS '(revenue_amount - cost_amount) / cost_amount';
 CREATE OR REPLACE VIEW customer_lifetime_value WITH (security_invoker = true) AS
 WITH customer AS (
     SELECT p.lead_id, min(p.purchase_month) AS cohort_month, count(*) AS purchases, coalesce(sum(p.purchase_amount), 0) AS revenue_amount,
-        extract(epoch FROM max(p.purchased_at) - min(p.purchased_at))::double precision / 86400 AS days
+        date_part('epoch', max(p.purchased_at) - min(p.purchased_at)) / 86400 AS days
     FROM purchases p
     GROUP BY p.lead_id
 )

@@ -82,8 +82,8 @@ SELECT
     c.left_at,
     sla_state(c.due_at, c.contacted_at, c.left_at, now()) AS status,
     CASE WHEN sla_state(c.due_at, c.contacted_at, c.left_at, now()) = 'due' OR c.contacted_at IS NULL AND c.left_at IS NULL
-        THEN extract(epoch FROM c.due_at - now())::double precision / 86400 END AS remaining_days,
-    extract(epoch FROM c.contacted_at - c.entered_at)::double precision / 86400 AS response_days
+        THEN date_part('epoch', c.due_at - now()) / 86400 END AS remaining_days,
+    date_part('epoch', c.contacted_at - c.entered_at) / 86400 AS response_days
 FROM sla_clock c
     JOIN lead l USING (lead_id)
     LEFT JOIN campaign p ON p.campaign = l.campaign
@@ -129,36 +129,35 @@ WITH enquiry AS (
     FROM event e
     WHERE e.kind = ANY (kinds_of('event_kind', 'request', 'form_submit', 'capture')) AND isfinite(e.occurred_at)
     GROUP BY e.lead_id
-), answer AS (
-    SELECT q.lead_id, min(e.occurred_at) AS responded_at
+), answered AS (
+    SELECT q.lead_id, q.enquired_at, min(e.occurred_at) AS responded_at
     FROM enquiry q
-        JOIN event e ON e.lead_id = q.lead_id AND e.occurred_at >= q.enquired_at
-    WHERE e.kind = ANY (kinds_of('event_kind', 'outreach', 'sales_contact')) AND isfinite(e.occurred_at)
-    GROUP BY q.lead_id
+        LEFT JOIN event e ON e.lead_id = q.lead_id AND e.kind = ANY (kinds_of('event_kind', 'outreach', 'sales_contact'))
+            AND isfinite(e.occurred_at) AND e.occurred_at >= q.enquired_at
+    GROUP BY q.lead_id, q.enquired_at
 )
 SELECT
-    q.lead_id,
+    a.lead_id,
     m.channel,
     m.direction,
     m.campaign,
     m.market,
     m.owner,
-    q.enquired_at,
+    a.enquired_at,
     a.responded_at,
-    extract(epoch FROM a.responded_at - q.enquired_at)::double precision / 86400 AS response_days,
-    a.responded_at <= q.enquired_at + fixed_period(s.first_response_within) AS in_time,
+    date_part('epoch', a.responded_at - a.enquired_at) / 86400 AS response_days,
+    a.responded_at <= a.enquired_at + fixed_period(s.first_response_within) AS in_time,
     CASE
         WHEN a.responded_at IS NULL THEN 'never'
-        WHEN a.responded_at <= q.enquired_at + fixed_period(s.first_response_within) THEN 'in time'
-        WHEN a.responded_at <= q.enquired_at + interval '24 hours' THEN 'within a day'
-        WHEN a.responded_at <= q.enquired_at + interval '168 hours' THEN 'within a week'
+        WHEN a.responded_at <= a.enquired_at + fixed_period(s.first_response_within) THEN 'in time'
+        WHEN a.responded_at <= a.enquired_at + interval '24 hours' THEN 'within a day'
+        WHEN a.responded_at <= a.enquired_at + interval '168 hours' THEN 'within a week'
         ELSE 'later'
     END AS response,
     m.sql_at,
     m.customer_at
-FROM enquiry q
+FROM answered a
     JOIN lead_milestone m USING (lead_id)
-    LEFT JOIN answer a USING (lead_id)
     CROSS JOIN setting s;
 COMMENT ON VIEW first_response IS 'one row a lead that enquired: how long it took to answer it';
 COMMENT ON COLUMN first_response.lead_id IS 'the lead';
@@ -230,11 +229,15 @@ CREATE OR REPLACE FUNCTION contacts_by_lead()
     LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = ''
 BEGIN ATOMIC
     WITH contact AS (
-        SELECT e.lead_id, e.event_id, e.occurred_at,
-            lower(e.properties ->> 'outcome') = 'no' AS said_no,
-            min(e.occurred_at) FILTER (WHERE lower(e.properties ->> 'outcome') = 'no') OVER (PARTITION BY e.lead_id) AS first_no_at
+        SELECT e.lead_id, e.event_id, e.occurred_at, lower(e.properties ->> 'outcome') = 'no' AS said_no
         FROM event e
         WHERE e.kind = ANY (kinds_of('event_kind', 'outreach', 'sales_contact')) AND isfinite(e.occurred_at)
+    ), placed AS (
+        SELECT c.lead_id, c.occurred_at, c.said_no,
+            min(c.occurred_at) FILTER (WHERE c.said_no) OVER path AS first_no_at,
+            lead(c.event_id) OVER path IS NULL AS latest
+        FROM contact c
+        WINDOW path AS (PARTITION BY c.lead_id ORDER BY c.occurred_at, c.event_id)
     ), won AS (
         SELECT h.lead_id, min(h.effective_at) AS won_at
         FROM stage_history h
@@ -248,8 +251,8 @@ BEGIN ATOMIC
             max(c.occurred_at) AS last_contact_at,
             min(c.first_no_at) AS first_no_at,
             count(*) FILTER (WHERE c.occurred_at > c.first_no_at) AS after_no,
-            (array_agg(c.said_no ORDER BY c.occurred_at DESC, c.event_id DESC))[1] AS last_no
-        FROM contact c
+            bool_or(c.latest AND c.said_no) AS last_no
+        FROM placed c
             LEFT JOIN won w USING (lead_id)
         GROUP BY c.lead_id
     )
@@ -365,12 +368,12 @@ SELECT
     stage_rank(n.stage) AS stage_rank,
     score_milli(s.activity, m.compiled, now()) / 1000.0::double precision AS score,
     a.last_activity_at,
-    extract(epoch FROM now() - coalesce(a.last_activity_at, CASE WHEN isfinite(l.created_at) THEN l.created_at END))::double precision / 86400 AS quiet_days,
+    date_part('epoch', now() - coalesce(a.last_activity_at, CASE WHEN isfinite(l.created_at) THEN l.created_at END)) / 86400 AS quiet_days,
     f.faded,
     t.fades_at,
     t.quiet_at,
     least(t.fades_at, t.quiet_at) AS cools_at,
-    f.faded OR t.quiet_at <= now() AS cold
+    t.quiet_at <= now() OR f.faded AS cold
 FROM lead_state s
     JOIN lead l USING (lead_id)
     JOIN model m ON m.status = 'active'

@@ -30,15 +30,18 @@ CREATE OR REPLACE FUNCTION landing_page_counts()
     RETURNS TABLE (page text, views bigint, visitors bigint, landed bigint, form_viewed bigint, form_submitted bigint, leads bigint, customers bigint)
     LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = ''
 BEGIN ATOMIC
-    WITH visit AS (
-        SELECT e.lead_id, page_name(e.properties ->> 'page') AS page, count(*) AS views, min(e.occurred_at) AS first_at
+    WITH visit AS MATERIALIZED (
+        SELECT e.lead_id, page_name(e.properties ->> 'page') COLLATE "C" AS page, e.occurred_at
         FROM event e
         WHERE e.kind = ANY (kinds_of('event_kind', 'visit')) AND isfinite(e.occurred_at)
-        GROUP BY 1, 2
-    ), ordered AS (
-        SELECT v.lead_id, v.page, v.views, v.first_at,
-            row_number() OVER (PARTITION BY v.lead_id ORDER BY v.first_at, v.page COLLATE "C") = 1 AS landing
+    ), seen AS (
+        SELECT v.page, count(*) AS views, count(DISTINCT v.lead_id) AS visitors
         FROM visit v
+        GROUP BY v.page
+    ), landing AS (
+        SELECT DISTINCT ON (v.lead_id) v.lead_id, v.page, v.occurred_at AS landed_at
+        FROM visit v
+        ORDER BY v.lead_id, v.occurred_at, v.page
     ), act AS (
         SELECT e.lead_id,
             max(e.occurred_at) FILTER (WHERE e.kind = ANY (kinds_of('event_kind', 'form_view'))) AS form_viewed_at,
@@ -51,20 +54,22 @@ BEGIN ATOMIC
         FROM stage_history h
         WHERE h.to_stage >= 'iql'
         GROUP BY h.lead_id
+    ), landed AS (
+        SELECT l.page, count(*) AS landed,
+            count(*) FILTER (WHERE a.form_viewed_at >= l.landed_at) AS form_viewed,
+            count(*) FILTER (WHERE a.form_submitted_at >= l.landed_at) AS form_submitted,
+            count(*) FILTER (WHERE r.lead_at >= l.landed_at) AS leads,
+            count(*) FILTER (WHERE r.customer_at >= l.landed_at) AS customers
+        FROM landing l
+            LEFT JOIN act a USING (lead_id)
+            LEFT JOIN reached r USING (lead_id)
+        GROUP BY l.page
     )
-    SELECT o.page,
-        sum(o.views)::bigint,
-        count(*),
-        count(*) FILTER (WHERE o.landing),
-        count(*) FILTER (WHERE o.landing AND a.form_viewed_at >= o.first_at),
-        count(*) FILTER (WHERE o.landing AND a.form_submitted_at >= o.first_at),
-        count(*) FILTER (WHERE o.landing AND r.lead_at >= o.first_at),
-        count(*) FILTER (WHERE o.landing AND r.customer_at >= o.first_at)
-    FROM ordered o
-        LEFT JOIN act a USING (lead_id)
-        LEFT JOIN reached r USING (lead_id)
-    WHERE shows_all_leads()
-    GROUP BY o.page;
+    SELECT n.page, n.views, n.visitors, coalesce(d.landed, 0), coalesce(d.form_viewed, 0), coalesce(d.form_submitted, 0),
+        coalesce(d.leads, 0), coalesce(d.customers, 0)
+    FROM seen n
+        LEFT JOIN landed d USING (page)
+    WHERE shows_all_leads();
 END;
 REVOKE EXECUTE ON FUNCTION landing_page_counts() FROM PUBLIC;
 COMMENT ON FUNCTION landing_page_counts() IS 'internal: the counts of the view landing_pages';
@@ -122,24 +127,20 @@ BEGIN ATOMIC
         FROM seen s
         ORDER BY s.lead_id, s.form, s.last_at DESC, s.variant COLLATE "C"
     ), sent AS (
-        SELECT e.lead_id, coalesce(e.properties ->> 'form', '(none)') AS form, e.properties ->> 'variant' AS variant,
+        SELECT e.lead_id, coalesce(e.properties ->> 'form', '(none)') AS form, coalesce(e.properties ->> 'variant', n.variant, '(none)') AS variant,
             max(e.occurred_at) AS last_at, max(field_count(e.properties -> 'fields')) AS fields
         FROM event e
+            LEFT JOIN latest n ON n.lead_id = e.lead_id AND n.form = coalesce(e.properties ->> 'form', '(none)')
         WHERE e.kind = ANY (kinds_of('event_kind', 'form_submit')) AND isfinite(e.occurred_at)
-        GROUP BY 1, 2, 3
-    ), placed AS (
-        SELECT t.lead_id, t.form, coalesce(t.variant, n.variant, '(none)') AS variant, max(t.last_at) AS last_at, max(t.fields) AS fields
-        FROM sent t
-            LEFT JOIN latest n ON n.lead_id = t.lead_id AND n.form = t.form
         GROUP BY 1, 2, 3
     )
     SELECT form, variant,
-        mode() WITHIN GROUP (ORDER BY coalesce(p.fields, s.fields)),
+        mode() WITHIN GROUP (ORDER BY coalesce(t.fields, s.fields)),
         count(s.lead_id),
-        count(*) FILTER (WHERE p.last_at >= s.first_at),
-        count(*) FILTER (WHERE p.lead_id IS NOT NULL AND (s.lead_id IS NULL OR p.last_at < s.first_at))
+        count(*) FILTER (WHERE t.last_at >= s.first_at),
+        count(*) FILTER (WHERE t.lead_id IS NOT NULL AND (s.lead_id IS NULL OR t.last_at < s.first_at))
     FROM seen s
-        FULL JOIN placed p USING (lead_id, form, variant)
+        FULL JOIN sent t USING (lead_id, form, variant)
     WHERE shows_all_leads()
     GROUP BY form, variant;
 END;
@@ -250,11 +251,11 @@ COMMENT ON COLUMN lead_offers.all_offers IS 'all of them, in the order of the fi
 
 -- Of those that a message was sent to: what they did with it then.
 CREATE OR REPLACE FUNCTION message_counts()
-    RETURNS TABLE (message text, variant text, sent bigint, opened bigint, clicked bigint, replied bigint, responded bigint, first_sent_at timestamptz, last_sent_at timestamptz)
+    RETURNS TABLE (message text, sent bigint, opened bigint, clicked bigint, replied bigint, first_sent_at timestamptz, last_sent_at timestamptz)
     LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = ''
 BEGIN ATOMIC
     WITH letter AS (
-        SELECT e.lead_id, coalesce(e.properties ->> 'message', '(none)') AS message, coalesce(e.properties ->> 'variant', '(none)') AS variant,
+        SELECT e.lead_id, coalesce(e.properties ->> 'message', '(none)') AS message, e.properties ->> 'variant' AS variant,
             min(e.occurred_at) FILTER (WHERE e.kind = ANY (kinds_of('event_kind', 'email_sent'))) AS sent_at,
             max(e.occurred_at) FILTER (WHERE e.kind = ANY (kinds_of('event_kind', 'email_open'))) AS opened_at,
             max(e.occurred_at) FILTER (WHERE e.kind = ANY (kinds_of('event_kind', 'email_click'))) AS clicked_at,
@@ -263,34 +264,53 @@ BEGIN ATOMIC
         WHERE e.kind = ANY (kinds_of('event_kind', 'email_sent', 'email_open', 'email_click', 'email_reply')) AND isfinite(e.occurred_at)
         GROUP BY 1, 2, 3
     )
-    SELECT t.message, t.variant,
+    SELECT t.message,
         count(t.sent_at),
         count(*) FILTER (WHERE t.opened_at >= t.sent_at),
         count(*) FILTER (WHERE t.clicked_at >= t.sent_at),
         count(*) FILTER (WHERE t.replied_at >= t.sent_at),
-        count(*) FILTER (WHERE t.clicked_at >= t.sent_at OR t.replied_at >= t.sent_at),
         min(t.sent_at), max(t.sent_at)
+    FROM letter t
+    WHERE shows_all_leads()
+    GROUP BY t.message;
+END;
+REVOKE EXECUTE ON FUNCTION message_counts() FROM PUBLIC;
+COMMENT ON FUNCTION message_counts() IS 'internal: the counts of the view email_engagement';
+
+-- A response is a click or a reply; openings, of which there are many, are
+-- none.
+CREATE OR REPLACE FUNCTION response_counts() RETURNS TABLE (message text, variant text, sent bigint, responded bigint)
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = ''
+BEGIN ATOMIC
+    WITH letter AS (
+        SELECT e.lead_id, coalesce(e.properties ->> 'message', '(none)') AS message, coalesce(e.properties ->> 'variant', '(none)') AS variant,
+            min(e.occurred_at) FILTER (WHERE e.kind = ANY (kinds_of('event_kind', 'email_sent'))) AS sent_at,
+            max(e.occurred_at) FILTER (WHERE e.kind <> ALL (kinds_of('event_kind', 'email_sent'))) AS responded_at
+        FROM event e
+        WHERE e.kind = ANY (kinds_of('event_kind', 'email_sent', 'email_click', 'email_reply')) AND isfinite(e.occurred_at)
+        GROUP BY 1, 2, 3
+    )
+    SELECT t.message, t.variant, count(t.sent_at), count(*) FILTER (WHERE t.responded_at >= t.sent_at)
     FROM letter t
     WHERE shows_all_leads()
     GROUP BY t.message, t.variant;
 END;
-REVOKE EXECUTE ON FUNCTION message_counts() FROM PUBLIC;
-COMMENT ON FUNCTION message_counts() IS 'internal: the counts of the views email_engagement and message_response';
+REVOKE EXECUTE ON FUNCTION response_counts() FROM PUBLIC;
+COMMENT ON FUNCTION response_counts() IS 'internal: the counts of the view message_response';
 
 CREATE OR REPLACE VIEW email_engagement WITH (security_invoker = true) AS
 SELECT
     c.message,
-    min(c.first_sent_at) AS first_sent_at,
-    max(c.last_sent_at) AS last_sent_at,
-    sum(c.sent)::bigint AS sent,
-    sum(c.opened)::bigint AS opened,
-    sum(c.clicked)::bigint AS clicked,
-    sum(c.replied)::bigint AS replied,
-    sum(c.opened)::double precision / nullif(sum(c.sent), 0)::double precision AS open_rate,
-    sum(c.clicked)::double precision / nullif(sum(c.sent), 0)::double precision AS click_rate,
-    sum(c.replied)::double precision / nullif(sum(c.sent), 0)::double precision AS reply_rate
-FROM message_counts() c
-GROUP BY c.message;
+    c.first_sent_at,
+    c.last_sent_at,
+    c.sent,
+    c.opened,
+    c.clicked,
+    c.replied,
+    c.opened::double precision / nullif(c.sent, 0) AS open_rate,
+    c.clicked::double precision / nullif(c.sent, 0) AS click_rate,
+    c.replied::double precision / nullif(c.sent, 0) AS reply_rate
+FROM message_counts() c;
 COMMENT ON VIEW email_engagement IS 'one row a message: what those did with it that it was sent to';
 COMMENT ON COLUMN email_engagement.message IS 'name of the message; (none): without';
 COMMENT ON COLUMN email_engagement.first_sent_at IS 'when it was first sent';
@@ -313,7 +333,7 @@ WITH variant AS (
         rate_high(c.responded, c.sent) AS high,
         first_value(c.variant) OVER (PARTITION BY c.message
             ORDER BY c.variant = 'generic' DESC, c.variant = 'control' DESC, c.variant COLLATE "C") AS baseline
-    FROM message_counts() c
+    FROM response_counts() c
 )
 SELECT
     v.message,
@@ -555,14 +575,15 @@ BEGIN ATOMIC
             LEFT JOIN campaign p ON p.campaign = e.campaign
         WHERE e.kind = ANY (kinds_of('event_kind', 'capture', 'form_submit', 'request')) AND isfinite(e.occurred_at)
             AND e.occurred_at <= now()
-    ), source AS (
-        SELECT 'channel' AS source_kind, c.channel AS source, c.occurred_at FROM capture c
-        UNION ALL
-        SELECT 'form', c.form, c.occurred_at FROM capture c WHERE c.form IS NOT NULL
     ), gap AS (
-        SELECT s.source_kind, s.source, s.occurred_at,
-            s.occurred_at - lag(s.occurred_at) OVER (PARTITION BY s.source_kind, s.source ORDER BY s.occurred_at) AS gap
-        FROM source s
+        SELECT 'channel' AS source_kind, c.channel AS source, c.occurred_at,
+            c.occurred_at - lag(c.occurred_at) OVER (PARTITION BY c.channel ORDER BY c.occurred_at) AS gap
+        FROM capture c
+        UNION ALL
+        SELECT 'form', c.form, c.occurred_at,
+            c.occurred_at - lag(c.occurred_at) OVER (PARTITION BY c.form ORDER BY c.occurred_at) AS gap
+        FROM capture c
+        WHERE c.form IS NOT NULL
     )
     SELECT g.source_kind, g.source, count(*), min(g.occurred_at), max(g.occurred_at), max(g.gap)
     FROM gap g
@@ -575,9 +596,9 @@ COMMENT ON FUNCTION capture_times() IS 'internal: the times of the view capture_
 CREATE OR REPLACE VIEW capture_gaps WITH (security_invoker = true) AS
 WITH captured AS (
     SELECT c.source_kind, c.source, c.captures, c.first_capture_at, c.last_capture_at,
-        extract(epoch FROM c.longest_gap)::double precision / 86400 AS longest_gap_days,
-        extract(epoch FROM c.last_capture_at - c.first_capture_at)::double precision / 86400 / nullif(c.captures - 1, 0) AS usual_gap_days,
-        extract(epoch FROM now() - c.last_capture_at)::double precision / 86400 AS quiet_days
+        date_part('epoch', c.longest_gap) / 86400 AS longest_gap_days,
+        date_part('epoch', c.last_capture_at - c.first_capture_at) / 86400 / nullif(c.captures - 1, 0) AS usual_gap_days,
+        date_part('epoch', now() - c.last_capture_at) / 86400 AS quiet_days
     FROM capture_times() c
 )
 SELECT

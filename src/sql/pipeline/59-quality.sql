@@ -167,7 +167,7 @@ WITH half AS (
     GROUP BY f.place
 ), won AS (
     SELECT f.place, count(*) AS sales,
-        percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM m.customer_at - m.lead_at)::double precision / 86400) AS median_days
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY date_part('epoch', m.customer_at - m.lead_at) / 86400) AS median_days
     FROM half f
         JOIN first m ON m.customer_at >= f.from_at AND m.customer_at < f.to_at
     GROUP BY f.place

@@ -1,212 +1,217 @@
--- Pairs of queries: a view, and the same figure by hand.
+-- Pairs of queries that give the same rows: a view, and SQL by hand. By hand,
+-- kinds of events are written out instead of looked up by their role, and only
+-- what the figure needs is read. Events at infinity are left out by both.
 
 -- conversion_rates
-SELECT * FROM conversion_rates;
+SELECT step_from, step_to, market, numerator, denominator FROM conversion_rates;
 -- by hand
-WITH mql AS (SELECT lead_id, cycle, min(seq) AS seq FROM stage_history WHERE to_stage = 'mql' GROUP BY 1, 2),
-sql AS (SELECT lead_id, cycle, max(seq) AS seq FROM stage_history WHERE to_stage >= 'sql' GROUP BY 1, 2),
-iql AS (SELECT lead_id, cycle, min(seq) AS seq FROM stage_history WHERE to_stage = 'iql' GROUP BY 1, 2),
-visitor AS (SELECT lead_id, cycle, min(seq) AS seq FROM stage_history WHERE to_stage = 'visitor' GROUP BY 1, 2),
-lead AS (SELECT lead_id, cycle, min(seq) AS seq FROM stage_history WHERE to_stage BETWEEN 'iql' AND 'prospect' GROUP BY 1, 2),
-any_lead AS (SELECT lead_id, cycle, max(seq) AS seq FROM stage_history WHERE to_stage >= 'iql' GROUP BY 1, 2),
-any_mql AS (SELECT lead_id, cycle, max(seq) AS seq FROM stage_history WHERE to_stage >= 'mql' GROUP BY 1, 2),
-customer AS (SELECT lead_id, cycle, max(seq) AS seq FROM stage_history WHERE to_stage >= 'customer' GROUP BY 1, 2),
-only_sql AS (SELECT lead_id, cycle, min(seq) AS seq FROM stage_history WHERE to_stage = 'sql' GROUP BY 1, 2)
-SELECT 'v', market, count(*), count(*) FILTER (WHERE b.seq > a.seq) FROM visitor a LEFT JOIN any_lead b USING (lead_id, cycle) JOIN crm.lead l USING (lead_id) GROUP BY ROLLUP (market)
-UNION ALL SELECT 'im', market, count(*), count(*) FILTER (WHERE b.seq > a.seq) FROM iql a LEFT JOIN any_mql b USING (lead_id, cycle) JOIN crm.lead l USING (lead_id) GROUP BY ROLLUP (market)
-UNION ALL SELECT 'ms', market, count(*), count(*) FILTER (WHERE b.seq > a.seq) FROM mql a LEFT JOIN sql b USING (lead_id, cycle) JOIN crm.lead l USING (lead_id) GROUP BY ROLLUP (market)
-UNION ALL SELECT 'is', market, count(*), count(*) FILTER (WHERE b.seq > a.seq) FROM iql a LEFT JOIN sql b USING (lead_id, cycle) JOIN crm.lead l USING (lead_id) GROUP BY ROLLUP (market)
-UNION ALL SELECT 'sc', market, count(*), count(*) FILTER (WHERE b.seq > a.seq) FROM only_sql a LEFT JOIN customer b USING (lead_id, cycle) JOIN crm.lead l USING (lead_id) GROUP BY ROLLUP (market)
-UNION ALL SELECT 'lc', market, count(*), count(*) FILTER (WHERE b.seq > a.seq) FROM lead a LEFT JOIN customer b USING (lead_id, cycle) JOIN crm.lead l USING (lead_id) GROUP BY ROLLUP (market);
+WITH r AS (SELECT lead_id, cycle, min(seq) FILTER (WHERE to_stage = 'visitor') AS visitor, min(seq) FILTER (WHERE to_stage BETWEEN 'iql' AND 'prospect') AS lead, min(seq) FILTER (WHERE to_stage = 'iql') AS iql,
+        min(seq) FILTER (WHERE to_stage = 'mql') AS mql, min(seq) FILTER (WHERE to_stage = 'sql') AS sql, max(seq) FILTER (WHERE to_stage >= 'iql') AS lead_last, max(seq) FILTER (WHERE to_stage >= 'mql') AS mql_last,
+        max(seq) FILTER (WHERE to_stage >= 'sql') AS sql_last, max(seq) FILTER (WHERE to_stage >= 'customer') AS customer_last FROM stage_history GROUP BY 1, 2),
+t AS (SELECT coalesce(market, 'none') AS market, count(visitor) AS visitor, count(lead) AS lead, count(iql) AS iql, count(mql) AS mql, count(sql) AS sql, count(*) FILTER (WHERE lead_last > visitor) AS visitor_lead, count(*) FILTER (WHERE mql_last > iql) AS iql_mql,
+        count(*) FILTER (WHERE sql_last > iql) AS iql_sql, count(*) FILTER (WHERE sql_last > mql) AS mql_sql, count(*) FILTER (WHERE customer_last > mql) AS mql_customer,
+        count(*) FILTER (WHERE customer_last > sql) AS sql_customer, count(*) FILTER (WHERE customer_last > lead) AS lead_customer FROM r JOIN lead USING (lead_id) GROUP BY 1)
+SELECT v.a, v.b, coalesce(t.market, 'all'), sum(v.n), sum(v.d) FROM t, LATERAL (VALUES ('visitor', 'lead', visitor_lead, visitor), ('iql', 'mql', iql_mql, iql), ('iql', 'sql', iql_sql, iql), ('mql', 'sql', mql_sql, mql),
+    ('mql', 'customer', mql_customer, mql), ('sql', 'customer', sql_customer, sql), ('lead', 'customer', lead_customer, lead)) v (a, b, n, d) GROUP BY v.a, v.b, ROLLUP (t.market) HAVING coalesce(t.market, 'all') <> 'none';
 
 -- cost_per_lead
-SELECT * FROM cost_per_lead;
+SELECT calendar_month, channel, campaign, leads, mqls, sqls, customers, cost_amount FROM cost_per_lead WHERE leads + mqls + sqls + customers > 0 OR cost_amount > 0;
 -- by hand
 WITH first AS (SELECT lead_id, min(effective_at) AS lead_at, min(effective_at) FILTER (WHERE to_stage >= 'mql') AS mql_at, min(effective_at) FILTER (WHERE to_stage >= 'sql') AS sql_at,
         min(effective_at) FILTER (WHERE to_stage >= 'customer') AS customer_at FROM stage_history WHERE to_stage >= 'iql' GROUP BY 1),
-sliced AS (SELECT f.*, coalesce(l.channel, c.channel) AS channel, l.campaign FROM first f JOIN lead l USING (lead_id) LEFT JOIN campaign c USING (campaign)),
-a AS (SELECT date_trunc('month', lead_at AT TIME ZONE 'UTC') AS month, channel, campaign, count(*) AS leads FROM sliced GROUP BY 1, 2, 3),
-b AS (SELECT date_trunc('month', mql_at AT TIME ZONE 'UTC') AS month, channel, campaign, count(*) AS mqls FROM sliced WHERE mql_at IS NOT NULL GROUP BY 1, 2, 3),
-c AS (SELECT date_trunc('month', sql_at AT TIME ZONE 'UTC') AS month, channel, campaign, count(*) AS sqls FROM sliced WHERE sql_at IS NOT NULL GROUP BY 1, 2, 3),
-d AS (SELECT date_trunc('month', customer_at AT TIME ZONE 'UTC') AS month, channel, campaign, count(*) AS customers FROM sliced WHERE customer_at IS NOT NULL GROUP BY 1, 2, 3),
-e AS (SELECT date_trunc('month', d) AS month, p.channel, c.campaign, sum(c.amount / (c.day_to - c.day_from + 1)) AS amount
-    FROM cost c JOIN campaign p USING (campaign), generate_series(c.day_from::timestamp, c.day_to::timestamp, '1 day') d GROUP BY 1, 2, 3)
-SELECT *, amount / nullif(leads, 0), amount / nullif(mqls, 0), amount / nullif(sqls, 0), amount / nullif(customers, 0)
+sliced AS (SELECT f.*, coalesce(l.channel, c.channel, '(none)') AS channel, coalesce(l.campaign, '(none)') AS campaign FROM first f JOIN lead l USING (lead_id) LEFT JOIN campaign c USING (campaign)),
+a AS (SELECT date_trunc('month', lead_at AT TIME ZONE 'UTC')::date AS month, channel, campaign, count(*) AS leads FROM sliced GROUP BY 1, 2, 3),
+b AS (SELECT date_trunc('month', mql_at AT TIME ZONE 'UTC')::date AS month, channel, campaign, count(*) AS mqls FROM sliced WHERE mql_at IS NOT NULL GROUP BY 1, 2, 3),
+c AS (SELECT date_trunc('month', sql_at AT TIME ZONE 'UTC')::date AS month, channel, campaign, count(*) AS sqls FROM sliced WHERE sql_at IS NOT NULL GROUP BY 1, 2, 3),
+d AS (SELECT date_trunc('month', customer_at AT TIME ZONE 'UTC')::date AS month, channel, campaign, count(*) AS customers FROM sliced WHERE customer_at IS NOT NULL GROUP BY 1, 2, 3),
+e AS (SELECT m::date AS month, p.channel, c.campaign, sum(round(c.amount * least((m + interval '1 month')::date - day_from, day_to - day_from + 1) / (day_to - day_from + 1), 2) - round(c.amount * greatest(m::date - day_from, 0) / (day_to - day_from + 1), 2)) AS amount
+    FROM cost c JOIN campaign p USING (campaign), generate_series(date_trunc('month', c.day_from::timestamp), c.day_to::timestamp, '1 month') m GROUP BY 1, 2, 3)
+SELECT month, channel, campaign, coalesce(leads, 0), coalesce(mqls, 0), coalesce(sqls, 0), coalesce(customers, 0), coalesce(amount, 0.00)
 FROM a FULL JOIN b USING (month, channel, campaign) FULL JOIN c USING (month, channel, campaign) FULL JOIN d USING (month, channel, campaign) FULL JOIN e USING (month, channel, campaign);
 
 -- attribution_credit
-SELECT model, channel, campaign, sum(revenue_amount) FROM attribution_credit WHERE model = 'linear' GROUP BY 1, 2, 3;
+SELECT channel, campaign, sum(micro_credits), sum(revenue_amount) FROM attribution_credit WHERE model = 'linear' GROUP BY 1, 2;
 -- by hand
-WITH p AS MATERIALIZED (SELECT lead_id, event_id, occurred_at, value FROM event WHERE kind = 'purchase'),
-t AS (SELECT lead_id, event_id, occurred_at, channel, campaign FROM event WHERE (channel IS NOT NULL OR campaign IS NOT NULL)
-        AND kind NOT IN ('purchase', 'lost', 'disqualified', 'recycled', 'points_added', 'points_removed', 'stage_set', 'unsubscribe', 'email_sent') AND lead_id IN (SELECT lead_id FROM p)
-    UNION ALL SELECT lead_id, NULL, created_at, channel, campaign FROM lead WHERE lead_id IN (SELECT lead_id FROM p) AND (channel IS NOT NULL OR campaign IS NOT NULL)),
-w AS (SELECT p.event_id, p.value, t.channel, t.campaign, t.occurred_at, 1000000.0::float8 / count(*) OVER (PARTITION BY p.lead_id, p.event_id) AS share FROM p LEFT JOIN t ON t.lead_id = p.lead_id AND t.occurred_at <= p.occurred_at),
-r AS (SELECT w.*, 1000000 - sum(floor(share)) OVER (PARTITION BY event_id) AS rest, row_number() OVER (PARTITION BY event_id ORDER BY share - floor(share) DESC, occurred_at) AS turn FROM w),
-g AS (SELECT r.*, floor(share)::bigint + (turn <= rest)::int AS credit, sum(floor(share)::bigint + (turn <= rest)::int) OVER (PARTITION BY event_id ORDER BY occurred_at) AS upto FROM r)
-SELECT coalesce(g.channel, c.channel), g.campaign, sum(round(g.value * g.upto / 1000000, 2) - round(g.value * (g.upto - g.credit) / 1000000, 2)) FROM g LEFT JOIN campaign c USING (campaign) GROUP BY 1, 2;
+WITH p AS MATERIALIZED (SELECT lead_id, event_id, occurred_at, value FROM event WHERE kind = 'purchase' AND isfinite(occurred_at)),
+t AS MATERIALIZED (SELECT lead_id, event_id, occurred_at, channel, campaign FROM event WHERE (channel IS NOT NULL OR campaign IS NOT NULL)
+        AND kind NOT IN ('purchase', 'lost', 'disqualified', 'recycled', 'points_added', 'points_removed', 'stage_set', 'unsubscribe', 'email_sent') AND isfinite(occurred_at) AND lead_id IN (SELECT lead_id FROM p)),
+u AS (SELECT * FROM t UNION ALL SELECT lead_id, 0, created_at, channel, campaign FROM lead l WHERE lead_id IN (SELECT lead_id FROM p) AND (channel IS NOT NULL OR campaign IS NOT NULL) AND NOT EXISTS (SELECT FROM t WHERE t.lead_id = l.lead_id AND t.occurred_at <= l.created_at)),
+w AS (SELECT p.event_id, p.value, u.channel, u.campaign, row_number() OVER (x ORDER BY u.occurred_at, u.event_id) AS i, 1000000.0::float8 / count(*) OVER x AS share FROM p LEFT JOIN u ON u.lead_id = p.lead_id AND u.occurred_at <= p.occurred_at WINDOW x AS (PARTITION BY p.event_id)),
+r AS (SELECT w.*, 1000000 - sum(floor(share)) OVER (PARTITION BY event_id) AS rest, row_number() OVER (PARTITION BY event_id ORDER BY share - floor(share) DESC, i) AS turn FROM w),
+g AS (SELECT r.*, floor(share)::bigint + (turn <= rest)::int AS credit, sum(floor(share)::bigint + (turn <= rest)::int) OVER (PARTITION BY event_id ORDER BY i) AS upto FROM r)
+SELECT coalesce(g.channel, c.channel, '(none)'), coalesce(g.campaign, '(none)'), sum(credit), sum(round(g.value * g.upto / 1000000, 2) - round(g.value * (g.upto - g.credit) / 1000000, 2)) FROM g LEFT JOIN campaign c USING (campaign) GROUP BY 1, 2;
 
 -- roas
-SELECT * FROM roas;
+SELECT model, channel, campaign, credited_purchases, revenue_amount FROM roas WHERE credited_purchases > 0;
 -- by hand
-WITH p AS MATERIALIZED (SELECT lead_id, event_id, occurred_at, value FROM event WHERE kind = 'purchase'),
-t AS (SELECT lead_id, event_id, occurred_at, channel, campaign FROM event WHERE (channel IS NOT NULL OR campaign IS NOT NULL)
-        AND kind NOT IN ('purchase', 'lost', 'disqualified', 'recycled', 'points_added', 'points_removed', 'stage_set', 'unsubscribe', 'email_sent') AND lead_id IN (SELECT lead_id FROM p)
-    UNION ALL SELECT lead_id, NULL, created_at, channel, campaign FROM lead WHERE lead_id IN (SELECT lead_id FROM p) AND (channel IS NOT NULL OR campaign IS NOT NULL)),
-w AS (SELECT p.event_id, p.value, t.channel, t.campaign, count(*) OVER x AS n, row_number() OVER (x ORDER BY t.occurred_at) AS i, extract(epoch FROM max(t.occurred_at) OVER x - t.occurred_at)::float8 / 604800 AS age
-    FROM p LEFT JOIN t ON t.lead_id = p.lead_id AND t.occurred_at <= p.occurred_at WINDOW x AS (PARTITION BY p.lead_id, p.event_id)),
-m AS (SELECT k.model, w.*, 1000000 * CASE k.model WHEN 1 THEN (i = 1)::int WHEN 2 THEN (i = n)::int WHEN 3 THEN 1.0::float8 / n WHEN 4 THEN CASE WHEN n < 3 THEN 1.0::float8 / n WHEN i IN (1, n) THEN 0.4 ELSE 0.2 / (n - 2) END
-    ELSE power(0.5, age) / sum(power(0.5, age)) OVER (PARTITION BY k.model, event_id) END AS share FROM w, generate_series(1, 5) k (model)),
+WITH p AS MATERIALIZED (SELECT lead_id, event_id, occurred_at, value FROM event WHERE kind = 'purchase' AND isfinite(occurred_at)),
+t AS MATERIALIZED (SELECT lead_id, event_id, occurred_at, channel, campaign FROM event WHERE (channel IS NOT NULL OR campaign IS NOT NULL)
+        AND kind NOT IN ('purchase', 'lost', 'disqualified', 'recycled', 'points_added', 'points_removed', 'stage_set', 'unsubscribe', 'email_sent') AND isfinite(occurred_at) AND lead_id IN (SELECT lead_id FROM p)),
+u AS (SELECT * FROM t UNION ALL SELECT lead_id, 0, created_at, channel, campaign FROM lead l WHERE lead_id IN (SELECT lead_id FROM p) AND (channel IS NOT NULL OR campaign IS NOT NULL) AND NOT EXISTS (SELECT FROM t WHERE t.lead_id = l.lead_id AND t.occurred_at <= l.created_at)),
+w AS (SELECT p.event_id, p.value, u.channel, u.campaign, count(*) OVER x AS n, row_number() OVER (x ORDER BY u.occurred_at, u.event_id) AS i, coalesce(extract(epoch FROM max(u.occurred_at) OVER x - u.occurred_at)::float8 / 86400, 0) AS age
+    FROM p LEFT JOIN u ON u.lead_id = p.lead_id AND u.occurred_at <= p.occurred_at WINDOW x AS (PARTITION BY p.event_id)),
+k AS (SELECT k.model, w.*, CASE k.model WHEN 'first' THEN (i = 1)::int WHEN 'last' THEN (i = n)::int WHEN 'linear' THEN 1.0::float8 WHEN 'position' THEN CASE WHEN n > 2 AND i IN (1, n) THEN 2 * (n - 2) ELSE 1 END
+    ELSE power(2::float8, - age / 7) END AS weight FROM w, (VALUES ('first'), ('last'), ('linear'), ('position'), ('time_decay')) k (model)),
+m AS (SELECT k.*, 1000000 * weight / sum(weight) OVER (PARTITION BY model, event_id) AS share FROM k),
 r AS (SELECT m.*, 1000000 - sum(floor(share)) OVER (PARTITION BY model, event_id) AS rest, row_number() OVER (PARTITION BY model, event_id ORDER BY share - floor(share) DESC, i) AS turn FROM m),
 g AS (SELECT r.*, floor(share)::bigint + (turn <= rest)::int AS credit, sum(floor(share)::bigint + (turn <= rest)::int) OVER (PARTITION BY model, event_id ORDER BY i) AS upto FROM r)
-SELECT g.model, coalesce(g.channel, c.channel), g.campaign, sum(g.credit), sum(round(g.value * g.upto / 1000000, 2) - round(g.value * (g.upto - g.credit) / 1000000, 2)) FROM g LEFT JOIN campaign c USING (campaign) GROUP BY 1, 2, 3;
+SELECT g.model, coalesce(g.channel, c.channel, '(none)'), coalesce(g.campaign, '(none)'), sum(g.credit) / 1000000::float8, sum(round(g.value * g.upto / 1000000, 2) - round(g.value * (g.upto - g.credit) / 1000000, 2))
+FROM g LEFT JOIN campaign c USING (campaign) GROUP BY 1, 2, 3 HAVING sum(g.credit) > 0;
 
 -- customer_lifetime_value
-SELECT * FROM customer_lifetime_value;
+SELECT cohort_month, channel, campaign, customers, purchases, revenue_amount, lifetime_value_amount, repeat_customers, buying_days::numeric(12,3) FROM customer_lifetime_value;
 -- by hand
-SELECT date_trunc('month', first AT TIME ZONE 'UTC'), coalesce(l.channel, p.channel), l.campaign, count(*), sum(n), sum(value), sum(value) / count(*), count(*) FILTER (WHERE n > 1), avg(last - first)
-FROM (SELECT lead_id, min(occurred_at) AS first, max(occurred_at) AS last, count(*) AS n, sum(value) AS value FROM event WHERE kind = 'purchase' GROUP BY 1) c JOIN lead l USING (lead_id) LEFT JOIN campaign p USING (campaign) GROUP BY 1, 2, 3;
+SELECT date_trunc('month', first AT TIME ZONE 'UTC')::date, coalesce(l.channel, p.channel, '(none)'), coalesce(l.campaign, '(none)'), count(*), sum(n), sum(value)::numeric(14,2), (sum(value) / count(*))::numeric(14,2), count(*) FILTER (WHERE n > 1), (extract(epoch FROM avg(last - first)) / 86400)::numeric(12,3)
+FROM (SELECT lead_id, min(occurred_at) AS first, max(occurred_at) AS last, count(*) AS n, sum(value) AS value FROM event WHERE kind = 'purchase' AND isfinite(occurred_at) GROUP BY 1) c JOIN lead l USING (lead_id) LEFT JOIN campaign p USING (campaign) GROUP BY 1, 2, 3;
 
 -- value_by_stage
-SELECT * FROM value_by_stage;
+SELECT stage, leads, customers, revenue_amount FROM value_by_stage WHERE leads > 0;
 -- by hand
 WITH e AS (SELECT lead_id, to_stage, min(effective_at) AS at FROM stage_history GROUP BY 1, 2)
-SELECT e.to_stage, count(DISTINCT e.lead_id), sum(p.value) FROM e LEFT JOIN event p ON p.lead_id = e.lead_id AND p.kind = 'purchase' AND p.occurred_at >= e.at GROUP BY 1;
+SELECT e.to_stage, count(DISTINCT e.lead_id), count(DISTINCT p.lead_id), coalesce(sum(p.value), 0)::numeric(14,2) FROM e LEFT JOIN event p ON p.lead_id = e.lead_id AND p.kind = 'purchase' AND isfinite(p.occurred_at) AND p.occurred_at >= e.at WHERE e.to_stage >= 'visitor' GROUP BY 1;
 
 -- pipeline_forecast
-SELECT * FROM pipeline_forecast;
+SELECT stage, leads_now, expected_customers, forecast_amount FROM pipeline_forecast WHERE stage <> 'all' AND leads_now > 0;
 -- by hand
-WITH e AS (SELECT lead_id, cycle, to_stage, min(seq) AS seq, min(effective_at) AS at FROM stage_history GROUP BY 1, 2, 3),
+WITH e AS (SELECT lead_id, cycle, to_stage, min(seq) AS seq FROM stage_history WHERE effective_at <= now() - interval '90 days' GROUP BY 1, 2, 3),
 c AS (SELECT lead_id, cycle, max(seq) AS seq FROM stage_history WHERE to_stage >= 'customer' GROUP BY 1, 2),
-r AS (SELECT e.to_stage, count(*) FILTER (WHERE c.seq > e.seq)::float8 / count(*) AS rate FROM e LEFT JOIN c USING (lead_id, cycle) WHERE e.at <= now() - interval '90 days' GROUP BY 1),
+r AS (SELECT e.to_stage, count(*) FILTER (WHERE c.seq > e.seq)::float8 / count(*) AS rate FROM e LEFT JOIN c USING (lead_id, cycle) GROUP BY 1),
 n AS (SELECT CASE WHEN s.next_review_at <= now() THEN settled_stage(s.activity, m.compiled, s.stage, s.held, s.settled_at, now()) ELSE s.stage END AS stage, count(*) AS leads FROM lead_state s, model m WHERE m.status = 'active' GROUP BY 1)
-SELECT n.stage, n.leads, r.rate, n.leads * r.rate * (SELECT avg(value) FROM event WHERE kind = 'purchase') FROM n JOIN r ON r.to_stage = n.stage;
+SELECT n.stage, n.leads, n.leads * r.rate, (n.leads * r.rate * (SELECT avg(value)::float8 FROM event WHERE kind = 'purchase' AND isfinite(occurred_at)))::numeric(14,2) FROM n JOIN r ON r.to_stage = n.stage WHERE n.stage BETWEEN 'iql' AND 'prospect';
 
 -- sourcing_comparison
-SELECT * FROM sourcing_comparison;
+SELECT comparison, segment, leads, mqls, sqls, customers, revenue_amount FROM sourcing_comparison WHERE leads > 0;
 -- by hand
-SELECT p.sourcing, coalesce(p.direction, h.direction), count(*), count(s.sql_at), count(s.customer_at), sum(b.value)
-FROM (SELECT lead_id, min(effective_at) AS lead_at, min(effective_at) FILTER (WHERE to_stage >= 'sql') AS sql_at, min(effective_at) FILTER (WHERE to_stage >= 'customer') AS customer_at FROM stage_history WHERE to_stage >= 'iql' GROUP BY 1) s
-    JOIN lead l USING (lead_id) LEFT JOIN campaign p USING (campaign) LEFT JOIN channel h ON h.channel = coalesce(l.channel, p.channel)
-    LEFT JOIN (SELECT lead_id, sum(value) AS value FROM event WHERE kind = 'purchase' GROUP BY 1) b USING (lead_id) GROUP BY 1, 2;
+WITH g AS (SELECT p.sourcing, coalesce(p.direction, h.direction) AS direction, count(s.lead_at) AS leads, count(s.mql_at) AS mqls, count(s.sql_at) AS sqls, count(s.customer_at) AS customers, sum(b.value) AS value
+FROM (SELECT lead_id, min(effective_at) AS lead_at, min(effective_at) FILTER (WHERE to_stage >= 'mql') AS mql_at, min(effective_at) FILTER (WHERE to_stage >= 'sql') AS sql_at, min(effective_at) FILTER (WHERE to_stage >= 'customer') AS customer_at FROM stage_history WHERE to_stage >= 'iql' GROUP BY 1) s
+    RIGHT JOIN lead l USING (lead_id) LEFT JOIN campaign p USING (campaign) LEFT JOIN channel h ON h.channel = coalesce(l.channel, p.channel)
+    LEFT JOIN (SELECT lead_id, sum(value) AS value FROM event WHERE kind = 'purchase' AND isfinite(occurred_at) GROUP BY 1) b USING (lead_id) GROUP BY 1, 2)
+SELECT 'sourcing', sourcing, sum(leads), sum(mqls), sum(sqls), sum(customers), sum(value)::numeric(14,2) FROM g GROUP BY 2 UNION ALL SELECT 'direction', direction, sum(leads), sum(mqls), sum(sqls), sum(customers), sum(value)::numeric(14,2) FROM g GROUP BY 2;
 
 -- sla_status
 SELECT status, count(*) FROM sla_status GROUP BY 1;
 -- by hand
 SELECT CASE WHEN c.at <= h.effective_at + interval '1 hour' THEN 'kept' WHEN h.left_at <= h.effective_at + interval '1 hour' THEN 'left' ELSE 'breached' END, count(*)
 FROM (SELECT lead_id, to_stage, effective_at, lead(effective_at) OVER (PARTITION BY lead_id ORDER BY seq) AS left_at FROM stage_history) h
-    LEFT JOIN LATERAL (SELECT min(e.occurred_at) AS at FROM event e WHERE e.lead_id = h.lead_id AND e.kind IN ('outreach', 'sales_contact') AND e.occurred_at >= h.effective_at AND e.occurred_at <= coalesce(h.left_at, 'infinity')) c ON true
+    LEFT JOIN LATERAL (SELECT min(e.occurred_at) AS at FROM event e WHERE e.lead_id = h.lead_id AND e.kind IN ('outreach', 'sales_contact') AND isfinite(e.occurred_at) AND e.occurred_at >= h.effective_at AND e.occurred_at <= coalesce(h.left_at, 'infinity')) c ON true
 WHERE h.to_stage = 'sql' GROUP BY 1;
 
 -- response_time_effect
-SELECT * FROM response_time_effect;
+SELECT response, leads, qualified, customers FROM response_time_effect WHERE leads > 0;
 -- by hand
-WITH q AS (SELECT lead_id, min(occurred_at) AS at FROM event WHERE kind IN ('form_submit', 'newsletter_signup', 'demo_request', 'personal_demo_request', 'quote_request') GROUP BY 1),
-a AS (SELECT q.lead_id, q.at, min(e.occurred_at) AS answered FROM q LEFT JOIN event e ON e.lead_id = q.lead_id AND e.kind IN ('outreach', 'sales_contact') AND e.occurred_at >= q.at GROUP BY 1, 2),
+WITH q AS (SELECT lead_id, min(occurred_at) AS at FROM event WHERE kind IN ('form_submit', 'newsletter_signup', 'demo_request', 'personal_demo_request', 'quote_request') AND isfinite(occurred_at) GROUP BY 1),
+a AS (SELECT q.lead_id, q.at, min(e.occurred_at) AS answered FROM q LEFT JOIN event e ON e.lead_id = q.lead_id AND e.kind IN ('outreach', 'sales_contact') AND isfinite(e.occurred_at) AND e.occurred_at >= q.at GROUP BY 1, 2),
 s AS (SELECT lead_id, min(effective_at) FILTER (WHERE to_stage >= 'sql') AS sql_at, min(effective_at) FILTER (WHERE to_stage >= 'customer') AS customer_at FROM stage_history GROUP BY 1)
-SELECT width_bucket(extract(epoch FROM a.answered - a.at), ARRAY[3600, 86400, 604800]), count(*), count(*) FILTER (WHERE s.sql_at >= coalesce(a.answered, a.at)), count(*) FILTER (WHERE s.customer_at >= coalesce(a.answered, a.at)) FROM a JOIN s USING (lead_id) GROUP BY 1;
+SELECT CASE WHEN answered IS NULL THEN 'never' WHEN answered <= at + interval '1 hour' THEN 'in time' WHEN answered <= at + interval '1 day' THEN 'within a day' WHEN answered <= at + interval '7 days' THEN 'within a week' ELSE 'later' END,
+    count(*), count(*) FILTER (WHERE s.sql_at >= coalesce(a.answered, a.at)), count(*) FILTER (WHERE s.customer_at >= coalesce(a.answered, a.at)) FROM a LEFT JOIN s USING (lead_id) GROUP BY 1;
 
 -- followup_summary
-SELECT * FROM followup_summary;
+SELECT leads, contacts, sales, mean_contacts_until_won::numeric(12,6), won_with_five, said_no, gave_up_after_first_no, won_after_no FROM followup_summary;
 -- by hand
-WITH c AS (SELECT lead_id, occurred_at, min(occurred_at) FILTER (WHERE lower(properties ->> 'outcome') = 'no') OVER (PARTITION BY lead_id) AS no_at FROM event WHERE kind IN ('outreach', 'sales_contact')),
+WITH c AS (SELECT lead_id, occurred_at, min(occurred_at) FILTER (WHERE lower(properties ->> 'outcome') = 'no') OVER (PARTITION BY lead_id) AS no_at FROM event WHERE kind IN ('outreach', 'sales_contact') AND isfinite(occurred_at)),
 w AS (SELECT lead_id, min(effective_at) AS at FROM stage_history WHERE to_stage >= 'customer' GROUP BY 1),
-n AS (SELECT lead_id, w.at, count(*) AS contacts, count(*) FILTER (WHERE c.occurred_at <= w.at) AS until_won, min(c.no_at) AS no_at, count(*) FILTER (WHERE c.occurred_at > c.no_at) AS after_no FROM c FULL JOIN w USING (lead_id) GROUP BY 1, 2)
-SELECT count(*), count(at), avg(until_won) FILTER (WHERE at IS NOT NULL), count(*) FILTER (WHERE until_won >= 5), count(no_at), count(*) FILTER (WHERE no_at IS NOT NULL AND after_no = 0 AND at IS NULL) FROM n;
+n AS (SELECT lead_id, w.at, count(c.occurred_at) AS contacts, count(*) FILTER (WHERE c.occurred_at <= w.at) AS until_won, min(c.no_at) AS no_at, count(*) FILTER (WHERE c.occurred_at > c.no_at) AS after_no FROM c FULL JOIN w USING (lead_id) GROUP BY 1, 2)
+SELECT count(*), sum(contacts), count(at), (avg(until_won) FILTER (WHERE at IS NOT NULL))::numeric(12,6), count(*) FILTER (WHERE at IS NOT NULL AND until_won >= 5), count(no_at), count(*) FILTER (WHERE no_at IS NOT NULL AND after_no = 0 AND at IS NULL), count(*) FILTER (WHERE at > no_at) FROM n;
 
 -- cold_leads
 SELECT stage, count(*) FROM cold_leads GROUP BY 1;
 -- by hand
-SELECT s.stage, count(*) FROM lead_state s JOIN lead l USING (lead_id), model m, LATERAL (SELECT max(u.bucket) AS at FROM unnest(s.activity) u WHERE u.signal_id > 0 AND u.count > 0 AND u.bucket <= now()) a
-WHERE m.status = 'active' AND s.stage BETWEEN 'iql' AND 'prospect' AND (coalesce(a.at, l.created_at) < now() - interval '30 days' OR s.stage IN ('mql', 'sql') AND qualified_stage(s.activity, m.compiled, now()) < s.stage) GROUP BY 1;
+SELECT n.stage, count(*) FROM lead_state s JOIN lead l USING (lead_id) CROSS JOIN model m, LATERAL (SELECT max(u.bucket) AS at FROM unnest(s.activity) u WHERE u.signal_id > 0 AND u.count > 0 AND u.bucket <= now()) a,
+    LATERAL (SELECT CASE WHEN s.next_review_at <= now() THEN settled_stage(s.activity, m.compiled, s.stage, s.held, s.settled_at, now()) ELSE s.stage END) n (stage)
+WHERE m.status = 'active' AND n.stage BETWEEN 'iql' AND 'prospect' AND (coalesce(a.at, l.created_at) <= now() - interval '30 days' OR n.stage IN ('mql', 'sql') AND qualified_stage(s.activity, m.compiled, now()) < n.stage) GROUP BY 1;
 
 -- bant_gaps
-SELECT * FROM bant_gaps;
+SELECT gate, stage, leads, met FROM bant_gaps WHERE leads > 0;
 -- by hand
-SELECT g.gate, s.stage, count(*), count(*) FILTER (WHERE g.met) FROM lead_state s, model m, stage_gates(s.activity, m.compiled, now()) g
-WHERE m.status = 'active' AND s.stage BETWEEN 'iql' AND 'prospect' AND g.stage = 'sql' AND g.gate <> 'score' GROUP BY 1, 2;
+SELECT g.gate, n.stage, count(*), count(*) FILTER (WHERE g.met) FROM lead_state s CROSS JOIN model m, LATERAL stage_gates(s.activity, m.compiled, now()) g,
+    LATERAL (SELECT CASE WHEN s.next_review_at <= now() THEN settled_stage(s.activity, m.compiled, s.stage, s.held, s.settled_at, now()) ELSE s.stage END) n (stage)
+WHERE m.status = 'active' AND n.stage BETWEEN 'iql' AND 'prospect' AND g.stage = 'sql' AND g.gate IN ('budget', 'authority', 'need', 'timeline') GROUP BY 1, 2;
 
 -- landing_pages
-SELECT * FROM landing_pages;
+SELECT page, views, visitors, landed, form_viewed, form_submitted, leads, customers FROM landing_pages;
 -- by hand
-WITH v AS (SELECT lead_id, properties ->> 'page' AS page, occurred_at, row_number() OVER (PARTITION BY lead_id ORDER BY occurred_at) AS n FROM event WHERE kind IN ('page_view', 'product_page_view', 'pricing_view')),
-f AS (SELECT lead_id, max(occurred_at) FILTER (WHERE kind = 'form_view') AS viewed, max(occurred_at) FILTER (WHERE kind = 'form_submit') AS sent FROM event WHERE kind IN ('form_view', 'form_submit') GROUP BY 1),
+WITH v AS MATERIALIZED (SELECT lead_id, coalesce(split_part(split_part(properties ->> 'page', '?', 1), '#', 1), '(none)') AS page, occurred_at FROM event WHERE kind IN ('page_view', 'product_page_view', 'pricing_view') AND isfinite(occurred_at)),
+p AS (SELECT page, count(*) AS views, count(DISTINCT lead_id) AS visitors FROM v GROUP BY 1),
+l AS (SELECT DISTINCT ON (lead_id) * FROM v ORDER BY lead_id, occurred_at, page),
+f AS (SELECT lead_id, max(occurred_at) FILTER (WHERE kind = 'form_view') AS viewed, max(occurred_at) FILTER (WHERE kind = 'form_submit') AS sent FROM event WHERE kind IN ('form_view', 'form_submit') AND isfinite(occurred_at) GROUP BY 1),
 s AS (SELECT lead_id, min(effective_at) AS lead_at, min(effective_at) FILTER (WHERE to_stage >= 'customer') AS customer_at FROM stage_history WHERE to_stage >= 'iql' GROUP BY 1)
-SELECT v.page, count(*), count(DISTINCT v.lead_id), count(*) FILTER (WHERE n = 1), count(*) FILTER (WHERE n = 1 AND f.viewed >= v.occurred_at), count(*) FILTER (WHERE n = 1 AND f.sent >= v.occurred_at),
-    count(*) FILTER (WHERE n = 1 AND s.lead_at >= v.occurred_at), count(*) FILTER (WHERE n = 1 AND s.customer_at >= v.occurred_at) FROM v LEFT JOIN f USING (lead_id) LEFT JOIN s USING (lead_id) GROUP BY 1;
+SELECT page, min(p.views), min(p.visitors), count(l.lead_id), count(*) FILTER (WHERE f.viewed >= l.occurred_at), count(*) FILTER (WHERE f.sent >= l.occurred_at),
+    count(*) FILTER (WHERE s.lead_at >= l.occurred_at), count(*) FILTER (WHERE s.customer_at >= l.occurred_at) FROM p LEFT JOIN l USING (page) LEFT JOIN f USING (lead_id) LEFT JOIN s USING (lead_id) GROUP BY 1;
 
 -- form_funnel
-SELECT * FROM form_funnel;
+SELECT form, variant, fields, viewed, submitted FROM form_funnel;
 -- by hand
-WITH v AS (SELECT lead_id, properties ->> 'form' AS form, properties ->> 'variant' AS variant, min(occurred_at) AS at, max(occurred_at) AS last_at FROM event WHERE kind = 'form_view' GROUP BY 1, 2, 3),
-l AS (SELECT DISTINCT ON (lead_id, form) lead_id, form, variant FROM v ORDER BY lead_id, form, last_at DESC),
-s AS (SELECT e.lead_id, e.properties ->> 'form' AS form, coalesce(e.properties ->> 'variant', l.variant) AS variant, max(e.occurred_at) AS at, max((e.properties ->> 'fields')::int) AS fields
-    FROM event e LEFT JOIN l ON l.lead_id = e.lead_id AND l.form = e.properties ->> 'form' WHERE e.kind = 'form_submit' GROUP BY 1, 2, 3)
-SELECT form, variant, mode() WITHIN GROUP (ORDER BY s.fields), count(v.lead_id), count(*) FILTER (WHERE s.at >= v.at) FROM v FULL JOIN s USING (lead_id, form, variant) GROUP BY 1, 2;
+WITH v AS (SELECT lead_id, coalesce(properties ->> 'form', '(none)') AS form, coalesce(properties ->> 'variant', '(none)') AS variant, min(occurred_at) AS at, max(occurred_at) AS last_at, max((properties ->> 'fields')::int) AS fields FROM event WHERE kind = 'form_view' AND isfinite(occurred_at) GROUP BY 1, 2, 3),
+l AS (SELECT DISTINCT ON (lead_id, form) lead_id, form, variant FROM v ORDER BY lead_id, form, last_at DESC, variant),
+s AS (SELECT e.lead_id, coalesce(e.properties ->> 'form', '(none)') AS form, coalesce(e.properties ->> 'variant', l.variant, '(none)') AS variant, max(e.occurred_at) AS at, max((e.properties ->> 'fields')::int) AS fields
+    FROM event e LEFT JOIN l ON l.lead_id = e.lead_id AND l.form = coalesce(e.properties ->> 'form', '(none)') WHERE e.kind = 'form_submit' AND isfinite(e.occurred_at) GROUP BY 1, 2, 3)
+SELECT form, variant, mode() WITHIN GROUP (ORDER BY coalesce(s.fields, v.fields)), count(v.lead_id), count(*) FILTER (WHERE s.at >= v.at) FROM v FULL JOIN s USING (lead_id, form, variant) GROUP BY 1, 2;
 
 -- lead_offers
-SELECT * FROM lead_offers;
+SELECT lead_id, channel, campaign, offers, first_offer, last_offer, all_offers FROM lead_offers;
 -- by hand
-SELECT * FROM (SELECT lead_id, count(DISTINCT properties ->> 'content') AS n, (array_agg(properties ->> 'content' ORDER BY occurred_at))[1] AS first, (array_agg(properties ->> 'content' ORDER BY occurred_at DESC))[1] AS last,
-    string_agg(DISTINCT properties ->> 'content', ', ') AS whole FROM event WHERE kind IN ('content_download', 'case_study_download', 'webinar_attended') GROUP BY 1) o JOIN lead l USING (lead_id);
+SELECT lead_id, coalesce(l.channel, p.channel, '(none)'), coalesce(l.campaign, '(none)'), o.n, o.first, o.last, o.whole FROM (SELECT lead_id, count(*) AS n, (array_agg(offer ORDER BY at, offer))[1] AS first, (array_agg(offer ORDER BY last_at DESC, offer))[1] AS last, string_agg(offer, ', ' ORDER BY at, offer) AS whole
+    FROM (SELECT lead_id, coalesce(properties ->> 'content', kind) AS offer, min(occurred_at) AS at, max(occurred_at) AS last_at FROM event WHERE kind IN ('content_download', 'case_study_download', 'webinar_attended') AND isfinite(occurred_at) GROUP BY 1, 2) o GROUP BY 1) o JOIN lead l USING (lead_id) LEFT JOIN campaign p USING (campaign);
 
 -- message_response
-SELECT * FROM message_response;
+SELECT message, variant, sent, responded FROM message_response;
 -- by hand
-WITH m AS (SELECT lead_id, properties ->> 'message' AS message, properties ->> 'variant' AS variant, min(occurred_at) FILTER (WHERE kind = 'email_sent') AS sent, max(occurred_at) FILTER (WHERE kind = 'email_open') AS opened,
-    max(occurred_at) FILTER (WHERE kind = 'email_click') AS clicked, max(occurred_at) FILTER (WHERE kind = 'email_reply') AS replied FROM event WHERE kind IN ('email_sent', 'email_open', 'email_click', 'email_reply') GROUP BY 1, 2, 3)
-SELECT message, variant, count(sent), count(*) FILTER (WHERE opened >= sent), count(*) FILTER (WHERE clicked >= sent OR replied >= sent) FROM m GROUP BY 1, 2;
+WITH m AS (SELECT lead_id, coalesce(properties ->> 'message', '(none)') AS message, coalesce(properties ->> 'variant', '(none)') AS variant, min(occurred_at) FILTER (WHERE kind = 'email_sent') AS sent,
+    max(occurred_at) FILTER (WHERE kind = 'email_click') AS clicked, max(occurred_at) FILTER (WHERE kind = 'email_reply') AS replied FROM event WHERE kind IN ('email_sent', 'email_click', 'email_reply') AND isfinite(occurred_at) GROUP BY 1, 2, 3)
+SELECT message, variant, count(sent), count(*) FILTER (WHERE clicked >= sent OR replied >= sent) FROM m GROUP BY 1, 2;
 
 -- stage_lift_by_event
-SELECT * FROM stage_lift_by_event;
+SELECT stage, kind, leads_with, converted_with, leads_without, converted_without FROM stage_lift_by_event WHERE leads_with > 0;
 -- by hand
 WITH s AS (SELECT lead_id, cycle, to_stage, min(effective_at) AS at FROM stage_history WHERE to_stage BETWEEN 'iql' AND 'prospect' GROUP BY 1, 2, 3),
 u AS (SELECT s.*, min(h.effective_at) FILTER (WHERE h.to_stage > s.to_stage) AS up, min(h.effective_at) FILTER (WHERE h.to_stage < 'visitor') AS gone FROM s JOIN stage_history h USING (lead_id, cycle) GROUP BY 1, 2, 3, 4),
-w AS (SELECT u.to_stage, e.kind, u.lead_id, u.cycle, u.up >= u.at AS converted FROM u JOIN event e ON e.lead_id = u.lead_id AND e.occurred_at >= u.at AND e.occurred_at <= coalesce(u.up, u.gone, now())
-    WHERE e.kind NOT IN ('purchase', 'lost', 'disqualified', 'recycled', 'points_added', 'points_removed', 'stage_set', 'sales_contact') GROUP BY 1, 2, 3, 4, 5)
+w AS (SELECT u.to_stage, e.kind, u.lead_id, u.cycle, coalesce(u.up >= u.at, false) AS converted FROM u JOIN event e ON e.lead_id = u.lead_id AND e.occurred_at >= u.at AND e.occurred_at <= CASE WHEN u.up >= u.at THEN u.up ELSE coalesce(u.gone, now()) END
+    WHERE e.kind NOT IN ('purchase', 'lost', 'disqualified', 'recycled', 'points_added', 'points_removed', 'stage_set', 'sales_contact') AND isfinite(e.occurred_at) GROUP BY 1, 2, 3, 4, 5)
 SELECT w.to_stage, w.kind, count(*), count(*) FILTER (WHERE w.converted), t.n - count(*), t.converted - count(*) FILTER (WHERE w.converted)
 FROM w JOIN (SELECT to_stage, count(*) AS n, count(*) FILTER (WHERE up >= at) AS converted FROM u GROUP BY 1) t USING (to_stage) GROUP BY w.to_stage, w.kind, t.n, t.converted;
 
 -- lead_quality
-SELECT * FROM lead_quality;
+SELECT channel, campaign, contacts, leads, mqls, sqls, customers, revenue_amount FROM lead_quality WHERE contacts > 0;
 -- by hand
-SELECT coalesce(l.channel, p.channel), l.campaign, count(*), count(s.lead_at), count(s.mql_at), count(s.sql_at), count(s.customer_at), sum(b.value)
+SELECT coalesce(l.channel, p.channel, '(none)'), coalesce(l.campaign, '(none)'), count(*), count(s.lead_at), count(s.mql_at), count(s.sql_at), count(s.customer_at), coalesce(sum(b.value) FILTER (WHERE s.lead_at IS NOT NULL), 0)::numeric(14,2)
 FROM lead l LEFT JOIN campaign p USING (campaign)
     LEFT JOIN (SELECT lead_id, min(effective_at) AS lead_at, min(effective_at) FILTER (WHERE to_stage >= 'mql') AS mql_at, min(effective_at) FILTER (WHERE to_stage >= 'sql') AS sql_at, min(effective_at) FILTER (WHERE to_stage >= 'customer') AS customer_at FROM stage_history WHERE to_stage >= 'iql' GROUP BY 1) s USING (lead_id)
-    LEFT JOIN (SELECT lead_id, sum(value) AS value FROM event WHERE kind = 'purchase' GROUP BY 1) b USING (lead_id) GROUP BY 1, 2;
+    LEFT JOIN (SELECT lead_id, sum(value) AS value FROM event WHERE kind = 'purchase' AND isfinite(occurred_at) GROUP BY 1) b USING (lead_id) GROUP BY 1, 2;
 
 -- interest_by_topic
-SELECT * FROM interest_by_topic;
+SELECT topic, events, leads, leads_lately, mqls, customers FROM interest_by_topic;
 -- by hand
-WITH i AS (SELECT lead_id, coalesce(properties ->> 'topic', properties ->> 'content', properties ->> 'page', kind) AS topic, count(*) AS n, min(occurred_at) AS at, max(occurred_at) AS last FROM event
-    WHERE kind IN ('page_view', 'product_page_view', 'pricing_view', 'content_download', 'case_study_download', 'webinar_attended') GROUP BY 1, 2),
+WITH i AS (SELECT lead_id, coalesce(properties ->> 'topic', properties ->> 'content', split_part(split_part(properties ->> 'page', '?', 1), '#', 1), kind) AS topic, count(*) AS n, min(occurred_at) AS at, max(occurred_at) AS last FROM event
+    WHERE kind IN ('page_view', 'product_page_view', 'pricing_view', 'content_download', 'case_study_download', 'webinar_attended') AND isfinite(occurred_at) GROUP BY 1, 2),
 s AS (SELECT lead_id, min(effective_at) FILTER (WHERE to_stage >= 'mql') AS mql_at, min(effective_at) FILTER (WHERE to_stage >= 'customer') AS customer_at FROM stage_history WHERE to_stage >= 'mql' GROUP BY 1)
 SELECT topic, sum(n), count(*), count(*) FILTER (WHERE last > now() - interval '30 days'), count(*) FILTER (WHERE mql_at >= at), count(*) FILTER (WHERE customer_at >= at) FROM i LEFT JOIN s USING (lead_id) GROUP BY 1;
 
 -- capture_gaps
-SELECT * FROM capture_gaps;
+SELECT source_kind, source, captures, first_capture_at, last_capture_at, longest_gap_days FROM capture_gaps WHERE captures > 0;
 -- by hand
-WITH c AS (SELECT coalesce(e.channel, p.channel, l.channel) AS channel, e.properties ->> 'form' AS form, e.occurred_at FROM event e JOIN lead l USING (lead_id) LEFT JOIN campaign p ON p.campaign = e.campaign WHERE e.kind IN ('form_submit', 'newsletter_signup', 'demo_request', 'personal_demo_request', 'quote_request')),
+WITH c AS (SELECT coalesce(e.channel, p.channel, l.channel, '(none)') AS channel, e.properties ->> 'form' AS form, e.occurred_at FROM event e JOIN lead l USING (lead_id) LEFT JOIN campaign p ON p.campaign = e.campaign WHERE e.kind IN ('form_submit', 'newsletter_signup', 'demo_request', 'personal_demo_request', 'quote_request') AND isfinite(e.occurred_at)),
 g AS (SELECT channel, occurred_at, occurred_at - lag(occurred_at) OVER (PARTITION BY channel ORDER BY occurred_at) AS gap FROM c), f AS (SELECT form, occurred_at, occurred_at - lag(occurred_at) OVER (PARTITION BY form ORDER BY occurred_at) AS gap FROM c WHERE form IS NOT NULL)
-SELECT channel, count(*), min(occurred_at), max(occurred_at), max(gap), avg(gap) FROM g GROUP BY 1 UNION ALL SELECT form, count(*), min(occurred_at), max(occurred_at), max(gap), avg(gap) FROM f GROUP BY 1;
+SELECT 'channel', channel, count(*), min(occurred_at), max(occurred_at), extract(epoch FROM max(gap))::float8 / 86400 FROM g GROUP BY 2 UNION ALL SELECT 'form', form, count(*), min(occurred_at), max(occurred_at), extract(epoch FROM max(gap))::float8 / 86400 FROM f GROUP BY 2;
 
 -- model_quality
-SELECT * FROM model_quality('inbound');
+SELECT level, place, leads, converted, true_positives, round(auc::numeric, 9) FROM model_quality('inbound', now() - interval '1 year') WHERE leads > 0;
 -- by hand
-WITH o AS (SELECT DISTINCT ON (h.lead_id) h.lead_id, h.to_stage FROM stage_history h WHERE h.effective_at < date_trunc('day', now() - interval '90 days') ORDER BY h.lead_id, h.seq DESC),
-w AS (SELECT lead_id FROM stage_history WHERE to_stage >= 'customer' AND effective_at >= date_trunc('day', now() - interval '90 days') GROUP BY 1),
-s AS MATERIALIZED (SELECT o.lead_id, score(s.activity, m.compiled, date_trunc('day', now() - interval '90 days') - interval '1 microsecond') AS score, w.lead_id IS NOT NULL AS won
-    FROM o JOIN lead_state s USING (lead_id) LEFT JOIN w USING (lead_id), model m WHERE m.status = 'active' AND o.to_stage BETWEEN 'iql' AND 'prospect'),
-r AS (SELECT *, rank() OVER (ORDER BY score) + (count(*) OVER (PARTITION BY score) - 1) / 2.0 AS rank, ntile(10) OVER (ORDER BY score DESC) AS decile FROM s)
-SELECT 0, count(*), count(*) FILTER (WHERE won), sum(rank) FILTER (WHERE won) FROM r UNION ALL SELECT decile, count(*), count(*) FILTER (WHERE won), NULL FROM r GROUP BY 1
-UNION ALL SELECT 31, count(*) FILTER (WHERE score >= 31), count(*) FILTER (WHERE won AND score >= 31), NULL FROM r UNION ALL SELECT 71, count(*) FILTER (WHERE score >= 71), count(*) FILTER (WHERE won AND score >= 71), NULL FROM r;
+WITH o AS (SELECT DISTINCT ON (h.lead_id) h.lead_id, h.to_stage FROM stage_history h WHERE h.effective_at < date_trunc('day', now() - interval '1 year') ORDER BY h.lead_id, h.seq DESC),
+w AS (SELECT lead_id FROM stage_history WHERE to_stage >= 'customer' AND effective_at >= date_trunc('day', now() - interval '1 year') AND effective_at < date_trunc('day', now() - interval '1 year') + interval '90 days' GROUP BY 1),
+p AS (SELECT lead_id, lead_activity_agg(signal_id, NULL::timestamptz, count::bigint, '1 day') AS later FROM profile_change JOIN signal USING (signal) WHERE changed_at >= date_trunc('day', now() - interval '1 year') GROUP BY 1),
+s AS MATERIALIZED (SELECT o.lead_id, score(coalesce(s.activity - p.later, s.activity), m.compiled, date_trunc('day', now() - interval '1 year') - interval '1 microsecond') AS score, w.lead_id IS NOT NULL AS won
+    FROM o JOIN lead_state s USING (lead_id) LEFT JOIN w USING (lead_id) LEFT JOIN p USING (lead_id), model m WHERE m.status = 'active' AND o.to_stage BETWEEN 'iql' AND 'prospect'),
+r AS (SELECT *, rank() OVER (ORDER BY score) + (count(*) OVER (PARTITION BY score) - 1) / 2.0::float8 AS rank, ntile(10) OVER (ORDER BY score DESC, lead_id) AS decile FROM s)
+SELECT 'summary', 1, count(*), count(*) FILTER (WHERE won), NULL::bigint, round(((sum(rank) FILTER (WHERE won) - count(*) FILTER (WHERE won)::float8 * (count(*) FILTER (WHERE won) + 1) / 2) / (count(*) FILTER (WHERE won)::float8 * count(*) FILTER (WHERE NOT won)))::numeric, 9) FROM r
+UNION ALL SELECT 'band', CASE WHEN score >= 71 THEN 70 WHEN score >= 31 THEN 60 ELSE 50 END, count(*), count(*) FILTER (WHERE won), NULL, NULL FROM r GROUP BY 2
+UNION ALL SELECT 'decile', decile, count(*), count(*) FILTER (WHERE won), NULL, NULL FROM r GROUP BY 2
+UNION ALL SELECT 'threshold', 60, count(*), count(*) FILTER (WHERE won), count(*) FILTER (WHERE won AND score >= 31), NULL FROM r UNION ALL SELECT 'threshold', 70, count(*), count(*) FILTER (WHERE won), count(*) FILTER (WHERE won AND score >= 71), NULL FROM r;
 
 -- half_year_comparison
-SELECT * FROM half_year_comparison;
+SELECT period, leads, sqls, customers, revenue_per_lead_amount, sales, cycle_days FROM half_year_comparison;
 -- by hand
-WITH s AS (SELECT lead_id, min(effective_at) AS lead_at, min(effective_at) FILTER (WHERE to_stage >= 'sql') AS sql_at, min(effective_at) FILTER (WHERE to_stage >= 'customer') AS customer_at FROM stage_history WHERE to_stage >= 'iql' GROUP BY 1),
-p AS (SELECT s.lead_id, sum(e.value) AS value FROM s JOIN event e ON e.lead_id = s.lead_id AND e.kind = 'purchase' AND e.occurred_at BETWEEN s.lead_at AND s.lead_at + interval '90 days' GROUP BY 1)
-SELECT width_bucket(extract(epoch FROM s.lead_at), ARRAY[extract(epoch FROM now() - interval '15 months'), extract(epoch FROM now() - interval '9 months'), extract(epoch FROM now() - interval '3 months')]), count(*),
-    count(*) FILTER (WHERE s.sql_at <= s.lead_at + interval '90 days'), count(*) FILTER (WHERE s.customer_at <= s.lead_at + interval '90 days'), sum(p.value),
-    (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY customer_at - lead_at) FROM s WHERE customer_at > now() - interval '1 year')
-FROM s LEFT JOIN p USING (lead_id) GROUP BY 1;
+WITH p AS (SELECT k, (date_trunc('day', now() AT TIME ZONE 'UTC') - make_interval(months => a))::timestamp AT TIME ZONE 'UTC' AS from_at, (date_trunc('day', now() AT TIME ZONE 'UTC') - make_interval(months => b))::timestamp AT TIME ZONE 'UTC' AS to_at FROM (VALUES ('before', 12, 6), ('now', 6, 0)) k (k, a, b)),
+s AS (SELECT lead_id, min(effective_at) AS lead_at, min(effective_at) FILTER (WHERE to_stage >= 'sql') AS sql_at, min(effective_at) FILTER (WHERE to_stage >= 'customer') AS customer_at FROM stage_history WHERE to_stage >= 'iql' GROUP BY 1),
+n AS (SELECT p.k, s.*, (SELECT sum(e.value) FROM event e WHERE e.lead_id = s.lead_id AND e.kind = 'purchase' AND isfinite(e.occurred_at) AND e.occurred_at BETWEEN s.lead_at AND s.lead_at + interval '90 days') AS value FROM p JOIN s ON s.lead_at >= p.from_at - interval '90 days' AND s.lead_at < p.to_at - interval '90 days'),
+c AS (SELECT p.k, count(*) AS sales, percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM s.customer_at - s.lead_at)::float8 / 86400) AS days FROM p JOIN s ON s.customer_at >= p.from_at AND s.customer_at < p.to_at GROUP BY 1)
+SELECT n.k, count(*), count(*) FILTER (WHERE n.sql_at <= n.lead_at + interval '90 days'), count(*) FILTER (WHERE n.customer_at <= n.lead_at + interval '90 days'), (sum(n.value) / count(*))::numeric(14,2), min(c.sales), min(c.days) FROM n JOIN c USING (k) GROUP BY 1;
