@@ -13,7 +13,7 @@ INSERT INTO cost (day_from, day_to, channel, campaign, category, amount)
 
 INSERT INTO lead (lead_id, external_id, email, market, channel, campaign, owner, consented_at, created_at, updated_at)
     SELECT n, 'lead-' || n, 'a@b', (ARRAY['b2b', 'b2c', NULL])[1 + n % 3], NULL, 'campaign ' || 1 + n % 20, 'owner ' || n % 7, CASE WHEN n % 5 > 0 THEN c.at END, c.at, c.at
-    FROM generate_series(1, :leads) n, LATERAL (SELECT now() - interval '1 minute' * (200000 + 3 * (n % 280000))) c (at);
+    FROM generate_series(1, :leads) n, LATERAL (SELECT now() - interval '1 minute' * (200000 + 3 * (7919::bigint * n % 280000))) c (at);
 
 -- hash of a number, spread over 0 to 999
 CREATE FUNCTION pg_temp.spread(n bigint) RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE
