@@ -83,9 +83,12 @@ EXCEPTION
     WHEN query_canceled THEN RETURN 'cancelled';
 END
 $$;
+CREATE TABLE slow (event_kind text, doc jsonb);
+INSERT INTO slow VALUES ('slow', jsonb_build_object('a', repeat('a', 201) || 'b')),
+    ('slower', (SELECT jsonb_build_object('a', jsonb_agg(i)) FROM generate_series(1, 5000) i));
 SET statement_timeout = '200ms';
-SELECT try(jsonb_build_object('a', repeat('a', 201) || 'b'), 'slow');
-SELECT try((SELECT jsonb_build_object('a', jsonb_agg(i)) FROM generate_series(1, 5000) i), 'slower');
+SELECT try(doc, event_kind) FROM slow WHERE event_kind = 'slow';
+SELECT try(doc, event_kind) FROM slow WHERE event_kind = 'slower';
 BEGIN;
 SAVEPOINT a;
 INSERT INTO event (lead_id, kind, properties) VALUES (1, 'slow', jsonb_build_object('a', repeat('a', 201) || 'b'));
