@@ -4708,10 +4708,10 @@ SELECT
     a.enquired_at,
     a.responded_at,
     date_part('epoch', a.responded_at - a.enquired_at) / 86400 AS response_days,
-    a.responded_at <= a.enquired_at + fixed_period(s.first_response_within) AS in_time,
+    a.responded_at <= a.enquired_at + s.within AS in_time,
     CASE
         WHEN a.responded_at IS NULL THEN 'never'
-        WHEN a.responded_at <= a.enquired_at + fixed_period(s.first_response_within) THEN 'in time'
+        WHEN a.responded_at <= a.enquired_at + s.within THEN 'in time'
         WHEN a.responded_at <= a.enquired_at + interval '24 hours' THEN 'within a day'
         WHEN a.responded_at <= a.enquired_at + interval '168 hours' THEN 'within a week'
         ELSE 'later'
@@ -4720,7 +4720,8 @@ SELECT
     m.customer_at
 FROM answered a
     JOIN lead_milestone m USING (lead_id)
-    CROSS JOIN setting s;
+    -- OFFSET: once, not for each lead
+    CROSS JOIN (SELECT fixed_period(s.first_response_within) AS within FROM setting s OFFSET 0) s;
 COMMENT ON VIEW first_response IS 'one row a lead that enquired: how long it took to answer it';
 COMMENT ON COLUMN first_response.lead_id IS 'the lead';
 COMMENT ON COLUMN first_response.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
@@ -5161,22 +5162,27 @@ CREATE OR REPLACE FUNCTION form_counts()
     RETURNS TABLE (form text, variant text, fields integer, viewed bigint, submitted bigint, submitted_unseen bigint)
     LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = ''
 BEGIN ATOMIC
-    WITH seen AS (
-        SELECT e.lead_id, coalesce(e.properties ->> 'form', '(none)') AS form, coalesce(e.properties ->> 'variant', '(none)') AS variant,
-            min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at, max(field_count(e.properties -> 'fields')) AS fields
+    WITH act AS MATERIALIZED (
+        SELECT e.lead_id, e.occurred_at, e.kind = ANY (kinds_of('event_kind', 'form_submit')) AS submitted,
+            coalesce(e.properties ->> 'form', '(none)') AS form, e.properties ->> 'variant' AS variant, e.properties -> 'fields' AS fields
         FROM event e
-        WHERE e.kind = ANY (kinds_of('event_kind', 'form_view')) AND isfinite(e.occurred_at)
+        WHERE e.kind = ANY (kinds_of('event_kind', 'form_view', 'form_submit')) AND isfinite(e.occurred_at)
+    ), seen AS (
+        SELECT a.lead_id, a.form, coalesce(a.variant, '(none)') AS variant,
+            min(a.occurred_at) AS first_at, max(a.occurred_at) AS last_at, max(field_count(a.fields)) AS fields
+        FROM act a
+        WHERE NOT a.submitted
         GROUP BY 1, 2, 3
     ), latest AS (
         SELECT DISTINCT ON (s.lead_id, s.form) s.lead_id, s.form, s.variant
         FROM seen s
         ORDER BY s.lead_id, s.form, s.last_at DESC, s.variant COLLATE "C"
     ), sent AS (
-        SELECT e.lead_id, coalesce(e.properties ->> 'form', '(none)') AS form, coalesce(e.properties ->> 'variant', n.variant, '(none)') AS variant,
-            max(e.occurred_at) AS last_at, max(field_count(e.properties -> 'fields')) AS fields
-        FROM event e
-            LEFT JOIN latest n ON n.lead_id = e.lead_id AND n.form = coalesce(e.properties ->> 'form', '(none)')
-        WHERE e.kind = ANY (kinds_of('event_kind', 'form_submit')) AND isfinite(e.occurred_at)
+        SELECT a.lead_id, a.form, coalesce(a.variant, n.variant, '(none)') AS variant,
+            max(a.occurred_at) AS last_at, max(field_count(a.fields)) AS fields
+        FROM act a
+            LEFT JOIN latest n ON n.lead_id = a.lead_id AND n.form = a.form
+        WHERE a.submitted
         GROUP BY 1, 2, 3
     )
     SELECT form, variant,

@@ -116,22 +116,27 @@ CREATE OR REPLACE FUNCTION form_counts()
     RETURNS TABLE (form text, variant text, fields integer, viewed bigint, submitted bigint, submitted_unseen bigint)
     LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = ''
 BEGIN ATOMIC
-    WITH seen AS (
-        SELECT e.lead_id, coalesce(e.properties ->> 'form', '(none)') AS form, coalesce(e.properties ->> 'variant', '(none)') AS variant,
-            min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at, max(field_count(e.properties -> 'fields')) AS fields
+    WITH act AS MATERIALIZED (
+        SELECT e.lead_id, e.occurred_at, e.kind = ANY (kinds_of('event_kind', 'form_submit')) AS submitted,
+            coalesce(e.properties ->> 'form', '(none)') AS form, e.properties ->> 'variant' AS variant, e.properties -> 'fields' AS fields
         FROM event e
-        WHERE e.kind = ANY (kinds_of('event_kind', 'form_view')) AND isfinite(e.occurred_at)
+        WHERE e.kind = ANY (kinds_of('event_kind', 'form_view', 'form_submit')) AND isfinite(e.occurred_at)
+    ), seen AS (
+        SELECT a.lead_id, a.form, coalesce(a.variant, '(none)') AS variant,
+            min(a.occurred_at) AS first_at, max(a.occurred_at) AS last_at, max(field_count(a.fields)) AS fields
+        FROM act a
+        WHERE NOT a.submitted
         GROUP BY 1, 2, 3
     ), latest AS (
         SELECT DISTINCT ON (s.lead_id, s.form) s.lead_id, s.form, s.variant
         FROM seen s
         ORDER BY s.lead_id, s.form, s.last_at DESC, s.variant COLLATE "C"
     ), sent AS (
-        SELECT e.lead_id, coalesce(e.properties ->> 'form', '(none)') AS form, coalesce(e.properties ->> 'variant', n.variant, '(none)') AS variant,
-            max(e.occurred_at) AS last_at, max(field_count(e.properties -> 'fields')) AS fields
-        FROM event e
-            LEFT JOIN latest n ON n.lead_id = e.lead_id AND n.form = coalesce(e.properties ->> 'form', '(none)')
-        WHERE e.kind = ANY (kinds_of('event_kind', 'form_submit')) AND isfinite(e.occurred_at)
+        SELECT a.lead_id, a.form, coalesce(a.variant, n.variant, '(none)') AS variant,
+            max(a.occurred_at) AS last_at, max(field_count(a.fields)) AS fields
+        FROM act a
+            LEFT JOIN latest n ON n.lead_id = a.lead_id AND n.form = a.form
+        WHERE a.submitted
         GROUP BY 1, 2, 3
     )
     SELECT form, variant,
