@@ -5587,39 +5587,34 @@ CREATE OR REPLACE FUNCTION contacts_by_lead()
         first_contact_at timestamptz, last_contact_at timestamptz, first_no_at timestamptz, contacts_after_no bigint, last_no boolean)
     LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = ''
 BEGIN ATOMIC
-    WITH contact AS (
-        SELECT e.lead_id, e.event_id, e.occurred_at, lower(e.properties ->> 'outcome') = 'no' AS said_no
+    -- contacts and, before those of each lead, when it became a customer
+    WITH step AS (
+        SELECT e.lead_id, e.event_id, e.occurred_at, lower(e.properties ->> 'outcome') = 'no' AS said_no, NULL::timestamptz AS won_at
         FROM event e
         WHERE e.kind = ANY (kinds_of('event_kind', 'outreach', 'sales_contact')) AND isfinite(e.occurred_at)
-    ), placed AS (
-        SELECT c.lead_id, c.occurred_at, c.said_no,
-            min(c.occurred_at) FILTER (WHERE c.said_no) OVER path AS first_no_at,
-            lead(c.event_id) OVER path IS NULL AS latest
-        FROM contact c
-        WINDOW path AS (PARTITION BY c.lead_id ORDER BY c.occurred_at, c.event_id)
-    ), won AS (
-        SELECT h.lead_id, min(h.effective_at) AS won_at
+        UNION ALL
+        SELECT h.lead_id, NULL, NULL, NULL, h.effective_at
         FROM stage_history h
         WHERE h.to_stage >= 'customer'
-        GROUP BY h.lead_id
-    ), counted AS (
-        SELECT c.lead_id,
-            count(*) AS contacts,
-            count(*) FILTER (WHERE c.occurred_at <= w.won_at) AS until_won,
-            min(c.occurred_at) AS first_contact_at,
-            max(c.occurred_at) AS last_contact_at,
-            min(c.first_no_at) AS first_no_at,
-            count(*) FILTER (WHERE c.occurred_at > c.first_no_at) AS after_no,
-            bool_or(c.latest AND c.said_no) AS last_no
-        FROM placed c
-            LEFT JOIN won w USING (lead_id)
-        GROUP BY c.lead_id
+    ), placed AS (
+        SELECT s.lead_id, s.occurred_at, s.said_no,
+            min(s.won_at) OVER path AS won_at,
+            min(s.occurred_at) FILTER (WHERE s.said_no) OVER path AS first_no_at,
+            lead(s.event_id) OVER path IS NULL AS latest
+        FROM step s
+        WINDOW path AS (PARTITION BY s.lead_id ORDER BY s.occurred_at NULLS FIRST, s.event_id)
     )
-    SELECT lead_id, w.won_at, coalesce(c.contacts, 0), CASE WHEN w.won_at IS NOT NULL THEN coalesce(c.until_won, 0) END,
-        c.first_contact_at, c.last_contact_at, c.first_no_at, coalesce(c.after_no, 0), coalesce(c.last_no, false)
-    FROM counted c
-        FULL JOIN won w USING (lead_id)
-    WHERE shows_all_leads();
+    SELECT p.lead_id, min(p.won_at),
+        count(p.occurred_at),
+        CASE WHEN min(p.won_at) IS NOT NULL THEN count(*) FILTER (WHERE p.occurred_at <= p.won_at) END,
+        min(p.occurred_at),
+        max(p.occurred_at),
+        min(p.first_no_at),
+        count(*) FILTER (WHERE p.occurred_at > p.first_no_at),
+        coalesce(bool_or(p.latest AND p.said_no), false)
+    FROM placed p
+    WHERE shows_all_leads()
+    GROUP BY p.lead_id;
 END;
 REVOKE EXECUTE ON FUNCTION contacts_by_lead() FROM PUBLIC;
 COMMENT ON FUNCTION contacts_by_lead() IS
