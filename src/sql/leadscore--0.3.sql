@@ -5593,7 +5593,7 @@ BEGIN ATOMIC
         FROM event e
         WHERE e.kind = ANY (kinds_of('event_kind', 'outreach', 'sales_contact')) AND isfinite(e.occurred_at)
         UNION ALL
-        SELECT h.lead_id, NULL, NULL, NULL, h.effective_at
+        SELECT h.lead_id, NULL::bigint AS event_id, NULL::timestamptz AS occurred_at, NULL::boolean AS said_no, h.effective_at AS won_at
         FROM stage_history h
         WHERE h.to_stage >= 'customer'
     ), placed AS (
