@@ -670,18 +670,9 @@ flush_history(Work *work)
 	Datum		values[10];
 	char	   *name = leadscore_table_name(work->pipeline->history);
 	char	   *sql;
-	const char *into_since = "";
-	const char *since = "";
 	int			n = work->nhistory;
 	int			i;
 	int			j;
-
-	/* pipelines of layout 1 have no such column */
-	if (get_attnum(work->pipeline->history, "from_since") != InvalidAttrNumber)
-	{
-		into_since = ", from_since";
-		since = ", u.from_since";
-	}
 
 	for (j = 0; j < 10; j++)
 	{
@@ -714,16 +705,16 @@ flush_history(Work *work)
 	}
 	for (j = 0; j < 10; j++)
 		values[j] = build_array(columns[j], nulls[j], n, items[j]);
-	sql = psprintf("INSERT INTO %s (lead_id, seq, cycle, from_stage, to_stage, effective_at, cause, model, score%s)"
+	sql = psprintf("INSERT INTO %s (lead_id, seq, cycle, from_stage, to_stage, effective_at, cause, model, score, from_since)"
 				   " SELECT u.lead_id, COALESCE((SELECT pg_catalog.max(h.seq) FROM %s h"
 				   "  WHERE h.lead_id OPERATOR(pg_catalog.=) u.lead_id), 0) OPERATOR(pg_catalog.+) u.n,"
 				   "  u.cycle, leadscore.lead_stage(u.from_stage), leadscore.lead_stage(u.to_stage),"
-				   "  u.effective_at, u.cause, u.model, u.score%s"
+				   "  u.effective_at, u.cause, u.model, u.score, u.from_since"
 				   " FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3),"
 				   "  pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7),"
 				   "  pg_catalog.unnest($8), pg_catalog.unnest($9), pg_catalog.unnest($10))"
 				   " AS u(lead_id, n, cycle, from_stage, to_stage, effective_at, cause, model, score, from_since)",
-				   name, into_since, name, since);
+				   name, name);
 	run_insert(&work->pipeline->append_history, sql, 10, types, values);
 }
 

@@ -168,7 +168,7 @@ BEGIN
 				HINT = pg_catalog.format('Call it as its owner, after SET ROLE %I.', owner);
 	END IF;
 	EXECUTE pg_catalog.format('SELECT layout_version FROM %I.setting', pipeline) INTO layout;
-	IF layout > 2 THEN
+	IF layout > 1 THEN
 		RAISE EXCEPTION 'pipeline "%" has layout version %, which this version of leadscore does not know', pipeline, layout
 			USING ERRCODE = 'feature_not_supported',
 				HINT = 'Install the newer leadscore and run ALTER EXTENSION leadscore UPDATE.';

@@ -434,8 +434,14 @@ CREATE TABLE stage_history (
     cause text NOT NULL,
     model text,
     score numeric,
+    from_since timestamptz,
+    -- A column and not only a condition of the index: so the planner knows how
+    -- few they are.
+    stepped_back boolean
+        GENERATED ALWAYS AS (from_stage IS NOT NULL AND to_stage < from_stage AND to_stage >= 'visitor') STORED,
     CONSTRAINT stage_history_pkey PRIMARY KEY (lead_id, seq)
 );
+CREATE INDEX stage_history_stepped_back_idx ON stage_history (lead_id) WHERE stepped_back;
 COMMENT ON TABLE stage_history IS 'every stage that a lead was in; append-only, written by the engine';
 COMMENT ON COLUMN stage_history.lead_id IS 'the lead';
 COMMENT ON COLUMN stage_history.seq IS 'number of the change of this lead';
@@ -447,6 +453,8 @@ COMMENT ON COLUMN stage_history.recorded_at IS 'when it was recorded';
 COMMENT ON COLUMN stage_history.cause IS 'created, points, decay, milestone, set, profile, activation or rebuild';
 COMMENT ON COLUMN stage_history.model IS 'the model that decided';
 COMMENT ON COLUMN stage_history.score IS 'the score at that time';
+COMMENT ON COLUMN stage_history.from_since IS 'when the stage before had begun; NULL: the lead was new';
+COMMENT ON COLUMN stage_history.stepped_back IS 'whether the lead went to a lower stage without leaving the funnel';
 
 CREATE TABLE profile_change (
     lead_id bigint,
