@@ -204,26 +204,6 @@ $$;
 COMMENT ON FUNCTION leadscore.run_topic(text, text) IS
 	'runs one part of the statements that make up a pipeline, see pipeline_ddl()';
 
--- Trigger function of the tables that classify: what events and profiles are
--- counted as has changed, so count them all again. A pipeline that is not
--- attached is counted when it is.
-CREATE FUNCTION leadscore.signals_changed() RETURNS trigger
-	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	-- not from pg_class, where shards are hidden from some sessions
-	pipeline regnamespace := pg_catalog.quote_ident(TG_TABLE_SCHEMA)::regnamespace;
-BEGIN
-	IF leadscore.is_attached(pipeline) THEN
-		PERFORM leadscore.lock_pipeline(pipeline);
-		PERFORM leadscore.rebuild(pipeline, NULL, false);
-	END IF;
-	RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION leadscore.signals_changed() IS
-	'trigger of the tables signal and value_list of a pipeline: counts all events and profiles again';
-
 -- What users call
 
 CREATE FUNCTION leadscore.create_pipeline(name text, preset text DEFAULT 'inbound', grain interval DEFAULT '1 day', attach boolean DEFAULT true)
@@ -311,20 +291,13 @@ CREATE FUNCTION leadscore.attach_pipeline(name text) RETURNS bigint
 AS $$
 DECLARE
 	pipeline regnamespace := leadscore.known_pipeline(name);
-	has_states boolean;
-	wrong bigint[];
 	changed bigint := 0;
 BEGIN
 	IF NOT leadscore.is_attached(pipeline) THEN
 		PERFORM leadscore.lock_pipeline(pipeline);
 		PERFORM leadscore.run_topic(name, '60-attach');
-		-- Leads that are right keep their history. A transaction that does not
-		-- see what is newest cannot tell.
-		EXECUTE pg_catalog.format('SELECT EXISTS (SELECT FROM %I.lead_state)', name) INTO has_states;
-		IF has_states AND pg_catalog.current_setting('transaction_isolation') = 'read committed' THEN
-			EXECUTE pg_catalog.format('SELECT coalesce(pg_catalog.array_agg(DISTINCT v.lead_id), ''{}'') FROM %I.verify() v', name) INTO wrong;
-		END IF;
-		changed := leadscore.rebuild(pipeline, wrong, true);
+		-- leads that are right keep their history
+		changed := leadscore.rebuild(pipeline, NULL);
 	END IF;
 	RETURN changed;
 END
