@@ -225,7 +225,7 @@ leadscore_state_decode(Writer *writer, LeadRecord *record)
 	lifecycle->cycle = DatumGetInt32(slot->tts_values[c->cycle - 1]);
 	lifecycle->stage_since = DatumGetTimestampTz(slot->tts_values[c->stage_since - 1]);
 	lifecycle->processed_until = DatumGetTimestampTz(slot->tts_values[c->processed_until - 1]);
-	lifecycle->profile_at = DatumGetTimestampTz(slot->tts_values[c->profile_at - 1]);
+	lifecycle->profile_at = read_instant(slot, c->profile_at);
 	lifecycle->milestone_at = read_instant(slot, c->milestone_at);
 	lifecycle->pending_at = read_instant(slot, c->pending_at);
 	record->next_review = read_instant(slot, c->next_review_at);

@@ -266,7 +266,7 @@ leadscore_lifecycle_begin(LeadLifecycle *lifecycle, int64 birth)
 	lifecycle->stage_since = birth;
 	lifecycle->processed_until = birth;
 	lifecycle->milestone_at = NEVER;
-	lifecycle->profile_at = birth;
+	lifecycle->profile_at = NEVER;
 	lifecycle->pending_at = NEVER;
 	evaluate(lifecycle, birth);
 	if (lifecycle->scorer)

@@ -60,7 +60,8 @@ typedef struct LeadLifecycle
 	int64		processed_until;	/* event time up to which all is applied */
 	int64		milestone_at;	/* newest instant with a milestone or a stage
 								 * set by hand, NEVER if there is none */
-	int64		profile_at;		/* newest change of the profile */
+	int64		profile_at;		/* newest change of the profile since birth,
+								 * NEVER if there is none */
 	int64		pending_at;		/* when something dated ahead acts next */
 	StageChanged changed;
 	void	   *context;

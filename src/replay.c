@@ -239,6 +239,10 @@ read_events(LogReader *reader, RowStream *stream, int64 lead_id, DeltaList *delt
 		ExecStoreHeapTuple(tuple, slot, false);
 		leadscore_deltas_add(deltas, writer->pipeline, &columns, slot, false);
 		ExecClearTuple(slot);
+		/* what does nothing is no part of a lifecycle */
+		if (deltas->deltas[deltas->n - 1].ncounts == 0 &&
+			deltas->deltas[deltas->n - 1].set_stage == 0)
+			deltas->n--;
 	}
 	if (slot)
 		ExecDropSingleTupleTableSlot(slot);
@@ -361,19 +365,6 @@ replay_from_birth(Writer *writer, LeadRecord *record, const DeltaList *events,
 	pfree(steps);
 }
 
-/* Leave out events that do nothing. */
-static void
-drop_idle(DeltaList *deltas)
-{
-	int64		n = 0;
-	int64		i;
-
-	for (i = 0; i < deltas->n; i++)
-		if (deltas->deltas[i].ncounts > 0 || deltas->deltas[i].set_stage != 0)
-			deltas->deltas[n++] = deltas->deltas[i];
-	deltas->n = n;
-}
-
 /*
  * A profile without a log, as after a load without triggers, was always so:
  * the lead is born with it.
@@ -406,7 +397,7 @@ assume_profile(Writer *writer, LeadRecord *record, const DeltaList *events, Prof
 
 /*
  * Replay a lead whose whole log are these deltas, sorted and none removed.  Its
- * profile must be as it was at its birth.
+ * profile must be as it was when it was created, and that must be its birth.
  */
 void
 leadscore_replay_deltas(Writer *writer, LeadRecord *record, const DeltaList *deltas,
@@ -428,7 +419,7 @@ leadscore_replay_deltas(Writer *writer, LeadRecord *record, const DeltaList *del
 
 			profile.counts[profile.n].signal = old.items[i].signal;
 			profile.counts[profile.n].count = old.items[i].count;
-			step->at = record->lifecycle.profile_at;
+			step->at = leadscore_lead_created_at(writer);
 			step->counts = &profile.counts[profile.n];
 			step->ncounts = 1;
 			step->profile = true;
@@ -467,7 +458,6 @@ leadscore_replay(LogReader *reader, LeadRecord *record)
 											  writer->snapshot);
 	}
 	read_events(reader, events, lead_id, &deltas);
-	drop_idle(&deltas);
 	read_profile_log(writer, profiles, lead_id, &profile);
 	if (!reader->all)
 	{

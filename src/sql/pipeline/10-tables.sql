@@ -402,7 +402,7 @@ CREATE TABLE lead_state (
     -- what seldom changes first: WAL of an update leaves out the common start
     lead_id bigint,
     stage_since timestamptz NOT NULL,
-    profile_at timestamptz NOT NULL,
+    profile_at timestamptz,
     milestone_at timestamptz,
     pending_at timestamptz,
     next_review_at timestamptz,
@@ -431,7 +431,7 @@ COMMENT ON COLUMN lead_state.suspended_stage IS 'of a visitor that lost consent:
 COMMENT ON COLUMN lead_state.promotion_blocked IS 'true after an exit or a step back: points promote again only after a later positive event';
 COMMENT ON COLUMN lead_state.cycle IS 'number of the cycle through the funnel; a new one begins when a lost or recycled lead comes back';
 COMMENT ON COLUMN lead_state.processed_until IS 'event time up to which everything is applied; what is dated before it comes late';
-COMMENT ON COLUMN lead_state.profile_at IS 'when the profile changed last';
+COMMENT ON COLUMN lead_state.profile_at IS 'when the profile changed last; NULL: not since the lead began';
 COMMENT ON COLUMN lead_state.milestone_at IS 'time of the newest milestone or stage set by hand, whether it moved the stage or not; NULL: none';
 COMMENT ON COLUMN lead_state.pending_at IS 'when an event that is dated ahead acts next; NULL: none waits';
 COMMENT ON COLUMN lead_state.next_review_at IS 'when the stage may change though nothing happens; sweep() looks then';
