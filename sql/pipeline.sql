@@ -306,7 +306,7 @@ CREATE TEMP TABLE activities AS SELECT lead_id, activity FROM p.lead_state;
 SELECT p.activate_model('strict');
 SELECT model, status, compiled IS NOT NULL AS compiled, activated_by = session_user AS activated_by FROM p.model ORDER BY model;
 SELECT model FROM p.model_activation ORDER BY activation_id;
-SELECT count(*) FROM p.lead_state s JOIN activities a USING (lead_id) WHERE s.activity OPERATOR(leadscore.<>) a.activity;
+SELECT count(*) FROM p.lead_state s JOIN activities a USING (lead_id) WHERE s.activity <> a.activity;
 SELECT p.activate_model('inbound');
 DELETE FROM p.model WHERE model = 'strict';
 INSERT INTO p.model (model) VALUES ('draft');
@@ -356,7 +356,7 @@ DROP SCHEMA loaded CASCADE;
 
 -- Verify finds what is wrong, rebuild repairs it
 BEGIN;
-UPDATE p.lead_state SET activity = activity OPERATOR(leadscore.-) 'day{0@2025-03-01:1}' WHERE lead_id = p.lead_id('m1');
+UPDATE p.lead_state SET activity = activity - 'day{0@2025-03-01:1}' WHERE lead_id = p.lead_id('m1');
 DELETE FROM p.lead_state WHERE lead_id = p.lead_id('m2');
 UPDATE p.lead_state SET stage = 'sql' WHERE lead_id = p.lead_id('t2');
 SELECT (SELECT external_id FROM p.lead l WHERE l.lead_id = v.lead_id), problem FROM p.verify() v ORDER BY 1, 2;

@@ -107,7 +107,7 @@ SELECT * FROM alone.call();
 RESET ROLE;
 SELECT sum(rows) > 40 FROM alone.call();
 SET ROLE leadscore_tenant;
-SELECT leadscore.shows_all('crm.lead'), leadscore.shows_all('crm.model'), crm.shows_all_leads(), alone.shows_all_leads();
+SELECT leadscore_internal.shows_all('crm.lead'), leadscore_internal.shows_all('crm.model'), crm.shows_all_leads(), alone.shows_all_leads();
 
 -- The engine does the owner's work, under row security that is forced too
 SET ROLE leadscore_owner;

@@ -84,8 +84,8 @@ SELECT lead_id, outcome, round(total_days) AS total, full_months, round(iql_to_s
 SELECT bucket, bucket_rank, months_from, months_until, customers, share_rate, cumulative_rate FROM cycle_time_histogram;
 ROLLBACK;
 
-SELECT leadscore.product(x) FROM (VALUES (2::double precision), (0), (3)) v (x);
-SELECT leadscore.product(x) FROM (VALUES (2::double precision), (0.5), (NULL), (3)) v (x);
-SELECT leadscore.product(x) FROM (SELECT 1::double precision WHERE false) v (x);
+SELECT leadscore_internal.product(x) FROM (VALUES (2::double precision), (0), (3)) v (x);
+SELECT leadscore_internal.product(x) FROM (VALUES (2::double precision), (0.5), (NULL), (3)) v (x);
+SELECT leadscore_internal.product(x) FROM (SELECT 1::double precision WHERE false) v (x);
 RESET search_path;
 DROP SCHEMA crm CASCADE;

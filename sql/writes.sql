@@ -526,7 +526,7 @@ SELECT * FROM verify();
 ROLLBACK;
 -- unless the partition has the triggers as well
 CREATE TRIGGER leadscore_inserted AFTER INSERT ON :leaf
-    REFERENCING NEW TABLE AS new_event FOR EACH STATEMENT EXECUTE FUNCTION leadscore.event_changed();
+    REFERENCING NEW TABLE AS new_event FOR EACH STATEMENT EXECUTE FUNCTION leadscore_internal.event_changed();
 INSERT INTO :leaf (lead_id, kind, occurred_at) VALUES (5, 'demo_request', '2025-02-05');
 INSERT INTO event (lead_id, kind, occurred_at) SELECT i, 'demo_request', '2025-02-06' FROM generate_series(1, 6) i;
 :check

@@ -263,7 +263,7 @@ push @calls, @writes;
 
 # What fails though nothing is in the way, and why
 my %fails = (
-	'leadscore.refuse(text,text,text,text)' => qr/^mql$/,
+	'leadscore_internal.refuse(text,text,text,text)' => qr/^mql$/,
 	'leadscore.lead_model_in(cstring)' => qr/^invalid input syntax for type json/,
 	'leadscore.lead_activity_in(cstring)' => qr/^invalid input syntax for type lead_activity/);
 
