@@ -202,25 +202,6 @@ END;
 COMMENT ON FUNCTION leadscore_internal.is_attached(regnamespace) IS
 	'whether the events of a pipeline are counted when they are inserted';
 
--- Trigger function of the tables that classify: what events and profiles are
--- counted as has changed, so count them all again. A pipeline that is not
--- attached is counted when it is.
-CREATE FUNCTION leadscore_internal.signals_changed() RETURNS trigger
-	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	-- not from pg_class, where shards are hidden from some sessions
-	pipeline regnamespace := pg_catalog.quote_ident(TG_TABLE_SCHEMA)::regnamespace;
-BEGIN
-	IF leadscore_internal.is_attached(pipeline) THEN
-		PERFORM leadscore_internal.lock_pipeline(pipeline);
-		PERFORM leadscore_internal.rebuild(pipeline, NULL, false);
-	END IF;
-	RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION leadscore_internal.signals_changed() IS
-	'trigger of the tables signal and value_list of a pipeline: counts all events and profiles again';
 
 -- What users call
 
@@ -380,20 +361,13 @@ CREATE FUNCTION leadscore.attach_pipeline(pipeline text) RETURNS bigint
 AS $$
 DECLARE
 	schema_oid CONSTANT regnamespace := leadscore_internal.known_pipeline(pipeline);
-	has_states boolean;
-	wrong bigint[];
 	changed bigint := 0;
 BEGIN
 	IF NOT leadscore_internal.is_attached(schema_oid) THEN
 		PERFORM leadscore_internal.lock_pipeline(schema_oid);
 		PERFORM leadscore_internal.run_ddl(pipeline, 'triggers/attach');
-		-- Leads that are right keep their history. A transaction that does not
-		-- see what is newest cannot tell.
-		EXECUTE pg_catalog.format('SELECT EXISTS (SELECT FROM %I.lead_state)', pipeline) INTO has_states;
-		IF has_states AND pg_catalog.current_setting('transaction_isolation') = 'read committed' THEN
-			EXECUTE pg_catalog.format('SELECT coalesce(pg_catalog.array_agg(DISTINCT v.lead_id), ''{}'') FROM %I.verify() v', pipeline) INTO wrong;
-		END IF;
-		changed := leadscore_internal.rebuild(schema_oid, wrong, true);
+		-- leads that are right keep their history
+		changed := leadscore_internal.rebuild(schema_oid, NULL);
 	END IF;
 	RETURN changed;
 END

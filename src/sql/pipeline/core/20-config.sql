@@ -75,9 +75,8 @@ CREATE TRIGGER config_truncated AFTER TRUNCATE ON grade
 ALTER TABLE grade ENABLE ALWAYS TRIGGER config_changed;
 ALTER TABLE grade ENABLE ALWAYS TRIGGER config_truncated;
 
--- Counts follow from signals: if these change, all events and profiles are
--- counted again, once for the statement. So change many signals in one
--- statement, or before there are events.
+-- Counts follow from signals: if these change, every lead is counted again, at
+-- its next write or by sweep().
 CREATE TRIGGER signals_changed
     AFTER INSERT OR DELETE OR UPDATE OF source, event_kinds, condition, quantity ON signal
     FOR EACH STATEMENT EXECUTE FUNCTION signals_changed();
@@ -86,6 +85,25 @@ CREATE TRIGGER signals_changed
     FOR EACH STATEMENT EXECUTE FUNCTION signals_changed();
 CREATE TRIGGER signals_truncated AFTER TRUNCATE ON value_list
     FOR EACH STATEMENT EXECUTE FUNCTION signals_changed();
+
+-- What the engine keeps no other writer may change, not even the owner.
+-- Logical replication, and restores with --disable-triggers, pass.
+CREATE TRIGGER guarded BEFORE INSERT OR UPDATE OR DELETE ON lead_state
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+CREATE TRIGGER guarded_truncate BEFORE TRUNCATE ON lead_state
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+CREATE TRIGGER guarded BEFORE INSERT OR UPDATE OR DELETE ON stage_log
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+CREATE TRIGGER guarded_truncate BEFORE TRUNCATE ON stage_log
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+CREATE TRIGGER guarded BEFORE INSERT OR UPDATE OR DELETE ON profile_change
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+CREATE TRIGGER guarded_truncate BEFORE TRUNCATE ON profile_change
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+CREATE TRIGGER guarded BEFORE INSERT OR UPDATE OR DELETE ON model_activation
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+CREATE TRIGGER guarded_truncate BEFORE TRUNCATE ON model_activation
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
 
 INSERT INTO signal (signal, signal_id, event_kinds, note) VALUES
     ('lead_created', 0, '{}', 'counted by the engine when a lead begins, so that quiet times have a start');
