@@ -189,8 +189,8 @@ BEGIN
                 SELECT c.lead_id, lead_activity_agg(c.signal_id, c.at, c.count, g.grain) AS activity
                 FROM (
                     SELECT l.lead_id, 0::int AS signal_id, l.created_at AS at, 1::bigint AS count FROM a.lead l WHERE l.created_at < k.ends
-                    UNION ALL SELECT l.lead_id, p.signal_id, NULL, 1 FROM a.lead l, profile_signals(l) p
-                    UNION ALL SELECT e.lead_id, s.signal_id, e.occurred_at, s.quantity FROM a.event e, event_signals(e) s WHERE e.occurred_at < k.ends
+                    UNION ALL SELECT l.lead_id, p.signal_id, NULL, 1 FROM a.lead l, leadscore_internal.profile_signals(l) p
+                    UNION ALL SELECT e.lead_id, s.signal_id, e.occurred_at, s.quantity FROM a.event e, leadscore_internal.event_signals(e) s WHERE e.occurred_at < k.ends
                 ) c GROUP BY c.lead_id
             ) u JOIN a.lead_state s USING (lead_id)
         WHERE m.status = 'active' AND (score(u.activity, m.compiled, t), qualified_stage(u.activity, m.compiled, t))

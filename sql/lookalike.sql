@@ -147,7 +147,7 @@ BEGIN
                 ('AFTER UPDATE ON fake.%s REFERENCING OLD TABLE AS x FOR EACH STATEMENT'), ('AFTER UPDATE ON fake.%s REFERENCING NEW TABLE AS x FOR EACH STATEMENT'),
                 ('AFTER UPDATE ON fake.%s REFERENCING OLD TABLE AS o NEW TABLE AS n FOR EACH STATEMENT'), ('AFTER DELETE ON fake.%s REFERENCING OLD TABLE AS o FOR EACH STATEMENT'),
                 ('INSTEAD OF INSERT OR UPDATE OR DELETE ON fake.%s FOR EACH ROW')) AS k (timing)
-        WHERE p.pronamespace = 'leadscore'::regnamespace AND p.prorettype = 'trigger'::regtype
+        WHERE p.pronamespace = 'leadscore_internal'::regnamespace AND p.prorettype = 'trigger'::regtype
             AND (r.relname = 'shown') = (k.timing LIKE 'INSTEAD%')
     LOOP
         BEGIN

@@ -163,7 +163,7 @@ SELECT p.proname FROM pg_proc p
 -- nor do they, or views that they use, sort or group by stages: pg_upgrade restores operator classes after them,
 WITH RECURSIVE body (classid, objid, object, definition) AS (
     SELECT 'pg_proc'::regclass::oid, p.oid, p.oid::regproc::text, p.prosqlbody::text
-    FROM pg_proc p WHERE p.pronamespace IN ('p'::regnamespace, 'leadscore'::regnamespace)
+    FROM pg_proc p WHERE p.pronamespace IN ('p'::regnamespace, 'leadscore'::regnamespace, 'leadscore_internal'::regnamespace)
     UNION
     SELECT 'pg_rewrite'::regclass::oid, r.oid, r.ev_class::regclass::text, r.ev_action::text
     FROM body b
@@ -172,12 +172,13 @@ WITH RECURSIVE body (classid, objid, object, definition) AS (
 )
 SELECT DISTINCT b.object, o.oid::regoperator
     FROM body b, regexp_matches(b.definition, ':(?:sortop|eqop) (\d+)', 'g') AS m JOIN pg_operator o ON o.oid = m[1]::oid
-    WHERE o.oprnamespace = 'leadscore'::regnamespace;
+        JOIN pg_proc f ON f.oid = o.oprcode
+    WHERE f.pronamespace = 'leadscore'::regnamespace;
 -- names leave room for the numbers of shards,
 SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'p'::regnamespace AND length(c.relname) > 50;
 -- nothing but the schema's objects is in the schema.
 SELECT d.deptype, count(*) FROM pg_depend d JOIN pg_extension e ON d.refobjid = e.oid
-    WHERE e.extname = 'leadscore' AND d.classid = 'pg_class'::regclass AND d.deptype = 'e' GROUP BY 1;
+    WHERE e.extname = 'leadscore' AND d.classid = 'pg_class'::regclass AND d.deptype = 'e' AND d.objid <> 'leadscore.pipelines'::regclass GROUP BY 1;
 
 -- What tables refuse
 \set VERBOSITY terse

@@ -9,8 +9,8 @@ SELECT 'iql'::leadscore.lead_stage < 'mql',
 FROM leadscore.stages() s;
 
 -- Labels and ranks sort like stages
-SELECT bool_and(a.stage < b.stage = (a.stage_label < b.stage_label COLLATE "C")
-       AND a.stage < b.stage = (a.stage_rank < b.stage_rank))
+SELECT bool_and((a.stage < b.stage) = (a.stage_label < b.stage_label COLLATE "C")
+       AND (a.stage < b.stage) = (a.stage_rank < b.stage_rank))
 FROM leadscore.stages() a, leadscore.stages() b;
 
 -- One byte, by value

@@ -492,7 +492,10 @@ leadscore_pipeline_figure(PG_FUNCTION_ARGS)
 		if (strcmp(figures[i].name, figure) == 0)
 			break;
 	if (i == lengthof(figures))
-		elog(ERROR, "unknown figure \"%s\"", figure);
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown figure \"%s\"", figure),
+				 errhint("Read the view leadscore.pipelines.")));
 	relid = get_relname_relid(figures[i].table, schema);
 	if (!OidIsValid(relid) || !OidIsValid(setting_table(schema)) ||
 		(get_rel_relkind(relid) != RELKIND_RELATION && get_rel_relkind(relid) != RELKIND_PARTITIONED_TABLE))

@@ -437,7 +437,7 @@ AS $$
 DECLARE
 	schemas oid[] := ARRAY[leadscore_internal.known_pipeline(pipeline)::oid];
 	dependents text;
-	names text;
+	schema_name text;
 BEGIN
 	SELECT schemas || pg_catalog.array_agg(n.oid) INTO schemas
 	FROM pg_catalog.pg_namespace n
@@ -478,9 +478,9 @@ BEGIN
 				DETAIL = pg_catalog.format('Of other schemas: %s.', dependents),
 				HINT = 'Drop these objects first.';
 	END IF;
-	SELECT pg_catalog.string_agg(pg_catalog.format('%I', n.nspname), ', ') INTO names
-	FROM pg_catalog.pg_namespace n WHERE n.oid = ANY (schemas);
-	EXECUTE 'DROP SCHEMA ' || names || ' CASCADE';
+	FOR schema_name IN SELECT n.nspname FROM pg_catalog.pg_namespace n WHERE n.oid = ANY (schemas) LOOP
+		EXECUTE pg_catalog.format('DROP SCHEMA %I CASCADE', schema_name);
+	END LOOP;
 END
 $$;
 COMMENT ON FUNCTION leadscore.drop_pipeline(text) IS
