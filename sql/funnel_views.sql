@@ -132,7 +132,7 @@ WITH step AS (
         now() - interval '1 hour' * (12000 + m.lead_id - 1000 * m.seq) AS at
     FROM moved m WINDOW course AS (PARTITION BY m.lead_id ORDER BY m.seq)
 )
-INSERT INTO stage_history (lead_id, seq, cycle, from_stage, to_stage, effective_at, cause, from_since)
+INSERT INTO stage_log (lead_id, seq, cycle, from_stage, to_stage, effective_at, cause, from_since)
     SELECT c.lead_id, c.seq, 1 + count(*) FILTER (WHERE c.from_stage < 'visitor' AND c.stage >= 'visitor') OVER (PARTITION BY c.lead_id ORDER BY c.seq),
         c.from_stage, c.stage, c.at, 'points', lag(c.at) OVER (PARTITION BY c.lead_id ORDER BY c.seq)
     FROM course c;

@@ -319,6 +319,7 @@ SELECT * FROM p.verify();
 
 -- Signals may change under way: everything is counted again
 INSERT INTO p.signal (signal, event_kinds, condition) VALUES ('home', '{page_view}', '$.page == "/"');
+SELECT p.sweep();
 SELECT u.signal_id = (SELECT signal_id FROM p.signal WHERE signal = 'home') AS home, u.bucket, u.count
     FROM p.lead_state s, leadscore.unnest(s.activity) u
     WHERE s.lead_id = p.lead_id('t1') AND u.signal_id > (SELECT signal_id FROM p.signal WHERE signal = 'student') ORDER BY 2;
@@ -326,6 +327,7 @@ SELECT * FROM p.verify();
 UPDATE p.signal SET condition = '$.page == "/other"' WHERE signal = 'home';
 SELECT * FROM p.verify();
 DELETE FROM p.signal WHERE signal = 'home';
+SELECT p.sweep();
 SELECT * FROM p.verify();
 UPDATE p.signal SET signal_id = 1000 WHERE signal = 'page_view';
 \set VERBOSITY terse
@@ -335,6 +337,7 @@ INSERT INTO p.value_list VALUES ('rivals', 'Other Inc.');
 INSERT INTO p.signal (signal, source, condition) VALUES ('rival', 'profile', '$rivals[*] == $organization');
 SELECT * FROM p.verify();
 INSERT INTO p.value_list VALUES ('rivals', 'ACME');
+SELECT p.sweep();
 SELECT l.external_id FROM p.lead l JOIN p.lead_state s USING (lead_id), leadscore.unnest(s.activity) u
     WHERE u.signal_id = (SELECT signal_id FROM p.signal WHERE signal = 'rival');
 SELECT * FROM p.verify();
@@ -351,18 +354,26 @@ INSERT INTO loaded.event (lead_id, kind) SELECT lead_id, 'page_view' FROM loaded
 SELECT problem, count(*) FROM loaded.verify() GROUP BY 1;
 SELECT leadscore.attach_pipeline('loaded') > 0;
 SELECT * FROM loaded.verify();
-SELECT loaded.rebuild(), loaded.rebuild();
+SELECT loaded.rebuild();
 SELECT loaded.sweep(), loaded.sweep(1);
 DROP SCHEMA loaded CASCADE;
 
 -- Verify finds what is wrong, rebuild repairs it
 BEGIN;
+SET LOCAL session_replication_role = replica;
 UPDATE p.lead_state SET activity = activity - 'day{0@2025-03-01:1}' WHERE lead_id = p.lead_id('m1');
 DELETE FROM p.lead_state WHERE lead_id = p.lead_id('m2');
 UPDATE p.lead_state SET stage = 'sql' WHERE lead_id = p.lead_id('t2');
+UPDATE p.lead_state SET promotion_blocked = true WHERE lead_id = p.lead_id('t1');
+UPDATE p.stage_log SET effective_at = effective_at - interval '1 second' WHERE lead_id = p.lead_id('q1') AND seq = 1;
+SET LOCAL session_replication_role = DEFAULT;
 SELECT (SELECT external_id FROM p.lead l WHERE l.lead_id = v.lead_id), problem FROM p.verify() v ORDER BY 1, 2;
-SELECT p.rebuild() > 0;
+-- ... and writes only that
+CREATE TEMP TABLE untouched AS SELECT lead_id, updated_at FROM p.lead_state;
+SELECT p.rebuild();
+SELECT count(*) FILTER (WHERE b.updated_at IS DISTINCT FROM s.updated_at) AS written FROM p.lead_state s LEFT JOIN untouched b USING (lead_id);
 SELECT * FROM p.verify();
+SELECT p.rebuild();
 ROLLBACK;
 
 -- The extension stays while a pipeline needs it, and takes no lead away

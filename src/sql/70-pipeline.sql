@@ -504,7 +504,7 @@ BEGIN
 	-- what the functions below read that run with the caller's rights
 	EXECUTE pg_catalog.format('GRANT SELECT (lead_id, external_id) ON %I.lead TO %I', pipeline, role);
 	EXECUTE pg_catalog.format('GRANT SELECT (lead_id, activity, stage) ON %I.lead_state TO %I', pipeline, role);
-	EXECUTE pg_catalog.format('GRANT SELECT (lead_id, seq, to_stage, effective_at) ON %I.stage_history TO %I', pipeline, role);
+	EXECUTE pg_catalog.format('GRANT SELECT (lead_id, seq, to_stage, effective_at, recorded_at, superseded_at) ON %I.stage_log TO %I', pipeline, role);
 	EXECUTE pg_catalog.format('GRANT SELECT (model, status, compiled) ON %I.model TO %I', pipeline, role);
 	EXECUTE pg_catalog.format('GRANT SELECT (model, stage, entry_signals) ON %I.stage_rule TO %I', pipeline, role);
 	FOR functions IN

@@ -108,7 +108,7 @@ my $traps = q[
 		END LOOP;
 		FOR r IN
 			SELECT relname FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace AND relkind IN ('r', 'v')
-			UNION SELECT unnest('{lead,event,lead_state,stage_history,profile_change,signal,value_list,setting,model,model_activation,
+			UNION SELECT unnest('{lead,event,lead_state,stage_log,profile_change,signal,value_list,setting,model,model_activation,
 				dimension,rule,stage_rule,stage_gate,grade,event_kind,channel,campaign,cost,benchmark,new_event,old_event,new_lead,old_lead}'::text[])
 		LOOP
 			EXECUTE format('CREATE VIEW %I.%I AS SELECT public.spring(1) AS lead_id', schema, r.relname);
