@@ -98,7 +98,7 @@ SELECT stage, reached, step_percent, chart FROM funnel_chart;
 
 -- The engine writes what the ledger needs
 SELECT count(*) FROM (SELECT from_since, lag(effective_at) OVER (PARTITION BY lead_id ORDER BY seq) AS expected FROM stage_history) h WHERE from_since IS DISTINCT FROM expected;
-SELECT rebuild(history => true);
+SELECT rebuild();
 SELECT count(*) FROM (SELECT from_since, lag(effective_at) OVER (PARTITION BY lead_id ORDER BY seq) AS expected FROM stage_history) h WHERE from_since IS DISTINCT FROM expected;
 SELECT * FROM verify();
 

@@ -107,7 +107,7 @@ CREATE TABLE fake.tried AS
                 ('event_kind', '{kind,role}'),
                 ('model', '{model,status,compiled}'),
                 ('model_activation', '{model,activated_at}'),
-                ('lead_state', '{lead_id,activity,baseline,stage,stage_since,cycle,held,settled_at,next_review_at,updated_at}'),
+                ('lead_state', '{lead_id,activity,baseline,stage,stage_since,cycle,held,processed_until,next_review_at,updated_at}'),
                 ('stage_history', '{lead_id,seq,from_stage}'),
                 ('profile_change', '{lead_id,seq,signal,count,changed_at}')) AS t (relname, attnames)
         ) c,

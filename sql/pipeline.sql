@@ -56,7 +56,7 @@ INSERT INTO p_hour.dimension (model, dimension) VALUES ('first', 'noise');
 INSERT INTO p_hour.rule (model, rule, dimension, signal, points, decay, decay_period) VALUES ('first', 'pinged', 'noise', 'ping', 10, 'linear', '4 hours');
 INSERT INTO p_hour.stage_rule (model, stage, min_score) VALUES ('first', 'mql', 15);
 SELECT stage, score FROM p_hour.track('x', 'ping', '{"loud": true}', '2025-03-01 10:59Z');
-SELECT p_hour.activate_model('first');
+SELECT p_hour.activate_model('first', wait => true);
 SELECT stage FROM p_hour.track('x', 'ping', '{"loud": true}', '2025-03-01 11:00Z');
 SELECT stage FROM p_hour.track('x', 'ping', '{"loud": "yes"}', '2025-03-01 11:00Z');
 SELECT h, p_hour.score(p_hour.lead_id('x'), '2025-03-01 10:00Z'::timestamptz + h * interval '1 hour') FROM generate_series(-1, 6) h;
@@ -296,24 +296,24 @@ SELECT p.clone_model('inbound', 'strict');
 SELECT p.model_definition('strict') = p.model_definition('inbound') || '{"model": "strict"}' AS same;
 SELECT p.clone_model('inbound', 'strict');
 SELECT p.clone_model('nothing', 'other');
-SELECT p.activate_model('nothing');
-SELECT p.activate_model('inbound');
+SELECT p.activate_model('nothing', wait => true);
+SELECT p.activate_model('inbound', wait => true);
 SELECT * FROM p.compare_models('inbound', 'nothing');
 UPDATE p.rule SET points = 5 WHERE model = 'inbound' AND rule = 'product page viewed';
 UPDATE p.rule SET points = 5 WHERE model = 'strict' AND rule = 'product page viewed';
 SELECT level, (SELECT external_id FROM p.lead l WHERE l.lead_id = c.lead_id), leads, stage_a, stage_b, score_a, score_b, difference
     FROM p.compare_models('inbound', 'strict', '2025-03-02 12:00Z') c;
 CREATE TEMP TABLE activities AS SELECT lead_id, activity FROM p.lead_state;
-SELECT p.activate_model('strict');
+SELECT p.activate_model('strict', wait => true);
 SELECT model, status, compiled IS NOT NULL AS compiled, activated_by = session_user AS activated_by FROM p.model ORDER BY model;
 SELECT model FROM p.model_activation ORDER BY activation_id;
 SELECT count(*) FROM p.lead_state s JOIN activities a USING (lead_id) WHERE s.activity <> a.activity;
-SELECT p.activate_model('inbound');
+SELECT p.activate_model('inbound', wait => true);
 DELETE FROM p.model WHERE model = 'strict';
 INSERT INTO p.model (model) VALUES ('draft');
 INSERT INTO p.dimension (model, dimension) VALUES ('draft', 'd');
 INSERT INTO p.rule (model, rule, dimension, signal, points, only_if) VALUES ('draft', 'r', 'd', 'page_view', 1, '{no_such_signal}');
-SELECT p.activate_model('draft');
+SELECT p.activate_model('draft', wait => true);
 DELETE FROM p.model WHERE model = 'draft';
 SELECT * FROM p.verify();
 
@@ -351,7 +351,7 @@ INSERT INTO loaded.event (lead_id, kind) SELECT lead_id, 'page_view' FROM loaded
 SELECT problem, count(*) FROM loaded.verify() GROUP BY 1;
 SELECT leadscore.attach_pipeline('loaded') > 0;
 SELECT * FROM loaded.verify();
-SELECT loaded.rebuild(), loaded.rebuild(history => true);
+SELECT loaded.rebuild(), loaded.rebuild();
 SELECT loaded.sweep(), loaded.sweep(1);
 DROP SCHEMA loaded CASCADE;
 
@@ -361,7 +361,7 @@ UPDATE p.lead_state SET activity = activity - 'day{0@2025-03-01:1}' WHERE lead_i
 DELETE FROM p.lead_state WHERE lead_id = p.lead_id('m2');
 UPDATE p.lead_state SET stage = 'sql' WHERE lead_id = p.lead_id('t2');
 SELECT (SELECT external_id FROM p.lead l WHERE l.lead_id = v.lead_id), problem FROM p.verify() v ORDER BY 1, 2;
-SELECT p.rebuild(history => true) > 0;
+SELECT p.rebuild() > 0;
 SELECT * FROM p.verify();
 ROLLBACK;
 

@@ -33,7 +33,7 @@ INSERT INTO rule (model, dimension, rule, signal, points) VALUES
 INSERT INTO stage_rule (model, stage, min_score, entry_signals) VALUES
     ('m', 'iql', 10, '{}'), ('m', 'mql', 20, '{}'), ('m', 'sql', 30, '{}'),
     ('m', 'customer', NULL, '{win}'), ('m', 'lost', NULL, '{out}');
-SELECT activate_model('m');
+SELECT activate_model('m', wait => true);
 CREATE VIEW digest AS
     SELECT s.lead_id, s.activity, s.stage, (SELECT count(*) FROM event e WHERE e.lead_id = s.lead_id) AS events,
         (SELECT string_agg(h.to_stage::text, ' ' ORDER BY h.seq) FROM stage_history h WHERE h.lead_id = s.lead_id) AS stages
@@ -262,7 +262,7 @@ UPDATE lead SET profile = '{"fit": true}' WHERE lead_id > 40;
 SELECT * FROM verify();
 DELETE FROM event WHERE lead_id = 41;
 SELECT * FROM verify();
-SELECT rebuild() > 0 AS changed, rebuild(true) > 0 AS replayed;
+SELECT rebuild() > 0 AS changed, rebuild() > 0 AS replayed;
 SELECT * FROM verify();
 DELETE FROM lead WHERE lead_id > 30;
 DELETE FROM lead WHERE lead_id BETWEEN 5 AND 20;
@@ -353,7 +353,7 @@ SELECT lead_id, problem FROM verify() ORDER BY 1, 2;
 SELECT rebuild();
 SELECT lead_id, problem FROM verify() ORDER BY 1, 2;
 DELETE FROM event WHERE lead_id = 22;
-SELECT rebuild(), rebuild(true) > 0 AS replayed;
+SELECT rebuild(), rebuild() > 0 AS replayed;
 :check
 -- what was missed since the last event gives the history that it would have
 -- given: milestones, stages by hand, profiles and points, in their order
@@ -392,7 +392,7 @@ SELECT lead_id, problem FROM verify() ORDER BY 1;
 SELECT rebuild();
 SELECT * FROM verify();
 SELECT stage FROM lead_state WHERE lead_id = 63;
-SELECT rebuild(true) > 0 AS replayed;
+SELECT rebuild() > 0 AS replayed;
 SELECT stage FROM lead_state WHERE lead_id = 63;
 SET session_replication_role = replica;
 TRUNCATE event;

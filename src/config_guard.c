@@ -347,11 +347,7 @@ leadscore_config_changed(PG_FUNCTION_ARGS)
 		}
 		else if (strcmp(table, "model_activation") == 0)
 		{
-			if (old)
-				ereport(ERROR,
-						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						 errmsg("table \"%s\" is append-only", table),
-						 errhint("Activate another model instead.")));
+			/* kept by the engine, see guard.c */
 		}
 		else if (SPI_fnumber(desc, "model") > 0)
 			check_definition(model_table, table, desc, old, new);
@@ -491,6 +487,10 @@ leadscore_activate_model(PG_FUNCTION_ARGS)
 								 " activated_by = $2, activated_at = pg_catalog.now()"
 								 " WHERE model OPERATOR(pg_catalog.=) $1", name, schema),
 						2, types, values);
+	/* models that were active before there was a lead have judged nothing */
+	write_configuration(psprintf("DELETE FROM %s WHERE NOT EXISTS (SELECT FROM %s)", activation,
+								 leadscore_table_name(leadscore_table(whole.schema, "lead"))),
+						0, NULL, NULL);
 	/* a transaction that waited for the lock may be older than the last activation */
 	write_configuration(psprintf("WITH a AS (INSERT INTO %s (model, activated_at)"
 								 "  SELECT $1, GREATEST(pg_catalog.now(), pg_catalog.max(o.activated_at)) FROM %s o"
