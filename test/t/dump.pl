@@ -110,14 +110,18 @@ tool('dump as archive', 'pg_dump', '-Fc', '-f', "$dir/archive", 'old');
 tool('dump of the schema', 'pg_dump', '-s', '-f', "$dir/schema.sql", 'old');
 tool('dump of the data', 'pg_dump', '-a', '-f', "$dir/data.sql", 'old');
 tool('dump of leads and events', 'pg_dump', '-a', '-t', 'p.lead', '-t', 'p.event', '-f', "$dir/events.sql", 'old');
-$node->safe_psql('postgres', "CREATE DATABASE $_ OWNER boss") foreach qw(plain archive schema events);
+tool('dump of a pipeline', 'pg_dump', '--schema=p', '--schema=p_reports', '--extension=leadscore', '-f', "$dir/alone.sql", 'old');
+$node->safe_psql('postgres', "CREATE DATABASE $_ OWNER boss") foreach qw(plain archive schema events alone);
 restore('plain', 'plain');
 tool('restore archive in parallel', 'pg_restore', '-j2', '--exit-on-error', '-d', 'archive', "$dir/archive");
 restore('schema', 'schema');
+restore('alone', 'alone');
 
 is(sql('schema', 'SELECT count(*) FROM p.setting'), '0', 'a schema alone is empty');
 my $catalogs = catalogs('old');
-is(difference($catalogs, catalogs($_)), '', "$_: the same catalogs") foreach qw(plain archive schema);
+is(difference($catalogs, catalogs($_)), '', "$_: the same catalogs") foreach qw(plain archive schema alone);
+is(sql('alone', 'SELECT pipeline FROM leadscore.pipelines'), 'p', 'a pipeline alone');
+is(sql('alone', 'SELECT * FROM p.verify()'), '', '... is right');
 
 # data alone, into that schema: nothing fires, and nothing is counted again
 sub guards

@@ -65,6 +65,15 @@ sub build
 		: "extension_control_path = '$dir/stage$sharedir:\$system'\ndynamic_library_path = '$dir/stage$libdir:\$libdir'\n";
 }
 
+# The files that make up pipelines: an engine that spreads tables over machines
+# runs one subcommand of ALTER TABLE at a time.
+my @files = glob "$top/src/sql/pipeline/*/*.sql";
+my $two = qr/^ALTER TABLE\b(?:[^;()']|'[^']*'|(\((?:[^()]|(?1))*\)))*,[^;]*;/m;
+cmp_ok(@files, '>', 10, 'there are files');
+is(join(' ', grep { slurp_file($_) =~ $two } @files), '', 'no ALTER TABLE with two subcommands');
+like("ALTER TABLE t\n    ADD x numeric(1, 2), DROP y;\n", $two, '... which would be seen');
+unlike("ALTER TABLE t ADD x numeric(1, 2) DEFAULT '1,2';\nALTER TABLE t DROP a;\n", $two, '... and only that');
+
 my $function = qr/^CREATE FUNCTION leadscore\.version\(\).*?;\nCOMMENT ON FUNCTION leadscore\.version\(\).*?;\n/ms;
 my $view = qr/^CREATE OR REPLACE VIEW unscored_events\b.*?;\n|^COMMENT ON (?:VIEW|COLUMN) unscored_events\b.*?;\n/ms;
 
