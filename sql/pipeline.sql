@@ -73,6 +73,7 @@ SELECT leadscore.upgrade_pipeline('q');
 SELECT * FROM q.verify();
 DELETE FROM q.lead;
 ALTER SCHEMA q RENAME TO p;
+SELECT leadscore.upgrade_pipeline('p');
 
 -- An upgrade to the same version changes nothing
 CREATE TEMP TABLE before AS
@@ -155,15 +156,14 @@ SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'p'::regnamespace AND c.
 -- lead and event use no type of the extension,
 SELECT a.attrelid::regclass, a.attname FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
     WHERE a.attrelid IN ('p.lead'::regclass, 'p.event'::regclass) AND a.attnum > 0 AND t.typnamespace = 'leadscore'::regnamespace;
--- functions are bound when created, and those with the owner's rights trust no search_path and are not for PUBLIC,
-SELECT p.proname FROM pg_proc p WHERE p.pronamespace = 'p'::regnamespace AND p.prosqlbody IS NULL;
+-- functions with the owner's rights trust no search_path and are not for PUBLIC,
 SELECT p.proname FROM pg_proc p
     WHERE p.pronamespace = 'p'::regnamespace AND p.prosecdef
-        AND (p.proconfig IS DISTINCT FROM ARRAY['search_path=""'] OR has_function_privilege('public', p.oid, 'EXECUTE'));
+        AND (coalesce(p.proconfig[1], '') NOT IN ('search_path=""', 'search_path=pg_catalog, pg_temp') OR has_function_privilege('public', p.oid, 'EXECUTE'));
 -- nor do they, or views that they use, sort or group by stages: pg_upgrade restores operator classes after them,
 WITH RECURSIVE body (classid, objid, object, definition) AS (
     SELECT 'pg_proc'::regclass::oid, p.oid, p.oid::regproc::text, p.prosqlbody::text
-    FROM pg_proc p WHERE p.pronamespace IN ('p'::regnamespace, 'leadscore'::regnamespace, 'leadscore_internal'::regnamespace)
+    FROM pg_proc p WHERE p.pronamespace IN ('p'::regnamespace, 'leadscore'::regnamespace, 'leadscore_internal'::regnamespace) AND p.prosqlbody IS NOT NULL
     UNION
     SELECT 'pg_rewrite'::regclass::oid, r.oid, r.ev_class::regclass::text, r.ev_action::text
     FROM body b

@@ -52,7 +52,7 @@ CREATE OR REPLACE FUNCTION model_quality(model text, at timestamptz DEFAULT NULL
         precision_rate double precision, recall_rate double precision, auc double precision, auc_low double precision, auc_high double precision)
     LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT known_model(model_quality.model);
+    SELECT require_model(pipeline(), model_quality.model);
     SELECT refuse('invalid_parameter_value', 'horizon must be greater than zero', hint => 'Pass the time in which leads should have become customers, such as 90 days.')
         WHERE model_quality.horizon <= interval '0';
     WITH definition AS MATERIALIZED (
