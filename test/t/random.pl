@@ -53,6 +53,7 @@ my @kinds = qw(
 	newcomer
 	txn
 	sweep
+	clock
 );
 # late       events arrive in any order          boundary  instants where a bucket begins
 # milestone  sales_contact, purchase             correct   events are wrong first, or are deleted
@@ -64,6 +65,7 @@ my @kinds = qw(
 # future     instants to come                    equal     several things in one instant
 # extreme    the first and the last instants     early     events before the lead's creation
 # newcomer   leads are written after activations that they were there for
+# clock      days pass between activations (needs Debian's libfaketime)
 
 my %on = map { $_ => 1 } @kinds;
 if (my $chosen = $ENV{RANDOM_KINDS})
@@ -74,6 +76,8 @@ if (my $chosen = $ENV{RANDOM_KINDS})
 	%on = () if grep { !/^-/ } @names;
 	/^-(.*)/ ? delete $on{$1} : ($on{$_} = 1) foreach @names;
 }
+my ($faketime) = grep { -e $_ } glob('/usr/lib/*/faketime/libfaketime.so.1');
+delete $on{clock} if !$faketime;
 my $seed = $ENV{RANDOM_SEED} // int(rand(1e9));
 my $count = $ENV{RANDOM_HISTORIES} || 150;
 my $most_events = $ENV{RANDOM_OPS} || 10;
@@ -89,9 +93,20 @@ $node->append_conf('postgresql.conf', "fsync = off\nautovacuum = off\n");
 $node->start;
 my $dir = PostgreSQL::Test::Utils::tempdir;
 
+# Start the server anew, its clock so many seconds ahead.
+sub set_clock
+{
+	my ($ahead) = @_;
+	$node->stop('fast');
+	local %ENV = (%ENV, LD_PRELOAD => $faketime, FAKETIME => "+$ahead", DONT_FAKE_MONOTONIC => 1) if $ahead;
+	$node->start;
+}
+
 # ---------- generate ----------
 
-my ($width, $now);
+# of the pipeline at hand: seconds of a bucket, when it began, and how many
+# seconds ahead the clock is in each phase
+my ($width, $now, @ahead);
 
 sub chance { return rand(100) < $_[0]; }
 sub one_of { return $_[ rand @_ ]; }
@@ -310,15 +325,19 @@ CREATE TABLE op (hist int, ord int, round int, what text, key int, which int, at
 	kind text, value numeric, properties jsonb, email text, consented boolean, profile jsonb);
 -- what is in the end, and the order in which it happened
 CREATE TABLE final (LIKE op);
-ALTER TABLE final ADD n int;
-CREATE TABLE phases (phase int);
+ALTER TABLE final ADD comes int, ADD n int;
+CREATE TABLE phases (phase int, starts timestamptz);
 CREATE TABLE kept (lead_id bigint PRIMARY KEY, course text);
 CREATE TABLE problem (hist int, problem text, detail text);
 
+CREATE FUNCTION phase_of(at timestamptz, phase int) RETURNS int LANGUAGE sql BEGIN ATOMIC
+	SELECT CASE phase WHEN 0 THEN (SELECT max(s.phase) FROM phases s WHERE s.phase = 0 OR s.starts <= at) ELSE phase END;
+END;
+
 CREATE FUNCTION prepare() RETURNS void LANGUAGE sql BEGIN ATOMIC
 	INSERT INTO final
-		SELECT x.*, row_number() OVER (PARTITION BY hist ORDER BY
-			CASE WHEN at > now() THEN 100 ELSE phase END, at, micros, CASE what WHEN 'profile' THEN ord ELSE 1000 END, random())
+		SELECT x.*, phase_of(at, phase), row_number() OVER (PARTITION BY hist ORDER BY
+			phase_of(at, phase), at > now() AND phase = 0, at, micros, CASE what WHEN 'profile' THEN ord ELSE 1000 END, random())
 		FROM (
 			SELECT * FROM (
 				SELECT DISTINCT ON (hist, key) * FROM op WHERE what <> 'profile' ORDER BY hist, key, ord DESC
@@ -383,14 +402,10 @@ DECLARE
 BEGIN
 	FOR i IN SELECT DISTINCT n FROM final ORDER BY n LOOP
 		PERFORM add_events(1, (SELECT array_agg(ROW(f.hist, f.ord, f.round, f.what, f.key, f.which, f.at, f.phase, f.micros, f.kind, f.value, f.properties, f.email, f.consented, f.profile)::op)
-			FROM final f WHERE n = i AND what <> 'profile' AND phase_of(f.at, f.phase) = p));
+			FROM final f WHERE n = i AND what <> 'profile' AND comes = p));
 		PERFORM change_profiles(1, (SELECT array_agg(o) FROM op o JOIN final f USING (hist, ord) WHERE n = i AND f.what = 'profile' AND f.phase = p));
 	END LOOP;
 END $$;
-
-CREATE FUNCTION phase_of(at timestamptz, phase int) RETURNS int LANGUAGE sql AS $$
-	SELECT CASE WHEN at > now() THEN (SELECT max(s.phase) FROM phases s) ELSE phase END
-$$;
 
 -- What is final, all events at once
 CREATE FUNCTION in_batch() RETURNS void LANGUAGE plpgsql AS $$
@@ -460,6 +475,18 @@ END $$;
 	return $template{$pipeline} = $name;
 }
 
+sub run_script
+{
+	my ($script) = @_;
+	open my $fh, '>', "$dir/script.sql" or die $!;
+	print $fh "\\o /dev/null\nSET timezone = 'UTC';\nSET datestyle = 'ISO';\n$script";
+	close $fh;
+	my ($out, $err) = ('', '');
+	IPC::Run::run([ 'psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('run'), '-f', "$dir/script.sql" ], '>', \$out, '2>', \$err)
+	  or die "run broke off: $err";
+	return $out;
+}
+
 # Run histories; returns {number of the failed one => {problem => detail}}.
 sub run
 {
@@ -479,13 +506,10 @@ sub run
 	my $op_file = write_file('op', @op_rows);
 	$node->safe_psql('postgres', "DROP DATABASE IF EXISTS run; CREATE DATABASE run TEMPLATE $template");
 	my $script = qq{
-\\o /dev/null
-SET timezone = 'UTC';
-SET datestyle = 'ISO';
 COPY history FROM '$history_file';
 COPY op FROM '$op_file';
 CREATE INDEX ON op (round, what);
-INSERT INTO phases SELECT generate_series(0, $phases);
+INSERT INTO phases VALUES } . join(', ', map { "($_, now() + interval '$ahead[$_] seconds')" } 0 .. $phases) . qq{;
 SELECT prepare();
 CREATE INDEX ON final (n);
 CREATE UNIQUE INDEX ON op (hist, ord);
@@ -497,6 +521,12 @@ SELECT add_leads(0, array_agg(h)), add_leads(1, array_agg(h)), add_leads(2, arra
 		my $open = 0;
 		if ($phase > 0)
 		{
+			if ($ahead[$phase])
+			{
+				run_script($script);
+				$script = '';
+				set_clock($ahead[$phase]);
+			}
 			$script .= "SELECT p.activate_model('model $phase');\n" if $models;
 			$script .= "SELECT begin_phase($phase);\n";
 		}
@@ -521,13 +551,8 @@ SELECT check_verify();
 \\o
 SELECT hist, problem, replace(detail, E'\\n', '\\n') FROM problem ORDER BY hist, problem, detail;
 };
-	append_to_file("$dir/script.sql", '');
-	open my $fh, '>', "$dir/script.sql" or die $!;
-	print $fh $script;
-	close $fh;
-	my ($out, $err) = ('', '');
-	IPC::Run::run([ 'psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('run'), '-f', "$dir/script.sql" ], '>', \$out, '2>', \$err)
-	  or die "run broke off: $err";
+	my $out = run_script($script);
+	set_clock(0) if $ahead[$phases];
 	my %failed;
 	foreach (split /\n/, $out)
 	{
@@ -613,6 +638,8 @@ foreach my $i (0 .. $#pipelines)
 	srand($seed + $i);
 	$width = $pipeline =~ /hour/ ? 3600 : 86400;
 	$now = time;
+	@ahead = (0) x ($phases + 1);
+	$ahead[$_] = $ahead[ $_ - 1 ] + ($on{clock} ? int rand(15 * $width) : 0) foreach 1 .. $phases;
 	my @histories = map { random_history() } 1 .. $count;
 	my $begin = time;
 	my $failed = run($pipeline, $on{model}, @histories);
