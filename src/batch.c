@@ -232,6 +232,8 @@ run_course(EventBatch *batch, Work *work, int64 begin, int64 end)
 	LeadCourse *course = &work->course;
 	int64		settled_at = course->settled_at;
 	int64		removed_at = NEVER;
+	LeadStep   *steps;
+	int64		nsteps = 0;
 	int64		i;
 	int			j;
 
@@ -253,16 +255,19 @@ run_course(EventBatch *batch, Work *work, int64 begin, int64 end)
 								record->removed ? -count->count : count->count);
 		}
 	}
+	steps = MemoryContextAllocHuge(CurrentMemoryContext, (end - begin) * sizeof(LeadStep));
 	for (i = begin; i < end; i++)
 	{
-		LeadStep	step;
+		LeadStep   *step = &steps[nsteps];
 
 		if (batch->records[i].removed)
 			continue;
-		leadscore_batch_step(batch, &batch->records[i], &step);
-		step.counted = removed_at != NEVER && step.at <= settled_at;
-		leadscore_course_step(course, &step, work->now);
+		leadscore_batch_step(batch, &batch->records[i], step);
+		step->counted = removed_at != NEVER && step->at <= settled_at;
+		nsteps++;
 	}
+	leadscore_course_steps(course, steps, nsteps, work->now);
+	pfree(steps);
 	if (removed_at != NEVER)
 	{
 		LeadStep	step = {0};

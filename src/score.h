@@ -124,5 +124,8 @@ extern int32 leadscore_qualified_change(Scorer *scorer, const ActivityList *acti
 										int32 after, uint8 stage);
 extern int32 leadscore_standing_change(Scorer *scorer, const ActivityList *activity,
 									   int32 after, int32 until, LeadStanding standing);
+extern bool leadscore_standing_stays(Scorer *scorer, const ActivityList *least,
+									 int32 least_last, const ActivityList *most,
+									 int32 from, int32 until, LeadStanding standing);
 
 #endif							/* LEADSCORE_SCORE_H */

@@ -253,6 +253,94 @@ leadscore_course_step(LeadCourse *course, const LeadStep *step, int64 now)
 		pass_time(course, at, course->settled_at);
 }
 
+/* Does a step do nothing but count, for a lead that stays where it is? */
+static bool
+only_counts(const LeadCourse *course, const LeadStep *step)
+{
+	int			i;
+
+	if (step->set_stage != 0 || step->timeless || step->sign < 0 || step->counted ||
+		(course->standing.held && is_positive(course, step)))
+		return false;
+	for (i = 0; i < step->ncounts && course->scorer; i++)
+	{
+		int			index = lead_model_signal_index(course->scorer->model,
+													step->counts[i].signal);
+
+		if (index != NO_INDEX && course->scorer->entry_stage[index] != 0)
+			return false;
+	}
+	return true;
+}
+
+/* Add the counts of some steps to an activity; the result is reset. */
+static void
+add_counts(const ActivityList *activity, const LeadStep *steps, int64 nsteps,
+		   ActivityList *result)
+{
+	ActivityList added;
+	int64		i;
+	int			j;
+
+	lead_activity_init(&added, activity->grain, 64);
+	for (i = 0; i < nsteps; i++)
+		for (j = 0; j < steps[i].ncounts; j++)
+			lead_activity_append(&added, steps[i].counts[j].signal,
+								 bucket_of(steps[i].at, activity->grain),
+								 steps[i].counts[j].count);
+	lead_activity_normalize(&added);
+	lead_activity_merge(activity, &added, 1, result);
+	pfree(added.items);
+}
+
+/*
+ * Apply steps in the order of their time.  Most do nothing but count: as many
+ * of them as bounds tell of are counted at once, for to look at each of n
+ * steps of a lead takes time that grows with the square of n.
+ */
+void
+leadscore_course_steps(LeadCourse *course, const LeadStep *steps, int64 nsteps, int64 now)
+{
+	LeadGrain	grain = course_grain(course);
+	int64		stride = nsteps;
+	ActivityList most;
+	int64		i = 0;
+
+	lead_activity_init(&most, grain, course->activity->nitems);
+	while (i < nsteps)
+	{
+		int64		n = 0;
+
+		while (n < Min(stride, nsteps - i) && only_counts(course, &steps[i + n]) &&
+			   steps[i + n].at >= course->settled_at &&
+			   bucket_of(steps[i + n].at, grain) <= bucket_of(now, grain))
+			n++;
+		for (; n > 1; n /= 2)
+		{
+			int64		until = steps[i + n - 1].at;
+			int32		from = bucket_of(course->settled_at, grain);
+
+			add_counts(course->activity, &steps[i], n, &most);
+			if (course->scorer == NULL ||
+				leadscore_standing_stays(course->scorer, course->activity, from, &most,
+										 from, bucket_of(until, grain), course->standing))
+			{
+				lead_activity_copy(&most, course->activity);
+				course->settled_at = until;
+				break;
+			}
+		}
+		stride = Max(n * 2, 2);
+		if (n < 2)
+		{
+			leadscore_course_step(course, &steps[i], now);
+			n = 1;
+		}
+		i += n;
+	}
+	pfree(most.items);
+}
+
 /* Look at a lead again at an instant, under a model that may be new. */
 void
 leadscore_course_review(LeadCourse *course, int64 at, StageCause cause)

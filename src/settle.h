@@ -80,6 +80,8 @@ typedef struct LeadStep
 extern const char *leadscore_cause_name(StageCause cause);
 extern void leadscore_course_begin(LeadCourse *course, int64 created_at);
 extern void leadscore_course_step(LeadCourse *course, const LeadStep *step, int64 now);
+extern void leadscore_course_steps(LeadCourse *course, const LeadStep *steps,
+								   int64 nsteps, int64 now);
 extern void leadscore_course_catch_up(LeadCourse *course, int64 until);
 extern void leadscore_course_review(LeadCourse *course, int64 at, StageCause cause);
 extern int64 leadscore_course_next_review(const LeadCourse *course);
