@@ -98,14 +98,14 @@ SELECT stage, reached, step_percent, chart FROM funnel_chart;
 
 -- The engine writes what the ledger needs
 SELECT count(*) FROM (SELECT from_since, lag(effective_at) OVER (PARTITION BY lead_id ORDER BY seq) AS expected FROM stage_history) h WHERE from_since IS DISTINCT FROM expected;
-SELECT rebuild(history => true);
+SELECT rebuild();
 SELECT count(*) FROM (SELECT from_since, lag(effective_at) OVER (PARTITION BY lead_id ORDER BY seq) AS expected FROM stage_history) h WHERE from_since IS DISTINCT FROM expected;
 SELECT * FROM verify();
 
 -- month_start is date_trunc
 SELECT count(*) FROM generate_series('1999-12-25 00:00Z'::timestamptz, '2000-03-05', '37 minutes') t, unnest('{UTC,Asia/Kathmandu,Pacific/Kiritimati,America/Adak}'::text[]) z
-    WHERE leadscore.month_start(t, z) <> date_trunc('month', t AT TIME ZONE z)::date;
-SELECT leadscore.month_start('infinity', 'UTC'), leadscore.month_start('4713-01-01 00:00Z BC', 'Asia/Tokyo'), leadscore.month_start('9999-12-31 23:30Z', 'Asia/Tokyo');
+    WHERE leadscore_internal.month_start(t, z) <> date_trunc('month', t AT TIME ZONE z)::date;
+SELECT leadscore_internal.month_start('infinity', 'UTC'), leadscore_internal.month_start('4713-01-01 00:00Z BC', 'Asia/Tokyo'), leadscore_internal.month_start('9999-12-31 23:30Z', 'Asia/Tokyo');
 SELECT round(leadscore.rate_low(8, 10)::numeric, 4), round(leadscore.rate_high(8, 10)::numeric, 4), leadscore.rate_low(0, 5), leadscore.rate_high(5, 5), leadscore.rate_low(0, 0);
 RESET search_path;
 DROP SCHEMA crm CASCADE;

@@ -42,7 +42,7 @@ SELECT lead_id, status, round(response_days * 86400) AS seconds, remaining_days 
 SELECT clone_model('inbound', 'two') \g /dev/null
 INSERT INTO signal (signal, source, condition) VALUES ('b2c', 'profile', '$market == "b2c"');
 INSERT INTO stage_rule (model, stage, only_if, min_score, sla) VALUES ('two', 'sql', 'b2c', 71, '3 hours'), ('two', 'mql', 'b2c', 31, NULL);
-SELECT activate_model('two') \g /dev/null
+SELECT activate_model('two', wait => true) \g /dev/null
 UPDATE lead SET market = 'b2c' WHERE lead_id IN (1, 3);
 SELECT lead_id, due_at AT TIME ZONE 'UTC' AS due, status FROM sla_status_at('2025-03-01 12:00Z') WHERE lead_id <= 4 ORDER BY 1;
 SELECT * FROM verify();

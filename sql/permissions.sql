@@ -44,7 +44,7 @@ UPDATE crm.lead_state SET stage = 'customer';
 DELETE FROM crm.event;
 SELECT crm.sweep();
 SELECT crm.rebuild();
-SELECT crm.activate_model('inbound');
+SELECT crm.activate_model('inbound', wait => true);
 SELECT crm.clone_model('inbound', 'mine');
 SELECT crm.merge_leads('{a1}', '{null}', '{now}');
 SELECT * FROM crm.lead_score;

@@ -31,6 +31,9 @@
 /* a search that need not be exact gives up after so many evaluations */
 #define SEARCH_BUDGET	10000
 
+/* after so many bounds reading the log is cheaper */
+#define KEEPS_BUDGET	1000
+
 typedef enum Answer
 {
 	ANSWER_NO = 0,
@@ -926,8 +929,11 @@ range_add_up(const Scorer *scorer, Range *range)
 										d->min_points, d->max_points);
 		range->dimension_high[i] = clamp(saturate(range->dimension_high[i]),
 										 d->min_points, d->max_points);
-		low += leadscore_weighted(range->dimension_low[i], d->weight);
-		high += leadscore_weighted(range->dimension_high[i], d->weight);
+		/* a negative weight turns them round */
+		low += leadscore_weighted(d->weight < 0 ? range->dimension_high[i] :
+								  range->dimension_low[i], d->weight);
+		high += leadscore_weighted(d->weight < 0 ? range->dimension_low[i] :
+								   range->dimension_high[i], d->weight);
 	}
 	range->low = clamp(saturate(low), model->min_score, model->max_score);
 	range->high = clamp(saturate(high), model->min_score, model->max_score);
@@ -1173,6 +1179,9 @@ standing_over(const Scorer *scorer, const Range *range, LeadStanding standing)
 	Answer		lead = is_lead(scorer, range);
 	int			higher;
 
+	/* consent given again brings back what its loss has suspended */
+	if (stage == LEAD_STAGE_VISITOR && standing.suspended != 0)
+		stage = standing.suspended;
 	/* a contact that is no lead any more, as after losing consent */
 	if (stage > LEAD_STAGE_VISITOR && stage < LEAD_STAGE_CUSTOMER)
 	{
@@ -1181,7 +1190,7 @@ standing_over(const Scorer *scorer, const Range *range, LeadStanding standing)
 		if (lead == ANSWER_UNKNOWN)
 			return STAGE_UNKNOWN;
 	}
-	if (!standing.held)
+	if (!standing.promotion_blocked)
 	{
 		/* an exit is left for a stage of leads only */
 		int			above = Max(stage, LEAD_STAGE_VISITOR);
@@ -1203,7 +1212,7 @@ standing_over(const Scorer *scorer, const Range *range, LeadStanding standing)
 
 /* A range of one bucket, where every answer is known */
 static void
-single_range(Scorer *scorer, const Evaluation *e, Range *range)
+single_range(const Evaluation *e, Range *range)
 {
 	range->from = e;
 	range->to = e;
@@ -1218,8 +1227,18 @@ leadscore_qualified_stage(Scorer *scorer, const Evaluation *e)
 {
 	Range		range;
 
-	single_range(scorer, e, &range);
+	single_range(e, &range);
 	return (uint8) qualified_over(scorer, &range);
+}
+
+/* Does what makes a contact a lead hold at the bucket of an evaluation? */
+bool
+leadscore_is_lead(const Scorer *scorer, const Evaluation *e)
+{
+	Range		range;
+
+	single_range(e, &range);
+	return is_lead(scorer, &range) == ANSWER_YES;
 }
 
 /* The stage that a lead of this standing moves to now, or stays in */
@@ -1228,7 +1247,7 @@ leadscore_next_stage(Scorer *scorer, const Evaluation *e, LeadStanding standing)
 {
 	Range		range;
 
-	single_range(scorer, e, &range);
+	single_range(e, &range);
 	return (uint8) standing_over(scorer, &range, standing);
 }
 
@@ -1388,6 +1407,28 @@ same_span(const Bounds *b, int signal)
 	if (n > 0 && y[n - 1].bucket > b->most->at)
 		return false;
 	return n == 0 || memcmp(x, y, n * sizeof(ActivityItem)) == 0;
+}
+
+/*
+ * Is the range one bucket, and has `most` only more in that than `least`?  Then
+ * all that comes first has come, and more of the newest can only add points.
+ */
+static bool
+grows_at_end(const Bounds *b, int signal)
+{
+	const SignalSpan *least = &b->least->signals[signal];
+	const SignalSpan *most = &b->most->signals[signal];
+	const ActivityItem *x = &b->least->activity->items[least->first];
+	const ActivityItem *y = &b->most->activity->items[most->first];
+	int			n = most->end - most->first;
+	int			nbefore = n > 0 && y[n - 1].bucket == b->most->at ? n - 1 : n;
+
+	if (b->most->at != b->least->at || least->timeless != most->timeless ||
+		least->end - least->first < nbefore)
+		return false;
+	if (least->end - least->first > nbefore && x[nbefore].bucket != b->most->at)
+		return false;
+	return nbefore == 0 || memcmp(x, y, nbefore * sizeof(ActivityItem)) == 0;
 }
 
 /*
@@ -1571,6 +1612,12 @@ open_bounds(Scorer *scorer, const Bounds *b, int rule, int64 *low, int64 *high)
 	int128		high_quantity;
 	ItemGroup	group;
 
+	if (r->aggregate != AGGREGATE_TIER && grows_at_end(b, r->signal))
+	{
+		*low = *high = leadscore_rule_points(scorer, b->least, rule, true, true);
+		include(leadscore_rule_points(scorer, b->most, rule, true, true), low, high);
+		return true;
+	}
 	/* which counts are the first ones, or the newest, hangs on what comes */
 	if (r->aggregate != AGGREGATE_SUM &&
 		(r->limit_count > 0 || r->aggregate == AGGREGATE_FIRST_N || r->aggregate == AGGREGATE_DAYS))
@@ -1832,4 +1879,43 @@ leadscore_standing_stays(Scorer *scorer, const ActivityList *least, int32 least_
 	pfree(search.range.dimension_low);
 	pfree(search.range.dimension_high);
 	return stays;
+}
+
+/*
+ * The same of an activity as it is, from before the first bucket to the end of
+ * the last: where bounds over all of them do not tell, halves of them may.
+ */
+static bool
+keeps_halves(Search *search, int32 from, int32 until)
+{
+	int32		middle = from + (until - from) / 2;
+
+	if (bounds_keep(search, search->activity, from - 1, search->activity, from, until))
+		return true;
+	return from < until && search->budget > 0 &&
+		keeps_halves(search, from, middle) && keeps_halves(search, middle + 1, until);
+}
+
+/*
+ * Does a lead of this standing stay in its stage from the bucket `from` up to
+ * `until`, both included, whatever the order of events within each bucket?
+ * True is certain; false means that only the log can tell.  The profile must
+ * be the same all the time.
+ */
+bool
+leadscore_standing_keeps(Scorer *scorer, const ActivityList *activity,
+						 int32 from, int32 until, LeadStanding standing)
+{
+	Search		search = {
+		.scorer = scorer,.activity = activity,.standing = standing,
+		.budget = KEEPS_BUDGET
+	};
+	bool		keeps;
+
+	Assert(from <= until);
+	range_create(scorer, &search.range);
+	keeps = keeps_halves(&search, from, until);
+	pfree(search.range.dimension_low);
+	pfree(search.range.dimension_high);
+	return keeps;
 }

@@ -1,20 +1,20 @@
 /* leadscore: helpers of the views of pipelines */
 
 -- As immutable as timezone(), which looks things up in the same files.
-CREATE FUNCTION leadscore.month_start(at timestamptz, time_zone text) RETURNS date
+CREATE FUNCTION leadscore_internal.month_start(at timestamptz, time_zone text) RETURNS date
 	AS 'MODULE_PATHNAME', 'leadscore_month_start'
 	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION leadscore.month_start(timestamptz, text) IS
+COMMENT ON FUNCTION leadscore_internal.month_start(timestamptz, text) IS
 	'first day of the month in which an instant falls in a time zone, fast; NULL for infinity';
 
 -- The planner computes it beforehand, for its statistics.
-CREATE FUNCTION leadscore.kinds_of(event_kind regclass, VARIADIC roles text[]) RETURNS text[]
+CREATE FUNCTION leadscore_internal.kinds_of(event_kind regclass, VARIADIC roles text[]) RETURNS text[]
 	AS 'MODULE_PATHNAME', 'leadscore_kinds_of'
 	LANGUAGE C STABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION leadscore.kinds_of(regclass, text[]) IS
+COMMENT ON FUNCTION leadscore_internal.kinds_of(regclass, text[]) IS
 	'kinds of events that have one of the roles, by a pipeline''s table event_kind; {} if there are none';
 
-CREATE FUNCTION leadscore.require_time_zone(time_zone text) RETURNS text
+CREATE FUNCTION leadscore_internal.require_time_zone(time_zone text) RETURNS text
 	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -27,10 +27,10 @@ EXCEPTION
 				HINT = 'Pass a name from pg_timezone_names, such as UTC, Europe/Berlin or America/New_York.';
 END
 $$;
-COMMENT ON FUNCTION leadscore.require_time_zone(text) IS
+COMMENT ON FUNCTION leadscore_internal.require_time_zone(text) IS
 	'the time zone, or an error that says which ones there are';
 
-CREATE FUNCTION leadscore.require_range("from" date, "to" date) RETURNS boolean
+CREATE FUNCTION leadscore_internal.require_range("from" date, "to" date) RETURNS boolean
 	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -52,18 +52,18 @@ BEGIN
 	RETURN true;
 END
 $$;
-COMMENT ON FUNCTION leadscore.require_range(date, date) IS
+COMMENT ON FUNCTION leadscore_internal.require_range(date, date) IS
 	'true, or an error if from is after to';
 
 -- Not exp(sum(ln())), which fails at 0.
-CREATE AGGREGATE leadscore.product(double precision) (
+CREATE AGGREGATE leadscore_internal.product(double precision) (
 	SFUNC = pg_catalog.float8mul,
 	STYPE = double precision,
 	INITCOND = '1',
 	COMBINEFUNC = pg_catalog.float8mul,
 	PARALLEL = SAFE
 );
-COMMENT ON AGGREGATE leadscore.product(double precision) IS 'product of all values; 1 of none';
+COMMENT ON AGGREGATE leadscore_internal.product(double precision) IS 'product of all values; 1 of none';
 
 -- Wilson's interval: unlike the usual one it is right for few leads and for
 -- rates near 0 and 1.

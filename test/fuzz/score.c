@@ -375,7 +375,8 @@ LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	left = size;
 	after = LAST_DAY - DAYS + pick(140) - 5;
 	standing.stage = stages[pick(lengthof(stages))];
-	standing.held = pick(3) == 0;
+	standing.promotion_blocked = pick(3) == 0;
+	standing.suspended = 0;
 	pick_activity(&activity);
 	model = pick_model();
 	scorer = leadscore_scorer_create(&model->head);

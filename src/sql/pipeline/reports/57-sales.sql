@@ -285,7 +285,7 @@ FROM contacts_by_lead() c
     JOIN lead_state s USING (lead_id)
     LEFT JOIN model m ON m.status = 'active'
     LEFT JOIN campaign p ON p.campaign = l.campaign
-    CROSS JOIN LATERAL (SELECT stage_now(s.activity, m.compiled, s.stage, s.held, s.settled_at, s.next_review_at)) AS n (stage);
+    CROSS JOIN LATERAL (SELECT CASE WHEN s.next_review_at <= now() OR s.configuration < (SELECT g.configuration FROM setting g) THEN current_stage(pipeline(), s.lead_id) ELSE s.stage END) AS n (stage);
 COMMENT ON VIEW followups IS 'one row a lead that sales contacted or that bought: how often it was contacted';
 COMMENT ON COLUMN followups.lead_id IS 'the lead';
 COMMENT ON COLUMN followups.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
@@ -374,7 +374,7 @@ FROM lead_state s
     JOIN lead l USING (lead_id)
     JOIN model m ON m.status = 'active'
     LEFT JOIN campaign p ON p.campaign = l.campaign
-    CROSS JOIN LATERAL (SELECT stage_now(s.activity, m.compiled, s.stage, s.held, s.settled_at, s.next_review_at)) AS n (stage)
+    CROSS JOIN LATERAL (SELECT CASE WHEN s.next_review_at <= now() OR s.configuration < (SELECT g.configuration FROM setting g) THEN current_stage(pipeline(), s.lead_id) ELSE s.stage END) AS n (stage)
     CROSS JOIN LATERAL (SELECT qualified_stage(s.activity, m.compiled, now()), next_change(s.activity, m.compiled, now())) AS q (stage, change_at)
     CROSS JOIN LATERAL (SELECT n.stage >= 'mql' AND n.stage <= 'sql' AND q.stage < n.stage) AS f (faded)
     LEFT JOIN LATERAL (
@@ -438,7 +438,7 @@ WITH pattern AS (
     SELECT stage_rank(n.stage) AS stage_rank, g.missing, count(*) AS leads
     FROM lead_state s
         JOIN model m ON m.status = 'active'
-        CROSS JOIN LATERAL (SELECT stage_now(s.activity, m.compiled, s.stage, s.held, s.settled_at, s.next_review_at)) AS n (stage)
+        CROSS JOIN LATERAL (SELECT CASE WHEN s.next_review_at <= now() OR s.configuration < (SELECT g.configuration FROM setting g) THEN current_stage(pipeline(), s.lead_id) ELSE s.stage END) AS n (stage)
         CROSS JOIN LATERAL (
             SELECT array_agg(g.gate) FILTER (WHERE NOT g.met) AS missing
             FROM stage_gates(s.activity, m.compiled, now()) g

@@ -542,7 +542,7 @@ WITH run AS (
     SELECT stage_rank(n.stage) AS stage_rank, count(*) AS leads
     FROM lead_state s
         LEFT JOIN model m ON m.status = 'active'
-        CROSS JOIN LATERAL (SELECT stage_now(s.activity, m.compiled, s.stage, s.held, s.settled_at, s.next_review_at)) AS n (stage)
+        CROSS JOIN LATERAL (SELECT CASE WHEN s.next_review_at <= now() OR s.configuration < (SELECT g.configuration FROM setting g) THEN current_stage(pipeline(), s.lead_id) ELSE s.stage END) AS n (stage)
     GROUP BY stage_rank(n.stage)
 )
 SELECT

@@ -44,7 +44,7 @@ FROM lead l
     LEFT JOIN model m ON m.status = 'active'
     LEFT JOIN campaign c ON c.campaign = l.campaign
     LEFT JOIN channel h ON h.channel = coalesce(l.channel, c.channel)
-    LEFT JOIN LATERAL (SELECT stage_now(s.activity, m.compiled, s.stage, s.held, s.settled_at, s.next_review_at)) AS n (stage) ON true;
+    LEFT JOIN LATERAL (SELECT CASE WHEN s.next_review_at <= now() OR s.configuration < (SELECT g.configuration FROM setting g) THEN current_stage(pipeline(), s.lead_id) ELSE s.stage END) AS n (stage) ON true;
 COMMENT ON VIEW lead_dim IS 'one row a lead: what reports are sliced by; join it by lead_id. No personal data';
 COMMENT ON COLUMN lead_dim.lead_id IS 'the lead';
 COMMENT ON COLUMN lead_dim.external_id IS 'name of the lead in the app';
@@ -391,7 +391,7 @@ WITH moved AS (
                     GROUP BY s.stage
                 ) k
             UNION ALL
-            SELECT stage_rank(stage_now(s.activity, m.compiled, s.stage, s.held, s.settled_at, s.next_review_at)) AS stage_rank, 1 AS leads
+            SELECT stage_rank(CASE WHEN s.next_review_at <= now() OR s.configuration < (SELECT g.configuration FROM setting g) THEN current_stage(pipeline(), s.lead_id) ELSE s.stage END) AS stage_rank, 1 AS leads
             FROM lead_state s
                 LEFT JOIN model m ON m.status = 'active'
             WHERE s.next_review_at <= now()

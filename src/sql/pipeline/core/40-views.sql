@@ -5,18 +5,22 @@
 -- text, with stage_rank to sort by. No personal data: leadscore.grant_reader
 -- grants what views read.
 
--- The stage as of now, though no sweep has recorded yet what is due because
--- time passed. An expression, not a lookup: the planner puts it in place.
-CREATE OR REPLACE FUNCTION stage_now(activity lead_activity, compiled lead_model, stage lead_stage, held boolean,
-        settled_at timestamptz, next_review_at timestamptz) RETURNS lead_stage
-    LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-    SELECT CASE WHEN stage_now.next_review_at <= now() AND stage_now.compiled IS NOT NULL
-        THEN settled_stage(stage_now.activity, stage_now.compiled, stage_now.stage, stage_now.held, stage_now.settled_at, now())
-        ELSE stage_now.stage END;
-END;
-COMMENT ON FUNCTION stage_now(lead_activity, lead_model, lead_stage, boolean, timestamptz, timestamptz) IS
-    'internal: the stage of a row of lead_state as of now, for views';
+-- Where every lead stands now, though no sweep has recorded yet what is due
+-- because time passed, or because models or signals changed.
+CREATE OR REPLACE VIEW _lead_now WITH (security_invoker = true) AS
+SELECT s.lead_id,
+    CASE WHEN s.configuration < g.signals_configuration THEN current_activity(pipeline(), s.lead_id) ELSE s.activity END AS activity,
+    CASE WHEN s.next_review_at <= now() OR s.configuration < g.configuration THEN current_stage(pipeline(), s.lead_id) ELSE s.stage END AS stage,
+    CASE WHEN s.next_review_at <= now() OR s.configuration < g.configuration THEN current_stage_since(pipeline(), s.lead_id) ELSE s.stage_since END AS stage_since,
+    s.next_review_at,
+    s.cycle,
+    m.model,
+    m.compiled,
+    now() AS at
+FROM lead_state s
+    CROSS JOIN setting g
+    LEFT JOIN model m ON m.status = 'active';
+COMMENT ON VIEW _lead_now IS 'internal: the state of every lead as of now, with the active model';
 
 CREATE OR REPLACE VIEW lead_score WITH (security_invoker = true) AS
 SELECT
@@ -50,7 +54,7 @@ FROM lead l
     LEFT JOIN model m ON m.status = 'active'
     LEFT JOIN campaign c ON c.campaign = l.campaign
     LEFT JOIN channel h ON h.channel = coalesce(l.channel, c.channel)
-    LEFT JOIN LATERAL (SELECT stage_now(s.activity, m.compiled, s.stage, s.held, s.settled_at, s.next_review_at)) AS n (stage) ON true
+    LEFT JOIN LATERAL (SELECT CASE WHEN s.next_review_at <= now() OR s.configuration < (SELECT g.configuration FROM setting g) THEN current_stage(pipeline(), s.lead_id) ELSE s.stage END) AS n (stage) ON true
     LEFT JOIN LATERAL (
         SELECT max(p.points) FILTER (WHERE p.dimension = 'engagement')::double precision AS engagement,
             max(p.points) FILTER (WHERE p.dimension = 'fit')::double precision AS fit
@@ -99,7 +103,7 @@ SELECT
     stage_rank(n.stage) AS stage_rank
 FROM lead_state s
     JOIN model m ON m.status = 'active'
-    CROSS JOIN LATERAL (SELECT stage_now(s.activity, m.compiled, s.stage, s.held, s.settled_at, s.next_review_at)) AS n (stage)
+    CROSS JOIN LATERAL (SELECT CASE WHEN s.next_review_at <= now() OR s.configuration < (SELECT g.configuration FROM setting g) THEN current_stage(pipeline(), s.lead_id) ELSE s.stage END) AS n (stage)
     CROSS JOIN LATERAL dimension_scores(s.activity, m.compiled, now()) d;
 COMMENT ON VIEW lead_dimension IS 'one row a lead and dimension: what the score is made of';
 COMMENT ON COLUMN lead_dimension.lead_id IS 'the lead';
@@ -135,7 +139,7 @@ FROM (
         FROM lead l
             JOIN lead_state s USING (lead_id)
             LEFT JOIN model m ON m.status = 'active'
-            CROSS JOIN LATERAL (SELECT stage_now(s.activity, m.compiled, s.stage, s.held, s.settled_at, s.next_review_at)) AS n (stage)
+            CROSS JOIN LATERAL (SELECT CASE WHEN s.next_review_at <= now() OR s.configuration < (SELECT g.configuration FROM setting g) THEN current_stage(pipeline(), s.lead_id) ELSE s.stage END) AS n (stage)
         WHERE l.organization IS NOT NULL
         GROUP BY l.organization
     ) o
@@ -200,7 +204,7 @@ FROM (
                 FROM lead_state s
                     JOIN lead l USING (lead_id)
                     JOIN model m ON m.status = 'active'
-                    CROSS JOIN LATERAL (SELECT stage_now(s.activity, m.compiled, s.stage, s.held, s.settled_at, s.next_review_at)) AS n (stage)
+                    CROSS JOIN LATERAL (SELECT CASE WHEN s.next_review_at <= now() OR s.configuration < (SELECT g.configuration FROM setting g) THEN current_stage(pipeline(), s.lead_id) ELSE s.stage END) AS n (stage)
                     CROSS JOIN LATERAL (SELECT CASE WHEN n.stage = s.stage THEN s.stage_since ELSE s.next_review_at END) AS t (since)
                     -- the row of stage_rule that the engine goes by
                     LEFT JOIN LATERAL (
@@ -213,7 +217,7 @@ FROM (
                         ORDER BY r.only_if = '', r.only_if COLLATE "C"
                         LIMIT 1
                     ) r ON true
-                WHERE (s.stage IN ('mql', 'sql') OR s.next_review_at <= now())
+                WHERE (s.stage IN ('mql', 'sql') OR s.next_review_at <= now() OR s.configuration < (SELECT g.configuration FROM setting g))
                     AND n.stage IN ('mql', 'sql')
             ) h
     ) q
