@@ -23,6 +23,9 @@
 
 #include "stage.h"
 
+/* fewer steps than this are looked at one by one */
+#define LEAST_LEAP	4
+
 static const char *const cause_names[] = {
 	"created", "points", "decay", "milestone", "set", "profile", "activation"
 };
@@ -313,6 +316,89 @@ leadscore_lifecycle_count(LeadLifecycle *lifecycle, const LeadStep *step, int si
 	for (i = 0; i < step->ncounts; i++)
 		lead_activity_count(lifecycle->activity, step->counts[i].signal, bucket,
 							sign * step->counts[i].count);
+}
+
+/* Does a step do no more than count, to a lead that stays in its stage? */
+static bool
+only_counts(const LeadLifecycle *lifecycle, const LeadStep *step)
+{
+	return !step->profile && !leadscore_step_moves(lifecycle->scorer, step) &&
+		!(lifecycle->standing.promotion_blocked &&
+		  leadscore_step_is_positive(lifecycle->scorer, step));
+}
+
+/* An activity with the counts of some steps; the result is reset. */
+static void
+add_counts(const ActivityList *activity, const LeadStep *steps, int64 nsteps,
+		   ActivityList *result)
+{
+	ActivityList added;
+	int64		i;
+	int			j;
+
+	lead_activity_init(&added, activity->grain, 64);
+	for (i = 0; i < nsteps; i++)
+		for (j = 0; j < steps[i].ncounts; j++)
+			lead_activity_append(&added, steps[i].counts[j].signal,
+								 bucket_of(steps[i].at, activity->grain),
+								 steps[i].counts[j].count);
+	lead_activity_normalize(&added);
+	lead_activity_merge(activity, &added, 1, result);
+	pfree(added.items);
+}
+
+/*
+ * Apply as many of some steps before an instant at once as certainly move no
+ * stage; returns how many.  To look at each of many steps of a lead takes time
+ * that grows with the square of their number.  In *stride is how many are tried
+ * at first, and then how many to try next.
+ */
+int64
+leadscore_lifecycle_leap(LeadLifecycle *lifecycle, const LeadStep *steps, int64 nsteps,
+						 int64 end, int64 *stride)
+{
+	LeadGrain	grain = lifecycle_grain(lifecycle);
+	int32		from = bucket_of(lifecycle->processed_until, grain);
+	bool		leapt = false;
+	int64		n = 0;
+	ActivityList most;
+
+	while (n < Min(*stride, nsteps) && steps[n].at < end && only_counts(lifecycle, &steps[n]))
+		n++;
+	if (n < LEAST_LEAP)
+	{
+		*stride = LEAST_LEAP;
+		return 0;
+	}
+	lead_activity_init(&most, grain, lifecycle->activity->nitems);
+	while (n >= LEAST_LEAP && !leapt)
+	{
+		int64		until;
+
+		/* an instant is not divided */
+		while (n > 0 && n < nsteps && steps[n].at == steps[n - 1].at)
+			n--;
+		if (n == 0)
+			break;
+		until = steps[n - 1].at;
+		add_counts(lifecycle->activity, steps, n, &most);
+		if (lifecycle->scorer == NULL ||
+			leadscore_standing_stays(lifecycle->scorer, lifecycle->activity, from, &most,
+									 from, bucket_of(until, grain), lifecycle->standing))
+		{
+			lead_activity_copy(&most, lifecycle->activity);
+			lifecycle->processed_until = until;
+			leapt = true;
+		}
+		else
+			n /= 2;
+	}
+	pfree(most.items);
+	check_lifecycle(lifecycle);
+	if (!leapt)
+		n = 0;
+	*stride = Max(2 * n, LEAST_LEAP);
+	return n;
 }
 
 /*

@@ -121,6 +121,18 @@ leadscore_configuration_is_late(const Writer *writer, const LeadRecord *record)
 		pipeline->periods[period + 1].activated_at < record->lifecycle.processed_until;
 }
 
+/* The instant before which no model comes into use and all buckets have begun */
+static int64
+leap_end(const Writer *writer, const LeadRecord *record)
+{
+	const Pipeline *pipeline = writer->pipeline;
+	LeadGrain	grain = pipeline->grain;
+	int			period = period_of_configuration(pipeline, record->configuration) + 1;
+	int64		end = bucket_start(bucket_of(writer->now, grain) + 1, grain);
+
+	return period < pipeline->nperiods ? Min(end, pipeline->periods[period].activated_at) : end;
+}
+
 /*
  * Apply steps, in the order of event time and none before what is processed
  * already, and the activations between them and up to now.
@@ -130,16 +142,25 @@ leadscore_run(Writer *writer, LeadRecord *record, const LeadStep *steps, int64 n
 {
 	LeadGrain	grain = writer->pipeline->grain;
 	int32		today = bucket_of(writer->now, grain);
+	int64		stride = n;
 	int64		i = 0;
 
 	while (i < n && bucket_of(steps[i].at, grain) <= today)
 	{
 		int64		end = i + 1;
+		int64		leap;
 
 		CHECK_FOR_INTERRUPTS();
+		activate_until(writer, record, Min(steps[i].at, writer->now));
+		leap = leadscore_lifecycle_leap(&record->lifecycle, &steps[i], n - i,
+										leap_end(writer, record), &stride);
+		if (leap > 0)
+		{
+			i += leap;
+			continue;
+		}
 		while (end < n && steps[end].at == steps[i].at)
 			end++;
-		activate_until(writer, record, Min(steps[i].at, writer->now));
 		leadscore_lifecycle_step(&record->lifecycle, &steps[i], (int) (end - i), writer->now);
 		i = end;
 	}
