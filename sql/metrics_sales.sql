@@ -8,14 +8,14 @@ SET datestyle = 'ISO';
 SET client_min_messages = 'warning';
 \set SHOW_CONTEXT never
 SELECT leadscore.create_pipeline('crm') \g /dev/null
-SET search_path = crm, leadscore;
+SET search_path = crm, crm_reports, leadscore;
 
 -- An empty pipeline
 SELECT * FROM response_time_effect ORDER BY place;
 SELECT * FROM followup_summary;
 SELECT * FROM won_by_contact_number ORDER BY contact_number;
 SELECT * FROM bant_gaps ORDER BY gate, stage_rank;
-SELECT (SELECT count(*) FROM sla_status), (SELECT count(*) FROM sla_clock), (SELECT count(*) FROM first_response), (SELECT count(*) FROM followups), (SELECT count(*) FROM cold_leads), (SELECT count(*) FROM sla_status_at(now()));
+SELECT (SELECT count(*) FROM sla_status), (SELECT count(*) FROM _sla_clock), (SELECT count(*) FROM first_response), (SELECT count(*) FROM followups), (SELECT count(*) FROM lead_cooling WHERE cold), (SELECT count(*) FROM sla_status_at(now()));
 
 -- The clock of an sql of 10:00: a never contacted, b at exactly 11:00:00, c a
 -- second later, d tried at 10:20 and spoken with at 12:00, e lost at 10:30
@@ -92,7 +92,7 @@ INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES (4, 'stage_set
 INSERT INTO event (lead_id, kind, occurred_at) VALUES (4, 'sales_contact', now()), (5, 'lost', now());
 SELECT l.external_id, c.stage, c.score, c.last_activity_at = date_trunc('day', now(), 'UTC') AS today, c.faded, c.cold,
     c.quiet_at - c.last_activity_at AS quiet_after, c.cools_at = least(c.fades_at, c.quiet_at) AS earlier FROM lead_cooling c JOIN lead l USING (lead_id) ORDER BY 1;
-SELECT l.external_id, c.stage, c.reason FROM cold_leads c JOIN lead l USING (lead_id) ORDER BY 1;
+SELECT l.external_id, c.stage, c.reason FROM lead_cooling c JOIN lead l USING (lead_id) WHERE c.cold ORDER BY 1;
 -- the day when it fades is the first on which its points say so: searched day by day
 SELECT l.external_id, c.fades_at = (
         SELECT min(d) FROM generate_series(date_trunc('day', now(), 'UTC') + interval '24 hours', now() + interval '9600 hours', '24 hours') d
@@ -100,7 +100,7 @@ SELECT l.external_id, c.fades_at = (
 FROM lead_cooling c JOIN lead l USING (lead_id) JOIN lead_state s USING (lead_id), model m
 WHERE m.status = 'active' AND l.external_id = 'o';
 UPDATE benchmark SET high = 300 WHERE metric = 'quiet_days';
-SELECT l.external_id, c.reason FROM cold_leads c JOIN lead l USING (lead_id) ORDER BY 1;
+SELECT l.external_id, c.reason FROM lead_cooling c JOIN lead l USING (lead_id) WHERE c.cold ORDER BY 1;
 DELETE FROM benchmark WHERE metric = 'quiet_days';
 SELECT l.external_id, c.quiet_at - c.last_activity_at AS quiet_after FROM lead_cooling c JOIN lead l USING (lead_id) WHERE l.external_id = 'o';
 
@@ -117,12 +117,15 @@ DROP SCHEMA crm CASCADE;
 \set ECHO none
 \i :data
 \set ECHO all
-SELECT count(*) AS clocks, count(*) FILTER (WHERE c.contacted_at IS NOT DISTINCT FROM (SELECT min(e.occurred_at) FROM event e WHERE e.lead_id = c.lead_id AND e.kind IN ('outreach', 'sales_contact')
-        AND e.occurred_at BETWEEN c.entered_at AND coalesce(c.left_at, 'infinity'))
+SELECT count(*) AS clocks, count(*) FILTER (WHERE c.contacted_at IS NOT DISTINCT FROM coalesce((SELECT max(e.occurred_at) FROM event e WHERE e.lead_id = c.lead_id AND e.kind IN ('outreach', 'sales_contact')
+            AND e.occurred_at >= c.entered_at - interval '1 hour' AND e.occurred_at < c.entered_at
+            AND NOT EXISTS (SELECT FROM stage_history h WHERE h.lead_id = c.lead_id AND h.cycle < c.cycle AND h.effective_at > e.occurred_at)),
+        (SELECT min(e.occurred_at) FROM event e WHERE e.lead_id = c.lead_id AND e.kind IN ('outreach', 'sales_contact')
+            AND e.occurred_at BETWEEN c.entered_at AND coalesce(c.left_at, 'infinity')))
     AND c.left_at IS NOT DISTINCT FROM (SELECT h.effective_at FROM stage_history h WHERE h.lead_id = c.lead_id AND h.seq = c.seq + 1)
     AND c.due_at = c.entered_at + interval '1 hour') AS right
-FROM sla_clock c;
-SELECT (SELECT count(*) FROM sla_clock) = (SELECT count(*) FROM stage_history WHERE to_stage = 'sql') AS all_there;
+FROM _sla_clock c;
+SELECT (SELECT count(*) FROM _sla_clock) = (SELECT count(*) FROM stage_history WHERE to_stage = 'sql') AS all_there;
 SELECT count(*) AS enquiries, count(*) FILTER (WHERE f.enquired_at = q.at AND f.responded_at IS NOT DISTINCT FROM (SELECT min(e.occurred_at) FROM event e
         WHERE e.lead_id = f.lead_id AND e.kind IN ('outreach', 'sales_contact') AND e.occurred_at >= q.at)) AS right
 FROM (SELECT e.lead_id, min(e.occurred_at) AS at FROM event e WHERE e.kind IN ('form_submit', 'demo_request') GROUP BY 1) q LEFT JOIN first_response f USING (lead_id);

@@ -5,7 +5,7 @@ SET timezone = 'UTC';
 SET datestyle = 'ISO';
 SET client_min_messages = 'warning';
 SELECT leadscore.create_pipeline('crm', 'empty', attach => false) \g /dev/null
-SET search_path = crm, leadscore;
+SET search_path = crm, crm_reports, leadscore;
 
 -- Nothing there: rows without figures
 SELECT stage, outcome, next_stage, periods, mean_days, median_days, p90_days FROM stage_velocity;

@@ -282,8 +282,8 @@ BEGIN
 
 	EXECUTE pg_catalog.format('CREATE SCHEMA %I', name);
 	-- what DROP SCHEMA of a pipeline left of its reports
-	IF EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.nspname = name || '_reports')
-		AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = name || '_reports')
+	IF EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+		WHERE n.nspname = name || '_reports' AND p.proname = '_message_counts')
 	THEN
 		EXECUTE pg_catalog.format('DROP SCHEMA %I CASCADE', name || '_reports');
 	END IF;

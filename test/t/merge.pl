@@ -26,7 +26,8 @@ foreach my $i (0 .. $#parts)
 	my $part = $parts[$i];
 	$sql .= "CREATE SERVER $part FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '" . $node->host . "', port '" . $node->port . "', dbname '$part', extensions 'leadscore', batch_size '1000');"
 		. "CREATE USER MAPPING FOR CURRENT_USER SERVER $part; CREATE SCHEMA $part;"
-		. "IMPORT FOREIGN SCHEMA p LIMIT TO (lead_state, stage_entry, funnel, lead_dim) FROM SERVER $part INTO $part;"
+		. "IMPORT FOREIGN SCHEMA p LIMIT TO (lead_state, stage_entry, funnel) FROM SERVER $part INTO $part;"
+		. "IMPORT FOREIGN SCHEMA p_reports LIMIT TO (lead_dim) FROM SERVER $part INTO $part;"
 		. join '', map { "CREATE FOREIGN TABLE parts.$_$i PARTITION OF parts.$_ FOR VALUES WITH (MODULUS 2, REMAINDER $i) SERVER $part OPTIONS (schema_name 'p', table_name '$_');" } 'lead', 'event';
 }
 $sql .= join '', map { "CREATE VIEW parts.$_ AS " . join(' UNION ALL ', map { my $part = $_; "SELECT * FROM $part.\$" } @parts) =~ s/\$/$_/gr . ';' }

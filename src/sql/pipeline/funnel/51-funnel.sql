@@ -360,6 +360,8 @@ SELECT
     c.matured_converted::double precision / nullif(c.matured, 0) AS matured_rate,
     rate_low(c.converted, c.entered) AS step_low_rate,
     rate_high(c.converted, c.entered) AS step_high_rate,
+    lag(c.stage::text) OVER same_month AS previous_stage,
+    lag(c.stage_rank) OVER same_month AS previous_stage_rank,
     lag(c.entered) OVER same_month AS previous_entered,
     c.entered::double precision / nullif(lag(c.entered) OVER same_month, 0) AS period_rate
 FROM counted c
@@ -383,7 +385,9 @@ COMMENT ON COLUMN funnel_cohort.resolved_rate IS 'converted / resolved; too high
 COMMENT ON COLUMN funnel_cohort.matured_rate IS 'matured_converted / matured; right for every age, but silent about the young ones';
 COMMENT ON COLUMN funnel_cohort.step_low_rate IS 'lower end of the 95 % interval of step_rate (Wilson): wide means few leads';
 COMMENT ON COLUMN funnel_cohort.step_high_rate IS 'upper end of it';
-COMMENT ON COLUMN funnel_cohort.previous_entered IS 'leads that entered the stage before in the same month, mostly other leads; NULL: there is no stage before';
+COMMENT ON COLUMN funnel_cohort.previous_stage IS 'the stage before; NULL: there is none';
+COMMENT ON COLUMN funnel_cohort.previous_stage_rank IS 'order of the stages';
+COMMENT ON COLUMN funnel_cohort.previous_entered IS 'leads that entered the stage before in the same month, mostly other leads';
 COMMENT ON COLUMN funnel_cohort.period_rate IS 'entered / previous_entered; may exceed 1, as these are not the same leads';
 
 -- Counted by all slices of a lead at once first, then by each.

@@ -21,7 +21,7 @@ FROM (VALUES
     ('sql_value_ratio', 'all', 10, 50, 'iql', 'common claim: an sql is worth 10 to 50 iql; the goals for the rates imply 4 to 7'),
     ('quiet_days', 'all', 0, 30, NULL, 'a lead without an event for longer is cold')
 ) AS b (metric, segment, low, high, denominator, source)
-WHERE to_regclass('@reports@.purchases') IS NULL
+WHERE NOT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = 'purchases' AND n.nspname = current_schema())
 ON CONFLICT DO NOTHING;
 
 CREATE OR REPLACE VIEW purchases WITH (security_invoker = true) AS

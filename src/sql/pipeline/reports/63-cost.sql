@@ -10,7 +10,7 @@ WITH reached AS (
         count(*) AS leads
     FROM _lead_milestone m
         CROSS JOIN setting s
-    WHERE m.lead_at IS NOT NULL
+    WHERE m.lead_at IS NOT NULL OR m.customer_at IS NOT NULL
     GROUP BY 1, 2, 3, 4, 5, 6
 ), part AS (
     SELECT t.month AS calendar_month, r.channel, r.campaign,
@@ -83,12 +83,13 @@ WITH reached AS (
     SELECT m.sourcing, m.direction,
         count(m.lead_at) AS leads, count(m.mql_at) AS mqls, count(m.sql_at) AS sqls, count(m.customer_at) AS customers,
         count(*) FILTER (WHERE m.lead_at <= m.customer_at) AS leads_won,
-        sum(r.revenue_amount) AS revenue_amount, 0::numeric AS cost_amount
+        sum(r.revenue_amount) AS revenue_amount,
+        sum(r.revenue_amount) FILTER (WHERE m.lead_at IS NOT NULL) AS lead_revenue, 0::numeric AS cost_amount
     FROM _lead_milestone m
         LEFT JOIN _revenue r USING (lead_id)
     GROUP BY m.sourcing, m.direction
     UNION ALL
-    SELECT c.sourcing, c.direction, 0, 0, 0, 0, 0, 0, sum(c.cost_amount) AS cost_amount
+    SELECT c.sourcing, c.direction, 0, 0, 0, 0, 0, 0, 0, sum(c.cost_amount) AS cost_amount
     FROM cost_by_month c
     GROUP BY c.sourcing, c.direction
 ), total AS (
@@ -99,6 +100,7 @@ WITH reached AS (
         coalesce(sum(r.customers), 0)::bigint AS customers,
         coalesce(sum(r.leads_won), 0)::bigint AS leads_won,
         coalesce(sum(r.revenue_amount), 0) AS revenue_amount,
+        coalesce(sum(r.lead_revenue), 0) AS lead_revenue,
         coalesce(sum(r.cost_amount), 0) AS cost_amount
     FROM (VALUES
             ('sourcing', 1, 'internal'),
@@ -126,7 +128,7 @@ SELECT
     t.sqls::double precision / nullif(t.leads, 0) AS lead_to_sql_rate,
     t.leads_won::double precision / nullif(t.leads, 0) AS lead_to_customer_rate,
     as_amount(t.revenue_amount)::numeric(14,2) AS revenue_amount,
-    as_amount(t.revenue_amount / nullif(t.leads, 0))::numeric(14,2) AS revenue_per_lead_amount,
+    as_amount(t.lead_revenue / nullif(t.leads, 0))::numeric(14,2) AS revenue_per_lead_amount,
     (t.revenue_amount - t.cost_amount)::double precision / nullif(t.cost_amount, 0)::double precision AS roi
 FROM total t;
 COMMENT ON VIEW sourcing_comparison IS 'internal against outsourced and inbound against outbound: what was spent, what came of it';
@@ -144,5 +146,5 @@ COMMENT ON COLUMN sourcing_comparison.cost_per_customer_amount IS 'cost_amount /
 COMMENT ON COLUMN sourcing_comparison.lead_to_sql_rate IS 'sqls / leads';
 COMMENT ON COLUMN sourcing_comparison.lead_to_customer_rate IS 'share of the leads that became customers; customers who never were leads are left out';
 COMMENT ON COLUMN sourcing_comparison.revenue_amount IS 'sum of purchases';
-COMMENT ON COLUMN sourcing_comparison.revenue_per_lead_amount IS 'revenue_amount / leads';
+COMMENT ON COLUMN sourcing_comparison.revenue_per_lead_amount IS 'what the leads bought for / leads';
 COMMENT ON COLUMN sourcing_comparison.roi IS '(revenue_amount - cost_amount) / cost_amount';

@@ -6,7 +6,8 @@ WITH figure AS (
     SELECT m.channel, m.campaign, count(*) AS contacts,
         count(m.lead_at) AS leads, count(m.mql_at) AS mqls, count(m.sql_at) AS sqls, count(m.customer_at) AS customers,
         count(*) FILTER (WHERE m.lead_at <= m.customer_at) AS leads_won,
-        coalesce(sum(r.revenue_amount) FILTER (WHERE m.lead_at IS NOT NULL), 0) AS revenue_amount
+        coalesce(sum(r.revenue_amount), 0) AS revenue_amount,
+        coalesce(sum(r.revenue_amount) FILTER (WHERE m.lead_at IS NOT NULL), 0) AS lead_revenue
     FROM _lead_milestone m
         LEFT JOIN _revenue r USING (lead_id)
     GROUP BY m.channel, m.campaign
@@ -27,7 +28,7 @@ SELECT
     rate_high(f.sqls, f.leads) AS sql_high_rate,
     f.leads_won::double precision / nullif(f.leads, 0) AS customer_rate,
     as_amount(coalesce(f.revenue_amount, 0))::numeric(14,2) AS revenue_amount,
-    as_amount(f.revenue_amount / nullif(f.leads, 0))::numeric(14,2) AS value_per_lead_amount
+    as_amount(f.lead_revenue / nullif(f.leads, 0))::numeric(14,2) AS value_per_lead_amount
 FROM (
         SELECT k.channel, k.campaign FROM _source_list k
         UNION
@@ -51,8 +52,8 @@ COMMENT ON COLUMN lead_quality.sql_rate IS 'sqls / leads';
 COMMENT ON COLUMN lead_quality.sql_low_rate IS 'lower end of its 95 % interval';
 COMMENT ON COLUMN lead_quality.sql_high_rate IS 'upper end of its 95 % interval';
 COMMENT ON COLUMN lead_quality.customer_rate IS 'share of the leads that became customers; customers who never were leads are left out';
-COMMENT ON COLUMN lead_quality.revenue_amount IS 'what the leads bought for';
-COMMENT ON COLUMN lead_quality.value_per_lead_amount IS 'revenue_amount / leads';
+COMMENT ON COLUMN lead_quality.revenue_amount IS 'sum of purchases';
+COMMENT ON COLUMN lead_quality.value_per_lead_amount IS 'what the leads bought for / leads';
 
 -- A lead is with an event if it came while the lead was in the stage, up to
 -- the step to a higher one: what came afterwards cannot have helped. Kinds of
