@@ -27,7 +27,7 @@ endif
 # Frozen scripts of older versions and upgrade scripts are installed as they
 # are.
 SCRIPT = $(EXTENSION)--$(EXTVERSION).sql
-PIPELINE = $(call files,src/sql/pipeline/*/*.sql)
+PIPELINE = $(call files,src/sql/pipeline/*.sql)
 # The upgrade to this version is what src/sql/upgrade/ says, and the pipeline's
 # DDL and the functions that use it (7x on) as they are now.
 UPGRADE_FROM = $(patsubst %--$(EXTVERSION).sql,%,$(notdir $(call files,src/sql/upgrade/*--$(EXTVERSION).sql)))

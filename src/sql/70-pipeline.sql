@@ -197,12 +197,8 @@ CREATE FUNCTION leadscore.run_topic(pipeline text, topic text) RETURNS void
 	SET check_function_bodies = 'on'
 AS $$
 BEGIN
-	PERFORM pg_catalog.set_config('search_path',
-		CASE WHEN topic LIKE 'reports/%' THEN pg_catalog.quote_ident(pipeline || '_reports') || ', ' ELSE '' END
-			|| pg_catalog.quote_ident(pipeline) || ', leadscore, pg_temp', true);
-	EXECUTE (SELECT pg_catalog.replace(pg_catalog.replace(d.ddl, '@pipeline@', pg_catalog.quote_ident(pipeline)),
-			'@reports@', pg_catalog.quote_ident(pipeline || '_reports'))
-		FROM leadscore.pipeline_ddl() d WHERE d.topic = run_topic.topic);
+	PERFORM pg_catalog.set_config('search_path', pg_catalog.quote_ident(pipeline) || ', leadscore, pg_temp', true);
+	EXECUTE (SELECT d.ddl FROM leadscore.pipeline_ddl() d WHERE d.topic = run_topic.topic);
 END
 $$;
 COMMENT ON FUNCTION leadscore.run_topic(text, text) IS
@@ -257,7 +253,7 @@ BEGIN
 
 	SELECT pg_catalog.array_agg(p.preset ORDER BY p.preset) INTO presets
 	FROM (
-		SELECT pg_catalog.substring(d.topic, '^preset/(.*)$') AS preset FROM leadscore.pipeline_ddl() d
+		SELECT pg_catalog.substring(d.topic, '^[0-9]+-preset-(.*)$') AS preset FROM leadscore.pipeline_ddl() d
 		UNION ALL
 		SELECT 'empty'
 	) p
@@ -281,20 +277,13 @@ BEGIN
 	END IF;
 
 	EXECUTE pg_catalog.format('CREATE SCHEMA %I', name);
-	-- what DROP SCHEMA of a pipeline left of its reports
-	IF EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-		WHERE n.nspname = name || '_reports' AND p.proname = '_message_counts')
-	THEN
-		EXECUTE pg_catalog.format('DROP SCHEMA %I CASCADE', name || '_reports');
-	END IF;
-	EXECUTE pg_catalog.format('CREATE SCHEMA %I', name || '_reports');
 	FOR topics IN
 		SELECT d.topic FROM leadscore.pipeline_ddl() d
-		WHERE d.topic ~ '^(core|funnel|reports)/' OR d.topic = 'preset/' || preset
-		ORDER BY d.topic LIKE 'preset/%', d.topic COLLATE "C"
+		WHERE d.topic COLLATE "C" < '6' OR d.topic LIKE '%-preset-' || preset
+		ORDER BY d.topic COLLATE "C"
 	LOOP
 		PERFORM leadscore.run_topic(name, topics.topic);
-		IF topics.topic = 'core/10-tables' THEN
+		IF topics.topic = '10-tables' THEN
 			EXECUTE pg_catalog.format('INSERT INTO %I.setting (grain) VALUES ($1)', name) USING grain;
 		END IF;
 	END LOOP;
@@ -328,7 +317,7 @@ DECLARE
 BEGIN
 	IF NOT leadscore.is_attached(pipeline) THEN
 		PERFORM leadscore.lock_pipeline(pipeline);
-		PERFORM leadscore.run_topic(name, 'triggers/attach');
+		PERFORM leadscore.run_topic(name, '60-attach');
 		-- Leads that are right keep their history. A transaction that does not
 		-- see what is newest cannot tell.
 		EXECUTE pg_catalog.format('SELECT EXISTS (SELECT FROM %I.lead_state)', name) INTO has_states;
@@ -348,7 +337,7 @@ CREATE FUNCTION leadscore.detach_pipeline(name text) RETURNS void
 AS $$
 BEGIN
 	IF leadscore.is_attached(leadscore.known_pipeline(name)) THEN
-		PERFORM leadscore.run_topic(name, 'triggers/detach');
+		PERFORM leadscore.run_topic(name, '61-detach');
 	END IF;
 END
 $$;
@@ -368,7 +357,7 @@ BEGIN
 	-- run when asked for
 	FOR topics IN
 		SELECT d.topic FROM leadscore.pipeline_ddl() d
-		WHERE d.topic ~ '^(core/[3-9]|funnel/|reports/)' OR d.topic = 'triggers/attach' AND leadscore.is_attached(pipeline)
+		WHERE d.topic >= '3' AND d.topic COLLATE "C" < '6' OR d.topic = '60-attach' AND leadscore.is_attached(pipeline)
 		ORDER BY d.topic COLLATE "C"
 	LOOP
 		PERFORM leadscore.run_topic(name, topics.topic);
@@ -418,18 +407,17 @@ DECLARE
 	pipeline_oid regnamespace := leadscore.known_pipeline(pipeline);
 	objects record;
 BEGIN
-	EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA %I, %I TO %I', pipeline, pipeline || '_reports', role);
+	EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %I', pipeline, role);
 	FOR objects IN
 		WITH ours AS (
-			SELECT c.oid, c.relname, n.nspname, r.oid AS rule
+			SELECT c.oid, c.relname, r.oid AS rule
 			FROM leadscore.pipeline_ddl() d,
 				pg_catalog.regexp_matches(d.ddl, '^CREATE OR REPLACE VIEW ([a-z_]+)', 'gn') AS m
 				JOIN pg_catalog.pg_class c ON c.relname = m[1] AND c.relkind = 'v'
-				JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 				JOIN pg_catalog.pg_rewrite r ON r.ev_class = c.oid
-			WHERE n.nspname IN (pipeline, pipeline || '_reports')
+			WHERE c.relnamespace = pipeline_oid
 		)
-		SELECT pg_catalog.format('SELECT ON %I.%I', o.nspname, o.relname) AS privilege
+		SELECT pg_catalog.format('SELECT ON %I.%I', pipeline, o.relname) AS privilege
 		FROM ours o
 		UNION
 		SELECT pg_catalog.format('SELECT (%s) ON %I.%I',
@@ -445,8 +433,7 @@ BEGIN
 		FROM ours o
 			JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = o.rule
 				AND d.refclassid = 'pg_catalog.pg_proc'::regclass
-			JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid
-				JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace AND n.nspname IN (pipeline, pipeline || '_reports')
+			JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid AND p.pronamespace = pipeline_oid
 	LOOP
 		EXECUTE pg_catalog.format('GRANT %s TO %I', objects.privilege, role);
 	END LOOP;
