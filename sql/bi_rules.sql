@@ -10,7 +10,9 @@ SELECT leadscore.create_pipeline('crm') \g /dev/null
 CREATE TEMP VIEW view_column AS
     SELECT c.oid, c.relnamespace::regnamespace AS schema, c.relname AS view, a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.attnum
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-    WHERE c.relnamespace IN ('crm'::regnamespace, 'crm_reports'::regnamespace) AND c.relkind = 'v' AND c.relname !~ '^_' AND a.attnum > 0;
+    WHERE c.relnamespace IN ('crm'::regnamespace, 'crm_reports'::regnamespace) AND c.relkind = 'v' AND c.relname !~ '^_' AND a.attnum > 0
+        -- it stands for a table, of which it has the types
+        AND c.relname <> 'stage_history';
 -- all of them; and, internal, those that they are made of
 SELECT schema, view, string_agg(name, ', ' ORDER BY attnum) AS columns FROM view_column GROUP BY 1, 2 ORDER BY schema::text, view COLLATE "C";
 SELECT schema, count(DISTINCT view) AS views, count(*) AS columns FROM view_column GROUP BY 1 ORDER BY schema::text;
@@ -109,4 +111,4 @@ DROP ROLE leadscore_bi;
 SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
     WHERE c.relnamespace IN ('crm'::regnamespace, 'crm_reports'::regnamespace) AND c.relkind = 'v' AND a.attname IN ('email', 'profile', 'properties', 'phone', 'name') AND c.relname <> 'lead_timeline';
 
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;

@@ -75,19 +75,19 @@ UPDATE model SET note = 'a trial' WHERE model = 'draft';
 SELECT * FROM compare_models('inbound', 'draft', '2025-01-03');
 SELECT * FROM compare_models('draft', 'draft', '2025-01-03') WHERE level = 'lead';
 CREATE TEMP TABLE before AS SELECT lead_id, activity, stage FROM lead_state;
-SELECT activate_model('draft');
+SELECT activate_model('draft', wait => true);
 SELECT model, status, compiled IS NOT NULL AS compiled, activated_by = session_user AS by_me FROM model ORDER BY 1;
 SELECT lead_id, s.stage, s.activity = b.activity AS same FROM lead_state s JOIN before b USING (lead_id) ORDER BY 1;
 SELECT rebuild();
 SELECT * FROM verify();
-SELECT activate_model('draft');
-SELECT activate_model('nothing');
+SELECT activate_model('draft', wait => true);
+SELECT activate_model('nothing', wait => true);
 SELECT clone_model('nothing', 'x');
 SELECT clone_model('draft', 'inbound');
 SELECT * FROM compare_models('draft', 'nothing');
 -- a retired one is as frozen, and can come back
 UPDATE rule SET points = 2 WHERE model = 'inbound' AND rule = 'page viewed';
-SELECT activate_model('inbound');
+SELECT activate_model('inbound', wait => true);
 SELECT model, status FROM model ORDER BY 1;
 SELECT * FROM verify();
 -- the model as a document is all there is to it
@@ -127,7 +127,7 @@ UPDATE signal SET signal = 'page' WHERE signal = 'page_view';
 INSERT INTO signal (signal, source, condition) VALUES ('large', 'profile', '$.employees > 100');
 UPDATE signal SET signal = 'big' WHERE signal = 'large';
 SELECT * FROM verify();
-SELECT rebuild(true) > 0 AS replayed;
+SELECT rebuild() > 0 AS replayed;
 SELECT * FROM verify();
 
 -- What a signal must not be
@@ -202,7 +202,7 @@ SELECT score(3, '2025-01-02');
 DELETE FROM event WHERE lead_id = 3;
 INSERT INTO event (lead_id, kind, occurred_at) VALUES (3, 'page_view', '2025-01-05');
 SELECT * FROM verify();
-SELECT rebuild(), rebuild(true) > 0 AS replayed;
+SELECT rebuild(), rebuild() > 0 AS replayed;
 SELECT * FROM verify();
 -- ... of leads before others with more events than the baseline has counts
 BEGIN;
@@ -210,7 +210,7 @@ INSERT INTO lead (lead_id, created_at, updated_at) SELECT i, '2025-01-01', '2025
 INSERT INTO event (lead_id, kind, occurred_at)
     SELECT l, 'page_view', '2025-01-02'::timestamptz + i * interval '1 day' FROM generate_series(11, 14) l, generate_series(1, l * 10) i;
 UPDATE lead_state SET baseline = lead_activity(1, '2024-12-01', 5, '1 day') WHERE lead_id >= 11;
-SELECT rebuild(true) > 0 AS replayed;
+SELECT rebuild() > 0 AS replayed;
 SELECT * FROM verify();
 ROLLBACK;
 
@@ -249,7 +249,7 @@ DECLARE
     m text; d text; h text;
 BEGIN
     EXECUTE change;
-    PERFORM c.activate_model('broken');
+    PERFORM c.activate_model('broken', wait => true);
     RETURN 'activated';
 EXCEPTION WHEN others THEN
     GET STACKED DIAGNOSTICS m = MESSAGE_TEXT, d = PG_EXCEPTION_DETAIL, h = PG_EXCEPTION_HINT;
@@ -273,9 +273,9 @@ SELECT * FROM verify();
 SELECT pipeline FROM leadscore.create_pipeline('h', 'inbound', '1 hour');
 SELECT h.clone_model('inbound', 'hours');
 UPDATE h.rule SET decay_period = '36 hours' WHERE model = 'hours' AND decay = 'half_life';
-SELECT h.activate_model('hours');
+SELECT h.activate_model('hours', wait => true);
 -- a model of the other grain does not fit
 UPDATE h.model SET compiled = (SELECT compiled FROM c.model WHERE status = 'active') WHERE model = 'hours';
 INSERT INTO h.lead (lead_id, created_at, updated_at) VALUES (1, '2025-01-01', '2025-01-01');
-DROP SCHEMA h CASCADE;
-DROP SCHEMA c CASCADE;
+DROP SCHEMA h, h_reports CASCADE;
+DROP SCHEMA c, c_reports CASCADE;

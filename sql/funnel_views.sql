@@ -95,17 +95,17 @@ SELECT stage, reached, to_char(100 * step_rate, 'FM990.0') || ' %' AS step_perce
 
 -- The engine writes what the ledger needs
 SELECT count(*) FROM (SELECT from_since, lag(effective_at) OVER (PARTITION BY lead_id ORDER BY seq) AS expected FROM stage_history) h WHERE from_since IS DISTINCT FROM expected;
-SELECT rebuild(history => true);
+SELECT rebuild();
 SELECT count(*) FROM (SELECT from_since, lag(effective_at) OVER (PARTITION BY lead_id ORDER BY seq) AS expected FROM stage_history) h WHERE from_since IS DISTINCT FROM expected;
 SELECT * FROM verify();
 
 -- month_start is date_trunc
 SELECT count(*) FROM generate_series('1999-12-25 00:00Z'::timestamptz, '2000-03-05', '37 minutes') t, unnest('{UTC,Asia/Kathmandu,Pacific/Kiritimati,America/Adak}'::text[]) z
-    WHERE leadscore.month_start(t, z) <> date_trunc('month', t AT TIME ZONE z)::date;
-SELECT leadscore.month_start('infinity', 'UTC'), leadscore.month_start('4713-01-01 00:00Z BC', 'Asia/Tokyo'), leadscore.month_start('9999-12-31 23:30Z', 'Asia/Tokyo');
-SELECT round(leadscore.rate_low(8, 10)::numeric, 4), round(leadscore.rate_high(8, 10)::numeric, 4), leadscore.rate_low(0, 5), leadscore.rate_high(5, 5), leadscore.rate_low(0, 0);
+    WHERE leadscore_internal.month_start(t, z) <> date_trunc('month', t AT TIME ZONE z)::date;
+SELECT leadscore_internal.month_start('infinity', 'UTC'), leadscore_internal.month_start('4713-01-01 00:00Z BC', 'Asia/Tokyo'), leadscore_internal.month_start('9999-12-31 23:30Z', 'Asia/Tokyo');
+SELECT round(leadscore_internal.rate_low(8, 10)::numeric, 4), round(leadscore_internal.rate_high(8, 10)::numeric, 4), leadscore_internal.rate_low(0, 5), leadscore_internal.rate_high(5, 5), leadscore_internal.rate_low(0, 0);
 RESET search_path;
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;
 
 -- Random histories: stages are entered, left, skipped, fallen back from and
 -- come back to in any way. What stage_entry says of each entry is compared
@@ -167,4 +167,4 @@ SELECT 'between', count(*) FROM (SELECT stage, sum(entered) AS entered, sum(conv
 SELECT count(*) FROM funnel_cohort WHERE step_rate > 1 OR resolved_rate > 1 OR matured_rate > 1 OR least(entered, entered_directly, converted, lost, open, matured, matured_converted) < 0;
 SELECT stage, reached = (SELECT count(*) FROM (SELECT FROM stage_history h GROUP BY lead_id, cycle HAVING max(leadscore.stage_rank(to_stage)) >= f.stage_rank) r) FROM funnel f;
 RESET search_path;
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;

@@ -66,7 +66,7 @@ SELECT stage, stage_changed FROM track('dora', 'page_view', profile => '{"phone"
 -- Out and in again: a new cycle. Recycling resets engagement
 SELECT stage FROM track('bob', 'lost', '{"reason": "budget"}');
 SELECT stage FROM track('bob', 'recycled');
-SELECT stage, cycle, held FROM lead_state WHERE lead_id = lead_id('bob');
+SELECT stage, cycle, promotion_blocked FROM lead_state WHERE lead_id = lead_id('bob');
 SELECT dimension, points FROM lead_dimension WHERE lead_id = lead_id('bob');
 SELECT stage FROM track('bob', 'points_removed', value => 79.5);
 SELECT stage, stage_changed FROM track('bob', 'points_added', value => 0.5);
@@ -94,10 +94,10 @@ SELECT external_id, grade, fit FROM lead_score WHERE fit <> 0 ORDER BY external_
 SELECT clone_model('inbound', 'points only');
 UPDATE model SET gates_required = false WHERE model = 'points only';
 SELECT level, stage_a, stage_b, leads FROM compare_models('inbound', 'points only') WHERE level = 'stage' AND stage_a <> stage_b;
-SELECT activate_model('points only');
+SELECT activate_model('points only', wait => true);
 SELECT stage FROM track('finn', 'points_added', value => 71, profile => '{"email": "finn@mail.example", "consent": true}');
 SELECT stage FROM track('gina', 'points_added', value => 71, profile => '{"email": "gina@mail.example"}');
-SELECT activate_model('inbound');
+SELECT activate_model('inbound', wait => true);
 SELECT stage FROM track('hugo', 'points_added', value => 71, profile => '{"email": "hugo@mail.example", "consent": true}');
 SELECT model FROM model_activation ORDER BY activation_id;
 
@@ -126,7 +126,7 @@ SELECT stage, next_review_at::date - (now() AT TIME ZONE 'UTC')::date AS in_days
 CREATE FUNCTION pg_temp.days_before(a leadscore.lead_activity, days int) RETURNS leadscore.lead_activity LANGUAGE sql
     AS 'SELECT leadscore.lead_activity_agg(u.signal_id, u.bucket - days * interval ''1 day'', u.count, ''1 day'') FROM leadscore.unnest(a) u';
 UPDATE lead_state SET activity = pg_temp.days_before(activity, 50), stage_since = stage_since - interval '50 days',
-    settled_at = settled_at - interval '50 days', next_review_at = next_review_at - interval '50 days'
+    processed_until = processed_until - interval '50 days', next_review_at = next_review_at - interval '50 days'
     WHERE lead_id = lead_id('ida');
 -- views know at once, and since when
 SELECT stage, (now() AT TIME ZONE 'UTC')::date - stage_since_at::date AS for_days FROM lead_score WHERE external_id = 'ida';
@@ -155,4 +155,4 @@ SELECT * FROM verify();
 SELECT rebuild();
 SELECT * FROM verify();
 RESET search_path;
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;

@@ -58,4 +58,4 @@ SELECT * FROM pg_temp.scans('SELECT * FROM crm.stage_entry WHERE lead_id = 1');
 RESET enable_seqscan;
 RESET enable_bitmapscan;
 RESET search_path;
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;

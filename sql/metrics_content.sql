@@ -69,7 +69,7 @@ SELECT message, variant, baseline, sent, responded, response_rate, round(ratio_t
 -- p of that z is twice the tail of the normal curve, here as a sum of its slices
 SELECT round((2 * sum(exp(-x * x / 2) * 0.0001 / sqrt(2 * pi())))::numeric, 7) AS p
     FROM message_response r, generate_series(0, 79999) i, LATERAL (SELECT abs(r.z_score) + (i + 0.5) * 0.0001) s (x) WHERE r.variant = 'by name';
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;
 
 -- Lift: ten mql, four with a trial of which three became sql, six without of
 -- which one did. A trial after the step, or before the stage, does not count;
@@ -94,7 +94,7 @@ INSERT INTO event (lead_id, kind, occurred_at, properties)
     UNION ALL SELECT 13, 'newsletter_signup', now() - interval '24 hours' * d, NULL FROM generate_series(300, 301) d;
 SELECT source_kind, source, captures, round(usual_gap_days::numeric, 4) AS usual, round(longest_gap_days::numeric, 4) AS longest, round(quiet_days::numeric, 2) AS quiet, round(quiet_ratio::numeric, 2) AS ratio, gone_quiet
     FROM capture_gaps WHERE captures > 0 ORDER BY 1, 2;
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;
 
 -- Drawn leads, another way
 \set ECHO none
@@ -142,5 +142,5 @@ SELECT i.topic, i.leads, i.leads = count(*) AS right FROM interest_by_topic i JO
 SELECT count(*) AS takers, count(*) FILTER (WHERE o.offers = (SELECT count(DISTINCT properties ->> 'content') FROM event e WHERE e.lead_id = o.lead_id AND kind = 'content_download')
     AND o.last_offer = (SELECT properties ->> 'content' FROM event e WHERE e.lead_id = o.lead_id AND kind = 'content_download' ORDER BY occurred_at DESC LIMIT 1)) AS right FROM lead_offers o;
 SELECT source_kind, sum(captures) = (SELECT count(*) FROM event WHERE kind = 'form_submit' OR source_kind = 'channel' AND kind = 'demo_request') AS all_there FROM capture_gaps GROUP BY 1 ORDER BY 1;
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;
 DROP FUNCTION public.draw;

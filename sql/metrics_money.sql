@@ -39,7 +39,7 @@ SELECT customers, purchases, revenue_amount, lifetime_value_amount FROM customer
 SELECT stage, revenue_amount FROM value_by_stage WHERE leads > 0 ORDER BY stage_rank;
 SELECT forecast_amount, low_amount, high_amount FROM pipeline_forecast ORDER BY stage_rank;
 SELECT sum(revenue_amount) FROM roas WHERE model = 'linear' AND revenue_amount IS NOT NULL;
-DROP SCHEMA empty CASCADE;
+DROP SCHEMA empty, empty_reports CASCADE;
 
 -- Attribution by hand: touches 28, 14 and 7 days before and on the day of a
 -- purchase of 100.01; one touch; two touches; none but the origin; none at all
@@ -87,7 +87,7 @@ SELECT channel, campaign, credited_purchases, revenue_amount, cost_amount, round
     WHERE model = 'linear' AND (revenue_amount <> 0 OR cost_amount <> 0) ORDER BY 1, 2;
 SELECT channel, campaign, profit_amount, round(roi::numeric, 4) AS roi FROM roas WHERE model = 'linear' AND (revenue_amount <> 0 OR cost_amount <> 0) ORDER BY 1, 2;
 SELECT cohort_month, channel, customers, purchases, revenue_amount, lifetime_value_amount, repeat_rate, buying_days FROM customer_lifetime_value ORDER BY 1, 2;
-DROP SCHEMA hand CASCADE;
+DROP SCHEMA hand, hand_reports CASCADE;
 
 -- Retention by hand: of three customers of January one buys again in January,
 -- two in March, none in February; one of March does not; one buys in 30 years
@@ -102,7 +102,7 @@ SELECT * FROM customer_retention WHERE calendar_month < '2024-05-01' ORDER BY 1,
 SELECT count(*) = (SELECT 12 * (date_part('year', now() AT TIME ZONE 'UTC') - 2024) + date_part('month', now() AT TIME ZONE 'UTC') FROM setting) AS all_months
     FROM customer_retention WHERE cohort_month = '2024-01-01';
 SELECT count(*), min(months_since), min(customers), min(buyers) FROM customer_retention WHERE cohort_month > now();
-DROP SCHEMA hand CASCADE;
+DROP SCHEMA hand, hand_reports CASCADE;
 
 -- Value, forecast and how many are needed, by hand: ten iql, all matured; five
 -- become mql, four sql, two customers who buy for 100 and 300, one of them twice
@@ -125,7 +125,7 @@ SELECT stage, required, required_low, required_high, missing FROM required_leads
 UPDATE setting SET mature_after = '100 years';
 SELECT stage, entered, matured, converted, customer_rate, leads_now FROM stage_to_customer WHERE entered > 0 ORDER BY stage_rank;
 SELECT stage, forecast_amount FROM pipeline_forecast ORDER BY stage_rank;
-DROP SCHEMA hand CASCADE;
+DROP SCHEMA hand, hand_reports CASCADE;
 
 -- Drawn leads
 \set ECHO none
@@ -208,5 +208,5 @@ FROM sourcing_comparison s
             (SELECT sum(e.value) FROM event e WHERE e.lead_id = l.lead_id AND e.kind = 'purchase') AS value
         FROM lead l LEFT JOIN campaign p USING (campaign)) l USING (segment)
 WHERE s.comparison = 'sourcing' GROUP BY s.segment, s.leads, s.customers, s.roi, s.cost_amount ORDER BY 1;
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;
 DROP FUNCTION public.draw;

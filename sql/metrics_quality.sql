@@ -53,7 +53,7 @@ DELETE FROM lead WHERE lead_id NOT IN (5, 8);
 SELECT leads, converted, lift, auc, auc_high FROM model_quality('inbound', '2025-03-01 00:00Z', '30 days') WHERE level = 'summary';
 DELETE FROM lead WHERE lead_id = 8;
 SELECT level, place, leads, converted, lift, captured_rate FROM model_quality('inbound', '2025-03-01 00:00Z', '30 days') WHERE leads > 0;
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;
 
 -- Half years: 4 leads before with 1 sql and no customer, 2 now with 1 sql who
 -- bought for 50 within the time, and for 1000 after it
@@ -66,7 +66,7 @@ INSERT INTO event (lead_id, kind, occurred_at, value) SELECT l.lead_id, 'purchas
 SELECT period, leads, sqls, customers, sql_rate, customer_rate, revenue_per_lead_amount, sales, median_sale_days, sql_change, customer_change, revenue_change, sale_days_change FROM period_comparison WHERE period = 'half year' ORDER BY from_date;
 SELECT to_date = (now() AT TIME ZONE 'Pacific/Auckland')::date - 1 AS yesterday, from_date = (to_date + 1 - interval '6 months')::date AS half_a_year FROM period_comparison WHERE period = 'half year' ORDER BY from_date DESC LIMIT 1;
 SELECT b.to_date + 1 = n.from_date AS adjoining FROM period_comparison b JOIN period_comparison n ON n.period = b.period AND n.from_date > b.from_date WHERE b.period = 'half year';
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;
 
 -- Drawn leads: each score of the past is that of a pipeline which knows no more
 \set ECHO none
@@ -96,5 +96,5 @@ INSERT INTO back.event SELECT * FROM crm.event e WHERE e.occurred_at < '2025-06-
 SELECT count(*) AS leads, count(*) FILTER (WHERE p.milli = score_milli(s.activity, m.compiled, '2025-06-14 23:59:59Z')) AS right, count(DISTINCT p.milli) > 20 AS various
 FROM past p JOIN back.lead_state s USING (lead_id), back.model m WHERE m.status = 'active';
 SELECT count(*) > 0 AS would_leak FROM past p JOIN crm.lead_state s USING (lead_id), crm.model m WHERE m.status = 'active' AND p.milli <> score_milli(s.activity, m.compiled, '2025-06-14 23:59:59Z');
-DROP SCHEMA crm, back CASCADE;
+DROP SCHEMA crm, crm_reports, back, back_reports CASCADE;
 DROP FUNCTION public.draw;

@@ -32,7 +32,7 @@ DELETE FROM benchmark WHERE metric <> 'mql_to_sql';
 SELECT upgrade_pipeline('empty') > 0 AS upgraded;
 SELECT metric, segment, low, high, denominator, source FROM benchmark WHERE metric IN ('mql_to_sql', 'visitor_to_lead', 'lead_to_customer') ORDER BY 1, 2;
 SELECT count(*) FROM benchmark;
-DROP SCHEMA empty CASCADE;
+DROP SCHEMA empty, empty_reports CASCADE;
 
 \set ECHO none
 \i :data
@@ -155,7 +155,7 @@ SELECT count(*) FROM attribution('linear');
 SELECT count(*) FROM required_leads(1);
 SELECT count(*) FROM sla_status_at(now());
 RESET ROLE;
-DROP SCHEMA crm, hand CASCADE;
+DROP SCHEMA crm, crm_reports, hand, hand_reports CASCADE;
 DROP OWNED BY metrics_reader;
 DROP ROLE metrics_reader;
 DROP FUNCTION public.draw;

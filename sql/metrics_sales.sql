@@ -42,11 +42,11 @@ SELECT lead_id, status, round(response_days * 86400) AS seconds, remaining_days 
 SELECT clone_model('inbound', 'two') \g /dev/null
 INSERT INTO signal (signal, source, condition) VALUES ('b2c', 'profile', '$market == "b2c"');
 INSERT INTO stage_rule (model, stage, only_if, min_score, sla) VALUES ('two', 'sql', 'b2c', 71, '3 hours'), ('two', 'mql', 'b2c', 31, NULL);
-SELECT activate_model('two') \g /dev/null
+SELECT activate_model('two', wait => true) \g /dev/null
 UPDATE lead SET market = 'b2c' WHERE lead_id IN (1, 3);
 SELECT lead_id, due_at AT TIME ZONE 'UTC' AS due, status FROM sla_status_at('2025-03-01 12:00Z') WHERE lead_id <= 4 ORDER BY 1;
 SELECT * FROM verify();
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;
 
 -- Answers: h in time, i a second late, j after two days, k after ten, l never,
 -- m was an sql before anybody answered, n asked again and counts once
@@ -78,7 +78,7 @@ INSERT INTO event (lead_id, kind, occurred_at) VALUES (1, 'outreach', '2025-03-0
 SELECT lead_id, stage, contacts, contacts_until_won, first_no_at AT TIME ZONE 'UTC' AS first_no, contacts_after_no, given_up, given_up_after_first_no FROM followups ORDER BY 1;
 SELECT * FROM followup_summary;
 SELECT contact_label, sales, won_rate, cumulative_rate FROM won_by_contact_number WHERE sales > 0 ORDER BY contact_number;
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;
 
 -- Cooling: o asked for a demo today, p half a year ago and is still an mql, q
 -- is new, r a prospect, s lost, t no lead at all, u as quiet as can be
@@ -111,7 +111,7 @@ INSERT INTO lead (lead_id, email, consented_at, profile) VALUES (21, 'a@b', now(
     (23, 'a@b', now(), '{"budget": true, "authority": true, "need": true, "timeline": true}'), (24, 'a@b', now(), '{"budget": "some"}');
 INSERT INTO event (lead_id, kind) SELECT n, k FROM generate_series(21, 23) n, unnest('{pricing_view,case_study_download,demo_request}'::text[]) k;
 SELECT gate, stage, leads, met, missing, missing_rate, only_missing FROM bant_gaps WHERE leads > 0 ORDER BY gate, stage_rank;
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;
 
 -- Drawn leads, with loops over rows
 \set ECHO none
@@ -140,5 +140,5 @@ SELECT sum(sales) = (SELECT count(DISTINCT lead_id) FROM stage_history WHERE to_
 SELECT s.sales = sum(w.sales) AS sales, s.won_with_five = sum(w.sales) FILTER (WHERE w.contact_number >= 5) AS five FROM followup_summary s, won_by_contact_number w GROUP BY s.sales, s.won_with_five;
 SELECT count(*) > 100 AS enough, bool_and(c.faded = (c.stage IN ('mql', 'sql') AND qualified_stage(s.activity, m.compiled, now()) < c.stage::lead_stage)) AS right
 FROM lead_cooling c JOIN lead_state s USING (lead_id), model m WHERE m.status = 'active';
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;
 DROP FUNCTION public.draw;

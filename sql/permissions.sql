@@ -44,7 +44,7 @@ UPDATE crm.lead_state SET stage = 'customer';
 DELETE FROM crm.event;
 SELECT crm.sweep();
 SELECT crm.rebuild();
-SELECT crm.activate_model('inbound');
+SELECT crm.activate_model('inbound', wait => true);
 SELECT crm.clone_model('inbound', 'mine');
 SELECT crm.merge_leads('{a1}', '{null}', '{now}');
 SELECT * FROM crm.lead_score;
@@ -131,6 +131,6 @@ SELECT * FROM crm.verify();
 
 RESET ROLE;
 RESET search_path;
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;
 DO $$BEGIN EXECUTE format('REVOKE CREATE ON DATABASE %I FROM leadscore_owner', current_database()); END$$;
 DROP ROLE leadscore_owner, leadscore_app, leadscore_reader, leadscore_stranger;

@@ -47,7 +47,7 @@ SELECT tgrelid::regclass, tgname, tgenabled FROM pg_trigger
     WHERE tgrelid IN ('p.event'::regclass, 'p.lead'::regclass, '"Odd ""name""".event'::regclass, '"Odd ""name""".lead'::regclass)
         AND NOT tgisinternal
     ORDER BY 1, 2;
-DROP SCHEMA "Odd ""name""" CASCADE;
+DROP SCHEMA "Odd ""name""", "Odd ""name""_reports" CASCADE;
 
 -- From nothing to a score: a signal, a model, by the hour
 INSERT INTO p_hour.signal (signal, event_kinds, condition) VALUES ('ping', '{ping}', '$.loud == true');
@@ -56,7 +56,7 @@ INSERT INTO p_hour.dimension (model, dimension) VALUES ('first', 'noise');
 INSERT INTO p_hour.rule (model, rule, dimension, signal, points, decay, decay_period) VALUES ('first', 'pinged', 'noise', 'ping', 10, 'linear', '4 hours');
 INSERT INTO p_hour.stage_rule (model, stage, min_score) VALUES ('first', 'mql', 15);
 SELECT stage, score FROM p_hour.track('x', 'ping', '{"loud": true}', '2025-03-01 10:59Z');
-SELECT p_hour.activate_model('first');
+SELECT p_hour.activate_model('first', wait => true);
 SELECT stage FROM p_hour.track('x', 'ping', '{"loud": true}', '2025-03-01 11:00Z');
 SELECT stage FROM p_hour.track('x', 'ping', '{"loud": "yes"}', '2025-03-01 11:00Z');
 SELECT h, p_hour.score(p_hour.lead_id('x'), '2025-03-01 10:00Z'::timestamptz + h * interval '1 hour') FROM generate_series(-1, 6) h;
@@ -64,7 +64,7 @@ SELECT to_stage, effective_at, cause, model, score FROM p_hour.stage_history ORD
 SELECT external_id, stage, engagement, fit, grade, last_activity_at FROM p_hour.lead_score;
 SELECT kind, reason FROM p_hour.unscored_events;
 SELECT * FROM p_hour.verify();
-DROP SCHEMA p_hour CASCADE;
+DROP SCHEMA p_hour, p_hour_reports CASCADE;
 
 -- A pipeline is right wherever it stands, and whatever it is called
 ALTER SCHEMA p RENAME TO q;
@@ -163,7 +163,7 @@ SELECT p.proname FROM pg_proc p
 -- nor do they, or views that they use, sort or group by stages: pg_upgrade restores operator classes after them,
 WITH RECURSIVE body (classid, objid, object, definition) AS (
     SELECT 'pg_proc'::regclass::oid, p.oid, p.oid::regproc::text, p.prosqlbody::text
-    FROM pg_proc p WHERE p.pronamespace IN ('p'::regnamespace, 'leadscore'::regnamespace)
+    FROM pg_proc p WHERE p.pronamespace IN ('p'::regnamespace, 'leadscore'::regnamespace, 'leadscore_internal'::regnamespace)
     UNION
     SELECT 'pg_rewrite'::regclass::oid, r.oid, r.ev_class::regclass::text, r.ev_action::text
     FROM body b
@@ -172,12 +172,13 @@ WITH RECURSIVE body (classid, objid, object, definition) AS (
 )
 SELECT DISTINCT b.object, o.oid::regoperator
     FROM body b, regexp_matches(b.definition, ':(?:sortop|eqop) (\d+)', 'g') AS m JOIN pg_operator o ON o.oid = m[1]::oid
-    WHERE o.oprnamespace = 'leadscore'::regnamespace;
+        JOIN pg_proc f ON f.oid = o.oprcode
+    WHERE f.pronamespace = 'leadscore'::regnamespace;
 -- names leave room for the numbers of shards,
 SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'p'::regnamespace AND length(c.relname) > 50;
 -- nothing but the schema's objects is in the schema.
 SELECT d.deptype, count(*) FROM pg_depend d JOIN pg_extension e ON d.refobjid = e.oid
-    WHERE e.extname = 'leadscore' AND d.classid = 'pg_class'::regclass AND d.deptype = 'e' GROUP BY 1;
+    WHERE e.extname = 'leadscore' AND d.classid = 'pg_class'::regclass AND d.deptype = 'e' AND d.objid <> 'leadscore.pipelines'::regclass GROUP BY 1;
 
 -- What tables refuse
 \set VERBOSITY terse
@@ -295,24 +296,24 @@ SELECT p.clone_model('inbound', 'strict');
 SELECT p.model_definition('strict') = p.model_definition('inbound') || '{"model": "strict"}' AS same;
 SELECT p.clone_model('inbound', 'strict');
 SELECT p.clone_model('nothing', 'other');
-SELECT p.activate_model('nothing');
-SELECT p.activate_model('inbound');
+SELECT p.activate_model('nothing', wait => true);
+SELECT p.activate_model('inbound', wait => true);
 SELECT * FROM p.compare_models('inbound', 'nothing');
 UPDATE p.rule SET points = 5 WHERE model = 'inbound' AND rule = 'product page viewed';
 UPDATE p.rule SET points = 5 WHERE model = 'strict' AND rule = 'product page viewed';
 SELECT level, (SELECT external_id FROM p.lead l WHERE l.lead_id = c.lead_id), leads, stage_a, stage_b, score_a, score_b, difference
     FROM p.compare_models('inbound', 'strict', '2025-03-02 12:00Z') c;
 CREATE TEMP TABLE activities AS SELECT lead_id, activity FROM p.lead_state;
-SELECT p.activate_model('strict');
+SELECT p.activate_model('strict', wait => true);
 SELECT model, status, compiled IS NOT NULL AS compiled, activated_by = session_user AS activated_by FROM p.model ORDER BY model;
 SELECT model FROM p.model_activation ORDER BY activation_id;
-SELECT count(*) FROM p.lead_state s JOIN activities a USING (lead_id) WHERE s.activity OPERATOR(leadscore.<>) a.activity;
-SELECT p.activate_model('inbound');
+SELECT count(*) FROM p.lead_state s JOIN activities a USING (lead_id) WHERE s.activity <> a.activity;
+SELECT p.activate_model('inbound', wait => true);
 DELETE FROM p.model WHERE model = 'strict';
 INSERT INTO p.model (model) VALUES ('draft');
 INSERT INTO p.dimension (model, dimension) VALUES ('draft', 'd');
 INSERT INTO p.rule (model, rule, dimension, signal, points, only_if) VALUES ('draft', 'r', 'd', 'page_view', 1, '{no_such_signal}');
-SELECT p.activate_model('draft');
+SELECT p.activate_model('draft', wait => true);
 DELETE FROM p.model WHERE model = 'draft';
 SELECT * FROM p.verify();
 
@@ -350,17 +351,17 @@ INSERT INTO loaded.event (lead_id, kind) SELECT lead_id, 'page_view' FROM loaded
 SELECT problem, count(*) FROM loaded.verify() GROUP BY 1;
 SELECT leadscore.attach_pipeline('loaded') > 0;
 SELECT * FROM loaded.verify();
-SELECT loaded.rebuild(), loaded.rebuild(history => true);
+SELECT loaded.rebuild(), loaded.rebuild();
 SELECT loaded.sweep(), loaded.sweep(1);
-DROP SCHEMA loaded CASCADE;
+DROP SCHEMA loaded, loaded_reports CASCADE;
 
 -- Verify finds what is wrong, rebuild repairs it
 BEGIN;
-UPDATE p.lead_state SET activity = activity OPERATOR(leadscore.-) 'day{0@2025-03-01:1}' WHERE lead_id = p.lead_id('m1');
+UPDATE p.lead_state SET activity = activity - 'day{0@2025-03-01:1}' WHERE lead_id = p.lead_id('m1');
 DELETE FROM p.lead_state WHERE lead_id = p.lead_id('m2');
 UPDATE p.lead_state SET stage = 'sql' WHERE lead_id = p.lead_id('t2');
 SELECT (SELECT external_id FROM p.lead l WHERE l.lead_id = v.lead_id), problem FROM p.verify() v ORDER BY 1, 2;
-SELECT p.rebuild(history => true) > 0;
+SELECT p.rebuild() > 0;
 SELECT * FROM p.verify();
 ROLLBACK;
 
@@ -374,4 +375,4 @@ SELECT count(*) FROM p.lead;
 SELECT count(*) FROM p.event;
 INSERT INTO p.event (lead_id, kind) SELECT lead_id, 'page_view' FROM p.lead LIMIT 1;
 ROLLBACK;
-DROP SCHEMA p CASCADE;
+DROP SCHEMA p, p_reports CASCADE;

@@ -109,7 +109,7 @@ SELECT * FROM alone.call();
 RESET ROLE;
 SELECT sum(rows) > 40 FROM alone.call();
 SET ROLE leadscore_tenant;
-SELECT leadscore.shows_all('crm.lead'), leadscore.shows_all('crm.model'), crm._shows_all_leads(), alone._shows_all_leads();
+SELECT leadscore_internal.shows_all('crm.lead'), leadscore_internal.shows_all('crm.model'), crm._shows_all_leads(), alone._shows_all_leads();
 
 -- The engine does the owner's work, under row security that is forced too
 SET ROLE leadscore_owner;
@@ -126,7 +126,7 @@ INSERT INTO crm.event (lead_id, kind, occurred_at) VALUES (1, 'page_view', '2025
 SELECT stage FROM crm.track('lead2', 'page_view');
 SET ROLE leadscore_owner;
 SELECT count(*) FROM crm.lead_score;
-SELECT crm.rebuild(), crm.rebuild(history => true);
+SELECT crm.rebuild(), crm.rebuild();
 RESET ROLE;
 UPDATE crm.lead_state SET next_review_at = '2025-05-01';
 SET ROLE leadscore_owner;
@@ -144,12 +144,12 @@ SET ROLE leadscore_owner;
 UPDATE crm.lead SET profile = '{}' WHERE lead_id IN (3, 4);
 DELETE FROM crm.event WHERE event_id IN (301, 501, 502);
 DELETE FROM crm.lead WHERE lead_id = 5;
-SELECT crm.clone_model('inbound', 'other'), crm.activate_model('other') > 0;
+SELECT crm.clone_model('inbound', 'other'), crm.activate_model('other', wait => true) > 0;
 RESET ROLE;
 SELECT * FROM crm.verify();
 SELECT * FROM alone.verify();
 
-DROP SCHEMA crm CASCADE;
-DROP SCHEMA alone CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;
+DROP SCHEMA alone, alone_reports CASCADE;
 DROP OWNED BY leadscore_owner, leadscore_app, leadscore_tenant, leadscore_auditor;
 DROP ROLE leadscore_owner, leadscore_app, leadscore_tenant, leadscore_auditor;

@@ -8,7 +8,7 @@ SELECT leadscore.create_pipeline('crm') \g /dev/null
 -- The extension is code, which is on every node; it has nothing to distribute
 SELECT c.oid::regclass, c.relkind FROM pg_depend d JOIN pg_class c ON c.oid = d.objid
     WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
-        AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'leadscore');
+        AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'leadscore') AND c.relkind <> 'v';
 
 -- Tables: those of leads, and the others, of which every node has a copy
 CREATE TEMP VIEW tables AS
@@ -38,12 +38,12 @@ SELECT t.relname, a.attname FROM tables t JOIN pg_attribute a ON a.attrelid = t.
 -- Functions: what would forbid two-phase commit. That C functions keep to it,
 -- too, a test with prepared transactions shows.
 SELECT p.oid::regprocedure FROM pg_proc p
-    WHERE p.pronamespace IN ('leadscore'::regnamespace, 'crm'::regnamespace) AND p.prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c') AND p.prokind = 'f'
+    WHERE p.pronamespace IN ('leadscore'::regnamespace, 'leadscore_internal'::regnamespace, 'crm'::regnamespace) AND p.prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c') AND p.prokind = 'f'
         AND pg_get_functiondef(p.oid) ~* '\m(NOTIFY|UNLISTEN|LISTEN|pg_notify|CREATE\s+(GLOBAL\s+|LOCAL\s+)?TEMP(ORARY)?|INTO\s+TEMP(ORARY)?|pg_(try_)?advisory_lock(_shared)?|WITH\s+HOLD)\M';
 
 -- Aggregates: partial results of nodes can be combined
 SELECT a.aggfnoid::regprocedure FROM pg_aggregate a JOIN pg_proc p ON p.oid = a.aggfnoid
-    WHERE p.pronamespace IN ('leadscore'::regnamespace, 'crm'::regnamespace) AND (a.aggtranstype = 'internal'::regtype OR a.aggcombinefn = 0);
+    WHERE p.pronamespace IN ('leadscore'::regnamespace, 'leadscore_internal'::regnamespace, 'crm'::regnamespace) AND (a.aggtranstype = 'internal'::regtype OR a.aggcombinefn = 0);
 
 -- Views
 CREATE TEMP VIEW views AS
@@ -80,4 +80,4 @@ SELECT DISTINCT p.proname
     WHERE (a.aggtranstype = 'internal'::regtype OR a.aggcombinefn = 0) AND p.proname NOT IN ('sum', 'avg', 'array_agg')
     ORDER BY 1;
 
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;

@@ -24,7 +24,7 @@ CREATE PROCEDURE pg_temp.course(lead bigint, began timestamptz, VARIADIC steps t
             SELECT n AS seq, leadscore.lead_stage(steps[2 * n - 1]) AS stage,
                 began + interval '1 day' * coalesce((SELECT sum(steps[2 * k]::numeric) FROM generate_series(1, n - 1) k), 0)::double precision AS at
             FROM generate_series(1, (cardinality(steps) + 1) / 2) n) s;
-    INSERT INTO crm.lead_state (lead_id, stage_since, cycle, stage, held, settled_at, activity)
+    INSERT INTO crm.lead_state (lead_id, stage_since, cycle, stage, held, processed_until, activity)
         SELECT lead, h.effective_at, h.cycle, h.to_stage, false, h.effective_at, 'day{}'
         FROM crm.stage_history h WHERE h.lead_id = lead ORDER BY h.seq DESC LIMIT 1;
 $$;
@@ -84,8 +84,8 @@ SELECT lead_id, outcome, round(total_days) AS total, full_months, round(iql_to_s
 SELECT bucket, bucket_rank, months_from, months_until, customers, share_rate, cumulative_rate FROM cycle_time_histogram;
 ROLLBACK;
 
-SELECT leadscore.product(x) FROM (VALUES (2::double precision), (0), (3)) v (x);
-SELECT leadscore.product(x) FROM (VALUES (2::double precision), (0.5), (NULL), (3)) v (x);
-SELECT leadscore.product(x) FROM (SELECT 1::double precision WHERE false) v (x);
+SELECT leadscore_internal.product(x) FROM (VALUES (2::double precision), (0), (3)) v (x);
+SELECT leadscore_internal.product(x) FROM (VALUES (2::double precision), (0.5), (NULL), (3)) v (x);
+SELECT leadscore_internal.product(x) FROM (SELECT 1::double precision WHERE false) v (x);
 RESET search_path;
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;

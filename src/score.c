@@ -269,6 +269,50 @@ find_milestones(Scorer *scorer)
 	}
 }
 
+/* Note signals that do more than give points, or whose points jump about. */
+static void
+not_plain(Scorer *scorer, ModelArray signals)
+{
+	const int16 *items = MODEL_ITEMS(scorer->model, int16, signals);
+	int			i;
+
+	for (i = 0; i < signals.n; i++)
+		scorer->plain[items[i]] = false;
+}
+
+/*
+ * Which signals are plain: the points of their rules only grow, or only fall,
+ * with each count in one bucket, and nothing else hangs on them.
+ */
+static void
+find_plain_signals(Scorer *scorer)
+{
+	const LeadModel *model = scorer->model;
+	int			i;
+
+	scorer->plain = palloc(sizeof(bool) * (model->signals.n + 1));
+	memset(scorer->plain, true, sizeof(bool) * (model->signals.n + 1));
+	for (i = 0; i < model->dimensions.n; i++)
+		not_plain(scorer, model_dimensions(model)[i].resets);
+	for (i = 0; i < model->rules.n; i++)
+	{
+		const ModelRule *rule = &model_rules(model)[i];
+
+		not_plain(scorer, rule->only_if);
+		not_plain(scorer, rule->unless);
+		if (rule->aggregate == AGGREGATE_TIER)
+			scorer->plain[rule->signal] = false;
+	}
+	for (i = 0; i < model->stage_rules.n; i++)
+	{
+		const ModelStageRule *rule = &model_stage_rules(model)[i];
+
+		not_plain(scorer, rule->entry_signals);
+		if (rule->only_if != NO_INDEX)
+			scorer->plain[rule->only_if] = false;
+	}
+}
+
 /*
  * Which rules a signal concerns: a lead has a few of many signals, and a rule
  * whose signal it has not gives no points.
@@ -339,6 +383,7 @@ leadscore_scorer_create(const LeadModel *model)
 	scorer->quiet_after = quiet > PG_INT32_MAX ? -1 : (int32) quiet;
 
 	find_milestones(scorer);
+	find_plain_signals(scorer);
 	index_rules(scorer);
 	scorer->gate_end = palloc(sizeof(int16) * model->gates.n + 1);
 	for (i = model->gates.n - 1; i >= 0; i--)
@@ -891,8 +936,11 @@ range_set(const Scorer *scorer, const Evaluation *from, const Evaluation *to,
 										d->min_points, d->max_points);
 		range->dimension_high[i] = clamp(saturate(range->dimension_high[i]),
 										 d->min_points, d->max_points);
-		low += leadscore_weighted(range->dimension_low[i], d->weight);
-		high += leadscore_weighted(range->dimension_high[i], d->weight);
+		/* a negative weight turns them round */
+		low += leadscore_weighted(d->weight < 0 ? range->dimension_high[i] :
+								  range->dimension_low[i], d->weight);
+		high += leadscore_weighted(d->weight < 0 ? range->dimension_low[i] :
+								   range->dimension_high[i], d->weight);
 	}
 	range->low = clamp(saturate(low), model->min_score, model->max_score);
 	range->high = clamp(saturate(high), model->min_score, model->max_score);
@@ -1120,6 +1168,9 @@ standing_over(const Scorer *scorer, const Range *range, LeadStanding standing)
 	Answer		lead = is_lead(scorer, range);
 	int			higher;
 
+	/* consent given again brings back what its loss has suspended */
+	if (stage == LEAD_STAGE_VISITOR && standing.suspended != 0)
+		stage = standing.suspended;
 	/* a contact that is no lead any more, as after losing consent */
 	if (stage > LEAD_STAGE_VISITOR && stage < LEAD_STAGE_CUSTOMER)
 	{
@@ -1128,7 +1179,7 @@ standing_over(const Scorer *scorer, const Range *range, LeadStanding standing)
 		if (lead == ANSWER_UNKNOWN)
 			return STAGE_UNKNOWN;
 	}
-	if (!standing.held)
+	if (!standing.promotion_blocked)
 	{
 		/* an exit is left for a stage of leads only */
 		int			above = Max(stage, LEAD_STAGE_VISITOR);
@@ -1150,7 +1201,7 @@ standing_over(const Scorer *scorer, const Range *range, LeadStanding standing)
 
 /* A range of one bucket, where every answer is known */
 static void
-single_range(Scorer *scorer, const Evaluation *e, Range *range)
+single_range(const Evaluation *e, Range *range)
 {
 	range->from = e;
 	range->to = e;
@@ -1165,8 +1216,18 @@ leadscore_qualified_stage(Scorer *scorer, const Evaluation *e)
 {
 	Range		range;
 
-	single_range(scorer, e, &range);
+	single_range(e, &range);
 	return (uint8) qualified_over(scorer, &range);
+}
+
+/* Does what makes a contact a lead hold at the bucket of an evaluation? */
+bool
+leadscore_is_lead(const Scorer *scorer, const Evaluation *e)
+{
+	Range		range;
+
+	single_range(e, &range);
+	return is_lead(scorer, &range) == ANSWER_YES;
 }
 
 /* The stage that a lead of this standing moves to now, or stays in */
@@ -1175,7 +1236,7 @@ leadscore_next_stage(Scorer *scorer, const Evaluation *e, LeadStanding standing)
 {
 	Range		range;
 
-	single_range(scorer, e, &range);
+	single_range(e, &range);
 	return (uint8) standing_over(scorer, &range, standing);
 }
 
@@ -1358,4 +1419,101 @@ leadscore_standing_change(Scorer *scorer, const ActivityList *activity,
 	};
 
 	return search_change(&search, after, until);
+}
+
+/*
+ * What lies between a bucket without its own counts and with them, whatever
+ * the order in which they came: the points of plain signals lie between those
+ * of the two ends.  False if the range does not tell that a lead of this
+ * standing stays where it is.
+ */
+static bool
+bucket_keeps(Search *search, const ActivityList *before, int32 bucket)
+{
+	const Scorer *scorer = search->scorer;
+	const ActivityList *activity = search->activity;
+	Evaluation *without;
+	Evaluation *with;
+	bool		keeps = true;
+	int			i;
+
+	for (i = 0; i < activity->nitems && keeps; i++)
+		if (activity->items[i].bucket == bucket)
+		{
+			int			index = lead_model_signal_index(scorer->model,
+														activity->items[i].signal);
+
+			keeps = index == NO_INDEX || (scorer->plain[index] && activity->items[i].count > 0);
+		}
+	if (!keeps)
+		return false;
+	without = leadscore_evaluation_create(scorer);
+	leadscore_evaluate(search->scorer, before, bucket, without);
+	with = search_evaluate(search, bucket);
+	/* counts in a window only grow within a bucket: its end has the most */
+	keeps = search_judge(search, with, without) == search->standing.stage;
+	evaluation_free(with);
+	evaluation_free(without);
+	return keeps;
+}
+
+/* An activity without the counts of one bucket */
+static void
+leave_out(const ActivityList *activity, int32 bucket, ActivityList *result)
+{
+	int			i;
+
+	lead_activity_init(result, activity->grain, activity->nitems);
+	for (i = 0; i < activity->nitems; i++)
+		if (activity->items[i].bucket != bucket)
+			result->items[result->nitems++] = activity->items[i];
+}
+
+/*
+ * Does a lead of this standing stay in its stage from the bucket `from` up to
+ * `until`, both included, whatever the order of events within each bucket?
+ * True is certain; false means that only the log can tell.  The profile must
+ * be the same all the time.
+ */
+bool
+leadscore_standing_keeps(Scorer *scorer, const ActivityList *activity,
+						 int32 from, int32 until, LeadStanding standing)
+{
+	Search		search = {
+		.scorer = scorer,.activity = activity,.standing = standing,
+		.budget = SEARCH_BUDGET
+	};
+	bool		keeps = true;
+	int32		bucket = from;
+
+	Assert(from <= until);
+	range_create(scorer, &search.range);
+	while (keeps && bucket <= until)
+	{
+		ActivityList before;
+		int32		next = next_bucket(activity, bucket, until + 1);
+
+		leave_out(activity, bucket, &before);
+		if (before.nitems < activity->nitems)
+			keeps = bucket_keeps(&search, &before, bucket);
+		pfree(before.items);
+		/* then nothing happens until the next bucket begins */
+		if (keeps && bucket < Min(next, until))
+		{
+			Evaluation *start = search_evaluate(&search, bucket + 1);
+			Evaluation *end;
+
+			leave_out(activity, next, &before);
+			end = leadscore_evaluation_create(scorer);
+			leadscore_evaluate(scorer, &before, Min(next, until), end);
+			keeps = search_range(&search, start, end) == BUCKET_NEVER;
+			evaluation_free(start);
+			evaluation_free(end);
+			pfree(before.items);
+		}
+		bucket = next;
+	}
+	pfree(search.range.dimension_low);
+	pfree(search.range.dimension_high);
+	return keeps;
 }

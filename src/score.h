@@ -59,6 +59,8 @@ typedef struct Scorer
 								 * or 0 */
 	bool	   *positive;		/* by signal: does some rule give points for
 								 * it? */
+	bool	   *plain;			/* by signal: do only the points of its rules
+								 * depend on it, and those one way? */
 	int32		quiet_after;	/* nothing changes by itself this long after
 								 * the last bucket; -1 if there is no such age */
 } Scorer;
@@ -90,7 +92,9 @@ typedef struct Evaluation
 typedef struct LeadStanding
 {
 	uint8		stage;
-	bool		held;			/* no promotion before a positive event */
+	uint8		suspended;		/* of a visitor that is no lead any more: the
+								 * stage that it comes back to; 0 if none */
+	bool		promotion_blocked;	/* until a positive event */
 } LeadStanding;
 
 extern Scorer *leadscore_scorer_create(const LeadModel *model);
@@ -118,8 +122,11 @@ extern int	leadscore_grade(const LeadModel *model, int dimension, int64 points);
 extern uint8 leadscore_qualified_stage(Scorer *scorer, const Evaluation *e);
 extern uint8 leadscore_stage_by_points(const Scorer *scorer, const Evaluation *e,
 									   int64 points);
+extern bool leadscore_is_lead(const Scorer *scorer, const Evaluation *e);
 extern uint8 leadscore_next_stage(Scorer *scorer, const Evaluation *e,
 								  LeadStanding standing);
+extern bool leadscore_standing_keeps(Scorer *scorer, const ActivityList *activity,
+									 int32 from, int32 until, LeadStanding standing);
 extern int32 leadscore_qualified_change(Scorer *scorer, const ActivityList *activity,
 										int32 after, uint8 stage);
 extern int32 leadscore_standing_change(Scorer *scorer, const ActivityList *activity,

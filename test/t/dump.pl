@@ -53,7 +53,7 @@ sql('old', q{
 		FROM generate_series(1, 1000) i;
 	SELECT p.clone_model('inbound', 'other');
 	UPDATE p.rule SET points = points * 2 WHERE model = 'other';
-	SELECT p.activate_model('other');
+	SELECT p.activate_model('other', wait => true);
 	SELECT p.clone_model('other', 'draft');
 	UPDATE p.lead_state SET baseline = leadscore.lead_activity(1, '2024-12-01', 5, '1 day') WHERE lead_id = 7;
 	SELECT p.rebuild();
@@ -108,7 +108,7 @@ foreach my $db (qw(plain archive schema))
 	is($node->safe_psql($db, "SELECT lead_id FROM p.track('lead 6', 'page_view')", extra_params => [ '-U', 'app' ]), '6', "$db: the app may");
 	my ($rc, $out, $err) = $node->psql($db, "UPDATE p.rule SET note = 'x'", extra_params => [ '-U', 'boss' ]);
 	like($err, qr/not a draft/, "$db: models are frozen");
-	sql($db, "INSERT INTO p.signal (signal, event_kinds) VALUES ('unknown', '{unknown}'); SELECT p.activate_model('draft'); SELECT p.sweep(10000)");
+	sql($db, "INSERT INTO p.signal (signal, event_kinds) VALUES ('unknown', '{unknown}'); SELECT p.activate_model('draft', wait => true); SELECT p.sweep(10000)");
 	is(sql($db, 'SELECT * FROM p.verify()'), '', "$db: verify() after all that");
 }
 
@@ -120,6 +120,6 @@ like($err, qr/cannot drop extension leadscore because other objects depend on it
 sql('plain', 'DROP EXTENSION leadscore CASCADE');
 is(sql('plain', $mine), $before, 'CASCADE leaves leads and events');
 sql('plain', "INSERT INTO p.event (lead_id, kind) VALUES (1, 'page_view')");
-sql('plain', 'DROP SCHEMA p, "Odd ""one""" CASCADE');
+sql('plain', 'DROP SCHEMA p, p_reports, "Odd ""one""", "Odd ""one""_reports" CASCADE');
 $node->stop;
 done_testing();

@@ -67,7 +67,7 @@ my @views = ((map { "p.$_" } qw(lead_score lead_dimension funnel funnel_cohort f
 my $contents = join "\n", (map { "SELECT '$_', count(*), md5(string_agg(v::text, ' ' ORDER BY v::text)) FROM $_ v;" } @views),
 	'SELECT lead_id, entry_seq, stage, cause, entered, converted, lost, open FROM p.stage_entry ORDER BY 1, 2;',
 	"SELECT lead_id, p.score(lead_id, '2025-03-05'), p.stage_at(lead_id, '2025-02-01') FROM p.lead ORDER BY 1";
-my $states = 'SELECT lead_id, activity, stage, cycle, held, stage_since, settled_at FROM p.lead_state ORDER BY 1';
+my $states = 'SELECT lead_id, activity, stage, cycle, promotion_blocked, stage_since, processed_until FROM p.lead_state ORDER BY 1';
 my $history = 'SELECT lead_id, seq, cycle, from_stage, to_stage, effective_at, cause, model, score FROM p.stage_history ORDER BY 1, 2';
 
 is(difference(sql('main', $contents), sql('bi', $contents)), '', 'reports: scores and views are the same');
@@ -101,10 +101,10 @@ sql('main', q{
 	INSERT INTO p.signal (signal, event_kinds) VALUES ('asked', '{demo_request,quote_request}');
 	SELECT p.clone_model('enterprise', 'other');
 	INSERT INTO p.rule (model, dimension, rule, signal, points) SELECT model, dimension, 'asked', 'asked', 50 FROM p.dimension WHERE model = 'other' LIMIT 1;
-	SELECT p.activate_model('other');
+	SELECT p.activate_model('other', wait => true);
 	SELECT p.clone_model('other', 'waste');
 	DELETE FROM p.model WHERE model = 'waste';
-	SELECT p.rebuild(history => true);
+	SELECT p.rebuild();
 });
 all_there();
 is(difference(sql('main', $contents), sql('bi', $contents)), '', 'reports: scores and views are the same again');

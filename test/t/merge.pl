@@ -72,10 +72,10 @@ my $cohort = 'SELECT stage, stage_rank, channel, entered_month, sum(entered), su
 	count(DISTINCT lead_id), min(entered_at), max(left_at) FROM %s.stage_entry GROUP BY 1, 2, 3, 4 ORDER BY 2, 3, 4';
 agree('stage_entry', 50, sprintf($cohort, 'p'), sprintf($cohort, 'parts'));
 # activities add up: in all, and to those of organizations, which have scores
-agree('sum of activities', 0, 'SELECT leadscore.sum(activity) FROM p.lead_state',
-	'SELECT leadscore.sum(part) FROM (' . join(' UNION ALL ', map { "SELECT leadscore.sum(activity) AS part FROM $_.lead_state" } @parts) . ') s');
-my $score = "leadscore.score(leadscore.sum(activity), (SELECT compiled FROM p.model WHERE status = 'active'), '2024-04-01')";
-my $activity = 'SELECT organization, leadscore.sum(activity) AS activity FROM %1$s.lead_dim JOIN %1$s.lead_state USING (lead_id) GROUP BY 1';
+agree('sum of activities', 0, 'SELECT sum(activity) FROM p.lead_state',
+	'SELECT sum(part) FROM (' . join(' UNION ALL ', map { "SELECT sum(activity) AS part FROM $_.lead_state" } @parts) . ') s');
+my $score = "leadscore.score(sum(activity), (SELECT compiled FROM p.model WHERE status = 'active'), '2024-04-01')";
+my $activity = 'SELECT organization, sum(activity) AS activity FROM %1$s.lead_dim JOIN %1$s.lead_state USING (lead_id) GROUP BY 1';
 agree('scores of organizations', 6, "SELECT organization, $score FROM p.lead JOIN p.lead_state USING (lead_id) GROUP BY 1 ORDER BY 1",
 	"SELECT organization, $score FROM (" . join(' UNION ALL ', map { sprintf $activity, $_ } @parts) . ') s GROUP BY 1 ORDER BY 1');
 $node->stop;

@@ -30,6 +30,8 @@ COMMENT ON FUNCTION period_text(interval) IS
 CREATE TABLE setting (
     id boolean NOT NULL DEFAULT true,
     layout_version integer NOT NULL DEFAULT 1,
+    configuration bigint NOT NULL DEFAULT 0,
+    signals_configuration bigint NOT NULL DEFAULT 0,
     grain interval NOT NULL DEFAULT '1 day',
     time_zone text NOT NULL DEFAULT 'UTC',
     currency text NOT NULL DEFAULT 'EUR',
@@ -47,6 +49,8 @@ CREATE TABLE setting (
 COMMENT ON TABLE setting IS 'settings of this pipeline: one row';
 COMMENT ON COLUMN setting.id IS 'always true: there is one row';
 COMMENT ON COLUMN setting.layout_version IS 'version of the tables, raised by leadscore.upgrade_pipeline';
+COMMENT ON COLUMN setting.configuration IS 'number of the newest change of models or signals; leads with a smaller one are behind';
+COMMENT ON COLUMN setting.signals_configuration IS 'number of the newest change of signals; leads with a smaller one are to be counted again';
 COMMENT ON COLUMN setting.grain IS 'width of the buckets that events are counted in, 1 day or 1 hour; fixed when the pipeline is created';
 COMMENT ON COLUMN setting.time_zone IS 'time zone of the dates in the views';
 COMMENT ON COLUMN setting.currency IS 'currency of all amounts, ISO 4217';
@@ -398,11 +402,16 @@ CREATE TABLE lead_state (
     -- what seldom changes first: WAL of an update leaves out the common start
     lead_id bigint,
     stage_since timestamptz NOT NULL,
+    profile_at timestamptz,
+    milestone_at timestamptz,
+    pending_at timestamptz,
     next_review_at timestamptz,
+    configuration bigint NOT NULL,
     cycle integer NOT NULL,
     stage lead_stage NOT NULL,
-    held boolean NOT NULL,
-    settled_at timestamptz NOT NULL,
+    suspended_stage lead_stage,
+    promotion_blocked boolean NOT NULL,
+    processed_until timestamptz NOT NULL,
     updated_at timestamptz NOT NULL DEFAULT now(),
     activity lead_activity NOT NULL,
     baseline lead_activity,
@@ -411,19 +420,25 @@ CREATE TABLE lead_state (
 -- An event changes no indexed column unless the stage moves: the update is HOT.
 CREATE INDEX lead_state_stage_idx ON lead_state (stage);
 CREATE INDEX lead_state_next_review_at_idx ON lead_state (next_review_at) WHERE next_review_at IS NOT NULL;
+CREATE INDEX lead_state_configuration_idx ON lead_state (configuration);
 COMMENT ON TABLE lead_state IS 'what a lead''s score and stage are computed from; kept by the engine, see verify() and rebuild()';
 COMMENT ON COLUMN lead_state.lead_id IS 'the lead';
 COMMENT ON COLUMN lead_state.activity IS 'how often each signal was seen, by day or hour';
 COMMENT ON COLUMN lead_state.baseline IS 'the part of activity whose events were purged from the log';
 COMMENT ON COLUMN lead_state.stage IS 'the stage';
 COMMENT ON COLUMN lead_state.stage_since IS 'when the stage began, in event time';
-COMMENT ON COLUMN lead_state.cycle IS 'number of the run through the funnel; a new one begins when a lost or recycled lead comes back';
-COMMENT ON COLUMN lead_state.held IS 'true after an exit or a step back: points promote again only after another event';
-COMMENT ON COLUMN lead_state.settled_at IS 'event time up to which the history of stages is settled';
+COMMENT ON COLUMN lead_state.suspended_stage IS 'of a visitor that lost consent: the stage that it comes back to when consent is given again';
+COMMENT ON COLUMN lead_state.promotion_blocked IS 'true after an exit or a step back: points promote again only after a later positive event';
+COMMENT ON COLUMN lead_state.cycle IS 'number of the cycle through the funnel; a new one begins when a lost or recycled lead comes back';
+COMMENT ON COLUMN lead_state.processed_until IS 'event time up to which everything is applied; what is dated before it comes late';
+COMMENT ON COLUMN lead_state.profile_at IS 'when the profile changed last; NULL: not since the lead began';
+COMMENT ON COLUMN lead_state.milestone_at IS 'time of the newest milestone or stage set by hand, whether it moved the stage or not; NULL: none';
+COMMENT ON COLUMN lead_state.pending_at IS 'when an event that is dated ahead acts next; NULL: none waits';
 COMMENT ON COLUMN lead_state.next_review_at IS 'when the stage may change though nothing happens; sweep() looks then';
+COMMENT ON COLUMN lead_state.configuration IS 'number of the change of models or signals that the lead was brought up to date with, see setting.configuration';
 COMMENT ON COLUMN lead_state.updated_at IS 'time of the last change of this row';
 
-CREATE TABLE stage_history (
+CREATE TABLE stage_log (
     lead_id bigint,
     seq integer,
     cycle integer NOT NULL,
@@ -431,30 +446,36 @@ CREATE TABLE stage_history (
     to_stage lead_stage NOT NULL,
     effective_at timestamptz NOT NULL,
     recorded_at timestamptz NOT NULL DEFAULT now(),
+    superseded_at timestamptz,
     cause text NOT NULL,
     model text,
     score numeric,
     from_since timestamptz,
+    is_lead boolean,
     -- A column and not only a condition of the index: so the planner knows how
     -- few they are.
     stepped_back boolean
         GENERATED ALWAYS AS (from_stage IS NOT NULL AND to_stage < from_stage AND to_stage >= 'visitor') STORED,
-    CONSTRAINT stage_history_pkey PRIMARY KEY (lead_id, seq)
+    changed_at timestamptz GENERATED ALWAYS AS (greatest(recorded_at, superseded_at)) STORED,
+    CONSTRAINT stage_log_pkey PRIMARY KEY (lead_id, seq)
 );
-CREATE INDEX stage_history_stepped_back_idx ON stage_history (lead_id) WHERE stepped_back;
-COMMENT ON TABLE stage_history IS 'every stage that a lead was in; append-only, written by the engine';
-COMMENT ON COLUMN stage_history.lead_id IS 'the lead';
-COMMENT ON COLUMN stage_history.seq IS 'number of the change of this lead';
-COMMENT ON COLUMN stage_history.cycle IS 'number of the run through the funnel';
-COMMENT ON COLUMN stage_history.from_stage IS 'the stage before; NULL: the lead was new';
-COMMENT ON COLUMN stage_history.to_stage IS 'the stage from then on';
-COMMENT ON COLUMN stage_history.effective_at IS 'when it began, in event time';
-COMMENT ON COLUMN stage_history.recorded_at IS 'when it was recorded';
-COMMENT ON COLUMN stage_history.cause IS 'created, points, decay, milestone, set, profile, activation or rebuild';
-COMMENT ON COLUMN stage_history.model IS 'the model that decided';
-COMMENT ON COLUMN stage_history.score IS 'the score at that time';
-COMMENT ON COLUMN stage_history.from_since IS 'when the stage before had begun; NULL: the lead was new';
-COMMENT ON COLUMN stage_history.stepped_back IS 'whether the lead went to a lower stage without leaving the funnel';
+CREATE INDEX stage_log_stepped_back_idx ON stage_log (lead_id) WHERE stepped_back;
+COMMENT ON TABLE stage_log IS 'every stage that a lead was ever recorded in; a correction of the past supersedes rows and appends others. What is valid is in stage_history';
+COMMENT ON COLUMN stage_log.lead_id IS 'the lead';
+COMMENT ON COLUMN stage_log.seq IS 'number of the row of this lead; of valid rows also their order in event time';
+COMMENT ON COLUMN stage_log.cycle IS 'number of the cycle through the funnel';
+COMMENT ON COLUMN stage_log.from_stage IS 'the stage before; NULL: the lead was new';
+COMMENT ON COLUMN stage_log.to_stage IS 'the stage from then on';
+COMMENT ON COLUMN stage_log.effective_at IS 'when it began, in event time';
+COMMENT ON COLUMN stage_log.recorded_at IS 'when it was recorded: the start of the transaction, not its commit';
+COMMENT ON COLUMN stage_log.superseded_at IS 'when a correction took its place; NULL: the row is valid';
+COMMENT ON COLUMN stage_log.cause IS 'created, points, decay, milestone, set, profile or activation';
+COMMENT ON COLUMN stage_log.model IS 'the model that decided';
+COMMENT ON COLUMN stage_log.score IS 'the score at that time, as recorded';
+COMMENT ON COLUMN stage_log.from_since IS 'when the stage before had begun; NULL: the lead was new';
+COMMENT ON COLUMN stage_log.is_lead IS 'whether the contact was a lead then: what the gates of iql ask for was there; NULL: no model was active';
+COMMENT ON COLUMN stage_log.stepped_back IS 'whether the lead went to a lower stage without leaving the funnel';
+COMMENT ON COLUMN stage_log.changed_at IS 'when the row was recorded or superseded last: a cursor for programs that copy changes';
 
 CREATE TABLE profile_change (
     lead_id bigint,

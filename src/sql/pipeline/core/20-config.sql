@@ -9,81 +9,101 @@ CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON setting
     FOR EACH ROW EXECUTE FUNCTION config_changed();
 CREATE TRIGGER config_truncated AFTER TRUNCATE ON setting
     FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
-ALTER TABLE setting
-    ENABLE ALWAYS TRIGGER config_changed, ENABLE ALWAYS TRIGGER config_truncated;
+ALTER TABLE setting ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE setting ENABLE ALWAYS TRIGGER config_truncated;
 
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON signal
     FOR EACH ROW EXECUTE FUNCTION config_changed();
 CREATE TRIGGER config_truncated AFTER TRUNCATE ON signal
     FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
-ALTER TABLE signal
-    ENABLE ALWAYS TRIGGER config_changed, ENABLE ALWAYS TRIGGER config_truncated;
+ALTER TABLE signal ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE signal ENABLE ALWAYS TRIGGER config_truncated;
 
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON value_list
     FOR EACH ROW EXECUTE FUNCTION config_changed();
 CREATE TRIGGER config_truncated AFTER TRUNCATE ON value_list
     FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
-ALTER TABLE value_list
-    ENABLE ALWAYS TRIGGER config_changed, ENABLE ALWAYS TRIGGER config_truncated;
+ALTER TABLE value_list ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE value_list ENABLE ALWAYS TRIGGER config_truncated;
 
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON model
     FOR EACH ROW EXECUTE FUNCTION config_changed();
 CREATE TRIGGER config_truncated AFTER TRUNCATE ON model
     FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
-ALTER TABLE model
-    ENABLE ALWAYS TRIGGER config_changed, ENABLE ALWAYS TRIGGER config_truncated;
+ALTER TABLE model ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE model ENABLE ALWAYS TRIGGER config_truncated;
 
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON model_activation
     FOR EACH ROW EXECUTE FUNCTION config_changed();
 CREATE TRIGGER config_truncated AFTER TRUNCATE ON model_activation
     FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
-ALTER TABLE model_activation
-    ENABLE ALWAYS TRIGGER config_changed, ENABLE ALWAYS TRIGGER config_truncated;
+ALTER TABLE model_activation ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE model_activation ENABLE ALWAYS TRIGGER config_truncated;
 
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON dimension
     FOR EACH ROW EXECUTE FUNCTION config_changed();
 CREATE TRIGGER config_truncated AFTER TRUNCATE ON dimension
     FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
-ALTER TABLE dimension
-    ENABLE ALWAYS TRIGGER config_changed, ENABLE ALWAYS TRIGGER config_truncated;
+ALTER TABLE dimension ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE dimension ENABLE ALWAYS TRIGGER config_truncated;
 
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON rule
     FOR EACH ROW EXECUTE FUNCTION config_changed();
 CREATE TRIGGER config_truncated AFTER TRUNCATE ON rule
     FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
-ALTER TABLE rule
-    ENABLE ALWAYS TRIGGER config_changed, ENABLE ALWAYS TRIGGER config_truncated;
+ALTER TABLE rule ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE rule ENABLE ALWAYS TRIGGER config_truncated;
 
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON stage_rule
     FOR EACH ROW EXECUTE FUNCTION config_changed();
 CREATE TRIGGER config_truncated AFTER TRUNCATE ON stage_rule
     FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
-ALTER TABLE stage_rule
-    ENABLE ALWAYS TRIGGER config_changed, ENABLE ALWAYS TRIGGER config_truncated;
+ALTER TABLE stage_rule ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE stage_rule ENABLE ALWAYS TRIGGER config_truncated;
 
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON stage_gate
     FOR EACH ROW EXECUTE FUNCTION config_changed();
 CREATE TRIGGER config_truncated AFTER TRUNCATE ON stage_gate
     FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
-ALTER TABLE stage_gate
-    ENABLE ALWAYS TRIGGER config_changed, ENABLE ALWAYS TRIGGER config_truncated;
+ALTER TABLE stage_gate ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE stage_gate ENABLE ALWAYS TRIGGER config_truncated;
 
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON grade
     FOR EACH ROW EXECUTE FUNCTION config_changed();
 CREATE TRIGGER config_truncated AFTER TRUNCATE ON grade
     FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
-ALTER TABLE grade
-    ENABLE ALWAYS TRIGGER config_changed, ENABLE ALWAYS TRIGGER config_truncated;
+ALTER TABLE grade ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE grade ENABLE ALWAYS TRIGGER config_truncated;
 
--- Counts follow from signals: if these change, all events and profiles are
--- counted again, once for the statement. So change many signals in one
--- statement, or before there are events.
+-- Counts follow from signals: if these change, every lead is counted again, at
+-- its next write or by sweep().
 CREATE TRIGGER signals_changed
-    AFTER INSERT OR DELETE OR TRUNCATE OR UPDATE OF source, event_kinds, condition, quantity ON signal
+    AFTER INSERT OR DELETE OR UPDATE OF source, event_kinds, condition, quantity ON signal
     FOR EACH STATEMENT EXECUTE FUNCTION signals_changed();
 CREATE TRIGGER signals_changed
-    AFTER INSERT OR DELETE OR TRUNCATE OR UPDATE ON value_list
+    AFTER INSERT OR DELETE OR UPDATE ON value_list
     FOR EACH STATEMENT EXECUTE FUNCTION signals_changed();
+CREATE TRIGGER signals_truncated AFTER TRUNCATE ON value_list
+    FOR EACH STATEMENT EXECUTE FUNCTION signals_changed();
+
+-- What the engine keeps no other writer may change, not even the owner.
+-- Logical replication, and restores with --disable-triggers, pass.
+CREATE TRIGGER guarded BEFORE INSERT OR UPDATE OR DELETE ON lead_state
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+CREATE TRIGGER guarded_truncate BEFORE TRUNCATE ON lead_state
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+CREATE TRIGGER guarded BEFORE INSERT OR UPDATE OR DELETE ON stage_log
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+CREATE TRIGGER guarded_truncate BEFORE TRUNCATE ON stage_log
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+CREATE TRIGGER guarded BEFORE INSERT OR UPDATE OR DELETE ON profile_change
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+CREATE TRIGGER guarded_truncate BEFORE TRUNCATE ON profile_change
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+CREATE TRIGGER guarded BEFORE INSERT OR UPDATE OR DELETE ON model_activation
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+CREATE TRIGGER guarded_truncate BEFORE TRUNCATE ON model_activation
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
 
 INSERT INTO signal (signal, signal_id, event_kinds, note) VALUES
     ('lead_created', 0, '{}', 'counted by the engine when a lead begins, so that quiet times have a start');

@@ -127,48 +127,14 @@ END;
 REVOKE EXECUTE ON FUNCTION clone_model(text, text) FROM PUBLIC;
 COMMENT ON FUNCTION clone_model(text, text) IS 'copies a model to a draft that can be edited, and returns its name';
 
-CREATE OR REPLACE FUNCTION review_all(cause text) RETURNS bigint
-    LANGUAGE sql VOLATILE
-BEGIN ATOMIC
-    SELECT review(pipeline(), NULL, now(), review_all.cause);
-END;
-REVOKE EXECUTE ON FUNCTION review_all(text) FROM PUBLIC;
-COMMENT ON FUNCTION review_all(text) IS 'internal: reviews the stage of every lead, returns the number of changes';
-
-CREATE OR REPLACE FUNCTION switch_model(model text) RETURNS bigint
-    LANGUAGE sql VOLATILE
-BEGIN ATOMIC
-    SELECT known_model(switch_model.model);
-    SELECT refuse('object_not_in_prerequisite_state', format('model "%s" is active already', m.model),
-            hint => 'To change it, call clone_model(), edit the copy, look at compare_models() and activate the copy.')
-        FROM model m WHERE m.model = switch_model.model AND m.status = 'active';
-    -- what is due until now is the old model's work
-    SELECT review(pipeline(), coalesce(array_agg(s.lead_id ORDER BY s.lead_id), '{}'), now(), 'decay')
-        FROM lead_state s WHERE s.next_review_at <= now();
-    UPDATE model SET status = 'retired' WHERE status = 'active';
-    UPDATE model m SET
-        status = 'active',
-        compiled = model_definition(m.model)::lead_model,
-        activated_by = session_user,
-        activated_at = now()
-        WHERE m.model = switch_model.model;
-    INSERT INTO model_activation (model) VALUES (switch_model.model);
-    SELECT review_all('activation');
-END;
-REVOKE EXECUTE ON FUNCTION switch_model(text) FROM PUBLIC;
-COMMENT ON FUNCTION switch_model(text) IS 'internal: activates a model, for who has locked the pipeline';
-
--- Who writes events waits from here on; who reads does not. A function locks
--- the tables of all its statements as it begins: so the update of model is in
--- another, or two activations would wait for each other.
-CREATE OR REPLACE FUNCTION activate_model(model text) RETURNS bigint
+CREATE OR REPLACE FUNCTION activate_model(model text, wait boolean DEFAULT false) RETURNS bigint
     LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = ''
 BEGIN ATOMIC
-    SELECT lock_pipeline(pipeline());
-    SELECT switch_model(activate_model.model);
+    SELECT known_model(activate_model.model);
+    SELECT activate_model(pipeline(), activate_model.model, activate_model.wait);
 END;
-REVOKE EXECUTE ON FUNCTION activate_model(text) FROM PUBLIC;
-COMMENT ON FUNCTION activate_model(text) IS 'makes a draft (or a retired model) the one that scores, reviews all leads, whatever row security says, returns how many stages changed';
+REVOKE EXECUTE ON FUNCTION activate_model(text, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION activate_model(text, boolean) IS 'makes a draft (or a retired model) the one that scores. Queries show the new scores and stages at once; the leads are brought up to date at their next write or by sweep(), with wait => true before this returns, while writers wait. Returns how many leads were brought up to date';
 
 CREATE OR REPLACE FUNCTION compare_models(a text, b text, at timestamptz DEFAULT now())
     RETURNS TABLE (level text, lead_id bigint, leads bigint, stage_a lead_stage, stage_b lead_stage,
@@ -236,16 +202,39 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION next_steps(bigint) IS 'what the next stage of a lead needs, and what of it is missing';
 
-CREATE OR REPLACE FUNCTION stage_at(lead_id bigint, at timestamptz) RETURNS lead_stage
+-- The valid rows of stage_log
+CREATE OR REPLACE VIEW stage_history WITH (security_invoker = true) AS
+SELECT lead_id, seq, cycle, from_stage, to_stage, effective_at, recorded_at, cause, model, score, from_since, stepped_back, is_lead
+FROM stage_log
+WHERE superseded_at IS NULL;
+COMMENT ON VIEW stage_history IS 'the stages that a lead was in: what its events give in the order of event time, whatever was corrected meanwhile';
+COMMENT ON COLUMN stage_history.lead_id IS 'the lead';
+COMMENT ON COLUMN stage_history.seq IS 'order of the changes of this lead';
+COMMENT ON COLUMN stage_history.cycle IS 'number of the cycle through the funnel';
+COMMENT ON COLUMN stage_history.from_stage IS 'the stage before; NULL: the lead was new';
+COMMENT ON COLUMN stage_history.to_stage IS 'the stage from then on';
+COMMENT ON COLUMN stage_history.effective_at IS 'when it began, in event time';
+COMMENT ON COLUMN stage_history.recorded_at IS 'when it was recorded';
+COMMENT ON COLUMN stage_history.cause IS 'created, points, decay, milestone, set, profile or activation';
+COMMENT ON COLUMN stage_history.model IS 'the model that decided';
+COMMENT ON COLUMN stage_history.score IS 'the score at that time, as recorded';
+COMMENT ON COLUMN stage_history.from_since IS 'when the stage before had begun; NULL: the lead was new';
+COMMENT ON COLUMN stage_history.stepped_back IS 'whether the lead went to a lower stage without leaving the funnel';
+COMMENT ON COLUMN stage_history.is_lead IS 'whether the contact was a lead then: what the gates of iql ask for was there; NULL: no model was active';
+
+CREATE OR REPLACE FUNCTION stage_at(lead_id bigint, at timestamptz DEFAULT now(), as_known_at timestamptz DEFAULT NULL) RETURNS lead_stage
     LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT h.to_stage
-    FROM stage_history h
+    FROM stage_log h
     WHERE h.lead_id = stage_at.lead_id AND h.effective_at <= stage_at.at
+        AND CASE WHEN stage_at.as_known_at IS NULL THEN h.superseded_at IS NULL
+            ELSE h.recorded_at <= stage_at.as_known_at
+                AND (h.superseded_at IS NULL OR h.superseded_at > stage_at.as_known_at) END
     ORDER BY h.seq DESC
     LIMIT 1;
 END;
-COMMENT ON FUNCTION stage_at(bigint, timestamptz) IS 'stage of a lead at an instant; NULL before its creation';
+COMMENT ON FUNCTION stage_at(bigint, timestamptz, timestamptz) IS 'stage of a lead at an instant; with as_known_at, what was recorded of it by then; NULL before its creation';
 
 -- Statements in functions see what earlier ones did only if they are run by
 -- a VOLATILE function: so this reads the state behind the engine's trigger.
@@ -559,115 +548,36 @@ REVOKE EXECUTE ON FUNCTION known_event(bigint, text) FROM PUBLIC;
 CREATE OR REPLACE FUNCTION sweep(max_leads integer DEFAULT 1000) RETURNS bigint
     LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = ''
 BEGIN ATOMIC
-    SELECT begin_write();
-    -- Several sweeps at a time share the work: none waits for a lead.
-    SELECT coalesce(cardinality(d.lead_ids), 0)
-    FROM (
-            SELECT array_agg(n.lead_id ORDER BY n.lead_id) AS lead_ids
-            FROM (
-                SELECT s.lead_id
-                FROM lead_state s
-                WHERE s.next_review_at <= now()
-                ORDER BY s.next_review_at
-                LIMIT sweep.max_leads
-                FOR NO KEY UPDATE SKIP LOCKED
-            ) n
-        ) d,
-        LATERAL (SELECT CASE WHEN d.lead_ids IS NOT NULL THEN review(pipeline(), d.lead_ids, now(), 'decay') END AS changes OFFSET 0) r
-    WHERE r.changes IS NULL OR r.changes >= 0;
+    SELECT sweep(pipeline(), sweep.max_leads);
 END;
 REVOKE EXECUTE ON FUNCTION sweep(integer) FROM PUBLIC;
 COMMENT ON FUNCTION sweep(integer) IS
-    'moves the stages that are due because time passed, returns how many leads it looked at; call it now and then until it returns 0; under row security that is forced, the owner needs a policy';
+    'brings up to date at most so many leads: those whose stage is due to be looked at because time passed, and those that are behind a change of models or signals; returns how many; call it now and then until it returns 0. Several sweeps at a time share the work';
 
-CREATE OR REPLACE FUNCTION rebuild(history boolean DEFAULT false) RETURNS bigint
+CREATE OR REPLACE FUNCTION rebuild() RETURNS bigint
     LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = ''
 BEGIN ATOMIC
-    SELECT lock_pipeline(pipeline());
-    SELECT rebuild(pipeline(), NULL, rebuild.history);
+    SELECT rebuild(pipeline(), NULL);
 END;
-REVOKE EXECUTE ON FUNCTION rebuild(boolean) FROM PUBLIC;
-COMMENT ON FUNCTION rebuild(boolean) IS
-    'counts all events and profiles again, whatever row security says, and with history replays all stages; returns how many leads were not right, with history how many were replayed';
+REVOKE EXECUTE ON FUNCTION rebuild() FROM PUBLIC;
+COMMENT ON FUNCTION rebuild() IS
+    'makes every lead that verify() would list what its events, its profile and the models say, whatever row security says; returns how many there were';
+
+CREATE OR REPLACE FUNCTION rebuild_by_id(lead_id bigint) RETURNS bigint
+    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = ''
+BEGIN ATOMIC
+    SELECT rebuild(pipeline(), rebuild_by_id.lead_id);
+END;
+REVOKE EXECUTE ON FUNCTION rebuild_by_id(bigint) FROM PUBLIC;
+COMMENT ON FUNCTION rebuild_by_id(bigint) IS
+    'makes one lead what its events, its profile and the models say';
 
 CREATE OR REPLACE FUNCTION verify()
     RETURNS TABLE (lead_id bigint, problem text, stored text, expected text)
-    LANGUAGE sql STABLE PARALLEL SAFE
+    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = ''
 BEGIN ATOMIC
-    WITH counted AS (
-        SELECT l.lead_id, 0 AS signal_id, l.created_at AS at, 1::bigint AS count
-        FROM lead l
-        UNION ALL
-        SELECT l.lead_id, p.signal_id, NULL, 1
-        FROM lead l, profile_signals(l) p
-        UNION ALL
-        SELECT e.lead_id, p.signal_id, e.occurred_at, p.quantity
-        FROM event e, event_signals(e) p
-    ), expected AS (
-        SELECT c.lead_id, lead_activity_agg(c.signal_id, c.at, c.count, s.grain) AS activity
-        FROM counted c, setting s
-        GROUP BY c.lead_id
-    ), newest AS (
-        SELECT DISTINCT ON (h.lead_id) h.lead_id, h.to_stage, h.cycle
-        FROM stage_history h
-        ORDER BY h.lead_id, h.seq DESC
-    )
-    SELECT l.lead_id, 'lead without a state' AS problem, NULL::text AS stored, NULL::text AS expected
-    FROM lead l
-    WHERE NOT EXISTS (SELECT FROM lead_state s WHERE s.lead_id = l.lead_id)
-    UNION ALL
-    SELECT s.lead_id, 'state without a lead' AS problem, s.activity::text AS stored, NULL::text AS expected
-    FROM lead_state s
-    WHERE NOT EXISTS (SELECT FROM lead l WHERE l.lead_id = s.lead_id)
-    UNION ALL
-    SELECT e.lead_id, 'events without a lead' AS problem, count(*)::text AS stored, NULL::text AS expected
-    FROM event e
-    WHERE NOT EXISTS (SELECT FROM lead l WHERE l.lead_id = e.lead_id)
-    GROUP BY e.lead_id
-    UNION ALL
-    SELECT h.lead_id, 'history without a lead' AS problem, h.to_stage::text AS stored, NULL::text AS expected
-    FROM newest h
-    WHERE NOT EXISTS (SELECT FROM lead l WHERE l.lead_id = h.lead_id)
-    UNION ALL
-    SELECT s.lead_id, 'activity differs from the events and the profile' AS problem,
-        s.activity::text AS stored, x.activity::text AS expected
-    FROM lead l
-        JOIN lead_state s USING (lead_id)
-        JOIN expected w USING (lead_id),
-        LATERAL (SELECT CASE WHEN s.baseline IS NULL THEN w.activity ELSE s.baseline + w.activity END) AS x (activity)
-    WHERE s.activity <> x.activity
-    UNION ALL
-    SELECT s.lead_id, 'stage differs from the newest in stage_history' AS problem,
-        s.stage::text || ', cycle ' || s.cycle AS stored, h.to_stage::text || ', cycle ' || h.cycle AS expected
-    FROM lead_state s
-        LEFT JOIN newest h USING (lead_id)
-        -- of ranks: IS DISTINCT FROM on our types could not be restored from a dump
-    WHERE (stage_rank(s.stage), s.cycle) IS DISTINCT FROM (stage_rank(h.to_stage), h.cycle)
-    UNION ALL
-    -- a stage by hand leaves no trace in the counts
-    SELECT s.lead_id, 'stage_set was not applied' AS problem, s.stage::text AS stored, g.stage::text AS expected
-    FROM event e
-        JOIN lead_state s USING (lead_id)
-        JOIN stages() g ON g.stage::text = lower(e.properties ->> 'stage')
-    WHERE e.kind = 'stage_set' AND g.stage <> s.stage
-        AND e.occurred_at > s.settled_at AND e.occurred_at > s.stage_since AND e.occurred_at <= now()
-    UNION ALL
-    -- what is due is the sweep's work; what is not due must not be different
-    SELECT s.lead_id, 'stage is behind what points and gates say' AS problem, s.stage::text AS stored, q.stage::text AS expected
-    FROM lead_state s,
-        model m,
-        LATERAL (SELECT qualified_stage(s.activity, m.compiled, now())) AS q (stage)
-    WHERE m.status = 'active'
-        AND is_open(s.stage) AND NOT s.held
-        AND (s.next_review_at IS NULL OR s.next_review_at > now())
-        AND q.stage > s.stage
-    UNION ALL
-    SELECT s.lead_id, 'next_review_at is too late' AS problem, s.next_review_at::text AS stored, q.stage::text AS expected
-    FROM lead_state s,
-        model m,
-        LATERAL (SELECT settled_stage(s.activity, m.compiled, s.stage, s.held, s.settled_at, now())) AS q (stage)
-    WHERE m.status = 'active'
-        AND (s.next_review_at IS NULL OR s.next_review_at > now())
-        AND q.stage <> s.stage;
+    SELECT v.lead_id, v.problem, v.stored, v.expected FROM verify(pipeline()) v;
 END;
-COMMENT ON FUNCTION verify() IS 'what is stored but wrong, compared with a computation from all events: no rows, ever';
+REVOKE EXECUTE ON FUNCTION verify() FROM PUBLIC;
+COMMENT ON FUNCTION verify() IS
+    'what is stored but wrong, compared with a replay of the log: no rows, ever. Of leads that are due, or behind a change of models or signals, only the counts are compared';

@@ -9,48 +9,52 @@
 -- row security prevents from seeing every lead, because they could not leave
 -- out the hidden ones.
 CREATE OR REPLACE FUNCTION _shows_all_leads() RETURNS boolean
-    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = @pipeline@, leadscore, leadscore_internal, pg_temp
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN shows_all('lead'::regclass) AND shows_all('event'::regclass)
-        AND shows_all('lead_state'::regclass) AND shows_all('stage_history'::regclass);
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    RETURN leadscore_internal.shows_all($table$@pipeline@.lead$table$::pg_catalog.regclass) AND leadscore_internal.shows_all($table$@pipeline@.event$table$::pg_catalog.regclass)
+        AND leadscore_internal.shows_all($table$@pipeline@.lead_state$table$::pg_catalog.regclass) AND leadscore_internal.shows_all($table$@pipeline@.stage_log$table$::pg_catalog.regclass);
 END
 $$;
 COMMENT ON FUNCTION _shows_all_leads() IS
     'whether row security hides no lead, nor what it did, from the role that the session runs as';
 
 -- Where each lead stands now, though no sweep has recorded yet what is due
--- because time passed. The only view that reads the stage of lead_state.
+-- because time passed, or because models or signals changed. The only view
+-- that reads the stage of lead_state.
 CREATE OR REPLACE VIEW _lead_now WITH (security_invoker = true) AS
 SELECT
     s.lead_id,
     s.stage_now AS stage,
     stage_rank(s.stage_now) AS stage_rank,
-    dated(CASE WHEN s.stage_now = s.stage THEN s.stage_since ELSE s.next_review_at END) AS stage_since_at,
+    dated(CASE WHEN s.due THEN current_stage_since(pipeline(), s.lead_id) ELSE s.stage_since END) AS stage_since_at,
     s.stage AS recorded_stage,
     s.due,
     dated(s.next_review_at) AS next_review_at,
     s.cycle,
-    s.activity,
+    CASE WHEN s.configuration < s.signals_configuration THEN current_activity(pipeline(), s.lead_id) ELSE s.activity END AS activity,
     s.model,
     s.compiled,
     s.at
 FROM (
         SELECT
             s.lead_id,
-            CASE WHEN s.next_review_at <= now() AND m.compiled IS NOT NULL
-                THEN settled_stage(s.activity, m.compiled, s.stage, s.held, s.settled_at, now())
+            CASE WHEN s.next_review_at <= now() OR s.configuration < g.configuration THEN current_stage(pipeline(), s.lead_id)
                 ELSE s.stage END AS stage_now,
-            s.next_review_at <= now() AS due,
+            s.next_review_at <= now() OR s.configuration < g.configuration AS due,
             s.stage,
             s.stage_since,
             s.next_review_at,
             s.cycle,
+            s.configuration,
+            g.signals_configuration,
             s.activity,
             m.model,
             m.compiled,
             now() AS at
         FROM lead_state s
+            CROSS JOIN setting g
             LEFT JOIN model m ON m.status = 'active'
     ) s;
 COMMENT ON VIEW _lead_now IS
@@ -76,9 +80,9 @@ FROM lead l
     LEFT JOIN channel h ON h.channel = coalesce(l.channel, c.channel);
 COMMENT ON VIEW _source IS 'one row a lead: where it came from and whose it is; (none): not known';
 
--- A contact is a lead from the moment on that it has the stage iql or a higher
--- one with what makes a lead. A customer who never was a lead is in no rate of
--- leads.
+-- A contact is a lead while it has the stage iql or a higher one and what makes
+-- a lead (is_lead; where no model was active, the stages up to prospect). A
+-- customer who never was a lead is in no rate of leads.
 CREATE OR REPLACE VIEW _history WITH (security_invoker = true) AS
 SELECT
     h.lead_id,
@@ -88,7 +92,7 @@ SELECT
     h.to_stage,
     dated(h.effective_at) AS effective_at,
     dated(h.from_since) AS from_since,
-    h.to_stage >= 'iql' AND h.to_stage <= 'prospect' AS is_lead,
+    h.to_stage >= 'iql' AND coalesce(h.is_lead, h.to_stage <= 'prospect') AS is_lead,
     h.stepped_back,
     h.cause
 FROM stage_history h;
@@ -168,21 +172,23 @@ COMMENT ON VIEW _stay IS
 
 -- Signals are conditions on properties, which readers of views must not see.
 CREATE OR REPLACE FUNCTION _unscored() RETURNS TABLE (lead_id bigint, event_id bigint)
-    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = @pipeline@, leadscore, leadscore_internal, pg_temp
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
-    IF _shows_all_leads() THEN
-        RETURN QUERY
-            SELECT e.lead_id, e.event_id
-            FROM event e
-            WHERE NOT EXISTS (SELECT FROM event_signals(e) s)
-                AND NOT (
-                    -- known, and not meant to count
-                    EXISTS (SELECT FROM event_kind k WHERE k.kind = e.kind)
-                    AND NOT EXISTS (SELECT FROM signal g WHERE g.event_kinds @> ARRAY[e.kind])
-                );
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF NOT @pipeline@._shows_all_leads() THEN
+        RETURN;
     END IF;
+    RETURN QUERY
+        SELECT e.lead_id, e.event_id
+        FROM @pipeline@.event e
+        WHERE NOT EXISTS (SELECT FROM leadscore_internal.event_signals(e) s)
+            AND NOT (
+                -- known, and not meant to count
+                EXISTS (SELECT FROM @pipeline@.event_kind k WHERE k.kind = e.kind)
+                AND NOT EXISTS (SELECT FROM @pipeline@.signal g WHERE g.event_kinds @> ARRAY[e.kind])
+            );
 END
 $$;
 REVOKE EXECUTE ON FUNCTION _unscored() FROM PUBLIC;
@@ -191,14 +197,15 @@ COMMENT ON FUNCTION _unscored() IS 'keys of the events of the view unscored_even
 -- A property that readers of views may see, of one lead at a time: the name of
 -- the content that an event is about.
 CREATE OR REPLACE FUNCTION _content_name(lead_id bigint, event_id bigint) RETURNS text
-    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = @pipeline@, leadscore, leadscore_internal, pg_temp
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     RETURN (
         SELECT e.properties ->> 'content'
-        FROM event e
+        FROM @pipeline@.event e
         WHERE e.lead_id = _content_name.lead_id AND e.event_id = _content_name.event_id
-            AND jsonb_typeof(e.properties -> 'content') = 'string' AND _shows_all_leads());
+            AND jsonb_typeof(e.properties -> 'content') = 'string' AND @pipeline@._shows_all_leads());
 END
 $$;
 REVOKE EXECUTE ON FUNCTION _content_name(bigint, bigint) FROM PUBLIC;

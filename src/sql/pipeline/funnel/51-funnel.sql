@@ -507,15 +507,17 @@ CREATE OR REPLACE FUNCTION funnel_between(first_day timestamptz, last_day timest
     RETURNS TABLE (stage text, stage_rank integer, stage_label text, entered bigint, entered_directly bigint, converted bigint,
         lost bigint, open bigint, step_rate double precision, resolved bigint, matured bigint, matured_converted bigint,
         resolved_rate double precision, matured_rate double precision, step_low_rate double precision, step_high_rate double precision)
-    LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 7 SET search_path = @pipeline@, leadscore, leadscore_internal, pg_temp
+    LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 7 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-    zone text := require_time_zone(coalesce(funnel_between.time_zone, (SELECT s.time_zone FROM setting s)));
+    zone text;
     since timestamptz;
     until timestamptz;
 BEGIN
-    PERFORM require_range(first_day, last_day);
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.require_range(first_day, last_day);
+    zone := leadscore_internal.require_time_zone(coalesce(funnel_between.time_zone, (SELECT s.time_zone FROM @pipeline@.setting s)));
     since := first_day::date::timestamp AT TIME ZONE zone;
     until := (last_day::date + 1)::timestamp AT TIME ZONE zone;
     RETURN QUERY
@@ -528,7 +530,7 @@ BEGIN
                 sum(g.lost) AS lost,
                 sum(g.entered) FILTER (WHERE g.mature) AS matured,
                 sum(g.converted) FILTER (WHERE g.mature) AS matured_converted
-            FROM _funnel_delta g
+            FROM @pipeline@._funnel_delta g
             WHERE g.entered_at >= since AND g.entered_at < until
             GROUP BY g.stage_rank
             UNION ALL
@@ -540,7 +542,7 @@ BEGIN
                 sum(g.lost) AS lost,
                 sum(g.entered) FILTER (WHERE g.mature) AS matured,
                 sum(g.converted) FILTER (WHERE g.mature) AS matured_converted
-            FROM _funnel_regression g
+            FROM @pipeline@._funnel_regression g
             WHERE g.entered_at >= since AND g.entered_at < until
             GROUP BY g.stage_rank
         ), entry AS (
@@ -565,7 +567,7 @@ BEGIN
                 coalesce(e.lost, 0) AS lost,
                 coalesce(e.matured, 0) AS matured,
                 coalesce(e.matured_converted, 0) AS matured_converted
-            FROM stages() t
+            FROM leadscore.stages() t
                 LEFT JOIN entry e USING (stage_rank)
             WHERE t.stage >= 'visitor'
         )
@@ -584,8 +586,8 @@ BEGIN
             c.matured_converted,
             c.converted::double precision / nullif(c.converted + c.lost, 0) AS resolved_rate,
             c.matured_converted::double precision / nullif(c.matured, 0) AS matured_rate,
-            rate_low(c.converted, c.entered) AS step_low_rate,
-            rate_high(c.converted, c.entered) AS step_high_rate
+            leadscore_internal.rate_low(c.converted, c.entered) AS step_low_rate,
+            leadscore_internal.rate_high(c.converted, c.entered) AS step_high_rate
         FROM counted c
         ORDER BY c.stage_rank;
 END

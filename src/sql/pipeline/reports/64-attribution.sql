@@ -100,15 +100,16 @@ CREATE OR REPLACE FUNCTION attribution(model text)
     RETURNS TABLE (lead_id bigint, purchase_event_id bigint, purchased_at timestamptz, purchase_amount numeric, touch_event_id bigint,
         touched_at timestamptz, channel text, direction text, campaign text, place bigint, touches bigint, micro_credits bigint,
         credit double precision, revenue_amount numeric)
-    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = @reports@, @pipeline@, leadscore, leadscore_internal, pg_temp
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
-    PERFORM require_attribution(attribution.model);
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.require_attribution(attribution.model);
     RETURN QUERY
         SELECT a.lead_id, a.purchase_event_id, a.purchased_at, a.purchase_amount, a.touch_event_id,
             a.touched_at, a.channel, a.direction, a.campaign, a.place, a.touches, a.micro_credits, a.credit, a.revenue_amount
-        FROM attribution_credit a
+        FROM @reports@.attribution_credit a
         WHERE a.model = attribution.model
         ORDER BY a.purchased_at, a.lead_id, a.purchase_event_id, a.place;
 END

@@ -193,10 +193,11 @@ COMMENT ON COLUMN stage_to_customer.leads_now IS 'leads in it now';
 CREATE OR REPLACE FUNCTION required_leads(target_customers bigint)
     RETURNS TABLE (stage text, stage_rank integer, customer_rate double precision, required bigint, required_low bigint, required_high bigint,
         leads_now bigint, missing bigint)
-    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = @reports@, @pipeline@, leadscore, leadscore_internal, pg_temp
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     IF target_customers IS NULL OR target_customers < 0 THEN
         RAISE EXCEPTION 'target_customers must not be %', CASE WHEN target_customers IS NULL THEN 'null' ELSE 'negative' END
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass how many customers are wanted, such as 20.';
@@ -204,7 +205,7 @@ BEGIN
     RETURN QUERY
         SELECT r.stage, r.stage_rank, r.customer_rate,
             n.required::bigint, n.low::bigint, n.high::bigint, r.leads_now, greatest(n.required - r.leads_now, 0)::bigint
-        FROM stage_to_customer r,
+        FROM @reports@.stage_to_customer r,
             LATERAL (SELECT
                 -- numeric, so that 20 of 1/5 is 100 and not one more
                 ceil(target_customers * r.matured / nullif(r.converted, 0)::numeric),

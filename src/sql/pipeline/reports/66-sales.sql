@@ -55,17 +55,18 @@ COMMENT ON COLUMN sla_status.response_days IS 'from entered_at to contacted_at; 
 CREATE OR REPLACE FUNCTION sla_status_at(at timestamptz)
     RETURNS TABLE (lead_id bigint, seq integer, stage text, stage_rank integer, entered_at timestamptz, due_at timestamptz,
         contacted_at timestamptz, status text, remaining interval)
-    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = @reports@, @pipeline@, leadscore, leadscore_internal, pg_temp
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     RETURN QUERY
-        SELECT c.lead_id, c.seq, c.stage::text, stage_rank(c.stage), c.entered_at, c.due_at,
+        SELECT c.lead_id, c.seq, c.stage::text, leadscore.stage_rank(c.stage), c.entered_at, c.due_at,
             CASE WHEN c.contacted_at <= sla_status_at.at THEN c.contacted_at END,
-            sla_state(c.due_at, c.contacted_at, c.left_at, sla_status_at.at),
+            leadscore_internal.sla_state(c.due_at, c.contacted_at, c.left_at, sla_status_at.at),
             CASE WHEN (c.contacted_at IS NULL OR c.contacted_at > sla_status_at.at) AND (c.left_at IS NULL OR c.left_at > sla_status_at.at)
-                THEN c.due_at - dated(sla_status_at.at) END
-        FROM _sla_clock c
+                THEN c.due_at - leadscore_internal.dated(sla_status_at.at) END
+        FROM @reports@._sla_clock c
         WHERE c.entered_at <= sla_status_at.at
         ORDER BY c.due_at, c.lead_id, c.seq;
 END
@@ -177,41 +178,42 @@ COMMENT ON COLUMN response_time_effect.customer_ratio_to_late IS 'customer_rate 
 CREATE OR REPLACE FUNCTION _contacts_by_lead()
     RETURNS TABLE (lead_id bigint, won_at timestamptz, contacts bigint, contacts_until_won bigint,
         first_contact_at timestamptz, last_contact_at timestamptz, first_no_at timestamptz, contacts_after_no bigint, last_no boolean)
-    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = @reports@, @pipeline@, leadscore, leadscore_internal, pg_temp
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
-    IF NOT _shows_all_leads() THEN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF NOT @pipeline@._shows_all_leads() THEN
         RETURN;
     END IF;
     RETURN QUERY
-            -- contacts and, before those of each lead, when it became a customer
-            WITH step AS (
-                SELECT e.lead_id, e.event_id, e.occurred_at, lower(e.properties ->> 'outcome') = 'no' AS said_no, NULL::timestamptz AS won_at
-                FROM event e
-                WHERE e.kind = ANY (kinds_of('event_kind', 'outreach', 'sales_contact')) AND is_dated(e.occurred_at)
-                UNION ALL
-                SELECT h.lead_id, NULL::bigint AS event_id, NULL::timestamptz AS occurred_at, NULL::boolean AS said_no, h.effective_at AS won_at
-                FROM _history h
-                WHERE h.to_stage >= 'customer'
-            ), placed AS (
-                SELECT s.lead_id, s.occurred_at, s.said_no,
-                    min(s.won_at) OVER path AS won_at,
-                    min(s.occurred_at) FILTER (WHERE s.said_no) OVER path AS first_no_at,
-                    lead(s.event_id) OVER path IS NULL AS latest
-                FROM step s
-                WINDOW path AS (PARTITION BY s.lead_id ORDER BY s.occurred_at NULLS FIRST, s.event_id)
-            )
-            SELECT p.lead_id, min(p.won_at),
-                count(p.occurred_at),
-                CASE WHEN min(p.won_at) IS NOT NULL THEN count(*) FILTER (WHERE p.occurred_at <= p.won_at) END,
-                min(p.occurred_at),
-                max(p.occurred_at),
-                min(p.first_no_at),
-                count(*) FILTER (WHERE p.occurred_at > p.first_no_at),
-                coalesce(bool_or(p.latest AND p.said_no), false)
-            FROM placed p
-            GROUP BY p.lead_id;
+        -- contacts and, before those of each lead, when it became a customer
+        WITH step AS (
+            SELECT e.lead_id, e.event_id, e.occurred_at, lower(e.properties ->> 'outcome') = 'no' AS said_no, NULL::timestamptz AS won_at
+            FROM @pipeline@.event e
+            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'outreach', 'sales_contact')) AND leadscore_internal.is_dated(e.occurred_at)
+            UNION ALL
+            SELECT h.lead_id, NULL::bigint AS event_id, NULL::timestamptz AS occurred_at, NULL::boolean AS said_no, h.effective_at AS won_at
+            FROM @pipeline@._history h
+            WHERE h.to_stage >= 'customer'
+        ), placed AS (
+            SELECT s.lead_id, s.occurred_at, s.said_no,
+                min(s.won_at) OVER path AS won_at,
+                min(s.occurred_at) FILTER (WHERE s.said_no) OVER path AS first_no_at,
+                lead(s.event_id) OVER path IS NULL AS latest
+            FROM step s
+            WINDOW path AS (PARTITION BY s.lead_id ORDER BY s.occurred_at NULLS FIRST, s.event_id)
+        )
+        SELECT p.lead_id, min(p.won_at),
+            count(p.occurred_at),
+            CASE WHEN min(p.won_at) IS NOT NULL THEN count(*) FILTER (WHERE p.occurred_at <= p.won_at) END,
+            min(p.occurred_at),
+            max(p.occurred_at),
+            min(p.first_no_at),
+            count(*) FILTER (WHERE p.occurred_at > p.first_no_at),
+            coalesce(bool_or(p.latest AND p.said_no), false)
+        FROM placed p
+        GROUP BY p.lead_id;
 END
 $$;
 REVOKE EXECUTE ON FUNCTION _contacts_by_lead() FROM PUBLIC;

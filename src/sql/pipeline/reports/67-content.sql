@@ -8,48 +8,49 @@
 -- Landing: the first visit of a lead. What it did afterwards counts for that page.
 CREATE OR REPLACE FUNCTION _landing_page_counts()
     RETURNS TABLE (page text, views bigint, visitors bigint, landed bigint, form_viewed bigint, form_submitted bigint, leads bigint, customers bigint)
-    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = @reports@, @pipeline@, leadscore, leadscore_internal, pg_temp
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
-    IF NOT _shows_all_leads() THEN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF NOT @pipeline@._shows_all_leads() THEN
         RETURN;
     END IF;
     RETURN QUERY
-            WITH visit AS MATERIALIZED (
-                SELECT e.lead_id, page_name(e.properties ->> 'page') COLLATE "C" AS page, e.occurred_at
-                FROM event e
-                WHERE e.kind = ANY (kinds_of('event_kind', 'visit')) AND is_dated(e.occurred_at)
-            ), seen AS (
-                SELECT v.page, count(*) AS views, count(DISTINCT v.lead_id) AS visitors
-                FROM visit v
-                GROUP BY v.page
-            ), landing AS (
-                SELECT DISTINCT ON (v.lead_id) v.lead_id, v.page, v.occurred_at AS landed_at
-                FROM visit v
-                ORDER BY v.lead_id, v.occurred_at, v.page
-            ), act AS (
-                SELECT e.lead_id,
-                    max(e.occurred_at) FILTER (WHERE e.kind = ANY (kinds_of('event_kind', 'form_view'))) AS form_viewed_at,
-                    max(e.occurred_at) FILTER (WHERE e.kind = ANY (kinds_of('event_kind', 'form_submit'))) AS form_submitted_at
-                FROM event e
-                WHERE e.kind = ANY (kinds_of('event_kind', 'form_view', 'form_submit')) AND is_dated(e.occurred_at)
-                GROUP BY e.lead_id
-            ), landed AS (
-                SELECT l.page, count(*) AS landed,
-                    count(*) FILTER (WHERE a.form_viewed_at >= l.landed_at) AS form_viewed,
-                    count(*) FILTER (WHERE a.form_submitted_at >= l.landed_at) AS form_submitted,
-                    count(*) FILTER (WHERE r.lead_at >= l.landed_at) AS leads,
-                    count(*) FILTER (WHERE r.customer_at >= l.landed_at) AS customers
-                FROM landing l
-                    LEFT JOIN act a USING (lead_id)
-                    LEFT JOIN _milestone r USING (lead_id)
-                GROUP BY l.page
-            )
-            SELECT n.page, n.views, n.visitors, coalesce(d.landed, 0), coalesce(d.form_viewed, 0), coalesce(d.form_submitted, 0),
-                coalesce(d.leads, 0), coalesce(d.customers, 0)
-            FROM seen n
-                LEFT JOIN landed d USING (page);
+        WITH visit AS MATERIALIZED (
+            SELECT e.lead_id, leadscore_internal.page_name(e.properties ->> 'page') COLLATE "C" AS page, e.occurred_at
+            FROM @pipeline@.event e
+            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'visit')) AND leadscore_internal.is_dated(e.occurred_at)
+        ), seen AS (
+            SELECT v.page, count(*) AS views, count(DISTINCT v.lead_id) AS visitors
+            FROM visit v
+            GROUP BY v.page
+        ), landing AS (
+            SELECT DISTINCT ON (v.lead_id) v.lead_id, v.page, v.occurred_at AS landed_at
+            FROM visit v
+            ORDER BY v.lead_id, v.occurred_at, v.page
+        ), act AS (
+            SELECT e.lead_id,
+                max(e.occurred_at) FILTER (WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'form_view'))) AS form_viewed_at,
+                max(e.occurred_at) FILTER (WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'form_submit'))) AS form_submitted_at
+            FROM @pipeline@.event e
+            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'form_view', 'form_submit')) AND leadscore_internal.is_dated(e.occurred_at)
+            GROUP BY e.lead_id
+        ), landed AS (
+            SELECT l.page, count(*) AS landed,
+                count(*) FILTER (WHERE a.form_viewed_at >= l.landed_at) AS form_viewed,
+                count(*) FILTER (WHERE a.form_submitted_at >= l.landed_at) AS form_submitted,
+                count(*) FILTER (WHERE r.lead_at >= l.landed_at) AS leads,
+                count(*) FILTER (WHERE r.customer_at >= l.landed_at) AS customers
+            FROM landing l
+                LEFT JOIN act a USING (lead_id)
+                LEFT JOIN @pipeline@._milestone r USING (lead_id)
+            GROUP BY l.page
+        )
+        SELECT n.page, n.views, n.visitors, coalesce(d.landed, 0), coalesce(d.form_viewed, 0), coalesce(d.form_submitted, 0),
+            coalesce(d.leads, 0), coalesce(d.customers, 0)
+        FROM seen n
+            LEFT JOIN landed d USING (page);
 END
 $$;
 REVOKE EXECUTE ON FUNCTION _landing_page_counts() FROM PUBLIC;
@@ -96,45 +97,46 @@ COMMENT ON COLUMN landing_pages.ratio_to_all IS 'lead_rate / that of all pages t
 -- that the lead saw last.
 CREATE OR REPLACE FUNCTION _form_counts()
     RETURNS TABLE (form text, variant text, fields integer, viewed bigint, submitted bigint, submitted_unseen bigint)
-    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = @reports@, @pipeline@, leadscore, leadscore_internal, pg_temp
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
-    IF NOT _shows_all_leads() THEN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF NOT @pipeline@._shows_all_leads() THEN
         RETURN;
     END IF;
     RETURN QUERY
-            WITH act AS MATERIALIZED (
-                SELECT e.lead_id, e.occurred_at, e.kind = ANY (kinds_of('event_kind', 'form_submit')) AS submitted,
-                    coalesce(e.properties ->> 'form', '(none)') AS form, e.properties ->> 'variant' AS variant, e.properties -> 'fields' AS fields
-                FROM event e
-                WHERE e.kind = ANY (kinds_of('event_kind', 'form_view', 'form_submit')) AND is_dated(e.occurred_at)
-            ), seen AS (
-                SELECT a.lead_id, a.form, coalesce(a.variant, '(none)') AS variant,
-                    min(a.occurred_at) AS first_at, max(a.occurred_at) AS last_at, max(field_count(a.fields)) AS fields
-                FROM act a
-                WHERE NOT a.submitted
-                GROUP BY 1, 2, 3
-            ), latest AS (
-                SELECT DISTINCT ON (s.lead_id, s.form) s.lead_id, s.form, s.variant
-                FROM seen s
-                ORDER BY s.lead_id, s.form, s.last_at DESC, s.variant COLLATE "C"
-            ), sent AS (
-                SELECT a.lead_id, a.form, coalesce(a.variant, n.variant, '(none)') AS variant,
-                    max(a.occurred_at) AS last_at, max(field_count(a.fields)) AS fields
-                FROM act a
-                    LEFT JOIN latest n ON n.lead_id = a.lead_id AND n.form = a.form
-                WHERE a.submitted
-                GROUP BY 1, 2, 3
-            )
-            SELECT form, variant,
-                mode() WITHIN GROUP (ORDER BY coalesce(t.fields, s.fields)),
-                count(s.lead_id),
-                count(*) FILTER (WHERE t.last_at >= s.first_at),
-                count(*) FILTER (WHERE t.lead_id IS NOT NULL AND (s.lead_id IS NULL OR t.last_at < s.first_at))
+        WITH act AS MATERIALIZED (
+            SELECT e.lead_id, e.occurred_at, e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'form_submit')) AS submitted,
+                coalesce(e.properties ->> 'form', '(none)') AS form, e.properties ->> 'variant' AS variant, e.properties -> 'fields' AS fields
+            FROM @pipeline@.event e
+            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'form_view', 'form_submit')) AND leadscore_internal.is_dated(e.occurred_at)
+        ), seen AS (
+            SELECT a.lead_id, a.form, coalesce(a.variant, '(none)') AS variant,
+                min(a.occurred_at) AS first_at, max(a.occurred_at) AS last_at, max(leadscore_internal.field_count(a.fields)) AS fields
+            FROM act a
+            WHERE NOT a.submitted
+            GROUP BY 1, 2, 3
+        ), latest AS (
+            SELECT DISTINCT ON (s.lead_id, s.form) s.lead_id, s.form, s.variant
             FROM seen s
-                FULL JOIN sent t USING (lead_id, form, variant)
-            GROUP BY form, variant;
+            ORDER BY s.lead_id, s.form, s.last_at DESC, s.variant COLLATE "C"
+        ), sent AS (
+            SELECT a.lead_id, a.form, coalesce(a.variant, n.variant, '(none)') AS variant,
+                max(a.occurred_at) AS last_at, max(leadscore_internal.field_count(a.fields)) AS fields
+            FROM act a
+                LEFT JOIN latest n ON n.lead_id = a.lead_id AND n.form = a.form
+            WHERE a.submitted
+            GROUP BY 1, 2, 3
+        )
+        SELECT form, variant,
+            mode() WITHIN GROUP (ORDER BY coalesce(t.fields, s.fields)),
+            count(s.lead_id),
+            count(*) FILTER (WHERE t.last_at >= s.first_at),
+            count(*) FILTER (WHERE t.lead_id IS NOT NULL AND (s.lead_id IS NULL OR t.last_at < s.first_at))
+        FROM seen s
+            FULL JOIN sent t USING (lead_id, form, variant)
+        GROUP BY form, variant;
 END
 $$;
 REVOKE EXECUTE ON FUNCTION _form_counts() FROM PUBLIC;
@@ -189,27 +191,28 @@ COMMENT ON COLUMN form_conversion.drop_per_field_rate IS 'level fields: share of
 
 CREATE OR REPLACE FUNCTION _offers_by_lead()
     RETURNS TABLE (lead_id bigint, offers bigint, first_offer text, first_offer_at timestamptz, last_offer text, last_offer_at timestamptz, all_offers text)
-    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = @reports@, @pipeline@, leadscore, leadscore_internal, pg_temp
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
-    IF NOT _shows_all_leads() THEN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF NOT @pipeline@._shows_all_leads() THEN
         RETURN;
     END IF;
     RETURN QUERY
-            WITH offer AS (
-                SELECT e.lead_id, coalesce(e.properties ->> 'content', e.kind) AS offer,
-                    min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at
-                FROM event e
-                WHERE e.kind = ANY (kinds_of('event_kind', 'download', 'webinar')) AND is_dated(e.occurred_at)
-                GROUP BY 1, 2
-            )
-            SELECT o.lead_id, count(*),
-                (array_agg(o.offer ORDER BY o.first_at, o.offer COLLATE "C"))[1], min(o.first_at),
-                (array_agg(o.offer ORDER BY o.last_at DESC, o.offer COLLATE "C"))[1], max(o.last_at),
-                string_agg(o.offer, ', ' ORDER BY o.first_at, o.offer COLLATE "C")
-            FROM offer o
-            GROUP BY o.lead_id;
+        WITH offer AS (
+            SELECT e.lead_id, coalesce(e.properties ->> 'content', e.kind) AS offer,
+                min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at
+            FROM @pipeline@.event e
+            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'download', 'webinar')) AND leadscore_internal.is_dated(e.occurred_at)
+            GROUP BY 1, 2
+        )
+        SELECT o.lead_id, count(*),
+            (array_agg(o.offer ORDER BY o.first_at, o.offer COLLATE "C"))[1], min(o.first_at),
+            (array_agg(o.offer ORDER BY o.last_at DESC, o.offer COLLATE "C"))[1], max(o.last_at),
+            string_agg(o.offer, ', ' ORDER BY o.first_at, o.offer COLLATE "C")
+        FROM offer o
+        GROUP BY o.lead_id;
 END
 $$;
 REVOKE EXECUTE ON FUNCTION _offers_by_lead() FROM PUBLIC;
@@ -247,22 +250,23 @@ COMMENT ON COLUMN lead_offers.all_offers IS 'all of them, in the order of the fi
 CREATE OR REPLACE FUNCTION _message_counts()
     RETURNS TABLE (message text, variant text, sent bigint, opened bigint, clicked bigint, replied bigint, responded bigint,
         letters bigint, first_sent_at timestamptz, last_sent_at timestamptz)
-    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = @reports@, @pipeline@, leadscore, leadscore_internal, pg_temp
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
-    IF NOT _shows_all_leads() THEN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF NOT @pipeline@._shows_all_leads() THEN
         RETURN;
     END IF;
     RETURN QUERY
         WITH letter AS (
             SELECT e.lead_id, coalesce(e.properties ->> 'message', '(none)') AS message, coalesce(e.properties ->> 'variant', '(none)') AS variant,
-                min(e.occurred_at) FILTER (WHERE e.kind = ANY (kinds_of('event_kind', 'email_sent'))) AS sent_at,
-                max(e.occurred_at) FILTER (WHERE e.kind = ANY (kinds_of('event_kind', 'email_open'))) AS opened_at,
-                max(e.occurred_at) FILTER (WHERE e.kind = ANY (kinds_of('event_kind', 'email_click'))) AS clicked_at,
-                max(e.occurred_at) FILTER (WHERE e.kind = ANY (kinds_of('event_kind', 'email_reply'))) AS replied_at
-            FROM event e
-            WHERE e.kind = ANY (kinds_of('event_kind', 'email_sent', 'email_open', 'email_click', 'email_reply')) AND is_dated(e.occurred_at)
+                min(e.occurred_at) FILTER (WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'email_sent'))) AS sent_at,
+                max(e.occurred_at) FILTER (WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'email_open'))) AS opened_at,
+                max(e.occurred_at) FILTER (WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'email_click'))) AS clicked_at,
+                max(e.occurred_at) FILTER (WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'email_reply'))) AS replied_at
+            FROM @pipeline@.event e
+            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'email_sent', 'email_open', 'email_click', 'email_reply')) AND leadscore_internal.is_dated(e.occurred_at)
             GROUP BY 1, 2, 3
         )
         SELECT t.message, t.variant,
@@ -358,29 +362,30 @@ COMMENT ON COLUMN message_response.z_score IS 'difference in standard errors, po
 
 CREATE OR REPLACE FUNCTION _topic_counts()
     RETURNS TABLE (topic text, events bigint, leads bigint, leads_lately bigint, mqls bigint, customers bigint)
-    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = @reports@, @pipeline@, leadscore, leadscore_internal, pg_temp
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
-    IF NOT _shows_all_leads() THEN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF NOT @pipeline@._shows_all_leads() THEN
         RETURN;
     END IF;
     RETURN QUERY
-            WITH interest AS (
-                SELECT e.lead_id, coalesce(e.properties ->> 'topic', e.properties ->> 'content', nullif(page_name(e.properties ->> 'page'), '(none)'), e.kind) AS topic,
-                    count(*) AS events, min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at
-                FROM event e
-                WHERE e.kind = ANY (kinds_of('event_kind', 'visit', 'download', 'webinar')) AND is_dated(e.occurred_at)
-                GROUP BY 1, 2
+        WITH interest AS (
+            SELECT e.lead_id, coalesce(e.properties ->> 'topic', e.properties ->> 'content', nullif(leadscore_internal.page_name(e.properties ->> 'page'), '(none)'), e.kind) AS topic,
+                count(*) AS events, min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at
+            FROM @pipeline@.event e
+            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'visit', 'download', 'webinar')) AND leadscore_internal.is_dated(e.occurred_at)
+            GROUP BY 1, 2
     
-            )
-            SELECT i.topic, sum(i.events)::bigint, count(*),
-                count(*) FILTER (WHERE i.last_at > now() - interval '720 hours' AND i.last_at <= now()),
-                count(*) FILTER (WHERE r.mql_at >= i.first_at),
-                count(*) FILTER (WHERE r.customer_at >= i.first_at)
-            FROM interest i
-                LEFT JOIN _milestone r USING (lead_id)
-            GROUP BY i.topic;
+        )
+        SELECT i.topic, sum(i.events)::bigint, count(*),
+            count(*) FILTER (WHERE i.last_at > now() - interval '720 hours' AND i.last_at <= now()),
+            count(*) FILTER (WHERE r.mql_at >= i.first_at),
+            count(*) FILTER (WHERE r.customer_at >= i.first_at)
+        FROM interest i
+            LEFT JOIN @pipeline@._milestone r USING (lead_id)
+        GROUP BY i.topic;
 END
 $$;
 REVOKE EXECUTE ON FUNCTION _topic_counts() FROM PUBLIC;

@@ -133,34 +133,35 @@ COMMENT ON COLUMN stage_lift_by_event.lift IS 'with_rate / without_rate; not a p
 -- are gaps too: so it must also be longer than any before.
 CREATE OR REPLACE FUNCTION _capture_times()
     RETURNS TABLE (source_kind text, source text, captures bigint, first_capture_at timestamptz, last_capture_at timestamptz, longest_gap interval)
-    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = @reports@, @pipeline@, leadscore, leadscore_internal, pg_temp
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
-    IF NOT _shows_all_leads() THEN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF NOT @pipeline@._shows_all_leads() THEN
         RETURN;
     END IF;
     RETURN QUERY
-            WITH capture AS (
-                SELECT coalesce(e.channel, p.channel, l.channel, '(none)') AS channel, e.properties ->> 'form' AS form, e.occurred_at
-                FROM event e
-                    JOIN lead l USING (lead_id)
-                    LEFT JOIN campaign p ON p.campaign = e.campaign
-                WHERE e.kind = ANY (kinds_of('event_kind', 'capture', 'form_submit', 'request')) AND is_dated(e.occurred_at)
-                    AND e.occurred_at <= now()
-            ), gap AS (
-                SELECT 'channel' AS source_kind, c.channel AS source, c.occurred_at,
-                    c.occurred_at - lag(c.occurred_at) OVER (PARTITION BY c.channel ORDER BY c.occurred_at) AS gap
-                FROM capture c
-                UNION ALL
-                SELECT 'form', c.form, c.occurred_at,
-                    c.occurred_at - lag(c.occurred_at) OVER (PARTITION BY c.form ORDER BY c.occurred_at) AS gap
-                FROM capture c
-                WHERE c.form IS NOT NULL
-            )
-            SELECT g.source_kind, g.source, count(*), min(g.occurred_at), max(g.occurred_at), max(g.gap)
-            FROM gap g
-            GROUP BY g.source_kind, g.source;
+        WITH capture AS (
+            SELECT coalesce(e.channel, p.channel, l.channel, '(none)') AS channel, e.properties ->> 'form' AS form, e.occurred_at
+            FROM @pipeline@.event e
+                JOIN @pipeline@.lead l USING (lead_id)
+                LEFT JOIN @pipeline@.campaign p ON p.campaign = e.campaign
+            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'capture', 'form_submit', 'request')) AND leadscore_internal.is_dated(e.occurred_at)
+                AND e.occurred_at <= now()
+        ), gap AS (
+            SELECT 'channel' AS source_kind, c.channel AS source, c.occurred_at,
+                c.occurred_at - lag(c.occurred_at) OVER (PARTITION BY c.channel ORDER BY c.occurred_at) AS gap
+            FROM capture c
+            UNION ALL
+            SELECT 'form', c.form, c.occurred_at,
+                c.occurred_at - lag(c.occurred_at) OVER (PARTITION BY c.form ORDER BY c.occurred_at) AS gap
+            FROM capture c
+            WHERE c.form IS NOT NULL
+        )
+        SELECT g.source_kind, g.source, count(*), min(g.occurred_at), max(g.occurred_at), max(g.gap)
+        FROM gap g
+        GROUP BY g.source_kind, g.source;
 END
 $$;
 REVOKE EXECUTE ON FUNCTION _capture_times() FROM PUBLIC;
@@ -210,44 +211,45 @@ COMMENT ON COLUMN capture_gaps.gone_quiet IS 'whether quiet_days is more than fi
 -- whole of its bucket. Outcomes are customers won after it, within horizon.
 CREATE OR REPLACE FUNCTION _scored_leads(compiled lead_model, at timestamptz, horizon interval)
     RETURNS TABLE (lead_id bigint, milli bigint, band lead_stage, won boolean)
-    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = @reports@, @pipeline@, leadscore, leadscore_internal, pg_temp
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     RETURN QUERY
-            WITH instant AS (
-                SELECT s.grain, date_trunc(CASE s.grain WHEN interval '1 hour' THEN 'hour' ELSE 'day' END,
-                    coalesce(_scored_leads.at, now() - fixed_period(coalesce(_scored_leads.horizon, s.mature_after))), 'UTC') AS at,
-                    fixed_period(coalesce(_scored_leads.horizon, s.mature_after)) AS horizon
-                FROM setting s
-            ), history AS MATERIALIZED (
-                -- the newest stage before the instant: of seq and rank in one number the
-                -- greatest. Materialized, or the planner takes the leads for few
-                SELECT h.lead_id,
-                    (max(h.seq::bigint << 8 | stage_rank(h.to_stage)) FILTER (WHERE h.effective_at < i.at) & 255)
-                        BETWEEN stage_rank('iql') AND stage_rank('prospect') AS scored,
-                    coalesce(bool_or(h.to_stage >= 'customer' AND h.effective_at >= i.at AND h.effective_at < i.at + i.horizon), false) AS won
-                FROM _history h
-                    CROSS JOIN instant i
-                GROUP BY h.lead_id
-            ), profile AS (
-                SELECT c.lead_id, lead_activity_agg(g.signal_id, NULL::timestamptz, c.count::bigint, i.grain) AS later
-                FROM profile_change c
-                    JOIN signal g USING (signal)
-                    CROSS JOIN instant i
-                WHERE c.changed_at >= i.at
-                GROUP BY c.lead_id
-            )
-            SELECT s.lead_id,
-                score_milli(a.activity, _scored_leads.compiled, i.at - interval '1 microsecond'),
-                stage_by_points(a.activity, _scored_leads.compiled, i.at - interval '1 microsecond'),
-                h.won
-            FROM history h
-                JOIN lead_state s ON s.lead_id = h.lead_id
-                LEFT JOIN profile p ON p.lead_id = h.lead_id
+        WITH instant AS (
+            SELECT s.grain, date_trunc(CASE s.grain WHEN interval '1 hour' THEN 'hour' ELSE 'day' END,
+                coalesce(_scored_leads.at, now() - leadscore_internal.fixed_period(coalesce(_scored_leads.horizon, s.mature_after))), 'UTC') AS at,
+                leadscore_internal.fixed_period(coalesce(_scored_leads.horizon, s.mature_after)) AS horizon
+            FROM @pipeline@.setting s
+        ), history AS MATERIALIZED (
+            -- the newest stage before the instant: of seq and rank in one number the
+            -- greatest. Materialized, or the planner takes the leads for few
+            SELECT h.lead_id,
+                (max(h.seq::bigint << 8 | leadscore.stage_rank(h.to_stage)) FILTER (WHERE h.effective_at < i.at) & 255)
+                    BETWEEN leadscore.stage_rank('iql') AND leadscore.stage_rank('prospect') AS scored,
+                coalesce(bool_or(h.to_stage >= 'customer' AND h.effective_at >= i.at AND h.effective_at < i.at + i.horizon), false) AS won
+            FROM @pipeline@._history h
                 CROSS JOIN instant i
-                CROSS JOIN LATERAL (SELECT CASE WHEN p.later IS NULL THEN s.activity ELSE s.activity - p.later END) AS a (activity)
-            WHERE h.scored;
+            GROUP BY h.lead_id
+        ), profile AS (
+            SELECT c.lead_id, leadscore.lead_activity_agg(g.signal_id, NULL::timestamptz, c.count::bigint, i.grain) AS later
+            FROM @pipeline@.profile_change c
+                JOIN @pipeline@.signal g USING (signal)
+                CROSS JOIN instant i
+            WHERE c.changed_at >= i.at
+            GROUP BY c.lead_id
+        )
+        SELECT s.lead_id,
+            leadscore.score_milli(a.activity, _scored_leads.compiled, i.at - interval '1 microsecond'),
+            leadscore.stage_by_points(a.activity, _scored_leads.compiled, i.at - interval '1 microsecond'),
+            h.won
+        FROM history h
+            JOIN @pipeline@.lead_state s ON s.lead_id = h.lead_id
+            LEFT JOIN profile p ON p.lead_id = h.lead_id
+            CROSS JOIN instant i
+            CROSS JOIN LATERAL (SELECT CASE WHEN p.later IS NULL THEN s.activity ELSE s.activity - p.later END) AS a (activity)
+        WHERE h.scored;
 END
 $$;
 COMMENT ON FUNCTION _scored_leads(lead_model, timestamptz, interval) IS
@@ -258,11 +260,12 @@ CREATE OR REPLACE FUNCTION model_quality(model text, at timestamptz DEFAULT NULL
         converted_rate double precision, low_rate double precision, high_rate double precision, lift double precision, captured_rate double precision,
         true_positives bigint, false_positives bigint, false_negatives bigint, true_negatives bigint,
         precision_rate double precision, recall_rate double precision, auc double precision, auc_low double precision, auc_high double precision)
-    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = @reports@, @pipeline@, leadscore, leadscore_internal, pg_temp
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
-    PERFORM known_model(model_quality.model);
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM @pipeline@.known_model(model_quality.model);
     IF model_quality.horizon <= interval '0' THEN
         RAISE EXCEPTION 'horizon must be greater than zero'
             USING ERRCODE = 'invalid_parameter_value',
@@ -273,7 +276,7 @@ BEGIN
             SELECT l.lead_id, l.milli, l.band, l.won,
                 rank() OVER (ORDER BY l.milli) + (count(*) OVER (PARTITION BY l.milli) - 1) / 2.0::double precision AS mid_rank,
                 ntile(10) OVER (ORDER BY l.milli DESC, l.lead_id) AS decile
-            FROM _scored_leads(compiled_model(model_quality.model), model_quality.at, model_quality.horizon) l
+            FROM @reports@._scored_leads(@pipeline@.compiled_model(model_quality.model), model_quality.at, model_quality.horizon) l
         ), total AS (
             SELECT count(*) AS leads, count(*) FILTER (WHERE s.won) AS won,
                 -- Mann and Whitney: how often a customer had more points than somebody else, ties half
@@ -295,7 +298,7 @@ BEGIN
             UNION ALL
             SELECT 2, 'band', n.stage_rank, n.stage::text, min(s.milli), max(s.milli), count(s.lead_id), count(*) FILTER (WHERE s.won),
                 NULL::bigint, NULL::bigint, NULL::bigint
-            FROM stages() n
+            FROM leadscore.stages() n
                 LEFT JOIN scored s ON s.band = n.stage
             WHERE n.stage >= 'iql' AND n.stage <= 'sql'
             GROUP BY n.stage_rank, n.stage::text
@@ -306,18 +309,18 @@ BEGIN
                 LEFT JOIN scored s USING (decile)
             GROUP BY d.decile
             UNION ALL
-            SELECT 4, 'threshold', stage_rank(r.stage), r.stage::text, (r.min_score * 1000)::bigint, NULL::bigint,
+            SELECT 4, 'threshold', leadscore.stage_rank(r.stage), r.stage::text, (r.min_score * 1000)::bigint, NULL::bigint,
                 count(s.lead_id), count(*) FILTER (WHERE s.won), NULL::bigint,
                 count(*) FILTER (WHERE s.won AND s.milli >= r.min_score * 1000),
                 count(*) FILTER (WHERE NOT s.won AND s.milli >= r.min_score * 1000)
-            FROM stage_rule r
+            FROM @pipeline@.stage_rule r
                 LEFT JOIN scored s ON true
             WHERE r.model = model_quality.model AND r.only_if = '' AND r.min_score IS NOT NULL
-            GROUP BY stage_rank(r.stage), r.stage::text, r.min_score
+            GROUP BY leadscore.stage_rank(r.stage), r.stage::text, r.min_score
         )
         SELECT n.level, n.place, n.stage, trim_scale(n.low / 1000.0), trim_scale(n.high / 1000.0), n.leads, n.won,
             n.won::double precision / nullif(n.leads, 0),
-            rate_low(n.won, n.leads), rate_high(n.won, n.leads),
+            leadscore_internal.rate_low(n.won, n.leads), leadscore_internal.rate_high(n.won, n.leads),
             CASE WHEN n.part <= 3 THEN n.won::double precision / nullif(n.leads, 0) / nullif(t.won::double precision / nullif(t.leads, 0), 0) END,
             n.upto::double precision / nullif(t.won, 0),
             n.true_positives, n.false_positives, n.won - n.true_positives, n.leads - n.won - n.false_positives,

@@ -1,4 +1,4 @@
--- The opposite of 60-attach. Run by leadscore.detach_pipeline().
+-- The opposite of attach. Run by leadscore.detach_pipeline().
 
 DROP TRIGGER IF EXISTS leadscore_inserted ON event;
 DROP TRIGGER IF EXISTS leadscore_updated ON event;

@@ -1,20 +1,25 @@
 /*-------------------------------------------------------------------------
  *
- * config.c
- *		The trigger on the configuration tables.
+ * config_guard.c
+ *		Changes of the configuration: what refuses them, keeps writers out
+ *		meanwhile and tells every backend's cache; and the activation of models.
  *
- * It refuses what would make the past unexplainable: edits of a model that
- * was active, another number for a signal.  It keeps writers of events out
- * while what they depend on changes, and tells every backend's cache.
+ * Refused is what would make the past unexplainable: edits of a model that was
+ * active, another number for a signal.  Under the lock only what does not
+ * depend on the number of leads is done: they are brought up to date later, at
+ * their next write or by a sweep, because each knows the configuration that it
+ * was brought up to date with.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/inval.h"
@@ -25,8 +30,13 @@
 #include "utils/timestamp.h"
 
 #include "classify.h"
+#include "guard.h"
+#include "maintain.h"
 
 PG_FUNCTION_INFO_V1(leadscore_config_changed);
+PG_FUNCTION_INFO_V1(leadscore_signals_changed);
+PG_FUNCTION_INFO_V1(leadscore_lock_pipeline);
+PG_FUNCTION_INFO_V1(leadscore_activate_model);
 
 /* Columns of model that its activation writes, and the note */
 static const char *const free_columns[] = {
@@ -67,7 +77,7 @@ is_frozen(Oid model_table, const char *model, const char *row)
 
 	values[0] = CStringGetTextDatum(model);
 	values[1] = row ? CStringGetTextDatum(row) : (Datum) 0;
-	leadscore_run_as(leadscore_table_owner(model_table), &saved);
+	leadscore_run_as(leadscore_table_owner(model_table), false, &saved);
 	PushActiveSnapshot(GetLatestSnapshot());
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
@@ -178,7 +188,7 @@ is_loading(PipelinePart part)
 
 	if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA)
 		return true;
-	leadscore_run_as(leadscore_table_owner(setting), &saved);
+	leadscore_run_as(leadscore_table_owner(setting), false, &saved);
 	PushActiveSnapshot(GetLatestSnapshot());
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
@@ -234,6 +244,13 @@ check_signal(PipelinePart part, TupleDesc desc, HeapTuple old, HeapTuple new)
 	}
 }
 
+/* Is a column the same in two rows? */
+static bool
+same_column(TupleDesc desc, const char *name, HeapTuple old, HeapTuple new)
+{
+	return same_text(text_column(old, desc, name), text_column(new, desc, name));
+}
+
 /* The row of settings stays, and so does the grain: activities have it. */
 static void
 check_setting(TupleDesc desc, HeapTuple old, HeapTuple new)
@@ -249,6 +266,14 @@ check_setting(TupleDesc desc, HeapTuple old, HeapTuple new)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the settings of a pipeline cannot be deleted"),
 				 errhint("Update the row.")));
+	if (!leadscore_engine_is_writing() &&
+		SessionReplicationRole != SESSION_REPLICATION_ROLE_REPLICA &&
+		(!same_column(desc, "configuration", old, new) ||
+		 !same_column(desc, "signals_configuration", old, new)))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the number of a pipeline's configuration cannot be changed by hand"),
+				 errhint("Activate a model or edit signals: each change has the next number.")));
 	grains[0] = heap_getattr(old, number, desc, &nulls[0]);
 	grains[1] = heap_getattr(new, number, desc, &nulls[1]);
 	if (nulls[0] || nulls[1] ||
@@ -322,11 +347,7 @@ leadscore_config_changed(PG_FUNCTION_ARGS)
 		}
 		else if (strcmp(table, "model_activation") == 0)
 		{
-			if (old)
-				ereport(ERROR,
-						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						 errmsg("table \"%s\" is append-only", table),
-						 errhint("Activate another model instead.")));
+			/* kept by the engine, see guard.c */
 		}
 		else if (SPI_fnumber(desc, "model") > 0)
 			check_definition(model_table, table, desc, old, new);
@@ -339,4 +360,155 @@ leadscore_config_changed(PG_FUNCTION_ARGS)
 	CacheInvalidateRelcacheByRelid(model_table);
 	CacheInvalidateRelcacheByRelid(leadscore_table(part.schema, "model"));
 	return PointerGetDatum(NULL);
+}
+
+/* Run a statement that changes the configuration; needs an SPI connection. */
+static void
+write_configuration(const char *sql, int nargs, Oid *types, Datum *values)
+{
+	SPIPlanPtr	plan = SPI_prepare(sql, nargs, types);
+
+	if (plan == NULL)
+		elog(ERROR, "could not prepare: %s", sql);
+	CommandCounterIncrement();
+	leadscore_engine_execute(plan, values, GetLatestSnapshot(), InvalidSnapshot, false);
+}
+
+/*
+ * signals_changed(): AFTER INSERT, UPDATE, DELETE or TRUNCATE on signal and
+ * value_list, FOR EACH STATEMENT.  Counts follow from signals, so from here on
+ * every lead is behind: it is counted again from its log.
+ */
+Datum
+leadscore_signals_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	PipelinePart part;
+	UserSwitch	saved;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigdata->tg_event) ||
+		!TRIGGER_FIRED_FOR_STATEMENT(trigdata->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("signals_changed: must be called as an AFTER trigger, for each statement"),
+				 errhint("Use leadscore.create_pipeline().")));
+	leadscore_check_owner(trigdata->tg_relation);
+	part = leadscore_part(RelationGetRelid(trigdata->tg_relation));
+	if (is_loading(part))
+		return PointerGetDatum(NULL);
+	leadscore_pipeline_lock(part);
+	leadscore_run_as(leadscore_table_owner(leadscore_sibling(part, "event")), false, &saved);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	write_configuration(psprintf("UPDATE %s SET (configuration, signals_configuration) = (SELECT n, n"
+								 " FROM pg_catalog.nextval(pg_catalog.pg_get_serial_sequence(%s, 'activation_id')) n)",
+								 leadscore_table_name(leadscore_sibling(part, "setting")),
+								 quote_literal_cstr(leadscore_table_name(leadscore_sibling(part, "model_activation")))),
+						0, NULL, NULL);
+	SPI_finish();
+	leadscore_run_back(&saved);
+	return PointerGetDatum(NULL);
+}
+
+/* lock_pipeline(pipeline): writers wait until the transaction ends */
+Datum
+leadscore_lock_pipeline(PG_FUNCTION_ARGS)
+{
+	Oid			schema = PG_GETARG_OID(0);
+	ListCell   *lc;
+
+	leadscore_check_maintainer(schema, "lead_state", ACL_UPDATE);
+	foreach(lc, leadscore_parts(schema, DEBUG1))
+		leadscore_pipeline_lock(*(PipelinePart *) lfirst(lc));
+	PG_RETURN_VOID();
+}
+
+/* The status of a model; an error that lists the models if it is not there */
+static char *
+model_status(Oid model_table, Datum model)
+{
+	Oid			type = TEXTOID;
+	char	   *sql = psprintf("SELECT status, (SELECT pg_catalog.string_agg(n.model, ', ' ORDER BY n.model) FROM %s n)"
+							   " FROM (SELECT) one LEFT JOIN %s m ON m.model OPERATOR(pg_catalog.=) $1",
+							   leadscore_table_name(model_table), leadscore_table_name(model_table));
+	char	   *status;
+
+	if (SPI_execute_with_args(sql, 1, &type, &model, NULL, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read a model: %s", sql);
+	status = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	if (status == NULL)
+	{
+		char	   *names = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
+
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("model \"%s\" does not exist", TextDatumGetCString(model)),
+				 errhint("Models of this pipeline: %s.", names ? names : "none")));
+	}
+	return status;
+}
+
+/*
+ * activate_model(pipeline, model, wait): makes a model the one that scores.
+ * Leads follow at their next write or by sweep(); with wait all of them before
+ * this returns, and writers are kept out so long.  Returns how many followed.
+ */
+Datum
+leadscore_activate_model(PG_FUNCTION_ARGS)
+{
+	PipelinePart whole = {PG_GETARG_OID(0), InvalidOid};
+	Datum		model = PG_GETARG_DATUM(1);
+	bool		wait = PG_GETARG_BOOL(2);
+	Oid			model_table = leadscore_table(whole.schema, "model");
+	char	   *name = leadscore_table_name(model_table);
+	char	   *schema = pstrdup(quote_identifier(get_namespace_name(whole.schema)));
+	char	   *activation = leadscore_table_name(leadscore_table(whole.schema, "model_activation"));
+	Oid			types[2] = {TEXTOID, TEXTOID};
+	Datum		values[2];
+	int64		followed = 0;
+	UserSwitch	saved;
+	ListCell   *lc;
+
+	leadscore_check_maintainer(whole.schema, "model", ACL_UPDATE);
+	values[0] = model;
+	values[1] = CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false));
+	leadscore_run_as(leadscore_table_owner(leadscore_table(whole.schema, "event")), true, &saved);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (strcmp(model_status(model_table, model), "active") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("model \"%s\" is active already", TextDatumGetCString(model)),
+				 errhint("To change it, call clone_model(), edit the copy, look at compare_models() and activate the copy.")));
+	leadscore_pipeline_lock(whole);
+	write_configuration(psprintf("UPDATE %s SET status = 'retired' WHERE status OPERATOR(pg_catalog.=) 'active'", name),
+						0, NULL, NULL);
+	write_configuration(psprintf("UPDATE %s SET status = 'active', compiled = %s.model_definition(model)::leadscore.lead_model,"
+								 " activated_by = $2, activated_at = pg_catalog.now()"
+								 " WHERE model OPERATOR(pg_catalog.=) $1", name, schema),
+						2, types, values);
+	/* models that were active before there was a lead have judged nothing */
+	write_configuration(psprintf("DELETE FROM %s WHERE NOT EXISTS (SELECT FROM %s)", activation,
+								 leadscore_table_name(leadscore_table(whole.schema, "lead"))),
+						0, NULL, NULL);
+	/* a transaction that waited for the lock may be older than the last activation */
+	write_configuration(psprintf("WITH a AS (INSERT INTO %s (model, activated_at)"
+								 "  SELECT $1, GREATEST(pg_catalog.now(), pg_catalog.max(o.activated_at)) FROM %s o"
+								 "  RETURNING activation_id)"
+								 " UPDATE %s SET configuration = a.activation_id FROM a",
+								 activation, activation,
+								 leadscore_table_name(leadscore_table(whole.schema, "setting"))),
+						1, types, values);
+	SPI_finish();
+	leadscore_run_back(&saved);
+	CommandCounterIncrement();
+	if (wait)
+		foreach(lc, leadscore_parts(whole.schema, NOTICE))
+		{
+			int64		n;
+
+			while ((n = leadscore_sweep_part(*(PipelinePart *) lfirst(lc), 10000)) > 0)
+				followed += n;
+		}
+	PG_RETURN_INT64(followed);
 }
