@@ -6,7 +6,7 @@ SET timezone = 'UTC';
 SET client_min_messages = 'warning';
 \set SHOW_CONTEXT never
 SELECT active_model FROM leadscore.create_pipeline('crm', 'empty');
-SET search_path = crm, crm_reports, leadscore;
+SET search_path = crm, crm_reports, leadscore, leadscore_internal;
 INSERT INTO lead (lead_id, external_id, created_at) VALUES (1, 'one', '2025-01-01');
 
 -- Each condition is tried with each document; what the path gives in silent

@@ -40,7 +40,7 @@ SET timezone = 'UTC';
 SET client_min_messages = 'warning';
 CREATE EXTENSION leadscore;
 SELECT pipeline FROM leadscore.create_pipeline('crm');
-SET search_path = crm, crm_reports, leadscore, public;
+SET search_path = crm, crm_reports, leadscore, leadscore_internal, public;
 INSERT INTO value_list VALUES ('places', E'K\366ln');
 INSERT INTO signal (signal, event_kinds, condition) VALUES (E'\351lan', '{visit}', '$.place == $places[*]');
 SELECT clone_model('inbound', 'm');

@@ -6,7 +6,7 @@ SET datestyle = 'ISO';
 SET client_min_messages = 'warning';
 \set SHOW_CONTEXT never
 SELECT leadscore.create_pipeline('crm', 'empty') \g /dev/null
-SET search_path = crm, crm_reports, leadscore;
+SET search_path = crm, crm_reports, leadscore, leadscore_internal;
 
 -- An empty pipeline has all its rows, without rates
 SELECT stage, stage_rank, stage_label, leads_now, entered, entered_directly, converted, lost, open, step_rate, cumulative_rate, reached,
@@ -111,8 +111,9 @@ DROP SCHEMA crm, crm_reports CASCADE;
 -- come back to in any way. What stage_entry says of each entry is compared
 -- with what is looked up one by one; the funnels with sums of it.
 SELECT leadscore.create_pipeline('crm', attach => false) \g /dev/null
-SET search_path = crm, crm_reports, leadscore;
+SET search_path = crm, crm_reports, leadscore, leadscore_internal;
 UPDATE setting SET time_zone = 'America/New_York', mature_after = '6 months';
+ALTER TABLE stage_log DISABLE TRIGGER USER;
 INSERT INTO lead (lead_id, channel, owner) SELECT n, (ARRAY['seo', 'content', NULL])[1 + n % 3], (ARRAY['x', NULL])[1 + n % 2] FROM generate_series(1, 500) n;
 WITH step AS (
     SELECT l.lead_id, n AS seq, (ARRAY['disqualified', 'lost', 'recycled', 'visitor', 'iql', 'mql', 'sql', 'prospect', 'customer', 'advocate'])
@@ -129,7 +130,7 @@ WITH step AS (
         now() - interval '1 hour' * (12000 + m.lead_id - 1000 * m.seq) AS at
     FROM moved m WINDOW course AS (PARTITION BY m.lead_id ORDER BY m.seq)
 )
-INSERT INTO stage_history (lead_id, seq, cycle, from_stage, to_stage, effective_at, cause, from_since)
+INSERT INTO stage_log (lead_id, seq, cycle, from_stage, to_stage, effective_at, cause, from_since)
     SELECT c.lead_id, c.seq, 1 + count(*) FILTER (WHERE c.from_stage < 'visitor' AND c.stage >= 'visitor') OVER (PARTITION BY c.lead_id ORDER BY c.seq),
         c.from_stage, c.stage, c.at, 'points', lag(c.at) OVER (PARTITION BY c.lead_id ORDER BY c.seq)
     FROM course c;

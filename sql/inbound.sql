@@ -6,7 +6,7 @@ SET datestyle = 'ISO';
 SET client_min_messages = 'warning';
 \set SHOW_CONTEXT never
 SELECT * FROM leadscore.create_pipeline('crm');
-SET search_path = crm, crm_reports, leadscore, public;
+SET search_path = crm, crm_reports, leadscore, leadscore_internal, public;
 
 -- Looking at a product, taking a case study, opening an e-mail, leaving a full
 -- cart: 15 + 10 + 5 - 5 = 25, an iql. All on one day, so nothing fades.

@@ -5,7 +5,7 @@ SET timezone = 'UTC';
 SET datestyle = 'ISO';
 SET client_min_messages = 'warning';
 SELECT leadscore.create_pipeline('crm') \g /dev/null
-SET search_path = crm, crm_reports, leadscore;
+SET search_path = crm, crm_reports, leadscore, leadscore_internal;
 SELECT count(*) FROM lead_timeline;
 SELECT count(*) FROM lead_origin;
 SELECT count(*) FROM lead_profile;

@@ -8,7 +8,7 @@ SET datestyle = 'ISO';
 SET client_min_messages = 'warning';
 \set SHOW_CONTEXT never
 SELECT leadscore.create_pipeline('crm') \g /dev/null
-SET search_path = crm, crm_reports, leadscore;
+SET search_path = crm, crm_reports, leadscore, leadscore_internal;
 
 -- An empty pipeline
 SELECT count(*), sum(leads_with + leads_without), count(with_rate), count(without_rate), count(lift) FROM stage_lift_by_event;
@@ -104,7 +104,7 @@ SELECT sum(views) = (SELECT count(*) FROM event WHERE kind = 'page_view') AS vie
 SELECT p.page, p.landed, p.landed = count(*) AS landed_right, p.leads = count(*) FILTER (WHERE b.lead) AS leads_right, p.form_submitted = count(*) FILTER (WHERE b.sent) AS sent_right
 FROM landing_pages p
     JOIN (SELECT DISTINCT ON (e.lead_id) e.lead_id, regexp_replace(e.properties ->> 'page', '[?#].*', '') AS page,
-            EXISTS (SELECT FROM stage_history h WHERE h.lead_id = e.lead_id AND h.to_stage BETWEEN 'iql' AND 'prospect') AND (SELECT min(h.effective_at) FROM stage_history h WHERE h.lead_id = e.lead_id AND h.to_stage BETWEEN 'iql' AND 'prospect') >= e.occurred_at AS lead,
+            EXISTS (SELECT FROM stage_history h WHERE h.lead_id = e.lead_id AND h.to_stage >= 'iql' AND h.is_lead) AND (SELECT min(h.effective_at) FROM stage_history h WHERE h.lead_id = e.lead_id AND h.to_stage >= 'iql' AND h.is_lead) >= e.occurred_at AS lead,
             EXISTS (SELECT FROM event f WHERE f.lead_id = e.lead_id AND f.kind = 'form_submit' AND f.occurred_at >= e.occurred_at) AS sent
         FROM event e WHERE e.kind = 'page_view' ORDER BY e.lead_id, e.occurred_at) b USING (page)
 GROUP BY p.page, p.landed, p.leads, p.form_submitted ORDER BY 1;
@@ -132,10 +132,10 @@ FROM stage_lift_by_event v
         GROUP BY 1, 2) s USING (stage, kind);
 DROP VIEW stay;
 -- quality of sources adds up to all leads
-SELECT sum(contacts) = (SELECT count(*) FROM lead) AS contacts, sum(sqls) = (SELECT count(DISTINCT h.lead_id) FROM stage_history h WHERE to_stage >= 'sql' AND EXISTS (SELECT FROM stage_history l WHERE l.lead_id = h.lead_id AND l.to_stage BETWEEN 'iql' AND 'prospect')) AS sqls,
+SELECT sum(contacts) = (SELECT count(*) FROM lead) AS contacts, sum(sqls) = (SELECT count(DISTINCT h.lead_id) FROM stage_history h WHERE to_stage >= 'sql' AND EXISTS (SELECT FROM stage_history l WHERE l.lead_id = h.lead_id AND l.to_stage >= 'iql' AND l.is_lead)) AS sqls,
     sum(revenue_amount) = (SELECT sum(value) FROM event e WHERE kind = 'purchase') AS revenue FROM lead_quality;
 SELECT q.channel, q.campaign, q.leads, q.leads = count(h.lead_id) AS right FROM lead_quality q
-    LEFT JOIN (SELECT DISTINCT h.lead_id, coalesce(l.channel, p.channel, '(none)') AS channel, coalesce(l.campaign, '(none)') AS campaign FROM stage_history h JOIN lead l USING (lead_id) LEFT JOIN campaign p USING (campaign) WHERE h.to_stage BETWEEN 'iql' AND 'prospect') h
+    LEFT JOIN (SELECT DISTINCT h.lead_id, coalesce(l.channel, p.channel, '(none)') AS channel, coalesce(l.campaign, '(none)') AS campaign FROM stage_history h JOIN lead l USING (lead_id) LEFT JOIN campaign p USING (campaign) WHERE h.to_stage >= 'iql' AND h.is_lead) h
     USING (channel, campaign) WHERE q.contacts > 0 GROUP BY 1, 2, 3 HAVING q.leads <> count(h.lead_id);
 SELECT sum(events) = (SELECT count(*) FROM event WHERE kind IN ('page_view', 'content_download')) AS events FROM interest_by_topic;
 SELECT i.topic, i.leads, i.leads = count(*) AS right FROM interest_by_topic i JOIN (SELECT DISTINCT lead_id, coalesce(properties ->> 'content', regexp_replace(properties ->> 'page', '[?#].*', '')) AS topic FROM event WHERE kind IN ('page_view', 'content_download')) e USING (topic) GROUP BY 1, 2 ORDER BY 1;

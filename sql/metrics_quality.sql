@@ -8,7 +8,7 @@ SET datestyle = 'ISO';
 SET client_min_messages = 'warning';
 \set SHOW_CONTEXT never
 SELECT leadscore.create_pipeline('crm') \g /dev/null
-SET search_path = crm, crm_reports, leadscore;
+SET search_path = crm, crm_reports, leadscore, leadscore_internal;
 
 -- An empty pipeline, and what is refused
 SELECT level, place, stage, score_from, score_to, leads, converted, converted_rate, lift, captured_rate, true_positives, auc, auc_low, auc_high FROM model_quality('inbound');

@@ -8,7 +8,7 @@ SET datestyle = 'ISO';
 SET client_min_messages = 'warning';
 \set SHOW_CONTEXT never
 SELECT leadscore.create_pipeline('empty') \g /dev/null
-SET search_path = empty, empty_reports, leadscore;
+SET search_path = empty, empty_reports, leadscore, leadscore_internal;
 
 -- An empty pipeline has all its rows, and no rates
 SELECT metric, market, numerator, denominator, conversion_rate, low_rate, high_rate, benchmark_low_rate, benchmark_high_rate,
@@ -42,7 +42,7 @@ DROP SCHEMA empty, empty_reports CASCADE;
 -- as iql and b2b: six became mql (one by way of sql directly), three of these
 -- sql, one a customer. One is an mql at once, one a customer at once.
 SELECT create_pipeline('hand') \g /dev/null
-SET search_path = hand, hand_reports, leadscore;
+SET search_path = hand, hand_reports, leadscore, leadscore_internal;
 INSERT INTO lead (lead_id, email, market, consented_at, created_at)
     SELECT n, 'a@b', CASE WHEN n <= 10 THEN 'b2b' END, CASE WHEN n <= 10 THEN timestamptz '2025-01-01 12:00Z' END, '2025-01-01 12:00Z'
     FROM generate_series(1, 12) n;
@@ -80,7 +80,7 @@ SELECT count(*), count(*) FILTER (WHERE
 SELECT compared(0.1, 0.2, 0.3), compared(0.2, 0.2, 0.3), compared(0.3, 0.2, 0.3), compared(0.31, 0.2, 0.3), compared(NULL, 0.2, 0.3), compared(0.5, NULL, NULL), compared(0.5, 0.6, NULL);
 
 -- Every rate and time of the drawn leads, computed with joins instead
-SET search_path = crm, crm_reports, leadscore, public;
+SET search_path = crm, crm_reports, leadscore, leadscore_internal, public;
 CREATE TEMP VIEW step AS
     SELECT m.market, s.f, s.t, x.lead_id, x.cycle, x.at AS from_at, min(y.effective_at) AS to_at
     FROM (VALUES ('all'), ('b2b'), ('b2c')) m (market)
@@ -90,13 +90,14 @@ CREATE TEMP VIEW step AS
         CROSS JOIN LATERAL (
             SELECT DISTINCT ON (h.lead_id, h.cycle) h.lead_id, h.cycle, h.seq, h.effective_at AS at
             FROM stage_history h JOIN lead l USING (lead_id)
-            WHERE h.to_stage::text::lead_stage BETWEEN s.low::lead_stage AND s.high::lead_stage AND (m.market = 'all' OR l.market = m.market)
+            WHERE CASE s.f WHEN 'lead' THEN h.to_stage >= 'iql' AND h.is_lead ELSE h.to_stage::text = s.low END AND (m.market = 'all' OR l.market = m.market)
                 -- a customer who never was a lead is in no rate
                 AND NOT (EXISTS (SELECT FROM stage_history c WHERE c.lead_id = h.lead_id AND c.cycle = h.cycle AND c.to_stage >= 'customer')
-                    AND NOT EXISTS (SELECT FROM stage_history c WHERE c.lead_id = h.lead_id AND c.cycle = h.cycle AND c.to_stage BETWEEN 'iql' AND 'prospect'))
+                    AND NOT EXISTS (SELECT FROM stage_history c WHERE c.lead_id = h.lead_id AND c.cycle = h.cycle AND c.to_stage >= 'iql' AND c.is_lead))
             ORDER BY h.lead_id, h.cycle, h.seq
         ) x
-        LEFT JOIN stage_history y ON y.lead_id = x.lead_id AND y.cycle = x.cycle AND y.seq > x.seq AND y.to_stage >= s.goal::lead_stage AND (s.goal <> 'iql' OR y.to_stage <= 'prospect')
+        LEFT JOIN stage_history y ON y.lead_id = x.lead_id AND y.cycle = x.cycle AND (y.seq > x.seq OR y.seq = x.seq AND s.f = 'lead')
+            AND y.to_stage >= s.goal::lead_stage AND (s.goal <> 'iql' OR y.is_lead)
     GROUP BY 1, 2, 3, 4, 5, 6;
 SELECT c.metric, c.market, c.numerator, c.denominator, s.numerator, s.denominator
 FROM conversion_rates c
@@ -111,7 +112,7 @@ DROP VIEW step;
 -- First times, from lists
 SELECT count(*) FROM lead_dim m
 WHERE (m.lead_at, m.mql_at, m.sql_at, m.customer_at) IS DISTINCT FROM (
-    (SELECT h.effective_at FROM stage_history h WHERE h.lead_id = m.lead_id AND h.to_stage BETWEEN 'iql' AND 'prospect' ORDER BY 1 LIMIT 1),
+    (SELECT h.effective_at FROM stage_history h WHERE h.lead_id = m.lead_id AND h.to_stage >= 'iql' AND h.is_lead ORDER BY 1 LIMIT 1),
     (SELECT h.effective_at FROM stage_history h WHERE h.lead_id = m.lead_id AND h.to_stage >= 'mql' AND m.lead_at IS NOT NULL ORDER BY 1 LIMIT 1),
     (SELECT h.effective_at FROM stage_history h WHERE h.lead_id = m.lead_id AND h.to_stage >= 'sql' AND m.lead_at IS NOT NULL ORDER BY 1 LIMIT 1),
     (SELECT h.effective_at FROM stage_history h WHERE h.lead_id = m.lead_id AND h.to_stage >= 'customer' ORDER BY 1 LIMIT 1));

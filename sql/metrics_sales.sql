@@ -8,7 +8,7 @@ SET datestyle = 'ISO';
 SET client_min_messages = 'warning';
 \set SHOW_CONTEXT never
 SELECT leadscore.create_pipeline('crm') \g /dev/null
-SET search_path = crm, crm_reports, leadscore;
+SET search_path = crm, crm_reports, leadscore, leadscore_internal;
 
 -- An empty pipeline
 SELECT * FROM response_time_effect ORDER BY place;

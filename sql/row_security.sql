@@ -40,7 +40,7 @@ BEGIN
                 WHERE k.n <= i + 3 AND (%2$L = 'crm' OR i %% 2 = 0) OR k.n = 14 AND i %% 2 = 1 AND %2$L = 'crm';
             INSERT INTO %1$I.cost (day_from, day_to, channel, amount) VALUES ('2025-01-01', '2025-03-31', 'content', 1000);
         $q$, p, p);
-        EXECUTE format('ANALYZE %1$I.lead, %1$I.event, %1$I.lead_state, %1$I.stage_history, %1$I.profile_change', p);
+        EXECUTE format('ANALYZE %1$I.lead, %1$I.event, %1$I.lead_state, %1$I.stage_log, %1$I.profile_change', p);
     END LOOP;
 END
 $$;
@@ -48,12 +48,12 @@ $$;
 ALTER TABLE crm.lead ENABLE ROW LEVEL SECURITY;
 ALTER TABLE crm.event ENABLE ROW LEVEL SECURITY;
 ALTER TABLE crm.lead_state ENABLE ROW LEVEL SECURITY;
-ALTER TABLE crm.stage_history ENABLE ROW LEVEL SECURITY;
+ALTER TABLE crm.stage_log ENABLE ROW LEVEL SECURITY;
 ALTER TABLE crm.profile_change ENABLE ROW LEVEL SECURITY;
 CREATE POLICY b2b ON crm.lead FOR SELECT TO leadscore_tenant USING (market = 'b2b');
 CREATE POLICY b2b ON crm.event FOR SELECT TO leadscore_tenant USING (lead_id IN (SELECT lead_id FROM crm.lead));
 CREATE POLICY b2b ON crm.lead_state FOR SELECT TO leadscore_tenant USING (lead_id IN (SELECT lead_id FROM crm.lead));
-CREATE POLICY b2b ON crm.stage_history FOR SELECT TO leadscore_tenant USING (lead_id IN (SELECT lead_id FROM crm.lead));
+CREATE POLICY b2b ON crm.stage_log FOR SELECT TO leadscore_tenant USING (lead_id IN (SELECT lead_id FROM crm.lead));
 CREATE POLICY b2b ON crm.profile_change FOR SELECT TO leadscore_tenant USING (lead_id IN (SELECT lead_id FROM crm.lead));
 
 -- Every view shows the tenant what it would show if there were no others. Those
@@ -116,7 +116,7 @@ SET ROLE leadscore_owner;
 ALTER TABLE crm.lead FORCE ROW LEVEL SECURITY;
 ALTER TABLE crm.event FORCE ROW LEVEL SECURITY;
 ALTER TABLE crm.lead_state FORCE ROW LEVEL SECURITY;
-ALTER TABLE crm.stage_history FORCE ROW LEVEL SECURITY;
+ALTER TABLE crm.stage_log FORCE ROW LEVEL SECURITY;
 ALTER TABLE crm.profile_change FORCE ROW LEVEL SECURITY;
 CREATE POLICY app ON crm.event FOR INSERT TO leadscore_app WITH CHECK (lead_id % 2 = 0);
 SET ROLE leadscore_app;
@@ -126,15 +126,17 @@ INSERT INTO crm.event (lead_id, kind, occurred_at) VALUES (1, 'page_view', '2025
 SELECT stage FROM crm.track('lead2', 'page_view');
 SET ROLE leadscore_owner;
 SELECT count(*) FROM crm.lead_score;
-SELECT crm.rebuild(), crm.rebuild();
+SELECT crm.rebuild();
 RESET ROLE;
+SET session_replication_role = replica;
 UPDATE crm.lead_state SET next_review_at = '2025-05-01';
+RESET session_replication_role;
 SET ROLE leadscore_owner;
 SELECT crm.sweep();
 CREATE POLICY owner ON crm.lead TO leadscore_owner USING (true);
 CREATE POLICY owner ON crm.event TO leadscore_owner USING (true);
 CREATE POLICY owner ON crm.lead_state TO leadscore_owner USING (true);
-CREATE POLICY owner ON crm.stage_history TO leadscore_owner USING (true);
+CREATE POLICY owner ON crm.stage_log TO leadscore_owner USING (true);
 CREATE POLICY owner ON crm.profile_change TO leadscore_owner USING (true);
 SELECT count(*) FROM crm.lead_score;
 SELECT crm.sweep();
