@@ -30,6 +30,12 @@ UPDATE lead SET consented_at = '2025-03-01 10:02Z', updated_at = '2025-03-01 10:
 INSERT INTO event (lead_id, kind, occurred_at, value) VALUES (5, 'purchase', '2025-03-02 10:00Z', 70);
 SELECT page, views, visitors, landed, form_viewed, form_submitted, leads, customers, lead_rate, customer_rate, ratio_to_all FROM landing_pages ORDER BY page;
 SELECT form, variant, fields, viewed, submitted, submitted_unseen, submit_rate FROM form_conversion WHERE level = 'form';
+-- 5 bought without consent: a customer and 70 of revenue, in no rate of leads
+SELECT contacts, leads, mqls, sqls, customers, lead_rate, mql_rate, customer_rate, revenue_amount, value_per_lead_amount FROM lead_quality WHERE contacts > 0;
+SELECT leads, customers, cost_per_customer_amount FROM cost_per_lead WHERE customers > 0;
+SELECT segment, leads, customers, lead_to_customer_rate, revenue_amount, revenue_per_lead_amount FROM sourcing_comparison WHERE customers > 0 ORDER BY place;
+SELECT lead_id, lead_at IS NOT NULL AS lead, sql_at IS NOT NULL AS sql, customer_at IS NOT NULL AS customer FROM lead_dim WHERE lead_id IN (1, 5) ORDER BY 1;
+SELECT metric, numerator, denominator FROM conversion_rates WHERE market = 'all' AND metric IN ('visitor_to_lead', 'lead_to_customer') ORDER BY place;
 SELECT page_name('/a?b#c'), page_name('/a#b?c'), page_name('?'), page_name(NULL), page_name('/');
 SELECT j, field_count(j) FROM jsonb_array_elements('[3, 1e9, -1, 2.6, "4", "many", "9999", [], [1, 2], {"a": 1, "b": null}, true, null]') j;
 

@@ -113,6 +113,31 @@ INSERT INTO event (lead_id, kind) SELECT n, k FROM generate_series(21, 23) n, un
 SELECT gate, stage, leads, met, missing, missing_rate, only_missing FROM bant_gaps WHERE leads > 0 ORDER BY gate, stage_rank;
 DROP SCHEMA crm, crm_reports CASCADE;
 
+-- A contact that led to an sql counts for it. All became sql 30 minutes ago: h
+-- was called a minute before, i exactly an hour before, j a second more than
+-- that; k was called five minutes before, but in the cycle before; l was called
+-- twice before, and after; m only after; nobody called n
+SELECT leadscore.create_pipeline('crm') \g /dev/null
+BEGIN;
+CREATE TEMP TABLE called (lead_id bigint, name text, before interval[], after interval[]);
+INSERT INTO called VALUES (1, 'h', '{1 minute}', '{}'), (2, 'i', '{1 hour}', '{}'), (3, 'j', '{1 hour 1 second}', '{}'), (4, 'k', '{5 minutes}', '{}'),
+    (5, 'l', '{40 minutes,2 minutes}', '{10 minutes}'), (6, 'm', '{}', '{20 minutes}'), (7, 'n', '{}', '{}');
+INSERT INTO lead (lead_id, external_id, email, consented_at, created_at) SELECT c.lead_id, c.name, 'a@b', now() - interval '3 hours', now() - interval '3 hours' FROM called c;
+INSERT INTO event (lead_id, kind, occurred_at) SELECT c.lead_id, 'outreach', now() - interval '30 minutes' - b FROM called c, unnest(c.before) b;
+INSERT INTO event (lead_id, kind, occurred_at) VALUES (4, 'lost', now() - interval '32 minutes');
+INSERT INTO event (lead_id, kind, occurred_at, properties) SELECT c.lead_id, 'stage_set', now() - interval '30 minutes', '{"stage": "sql"}' FROM called c;
+INSERT INTO event (lead_id, kind, occurred_at) SELECT c.lead_id, 'outreach', now() - interval '30 minutes' + a FROM called c, unnest(c.after) a;
+SELECT h.external_id, h.contacted, h.stage_since_at - h.contacted_at AS before, h.due_at - h.stage_since_at AS within, h.breached, s.status, round(s.response_days * 1440) AS response_minutes, s.contacted_at IS NOT DISTINCT FROM h.contacted_at AS same
+    FROM hot_leads h JOIN sla_status s USING (lead_id) ORDER BY 1;
+-- the time is that of the stage, or else first_response_within
+UPDATE setting SET first_response_within = '10 minutes';
+SELECT clone_model('inbound', 'no sla') \g /dev/null
+UPDATE stage_rule SET sla = NULL WHERE model = 'no sla';
+SELECT activate_model('no sla', wait => true) \g /dev/null
+SELECT external_id, contacted, due_at FROM hot_leads ORDER BY 1;
+ROLLBACK;
+DROP SCHEMA crm, crm_reports CASCADE;
+
 -- Drawn leads, with loops over rows
 \set ECHO none
 \i :data

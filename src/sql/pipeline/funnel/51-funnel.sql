@@ -334,7 +334,7 @@ WITH moved AS (
         coalesce(e.matured, 0) AS matured,
         coalesce(e.matured_converted, 0) AS matured_converted
     FROM (
-            SELECT n.entered_month FROM entry n WHERE n.entered > 0
+            SELECT n.entered_month FROM entry n WHERE n.entered > 0 AND n.entered_month IS NOT NULL
             UNION
             SELECT month_start(now(), s.time_zone) AS entered_month FROM setting s
         ) k
@@ -367,7 +367,7 @@ SELECT
 FROM counted c
 WINDOW same_month AS (PARTITION BY c.entered_month ORDER BY c.stage_rank)
 ORDER BY c.entered_month, c.stage_rank;
-COMMENT ON VIEW funnel_cohort IS 'one row a month and stage: what became, whenever, of the leads that entered the stage in that month; months without entries are left out, but for this one';
+COMMENT ON VIEW funnel_cohort IS 'one row a month and stage: what became, whenever, of the leads that entered the stage in that month; months without entries are left out, but for this one, and entries outside the years 1 to 9999';
 COMMENT ON COLUMN funnel_cohort.entered_month IS 'first day of the month of entry';
 COMMENT ON COLUMN funnel_cohort.stage IS 'the stage';
 COMMENT ON COLUMN funnel_cohort.stage_rank IS 'order of the stages';
