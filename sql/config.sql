@@ -313,5 +313,5 @@ SELECT h.activate_model('hours', wait => true);
 -- a model of the other grain does not fit
 UPDATE h.model SET compiled = (SELECT compiled FROM c.model WHERE status = 'active') WHERE model = 'hours';
 INSERT INTO h.lead (lead_id, created_at, updated_at) VALUES (1, '2025-01-01', '2025-01-01');
-DROP SCHEMA h CASCADE;
-DROP SCHEMA c CASCADE;
+DROP SCHEMA h, h_reports CASCADE;
+DROP SCHEMA c, c_reports CASCADE;

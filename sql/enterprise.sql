@@ -74,4 +74,4 @@ SELECT * FROM verify();
 SELECT rebuild() >= 0;
 SELECT * FROM verify();
 RESET search_path;
-DROP SCHEMA ent CASCADE;
+DROP SCHEMA ent, ent_reports CASCADE;

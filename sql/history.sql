@@ -221,7 +221,7 @@ BEGIN
     RAISE INFO 'another model: % activities differ, rebuild % changes, verify % rows', n, a.rebuild(), m;
 
     DELETE FROM kept;
-    DROP SCHEMA a, b, d CASCADE;
+    DROP SCHEMA a, a_reports, b, b_reports, d, d_reports CASCADE;
 END $$;
 
 CALL compare('inbound', '1 day', NULL);
@@ -312,7 +312,7 @@ SELECT * FROM verify();
 
 -- A model is activated in the middle of what goes on now, and some stages are
 -- due that no sweep has looked at
-DROP SCHEMA s CASCADE;
+DROP SCHEMA s, s_reports CASCADE;
 SELECT pipeline FROM leadscore.create_pipeline('s', 'inbound');
 SELECT clone_model('inbound', 'strict'), clone_model('inbound', 'generous');
 UPDATE model SET allow_demotion = true, demotion_margin = 5 WHERE model = 'strict';
@@ -340,5 +340,5 @@ SELECT rebuild();
 SELECT count(*) AS different FROM (SELECT * FROM history.course('s') EXCEPT TABLE course) x;
 SELECT * FROM verify();
 
-DROP SCHEMA s CASCADE;
+DROP SCHEMA s, s_reports CASCADE;
 DROP SCHEMA history CASCADE;

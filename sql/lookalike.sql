@@ -202,6 +202,6 @@ SELECT * FROM crm.verify();
 
 RESET ROLE;
 DROP SCHEMA fake CASCADE;
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;
 DROP OWNED BY leadscore_forger;
 DROP ROLE leadscore_forger, leadscore_guest;

@@ -131,6 +131,6 @@ SELECT * FROM crm.verify();
 
 RESET ROLE;
 RESET search_path;
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;
 DO $$BEGIN EXECUTE format('REVOKE CREATE ON DATABASE %I FROM leadscore_owner', current_database()); END$$;
 DROP ROLE leadscore_owner, leadscore_app, leadscore_reader, leadscore_stranger;

@@ -47,7 +47,7 @@ SELECT tgrelid::regclass, tgname, tgenabled FROM pg_trigger
     WHERE tgrelid IN ('p.event'::regclass, 'p.lead'::regclass, '"Odd ""name""".event'::regclass, '"Odd ""name""".lead'::regclass)
         AND NOT tgisinternal
     ORDER BY 1, 2;
-DROP SCHEMA "Odd ""name""" CASCADE;
+DROP SCHEMA "Odd ""name""", "Odd ""name""_reports" CASCADE;
 
 -- From nothing to a score: a signal, a model, by the hour
 INSERT INTO p_hour.signal (signal, event_kinds, condition) VALUES ('ping', '{ping}', '$.loud == true');
@@ -64,7 +64,7 @@ SELECT to_stage, effective_at, cause, model, score FROM p_hour.stage_history ORD
 SELECT external_id, stage, engagement, fit, grade, last_activity_at FROM p_hour.lead_score;
 SELECT kind, reason FROM p_hour.unscored_events;
 SELECT * FROM p_hour.verify();
-DROP SCHEMA p_hour CASCADE;
+DROP SCHEMA p_hour, p_hour_reports CASCADE;
 
 -- A pipeline is right wherever it stands, and whatever it is called
 ALTER SCHEMA p RENAME TO q;
@@ -76,6 +76,7 @@ ALTER SCHEMA q RENAME TO p;
 SELECT leadscore.upgrade_pipeline('p');
 
 -- An upgrade to the same version changes nothing
+SELECT leadscore.upgrade_pipeline('p') \g /dev/null
 CREATE TEMP TABLE before AS
     SELECT p.oid::regprocedure::text AS object, pg_get_functiondef(p.oid) AS definition, p.proacl::text AS acl
     FROM pg_proc p WHERE p.pronamespace = 'p'::regnamespace
@@ -122,23 +123,23 @@ ROLLBACK;
 -- Everything has a comment,
 SELECT c.relname, a.attname
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-    WHERE c.relnamespace = 'p'::regnamespace AND c.relkind IN ('r', 'v') AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE c.relnamespace = 'p'::regnamespace AND c.relkind IN ('r', 'v') AND a.attnum > 0 AND NOT a.attisdropped AND c.relname !~ '^_'
         AND (col_description(c.oid, a.attnum) IS NULL OR obj_description(c.oid, 'pg_class') IS NULL);
 SELECT p.proname FROM pg_proc p WHERE p.pronamespace = 'p'::regnamespace AND obj_description(p.oid, 'pg_proc') IS NULL;
 -- views have plain columns, respect the reader's rights, and show the stage with its rank,
 SELECT c.relname, a.attname, a.atttypid::regtype
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-    WHERE c.relnamespace = 'p'::regnamespace AND c.relkind = 'v' AND a.attnum > 0
+    WHERE c.relnamespace = 'p'::regnamespace AND c.relkind = 'v' AND a.attnum > 0 AND c.relname !~ '^(_|stage_history$)'
         AND format_type(a.atttypid, a.atttypmod) NOT IN
             ('text', 'boolean', 'integer', 'bigint', 'double precision', 'numeric(14,2)', 'date', 'timestamp with time zone');
 SELECT c.relname FROM pg_class c
     WHERE c.relnamespace = 'p'::regnamespace AND c.relkind = 'v' AND c.reloptions IS DISTINCT FROM '{security_invoker=true}';
 SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-    WHERE c.relnamespace = 'p'::regnamespace AND c.relkind = 'v' AND a.attname IN ('stage', 'stage_rank')
+    WHERE c.relnamespace = 'p'::regnamespace AND c.relkind = 'v' AND c.relname !~ '^_' AND a.attname IN ('stage', 'stage_rank')
     GROUP BY c.relname HAVING count(*) <> 2;
 SELECT c.relname, a.attname
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-    WHERE c.relnamespace = 'p'::regnamespace AND c.relkind = 'v' AND a.attnum > 0
+    WHERE c.relnamespace = 'p'::regnamespace AND c.relkind = 'v' AND a.attnum > 0 AND c.relname !~ '^(_|stage_history$)'
         AND CASE a.atttypid WHEN 'timestamptz'::regtype THEN a.attname !~ '_at$' WHEN 'date'::regtype THEN a.attname !~ '_(date|month)$' END;
 -- there are no materialized views, no identity columns, no tables without primary key,
 SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'p'::regnamespace AND c.relkind = 'm';
@@ -356,7 +357,7 @@ SELECT leadscore.attach_pipeline('loaded') > 0;
 SELECT * FROM loaded.verify();
 SELECT loaded.rebuild();
 SELECT loaded.sweep(), loaded.sweep(1);
-DROP SCHEMA loaded CASCADE;
+DROP SCHEMA loaded, loaded_reports CASCADE;
 
 -- Verify finds what is wrong, rebuild repairs it
 BEGIN;
@@ -386,4 +387,4 @@ SELECT count(*) FROM p.lead;
 SELECT count(*) FROM p.event;
 INSERT INTO p.event (lead_id, kind) SELECT lead_id, 'page_view' FROM p.lead LIMIT 1;
 ROLLBACK;
-DROP SCHEMA p CASCADE;
+DROP SCHEMA p, p_reports CASCADE;

@@ -5,7 +5,7 @@ SET timezone = 'UTC';
 SET datestyle = 'ISO';
 SET client_min_messages = 'warning';
 SELECT leadscore.create_pipeline('crm', 'empty', attach => false) \g /dev/null
-SET search_path = crm, leadscore;
+SET search_path = crm, crm_reports, leadscore, leadscore_internal;
 
 -- Nothing there: rows without figures
 SELECT stage, outcome, next_stage, periods, mean_days, median_days, p90_days FROM stage_velocity;
@@ -90,4 +90,4 @@ SELECT leadscore_internal.product(x) FROM (VALUES (2::double precision), (0), (3
 SELECT leadscore_internal.product(x) FROM (VALUES (2::double precision), (0.5), (NULL), (3)) v (x);
 SELECT leadscore_internal.product(x) FROM (SELECT 1::double precision WHERE false) v (x);
 RESET search_path;
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;

@@ -457,7 +457,7 @@ SELECT (SELECT count(*) FROM event) AS events, (SELECT count(*) FROM stage_histo
 TRUNCATE lead, event;
 
 -- A partitioned table takes the place of event: states and history stay
-DROP SCHEMA w CASCADE;
+DROP SCHEMA w, w_reports CASCADE;
 SELECT pipeline FROM leadscore.create_pipeline('w', 'inbound');
 INSERT INTO lead (lead_id, email, consented_at, created_at, updated_at) SELECT i, 'a@example.com', '2025-01-01', '2025-01-01', '2025-01-01' FROM generate_series(1, 6) i;
 INSERT INTO event (lead_id, kind, occurred_at) SELECT i % 6 + 1, 'pricing_view', '2025-01-02'::timestamptz + i * interval '1 hour' FROM generate_series(0, 23) i;
@@ -533,7 +533,7 @@ INSERT INTO event (lead_id, kind, occurred_at) SELECT i, 'demo_request', '2025-0
 :check
 TRUNCATE event;
 :check
-DROP SCHEMA w CASCADE;
+DROP SCHEMA w, w_reports CASCADE;
 
 -- A lead_id that the sequence still has to give: track() says what to do
 SELECT pipeline FROM leadscore.create_pipeline('taken_ids', 'empty');
@@ -541,5 +541,5 @@ INSERT INTO taken_ids.lead (lead_id) VALUES (1);
 SELECT * FROM taken_ids.track('x', 'page_view');
 SELECT lead_id FROM taken_ids.track('x', 'page_view');
 SET client_min_messages = warning;
-DROP SCHEMA taken_ids CASCADE;
+DROP SCHEMA taken_ids, taken_ids_reports CASCADE;
 RESET client_min_messages;

@@ -44,7 +44,7 @@
  * Whether the folder reports/ is run in a schema of its own, <name>_reports.
  * False: its views are made in the schema of the pipeline.
  */
-static const bool reports_apart = false;
+static const bool reports_apart = true;
 
 PG_FUNCTION_INFO_V1(leadscore_version);
 PG_FUNCTION_INFO_V1(leadscore_check_version);

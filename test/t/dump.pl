@@ -179,6 +179,6 @@ like($err, qr/cannot drop extension leadscore because other objects depend on it
 sql('plain', 'DROP EXTENSION leadscore CASCADE; DROP SCHEMA mine CASCADE');
 is(sql('plain', $mine), $before, 'CASCADE leaves leads and events');
 sql('plain', "INSERT INTO p.event (lead_id, kind) VALUES (1, 'page_view')");
-sql('plain', 'DROP SCHEMA p, "Odd ""one""" CASCADE');
+sql('plain', 'DROP SCHEMA p, p_reports, "Odd ""one""", "Odd ""one""_reports" CASCADE');
 $node->stop;
 done_testing();

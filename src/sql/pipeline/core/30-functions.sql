@@ -15,18 +15,6 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION pipeline() IS 'the schema of this pipeline';
 
--- Functions that views need to look into what their readers may not see run as
--- the owner, whom row security does not stop. They give nothing to whom it
--- hides a lead: they cannot know which, and would count it in.
-CREATE OR REPLACE FUNCTION shows_all_leads() RETURNS boolean
-    LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-    SELECT shows_all('lead'::regclass) AND shows_all('event'::regclass)
-        AND shows_all('lead_state'::regclass) AND shows_all('stage_log'::regclass);
-END;
-COMMENT ON FUNCTION shows_all_leads() IS
-    'internal: whether row security hides no lead, nor what it did, from the role that the session runs as';
-
 -- Models
 
 CREATE OR REPLACE FUNCTION activate_model(model text, wait boolean DEFAULT false) RETURNS bigint
@@ -483,20 +471,3 @@ END;
 REVOKE EXECUTE ON FUNCTION verify() FROM PUBLIC;
 COMMENT ON FUNCTION verify() IS
     'what is stored but wrong, compared with a replay of the log: no rows, ever. Of leads that are due, or behind a change of models or signals, only the counts are compared';
-
-CREATE OR REPLACE FUNCTION unscored() RETURNS TABLE (lead_id bigint, event_id bigint)
-    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = ''
-BEGIN ATOMIC
-    SELECT e.lead_id, e.event_id
-    FROM event e
-    WHERE shows_all_leads()
-        AND NOT EXISTS (SELECT FROM event_signals(e) s)
-        AND NOT (
-            -- known, and not meant to count
-            EXISTS (SELECT FROM event_kind k WHERE k.kind = e.kind)
-            AND NOT EXISTS (SELECT FROM signal g WHERE g.event_kinds @> ARRAY[e.kind])
-        );
-END;
-REVOKE EXECUTE ON FUNCTION unscored() FROM PUBLIC;
-COMMENT ON FUNCTION unscored() IS
-    'keys of the events behind the view unscored_events: signals are conditions on properties, which readers of the view must not see; nothing for whom row security hides some leads';
