@@ -46,6 +46,13 @@ extern void leadscore_batch_step(const EventBatch *batch, const EventRecord *rec
 extern void leadscore_lead_refresh(Work *work, int64 lead_id);
 extern void leadscore_work_flush_if_large(Work *work);
 
+/* app.c */
+extern void leadscore_app_tell(const EventBatch *batch, Oid event, bool moved);
+
+/* source_id.c */
+extern void leadscore_check_source_ids(const EventBatch *batch, Relation event,
+									   Tuplestorestate *rows, Pipeline *pipeline);
+
 /* maintain.c */
 extern int64 leadscore_rebuild_leads(PipelinePart part, Datum lead_ids, bool history);
 

@@ -31,8 +31,8 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "app.h"
 #include "classify.h"
-#include "pipeline.h"
 
 typedef struct PipelineEntry
 {
@@ -512,6 +512,7 @@ forget_plans(void *arg)
 		SPI_freeplan(p->append_history);
 	if (p->append_profiles)
 		SPI_freeplan(p->append_profiles);
+	leadscore_app_forget(p);
 }
 
 /* A table of the pipeline, to be watched: of a shard, its whole too. */

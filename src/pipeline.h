@@ -110,6 +110,7 @@ typedef struct Pipeline
 	/* saved plans, made when first needed */
 	struct _SPI_plan *append_history;
 	struct _SPI_plan *append_profiles;
+	struct AppCache *app;		/* what the functions for apps keep */
 	MemoryContextCallback forget_plans;
 } Pipeline;
 

@@ -130,7 +130,10 @@ leadscore_event_changed(PG_FUNCTION_ARGS)
 		gather_events(&batch, work.pipeline, rel, trigdata->tg_oldtable, true);
 	if (!TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
 		gather_events(&batch, work.pipeline, rel, trigdata->tg_newtable, false);
+	if (trigdata->tg_newtable)
+		leadscore_check_source_ids(&batch, rel, trigdata->tg_newtable, work.pipeline);
 	leadscore_batch_apply(&batch, &work, RelationGetRelationName(rel));
+	leadscore_app_tell(&batch, work.pipeline->event, work.nchanges > 0);
 	leadscore_work_end(&work);
 	MemoryContextSwitchTo(oldcontext);
 	MemoryContextDelete(context);
