@@ -16,16 +16,19 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/table.h"
+#include "access/transam.h"
 #include "access/xact.h"
-#include "catalog/pg_class.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "commands/event_trigger.h"
 #include "commands/trigger.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -290,6 +293,65 @@ plain_key(Relation rel)
 	return leadscore_unique_index(rel, 1, lead_id, NULL);
 }
 
+static bool
+is_own_function(Oid function, void *context)
+{
+	return function >= FirstNormalObjectId;
+}
+
+/* Does an expression call a function that is not PostgreSQL's own? */
+static bool
+has_own_function(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (check_functions_in_node(node, is_own_function, NULL))
+		return true;
+	return expression_tree_walker(node, has_own_function, context);
+}
+
+/*
+ * May an INSERT run code of users: triggers, defaults, checks, indexes,
+ * domains?  It would run as the owner, so under a search_path that the caller
+ * has not chosen.  To set one takes longer than to look up a lead.
+ */
+static bool
+runs_own_code(Relation rel)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	Oid			ours = get_namespace_oid("leadscore", false);
+	List	   *indexes = RelationGetIndexList(rel);
+	ListCell   *lc;
+	int			i;
+
+	if (rel->rd_rel->relkind != RELKIND_RELATION || rel->rd_rel->relispartition)
+		return true;
+	for (i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
+		if (get_func_namespace(rel->trigdesc->triggers[i].tgfoid) != ours)
+			return true;
+	if (desc->constr && (desc->constr->num_check > 0 || desc->constr->has_generated_stored))
+		return true;
+	for (i = 0; desc->constr && i < desc->constr->num_defval; i++)
+		if (has_own_function(stringToNode(desc->constr->defval[i].adbin), NULL))
+			return true;
+	for (i = 0; i < desc->natts; i++)
+		if (get_typtype(TupleDescAttr(desc, i)->atttypid) == TYPTYPE_DOMAIN)
+			return true;
+	foreach(lc, indexes)
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+		bool		own = has_own_function((Node *) RelationGetIndexExpressions(index), NULL) ||
+			has_own_function((Node *) RelationGetIndexPredicate(index), NULL);
+
+		for (i = 0; i < index->rd_index->indnatts; i++)
+			own |= i < index->rd_index->indnkeyatts && index->rd_opfamily[i] >= FirstNormalObjectId;
+		index_close(index, AccessShareLock);
+		if (own)
+			return true;
+	}
+	return false;
+}
+
 /* What is kept of a pipeline for its functions, made when first needed */
 AppCache *
 leadscore_app_cache(Pipeline *pipeline)
@@ -329,6 +391,7 @@ leadscore_app_cache(Pipeline *pipeline)
 
 	rel = table_open(pipeline->event, AccessShareLock);
 	cache->source_id_unique = OidIsValid(leadscore_unique_index(rel, 2, source_id, "source_id"));
+	cache->own_code = runs_own_code(rel);
 	table_close(rel, AccessShareLock);
 
 	cache->plain = !pipeline->distributed && OidIsValid(cache->lead_key) && OidIsValid(cache->state_key);
@@ -392,6 +455,17 @@ result_types(HeapTuple tuple, Oid **types)
 	return nresults;
 }
 
+/*
+ * The row of pg_proc that was last found to be declared right, by function: to
+ * look at it anew in every call costs more than to find it.
+ */
+static struct
+{
+	Oid			oid;
+	TransactionId xmin;
+	ItemPointerData tid;
+}			declared[lengthof(functions)];
+
 /* The function that a row of pg_proc names, which must be declared like it */
 static const AppFunction *
 find_function(HeapTuple tuple)
@@ -403,12 +477,19 @@ find_function(HeapTuple tuple)
 	Oid		   *results;
 	int			nresults;
 	bool		matches;
+	int			index;
 	int			i;
 
 	name = TextDatumGetCString(SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &isnull));
-	for (i = 0; i < lengthof(functions); i++)
-		if (strcmp(functions[i].name, name) == 0)
-			function = &functions[i];
+	for (index = 0; index < lengthof(functions); index++)
+		if (strcmp(functions[index].name, name) == 0)
+			break;
+	if (index < lengthof(functions))
+		function = &functions[index];
+	if (function && declared[index].oid == form->oid &&
+		declared[index].xmin == HeapTupleHeaderGetRawXmin(tuple->t_data) &&
+		ItemPointerEquals(&declared[index].tid, &tuple->t_self))
+		return function;
 	if (function == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_FUNCTION),
@@ -427,6 +508,9 @@ find_function(HeapTuple tuple)
 				 errmsg("function \"%s\" is not declared as \"%s\" of language leadscore has to be",
 						NameStr(form->proname), name),
 				 errhint("leadscore.upgrade_pipeline() creates the functions of a pipeline anew.")));
+	declared[index].oid = form->oid;
+	declared[index].xmin = HeapTupleHeaderGetRawXmin(tuple->t_data);
+	declared[index].tid = tuple->t_self;
 	return function;
 }
 
@@ -486,9 +570,9 @@ leadscore_app_watch(AppWatch *watch)
 	return before;
 }
 
-/* The engine has counted a statement's events: did they change a stage? */
+/* The engine has counted a statement's events; from_stage if one moved a lead. */
 void
-leadscore_app_tell(const EventBatch *batch, Oid event, bool moved)
+leadscore_app_tell(const EventBatch *batch, Oid event, uint8 from_stage)
 {
 	int64		i;
 
@@ -498,9 +582,9 @@ leadscore_app_tell(const EventBatch *batch, Oid event, bool moved)
 
 		if (record->lead_id != watched->lead_id || record->removed)
 			continue;
-		watched->seen = true;
 		watched->scored |= record->ncounts > 0;
-		watched->moved |= moved;
+		if (watched->from_stage == 0)
+			watched->from_stage = from_stage;
 	}
 }
 
@@ -536,6 +620,17 @@ rethrow_without_row(MemoryContext context)
 	ReThrowError(error);
 }
 
+/* Let code of users that runs as the owner find nothing of the caller's. */
+void
+leadscore_app_fix_path(AppWrite *call)
+{
+	if (call->guc_level > 0)
+		return;
+	call->guc_level = NewGUCNestLevel();
+	(void) set_config_option("search_path", SAFE_SEARCH_PATH, PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
 /* Run a function that writes, as the owner of its pipeline. */
 static Datum
 run_writer(FunctionCallInfo fcinfo, const AppCall *call)
@@ -560,12 +655,8 @@ run_writer(FunctionCallInfo fcinfo, const AppCall *call)
 					 errmsg("tables \"lead\" and \"lead_state\" need a primary key (lead_id)"),
 					 errhint("Add it again, to tables that are not partitioned.")));
 		leadscore_run_as(writer.pipeline->owner, &writer.saved);
-		if (strcmp(namespace_search_path, SAFE_SEARCH_PATH) != 0)
-		{
-			writer.guc_level = NewGUCNestLevel();
-			(void) set_config_option("search_path", SAFE_SEARCH_PATH, PGC_USERSET,
-									 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-		}
+		if (writer.cache->own_code)
+			leadscore_app_fix_path(&writer);
 		if (SPI_connect() != SPI_OK_CONNECT)
 			elog(ERROR, "SPI_connect failed");
 		result = call->function->write(fcinfo, &writer);

@@ -52,6 +52,7 @@ typedef struct AppCache
 	Oid			state_key;
 	Oid			external_id_key;	/* InvalidOid: not unique */
 	bool		source_id_unique;	/* is there an index that says so? */
+	bool		own_code;		/* does an INSERT into event run code of users? */
 	AttrNumber	lead_id;		/* columns of lead */
 	AttrNumber	created_at;
 } AppCache;
@@ -80,9 +81,8 @@ typedef struct AppWatch
 {
 	Oid			event;			/* the table */
 	int64		lead_id;
-	bool		seen;			/* was it counted at all? */
 	bool		scored;			/* does it match a signal? */
-	bool		moved;			/* did the stage change? */
+	uint8		from_stage;		/* before it moved the lead; 0: it did not */
 } AppWatch;
 
 /* A function: how it is declared, and what it does */
@@ -117,6 +117,7 @@ extern void leadscore_app_forget(Pipeline *pipeline);
 extern Pipeline *leadscore_app_pipeline(FunctionCallInfo fcinfo);
 extern uint64 leadscore_app_run(Pipeline *pipeline, AppStatement statement, Datum *values,
 								const char *nulls, Snapshot snapshot);
+extern void leadscore_app_fix_path(AppWrite *call);
 extern AppWatch *leadscore_app_watch(AppWatch *watch);
 extern Datum leadscore_app_array(const Datum *items, const bool *nulls, int n, Oid type);
 

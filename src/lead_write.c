@@ -401,6 +401,8 @@ leadscore_leads_touch(AppWrite *call, LeadInput *leads, int n)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("external_id of table \"lead\" is not unique"),
 				 errhint("Add UNIQUE (external_id) again, or write to the tables lead and event themselves.")));
+	/* the table lead may have triggers too */
+	leadscore_app_fix_path(call);
 	for (attempt = 0; attempt < MAX_ATTEMPTS; attempt++)
 	{
 		bool		merge = false;

@@ -190,8 +190,8 @@ leadscore_track(FunctionCallInfo fcinfo, AppWrite *call)
 	EventInput	event = {0};
 	LeadInput	lead = {0};
 	AppWatch	watch = {0};
-	Standing	before;
 	Standing	after;
+	uint8		before;
 	int64		event_id;
 	bool		duplicate;
 	Snapshot	snapshot;
@@ -230,16 +230,14 @@ leadscore_track(FunctionCallInfo fcinfo, AppWrite *call)
 	UnregisterSnapshot(snapshot);
 	if (!found || lead.document)
 		leadscore_leads_touch(call, &lead, 1);
-	memset(&before, 0, sizeof(before));
-	before.stage = lead.stage;
-	if (!lead.created && !lead.locked)
-		read_standing(call, lead.lead_id, false, &before);
-
 	event.values[EVENT_LEAD_ID] = Int64GetDatum(lead.lead_id);
 	watch.event = call->pipeline->event;
 	watch.lead_id = lead.lead_id;
 	event_id = add_event(call, &event, &watch, &duplicate);
 	read_standing(call, lead.lead_id, true, &after);
+	/* of two calls at a time only the one that moves a lead is to say so */
+	before = lead.created ? LEAD_STAGE_VISITOR : lead.locked ? lead.stage :
+		watch.from_stage ? watch.from_stage : after.stage;
 
 	oldcontext = MemoryContextSwitchTo(call->caller);
 	values[0] = Int64GetDatum(lead.lead_id);
@@ -249,10 +247,7 @@ leadscore_track(FunctionCallInfo fcinfo, AppWrite *call)
 	values[2] = after.scored ? leadscore_milli_numeric(after.score) : (Datum) 0;
 	nulls[3] = !after.known;
 	values[3] = after.known ? CStringGetTextDatum(lead_stage_label(after.stage)) : (Datum) 0;
-	/* of two calls at a time only the one that moved it says so */
-	values[4] = BoolGetDatum(after.known &&
-							 after.stage != (before.stage ? before.stage : LEAD_STAGE_VISITOR) &&
-							 (watch.moved || lead.created || lead.locked));
+	values[4] = BoolGetDatum(after.known && after.stage != (before ? before : LEAD_STAGE_VISITOR));
 	values[5] = BoolGetDatum(duplicate);
 	values[6] = BoolGetDatum(watch.scored);
 	tuple = heap_form_tuple(call->cache->tracked, values, nulls);
