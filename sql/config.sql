@@ -198,7 +198,7 @@ UPDATE lead_state SET baseline = lead_activity(1, '2024-12-01', 5, '1 day') WHER
 SELECT lead_id, problem FROM verify();
 SELECT rebuild();
 SELECT * FROM verify();
-SELECT score(3, '2025-01-02');
+SELECT score_by_id(3, '2025-01-02');
 DELETE FROM event WHERE lead_id = 3;
 INSERT INTO event (lead_id, kind, occurred_at) VALUES (3, 'page_view', '2025-01-05');
 SELECT * FROM verify();

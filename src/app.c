@@ -590,7 +590,8 @@ leadscore_app_tell(const EventBatch *batch, Oid event, uint8 from_stage)
 
 /*
  * An error about a constraint shows the row, which the caller may have no right
- * to see: leave that to the server's log, and say what can be said.
+ * to see: leave that to the server's log, and say what can be said.  Nor does
+ * the caller know the statement of ours that failed.
  */
 static void
 rethrow_without_row(MemoryContext context)
@@ -607,6 +608,7 @@ rethrow_without_row(MemoryContext context)
 	if (error->detail_log == NULL)
 		error->detail_log = error->detail;
 	error->detail = NULL;
+	error->context = NULL;
 	if (error->sqlerrcode == ERRCODE_FOREIGN_KEY_VIOLATION && error->constraint_name == NULL &&
 		strstr(error->message, "event_lead_id_fkey"))
 	{
@@ -615,8 +617,10 @@ rethrow_without_row(MemoryContext context)
 		error->message = pstrdup("could not serialize access due to concurrent delete of the lead");
 		error->hint = pstrdup("Run the transaction again.");
 	}
-	else if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION && error->hint == NULL)
-		error->hint = pstrdup("If it is a primary key, its sequence is behind the table: set it past the largest number with setval().");
+	else if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION && error->hint == NULL &&
+			 error->constraint_name && strstr(error->constraint_name, "_pkey"))
+		error->hint = psprintf("The sequence of %s is behind the table: set it past the largest number there with setval().",
+							   strncmp(error->table_name, "event", 5) == 0 ? "event_id" : "lead_id");
 	ReThrowError(error);
 }
 

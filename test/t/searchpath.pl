@@ -323,7 +323,7 @@ as('boss', 'clean', "INSERT INTO p.lead (lead_id, email, consented_at, created_a
 as('app', 'clean', "SET timezone = 'Pacific/Kiritimati'; SET datestyle = 'SQL, DMY'; SET intervalstyle = 'iso_8601'; SET standard_conforming_strings = off; SET extra_float_digits = 0; SET bytea_output = 'escape';
 	INSERT INTO p.event (lead_id, kind, occurred_at) VALUES (70, 'quote_request', '2025-01-02 23:30:00+00'), (70, 'pricing_view', '2025-01-02 00:10:00+00')");
 as('boss', 'clean', "SET timezone = 'America/Adak'; SET datestyle = 'German'; SET row_security = off; SELECT p.rebuild(); SELECT p.rebuild(true)");
-is(as('boss', 'clean', "SET timezone = 'UTC'; SELECT p.score(70, '2025-01-02'), activity ~ '\@2025-01-02:1.*\@2025-01-02:1' FROM (SELECT activity::text FROM p.lead_state WHERE lead_id = 70) s"), '35|t', 'whatever the session has set');
+is(as('boss', 'clean', "SET timezone = 'UTC'; SELECT p.score_by_id(70, '2025-01-02'), activity ~ '\@2025-01-02:1.*\@2025-01-02:1' FROM (SELECT activity::text FROM p.lead_state WHERE lead_id = 70) s"), '35|t', 'whatever the session has set');
 is(as('boss', 'clean', 'SELECT * FROM p.verify()'), '', 'verify() at last');
 
 $node->stop;
