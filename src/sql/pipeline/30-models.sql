@@ -196,4 +196,4 @@ BEGIN ATOMIC
     ORDER BY c.lead_id IS NOT NULL, stage_rank(c.stage_a) DESC, stage_rank(c.stage_b) DESC, c.lead_id;
 END;
 COMMENT ON FUNCTION compare_models(text, text, timestamptz) IS
-    'two models side by side, nothing is changed: level stage = how many leads each pair of qualified stages has (scores are means), level lead = every lead that differs';
+    'two models side by side, by the events and profiles up to at, nothing is changed: level stage = how many leads each pair of qualified stages has (scores are means), level lead = every lead that differs';
