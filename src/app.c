@@ -105,6 +105,7 @@ static const StatementText statements[N_STATEMENTS] = {
 	[PROFILE_SINCE] = {"SELECT g.signal_id, pg_catalog.sum(c.count) FROM {profile_change} c JOIN {signal} g"
 		" ON g.signal" EQ "c.signal WHERE c.lead_id" EQ "$1 AND c.changed_at OPERATOR(pg_catalog.>) $2"
 	" GROUP BY g.signal_id", 2, {INT8OID, TIMESTAMPTZOID}, false},
+	[ACTIVE_MODEL] = {"SELECT compiled FROM {model} WHERE status" EQ "'active' AND compiled IS NOT NULL", 0, {0}, false},
 	/* the newest activation up to then, else the first of all */
 	[MODEL_OF_THEN] = {"SELECT m.compiled FROM {model_activation} a JOIN {model} m ON m.model" EQ "a.model"
 		" WHERE m.compiled IS NOT NULL"

@@ -10,6 +10,7 @@
 
 #include "executor/spi.h"
 #include "funcapi.h"
+#include "utils/snapshot.h"
 
 #include "lookup.h"
 
@@ -22,6 +23,7 @@ typedef enum AppStatement
 	SEE_STATE,
 	SEE_STAGES,
 	PROFILE_SINCE,
+	ACTIVE_MODEL,
 	MODEL_OF_THEN,
 	STAGE_AT,
 	STAGE_AS_KNOWN_AT,
@@ -63,7 +65,9 @@ typedef struct AppCall
 	const struct AppFunction *function;
 	Oid			schema;
 	Oid			owner;			/* of the function */
-	CallSite   *then;			/* the model of another time */
+	CallSite   *model;			/* that judged last */
+	bool		active;			/* is it the active one, as seen by ... */
+	SnapshotData seen;			/* ... this snapshot?  No pointer in it holds */
 } AppCall;
 
 /* A call that writes, as the owner of the pipeline */

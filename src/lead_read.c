@@ -233,39 +233,51 @@ leadscore_lead_id(FunctionCallInfo fcinfo)
 	PG_RETURN_INT64(lead_id);
 }
 
+/* Do two snapshots see the same?  No transaction has ended in between. */
+static bool
+same_view(const SnapshotData *a, Snapshot b)
+{
+	return a->snapXactCompletionCount != 0 &&
+		a->snapXactCompletionCount == b->snapXactCompletionCount &&
+		a->curcid == b->curcid && a->xmin == b->xmin && a->xmax == b->xmax;
+}
+
 /*
- * The model that a function is to judge by: the active one, or that of then,
- * which its call site keeps.  NULL if there is none.
+ * The model that a function is to judge by: the one that is active as its query
+ * sees it, whoever activates another meanwhile, or that of then.  NULL if there
+ * is none.  Of the active one a query looks once.
  */
-static Scorer *
+static CallSite *
 find_model(FunctionCallInfo fcinfo, Pipeline *pipeline, TimestampTz at, bool of_then,
-		   Snapshot snapshot, Evaluation **evaluation)
+		   Snapshot snapshot)
 {
 	AppCall    *call = fcinfo->flinfo->fn_extra;
 	Datum		value = TimestampTzGetDatum(at);
 	Datum		compiled;
 	bool		isnull;
 
-	*evaluation = pipeline->evaluation;
-	if (!of_then)
-		return pipeline->scorer;
-	if (leadscore_app_run(pipeline, MODEL_OF_THEN, &value, NULL, snapshot) == 0)
+	if (!of_then && call->active && same_view(&call->seen, snapshot))
+		return call->model;
+	call->active = false;
+	if (leadscore_app_run(pipeline, of_then ? MODEL_OF_THEN : ACTIVE_MODEL,
+						  of_then ? &value : NULL, NULL, snapshot) == 0)
 		return NULL;
 	compiled = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
-	leadscore_call_site_for(&call->then, fcinfo->flinfo->fn_mcxt, compiled);
-	*evaluation = call->then->evaluation;
-	return call->then->scorer;
+	leadscore_call_site_for(&call->model, fcinfo->flinfo->fn_mcxt, compiled);
+	call->active = !of_then;
+	call->seen = *snapshot;
+	return call->model;
 }
 
 /* Evaluate the lead of the arguments (lead, at, as_of_model); NULL if there is none. */
-static Scorer *
+static CallSite *
 evaluate_argument(FunctionCallInfo fcinfo, Pipeline *pipeline, const UserSwitch *caller,
-				  LeadThen *lead, Evaluation **evaluation)
+				  LeadThen *lead)
 {
 	Snapshot	snapshot = GetActiveSnapshot();
 	TimestampTz at = PG_ARGISNULL(1) ? GetCurrentTransactionStartTimestamp() : PG_GETARG_TIMESTAMPTZ(1);
 	bool		of_then = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
-	Scorer	   *scorer;
+	CallSite   *site;
 
 	if (!find_argument(fcinfo, pipeline, snapshot, caller, &lead->lead_id) ||
 		!read_lead(pipeline, at, snapshot, lead))
@@ -273,10 +285,14 @@ evaluate_argument(FunctionCallInfo fcinfo, Pipeline *pipeline, const UserSwitch 
 	/* the profile of now and later is that of today */
 	if (at < GetCurrentTransactionStartTimestamp())
 		take_back_profile(pipeline, at, snapshot, lead);
-	scorer = find_model(fcinfo, pipeline, at, of_then, snapshot, evaluation);
-	if (scorer)
-		leadscore_evaluate(scorer, &lead->activity, bucket_of(at, pipeline->grain), *evaluation);
-	return scorer;
+	site = find_model(fcinfo, pipeline, at, of_then, snapshot);
+	if (site)
+	{
+		leadscore_check_grain(site, &lead->activity);
+		leadscore_evaluate(site->scorer, &lead->activity, bucket_of(at, pipeline->grain),
+						   site->evaluation);
+	}
+	return site;
 }
 
 /* score(external_id, at, as_of_model), score_by_id(lead_id, at, as_of_model) */
@@ -286,14 +302,12 @@ leadscore_lead_score(FunctionCallInfo fcinfo)
 	UserSwitch	caller;
 	Pipeline   *pipeline = begin(fcinfo, &caller);
 	LeadThen	lead;
-	Evaluation *evaluation;
-	bool		found = evaluate_argument(fcinfo, pipeline, &caller, &lead, &evaluation) != NULL;
-	int64		total = found ? evaluation->total : 0;
+	CallSite   *site = evaluate_argument(fcinfo, pipeline, &caller, &lead);
 
 	end(&caller);
-	if (!found)
+	if (site == NULL)
 		PG_RETURN_NULL();
-	return leadscore_milli_numeric(total);
+	return leadscore_milli_numeric(site->evaluation->total);
 }
 
 /* explain(external_id, at, as_of_model), explain_by_id(…) */
@@ -303,14 +317,14 @@ leadscore_lead_explain(FunctionCallInfo fcinfo)
 	UserSwitch	caller;
 	Pipeline   *pipeline;
 	LeadThen	lead;
-	Scorer	   *scorer;
-	Evaluation *evaluation;
+	CallSite   *site;
 
 	InitMaterializedSRF(fcinfo, 0);
 	pipeline = begin(fcinfo, &caller);
-	scorer = evaluate_argument(fcinfo, pipeline, &caller, &lead, &evaluation);
-	if (scorer)
-		leadscore_explain_rows((ReturnSetInfo *) fcinfo->resultinfo, scorer, evaluation);
+	site = evaluate_argument(fcinfo, pipeline, &caller, &lead);
+	if (site)
+		leadscore_explain_rows((ReturnSetInfo *) fcinfo->resultinfo, site->scorer,
+							   site->evaluation);
 	end(&caller);
 	return (Datum) 0;
 }
@@ -336,19 +350,23 @@ leadscore_lead_next_steps(FunctionCallInfo fcinfo)
 	UserSwitch	caller;
 	Pipeline   *pipeline;
 	LeadThen	lead;
+	CallSite   *site = NULL;
 	List	   *lines = NIL;
 	uint8		next = 0;
 	ListCell   *lc;
 
 	InitMaterializedSRF(fcinfo, 0);
 	pipeline = begin(fcinfo, &caller);
-	if (pipeline->scorer && find_argument(fcinfo, pipeline, snapshot, &caller, &lead.lead_id) &&
+	if (find_argument(fcinfo, pipeline, snapshot, &caller, &lead.lead_id) &&
 		read_lead(pipeline, DT_NOEND, snapshot, &lead))
+		site = find_model(fcinfo, pipeline, now, false, snapshot);
+	if (site)
 	{
-		leadscore_evaluate(pipeline->scorer, &lead.activity, bucket_of(now, pipeline->grain),
-						   pipeline->evaluation);
-		lines = list_concat(leadscore_gate_lines(pipeline->scorer, pipeline->evaluation),
-							leadscore_milestone_lines(pipeline->scorer));
+		leadscore_check_grain(site, &lead.activity);
+		leadscore_evaluate(site->scorer, &lead.activity, bucket_of(now, pipeline->grain),
+						   site->evaluation);
+		lines = list_concat(leadscore_gate_lines(site->scorer, site->evaluation),
+							leadscore_milestone_lines(site->scorer));
 	}
 	foreach(lc, lines)
 	{
