@@ -182,7 +182,7 @@ CREATE TABLE crm.event_new PARTITION OF crm.event FOR VALUES FROM ('2025-01-01')
 ALTER SEQUENCE crm.event_event_id_seq OWNED BY crm.event.event_id;
 INSERT INTO crm.event TABLE crm.event_plain;
 SELECT leadscore.upgrade_pipeline('crm') > 0;
-DROP TABLE crm.event_plain CASCADE;
+DROP TABLE crm.event_plain;
 SELECT leadscore.attach_pipeline('crm') >= 0;
 SELECT leadscore.grant_app('crm', 'leadscore_app');
 SET ROLE leadscore_app;
@@ -214,7 +214,7 @@ CREATE TABLE crm.event_1 PARTITION OF crm.event FOR VALUES WITH (MODULUS 2, REMA
 ALTER SEQUENCE crm.event_event_id_seq OWNED BY crm.event.event_id;
 INSERT INTO crm.event TABLE crm.event_plain;
 SELECT leadscore.upgrade_pipeline('crm') > 0;
-DROP TABLE crm.event_plain CASCADE;
+DROP TABLE crm.event_plain;
 SELECT leadscore.attach_pipeline('crm') >= 0;
 SELECT leadscore.grant_app('crm', 'leadscore_app');
 SET ROLE leadscore_app;

@@ -40,6 +40,7 @@
 
 #include "app.h"
 #include "engine.h"
+#include "stage.h"
 
 PG_FUNCTION_INFO_V1(leadscore_call_handler);
 PG_FUNCTION_INFO_V1(leadscore_validator);
@@ -366,7 +367,6 @@ leadscore_app_cache(Pipeline *pipeline)
 	AppCache   *cache = pipeline->app;
 	MemoryContext oldcontext;
 	Relation	rel;
-	LeadColumns columns;
 
 	if (cache)
 		return cache;
@@ -377,12 +377,13 @@ leadscore_app_cache(Pipeline *pipeline)
 	MemoryContextSwitchTo(oldcontext);
 
 	rel = table_open(pipeline->lead, AccessShareLock);
-	leadscore_lead_columns(RelationGetDescr(rel), RelationGetRelationName(rel), &columns);
-	cache->lead_id = columns.lead_id;
-	cache->created_at = columns.created_at;
-	leadscore_column(RelationGetDescr(rel), "external_id", TEXTOID, RelationGetRelationName(rel));
+	cache->lead_id = leadscore_column(RelationGetDescr(rel), "lead_id", INT8OID,
+									  RelationGetRelationName(rel));
+	cache->created_at = get_attnum(pipeline->lead, "created_at");
 	cache->lead_key = plain_key(rel);
-	if (rel->rd_rel->relkind == RELKIND_RELATION)
+	/* the engine does without this column: so nothing fails here */
+	if (rel->rd_rel->relkind == RELKIND_RELATION &&
+		get_atttype(pipeline->lead, get_attnum(pipeline->lead, "external_id")) == TEXTOID)
 		cache->external_id_key = leadscore_unique_index(rel, 1, external_id, NULL);
 	table_close(rel, AccessShareLock);
 
@@ -571,9 +572,9 @@ leadscore_app_watch(AppWatch *watch)
 	return before;
 }
 
-/* The engine has counted a statement's events; from_stage if one moved a lead. */
+/* The engine has counted a statement's events; first is how a lead moved. */
 void
-leadscore_app_tell(const EventBatch *batch, Oid event, uint8 from_stage)
+leadscore_app_tell(const EventBatch *batch, Oid event, const StageChange *first)
 {
 	int64		i;
 
@@ -584,8 +585,8 @@ leadscore_app_tell(const EventBatch *batch, Oid event, uint8 from_stage)
 		if (record->lead_id != watched->lead_id || record->removed)
 			continue;
 		watched->scored |= record->ncounts > 0;
-		if (watched->from_stage == 0)
-			watched->from_stage = from_stage;
+		if (watched->from_stage == 0 && first)
+			watched->from_stage = first->from_stage ? first->from_stage : LEAD_STAGE_VISITOR;
 	}
 }
 

@@ -47,7 +47,7 @@ extern void leadscore_lead_refresh(Work *work, int64 lead_id);
 extern void leadscore_work_flush_if_large(Work *work);
 
 /* app.c */
-extern void leadscore_app_tell(const EventBatch *batch, Oid event, uint8 from_stage);
+extern void leadscore_app_tell(const EventBatch *batch, Oid event, const StageChange *first);
 
 /* source_id.c */
 extern void leadscore_check_source_ids(const EventBatch *batch, Relation event,

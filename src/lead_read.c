@@ -131,6 +131,7 @@ read_lead(Pipeline *pipeline, TimestampTz at, Snapshot snapshot, LeadThen *lead)
 		return true;
 	}
 	leadscore_lookup_open(&lookup, pipeline->lead, cache->lead_key);
+	leadscore_column(RelationGetDescr(lookup.rel), "created_at", TIMESTAMPTZOID, "lead");
 	found = leadscore_lookup_number(&lookup, lead->lead_id, snapshot);
 	if (found)
 		created_at = DatumGetTimestampTz(slot_getattr(lookup.slot, cache->created_at, &isnull));

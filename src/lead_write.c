@@ -333,6 +333,10 @@ lock_leads(AppWrite *call, LeadInput **leads, int n)
 	nlocked = leadscore_app_run(call->pipeline, LOCK_LEADS, &value, NULL, NULL);
 	if (nlocked < nmerged)
 	{
+		if (IsolationUsesXactSnapshot())
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					 errmsg("could not serialize access due to concurrent update")));
 		/* which one?  look for them all again */
 		for (i = 0; i < n; i++)
 			if (!leads[i]->created)
@@ -399,7 +403,7 @@ leadscore_leads_touch(AppWrite *call, LeadInput *leads, int n)
 	if (!OidIsValid(call->cache->external_id_key))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("external_id of table \"lead\" is not unique"),
+				 errmsg("column \"external_id\" of table \"lead\" is not a unique text"),
 				 errhint("Add UNIQUE (external_id) again, or write to the tables lead and event themselves.")));
 	/* the table lead may have triggers too */
 	leadscore_app_fix_path(call);

@@ -134,7 +134,7 @@ leadscore_event_changed(PG_FUNCTION_ARGS)
 		leadscore_check_source_ids(&batch, rel, trigdata->tg_newtable, work.pipeline);
 	leadscore_batch_apply(&batch, &work, RelationGetRelationName(rel));
 	leadscore_app_tell(&batch, work.pipeline->event,
-					   work.nhistory > 0 ? work.history[0].change.from_stage : 0);
+					   work.nhistory > 0 ? &work.history[0].change : NULL);
 	leadscore_work_end(&work);
 	MemoryContextSwitchTo(oldcontext);
 	MemoryContextDelete(context);
