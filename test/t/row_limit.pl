@@ -13,7 +13,7 @@ use Test::More;
 my $node = PostgreSQL::Test::Cluster->new('row_limit');
 $node->init;
 $node->start;
-$node->safe_psql('postgres', "CREATE EXTENSION leadscore; SELECT leadscore.create_pipeline('crm'), crm.upsert_lead('ann')");
+$node->safe_psql('postgres', "CREATE EXTENSION leadscore; SELECT leadscore.create_pipeline('crm'); SELECT crm.upsert_lead('ann')");
 
 my $insert = "INSERT INTO crm.event (lead_id, kind) VALUES (1, 'page_view') RETURNING event_id";
 my $track = "SELECT * FROM crm.track('ann', 'page_view')";

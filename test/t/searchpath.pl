@@ -185,7 +185,7 @@ my $calls = $node->safe_psql('clean', <<'SQL');
 		('mode', 'text', 'ordered'), ('from_step', 'int4', '1'), ('to_step', 'int4', '2'),
 		('', 'text', 'mql'), ('', 'varchar', 'x'), ('', 'bool', 't'), ('', 'int2', '1'), ('', 'int4', '1'), ('', 'int8', '1'), ('', 'numeric', '1'), ('', 'float8', '1'),
 		('', 'timestamptz', '2025-06-01'), ('', 'date', '2025-06-01'), ('', 'interval', '1 day'), ('', 'jsonb', '{}'), ('', 'bytea', NULL),
-		('event_kind', 'regclass', 'p.event_kind'), ('', 'regclass', 'p.lead'), ('', 'regnamespace', 'p'), ('', 'cstring', 'mql'),
+		('event_kind', 'regclass', 'p.event_kind'), ('', 'regclass', 'p.lead'), ('', 'regnamespace', 'p'), ('', 'cstring', 'mql'), ('', 'oid', '0'),
 		('', 'lead_stage', 'mql'), ('', 'lead_activity', 'day{1@2025-06-01:1}'), ('', '_bool', '{t,f}'), ('', '_int8', '{1}'), ('', '_text', '{one}'),
 		('', '_jsonb', '{"{}"}'), ('', '_timestamptz', '{2025-06-01}');
 	WITH argument AS (
@@ -264,6 +264,9 @@ push @calls, @writes;
 # What fails though nothing is in the way, and why
 my %fails = (
 	'leadscore.refuse(text,text,text,text)' => qr/^mql$/,
+	# PostgreSQL calls these
+	'leadscore.call_handler()' => qr/^permission denied/,
+	'leadscore.validator(oid)' => qr/^permission denied/,
 	'leadscore.lead_model_in(cstring)' => qr/^invalid input syntax for type json/,
 	'leadscore.lead_activity_in(cstring)' => qr/^invalid input syntax for type lead_activity/);
 
