@@ -122,7 +122,7 @@ CREATE POLICY app ON crm.event FOR INSERT TO leadscore_app WITH CHECK (lead_id %
 SET ROLE leadscore_app;
 INSERT INTO crm.event (lead_id, kind, occurred_at) VALUES (2, 'page_view', '2025-05-01'), (4, 'purchase', '2025-05-01');
 INSERT INTO crm.event (lead_id, kind, occurred_at) VALUES (1, 'page_view', '2025-05-01');
--- functions of the owner are under it as the owner is
+-- functions of the owner are not under it, as the engine is not
 SELECT stage FROM crm.track('lead2', 'page_view');
 SET ROLE leadscore_owner;
 SELECT count(*) FROM crm.lead_score;
