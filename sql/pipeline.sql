@@ -157,11 +157,13 @@ SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'p'::regnamespace AND c.
 -- lead and event use no type of the extension,
 SELECT a.attrelid::regclass, a.attname FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
     WHERE a.attrelid IN ('p.lead'::regclass, 'p.event'::regclass) AND a.attnum > 0 AND t.typnamespace = 'leadscore'::regnamespace;
--- functions with the owner's rights trust no search_path and are not for PUBLIC,
+-- functions have texts that trust no search_path, and those with the owner's rights are not for PUBLIC,
+SELECT p.proname FROM pg_proc p WHERE p.pronamespace IN ('p'::regnamespace, 'p_reports'::regnamespace) AND p.prosqlbody IS NULL
+    AND p.prolang <> (SELECT l.oid FROM pg_language l WHERE l.lanname = 'leadscore')
+    AND p.proconfig IS DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp'];
 SELECT p.proname FROM pg_proc p
-    WHERE p.pronamespace = 'p'::regnamespace
-        AND (p.prosecdef AND coalesce(p.proconfig[1], '') NOT IN ('search_path=""', 'search_path=pg_catalog, pg_temp')
-            OR (p.prosecdef OR p.prolang = (SELECT l.oid FROM pg_language l WHERE l.lanname = 'leadscore')) AND has_function_privilege('public', p.oid, 'EXECUTE'));
+    WHERE p.pronamespace IN ('p'::regnamespace, 'p_reports'::regnamespace)
+        AND (p.prosecdef OR p.prolang = (SELECT l.oid FROM pg_language l WHERE l.lanname = 'leadscore')) AND has_function_privilege('public', p.oid, 'EXECUTE');
 -- nor do they, or views that they use, sort or group by stages: pg_upgrade restores operator classes after them,
 WITH RECURSIVE body (classid, objid, object, definition) AS (
     SELECT 'pg_proc'::regclass::oid, p.oid, p.oid::regproc::text, p.prosqlbody::text
