@@ -6,7 +6,7 @@ SET timezone = 'UTC';
 SET client_min_messages = 'warning';
 \set SHOW_CONTEXT never
 SELECT active_model FROM leadscore.create_pipeline('crm', 'empty');
-SET search_path = crm, leadscore;
+SET search_path = crm, crm_reports, leadscore, leadscore_internal;
 INSERT INTO lead (lead_id, external_id, created_at) VALUES (1, 'one', '2025-01-01');
 
 -- Each condition is tried with each document; what the path gives in silent
@@ -110,4 +110,4 @@ SELECT kind, count(*) FROM event GROUP BY 1 ORDER BY 1;
 SELECT s.activity = b.activity AS same, s.stage = b.stage AS same_stage FROM lead_state s JOIN before b USING (lead_id) WHERE lead_id = 1;
 SELECT * FROM verify();
 
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;

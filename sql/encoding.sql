@@ -27,7 +27,7 @@ SELECT stage FROM track('müller', 'besuch', '{"ort": "Koln"}', '2025-03-01', ch
 SELECT stage FROM track('müller', 'case_study_download', '{"content": "Führung"}', '2025-03-01');
 SELECT rule, signal, events, points FROM explain(lead_id('müller'), '2025-03-01') ORDER BY points DESC;
 SELECT channel, kind FROM event WHERE channel IS NOT NULL;
-SELECT stage, reached, chart FROM funnel_chart;
+SELECT stage, reached, chart FROM funnel;
 SELECT * FROM verify();
 SELECT compiled::text::lead_model = compiled AS text, substr(lead_model_send(compiled), 2) = convert_to(compiled::text, 'UTF8') AS binary FROM model WHERE status = 'active';
 SELECT 'größer'::lead_stage;
@@ -40,7 +40,7 @@ SET timezone = 'UTC';
 SET client_min_messages = 'warning';
 CREATE EXTENSION leadscore;
 SELECT pipeline FROM leadscore.create_pipeline('crm');
-SET search_path = crm, leadscore, public;
+SET search_path = crm, crm_reports, leadscore, leadscore_internal, public;
 INSERT INTO value_list VALUES ('places', E'K\366ln');
 INSERT INTO signal (signal, event_kinds, condition) VALUES (E'\351lan', '{visit}', '$.place == $places[*]');
 SELECT clone_model('inbound', 'm');
@@ -49,7 +49,7 @@ SELECT activate_model('m', wait => true);
 SELECT stage FROM track(E'm\374ller', 'visit', jsonb_build_object('place', E'K\366ln'), '2025-03-01', profile => '{"email": "a@mail.example", "consent": true}');
 SELECT stage FROM track(E'm\374ller', 'visit', '{"place": "Köln"}', '2025-03-01');
 SELECT convert_to(rule, 'SQL_ASCII') AS rule, events, points FROM explain(lead_id(E'm\374ller'), '2025-03-01');
-SELECT stage, reached, chart FROM funnel_chart;
+SELECT stage, reached, chart FROM funnel;
 SELECT * FROM verify();
 SELECT compiled::text::lead_model = compiled AS text FROM model WHERE status = 'active';
 

@@ -9,7 +9,7 @@ SET timezone = 'UTC';
 SET datestyle = 'ISO';
 SET jit = off;
 CREATE SCHEMA history;
-SET search_path = history, leadscore, public;
+SET search_path = history, leadscore, leadscore_internal, public;
 
 -- A number from 0 to below n, the same for the same words
 CREATE FUNCTION pick(n bigint, VARIADIC words text[]) RETURNS int LANGUAGE sql IMMUTABLE AS $$
@@ -147,7 +147,7 @@ BEGIN
         IF make IS NOT NULL THEN
             PERFORM set_config('search_path', which || ', leadscore, pg_temp', true);
             EXECUTE make;
-            PERFORM set_config('search_path', 'history, leadscore, public', true);
+            PERFORM set_config('search_path', 'history, leadscore, leadscore_internal, public', true);
         END IF;
         CALL load_leads(which);
     END LOOP;
@@ -221,7 +221,7 @@ BEGIN
     RAISE INFO 'another model: % activities differ, rebuild % changes, verify % rows', n, a.rebuild(), m;
 
     DELETE FROM kept;
-    DROP SCHEMA a, b, d CASCADE;
+    DROP SCHEMA a, a_reports, b, b_reports, d, d_reports CASCADE;
 END $$;
 
 CALL compare('inbound', '1 day', NULL);
@@ -254,7 +254,7 @@ $$);
 
 -- A story of one lead, step by step
 SELECT pipeline FROM leadscore.create_pipeline('s', 'inbound');
-SET search_path = s, leadscore, public;
+SET search_path = s, leadscore, leadscore_internal, history, public;
 SELECT clone_model('inbound', 'strict');
 UPDATE model SET allow_demotion = true, demotion_margin = 5 WHERE model = 'strict';
 SELECT activate_model('strict', wait => true);
@@ -312,7 +312,7 @@ SELECT * FROM verify();
 
 -- A model is activated in the middle of what goes on now, and some stages are
 -- due that no sweep has looked at
-DROP SCHEMA s CASCADE;
+DROP SCHEMA s, s_reports CASCADE;
 SELECT pipeline FROM leadscore.create_pipeline('s', 'inbound');
 SELECT clone_model('inbound', 'strict'), clone_model('inbound', 'generous');
 UPDATE model SET allow_demotion = true, demotion_margin = 5 WHERE model = 'strict';
@@ -340,5 +340,5 @@ SELECT rebuild();
 SELECT count(*) AS different FROM (SELECT * FROM history.course('s') EXCEPT TABLE course) x;
 SELECT * FROM verify();
 
-DROP SCHEMA s CASCADE;
+DROP SCHEMA s, s_reports CASCADE;
 DROP SCHEMA history CASCADE;

@@ -187,4 +187,4 @@ SELECT field, left(r, 5) AS result, count(*) > 10 AS often
 
 DROP SCHEMA hostile CASCADE;
 SELECT * FROM crm.verify();
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;

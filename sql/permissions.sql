@@ -109,11 +109,11 @@ SELECT pg_get_userbyid(a.grantee) AS who, o.kind, o.name, a.privilege_type AS pr
 SET ROLE leadscore_owner;
 ALTER TABLE crm.lead ENABLE ROW LEVEL SECURITY;
 ALTER TABLE crm.lead_state ENABLE ROW LEVEL SECURITY;
-ALTER TABLE crm.stage_history ENABLE ROW LEVEL SECURITY;
+ALTER TABLE crm.stage_log ENABLE ROW LEVEL SECURITY;
 ALTER TABLE crm.event ENABLE ROW LEVEL SECURITY;
 CREATE POLICY mine ON crm.lead TO leadscore_reader USING (external_id LIKE 'a%');
 CREATE POLICY mine ON crm.lead_state TO leadscore_reader USING (lead_id IN (SELECT lead_id FROM crm.lead));
-CREATE POLICY mine ON crm.stage_history TO leadscore_reader USING (lead_id IN (SELECT lead_id FROM crm.lead));
+CREATE POLICY mine ON crm.stage_log TO leadscore_reader USING (lead_id IN (SELECT lead_id FROM crm.lead));
 CREATE POLICY mine ON crm.event TO leadscore_reader USING (lead_id IN (SELECT lead_id FROM crm.lead));
 SET ROLE leadscore_reader;
 SELECT external_id, stage FROM crm.lead_score ORDER BY 1;
@@ -131,6 +131,6 @@ SELECT * FROM crm.verify();
 
 RESET ROLE;
 RESET search_path;
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;
 DO $$BEGIN EXECUTE format('REVOKE CREATE ON DATABASE %I FROM leadscore_owner', current_database()); END$$;
 DROP ROLE leadscore_owner, leadscore_app, leadscore_reader, leadscore_stranger;

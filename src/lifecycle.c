@@ -11,9 +11,9 @@
  * again.
  *
  * What happens in one instant is one step, so that the order of arrival never
- * matters: first all its counts, of the profile and of events; then points;
- * then stages set by hand and milestones, up the funnel and exits last; then
- * points again.
+ * matters: first all its counts, of the profile and of events; then what these
+ * promote; then stages set by hand and milestones, up the funnel and exits
+ * last; then points and gates again.
  *
  *-------------------------------------------------------------------------
  */
@@ -130,9 +130,12 @@ move(LeadLifecycle *lifecycle, uint8 stage, int64 at, StageCause cause)
 	report(lifecycle, from, from_since, cause);
 }
 
-/* Move as the points and gates of an instant say. */
+/*
+ * Move as the points and gates of an instant say; only up if a milestone of the
+ * same instant is still to decide.
+ */
 static void
-reconsider(LeadLifecycle *lifecycle, int64 at, StageCause cause)
+reconsider(LeadLifecycle *lifecycle, int64 at, StageCause cause, bool only_up)
 {
 	uint8		stage;
 
@@ -141,7 +144,8 @@ reconsider(LeadLifecycle *lifecycle, int64 at, StageCause cause)
 		return;
 	stage = leadscore_next_stage(lifecycle->scorer, lifecycle->evaluation,
 								 lifecycle->standing);
-	if (stage != lifecycle->standing.stage)
+	if (stage > lifecycle->standing.stage ||
+		(stage < lifecycle->standing.stage && !only_up))
 		move(lifecycle, stage, at, cause);
 }
 
@@ -250,7 +254,7 @@ pass_time(LeadLifecycle *lifecycle, int64 from, int64 until)
 										   bucket, last, lifecycle->standing);
 		if (bucket == BUCKET_NEVER)
 			break;
-		reconsider(lifecycle, bucket_start(bucket, grain), CAUSE_DECAY);
+		reconsider(lifecycle, bucket_start(bucket, grain), CAUSE_DECAY, false);
 	}
 }
 
@@ -429,14 +433,17 @@ leadscore_lifecycle_step(LeadLifecycle *lifecycle, const LeadStep *steps, int ns
 	lifecycle->processed_until = at;
 	if (positive && at > lifecycle->stage_since)
 		lifecycle->standing.promotion_blocked = false;
-	reconsider(lifecycle, at, events ? CAUSE_POINTS : CAUSE_PROFILE);
 	if (moves && at > now)
+	{
 		leadscore_lifecycle_expect(lifecycle, at);
-	else if (moves)
+		moves = false;
+	}
+	reconsider(lifecycle, at, events ? CAUSE_POINTS : CAUSE_PROFILE, moves);
+	if (moves)
 	{
 		lifecycle->milestone_at = at;
 		apply_moves(lifecycle, at, steps, nsteps);
-		reconsider(lifecycle, at, CAUSE_POINTS);
+		reconsider(lifecycle, at, CAUSE_POINTS, false);
 	}
 	check_lifecycle(lifecycle);
 }
@@ -451,7 +458,7 @@ leadscore_lifecycle_activate(LeadLifecycle *lifecycle, int64 at, Scorer *scorer,
 	lifecycle->scorer = scorer;
 	lifecycle->evaluation = evaluation;
 	lifecycle->processed_until = at;
-	reconsider(lifecycle, at, CAUSE_ACTIVATION);
+	reconsider(lifecycle, at, CAUSE_ACTIVATION, false);
 	check_lifecycle(lifecycle);
 }
 

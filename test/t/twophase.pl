@@ -91,7 +91,7 @@ is($node->safe_psql('fresh', "SELECT count(*) FROM pg_extension WHERE extname = 
 prepared('fresh', "CREATE EXTENSION leadscore; SELECT leadscore.create_pipeline('p'); $work");
 prepared('fresh', "SELECT leadscore.detach_pipeline('p'); $work" =~ s/100/200/gr . "; SELECT leadscore.attach_pipeline('p')");
 is($node->safe_psql('fresh', 'SELECT (SELECT count(*) FROM p.lead_state), (SELECT count(*) FROM p.verify())'), '6|0', 'made, detached and attached');
-prepared('fresh', 'DROP SCHEMA p CASCADE; DROP EXTENSION leadscore');
+prepared('fresh', 'DROP SCHEMA p, p_reports CASCADE; DROP EXTENSION leadscore');
 is($node->safe_psql('fresh', "SELECT count(*) FROM pg_proc WHERE probin ~ 'leadscore'"), '0', 'dropped');
 $node->stop;
 done_testing();

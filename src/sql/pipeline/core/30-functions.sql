@@ -15,134 +15,12 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION pipeline() IS 'the schema of this pipeline';
 
--- Functions that views need to look into what their readers may not see run as
--- the owner, whom row security does not stop. They give nothing to whom it
--- hides a lead: they cannot know which, and would count it in.
-CREATE OR REPLACE FUNCTION shows_all_leads() RETURNS boolean
-    LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-    SELECT shows_all('lead'::regclass) AND shows_all('event'::regclass)
-        AND shows_all('lead_state'::regclass) AND shows_all('stage_log'::regclass);
-END;
-COMMENT ON FUNCTION shows_all_leads() IS
-    'internal: whether row security hides no lead, nor what it did, from the role that the session runs as';
-
 -- Models
-
-CREATE OR REPLACE FUNCTION known_model(model text) RETURNS text
-    LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-    SELECT CASE WHEN EXISTS (SELECT FROM model m WHERE m.model = known_model.model)
-        THEN known_model.model
-        ELSE refuse('undefined_object',
-            format('model "%s" does not exist', known_model.model),
-            hint => 'Models of this pipeline: '
-                || coalesce((SELECT string_agg(m.model, ', ' ORDER BY m.model) FROM model m), 'none') || '.')
-    END;
-END;
-COMMENT ON FUNCTION known_model(text) IS 'the model of this name, or an error that lists those there are';
-
-CREATE OR REPLACE FUNCTION model_definition(model text) RETURNS jsonb
-    LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-    SELECT known_model(model_definition.model);
-    SELECT jsonb_build_object(
-        'model', m.model,
-        'grain', CASE period_text(s.grain) WHEN '1 hours' THEN '1 hour' ELSE '1 day' END,
-        'min_score', m.min_score,
-        'max_score', m.max_score,
-        'gates_required', m.gates_required,
-        'allow_demotion', m.allow_demotion,
-        'demotion_margin', m.demotion_margin,
-        'signals', coalesce((
-            SELECT jsonb_agg(jsonb_build_object(
-                'signal', g.signal, 'signal_id', g.signal_id, 'source', g.source)
-                ORDER BY g.signal_id)
-            FROM signal g), '[]'),
-        'dimensions', coalesce((
-            SELECT jsonb_agg(jsonb_build_object(
-                'dimension', d.dimension, 'min_points', d.min_points, 'max_points', d.max_points,
-                'weight', d.weight, 'reset_signals', d.reset_signals)
-                ORDER BY d.position, d.dimension COLLATE "C")
-            FROM dimension d WHERE d.model = m.model), '[]'),
-        'rules', coalesce((
-            SELECT jsonb_agg(jsonb_build_object(
-                'rule', r.rule, 'dimension', r.dimension, 'signal', r.signal, 'points', r.points,
-                'aggregate', r.aggregate, 'first_n', r.first_n, 'tiers', r.tiers,
-                'within', period_text(r.within), 'after', period_text(r.after), 'repeat', r.repeat,
-                'limit_count', r.limit_count, 'limit_period', r.limit_period,
-                'decay', r.decay, 'decay_period', period_text(r.decay_period),
-                'decay_percent', r.decay_percent, 'max_points', r.max_points,
-                'only_if', r.only_if, 'unless', r.unless)
-                ORDER BY d.position, r.dimension COLLATE "C", r.rule COLLATE "C")
-            FROM rule r JOIN dimension d USING (model, dimension) WHERE r.model = m.model), '[]'),
-        'stage_rules', coalesce((
-            SELECT jsonb_agg(jsonb_build_object(
-                'stage', r.stage::text, 'only_if', r.only_if, 'min_score', r.min_score,
-                'entry_signals', r.entry_signals, 'sla', period_text(r.sla))
-                ORDER BY stage_rank(r.stage), r.only_if COLLATE "C")
-            FROM stage_rule r WHERE r.model = m.model), '[]'),
-        'stage_gates', coalesce((
-            SELECT jsonb_agg(jsonb_build_object(
-                'stage', t.stage::text, 'gate', t.gate, 'signal', t.signal, 'dimension', t.dimension,
-                'min_count', t.min_count, 'min_points', t.min_points,
-                'within', period_text(t.within), 'negate', t.negate)
-                ORDER BY stage_rank(t.stage), t.gate COLLATE "C", t.gate_id)
-            FROM stage_gate t WHERE t.model = m.model), '[]'),
-        'grades', coalesce((
-            SELECT jsonb_agg(jsonb_build_object(
-                'dimension', g.dimension, 'grade', g.grade, 'min_points', g.min_points)
-                ORDER BY d.position, g.dimension COLLATE "C", g.min_points DESC)
-            FROM grade g JOIN dimension d USING (model, dimension) WHERE g.model = m.model), '[]'))
-    FROM model m, setting s
-    WHERE m.model = model_definition.model;
-END;
-COMMENT ON FUNCTION model_definition(text) IS 'a model with all its rows as one document, which the type lead_model reads';
-
-CREATE OR REPLACE FUNCTION compiled_model(model text) RETURNS lead_model
-    LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-    SELECT known_model(compiled_model.model);
-    -- a draft may have changed since
-    SELECT CASE WHEN m.status = 'draft' THEN model_definition(m.model)::lead_model ELSE m.compiled END
-    FROM model m
-    WHERE m.model = compiled_model.model;
-END;
-COMMENT ON FUNCTION compiled_model(text) IS 'a model as it scores, or would score';
-
-CREATE OR REPLACE FUNCTION clone_model("from" text, "to" text) RETURNS text
-    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = ''
-BEGIN ATOMIC
-    SELECT known_model(clone_model."from");
-    INSERT INTO model (model, min_score, max_score, gates_required, allow_demotion, demotion_margin, note)
-        SELECT clone_model."to", m.min_score, m.max_score, m.gates_required, m.allow_demotion, m.demotion_margin, m.note
-        FROM model m WHERE m.model = clone_model."from";
-    INSERT INTO dimension (model, dimension, position, min_points, max_points, weight, reset_signals)
-        SELECT clone_model."to", d.dimension, d.position, d.min_points, d.max_points, d.weight, d.reset_signals
-        FROM dimension d WHERE d.model = clone_model."from";
-    INSERT INTO rule (model, rule, dimension, signal, points, aggregate, first_n, tiers, within, after, repeat,
-            limit_count, limit_period, decay, decay_period, decay_percent, max_points, only_if, unless, note)
-        SELECT clone_model."to", r.rule, r.dimension, r.signal, r.points, r.aggregate, r.first_n, r.tiers, r.within, r.after, r.repeat,
-            r.limit_count, r.limit_period, r.decay, r.decay_period, r.decay_percent, r.max_points, r.only_if, r.unless, r.note
-        FROM rule r WHERE r.model = clone_model."from";
-    INSERT INTO stage_rule (model, stage, only_if, min_score, entry_signals, sla, note)
-        SELECT clone_model."to", r.stage, r.only_if, r.min_score, r.entry_signals, r.sla, r.note
-        FROM stage_rule r WHERE r.model = clone_model."from";
-    INSERT INTO stage_gate (model, stage, gate, signal, dimension, min_count, min_points, within, negate)
-        SELECT clone_model."to", t.stage, t.gate, t.signal, t.dimension, t.min_count, t.min_points, t.within, t.negate
-        FROM stage_gate t WHERE t.model = clone_model."from" ORDER BY t.gate_id;
-    INSERT INTO grade (model, dimension, grade, min_points)
-        SELECT clone_model."to", g.dimension, g.grade, g.min_points
-        FROM grade g WHERE g.model = clone_model."from";
-    SELECT clone_model."to";
-END;
-REVOKE EXECUTE ON FUNCTION clone_model(text, text) FROM PUBLIC;
-COMMENT ON FUNCTION clone_model(text, text) IS 'copies a model to a draft that can be edited, and returns its name';
 
 CREATE OR REPLACE FUNCTION activate_model(model text, wait boolean DEFAULT false) RETURNS bigint
     LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = ''
 BEGIN ATOMIC
-    SELECT known_model(activate_model.model);
+    SELECT require_model(pipeline(), activate_model.model);
     SELECT activate_model(pipeline(), activate_model.model, activate_model.wait);
 END;
 REVOKE EXECUTE ON FUNCTION activate_model(text, boolean) FROM PUBLIC;
@@ -593,20 +471,3 @@ END;
 REVOKE EXECUTE ON FUNCTION verify() FROM PUBLIC;
 COMMENT ON FUNCTION verify() IS
     'what is stored but wrong, compared with a replay of the log: no rows, ever. Of leads that are due, or behind a change of models or signals, only the counts are compared';
-
-CREATE OR REPLACE FUNCTION unscored() RETURNS TABLE (lead_id bigint, event_id bigint)
-    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = ''
-BEGIN ATOMIC
-    SELECT e.lead_id, e.event_id
-    FROM event e
-    WHERE shows_all_leads()
-        AND NOT EXISTS (SELECT FROM event_signals(e) s)
-        AND NOT (
-            -- known, and not meant to count
-            EXISTS (SELECT FROM event_kind k WHERE k.kind = e.kind)
-            AND NOT EXISTS (SELECT FROM signal g WHERE g.event_kinds @> ARRAY[e.kind])
-        );
-END;
-REVOKE EXECUTE ON FUNCTION unscored() FROM PUBLIC;
-COMMENT ON FUNCTION unscored() IS
-    'keys of the events behind the view unscored_events: signals are conditions on properties, which readers of the view must not see; nothing for whom row security hides some leads';

@@ -3,17 +3,6 @@
 -- Ask for one lead by lead_id: WHERE lead_id = lead_id('visitor-1'). No
 -- personal data and no properties but the names of contents.
 
-CREATE OR REPLACE FUNCTION content_name(lead_id bigint, event_id bigint) RETURNS text
-    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = ''
-BEGIN ATOMIC
-    SELECT e.properties ->> 'content'
-    FROM event e
-    WHERE shows_all_leads() AND e.lead_id = content_name.lead_id AND e.event_id = content_name.event_id AND jsonb_typeof(e.properties -> 'content') = 'string';
-END;
-REVOKE EXECUTE ON FUNCTION content_name(bigint, bigint) FROM PUBLIC;
-COMMENT ON FUNCTION content_name(bigint, bigint) IS
-    'internal: what an event is about, the property content; readers of views may see this but no other property';
-
 CREATE OR REPLACE VIEW lead_timeline WITH (security_invoker = true) AS
 SELECT
     t.lead_id,
@@ -31,7 +20,7 @@ SELECT
 FROM (
         SELECT
             e.lead_id,
-            CASE WHEN isfinite(e.occurred_at) THEN e.occurred_at END AS happened_at,
+            dated(e.occurred_at) AS happened_at,
             2 AS place,
             e.event_id AS number,
             'event' AS what,
@@ -42,12 +31,12 @@ FROM (
             NULL::double precision AS score,
             e.channel,
             e.campaign,
-            CASE WHEN isfinite(e.recorded_at) THEN e.recorded_at END AS recorded_at
+            dated(e.recorded_at) AS recorded_at
         FROM event e
         UNION ALL
         SELECT
             h.lead_id,
-            h.effective_at AS happened_at,
+            dated(h.effective_at) AS happened_at,
             -- a lead is created before anything happens, and moves after it
             CASE WHEN h.from_stage IS NULL THEN 0 ELSE 3 END AS place,
             h.seq AS number,
@@ -59,12 +48,12 @@ FROM (
             h.score::double precision AS score,
             NULL::text AS channel,
             NULL::text AS campaign,
-            h.recorded_at
+            dated(h.recorded_at) AS recorded_at
         FROM stage_history h
         UNION ALL
         SELECT
             p.lead_id,
-            p.changed_at AS happened_at,
+            dated(p.changed_at) AS happened_at,
             1 AS place,
             p.seq AS number,
             'profile' AS what,
@@ -94,8 +83,8 @@ COMMENT ON COLUMN lead_timeline.recorded_at IS 'when it was recorded; later than
 
 CREATE OR REPLACE VIEW lead_origin WITH (security_invoker = true) AS
 SELECT
-    l.lead_id,
-    l.external_id,
+    d.lead_id,
+    d.external_id,
     d.created_at,
     f.kind AS first_kind,
     f.occurred_at AS first_at,
@@ -103,18 +92,17 @@ SELECT
     f.campaign AS first_campaign,
     i.kind AS interest_kind,
     i.occurred_at AS interest_at,
-    content_name(i.lead_id, i.event_id) AS interest_content,
+    _content_name(i.lead_id, i.event_id) AS interest_content,
     b.lead_at,
     d.channel,
     d.direction,
     d.campaign,
-    l.referred_by
-FROM lead l
-    JOIN lead_dim d USING (lead_id)
+    d.referred_by
+FROM _source d
     LEFT JOIN LATERAL (
         SELECT e.kind, e.occurred_at, e.channel, e.campaign
         FROM event e
-        WHERE e.lead_id = l.lead_id AND isfinite(e.occurred_at)
+        WHERE e.lead_id = d.lead_id AND is_dated(e.occurred_at)
         ORDER BY e.occurred_at, e.event_id
         LIMIT 1
     ) f ON true
@@ -123,15 +111,15 @@ FROM lead l
         SELECT e.lead_id, e.event_id, e.kind, e.occurred_at
         FROM event e
             JOIN event_kind k USING (kind)
-        WHERE e.lead_id = l.lead_id AND isfinite(e.occurred_at)
+        WHERE e.lead_id = d.lead_id AND is_dated(e.occurred_at)
             AND k.role IN ('capture', 'form_submit', 'download', 'webinar', 'request', 'trial', 'purchase')
         ORDER BY e.occurred_at, e.event_id
         LIMIT 1
     ) i ON true
     LEFT JOIN LATERAL (
         SELECT min(h.effective_at) AS lead_at
-        FROM stage_history h
-        WHERE h.lead_id = l.lead_id AND h.to_stage >= 'iql'
+        FROM _history h
+        WHERE h.lead_id = d.lead_id AND h.is_lead
     ) b ON true;
 COMMENT ON VIEW lead_origin IS 'one row a lead: where it came from, and the action by which it first showed interest';
 COMMENT ON COLUMN lead_origin.lead_id IS 'the lead';
@@ -172,10 +160,10 @@ FROM lead l
             (array_agg(n.offer ORDER BY n.occurred_at DESC, n.event_id DESC))[1] AS last_offer,
             max(n.occurred_at) AS last_offer_at
         FROM (
-                SELECT e.event_id, e.occurred_at, coalesce(content_name(e.lead_id, e.event_id), e.kind) AS offer
+                SELECT e.event_id, e.occurred_at, coalesce(_content_name(e.lead_id, e.event_id), e.kind) AS offer
                 FROM event e
                     JOIN event_kind k USING (kind)
-                WHERE e.lead_id = l.lead_id AND isfinite(e.occurred_at) AND k.role IN ('download', 'webinar')
+                WHERE e.lead_id = l.lead_id AND is_dated(e.occurred_at) AND k.role IN ('download', 'webinar')
             ) n
     ) o ON true
     LEFT JOIN LATERAL (
@@ -187,7 +175,7 @@ FROM lead l
                 SELECT e.kind, count(*) AS times, max(e.occurred_at) AS last_at
                 FROM event e
                     LEFT JOIN event_kind k USING (kind)
-                WHERE e.lead_id = l.lead_id AND isfinite(e.occurred_at)
+                WHERE e.lead_id = l.lead_id AND is_dated(e.occurred_at)
                     -- not what we do, and not what is entered by hand
                     AND coalesce(k.role, '') NOT IN ('download', 'webinar', 'email_sent', 'outreach', 'points', 'stage', 'lost', 'disqualified', 'recycled')
                 GROUP BY e.kind
@@ -234,7 +222,7 @@ FROM (
             min(h.effective_at) FILTER (WHERE h.to_stage < 'visitor') AS ended_at,
             (array_agg(h.to_stage::text ORDER BY h.seq DESC))[1] AS stage,
             (array_agg(stage_rank(h.to_stage) ORDER BY h.seq DESC))[1] AS stage_rank
-        FROM stage_history h
+        FROM _history h
         GROUP BY h.lead_id, h.cycle
     ) r
     LEFT JOIN lead l USING (lead_id)
@@ -276,13 +264,8 @@ FROM (
         SELECT e.lead_id, e.event_id, e.occurred_at AS touched_at, e.kind, k.role, e.channel, e.campaign, w.customer_at
         FROM event e
             JOIN event_kind k USING (kind)
-            LEFT JOIN (
-                SELECT h.lead_id, min(h.effective_at) AS customer_at
-                FROM stage_history h
-                WHERE h.to_stage >= 'customer'
-                GROUP BY h.lead_id
-            ) w USING (lead_id)
-        WHERE isfinite(e.occurred_at)
+            LEFT JOIN _milestone w USING (lead_id)
+        WHERE is_dated(e.occurred_at)
             AND k.role NOT IN ('purchase', 'points', 'stage', 'lost', 'disqualified', 'recycled', 'unsubscribe')
             AND (e.occurred_at <= w.customer_at OR w.customer_at IS NULL)
     ) t

@@ -8,7 +8,7 @@ WITH period AS (
         stage_rank(h.from_stage) AS stage_rank,
         h.to_stage AS next_stage,
         date_part('epoch', h.effective_at - h.from_since) / 86400 AS days
-    FROM stage_history h
+    FROM _history h
     WHERE h.from_stage >= 'visitor'
 ), measured AS (
     SELECT 'left' AS outcome, p.stage_rank, NULL::lead_stage AS next_stage, count(*) AS periods, avg(p.days) AS mean_days,
@@ -27,8 +27,8 @@ WITH period AS (
         percentile_cont(0.5) WITHIN GROUP (ORDER BY o.days) AS median_days,
         percentile_cont(0.9) WITHIN GROUP (ORDER BY o.days) AS p90_days
     FROM (
-            SELECT stage_rank(s.stage) AS stage_rank, date_part('epoch', now() - s.stage_since) / 86400 AS days
-            FROM lead_state s
+            SELECT s.stage_rank, date_part('epoch', s.at - s.stage_since_at) / 86400 AS days
+            FROM _lead_now s
             WHERE s.stage >= 'visitor'
         ) o
     GROUP BY o.stage_rank
@@ -149,21 +149,9 @@ SELECT
     coalesce(d.market, '(none)') AS market,
     coalesce(d.channel, '(none)') AS channel,
     coalesce(d.owner, '(none)') AS owner
-FROM (
-        SELECT
-            h.lead_id,
-            h.cycle,
-            min(h.effective_at) FILTER (WHERE h.to_stage >= 'visitor') AS started_at,
-            min(h.effective_at) FILTER (WHERE h.to_stage = 'iql'::lead_stage) AS iql_at,
-            min(h.effective_at) FILTER (WHERE h.to_stage = 'mql'::lead_stage) AS mql_at,
-            min(h.effective_at) FILTER (WHERE h.to_stage = 'sql'::lead_stage) AS sql_at,
-            min(h.effective_at) FILTER (WHERE h.to_stage >= 'customer') AS customer_at,
-            min(h.effective_at) FILTER (WHERE h.to_stage < 'visitor') AS ended_at
-        FROM stage_history h
-        GROUP BY h.lead_id, h.cycle
-    ) r
+FROM _run r
     CROSS JOIN setting z
-    LEFT JOIN lead_dim d USING (lead_id)
+    LEFT JOIN _source d USING (lead_id)
 WHERE r.started_at IS NOT NULL;
 COMMENT ON VIEW cycle_time IS 'one row a lead and run through the funnel: when it got where, and how long it took to become a customer';
 COMMENT ON COLUMN cycle_time.lead_id IS 'the lead';
@@ -184,34 +172,3 @@ COMMENT ON COLUMN cycle_time.customer_month IS 'first day of the month in which 
 COMMENT ON COLUMN cycle_time.market IS 'b2b or b2c; (none): not known';
 COMMENT ON COLUMN cycle_time.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
 COMMENT ON COLUMN cycle_time.owner IS 'who looks after the lead; (none): nobody';
-
-CREATE OR REPLACE VIEW cycle_time_histogram WITH (security_invoker = true) AS
-SELECT
-    b.bucket,
-    b.bucket_rank,
-    b.from_month AS months_from,
-    b.until_month AS months_until,
-    count(c.lead_id) AS customers,
-    count(c.lead_id)::double precision / nullif(sum(count(c.lead_id)) OVER (), 0)::double precision AS share_rate,
-    (sum(count(c.lead_id)) OVER (ORDER BY b.bucket_rank))::double precision / nullif(sum(count(c.lead_id)) OVER (), 0)::double precision AS cumulative_rate
-FROM (VALUES
-        (1, '0-1 months', 0, 1),
-        (2, '1-2 months', 1, 2),
-        (3, '2-3 months', 2, 3),
-        (4, '3-6 months', 3, 6),
-        (5, '6-12 months', 6, 12),
-        (6, '12-18 months', 12, 18),
-        (7, '18-24 months', 18, 24),
-        (8, '24 months and more', 24, NULL)
-    ) AS b (bucket_rank, bucket, from_month, until_month)
-    LEFT JOIN cycle_time c ON c.full_months >= b.from_month AND (c.full_months < b.until_month OR b.until_month IS NULL)
-GROUP BY b.bucket, b.bucket_rank, b.from_month, b.until_month
-ORDER BY b.bucket_rank;
-COMMENT ON VIEW cycle_time_histogram IS 'how many customers took how many calendar months from the beginning of their run; all buckets are there';
-COMMENT ON COLUMN cycle_time_histogram.bucket IS 'from so many full months to fewer than so many';
-COMMENT ON COLUMN cycle_time_histogram.bucket_rank IS 'order of the buckets';
-COMMENT ON COLUMN cycle_time_histogram.months_from IS 'full months from';
-COMMENT ON COLUMN cycle_time_histogram.months_until IS 'fewer than; NULL: no end';
-COMMENT ON COLUMN cycle_time_histogram.customers IS 'runs that ended in a customer';
-COMMENT ON COLUMN cycle_time_histogram.share_rate IS 'share of all of them';
-COMMENT ON COLUMN cycle_time_histogram.cumulative_rate IS 'share of this and the shorter ones';

@@ -1,81 +1,29 @@
--- Sales discipline: who was contacted when, how often, and who is left to cool.
+-- Sales: who was contacted when, how often, and who is left to cool.
 
 -- Contacts are what sales does: events of role outreach (tried to reach) and
 -- sales_contact (spoke with).
 
 -- One row for each time that a lead was in a stage which the active model gives
--- a time for (stage_rule.sla). The clock starts with the stage.
-CREATE OR REPLACE VIEW sla_clock WITH (security_invoker = true) AS
-SELECT
-    h.lead_id,
-    h.seq,
-    h.cycle,
-    h.to_stage::text AS stage,
-    stage_rank(h.to_stage) AS stage_rank,
-    h.effective_at AS entered_at,
-    h.effective_at + fixed_period(r.sla) AS due_at,
-    min(e.occurred_at) AS contacted_at,
-    n.effective_at AS left_at
-FROM model m
-    JOIN stage_history h ON h.to_stage = ANY (ARRAY(
+-- a time for (stage_rule.sla). The clock starts with the stage; the stays and
+-- their contacts are those of hot_leads.
+CREATE OR REPLACE VIEW _sla_clock WITH (security_invoker = true) AS
+SELECT y.lead_id, y.seq, y.cycle, y.stage, y.entered_at, y.due_at, y.contacted_at, y.left_at
+FROM _stay y
+WHERE y.stage = ANY (ARRAY(
         SELECT r.stage FROM stage_rule r JOIN model m ON m.model = r.model WHERE m.status = 'active' AND r.sla IS NOT NULL))
-    LEFT JOIN LATERAL (
-        SELECT n.effective_at
-        FROM stage_history n
-        WHERE n.lead_id = h.lead_id AND n.seq > h.seq
-        ORDER BY n.seq
-        LIMIT 1
-    ) n ON true
-    -- of several rows for a stage the one that the engine takes
-    JOIN LATERAL (
-        SELECT r.sla
-        FROM stage_rule r
-        WHERE r.model = m.model AND r.stage = h.to_stage
-            AND (r.only_if = '' OR EXISTS (
-                SELECT FROM lead_state s, signal g, unnest(s.activity) u
-                WHERE s.lead_id = h.lead_id AND g.signal = r.only_if AND u.signal_id = g.signal_id AND u.count > 0))
-        ORDER BY r.only_if = '', r.only_if COLLATE "C"
-        LIMIT 1
-    ) r ON r.sla IS NOT NULL
-    LEFT JOIN event e ON e.lead_id = h.lead_id
-        AND e.kind = ANY (kinds_of('event_kind', 'outreach', 'sales_contact'))
-        AND isfinite(e.occurred_at) AND e.occurred_at >= h.effective_at AND (e.occurred_at <= n.effective_at OR n.effective_at IS NULL)
-WHERE m.status = 'active'
-GROUP BY h.lead_id, h.seq, h.cycle, h.to_stage::text, stage_rank(h.to_stage), h.effective_at, r.sla, n.effective_at;
-COMMENT ON VIEW sla_clock IS 'one row a stay in a stage with a time for a first contact: what sla_status is computed from';
-COMMENT ON COLUMN sla_clock.lead_id IS 'the lead';
-COMMENT ON COLUMN sla_clock.seq IS 'number of the change of stage by which it came in';
-COMMENT ON COLUMN sla_clock.cycle IS 'number of the run through the funnel';
-COMMENT ON COLUMN sla_clock.stage IS 'the stage';
-COMMENT ON COLUMN sla_clock.stage_rank IS 'order of the stages';
-COMMENT ON COLUMN sla_clock.entered_at IS 'when it came into the stage';
-COMMENT ON COLUMN sla_clock.due_at IS 'when it should have been contacted';
-COMMENT ON COLUMN sla_clock.contacted_at IS 'first outreach or sales_contact in the stage';
-COMMENT ON COLUMN sla_clock.left_at IS 'when it left the stage; NULL: it is in it';
-
-CREATE OR REPLACE FUNCTION sla_state(due_at timestamptz, contacted_at timestamptz, left_at timestamptz, at timestamptz) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-BEGIN ATOMIC
-    SELECT CASE
-        WHEN sla_state.contacted_at <= least(sla_state.due_at, sla_state.at) THEN 'kept'
-        WHEN sla_state.left_at <= least(sla_state.due_at, sla_state.at) THEN 'left'
-        WHEN sla_state.at > sla_state.due_at THEN 'breached'
-        ELSE 'due'
-    END;
-END;
-COMMENT ON FUNCTION sla_state(timestamptz, timestamptz, timestamptz, timestamptz) IS
-    'kept: contacted in time; left: left the stage in time, without a contact; breached: neither, and the time is over; due: the time runs';
+    AND y.due_at IS NOT NULL;
+COMMENT ON VIEW _sla_clock IS 'one row a stay in a stage with a time for a first contact';
 
 CREATE OR REPLACE VIEW sla_status WITH (security_invoker = true) AS
 SELECT
     c.lead_id,
     c.seq,
     c.cycle,
-    c.stage,
-    c.stage_rank,
-    coalesce(l.channel, p.channel, '(none)') AS channel,
-    coalesce(l.campaign, '(none)') AS campaign,
-    coalesce(l.owner, '(none)') AS owner,
+    c.stage::text AS stage,
+    stage_rank(c.stage) AS stage_rank,
+    d.channel,
+    d.campaign,
+    d.owner,
     c.entered_at,
     c.due_at,
     c.contacted_at,
@@ -83,14 +31,13 @@ SELECT
     sla_state(c.due_at, c.contacted_at, c.left_at, now()) AS status,
     CASE WHEN sla_state(c.due_at, c.contacted_at, c.left_at, now()) = 'due' OR c.contacted_at IS NULL AND c.left_at IS NULL
         THEN date_part('epoch', c.due_at - now()) / 86400 END AS remaining_days,
-    date_part('epoch', c.contacted_at - c.entered_at) / 86400 AS response_days
-FROM sla_clock c
-    JOIN lead l USING (lead_id)
-    LEFT JOIN campaign p ON p.campaign = l.campaign
+    date_part('epoch', greatest(c.contacted_at, c.entered_at) - c.entered_at) / 86400 * CASE WHEN c.contacted_at IS NOT NULL THEN 1 END AS response_days
+FROM _sla_clock c
+    JOIN _source d USING (lead_id)
 WHERE c.entered_at <= now();
 COMMENT ON VIEW sla_status IS 'one row a stay in a stage with a time for a first contact: whether sales kept it';
 COMMENT ON COLUMN sla_status.lead_id IS 'the lead';
-COMMENT ON COLUMN sla_status.seq IS 'number of the change of stage by which it came in';
+COMMENT ON COLUMN sla_status.seq IS 'number of the change of stage by which it came in; NULL: no sweep has recorded it yet';
 COMMENT ON COLUMN sla_status.cycle IS 'number of the run through the funnel';
 COMMENT ON COLUMN sla_status.stage IS 'the stage';
 COMMENT ON COLUMN sla_status.stage_rank IS 'order of the stages';
@@ -99,26 +46,31 @@ COMMENT ON COLUMN sla_status.campaign IS 'campaign that the lead came by; (none)
 COMMENT ON COLUMN sla_status.owner IS 'who looks after the lead; (none): nobody';
 COMMENT ON COLUMN sla_status.entered_at IS 'when it came into the stage';
 COMMENT ON COLUMN sla_status.due_at IS 'when it should have been contacted';
-COMMENT ON COLUMN sla_status.contacted_at IS 'first outreach or sales_contact in the stage';
+COMMENT ON COLUMN sla_status.contacted_at IS 'the last outreach or sales_contact that led to the stage: before it in the same cycle, and at most as long before as sales has time to contact the lead; or else the first one in the stage';
 COMMENT ON COLUMN sla_status.left_at IS 'when it left the stage; NULL: it is in it';
 COMMENT ON COLUMN sla_status.status IS 'kept: contacted in time; due: the time runs; breached: it is over; left: left the stage in time without a contact';
 COMMENT ON COLUMN sla_status.remaining_days IS 'time left for leads not contacted that are still in the stage; negative: overdue';
-COMMENT ON COLUMN sla_status.response_days IS 'from entered_at to contacted_at';
+COMMENT ON COLUMN sla_status.response_days IS 'from entered_at to contacted_at; 0 if the contact led to the stage';
 
 CREATE OR REPLACE FUNCTION sla_status_at(at timestamptz)
     RETURNS TABLE (lead_id bigint, seq integer, stage text, stage_rank integer, entered_at timestamptz, due_at timestamptz,
         contacted_at timestamptz, status text, remaining interval)
-    LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-    SELECT c.lead_id, c.seq, c.stage, c.stage_rank, c.entered_at, c.due_at,
-        CASE WHEN c.contacted_at <= sla_status_at.at THEN c.contacted_at END,
-        sla_state(c.due_at, c.contacted_at, c.left_at, sla_status_at.at),
-        CASE WHEN (c.contacted_at IS NULL OR c.contacted_at > sla_status_at.at) AND (c.left_at IS NULL OR c.left_at > sla_status_at.at)
-            THEN c.due_at - sla_status_at.at END
-    FROM sla_clock c
-    WHERE c.entered_at <= sla_status_at.at
-    ORDER BY c.due_at, c.lead_id, c.seq;
-END;
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    RETURN QUERY
+        SELECT c.lead_id, c.seq, c.stage::text, leadscore.stage_rank(c.stage), c.entered_at, c.due_at,
+            CASE WHEN c.contacted_at <= sla_status_at.at THEN c.contacted_at END,
+            leadscore_internal.sla_state(c.due_at, c.contacted_at, c.left_at, sla_status_at.at),
+            CASE WHEN (c.contacted_at IS NULL OR c.contacted_at > sla_status_at.at) AND (c.left_at IS NULL OR c.left_at > sla_status_at.at)
+                THEN c.due_at - leadscore_internal.dated(sla_status_at.at) END
+        FROM @reports@._sla_clock c
+        WHERE c.entered_at <= sla_status_at.at
+        ORDER BY c.due_at, c.lead_id, c.seq;
+END
+$$;
 COMMENT ON FUNCTION sla_status_at(timestamptz) IS 'sla_status as it was or will be at an instant, if nothing is added';
 
 -- An enquiry: the first time that a lead asked for something, sent a form or
@@ -127,13 +79,12 @@ CREATE OR REPLACE VIEW first_response WITH (security_invoker = true) AS
 WITH enquiry AS (
     SELECT e.lead_id, min(e.occurred_at) AS enquired_at
     FROM event e
-    WHERE e.kind = ANY (kinds_of('event_kind', 'request', 'form_submit', 'capture')) AND isfinite(e.occurred_at)
+    WHERE e.kind = ANY (kinds_of('event_kind', 'request', 'form_submit', 'capture')) AND is_dated(e.occurred_at)
     GROUP BY e.lead_id
 ), answered AS (
-    SELECT q.lead_id, q.enquired_at, min(e.occurred_at) AS responded_at
+    SELECT q.lead_id, q.enquired_at, min(e.contacted_at) AS responded_at
     FROM enquiry q
-        LEFT JOIN event e ON e.lead_id = q.lead_id AND e.kind = ANY (kinds_of('event_kind', 'outreach', 'sales_contact'))
-            AND isfinite(e.occurred_at) AND e.occurred_at >= q.enquired_at
+        LEFT JOIN _contact e ON e.lead_id = q.lead_id AND e.contacted_at >= q.enquired_at
     GROUP BY q.lead_id, q.enquired_at
 )
 SELECT
@@ -157,7 +108,7 @@ SELECT
     m.sql_at,
     m.customer_at
 FROM answered a
-    JOIN lead_milestone m USING (lead_id)
+    JOIN _lead_milestone m USING (lead_id)
     -- OFFSET: once, not for each lead
     CROSS JOIN (SELECT fixed_period(s.first_response_within) AS within FROM setting s OFFSET 0) s;
 COMMENT ON VIEW first_response IS 'one row a lead that enquired: how long it took to answer it';
@@ -224,52 +175,59 @@ COMMENT ON COLUMN response_time_effect.customer_ratio_to_late IS 'customer_rate 
 
 -- What a contact came to is a property of the event, which readers of views
 -- must not see: so this is counted with the rights of the pipeline's owner.
-CREATE OR REPLACE FUNCTION contacts_by_lead()
+CREATE OR REPLACE FUNCTION _contacts_by_lead()
     RETURNS TABLE (lead_id bigint, won_at timestamptz, contacts bigint, contacts_until_won bigint,
         first_contact_at timestamptz, last_contact_at timestamptz, first_no_at timestamptz, contacts_after_no bigint, last_no boolean)
-    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = ''
-BEGIN ATOMIC
-    -- contacts and, before those of each lead, when it became a customer
-    WITH step AS (
-        SELECT e.lead_id, e.event_id, e.occurred_at, lower(e.properties ->> 'outcome') = 'no' AS said_no, NULL::timestamptz AS won_at
-        FROM event e
-        WHERE e.kind = ANY (kinds_of('event_kind', 'outreach', 'sales_contact')) AND isfinite(e.occurred_at)
-        UNION ALL
-        SELECT h.lead_id, NULL::bigint AS event_id, NULL::timestamptz AS occurred_at, NULL::boolean AS said_no, h.effective_at AS won_at
-        FROM stage_history h
-        WHERE h.to_stage >= 'customer'
-    ), placed AS (
-        SELECT s.lead_id, s.occurred_at, s.said_no,
-            min(s.won_at) OVER path AS won_at,
-            min(s.occurred_at) FILTER (WHERE s.said_no) OVER path AS first_no_at,
-            lead(s.event_id) OVER path IS NULL AS latest
-        FROM step s
-        WINDOW path AS (PARTITION BY s.lead_id ORDER BY s.occurred_at NULLS FIRST, s.event_id)
-    )
-    SELECT p.lead_id, min(p.won_at),
-        count(p.occurred_at),
-        CASE WHEN min(p.won_at) IS NOT NULL THEN count(*) FILTER (WHERE p.occurred_at <= p.won_at) END,
-        min(p.occurred_at),
-        max(p.occurred_at),
-        min(p.first_no_at),
-        count(*) FILTER (WHERE p.occurred_at > p.first_no_at),
-        coalesce(bool_or(p.latest AND p.said_no), false)
-    FROM placed p
-    WHERE shows_all_leads()
-    GROUP BY p.lead_id;
-END;
-REVOKE EXECUTE ON FUNCTION contacts_by_lead() FROM PUBLIC;
-COMMENT ON FUNCTION contacts_by_lead() IS
-    'internal: how often sales contacted each lead and when it said no, for the views on follow-up; nothing for whom row security hides some leads';
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF NOT @pipeline@._shows_all_leads() THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+        -- contacts and, before those of each lead, when it became a customer
+        WITH step AS (
+            SELECT e.lead_id, e.event_id, e.occurred_at, lower(e.properties ->> 'outcome') = 'no' AS said_no, NULL::timestamptz AS won_at
+            FROM @pipeline@.event e
+            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'outreach', 'sales_contact')) AND leadscore_internal.is_dated(e.occurred_at)
+            UNION ALL
+            SELECT h.lead_id, NULL::bigint AS event_id, NULL::timestamptz AS occurred_at, NULL::boolean AS said_no, h.effective_at AS won_at
+            FROM @pipeline@._history h
+            WHERE h.to_stage >= 'customer'
+        ), placed AS (
+            SELECT s.lead_id, s.occurred_at, s.said_no,
+                min(s.won_at) OVER path AS won_at,
+                min(s.occurred_at) FILTER (WHERE s.said_no) OVER path AS first_no_at,
+                lead(s.event_id) OVER path IS NULL AS latest
+            FROM step s
+            WINDOW path AS (PARTITION BY s.lead_id ORDER BY s.occurred_at NULLS FIRST, s.event_id)
+        )
+        SELECT p.lead_id, min(p.won_at),
+            count(p.occurred_at),
+            CASE WHEN min(p.won_at) IS NOT NULL THEN count(*) FILTER (WHERE p.occurred_at <= p.won_at) END,
+            min(p.occurred_at),
+            max(p.occurred_at),
+            min(p.first_no_at),
+            count(*) FILTER (WHERE p.occurred_at > p.first_no_at),
+            coalesce(bool_or(p.latest AND p.said_no), false)
+        FROM placed p
+        GROUP BY p.lead_id;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION _contacts_by_lead() FROM PUBLIC;
+COMMENT ON FUNCTION _contacts_by_lead() IS
+    'how often sales contacted each lead and when it said no';
 
 CREATE OR REPLACE VIEW followups WITH (security_invoker = true) AS
 SELECT
     c.lead_id,
-    coalesce(l.channel, p.channel, '(none)') AS channel,
-    coalesce(l.campaign, '(none)') AS campaign,
-    coalesce(l.owner, '(none)') AS owner,
-    n.stage::text AS stage,
-    stage_rank(n.stage) AS stage_rank,
+    d.channel,
+    d.campaign,
+    d.owner,
+    s.stage::text AS stage,
+    s.stage_rank,
     c.contacts,
     c.first_contact_at,
     c.last_contact_at,
@@ -280,12 +238,9 @@ SELECT
     -- after a no as the last word, and before the fifth contact
     c.won_at IS NULL AND c.last_no AND c.contacts < 5 AS given_up,
     c.won_at IS NULL AND c.first_no_at IS NOT NULL AND c.contacts_after_no = 0 AS given_up_after_first_no
-FROM contacts_by_lead() c
-    JOIN lead l USING (lead_id)
-    JOIN lead_state s USING (lead_id)
-    LEFT JOIN model m ON m.status = 'active'
-    LEFT JOIN campaign p ON p.campaign = l.campaign
-    CROSS JOIN LATERAL (SELECT CASE WHEN s.next_review_at <= now() OR s.configuration < (SELECT g.configuration FROM setting g) THEN current_stage(pipeline(), s.lead_id) ELSE s.stage END) AS n (stage);
+FROM _contacts_by_lead() c
+    JOIN _source d USING (lead_id)
+    JOIN _lead_now s USING (lead_id);
 COMMENT ON VIEW followups IS 'one row a lead that sales contacted or that bought: how often it was contacted';
 COMMENT ON COLUMN followups.lead_id IS 'the lead';
 COMMENT ON COLUMN followups.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
@@ -316,7 +271,7 @@ SELECT
     count(*) FILTER (WHERE c.won_at IS NULL AND c.first_no_at IS NOT NULL AND c.contacts_after_no = 0)::double precision
         / nullif(count(c.first_no_at), 0) AS gave_up_after_first_no_rate,
     count(*) FILTER (WHERE c.won_at > c.first_no_at) AS won_after_no
-FROM contacts_by_lead() c;
+FROM _contacts_by_lead() c;
 COMMENT ON VIEW followup_summary IS 'one row: how many contacts a sale takes, and how often sales gave up after a no';
 COMMENT ON COLUMN followup_summary.leads IS 'leads that sales contacted or that bought';
 COMMENT ON COLUMN followup_summary.contacts IS 'events of role outreach or sales_contact';
@@ -340,7 +295,7 @@ SELECT
 FROM generate_series(0, 10) AS k (contact_number)
     LEFT JOIN (
         SELECT c.lead_id, least(c.contacts_until_won, 10) AS contact_number
-        FROM contacts_by_lead() c
+        FROM _contacts_by_lead() c
         WHERE c.won_at IS NOT NULL
     ) c ON c.contact_number = k.contact_number
 GROUP BY k.contact_number;
@@ -356,39 +311,40 @@ COMMENT ON COLUMN won_by_contact_number.cumulative_rate IS 'share of sales with 
 -- (benchmark quiet_days), whichever comes first.
 CREATE OR REPLACE VIEW lead_cooling WITH (security_invoker = true) AS
 SELECT
-    s.lead_id,
-    coalesce(l.channel, p.channel, '(none)') AS channel,
-    coalesce(l.campaign, '(none)') AS campaign,
-    coalesce(l.owner, '(none)') AS owner,
-    n.stage::text AS stage,
-    stage_rank(n.stage) AS stage_rank,
-    score_milli(s.activity, m.compiled, now()) / 1000.0::double precision AS score,
-    a.last_activity_at,
-    date_part('epoch', now() - coalesce(a.last_activity_at, CASE WHEN isfinite(l.created_at) THEN l.created_at END)) / 86400 AS quiet_days,
-    f.faded,
-    t.fades_at,
+    q.lead_id,
+    d.channel,
+    d.campaign,
+    d.owner,
+    q.stage::text AS stage,
+    q.stage_rank,
+    q.score,
+    q.last_activity_at,
+    date_part('epoch', q.at - coalesce(q.last_activity_at, d.created_at)) / 86400 AS quiet_days,
+    q.faded,
+    CASE WHEN q.can_fade AND NOT q.faded AND qualified_stage(q.activity, q.compiled, q.change_at) < q.stage THEN dated(q.change_at) END AS fades_at,
     t.quiet_at,
-    least(t.fades_at, t.quiet_at) AS cools_at,
-    t.quiet_at <= now() OR f.faded AS cold
-FROM lead_state s
-    JOIN lead l USING (lead_id)
-    JOIN model m ON m.status = 'active'
-    LEFT JOIN campaign p ON p.campaign = l.campaign
-    CROSS JOIN LATERAL (SELECT CASE WHEN s.next_review_at <= now() OR s.configuration < (SELECT g.configuration FROM setting g) THEN current_stage(pipeline(), s.lead_id) ELSE s.stage END) AS n (stage)
-    CROSS JOIN LATERAL (SELECT qualified_stage(s.activity, m.compiled, now()), next_change(s.activity, m.compiled, now())) AS q (stage, change_at)
-    CROSS JOIN LATERAL (SELECT n.stage >= 'mql' AND n.stage <= 'sql' AND q.stage < n.stage) AS f (faded)
-    LEFT JOIN LATERAL (
-        SELECT max(u.bucket) AS last_activity_at
-        FROM unnest(s.activity) u
-        WHERE u.signal_id > 0 AND u.count > 0 AND u.bucket <= now()
-    ) a ON true
+    least(CASE WHEN q.can_fade AND NOT q.faded AND qualified_stage(q.activity, q.compiled, q.change_at) < q.stage THEN dated(q.change_at) END,
+        t.quiet_at) AS cools_at,
+    t.quiet_at <= q.at OR q.faded AS cold,
+    CASE WHEN q.faded AND t.quiet_at <= q.at THEN 'faded and quiet' WHEN q.faded THEN 'faded' WHEN t.quiet_at <= q.at THEN 'quiet' END AS reason
+FROM (
+        SELECT s.lead_id, s.stage, s.stage_rank, s.activity, s.compiled, s.at,
+            score_milli(s.activity, s.compiled, s.at) / 1000.0::double precision AS score,
+            dated(last_activity(s.activity, s.at)) AS last_activity_at,
+            next_change(s.activity, s.compiled, s.at) AS change_at,
+            s.stage >= 'mql' AND s.stage <= 'sql' AS can_fade,
+            s.stage >= 'mql' AND s.stage <= 'sql' AND qualified_stage(s.activity, s.compiled, s.at) < s.stage AS faded
+        FROM _lead_now s
+        WHERE s.compiled IS NOT NULL
+            -- the first line says nothing new, but can use indexes
+            AND (s.recorded_stage >= 'iql' AND s.recorded_stage <= 'prospect' OR s.due)
+            AND s.stage >= 'iql' AND s.stage <= 'prospect'
+    ) q
+    JOIN _source d USING (lead_id)
     LEFT JOIN benchmark b ON b.metric = 'quiet_days' AND b.segment = 'all'
     CROSS JOIN LATERAL (SELECT
-        CASE WHEN n.stage >= 'mql' AND n.stage <= 'sql' AND NOT f.faded AND qualified_stage(s.activity, m.compiled, q.change_at) < n.stage
-            THEN q.change_at END,
-        coalesce(a.last_activity_at, CASE WHEN isfinite(l.created_at) THEN l.created_at END) + coalesce(b.high, 30) * interval '24 hours'
-    ) AS t (fades_at, quiet_at)
-WHERE s.stage >= 'iql' AND s.stage <= 'prospect' AND n.stage >= 'iql' AND n.stage <= 'prospect';
+        coalesce(q.last_activity_at, d.created_at) + least(greatest(coalesce(b.high, 30), 0), 365000) * interval '24 hours'
+    ) AS t (quiet_at);
 COMMENT ON VIEW lead_cooling IS 'one row an open lead: when its interest will have faded if nothing happens';
 COMMENT ON COLUMN lead_cooling.lead_id IS 'the lead';
 COMMENT ON COLUMN lead_cooling.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
@@ -404,48 +360,24 @@ COMMENT ON COLUMN lead_cooling.fades_at IS 'when they will cease to; NULL: they 
 COMMENT ON COLUMN lead_cooling.quiet_at IS 'when it will have been quiet for longer than the benchmark quiet_days says';
 COMMENT ON COLUMN lead_cooling.cools_at IS 'the earlier of both';
 COMMENT ON COLUMN lead_cooling.cold IS 'whether either is so already';
-
-CREATE OR REPLACE VIEW cold_leads WITH (security_invoker = true) AS
-SELECT
-    c.lead_id,
-    c.channel,
-    c.campaign,
-    c.owner,
-    c.stage,
-    c.stage_rank,
-    c.score,
-    c.last_activity_at,
-    c.quiet_days,
-    CASE WHEN c.faded AND c.quiet_at <= now() THEN 'faded and quiet' WHEN c.faded THEN 'faded' ELSE 'quiet' END AS reason
-FROM lead_cooling c
-WHERE c.cold;
-COMMENT ON VIEW cold_leads IS 'one row an open lead whose points no longer carry its stage, or that was quiet for longer than the benchmark quiet_days says';
-COMMENT ON COLUMN cold_leads.lead_id IS 'the lead';
-COMMENT ON COLUMN cold_leads.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
-COMMENT ON COLUMN cold_leads.campaign IS 'campaign that the lead came by; (none): not known';
-COMMENT ON COLUMN cold_leads.owner IS 'who looks after the lead; (none): nobody';
-COMMENT ON COLUMN cold_leads.stage IS 'stage of the lead now';
-COMMENT ON COLUMN cold_leads.stage_rank IS 'order of the stages';
-COMMENT ON COLUMN cold_leads.score IS 'score now, by the active model';
-COMMENT ON COLUMN cold_leads.last_activity_at IS 'beginning of the UTC day (or hour, by the grain) of the newest event that counts';
-COMMENT ON COLUMN cold_leads.quiet_days IS 'time since then';
-COMMENT ON COLUMN cold_leads.reason IS 'faded, quiet, or faded and quiet';
+COMMENT ON COLUMN lead_cooling.reason IS 'why it is cold: faded, quiet, or faded and quiet; NULL: it is not';
 
 -- Gates of the stage sql in the active model, which are budget, authority,
 -- need and timeline in the preset.
 CREATE OR REPLACE VIEW bant_gaps WITH (security_invoker = true) AS
 WITH pattern AS (
-    SELECT stage_rank(n.stage) AS stage_rank, g.missing, count(*) AS leads
-    FROM lead_state s
-        JOIN model m ON m.status = 'active'
-        CROSS JOIN LATERAL (SELECT CASE WHEN s.next_review_at <= now() OR s.configuration < (SELECT g.configuration FROM setting g) THEN current_stage(pipeline(), s.lead_id) ELSE s.stage END) AS n (stage)
+    SELECT s.stage_rank, g.missing, count(*) AS leads
+    FROM _lead_now s
         CROSS JOIN LATERAL (
             SELECT array_agg(g.gate) FILTER (WHERE NOT g.met) AS missing
-            FROM stage_gates(s.activity, m.compiled, now()) g
+            FROM stage_gates(s.activity, s.compiled, s.at) g
             WHERE g.stage = 'sql' AND g.gate <> 'score'
         ) g
-    WHERE s.stage >= 'iql' AND s.stage <= 'prospect' AND n.stage >= 'iql' AND n.stage <= 'prospect'
-    GROUP BY n.stage, g.missing
+    WHERE s.compiled IS NOT NULL
+        -- the first line says nothing new, but can use indexes
+        AND (s.recorded_stage >= 'iql' AND s.recorded_stage <= 'prospect' OR s.due)
+        AND s.stage >= 'iql' AND s.stage <= 'prospect'
+    GROUP BY s.stage_rank, g.missing
 ), gap AS (
     SELECT k.gate, t.stage::text AS stage, t.stage_rank,
         coalesce(sum(p.leads), 0)::bigint AS leads,
