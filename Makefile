@@ -74,7 +74,7 @@ export PG_CONFIG
 run = $(top)/test/run
 
 .PHONY: help test test-one test-all pg-upgrade demo coverage lint fuzz oracle \
-	torture flakes valgrind discard-caches sqlsmith indent test-clean
+	sizes torture flakes valgrind discard-caches sqlsmith indent test-clean
 
 help:
 	@echo 'make, make install    build and install for the server of PG_CONFIG'
@@ -88,6 +88,7 @@ help:
 	@echo 'make lint             analyze the C code (clang-tidy, cppcheck, gcc)'
 	@echo 'make fuzz             fuzz the parsers (needs clang); FUZZ_RUNS=n: so many inputs'
 	@echo 'make oracle           compare five times as many random cases'
+	@echo 'make sizes            test with large numbers of everything (half an hour)'
 	@echo 'make torture          crash the server 200 times, many clients for minutes'
 	@echo 'make flakes           run what depends on timing 50 times'
 	@echo 'make valgrind         run all tests, the server under valgrind (hours)'
@@ -123,6 +124,9 @@ fuzz:
 
 oracle:
 	@ORACLE_CASES=$${ORACLE_CASES:-1000} $(run) one oracle
+
+sizes:
+	@SIZES=$${SIZES:-1} RANDOM_HISTORIES=$${RANDOM_HISTORIES:-3000} $(run) one sizes random
 
 torture:
 	@CRASH_CYCLES=$${CRASH_CYCLES:-200} CONCURRENCY_SECONDS=$${CONCURRENCY_SECONDS:-60} $(run) one crash concurrency

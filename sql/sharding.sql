@@ -18,9 +18,10 @@ CREATE TEMP VIEW tables AS
 SELECT relname FROM tables WHERE lead_id IS NOT NULL ORDER BY 1;
 SELECT relname FROM tables WHERE NOT good;
 SELECT relname FROM tables t WHERE NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.oid AND i.indisprimary);
--- what is unique is so for one lead, or cannot be checked on one node. One
--- exception: names of leads in the app. Who distributes leads drops it, and
--- keeps names unique by what makes lead_id of them.
+-- what is unique is so for one lead, or cannot be checked on one node. Two
+-- exceptions: names of leads in the app, and numbers of events. Who distributes
+-- leads drops them; names stay unique by what makes lead_id of them, and numbers
+-- by their sequence.
 SELECT t.relname, i.indexrelid::regclass AS index FROM tables t JOIN pg_index i ON i.indrelid = t.oid
     WHERE t.lead_id IS NOT NULL AND i.indisunique AND i.indkey[0] <> t.lead_id ORDER BY 2::text;
 -- foreign keys of leads' tables lead to the same lead, or to what every node has

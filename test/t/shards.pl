@@ -55,6 +55,10 @@ $node->safe_psql('cut', q{
 	END $$;
 	CREATE FUNCTION create_distributed_table(logical regclass, distribution_column text, colocate_with text) RETURNS void LANGUAGE plpgsql AS $$
 	BEGIN
+		IF EXISTS (SELECT FROM pg_constraint WHERE conrelid = logical AND contype IN ('p', 'u')
+				AND NOT conkey @> (SELECT ARRAY[attnum] FROM pg_attribute WHERE attrelid = logical AND attname = distribution_column)) THEN
+			RAISE 'cannot create constraint on "%"', logical USING DETAIL = 'Distributed relations cannot have unique constraints that do not include the partition column.';
+		END IF;
 		INSERT INTO pg_dist_partition VALUES (logical, 'h', distribution_column, CASE colocate_with WHEN 'none' THEN 7
 			ELSE (SELECT colocationid FROM pg_dist_partition WHERE logicalrelid = colocate_with::regclass) END, 's');
 		PERFORM make_shard(logical, '-2147483648', '-1'), make_shard(logical, '0', '2147483647');
