@@ -16,24 +16,21 @@ files = $(sort $(patsubst $(top)/%,%,$(wildcard $(top)/$(1))))
 # Names of the tests that match a pattern: no folder, no suffix.
 tests = $(basename $(notdir $(call files,$(1))))
 
-OBJS = $(patsubst %.c,%.o,$(call files,src/*.c))
-PG_CPPFLAGS = -DLEADSCORE_VERSION='"$(EXTVERSION)"'
+# The DDL of pipelines becomes a C file in the folder of the build.
+PIPELINE_FILES = src/pipeline_files.c
+OBJS = $(patsubst %.c,%.o,$(sort $(call files,src/*.c) $(PIPELINE_FILES)))
+PG_CPPFLAGS = -I$(top)/src -DLEADSCORE_VERSION='"$(EXTVERSION)"'
+EXTRA_CLEAN = $(PIPELINE_FILES)
 ifdef WERROR
 PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare
 endif
 
 # The install script of this version is made of the fragments by topic, in
-# order. The pipeline's DDL comes before the fragments that use it (7x on).
-# Frozen scripts of older versions and upgrade scripts are installed as they
-# are.
+# order. Upgrade scripts are installed as they are.
 SCRIPT = $(EXTENSION)--$(EXTVERSION).sql
-PIPELINE = $(call files,src/sql/pipeline/*.sql)
-# The upgrade to this version is what src/sql/upgrade/ says, and the pipeline's
-# DDL and the functions that use it (7x on) as they are now.
-UPGRADE_FROM = $(patsubst %--$(EXTVERSION).sql,%,$(notdir $(call files,src/sql/upgrade/*--$(EXTVERSION).sql)))
-UPGRADE = $(addprefix $(EXTENSION)--,$(addsuffix --$(EXTVERSION).sql,$(UPGRADE_FROM)))
-DATA_built = $(SCRIPT) $(UPGRADE)
-DATA = $(filter-out src/sql/$(SCRIPT) $(addprefix src/sql/,$(UPGRADE)),$(call files,src/sql/$(EXTENSION)--*.sql))
+DATA_built = $(SCRIPT)
+DATA = $(call files,src/sql/upgrade/$(EXTENSION)--*.sql)
+PIPELINE = $(patsubst src/sql/pipeline/%,%,$(call files,src/sql/pipeline/*/*.sql))
 
 REGRESS = $(call tests,sql/*.sql)
 REGRESS_OPTS = --load-extension=$(EXTENSION) --encoding=UTF8 --no-locale
@@ -65,16 +62,12 @@ endif
 
 $(OBJS): $(addprefix $(top)/,$(call files,src/*.h) Makefile $(EXTENSION).control)
 
-$(SCRIPT): $(addprefix $(top)/,$(call files,src/sql/[0-9]*.sql) $(PIPELINE) src/sql/embed Makefile $(EXTENSION).control)
-	{ cat $(addprefix $(top)/,$(call files,src/sql/[0-6]*.sql)) && \
-	  $(top)/src/sql/embed $(addprefix $(top)/,$(PIPELINE)) && \
-	  cat $(addprefix $(top)/,$(call files,src/sql/[7-9]*.sql)) /dev/null; \
-	} > $@.new && mv $@.new $@
+$(SCRIPT): $(addprefix $(top)/,$(call files,src/sql/[0-9]*.sql) Makefile $(EXTENSION).control)
+	cat $(addprefix $(top)/,$(call files,src/sql/[0-9]*.sql)) > $@.new && mv $@.new $@
 
-$(EXTENSION)--%--$(EXTVERSION).sql: $(top)/src/sql/upgrade/%--$(EXTVERSION).sql $(addprefix $(top)/,$(call files,src/sql/[7-9]*.sql) $(PIPELINE) src/sql/embed)
-	{ cat $< && $(top)/src/sql/embed --replace $(addprefix $(top)/,$(PIPELINE)) && \
-	  sed 's/^CREATE FUNCTION/CREATE OR REPLACE FUNCTION/' $(addprefix $(top)/,$(call files,src/sql/[7-9]*.sql)); \
-	} > $@.new && mv $@.new $@
+# A folder changes when a file is renamed or removed.
+$(PIPELINE_FILES): $(addprefix $(top)/src/sql/pipeline/,$(PIPELINE)) $(wildcard $(top)/src/sql/pipeline/*) $(top)/src/sql/embed $(top)/Makefile
+	$(top)/src/sql/embed $(top)/src/sql/pipeline $(PIPELINE) > $@.new && mv $@.new $@
 
 # Everything below works on private servers and private builds in tmp_test/.
 export PG_CONFIG

@@ -8,10 +8,16 @@ SET client_min_messages = 'warning';
 \set SHOW_CONTEXT never
 SELECT leadscore.create_pipeline('crm') \g /dev/null
 CREATE TEMP VIEW view_column AS
-    SELECT c.oid, c.relname AS view, a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.attnum
+    SELECT c.oid, c.relnamespace::regnamespace AS schema, c.relname AS view, a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.attnum
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-    WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind = 'v' AND a.attnum > 0;
-SELECT relname FROM pg_class WHERE relnamespace = 'crm'::regnamespace AND relkind = 'v' ORDER BY 1;
+    WHERE c.relnamespace IN ('crm'::regnamespace, 'crm_reports'::regnamespace) AND c.relkind = 'v' AND c.relname !~ '^_' AND a.attnum > 0
+        -- it stands for a table, of which it has the types
+        AND c.relname <> 'stage_history';
+-- all of them; and, internal, those that they are made of
+SELECT schema, view, string_agg(name, ', ' ORDER BY attnum) AS columns FROM view_column GROUP BY 1, 2 ORDER BY schema::text, view COLLATE "C";
+SELECT schema, count(DISTINCT view) AS views, count(*) AS columns FROM view_column GROUP BY 1 ORDER BY schema::text;
+SELECT relnamespace::regnamespace AS schema, relname FROM pg_class WHERE relnamespace IN ('crm'::regnamespace, 'crm_reports'::regnamespace) AND relkind = 'v' AND relname ~ '^_' ORDER BY 1::text, 2;
+SELECT p.oid::regprocedure AS function FROM pg_proc p WHERE p.pronamespace = 'crm_reports'::regnamespace OR p.pronamespace = 'crm'::regnamespace AND p.proname ~ '^(_|funnel)' ORDER BY p.oid::regprocedure::text COLLATE "C";
 
 -- Types that every tool knows; the name says what it is
 SELECT view, name, type FROM view_column
@@ -38,8 +44,8 @@ SELECT view, name FROM view_column WHERE name !~ '^[a-z][a-z0-9_]*$' OR view !~ 
 -- comments on all
 SELECT view, name FROM view_column WHERE coalesce(col_description(oid, attnum), '') = '' OR coalesce(obj_description(oid, 'pg_class'), '') = '';
 -- the reader's rights, not the owner's
-SELECT relname, reloptions FROM pg_class WHERE relnamespace = 'crm'::regnamespace AND relkind = 'v' AND reloptions IS DISTINCT FROM '{security_invoker=true}';
-SELECT relname FROM pg_class WHERE relnamespace = 'crm'::regnamespace AND relkind = 'm';
+SELECT relname, reloptions FROM pg_class WHERE relnamespace IN ('crm'::regnamespace, 'crm_reports'::regnamespace) AND relkind = 'v' AND reloptions IS DISTINCT FROM '{security_invoker=true}';
+SELECT relname FROM pg_class WHERE relnamespace IN ('crm'::regnamespace, 'crm_reports'::regnamespace) AND (relkind = 'm' OR relkind = 'v' AND obj_description(oid, 'pg_class') IS NULL);
 -- ranks of stages that follow each other differ by 10: views count on it
 SELECT stage_rank FROM leadscore.stages() WHERE stage_rank % 10 <> 0 OR stage_rank NOT BETWEEN 10 AND 100;
 SELECT count(DISTINCT stage_rank) FROM leadscore.stages();
@@ -47,11 +53,11 @@ SELECT count(DISTINCT stage_rank) FROM leadscore.stages();
 -- No infinity, whatever is sent
 INSERT INTO crm.lead (external_id, created_at) VALUES ('i', '-infinity'), ('j', 'infinity');
 INSERT INTO crm.event (lead_id, kind, occurred_at) SELECT lead_id, 'page_view', t FROM crm.lead, unnest('{-infinity,infinity}'::timestamptz[]) t;
-CREATE FUNCTION pg_temp.infinite() RETURNS TABLE (view name, name name, rows bigint) LANGUAGE plpgsql AS $$
+CREATE FUNCTION pg_temp.infinite() RETURNS TABLE (schema regnamespace, view name, name name, rows bigint) LANGUAGE plpgsql AS $$
 BEGIN
-    FOR view, name IN SELECT c.view, c.name FROM view_column c
+    FOR schema, view, name IN SELECT c.schema, c.view, c.name FROM view_column c
             WHERE (c.type = 'date' OR c.type = 'timestamp with time zone')  LOOP
-        EXECUTE format('SELECT count(*) FROM crm.%I WHERE NOT isfinite(%I)', view, name) INTO rows;
+        EXECUTE format('SELECT count(*) FROM %s.%I WHERE NOT isfinite(%I)', schema, view, name) INTO rows;
         IF rows > 0 THEN
             RETURN NEXT;
         END IF;
@@ -66,14 +72,14 @@ DELETE FROM crm.lead;
 -- Time: no gaps
 SELECT track.stage FROM crm.track('a', 'page_view', NULL, '2024-02-28 23:30Z');
 UPDATE crm.setting SET time_zone = 'Europe/Berlin';
-SELECT day_date, day_month, year, quarter, month_number, month_day, iso_year, iso_week, weekday, weekend, month_label, quarter_label, future FROM crm.calendar LIMIT 3;
+SELECT day_date, day_month, year, quarter, month_number, month_day, iso_year, iso_week, weekday, weekend, month_label, quarter_label, future FROM crm_reports.calendar LIMIT 3;
 SELECT count(*) = max(day_date) - min(day_date) + 1 AS no_gaps, max(day_date) = ((now() AT TIME ZONE 'Europe/Berlin') + interval '1 year')::date AS a_year_on,
-    count(*) FILTER (WHERE days_ago = 0) AS today FROM crm.calendar;
-SELECT external_id, channel, stage, stage_rank, ready_to_buy, created_date, created_month, referred FROM crm.lead_dim;
-SELECT lead_month, leads, sqls, customers, quality_rate, median_sale_days, revenue_amount, revenue_per_lead_amount FROM crm.period_comparison WHERE leads > 0 OR revenue_amount > 0;
+    count(*) FILTER (WHERE days_ago = 0) AS today FROM crm_reports.calendar;
+SELECT external_id, channel, stage, stage_rank, ready_to_buy, created_date, created_month, referred FROM crm_reports.lead_dim;
+SELECT from_date, leads, sqls, customers, sql_rate, median_sale_days, revenue_amount, revenue_per_lead_amount FROM crm_reports.period_comparison WHERE period = 'month' AND (leads > 0 OR revenue_amount > 0);
 SELECT track.stage FROM crm.track('a', 'purchase', NULL, '2024-03-10 12:00Z', value => 99.5);
 SELECT track.stage FROM crm.track('b', 'newsletter_signup', NULL, '2024-03-12 12:00Z', profile => '{"email": "b@mail.example", "consent": true}');
-SELECT lead_month, leads, sqls, customers, quality_rate, round(median_sale_days::numeric, 2) AS median_sale_days, revenue_amount, revenue_per_lead_amount FROM crm.period_comparison WHERE leads > 0;
+SELECT from_date, to_date, leads, sqls, customers, sql_rate, round(median_sale_days::numeric, 2) AS median_sale_days, revenue_amount, revenue_per_lead_amount FROM crm_reports.period_comparison WHERE period = 'month' AND leads > 0;
 
 -- A reader sees all views, and nothing personal
 CREATE ROLE leadscore_bi;
@@ -82,9 +88,9 @@ SET ROLE leadscore_bi;
 SET search_path = '';
 CREATE FUNCTION pg_temp.read_all() RETURNS TABLE (view name, problem text) LANGUAGE plpgsql AS $$
 BEGIN
-    FOR view IN SELECT c.relname FROM pg_catalog.pg_class c WHERE c.relnamespace = 'crm'::pg_catalog.regnamespace AND c.relkind = 'v' LOOP
+    FOR view IN SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname IN ('crm', 'crm_reports') AND c.relkind = 'v' LOOP
         BEGIN
-            EXECUTE pg_catalog.format('SELECT v.*::text FROM crm.%I v', view);
+            EXECUTE pg_catalog.format('SELECT v.*::text FROM %s v', view);
         EXCEPTION WHEN insufficient_privilege THEN
             problem := SQLERRM;
             RETURN NEXT;
@@ -103,6 +109,6 @@ RESET search_path;
 DROP OWNED BY leadscore_bi;
 DROP ROLE leadscore_bi;
 SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-    WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind = 'v' AND a.attname IN ('email', 'profile', 'properties', 'phone', 'name') AND c.relname <> 'lead_timeline';
+    WHERE c.relnamespace IN ('crm'::regnamespace, 'crm_reports'::regnamespace) AND c.relkind = 'v' AND a.attname IN ('email', 'profile', 'properties', 'phone', 'name') AND c.relname <> 'lead_timeline';
 
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;

@@ -6,7 +6,7 @@ SET timezone = 'UTC';
 SET client_min_messages = 'warning';
 \set SHOW_CONTEXT never
 SELECT active_model FROM leadscore.create_pipeline('crm', 'empty');
-SET search_path = crm, leadscore;
+SET search_path = crm, crm_reports, leadscore, leadscore_internal;
 INSERT INTO lead (lead_id, external_id, created_at) VALUES (1, 'one', '2025-01-01');
 
 -- Each condition is tried with each document; what the path gives in silent
@@ -40,7 +40,7 @@ SELECT * FROM verify();
 -- a condition holds as the manual says: the one value true, or something that is
 -- neither one boolean nor null
 SELECT t.path, count(*) AS matched, count(*) FILTER (WHERE doc IS NULL) AS without_document
-    FROM tried t, event e, event_signals(e) s, signal g, LATERAL (SELECT e.properties) AS d (doc)
+    FROM tried t, event e, leadscore_internal.event_signals(e) s, signal g, LATERAL (SELECT e.properties) AS d (doc)
     WHERE s.signal_id = g.signal_id AND g.signal = 'condition ' || t.id GROUP BY t.id ORDER BY t.id;
 CREATE FUNCTION holds(path jsonpath, doc jsonb, vars jsonb) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
@@ -56,7 +56,7 @@ $$;
 SELECT t.path, e.properties FROM tried t, event e
     WHERE e.value = 1 AND e.channel = 'x' AND length(e.properties::text) < 10000 AND t.path::text !~ 'occurred_at'
         AND holds(t.path, coalesce(e.properties, '{}'), '{"value": 1, "kind": "k", "channel": "x", "campaign": null}')
-            <> EXISTS (SELECT FROM event_signals(e) s JOIN signal g USING (signal_id) WHERE g.signal = 'condition ' || t.id);
+            <> EXISTS (SELECT FROM leadscore_internal.event_signals(e) s JOIN signal g USING (signal_id) WHERE g.signal = 'condition ' || t.id);
 
 -- A document that is deep gives as many parts as it has levels; and one too
 -- deep for the stack when it is looked at, though not when it was made
@@ -101,7 +101,7 @@ INSERT INTO event (lead_id, event_id, kind, properties) VALUES (1, -1, 'slow', j
 RESET session_replication_role;
 SELECT rebuild();
 SELECT * FROM verify();
-SELECT count(*) FROM event_signals((SELECT e FROM event e WHERE event_id = -1));
+SELECT count(*) FROM leadscore_internal.event_signals((SELECT e FROM event e WHERE event_id = -1));
 SET session_replication_role = replica;
 DELETE FROM event WHERE event_id = -1;
 RESET session_replication_role;
@@ -110,4 +110,4 @@ SELECT kind, count(*) FROM event GROUP BY 1 ORDER BY 1;
 SELECT s.activity = b.activity AS same, s.stage = b.stage AS same_stage FROM lead_state s JOIN before b USING (lead_id) WHERE lead_id = 1;
 SELECT * FROM verify();
 
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;

@@ -6,21 +6,18 @@ SET datestyle = 'ISO';
 SET client_min_messages = 'warning';
 \set SHOW_CONTEXT never
 SELECT leadscore.create_pipeline('crm', 'empty') \g /dev/null
-SET search_path = crm, leadscore;
+SET search_path = crm, crm_reports, leadscore, leadscore_internal;
 
 -- An empty pipeline has all its rows, without rates
 SELECT stage, stage_rank, stage_label, leads_now, entered, entered_directly, converted, lost, open, step_rate, cumulative_rate, reached,
     resolved, matured, matured_converted, resolved_rate, matured_rate, step_low_rate, step_high_rate FROM funnel;
 SELECT count(*), count(DISTINCT entered_month), sum(entered), count(step_rate) FROM funnel_cohort;
-SELECT count(*), sum(entered), count(period_rate) FROM funnel_period;
-SELECT channel, count(*), sum(entered), count(step_rate) FROM funnel_by_channel GROUP BY 1;
-SELECT campaign, count(*) FROM funnel_by_campaign GROUP BY 1;
-SELECT market, count(*) FROM funnel_by_market GROUP BY 1;
-SELECT owner, count(*) FROM funnel_by_owner GROUP BY 1;
+SELECT count(*), sum(entered), count(period_rate) FROM funnel_cohort;
+SELECT slice_by, slice, count(*), sum(entered), count(step_rate) FROM funnel_by GROUP BY 1, 2 ORDER BY 1;
 SELECT count(*), sum(entered), count(step_rate) FROM funnel_between('2025-01-01', '2025-12-31');
 SELECT count(*), sum(leads) FROM stage_daily;
 SELECT count(*) FROM stage_entry;
-SELECT stage, reached, chart FROM funnel_chart;
+SELECT stage, reached, chart FROM funnel;
 
 -- Seven runs: a goes up to customer and skips prospect; b is an mql at once;
 -- c is lost and comes back as an iql; d falls back and rises again; e stays;
@@ -52,12 +49,12 @@ SELECT stage, entered, resolved, matured, matured_converted, resolved_rate, matu
 -- a conversion counts in the month of the entry: a's iql of January converted in February
 SELECT entered_month, stage, entered, entered_directly, converted, lost, open, step_rate FROM funnel_cohort WHERE entered > 0;
 -- March: two sqls, one mql; these are not the same leads, so the rate is 2
-SELECT entered_month, stage, entered, previous_stage, previous_entered, period_rate FROM funnel_period WHERE entered > 0 OR previous_entered > 0;
-SELECT channel, stage, entered, converted, lost, open, step_rate FROM funnel_by_channel WHERE entered > 0;
-SELECT channel, count(*) FROM funnel_by_channel GROUP BY 1 ORDER BY 1;
-SELECT market, stage, entered, converted, lost, open FROM funnel_by_market WHERE entered > 0;
-SELECT owner, stage, entered, converted FROM funnel_by_owner WHERE entered > 0;
-SELECT campaign, sum(entered) FROM funnel_by_campaign GROUP BY 1;
+SELECT entered_month, stage, entered, previous_stage, previous_entered, period_rate FROM funnel_cohort WHERE entered > 0 OR previous_entered > 0;
+SELECT slice AS channel, stage, entered, converted, lost, open, step_rate FROM funnel_by WHERE slice_by = 'channel' AND entered > 0;
+SELECT slice_by, slice, count(*) FROM funnel_by GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT slice AS market, stage, entered, converted, lost, open FROM funnel_by WHERE slice_by = 'market' AND entered > 0;
+SELECT slice AS owner, stage, entered, converted FROM funnel_by WHERE slice_by = 'owner' AND entered > 0;
+SELECT slice_by, slice, sum(entered) FROM funnel_by WHERE slice_by IN ('campaign', 'persona', 'country') GROUP BY 1, 2 ORDER BY 1;
 
 -- The old mql date of a run does not count in the next, nor does a second mql of the same run
 SELECT external_id, entry_seq, cycle, stage, entered_date, next_stage, days_in_stage, entered, entered_directly, converted, lost, open, matured, converted_at AT TIME ZONE 'UTC' AS converted_utc, lost_at AT TIME ZONE 'UTC' AS lost_utc
@@ -94,28 +91,29 @@ SELECT * FROM funnel_between('2025-02-05', NULL);
 SELECT * FROM funnel_between('-infinity', '2025-02-05');
 SELECT * FROM funnel_between('2025-01-31', 'infinity');
 
-SELECT stage, reached, step_percent, chart FROM funnel_chart;
+SELECT stage, reached, to_char(100 * step_rate, 'FM990.0') || ' %' AS step_percent, chart FROM funnel;
 
 -- The engine writes what the ledger needs
 SELECT count(*) FROM (SELECT from_since, lag(effective_at) OVER (PARTITION BY lead_id ORDER BY seq) AS expected FROM stage_history) h WHERE from_since IS DISTINCT FROM expected;
-SELECT rebuild(history => true);
+SELECT rebuild();
 SELECT count(*) FROM (SELECT from_since, lag(effective_at) OVER (PARTITION BY lead_id ORDER BY seq) AS expected FROM stage_history) h WHERE from_since IS DISTINCT FROM expected;
 SELECT * FROM verify();
 
 -- month_start is date_trunc
 SELECT count(*) FROM generate_series('1999-12-25 00:00Z'::timestamptz, '2000-03-05', '37 minutes') t, unnest('{UTC,Asia/Kathmandu,Pacific/Kiritimati,America/Adak}'::text[]) z
-    WHERE leadscore.month_start(t, z) <> date_trunc('month', t AT TIME ZONE z)::date;
-SELECT leadscore.month_start('infinity', 'UTC'), leadscore.month_start('4713-01-01 00:00Z BC', 'Asia/Tokyo'), leadscore.month_start('9999-12-31 23:30Z', 'Asia/Tokyo');
-SELECT round(leadscore.rate_low(8, 10)::numeric, 4), round(leadscore.rate_high(8, 10)::numeric, 4), leadscore.rate_low(0, 5), leadscore.rate_high(5, 5), leadscore.rate_low(0, 0);
+    WHERE leadscore_internal.month_start(t, z) <> date_trunc('month', t AT TIME ZONE z)::date;
+SELECT leadscore_internal.month_start('infinity', 'UTC'), leadscore_internal.month_start('4713-01-01 00:00Z BC', 'Asia/Tokyo'), leadscore_internal.month_start('9999-12-31 23:30Z', 'Asia/Tokyo');
+SELECT round(leadscore_internal.rate_low(8, 10)::numeric, 4), round(leadscore_internal.rate_high(8, 10)::numeric, 4), leadscore_internal.rate_low(0, 5), leadscore_internal.rate_high(5, 5), leadscore_internal.rate_low(0, 0);
 RESET search_path;
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;
 
 -- Random histories: stages are entered, left, skipped, fallen back from and
 -- come back to in any way. What stage_entry says of each entry is compared
 -- with what is looked up one by one; the funnels with sums of it.
 SELECT leadscore.create_pipeline('crm', attach => false) \g /dev/null
-SET search_path = crm, leadscore;
+SET search_path = crm, crm_reports, leadscore, leadscore_internal;
 UPDATE setting SET time_zone = 'America/New_York', mature_after = '6 months';
+ALTER TABLE stage_log DISABLE TRIGGER USER;
 INSERT INTO lead (lead_id, channel, owner) SELECT n, (ARRAY['seo', 'content', NULL])[1 + n % 3], (ARRAY['x', NULL])[1 + n % 2] FROM generate_series(1, 500) n;
 WITH step AS (
     SELECT l.lead_id, n AS seq, (ARRAY['disqualified', 'lost', 'recycled', 'visitor', 'iql', 'mql', 'sql', 'prospect', 'customer', 'advocate'])
@@ -132,7 +130,7 @@ WITH step AS (
         now() - interval '1 hour' * (12000 + m.lead_id - 1000 * m.seq) AS at
     FROM moved m WINDOW course AS (PARTITION BY m.lead_id ORDER BY m.seq)
 )
-INSERT INTO stage_history (lead_id, seq, cycle, from_stage, to_stage, effective_at, cause, from_since)
+INSERT INTO stage_log (lead_id, seq, cycle, from_stage, to_stage, effective_at, cause, from_since)
     SELECT c.lead_id, c.seq, 1 + count(*) FILTER (WHERE c.from_stage < 'visitor' AND c.stage >= 'visitor') OVER (PARTITION BY c.lead_id ORDER BY c.seq),
         c.from_stage, c.stage, c.at, 'points', lag(c.at) OVER (PARTITION BY c.lead_id ORDER BY c.seq)
     FROM course c;
@@ -161,7 +159,7 @@ SELECT 'cohort', count(*) FROM (SELECT stage, entered_month, sum(entered) AS ent
     FULL JOIN (SELECT * FROM funnel_cohort WHERE entered <> 0 OR converted <> 0 OR lost <> 0) f USING (stage, entered_month)
     WHERE (s.entered, d, c, l, o, m, mc) IS DISTINCT FROM (f.entered, f.entered_directly, f.converted, f.lost, f.open, f.matured, f.matured_converted);
 SELECT 'channel', count(*) FROM (SELECT stage, channel, sum(entered) AS entered, sum(entered_directly) AS d, sum(converted) AS c, sum(lost) AS l, sum(open) AS o, sum(matured) AS m, sum(matured_converted) AS mc FROM summed GROUP BY 1, 2) s
-    FULL JOIN (SELECT * FROM funnel_by_channel WHERE entered <> 0 OR converted <> 0 OR lost <> 0) f USING (stage, channel)
+    FULL JOIN (SELECT f.*, f.slice AS channel FROM funnel_by f WHERE slice_by = 'channel' AND (entered <> 0 OR converted <> 0 OR lost <> 0)) f USING (stage, channel)
     WHERE (s.entered, d, c, l, o, m, mc) IS DISTINCT FROM (f.entered, f.entered_directly, f.converted, f.lost, f.open, f.matured, f.matured_converted);
 SELECT 'between', count(*) FROM (SELECT stage, sum(entered) AS entered, sum(converted) AS c, sum(lost) AS l FROM stage_entry WHERE entered_date BETWEEN current_date - 300 AND current_date - 100 GROUP BY 1) s
     JOIN funnel_between(current_date - 300, current_date - 100) f USING (stage)
@@ -170,4 +168,4 @@ SELECT 'between', count(*) FROM (SELECT stage, sum(entered) AS entered, sum(conv
 SELECT count(*) FROM funnel_cohort WHERE step_rate > 1 OR resolved_rate > 1 OR matured_rate > 1 OR least(entered, entered_directly, converted, lost, open, matured, matured_converted) < 0;
 SELECT stage, reached = (SELECT count(*) FROM (SELECT FROM stage_history h GROUP BY lead_id, cycle HAVING max(leadscore.stage_rank(to_stage)) >= f.stage_rank) r) FROM funnel f;
 RESET search_path;
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;

@@ -45,7 +45,7 @@ INSERT INTO hostile.value (type, expression) VALUES
 CREATE TABLE hostile.function AS
     SELECT p.oid, p.pronamespace::regnamespace::text || '.' || quote_ident(p.proname) AS name, p.oid::regprocedure AS signature, p.prokind, p.provolatile, p.proargtypes::oid[]::regtype[] AS types, p.provariadic > 0 AS variadic
     FROM pg_proc p
-    WHERE p.pronamespace IN ('leadscore'::regnamespace, 'crm'::regnamespace) AND p.prorettype <> 'trigger'::regtype;
+    WHERE p.pronamespace IN ('leadscore'::regnamespace, 'leadscore_internal'::regnamespace, 'crm'::regnamespace) AND p.prorettype <> 'trigger'::regtype;
 SELECT DISTINCT u.type FROM hostile.function f, unnest(f.types) AS u (type) WHERE u.type NOT IN (SELECT v.type FROM hostile.value v) ORDER BY 1;
 CREATE FUNCTION hostile.try(statement text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
@@ -59,7 +59,7 @@ $$;
 -- (42846 or, of older servers, 0A000)
 SELECT signature, hostile.try(format('SELECT %s(NULL::internal)', name)) ~ '^(42846|0A000) .* internal$' AS refused FROM hostile.function WHERE 'internal'::regtype = ANY (types) ORDER BY signature::text COLLATE "C";
 SELECT p.oid::regprocedure, hostile.try(format('SELECT %s', p.oid::regprocedure)) FROM pg_proc p
-    WHERE p.pronamespace = 'leadscore'::regnamespace AND p.prorettype = 'trigger'::regtype ORDER BY p.proname COLLATE "C";
+    WHERE p.pronamespace = 'leadscore_internal'::regnamespace AND p.prorettype = 'trigger'::regtype ORDER BY p.proname COLLATE "C";
 
 -- Each argument in turn takes each value, the others their first; all are null;
 -- and at random
@@ -187,4 +187,4 @@ SELECT field, left(r, 5) AS result, count(*) > 10 AS often
 
 DROP SCHEMA hostile CASCADE;
 SELECT * FROM crm.verify();
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;

@@ -6,7 +6,7 @@ SET datestyle = 'ISO';
 SET client_min_messages = 'warning';
 \set SHOW_CONTEXT never
 SELECT * FROM leadscore.create_pipeline('crm');
-SET search_path = crm, leadscore, public;
+SET search_path = crm, crm_reports, leadscore, leadscore_internal, public;
 
 -- Looking at a product, taking a case study, opening an e-mail, leaving a full
 -- cart: 15 + 10 + 5 - 5 = 25, an iql. All on one day, so nothing fades.
@@ -66,7 +66,7 @@ SELECT stage, stage_changed FROM track('dora', 'page_view', profile => '{"phone"
 -- Out and in again: a new cycle. Recycling resets engagement
 SELECT stage FROM track('bob', 'lost', '{"reason": "budget"}');
 SELECT stage FROM track('bob', 'recycled');
-SELECT stage, cycle, held FROM lead_state WHERE lead_id = lead_id('bob');
+SELECT stage, cycle, promotion_blocked FROM lead_state WHERE lead_id = lead_id('bob');
 SELECT dimension, points FROM lead_dimension WHERE lead_id = lead_id('bob');
 SELECT stage FROM track('bob', 'points_removed', value => 79.5);
 SELECT stage, stage_changed FROM track('bob', 'points_added', value => 0.5);
@@ -95,10 +95,10 @@ SELECT external_id, grade, fit FROM lead_score WHERE fit <> 0 ORDER BY external_
 SELECT clone_model('inbound', 'points only');
 UPDATE model SET gates_required = false WHERE model = 'points only';
 SELECT level, stage_a, stage_b, leads FROM compare_models('inbound', 'points only') WHERE level = 'stage' AND stage_a <> stage_b;
-SELECT activate_model('points only');
+SELECT activate_model('points only', wait => true);
 SELECT stage FROM track('finn', 'points_added', value => 71, profile => '{"email": "finn@mail.example", "consent": true}');
 SELECT stage FROM track('gina', 'points_added', value => 71, profile => '{"email": "gina@mail.example"}');
-SELECT activate_model('inbound');
+SELECT activate_model('inbound', wait => true);
 SELECT stage FROM track('hugo', 'points_added', value => 71, profile => '{"email": "hugo@mail.example", "consent": true}');
 SELECT model FROM model_activation ORDER BY activation_id;
 
@@ -126,9 +126,16 @@ SELECT stage, next_review_at::date - (now() AT TIME ZONE 'UTC')::date AS in_days
 -- so let all of that be 50 days ago
 CREATE FUNCTION pg_temp.days_before(a leadscore.lead_activity, days int) RETURNS leadscore.lead_activity LANGUAGE sql
     AS 'SELECT leadscore.lead_activity_agg(u.signal_id, u.bucket - days * interval ''1 day'', u.count, ''1 day'') FROM leadscore.unnest(a) u';
+SET LOCAL session_replication_role = replica;
+UPDATE lead SET created_at = created_at - interval '50 days', updated_at = updated_at - interval '50 days' WHERE external_id = 'ida';
+UPDATE event SET occurred_at = occurred_at - interval '50 days' WHERE lead_id = lead_id('ida');
+UPDATE profile_change SET changed_at = changed_at - interval '50 days' WHERE lead_id = lead_id('ida');
+UPDATE stage_log SET effective_at = effective_at - interval '50 days' WHERE lead_id = lead_id('ida');
 UPDATE lead_state SET activity = pg_temp.days_before(activity, 50), stage_since = stage_since - interval '50 days',
-    settled_at = settled_at - interval '50 days', next_review_at = next_review_at - interval '50 days'
+    profile_at = profile_at - interval '50 days', milestone_at = milestone_at - interval '50 days',
+    processed_until = processed_until - interval '50 days', next_review_at = next_review_at - interval '50 days'
     WHERE lead_id = lead_id('ida');
+SET LOCAL session_replication_role = DEFAULT;
 -- views know at once, and since when
 SELECT stage, (now() AT TIME ZONE 'UTC')::date - stage_since_at::date AS for_days FROM lead_score WHERE external_id = 'ida';
 SELECT external_id FROM hot_leads WHERE external_id = 'ida';
@@ -137,7 +144,8 @@ SELECT stage FROM lead_state WHERE lead_id = lead_id('ida');
 SELECT sweep();
 SELECT sweep();
 SELECT stage FROM lead_state WHERE lead_id = lead_id('ida');
-SELECT to_stage, cause, (now() AT TIME ZONE 'UTC')::date - effective_at::date AS days_ago FROM stage_history WHERE lead_id = lead_id('ida') AND seq > 1;
+SELECT to_stage, cause, (now() AT TIME ZONE 'UTC')::date - effective_at::date AS days_ago FROM stage_history WHERE lead_id = lead_id('ida') ORDER BY seq DESC LIMIT 1;
+SELECT * FROM verify();
 ROLLBACK;
 
 -- The views
@@ -156,4 +164,4 @@ SELECT * FROM verify();
 SELECT rebuild();
 SELECT * FROM verify();
 RESET search_path;
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;

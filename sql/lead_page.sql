@@ -5,7 +5,7 @@ SET timezone = 'UTC';
 SET datestyle = 'ISO';
 SET client_min_messages = 'warning';
 SELECT leadscore.create_pipeline('crm') \g /dev/null
-SET search_path = crm, leadscore;
+SET search_path = crm, crm_reports, leadscore, leadscore_internal;
 SELECT count(*) FROM lead_timeline;
 SELECT count(*) FROM lead_origin;
 SELECT count(*) FROM lead_profile;
@@ -58,4 +58,4 @@ SELECT * FROM pg_temp.scans('SELECT * FROM crm.stage_entry WHERE lead_id = 1');
 RESET enable_seqscan;
 RESET enable_bitmapscan;
 RESET search_path;
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;

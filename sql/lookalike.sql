@@ -21,14 +21,14 @@ BEGIN
         EXECUTE format('INSERT INTO fake.%1$I SELECT * FROM crm.%1$I', t);
     END LOOP;
     FOR t IN SELECT DISTINCT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'config_changed' LOOP
-        EXECUTE format('CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION leadscore.config_changed()',
+        EXECUTE format('CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION leadscore_internal.config_changed()',
             replace(t, 'crm.', 'fake.'));
     END LOOP;
 END
 $$;
 ALTER TABLE fake.lead ADD PRIMARY KEY (lead_id);
 ALTER TABLE fake.lead_state ADD PRIMARY KEY (lead_id);
-SELECT leadscore.run_topic('fake', '60-attach');
+SELECT leadscore_internal.run_ddl('fake', 'triggers/attach');
 INSERT INTO fake.lead (lead_id, email, consented_at) VALUES (1, 'a@mail.example', now());
 INSERT INTO fake.event (lead_id, kind, properties) VALUES (1, 'content_download', '{"intent": "solution"}'), (1, 'points_added', '{}');
 SELECT stage, leadscore.score(s.activity, m.compiled) FROM fake.lead_state s, fake.model m;
@@ -54,13 +54,16 @@ BEGIN
         'UPDATE fake.event SET event_id = event_id + 10',
         'DELETE FROM fake.event',
         'DELETE FROM fake.lead',
-        'SELECT leadscore.review(''fake'', NULL, now(), ''activation'')',
-        'SELECT leadscore.rebuild(''fake'', NULL, false)',
-        'SELECT leadscore.rebuild(''fake'', NULL, true)',
-        'SELECT leadscore.compare_leads(''fake'', m.compiled, m.compiled) FROM crm.model m',
-        'SELECT leadscore.event_signals(e) FROM fake.event e',
-        'SELECT leadscore.kinds_of(''fake.event_kind'', ''visit'', ''purchase'')',
-        'SELECT leadscore.profile_signals(l) FROM fake.lead l']
+        'SELECT leadscore_internal.sweep(''fake'', 10)',
+        'SELECT leadscore_internal.rebuild(''fake'', NULL)',
+        'SELECT leadscore_internal.rebuild(''fake'', 1)',
+        'SELECT leadscore_internal.verify(''fake'')',
+        'SELECT leadscore_internal.current_stage(''fake'', 1), leadscore_internal.current_activity(''fake'', 1)',
+        'SELECT leadscore_internal.activate_model(''fake'', ''inbound'', true)',
+        'SELECT leadscore_internal.compare_leads(''fake'', m.compiled, m.compiled) FROM crm.model m',
+        'SELECT leadscore_internal.event_signals(e) FROM fake.event e',
+        'SELECT leadscore_internal.kinds_of(''fake.event_kind'', ''visit'', ''purchase'')',
+        'SELECT leadscore_internal.profile_signals(l) FROM fake.lead l']
     LOOP
         BEGIN
             EXECUTE action;
@@ -102,13 +105,13 @@ CREATE TABLE fake.tried AS
                 ('lead', '{lead_id,email,profile,consented_at,created_at,updated_at}'::text[]),
                 ('event', '{lead_id,event_id,kind,occurred_at,properties}'),
                 ('signal', '{signal,signal_id,source,event_kinds,condition,quantity}'),
-                ('setting', '{grain}'),
+                ('setting', '{grain,configuration,signals_configuration}'),
                 ('value_list', '{list,item}'),
                 ('event_kind', '{kind,role}'),
                 ('model', '{model,status,compiled}'),
-                ('model_activation', '{model,activated_at}'),
-                ('lead_state', '{lead_id,activity,baseline,stage,stage_since,cycle,held,settled_at,next_review_at,updated_at}'),
-                ('stage_history', '{lead_id,seq,from_stage}'),
+                ('model_activation', '{activation_id,model,activated_at}'),
+                ('lead_state', '{lead_id,activity,baseline,stage,suspended_stage,promotion_blocked,stage_since,cycle,processed_until,profile_at,milestone_at,pending_at,next_review_at,configuration,updated_at}'),
+                ('stage_log', '{lead_id,seq,from_stage}'),
                 ('profile_change', '{lead_id,seq,signal,count,changed_at}')) AS t (relname, attnames)
         ) c,
         (VALUES ('int DEFAULT 1'), ('bytea DEFAULT decode(repeat(''7f'', 300), ''hex'')'), ('NULL')) AS n (type)
@@ -121,7 +124,7 @@ SELECT count(*) AS tried, count(*) FILTER (WHERE errors <> '{}') > 60 AS refused
 SELECT relname, attname, error FROM fake.tried, unnest(errors) AS error WHERE error > 'XX';
 
 -- Tables that are none, or have another key
-SELECT relname, array_agg(DISTINCT e ORDER BY e) FROM (VALUES ('lead'), ('event'), ('lead_state'), ('signal'), ('model'), ('setting'), ('stage_history')) AS t (relname)
+SELECT relname, array_agg(DISTINCT e ORDER BY e) FROM (VALUES ('lead'), ('event'), ('lead_state'), ('signal'), ('model'), ('setting'), ('stage_log')) AS t (relname)
     CROSS JOIN LATERAL unnest(fake.after(format('ALTER TABLE fake.%1$I RENAME TO gone; CREATE VIEW fake.%1$I AS SELECT * FROM fake.gone', relname))) e GROUP BY 1 ORDER BY 1;
 SELECT array_agg(DISTINCT e ORDER BY e) FROM unnest(fake.after('ALTER TABLE fake.lead_state RENAME TO gone; CREATE TABLE fake.lead_state (LIKE fake.gone INCLUDING ALL) PARTITION BY HASH (lead_id)')) e;
 SELECT array_agg(DISTINCT e ORDER BY e) FROM unnest(fake.after('ALTER TABLE fake.lead_state DROP CONSTRAINT lead_state_pkey, ADD word text DEFAULT ''x'', ADD PRIMARY KEY (word)')) e;
@@ -147,7 +150,7 @@ BEGIN
                 ('AFTER UPDATE ON fake.%s REFERENCING OLD TABLE AS x FOR EACH STATEMENT'), ('AFTER UPDATE ON fake.%s REFERENCING NEW TABLE AS x FOR EACH STATEMENT'),
                 ('AFTER UPDATE ON fake.%s REFERENCING OLD TABLE AS o NEW TABLE AS n FOR EACH STATEMENT'), ('AFTER DELETE ON fake.%s REFERENCING OLD TABLE AS o FOR EACH STATEMENT'),
                 ('INSTEAD OF INSERT OR UPDATE OR DELETE ON fake.%s FOR EACH ROW')) AS k (timing)
-        WHERE p.pronamespace = 'leadscore'::regnamespace AND p.prorettype = 'trigger'::regtype
+        WHERE p.pronamespace = 'leadscore_internal'::regnamespace AND p.prorettype = 'trigger'::regtype
             AND (r.relname = 'shown') = (k.timing LIKE 'INSTEAD%')
     LOOP
         BEGIN
@@ -175,30 +178,30 @@ SELECT stage FROM crm.track('one', 'demo_request');
 GRANT USAGE, CREATE ON SCHEMA crm TO leadscore_guest;
 SET ROLE leadscore_guest;
 CREATE TABLE crm.guest (lead_id bigint, event_id bigint, kind text, occurred_at timestamptz, properties jsonb);
-CREATE TRIGGER a AFTER INSERT ON crm.guest REFERENCING NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION leadscore.event_changed();
+CREATE TRIGGER a AFTER INSERT ON crm.guest REFERENCING NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION leadscore_internal.event_changed();
 INSERT INTO crm.guest VALUES (1, 1, 'purchase', now());
 DROP TRIGGER a ON crm.guest;
 INSERT INTO crm.guest VALUES (1, 1, 'purchase', now());
-CREATE TRIGGER a AFTER DELETE ON crm.guest REFERENCING OLD TABLE AS o FOR EACH STATEMENT EXECUTE FUNCTION leadscore.lead_changed();
+CREATE TRIGGER a AFTER DELETE ON crm.guest REFERENCING OLD TABLE AS o FOR EACH STATEMENT EXECUTE FUNCTION leadscore_internal.lead_changed();
 DELETE FROM crm.guest;
-CREATE TRIGGER b AFTER TRUNCATE ON crm.guest FOR EACH STATEMENT EXECUTE FUNCTION leadscore.lead_truncated();
+CREATE TRIGGER b AFTER TRUNCATE ON crm.guest FOR EACH STATEMENT EXECUTE FUNCTION leadscore_internal.lead_truncated();
 TRUNCATE crm.guest;
 DROP TRIGGER b ON crm.guest;
-CREATE TRIGGER b AFTER TRUNCATE ON crm.guest FOR EACH STATEMENT EXECUTE FUNCTION leadscore.event_truncated();
+CREATE TRIGGER b AFTER TRUNCATE ON crm.guest FOR EACH STATEMENT EXECUTE FUNCTION leadscore_internal.event_truncated();
 TRUNCATE crm.guest;
 DROP TRIGGER b ON crm.guest;
-CREATE TRIGGER b AFTER TRUNCATE ON crm.guest FOR EACH STATEMENT EXECUTE FUNCTION leadscore.config_changed();
+CREATE TRIGGER b AFTER TRUNCATE ON crm.guest FOR EACH STATEMENT EXECUTE FUNCTION leadscore_internal.config_changed();
 TRUNCATE crm.guest;
 -- nor at its signals by asking what a made-up event counts for
-SELECT * FROM leadscore.event_signals(jsonb_populate_record(NULL::crm.event, '{"kind": "demo_request"}'));
-SELECT * FROM leadscore.profile_signals(jsonb_populate_record(NULL::crm.lead, '{"profile": {"need": true}}'));
+SELECT * FROM leadscore_internal.event_signals(jsonb_populate_record(NULL::crm.event, '{"kind": "demo_request"}'));
+SELECT * FROM leadscore_internal.profile_signals(jsonb_populate_record(NULL::crm.lead, '{"profile": {"need": true}}'));
 SET ROLE leadscore_forger;
-SELECT * FROM leadscore.event_signals(jsonb_populate_record(NULL::crm.event, '{"kind": "demo_request"}'));
+SELECT * FROM leadscore_internal.event_signals(jsonb_populate_record(NULL::crm.event, '{"kind": "demo_request"}'));
 SELECT stage FROM crm.lead_state;
 SELECT * FROM crm.verify();
 
 RESET ROLE;
 DROP SCHEMA fake CASCADE;
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;
 DROP OWNED BY leadscore_forger;
 DROP ROLE leadscore_forger, leadscore_guest;

@@ -8,13 +8,13 @@ SET datestyle = 'ISO';
 SET client_min_messages = 'warning';
 \set SHOW_CONTEXT never
 SELECT leadscore.create_pipeline('crm') \g /dev/null
-SET search_path = crm, leadscore;
+SET search_path = crm, crm_reports, leadscore, leadscore_internal;
 
 -- An empty pipeline
 SELECT count(*), sum(leads_with + leads_without), count(with_rate), count(without_rate), count(lift) FROM stage_lift_by_event;
 SELECT channel, contacts, leads, lead_rate, sql_rate, sql_low_rate, revenue_amount, value_per_lead_amount FROM lead_quality ORDER BY 1;
 SELECT source_kind, source, captures, usual_gap_days, gone_quiet FROM capture_gaps ORDER BY 1, 2;
-SELECT (SELECT count(*) FROM landing_pages), (SELECT count(*) FROM form_funnel), (SELECT count(*) FROM form_conversion), (SELECT count(*) FROM lead_offers), (SELECT count(*) FROM email_engagement),
+SELECT (SELECT count(*) FROM landing_pages), (SELECT count(*) FROM form_conversion WHERE level = 'form'), (SELECT count(*) FROM form_conversion), (SELECT count(*) FROM lead_offers), (SELECT count(*) FROM email_engagement),
     (SELECT count(*) FROM message_response), (SELECT count(*) FROM interest_by_topic);
 
 -- Pages: 1 to 4 land on /a, 5 on /b. 1 sees a form, sends it and is a lead; 2
@@ -29,7 +29,13 @@ INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES
 UPDATE lead SET consented_at = '2025-03-01 10:02Z', updated_at = '2025-03-01 10:02Z' WHERE lead_id = 1;
 INSERT INTO event (lead_id, kind, occurred_at, value) VALUES (5, 'purchase', '2025-03-02 10:00Z', 70);
 SELECT page, views, visitors, landed, form_viewed, form_submitted, leads, customers, lead_rate, customer_rate, ratio_to_all FROM landing_pages ORDER BY page;
-SELECT form, variant, fields, viewed, submitted, submitted_unseen, submit_rate FROM form_funnel;
+SELECT form, variant, fields, viewed, submitted, submitted_unseen, submit_rate FROM form_conversion WHERE level = 'form';
+-- 5 bought without consent: a customer and 70 of revenue, in no rate of leads
+SELECT contacts, leads, mqls, sqls, customers, lead_rate, mql_rate, customer_rate, revenue_amount, value_per_lead_amount FROM lead_quality WHERE contacts > 0;
+SELECT leads, customers, cost_per_customer_amount FROM cost_per_lead WHERE customers > 0;
+SELECT segment, leads, customers, lead_to_customer_rate, revenue_amount, revenue_per_lead_amount FROM sourcing_comparison WHERE customers > 0 ORDER BY place;
+SELECT lead_id, lead_at IS NOT NULL AS lead, sql_at IS NOT NULL AS sql, customer_at IS NOT NULL AS customer FROM lead_dim WHERE lead_id IN (1, 5) ORDER BY 1;
+SELECT metric, numerator, denominator FROM conversion_rates WHERE market = 'all' AND metric IN ('visitor_to_lead', 'lead_to_customer') ORDER BY place;
 SELECT page_name('/a?b#c'), page_name('/a#b?c'), page_name('?'), page_name(NULL), page_name('/');
 SELECT j, field_count(j) FROM jsonb_array_elements('[3, 1e9, -1, 2.6, "4", "many", "9999", [], [1, 2], {"a": 1, "b": null}, true, null]') j;
 
@@ -45,8 +51,8 @@ INSERT INTO event (lead_id, kind, occurred_at, properties)
     UNION ALL SELECT n, 'form_view', timestamptz '2025-03-01 10:00Z', jsonb_build_object('form', 'ab', 'variant', v) FROM (VALUES (21, 'a'), (22, 'a'), (22, 'b'), (23, 'b'), (24, 'b')) s (n, v)
     UNION ALL SELECT n, 'form_submit', timestamptz '2025-03-01 10:05Z', p::jsonb FROM (VALUES (21, '{"form": "ab"}'), (23, '{"form": "ab", "variant": "b"}'), (24, '{"form": "ab", "variant": "a"}'), (25, '{"form": "ab"}'), (26, '{}')) s (n, p);
 INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES (22, 'form_view', '2025-03-01 10:01Z', '{"form": "ab", "variant": "a"}'), (22, 'form_submit', '2025-03-01 10:02Z', '{"form": "ab"}');
-SELECT form, variant, fields, viewed, submitted, submitted_unseen, submit_rate FROM form_funnel ORDER BY 1, 2;
-SELECT fields, forms, viewed, submitted, submit_rate, round(low_rate::numeric, 4) AS low, round(high_rate::numeric, 4) AS high, drop_per_field_rate FROM form_conversion ORDER BY 1;
+SELECT form, variant, fields, viewed, submitted, submitted_unseen, submit_rate FROM form_conversion WHERE level = 'form' ORDER BY 1, 2;
+SELECT fields, forms, viewed, submitted, submit_rate, round(low_rate::numeric, 4) AS low, round(high_rate::numeric, 4) AS high, drop_per_field_rate FROM form_conversion WHERE level = 'fields' ORDER BY 1;
 
 -- Offers
 INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES (1, 'content_download', '2025-03-02', '{"content": "guide"}'), (1, 'case_study_download', '2025-03-03', NULL), (1, 'content_download', '2025-03-04', '{"content": "guide"}'), (1, 'webinar_attended', '2025-03-03', '{"content": "live"}');
@@ -69,7 +75,7 @@ SELECT message, variant, baseline, sent, responded, response_rate, round(ratio_t
 -- p of that z is twice the tail of the normal curve, here as a sum of its slices
 SELECT round((2 * sum(exp(-x * x / 2) * 0.0001 / sqrt(2 * pi())))::numeric, 7) AS p
     FROM message_response r, generate_series(0, 79999) i, LATERAL (SELECT abs(r.z_score) + (i + 0.5) * 0.0001) s (x) WHERE r.variant = 'by name';
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;
 
 -- Lift: ten mql, four with a trial of which three became sql, six without of
 -- which one did. A trial after the step, or before the stage, does not count;
@@ -94,7 +100,7 @@ INSERT INTO event (lead_id, kind, occurred_at, properties)
     UNION ALL SELECT 13, 'newsletter_signup', now() - interval '24 hours' * d, NULL FROM generate_series(300, 301) d;
 SELECT source_kind, source, captures, round(usual_gap_days::numeric, 4) AS usual, round(longest_gap_days::numeric, 4) AS longest, round(quiet_days::numeric, 2) AS quiet, round(quiet_ratio::numeric, 2) AS ratio, gone_quiet
     FROM capture_gaps WHERE captures > 0 ORDER BY 1, 2;
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;
 
 -- Drawn leads, another way
 \set ECHO none
@@ -104,12 +110,12 @@ SELECT sum(views) = (SELECT count(*) FROM event WHERE kind = 'page_view') AS vie
 SELECT p.page, p.landed, p.landed = count(*) AS landed_right, p.leads = count(*) FILTER (WHERE b.lead) AS leads_right, p.form_submitted = count(*) FILTER (WHERE b.sent) AS sent_right
 FROM landing_pages p
     JOIN (SELECT DISTINCT ON (e.lead_id) e.lead_id, regexp_replace(e.properties ->> 'page', '[?#].*', '') AS page,
-            EXISTS (SELECT FROM stage_history h WHERE h.lead_id = e.lead_id AND h.to_stage >= 'iql') AND (SELECT min(h.effective_at) FROM stage_history h WHERE h.lead_id = e.lead_id AND h.to_stage >= 'iql') >= e.occurred_at AS lead,
+            EXISTS (SELECT FROM stage_history h WHERE h.lead_id = e.lead_id AND h.to_stage >= 'iql' AND h.is_lead) AND (SELECT min(h.effective_at) FROM stage_history h WHERE h.lead_id = e.lead_id AND h.to_stage >= 'iql' AND h.is_lead) >= e.occurred_at AS lead,
             EXISTS (SELECT FROM event f WHERE f.lead_id = e.lead_id AND f.kind = 'form_submit' AND f.occurred_at >= e.occurred_at) AS sent
         FROM event e WHERE e.kind = 'page_view' ORDER BY e.lead_id, e.occurred_at) b USING (page)
 GROUP BY p.page, p.landed, p.leads, p.form_submitted ORDER BY 1;
 SELECT f.form, f.variant, f.viewed = count(*) AS viewed_right, f.submitted = count(*) FILTER (WHERE EXISTS (SELECT FROM event s WHERE s.lead_id = v.lead_id AND s.kind = 'form_submit' AND s.properties ->> 'form' = v.form AND s.occurred_at >= v.first_at) AND v.last) AS submitted_right
-FROM form_funnel f
+FROM (SELECT * FROM form_conversion WHERE level = 'form') f
     JOIN (SELECT e.lead_id, e.properties ->> 'form' AS form, e.properties ->> 'variant' AS variant, min(e.occurred_at) AS first_at,
             max(e.occurred_at) = max(max(e.occurred_at)) OVER (PARTITION BY e.lead_id, e.properties ->> 'form') AS last FROM event e WHERE e.kind = 'form_view' GROUP BY 1, 2, 3) v USING (form, variant)
 GROUP BY f.form, f.variant, f.viewed, f.submitted ORDER BY 1, 2;
@@ -132,15 +138,15 @@ FROM stage_lift_by_event v
         GROUP BY 1, 2) s USING (stage, kind);
 DROP VIEW stay;
 -- quality of sources adds up to all leads
-SELECT sum(contacts) = (SELECT count(*) FROM lead) AS contacts, sum(sqls) = (SELECT count(DISTINCT lead_id) FROM stage_history WHERE to_stage >= 'sql') AS sqls,
+SELECT sum(contacts) = (SELECT count(*) FROM lead) AS contacts, sum(sqls) = (SELECT count(DISTINCT h.lead_id) FROM stage_history h WHERE to_stage >= 'sql' AND EXISTS (SELECT FROM stage_history l WHERE l.lead_id = h.lead_id AND l.to_stage >= 'iql' AND l.is_lead)) AS sqls,
     sum(revenue_amount) = (SELECT sum(value) FROM event e WHERE kind = 'purchase') AS revenue FROM lead_quality;
 SELECT q.channel, q.campaign, q.leads, q.leads = count(h.lead_id) AS right FROM lead_quality q
-    LEFT JOIN (SELECT DISTINCT h.lead_id, coalesce(l.channel, p.channel, '(none)') AS channel, coalesce(l.campaign, '(none)') AS campaign FROM stage_history h JOIN lead l USING (lead_id) LEFT JOIN campaign p USING (campaign) WHERE h.to_stage >= 'iql') h
+    LEFT JOIN (SELECT DISTINCT h.lead_id, coalesce(l.channel, p.channel, '(none)') AS channel, coalesce(l.campaign, '(none)') AS campaign FROM stage_history h JOIN lead l USING (lead_id) LEFT JOIN campaign p USING (campaign) WHERE h.to_stage >= 'iql' AND h.is_lead) h
     USING (channel, campaign) WHERE q.contacts > 0 GROUP BY 1, 2, 3 HAVING q.leads <> count(h.lead_id);
 SELECT sum(events) = (SELECT count(*) FROM event WHERE kind IN ('page_view', 'content_download')) AS events FROM interest_by_topic;
 SELECT i.topic, i.leads, i.leads = count(*) AS right FROM interest_by_topic i JOIN (SELECT DISTINCT lead_id, coalesce(properties ->> 'content', regexp_replace(properties ->> 'page', '[?#].*', '')) AS topic FROM event WHERE kind IN ('page_view', 'content_download')) e USING (topic) GROUP BY 1, 2 ORDER BY 1;
 SELECT count(*) AS takers, count(*) FILTER (WHERE o.offers = (SELECT count(DISTINCT properties ->> 'content') FROM event e WHERE e.lead_id = o.lead_id AND kind = 'content_download')
     AND o.last_offer = (SELECT properties ->> 'content' FROM event e WHERE e.lead_id = o.lead_id AND kind = 'content_download' ORDER BY occurred_at DESC LIMIT 1)) AS right FROM lead_offers o;
 SELECT source_kind, sum(captures) = (SELECT count(*) FROM event WHERE kind = 'form_submit' OR source_kind = 'channel' AND kind = 'demo_request') AS all_there FROM capture_gaps GROUP BY 1 ORDER BY 1;
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;
 DROP FUNCTION public.draw;

@@ -8,12 +8,12 @@ SET datestyle = 'ISO';
 SET client_min_messages = 'warning';
 \set SHOW_CONTEXT never
 SELECT leadscore.create_pipeline('empty') \g /dev/null
-SET search_path = empty, leadscore;
+SET search_path = empty, empty_reports, leadscore, leadscore_internal;
 
 -- An empty pipeline has its rows, no rates, and no division by zero
 SELECT channel, direction, campaign, cost_amount, leads, customers, cost_per_lead_amount, cost_per_customer_amount FROM cost_per_lead ORDER BY 1;
 SELECT model, count(*), sum(revenue_amount) AS revenue, sum(cost_amount) AS cost, count(roas) AS rates FROM roas GROUP BY 1 ORDER BY 1;
-SELECT count(*), count(profit_amount), count(roi) FROM roi;
+SELECT count(*), count(profit_amount), count(roi) FROM roas;
 SELECT stage, stage_rank, leads, customers, customer_rate, revenue_amount, value_per_lead_amount, ratio_to_iql, benchmark_low, benchmark_high, benchmark_status FROM value_by_stage ORDER BY stage_rank;
 SELECT stage, entered, matured, converted, customer_rate, low_rate, high_rate, leads_now FROM stage_to_customer ORDER BY stage_rank;
 SELECT stage, stage_rank, leads_now, customer_rate, expected_customers, purchase_amount, forecast_amount, low_amount, high_amount FROM pipeline_forecast ORDER BY stage_rank;
@@ -39,12 +39,12 @@ SELECT customers, purchases, revenue_amount, lifetime_value_amount FROM customer
 SELECT stage, revenue_amount FROM value_by_stage WHERE leads > 0 ORDER BY stage_rank;
 SELECT forecast_amount, low_amount, high_amount FROM pipeline_forecast ORDER BY stage_rank;
 SELECT sum(revenue_amount) FROM roas WHERE model = 'linear' AND revenue_amount IS NOT NULL;
-DROP SCHEMA empty CASCADE;
+DROP SCHEMA empty, empty_reports CASCADE;
 
 -- Attribution by hand: touches 28, 14 and 7 days before and on the day of a
 -- purchase of 100.01; one touch; two touches; none but the origin; none at all
 SELECT create_pipeline('hand') \g /dev/null
-SET search_path = hand, leadscore;
+SET search_path = hand, hand_reports, leadscore, leadscore_internal;
 INSERT INTO campaign (campaign, channel) VALUES ('spring', 'seo');
 INSERT INTO lead (lead_id, channel, created_at) VALUES (1, 'social', '2025-01-01 12:00Z'), (2, 'radio', '2025-01-01 12:00Z'), (3, 'social', '2025-01-01 12:00Z'),
     (4, 'press', '2025-01-01 12:00Z'), (5, NULL, '2025-01-01 12:00Z'), (6, NULL, '2025-01-01 12:00Z');
@@ -85,14 +85,14 @@ SELECT calendar_month, channel, direction, campaign, category, cost_amount FROM 
 -- roas of seo: its own 10, and that of the campaign
 SELECT channel, campaign, credited_purchases, revenue_amount, cost_amount, round(roas::numeric, 4) AS roas FROM roas
     WHERE model = 'linear' AND (revenue_amount <> 0 OR cost_amount <> 0) ORDER BY 1, 2;
-SELECT channel, campaign, profit_amount, round(roi::numeric, 4) AS roi FROM roi WHERE model = 'linear' AND (revenue_amount <> 0 OR cost_amount <> 0) ORDER BY 1, 2;
+SELECT channel, campaign, profit_amount, round(roi::numeric, 4) AS roi FROM roas WHERE model = 'linear' AND (revenue_amount <> 0 OR cost_amount <> 0) ORDER BY 1, 2;
 SELECT cohort_month, channel, customers, purchases, revenue_amount, lifetime_value_amount, repeat_rate, buying_days FROM customer_lifetime_value ORDER BY 1, 2;
-DROP SCHEMA hand CASCADE;
+DROP SCHEMA hand, hand_reports CASCADE;
 
 -- Retention by hand: of three customers of January one buys again in January,
 -- two in March, none in February; one of March does not; one buys in 30 years
 SELECT create_pipeline('hand') \g /dev/null
-SET search_path = hand, leadscore;
+SET search_path = hand, hand_reports, leadscore, leadscore_internal;
 INSERT INTO lead (lead_id, created_at) SELECT n, '2024-01-01' FROM generate_series(1, 5) n;
 INSERT INTO event (lead_id, kind, occurred_at, value) VALUES (1, 'purchase', '2024-01-02 12:00Z', 10), (1, 'purchase', '2024-01-30 12:00Z', 1),
     (2, 'purchase', '2024-01-31 23:59:59Z', 20), (3, 'purchase', '2024-01-05 12:00Z', NULL),
@@ -102,12 +102,12 @@ SELECT * FROM customer_retention WHERE calendar_month < '2024-05-01' ORDER BY 1,
 SELECT count(*) = (SELECT 12 * (date_part('year', now() AT TIME ZONE 'UTC') - 2024) + date_part('month', now() AT TIME ZONE 'UTC') FROM setting) AS all_months
     FROM customer_retention WHERE cohort_month = '2024-01-01';
 SELECT count(*), min(months_since), min(customers), min(buyers) FROM customer_retention WHERE cohort_month > now();
-DROP SCHEMA hand CASCADE;
+DROP SCHEMA hand, hand_reports CASCADE;
 
 -- Value, forecast and how many are needed, by hand: ten iql, all matured; five
 -- become mql, four sql, two customers who buy for 100 and 300, one of them twice
 SELECT create_pipeline('hand') \g /dev/null
-SET search_path = hand, leadscore;
+SET search_path = hand, hand_reports, leadscore, leadscore_internal;
 INSERT INTO lead (lead_id, email, consented_at, created_at) SELECT n, 'a@b', '2025-01-01 12:00Z', '2025-01-01 12:00Z' FROM generate_series(1, 10) n;
 INSERT INTO event (lead_id, kind, occurred_at, properties) SELECT n, 'stage_set', timestamptz '2025-01-02 12:00Z', '{"stage": "mql"}' FROM generate_series(1, 5) n;
 INSERT INTO event (lead_id, kind, occurred_at, properties) SELECT n, 'stage_set', timestamptz '2025-01-03 12:00Z', '{"stage": "sql"}' FROM generate_series(1, 4) n;
@@ -125,7 +125,7 @@ SELECT stage, required, required_low, required_high, missing FROM required_leads
 UPDATE setting SET mature_after = '100 years';
 SELECT stage, entered, matured, converted, customer_rate, leads_now FROM stage_to_customer WHERE entered > 0 ORDER BY stage_rank;
 SELECT stage, forecast_amount FROM pipeline_forecast ORDER BY stage_rank;
-DROP SCHEMA hand CASCADE;
+DROP SCHEMA hand, hand_reports CASCADE;
 
 -- Drawn leads
 \set ECHO none
@@ -172,9 +172,9 @@ SELECT (SELECT sum(amount) FROM cost) = (SELECT sum(cost_amount) FROM cost_by_mo
 SELECT (SELECT 5 * sum(value) FROM event WHERE kind = 'purchase') = (SELECT sum(revenue_amount) FROM roas) AS in_roas,
     (SELECT sum(value) FROM event WHERE kind = 'purchase') = (SELECT sum(revenue_amount) FROM customer_lifetime_value) AS in_value,
     (SELECT sum(value) FROM event WHERE kind = 'purchase') = (SELECT sum(revenue_amount) FROM sourcing_comparison WHERE comparison = 'direction') AS in_sourcing;
-SELECT sum(leads) = (SELECT count(DISTINCT lead_id) FROM stage_history WHERE to_stage >= 'iql') AS leads,
-    sum(mqls) = (SELECT count(DISTINCT lead_id) FROM stage_history WHERE to_stage >= 'mql') AS mqls,
-    sum(sqls) = (SELECT count(DISTINCT lead_id) FROM stage_history WHERE to_stage >= 'sql') AS sqls,
+SELECT sum(leads) = (SELECT count(DISTINCT lead_id) FROM stage_history WHERE to_stage >= 'iql' AND is_lead) AS leads,
+    sum(mqls) = (SELECT count(DISTINCT lead_id) FROM stage_history h WHERE to_stage >= 'mql' AND EXISTS (SELECT FROM stage_history l WHERE l.lead_id = h.lead_id AND l.to_stage >= 'iql' AND l.is_lead)) AS mqls,
+    sum(sqls) = (SELECT count(DISTINCT lead_id) FROM stage_history h WHERE to_stage >= 'sql' AND EXISTS (SELECT FROM stage_history l WHERE l.lead_id = h.lead_id AND l.to_stage >= 'iql' AND l.is_lead)) AS sqls,
     sum(customers) = (SELECT count(DISTINCT lead_id) FROM stage_history WHERE to_stage >= 'customer') AS customers FROM cost_per_lead;
 -- month by day: each day's part of a cost
 SELECT count(*) FROM cost_by_month m
@@ -188,7 +188,7 @@ SELECT count(*) AS lines, count(*) FILTER (WHERE c.cost_per_sql_amount = round(c
     count(*) FILTER (WHERE c.leads IS DISTINCT FROM coalesce(b.leads, 0)) AS wrong
 FROM cost_per_lead c
     LEFT JOIN (SELECT date_trunc('month', at AT TIME ZONE 'UTC')::date AS calendar_month, coalesce(l.channel, p.channel, '(none)') AS channel, coalesce(l.campaign, '(none)') AS campaign, count(*) AS leads
-        FROM (SELECT lead_id, min(effective_at) AS at FROM stage_history WHERE to_stage >= 'iql' GROUP BY 1) h JOIN lead l USING (lead_id) LEFT JOIN campaign p USING (campaign) GROUP BY 1, 2, 3) b
+        FROM (SELECT lead_id, min(effective_at) AS at FROM stage_history WHERE to_stage >= 'iql' AND is_lead GROUP BY 1) h JOIN lead l USING (lead_id) LEFT JOIN campaign p USING (campaign) GROUP BY 1, 2, 3) b
     USING (calendar_month, channel, campaign);
 -- the month is the pipeline's: half past midnight in UTC is the day before in New York
 UPDATE setting SET time_zone = 'America/New_York';
@@ -203,10 +203,10 @@ GROUP BY v.stage, v.stage_rank, v.leads, v.revenue_amount ORDER BY v.stage_rank;
 -- sourcing, lead by lead
 SELECT s.segment, s.leads, s.leads = count(*) FILTER (WHERE l.lead) AS leads_right, s.customers = count(*) FILTER (WHERE l.customer) AS customers_right, s.roi IS NOT DISTINCT FROM ((sum(l.value) - s.cost_amount) / nullif(s.cost_amount, 0))::float8 AS roi_right
 FROM sourcing_comparison s
-    JOIN (SELECT coalesce(p.sourcing, '(none)') AS segment, EXISTS (SELECT FROM stage_history h WHERE h.lead_id = l.lead_id AND h.to_stage >= 'iql') AS lead,
+    JOIN (SELECT coalesce(p.sourcing, '(none)') AS segment, EXISTS (SELECT FROM stage_history h WHERE h.lead_id = l.lead_id AND h.to_stage >= 'iql' AND h.is_lead) AS lead,
             EXISTS (SELECT FROM stage_history h WHERE h.lead_id = l.lead_id AND h.to_stage >= 'customer') AS customer,
             (SELECT sum(e.value) FROM event e WHERE e.lead_id = l.lead_id AND e.kind = 'purchase') AS value
         FROM lead l LEFT JOIN campaign p USING (campaign)) l USING (segment)
 WHERE s.comparison = 'sourcing' GROUP BY s.segment, s.leads, s.customers, s.roi, s.cost_amount ORDER BY 1;
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;
 DROP FUNCTION public.draw;

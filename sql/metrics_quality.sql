@@ -8,11 +8,11 @@ SET datestyle = 'ISO';
 SET client_min_messages = 'warning';
 \set SHOW_CONTEXT never
 SELECT leadscore.create_pipeline('crm') \g /dev/null
-SET search_path = crm, leadscore;
+SET search_path = crm, crm_reports, leadscore, leadscore_internal;
 
 -- An empty pipeline, and what is refused
 SELECT level, place, stage, score_from, score_to, leads, converted, converted_rate, lift, captured_rate, true_positives, auc, auc_low, auc_high FROM model_quality('inbound');
-SELECT period, place, leads, sqls, sql_rate, customer_rate, revenue_per_lead_amount, sales, cycle_days, sql_change FROM half_year_comparison ORDER BY place;
+SELECT period, leads, sqls, sql_rate, customer_rate, revenue_per_lead_amount, sales, median_sale_days, sql_change FROM period_comparison WHERE period = 'half year' ORDER BY from_date;
 SELECT * FROM model_quality('outbound');
 SELECT * FROM model_quality('inbound', horizon => '0');
 
@@ -53,7 +53,7 @@ DELETE FROM lead WHERE lead_id NOT IN (5, 8);
 SELECT leads, converted, lift, auc, auc_high FROM model_quality('inbound', '2025-03-01 00:00Z', '30 days') WHERE level = 'summary';
 DELETE FROM lead WHERE lead_id = 8;
 SELECT level, place, leads, converted, lift, captured_rate FROM model_quality('inbound', '2025-03-01 00:00Z', '30 days') WHERE leads > 0;
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;
 
 -- Half years: 4 leads before with 1 sql and no customer, 2 now with 1 sql who
 -- bought for 50 within the time, and for 1000 after it
@@ -63,10 +63,10 @@ INSERT INTO lead (lead_id, email, consented_at, created_at) SELECT n, 'a@b', c.a
 INSERT INTO event (lead_id, kind, occurred_at, properties) SELECT l.lead_id, 'stage_set', l.created_at + interval '5 days', '{"stage": "sql"}' FROM lead l WHERE lead_id IN (1, 5, 7);
 INSERT INTO event (lead_id, kind, occurred_at, properties) SELECT l.lead_id, 'stage_set', l.created_at + interval '15 days', '{"stage": "sql"}' FROM lead l WHERE lead_id = 2;
 INSERT INTO event (lead_id, kind, occurred_at, value) SELECT l.lead_id, 'purchase', l.created_at + v.after, v.value FROM lead l, (VALUES (5, interval '8 days', 50), (5, interval '20 days', 1000), (3, interval '16 days', 30)) v (lead_id, after, value) WHERE l.lead_id = v.lead_id;
-SELECT period, leads, sqls, customers, sql_rate, customer_rate, revenue_per_lead_amount, sales, cycle_days, sql_change, customer_change, revenue_change, cycle_change FROM half_year_comparison ORDER BY place;
-SELECT to_date = (now() AT TIME ZONE 'Pacific/Auckland')::date - 1 AS yesterday, from_date = (to_date + 1 - interval '6 months')::date AS half_a_year FROM half_year_comparison WHERE period = 'now';
-SELECT b.to_date + 1 = n.from_date AS adjoining FROM half_year_comparison b, half_year_comparison n WHERE b.period = 'before' AND n.period = 'now';
-DROP SCHEMA crm CASCADE;
+SELECT period, leads, sqls, customers, sql_rate, customer_rate, revenue_per_lead_amount, sales, median_sale_days, sql_change, customer_change, revenue_change, sale_days_change FROM period_comparison WHERE period = 'half year' ORDER BY from_date;
+SELECT to_date = (now() AT TIME ZONE 'Pacific/Auckland')::date - 1 AS yesterday, from_date = (to_date + 1 - interval '6 months')::date AS half_a_year FROM period_comparison WHERE period = 'half year' ORDER BY from_date DESC LIMIT 1;
+SELECT b.to_date + 1 = n.from_date AS adjoining FROM period_comparison b JOIN period_comparison n ON n.period = b.period AND n.from_date > b.from_date WHERE b.period = 'half year';
+DROP SCHEMA crm, crm_reports CASCADE;
 
 -- Drawn leads: each score of the past is that of a pipeline which knows no more
 \set ECHO none
@@ -75,7 +75,7 @@ DROP SCHEMA crm CASCADE;
 -- profiles change now and then
 UPDATE lead SET profile = '{"job_title": "CEO"}', updated_at = created_at + interval '20 days' WHERE lead_id % 3 = 0;
 UPDATE lead SET profile = '{"job_title": "student"}', updated_at = created_at + interval '90 days' WHERE lead_id % 6 = 0;
-CREATE TEMP TABLE past AS SELECT l.* FROM model m, scored_leads(m.compiled, '2025-06-15 10:00Z', '90 days') l WHERE m.status = 'active';
+CREATE TEMP TABLE past AS SELECT l.* FROM model m, _scored_leads(m.compiled, '2025-06-15 10:00Z', '90 days') l WHERE m.status = 'active';
 -- what was won
 SELECT count(*) > 50 AS enough, count(*) FILTER (WHERE p.won) > 5 AS some,
     bool_and(p.won = EXISTS (SELECT FROM stage_history h WHERE h.lead_id = p.lead_id AND h.to_stage >= 'customer' AND h.effective_at >= '2025-06-15 00:00Z' AND h.effective_at < '2025-09-13 00:00Z')) AS won_right,
@@ -96,5 +96,5 @@ INSERT INTO back.event SELECT * FROM crm.event e WHERE e.occurred_at < '2025-06-
 SELECT count(*) AS leads, count(*) FILTER (WHERE p.milli = score_milli(s.activity, m.compiled, '2025-06-14 23:59:59Z')) AS right, count(DISTINCT p.milli) > 20 AS various
 FROM past p JOIN back.lead_state s USING (lead_id), back.model m WHERE m.status = 'active';
 SELECT count(*) > 0 AS would_leak FROM past p JOIN crm.lead_state s USING (lead_id), crm.model m WHERE m.status = 'active' AND p.milli <> score_milli(s.activity, m.compiled, '2025-06-14 23:59:59Z');
-DROP SCHEMA crm, back CASCADE;
+DROP SCHEMA crm, crm_reports, back, back_reports CASCADE;
 DROP FUNCTION public.draw;

@@ -8,7 +8,7 @@ SET datestyle = 'ISO';
 SET client_min_messages = 'warning';
 \set SHOW_CONTEXT never
 SELECT leadscore.create_pipeline('empty') \g /dev/null
-SET search_path = empty, leadscore;
+SET search_path = empty, empty_reports, leadscore, leadscore_internal;
 
 -- An empty pipeline has all its rows, and no rates
 SELECT metric, market, numerator, denominator, conversion_rate, low_rate, high_rate, benchmark_low_rate, benchmark_high_rate,
@@ -16,7 +16,7 @@ SELECT metric, market, numerator, denominator, conversion_rate, low_rate, high_r
     FROM conversion_rates ORDER BY market, place;
 SELECT metric, market, conversions, mean_days, median_days, p90_days, benchmark_low_days, benchmark_high_days, benchmark_status
     FROM conversion_times ORDER BY market, place;
-SELECT count(*) FROM lead_milestone;
+SELECT count(*) FROM lead_dim;
 
 -- Goals are data. What was changed or removed stays so when the pipeline is upgraded
 UPDATE benchmark SET low = 0.5, high = 0.6, source = 'us' WHERE metric = 'mql_to_sql';
@@ -27,12 +27,12 @@ SELECT market, benchmark_low_rate, benchmark_high_rate, benchmark_source FROM co
 SELECT count(*) FROM benchmark WHERE metric = 'visitor_to_lead';
 SELECT DISTINCT benchmark_status, benchmark_source FROM conversion_rates WHERE metric = 'visitor_to_lead';
 -- a pipeline from before there were such views gets the goals, and keeps its own
-DROP VIEW conversion_rates;
+DROP VIEW purchases CASCADE;
 DELETE FROM benchmark WHERE metric <> 'mql_to_sql';
 SELECT upgrade_pipeline('empty') > 0 AS upgraded;
 SELECT metric, segment, low, high, denominator, source FROM benchmark WHERE metric IN ('mql_to_sql', 'visitor_to_lead', 'lead_to_customer') ORDER BY 1, 2;
 SELECT count(*) FROM benchmark;
-DROP SCHEMA empty CASCADE;
+DROP SCHEMA empty, empty_reports CASCADE;
 
 \set ECHO none
 \i :data
@@ -42,7 +42,7 @@ DROP SCHEMA empty CASCADE;
 -- as iql and b2b: six became mql (one by way of sql directly), three of these
 -- sql, one a customer. One is an mql at once, one a customer at once.
 SELECT create_pipeline('hand') \g /dev/null
-SET search_path = hand, leadscore;
+SET search_path = hand, hand_reports, leadscore, leadscore_internal;
 INSERT INTO lead (lead_id, email, market, consented_at, created_at)
     SELECT n, 'a@b', CASE WHEN n <= 10 THEN 'b2b' END, CASE WHEN n <= 10 THEN timestamptz '2025-01-01 12:00Z' END, '2025-01-01 12:00Z'
     FROM generate_series(1, 12) n;
@@ -68,7 +68,7 @@ SELECT market, round(conversion_rate::numeric, 4) AS rate, benchmark_denominator
 SELECT metric, conversions, mean_days, median_days, p90_days, benchmark_low_days, benchmark_high_days, benchmark_status
     FROM conversion_times WHERE market = 'b2b' ORDER BY place;
 -- reached: this stage or a higher one
-SELECT count(lead_at) AS leads, count(mql_at) AS mqls, count(sql_at) AS sqls, count(customer_at) AS customers FROM lead_milestone;
+SELECT count(lead_at) AS leads, count(mql_at) AS mqls, count(sql_at) AS sqls, count(customer_at) AS customers FROM lead_dim;
 
 -- Wilson's interval. Golden: 8 of 10 and 0 of 10 as R's binom.wilson says
 SELECT round(rate_low(8, 10)::numeric, 6) AS low, round(rate_high(8, 10)::numeric, 6) AS high, rate_low(0, 10) AS none, round(rate_high(0, 10)::numeric, 6) AS none_high;
@@ -80,7 +80,7 @@ SELECT count(*), count(*) FILTER (WHERE
 SELECT compared(0.1, 0.2, 0.3), compared(0.2, 0.2, 0.3), compared(0.3, 0.2, 0.3), compared(0.31, 0.2, 0.3), compared(NULL, 0.2, 0.3), compared(0.5, NULL, NULL), compared(0.5, 0.6, NULL);
 
 -- Every rate and time of the drawn leads, computed with joins instead
-SET search_path = crm, leadscore, public;
+SET search_path = crm, crm_reports, leadscore, leadscore_internal, public;
 CREATE TEMP VIEW step AS
     SELECT m.market, s.f, s.t, x.lead_id, x.cycle, x.at AS from_at, min(y.effective_at) AS to_at
     FROM (VALUES ('all'), ('b2b'), ('b2c')) m (market)
@@ -90,10 +90,14 @@ CREATE TEMP VIEW step AS
         CROSS JOIN LATERAL (
             SELECT DISTINCT ON (h.lead_id, h.cycle) h.lead_id, h.cycle, h.seq, h.effective_at AS at
             FROM stage_history h JOIN lead l USING (lead_id)
-            WHERE h.to_stage::text::lead_stage BETWEEN s.low::lead_stage AND s.high::lead_stage AND (m.market = 'all' OR l.market = m.market)
+            WHERE CASE s.f WHEN 'lead' THEN h.to_stage >= 'iql' AND h.is_lead ELSE h.to_stage::text = s.low END AND (m.market = 'all' OR l.market = m.market)
+                -- a customer who never was a lead is in no rate
+                AND NOT (EXISTS (SELECT FROM stage_history c WHERE c.lead_id = h.lead_id AND c.cycle = h.cycle AND c.to_stage >= 'customer')
+                    AND NOT EXISTS (SELECT FROM stage_history c WHERE c.lead_id = h.lead_id AND c.cycle = h.cycle AND c.to_stage >= 'iql' AND c.is_lead))
             ORDER BY h.lead_id, h.cycle, h.seq
         ) x
-        LEFT JOIN stage_history y ON y.lead_id = x.lead_id AND y.cycle = x.cycle AND y.seq > x.seq AND y.to_stage >= s.goal::lead_stage
+        LEFT JOIN stage_history y ON y.lead_id = x.lead_id AND y.cycle = x.cycle AND (y.seq > x.seq OR y.seq = x.seq AND s.f = 'lead')
+            AND y.to_stage >= s.goal::lead_stage AND (s.goal <> 'iql' OR y.is_lead)
     GROUP BY 1, 2, 3, 4, 5, 6;
 SELECT c.metric, c.market, c.numerator, c.denominator, s.numerator, s.denominator
 FROM conversion_rates c
@@ -106,18 +110,18 @@ SELECT market, metric, numerator <= denominator AS inside, low_rate <= conversio
 DROP VIEW step;
 
 -- First times, from lists
-SELECT count(*) FROM lead_milestone m
+SELECT count(*) FROM lead_dim m
 WHERE (m.lead_at, m.mql_at, m.sql_at, m.customer_at) IS DISTINCT FROM (
-    (SELECT h.effective_at FROM stage_history h WHERE h.lead_id = m.lead_id AND h.to_stage >= 'iql' ORDER BY 1 LIMIT 1),
-    (SELECT h.effective_at FROM stage_history h WHERE h.lead_id = m.lead_id AND h.to_stage >= 'mql' ORDER BY 1 LIMIT 1),
-    (SELECT h.effective_at FROM stage_history h WHERE h.lead_id = m.lead_id AND h.to_stage >= 'sql' ORDER BY 1 LIMIT 1),
+    (SELECT h.effective_at FROM stage_history h WHERE h.lead_id = m.lead_id AND h.to_stage >= 'iql' AND h.is_lead ORDER BY 1 LIMIT 1),
+    (SELECT h.effective_at FROM stage_history h WHERE h.lead_id = m.lead_id AND h.to_stage >= 'mql' AND m.lead_at IS NOT NULL ORDER BY 1 LIMIT 1),
+    (SELECT h.effective_at FROM stage_history h WHERE h.lead_id = m.lead_id AND h.to_stage >= 'sql' AND m.lead_at IS NOT NULL ORDER BY 1 LIMIT 1),
     (SELECT h.effective_at FROM stage_history h WHERE h.lead_id = m.lead_id AND h.to_stage >= 'customer' ORDER BY 1 LIMIT 1));
 SELECT * FROM verify();
 
 -- Views keep to the rules: plain types, comments, rights of the caller
 SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod) AS type
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind = 'v'
+WHERE c.relnamespace IN ('crm'::regnamespace, 'crm_reports'::regnamespace) AND c.relkind = 'v' AND c.relname !~ '^_'
     AND (format_type(a.atttypid, a.atttypmod) NOT IN ('text', 'boolean', 'integer', 'bigint', 'double precision', 'numeric(14,2)', 'date', 'timestamp with time zone')
         OR a.attname ~ '_rate$' AND a.atttypid <> 'float8'::regtype
         OR a.attname ~ '_amount$' AND format_type(a.atttypid, a.atttypmod) <> 'numeric(14,2)'
@@ -139,11 +143,11 @@ DECLARE
     readable text[];
 BEGIN
     FOR view IN
-        SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind = 'v'
+        SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'crm_reports'::regnamespace AND c.relkind = 'v'
             AND c.relname ~ '^(conversion_|cost_|roas|roi|attribution|customer_|value_|stage_to|pipeline_|sourcing|sla_|first_|response|followup|won_|cold|lead_cool|bant|landing|form_|lead_offers|email|message|stage_lift|lead_quality|interest|capture|half)'
         ORDER BY c.relname COLLATE "C"
     LOOP
-        EXECUTE format('SELECT count(*) FROM crm.%I', view);
+        EXECUTE format('SELECT count(*) FROM crm_reports.%I', view);
         readable := readable || view::text;
     END LOOP;
     RAISE INFO '%', array_to_string(readable, ' ');
@@ -152,7 +156,7 @@ SELECT count(*) FROM attribution('linear');
 SELECT count(*) FROM required_leads(1);
 SELECT count(*) FROM sla_status_at(now());
 RESET ROLE;
-DROP SCHEMA crm, hand CASCADE;
+DROP SCHEMA crm, crm_reports, hand, hand_reports CASCADE;
 DROP OWNED BY metrics_reader;
 DROP ROLE metrics_reader;
 DROP FUNCTION public.draw;

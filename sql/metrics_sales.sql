@@ -8,14 +8,14 @@ SET datestyle = 'ISO';
 SET client_min_messages = 'warning';
 \set SHOW_CONTEXT never
 SELECT leadscore.create_pipeline('crm') \g /dev/null
-SET search_path = crm, leadscore;
+SET search_path = crm, crm_reports, leadscore, leadscore_internal;
 
 -- An empty pipeline
 SELECT * FROM response_time_effect ORDER BY place;
 SELECT * FROM followup_summary;
 SELECT * FROM won_by_contact_number ORDER BY contact_number;
 SELECT * FROM bant_gaps ORDER BY gate, stage_rank;
-SELECT (SELECT count(*) FROM sla_status), (SELECT count(*) FROM sla_clock), (SELECT count(*) FROM first_response), (SELECT count(*) FROM followups), (SELECT count(*) FROM cold_leads), (SELECT count(*) FROM sla_status_at(now()));
+SELECT (SELECT count(*) FROM sla_status), (SELECT count(*) FROM _sla_clock), (SELECT count(*) FROM first_response), (SELECT count(*) FROM followups), (SELECT count(*) FROM lead_cooling WHERE cold), (SELECT count(*) FROM sla_status_at(now()));
 
 -- The clock of an sql of 10:00: a never contacted, b at exactly 11:00:00, c a
 -- second later, d tried at 10:20 and spoken with at 12:00, e lost at 10:30
@@ -42,11 +42,11 @@ SELECT lead_id, status, round(response_days * 86400) AS seconds, remaining_days 
 SELECT clone_model('inbound', 'two') \g /dev/null
 INSERT INTO signal (signal, source, condition) VALUES ('b2c', 'profile', '$market == "b2c"');
 INSERT INTO stage_rule (model, stage, only_if, min_score, sla) VALUES ('two', 'sql', 'b2c', 71, '3 hours'), ('two', 'mql', 'b2c', 31, NULL);
-SELECT activate_model('two') \g /dev/null
+SELECT activate_model('two', wait => true) \g /dev/null
 UPDATE lead SET market = 'b2c' WHERE lead_id IN (1, 3);
 SELECT lead_id, due_at AT TIME ZONE 'UTC' AS due, status FROM sla_status_at('2025-03-01 12:00Z') WHERE lead_id <= 4 ORDER BY 1;
 SELECT * FROM verify();
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;
 
 -- Answers: h in time, i a second late, j after two days, k after ten, l never,
 -- m was an sql before anybody answered, n asked again and counts once
@@ -78,7 +78,7 @@ INSERT INTO event (lead_id, kind, occurred_at) VALUES (1, 'outreach', '2025-03-0
 SELECT lead_id, stage, contacts, contacts_until_won, first_no_at AT TIME ZONE 'UTC' AS first_no, contacts_after_no, given_up, given_up_after_first_no FROM followups ORDER BY 1;
 SELECT * FROM followup_summary;
 SELECT contact_label, sales, won_rate, cumulative_rate FROM won_by_contact_number WHERE sales > 0 ORDER BY contact_number;
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;
 
 -- Cooling: o asked for a demo today, p half a year ago and is still an mql, q
 -- is new, r a prospect, s lost, t no lead at all, u as quiet as can be
@@ -92,7 +92,7 @@ INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES (4, 'stage_set
 INSERT INTO event (lead_id, kind, occurred_at) VALUES (4, 'sales_contact', now()), (5, 'lost', now());
 SELECT l.external_id, c.stage, c.score, c.last_activity_at = date_trunc('day', now(), 'UTC') AS today, c.faded, c.cold,
     c.quiet_at - c.last_activity_at AS quiet_after, c.cools_at = least(c.fades_at, c.quiet_at) AS earlier FROM lead_cooling c JOIN lead l USING (lead_id) ORDER BY 1;
-SELECT l.external_id, c.stage, c.reason FROM cold_leads c JOIN lead l USING (lead_id) ORDER BY 1;
+SELECT l.external_id, c.stage, c.reason FROM lead_cooling c JOIN lead l USING (lead_id) WHERE c.cold ORDER BY 1;
 -- the day when it fades is the first on which its points say so: searched day by day
 SELECT l.external_id, c.fades_at = (
         SELECT min(d) FROM generate_series(date_trunc('day', now(), 'UTC') + interval '24 hours', now() + interval '9600 hours', '24 hours') d
@@ -100,7 +100,7 @@ SELECT l.external_id, c.fades_at = (
 FROM lead_cooling c JOIN lead l USING (lead_id) JOIN lead_state s USING (lead_id), model m
 WHERE m.status = 'active' AND l.external_id = 'o';
 UPDATE benchmark SET high = 300 WHERE metric = 'quiet_days';
-SELECT l.external_id, c.reason FROM cold_leads c JOIN lead l USING (lead_id) ORDER BY 1;
+SELECT l.external_id, c.reason FROM lead_cooling c JOIN lead l USING (lead_id) WHERE c.cold ORDER BY 1;
 DELETE FROM benchmark WHERE metric = 'quiet_days';
 SELECT l.external_id, c.quiet_at - c.last_activity_at AS quiet_after FROM lead_cooling c JOIN lead l USING (lead_id) WHERE l.external_id = 'o';
 
@@ -111,18 +111,46 @@ INSERT INTO lead (lead_id, email, consented_at, profile) VALUES (21, 'a@b', now(
     (23, 'a@b', now(), '{"budget": true, "authority": true, "need": true, "timeline": true}'), (24, 'a@b', now(), '{"budget": "some"}');
 INSERT INTO event (lead_id, kind) SELECT n, k FROM generate_series(21, 23) n, unnest('{pricing_view,case_study_download,demo_request}'::text[]) k;
 SELECT gate, stage, leads, met, missing, missing_rate, only_missing FROM bant_gaps WHERE leads > 0 ORDER BY gate, stage_rank;
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;
+
+-- A contact that led to an sql counts for it. All became sql 30 minutes ago: h
+-- was called a minute before, i exactly an hour before, j a second more than
+-- that; k was called five minutes before, but in the cycle before; l was called
+-- twice before, and after; m only after; nobody called n
+SELECT leadscore.create_pipeline('crm') \g /dev/null
+BEGIN;
+CREATE TEMP TABLE called (lead_id bigint, name text, before interval[], after interval[]);
+INSERT INTO called VALUES (1, 'h', '{1 minute}', '{}'), (2, 'i', '{1 hour}', '{}'), (3, 'j', '{1 hour 1 second}', '{}'), (4, 'k', '{5 minutes}', '{}'),
+    (5, 'l', '{40 minutes,2 minutes}', '{10 minutes}'), (6, 'm', '{}', '{20 minutes}'), (7, 'n', '{}', '{}');
+INSERT INTO lead (lead_id, external_id, email, consented_at, created_at) SELECT c.lead_id, c.name, 'a@b', now() - interval '3 hours', now() - interval '3 hours' FROM called c;
+INSERT INTO event (lead_id, kind, occurred_at) SELECT c.lead_id, 'outreach', now() - interval '30 minutes' - b FROM called c, unnest(c.before) b;
+INSERT INTO event (lead_id, kind, occurred_at) VALUES (4, 'lost', now() - interval '32 minutes');
+INSERT INTO event (lead_id, kind, occurred_at, properties) SELECT c.lead_id, 'stage_set', now() - interval '30 minutes', '{"stage": "sql"}' FROM called c;
+INSERT INTO event (lead_id, kind, occurred_at) SELECT c.lead_id, 'outreach', now() - interval '30 minutes' + a FROM called c, unnest(c.after) a;
+SELECT h.external_id, h.contacted, h.stage_since_at - h.contacted_at AS before, h.due_at - h.stage_since_at AS within, h.breached, s.status, round(s.response_days * 1440) AS response_minutes, s.contacted_at IS NOT DISTINCT FROM h.contacted_at AS same
+    FROM hot_leads h JOIN sla_status s USING (lead_id) ORDER BY 1;
+-- the time is that of the stage, or else first_response_within
+UPDATE setting SET first_response_within = '10 minutes';
+SELECT clone_model('inbound', 'no sla') \g /dev/null
+UPDATE stage_rule SET sla = NULL WHERE model = 'no sla';
+SELECT activate_model('no sla', wait => true) \g /dev/null
+SELECT external_id, contacted, due_at FROM hot_leads ORDER BY 1;
+ROLLBACK;
+DROP SCHEMA crm, crm_reports CASCADE;
 
 -- Drawn leads, with loops over rows
 \set ECHO none
 \i :data
 \set ECHO all
-SELECT count(*) AS clocks, count(*) FILTER (WHERE c.contacted_at IS NOT DISTINCT FROM (SELECT min(e.occurred_at) FROM event e WHERE e.lead_id = c.lead_id AND e.kind IN ('outreach', 'sales_contact')
-        AND e.occurred_at BETWEEN c.entered_at AND coalesce(c.left_at, 'infinity'))
+SELECT count(*) AS clocks, count(*) FILTER (WHERE c.contacted_at IS NOT DISTINCT FROM coalesce((SELECT max(e.occurred_at) FROM event e WHERE e.lead_id = c.lead_id AND e.kind IN ('outreach', 'sales_contact')
+            AND e.occurred_at >= c.entered_at - interval '1 hour' AND e.occurred_at < c.entered_at
+            AND NOT EXISTS (SELECT FROM stage_history h WHERE h.lead_id = c.lead_id AND h.cycle < c.cycle AND h.effective_at > e.occurred_at)),
+        (SELECT min(e.occurred_at) FROM event e WHERE e.lead_id = c.lead_id AND e.kind IN ('outreach', 'sales_contact')
+            AND e.occurred_at BETWEEN c.entered_at AND coalesce(c.left_at, 'infinity')))
     AND c.left_at IS NOT DISTINCT FROM (SELECT h.effective_at FROM stage_history h WHERE h.lead_id = c.lead_id AND h.seq = c.seq + 1)
     AND c.due_at = c.entered_at + interval '1 hour') AS right
-FROM sla_clock c;
-SELECT (SELECT count(*) FROM sla_clock) = (SELECT count(*) FROM stage_history WHERE to_stage = 'sql') AS all_there;
+FROM _sla_clock c;
+SELECT (SELECT count(*) FROM _sla_clock) = (SELECT count(*) FROM stage_history WHERE to_stage = 'sql') AS all_there;
 SELECT count(*) AS enquiries, count(*) FILTER (WHERE f.enquired_at = q.at AND f.responded_at IS NOT DISTINCT FROM (SELECT min(e.occurred_at) FROM event e
         WHERE e.lead_id = f.lead_id AND e.kind IN ('outreach', 'sales_contact') AND e.occurred_at >= q.at)) AS right
 FROM (SELECT e.lead_id, min(e.occurred_at) AS at FROM event e WHERE e.kind IN ('form_submit', 'demo_request') GROUP BY 1) q LEFT JOIN first_response f USING (lead_id);
@@ -137,5 +165,5 @@ SELECT sum(sales) = (SELECT count(DISTINCT lead_id) FROM stage_history WHERE to_
 SELECT s.sales = sum(w.sales) AS sales, s.won_with_five = sum(w.sales) FILTER (WHERE w.contact_number >= 5) AS five FROM followup_summary s, won_by_contact_number w GROUP BY s.sales, s.won_with_five;
 SELECT count(*) > 100 AS enough, bool_and(c.faded = (c.stage IN ('mql', 'sql') AND qualified_stage(s.activity, m.compiled, now()) < c.stage::lead_stage)) AS right
 FROM lead_cooling c JOIN lead_state s USING (lead_id), model m WHERE m.status = 'active';
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;
 DROP FUNCTION public.draw;

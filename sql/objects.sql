@@ -35,16 +35,16 @@ SELECT signature, lanname FROM member WHERE lanname = 'c' AND probin <> 'leadsco
 -- The others bind names when they are created or set their search_path
 SELECT signature FROM member WHERE lanname NOT IN ('c', 'internal') AND prokind = 'f' AND prosqlbody IS NULL AND NOT coalesce(array_to_string(proconfig, ',') LIKE '%search_path=%', false) ORDER BY signature COLLATE "C";
 
--- Everybody may use the schema and nobody may add to it; functions that are not for everybody
-SELECT nspname, array(SELECT CASE grantee WHEN 0 THEN 'public' ELSE 'owner' END || ' ' || privilege_type FROM aclexplode(nspacl) ORDER BY 1) AS privileges FROM pg_namespace WHERE nspname = 'leadscore';
+-- Everybody may use the schemas and nobody may add to it; functions that are not for everybody
+SELECT nspname, array(SELECT CASE grantee WHEN 0 THEN 'public' ELSE 'owner' END || ' ' || privilege_type FROM aclexplode(nspacl) ORDER BY 1) AS privileges FROM pg_namespace WHERE nspname LIKE 'leadscore%' ORDER BY 1;
 SELECT signature FROM member WHERE NOT has_function_privilege('public', oid, 'EXECUTE') ORDER BY signature COLLATE "C";
 
--- All members but casts and the like are in the schema, and all of the schema are members
+-- All members but casts and the like are in the schemas or are over our types, and all of the schemas are members
 SELECT pg_describe_object(classid, objid, 0) AS elsewhere
 FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'leadscore') AND deptype = 'e'
-	AND pg_describe_object(classid, objid, 0) !~ '(leadscore\.|^schema leadscore$|^language leadscore$|^cast )' ORDER BY 1;
-SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace = 'leadscore'::regnamespace AND NOT EXISTS (SELECT FROM member WHERE member.oid = p.oid);
+	AND pg_describe_object(classid, objid, 0) !~ '(leadscore(_internal)?\.|^schema leadscore(_internal)?$|^language leadscore$|^cast )' ORDER BY 1;
+SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace IN ('leadscore'::regnamespace, 'leadscore_internal'::regnamespace) AND NOT EXISTS (SELECT FROM member WHERE member.oid = p.oid);
 -- Every operator has its commutator and negator inside, and estimates what it selects
-SELECT oprname, oprleft::regtype, oprright::regtype FROM pg_operator WHERE oprnamespace = 'leadscore'::regnamespace AND oprresult = 'bool'::regtype AND (oprrest = 0 OR oprjoin = 0 OR oprnegate = 0) ORDER BY 1, 2::text, 3::text;
+SELECT oprname, oprleft::regtype, oprright::regtype FROM pg_operator WHERE oprcode IN (SELECT oid FROM member) AND oprresult = 'bool'::regtype AND (oprrest = 0 OR oprjoin = 0 OR oprnegate = 0) ORDER BY 1, 2::text, 3::text;
 
 DROP VIEW member;

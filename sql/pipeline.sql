@@ -47,7 +47,7 @@ SELECT tgrelid::regclass, tgname, tgenabled FROM pg_trigger
     WHERE tgrelid IN ('p.event'::regclass, 'p.lead'::regclass, '"Odd ""name""".event'::regclass, '"Odd ""name""".lead'::regclass)
         AND NOT tgisinternal
     ORDER BY 1, 2;
-DROP SCHEMA "Odd ""name""" CASCADE;
+DROP SCHEMA "Odd ""name""", "Odd ""name""_reports" CASCADE;
 
 -- From nothing to a score: a signal, a model, by the hour
 INSERT INTO p_hour.signal (signal, event_kinds, condition) VALUES ('ping', '{ping}', '$.loud == true');
@@ -56,7 +56,7 @@ INSERT INTO p_hour.dimension (model, dimension) VALUES ('first', 'noise');
 INSERT INTO p_hour.rule (model, rule, dimension, signal, points, decay, decay_period) VALUES ('first', 'pinged', 'noise', 'ping', 10, 'linear', '4 hours');
 INSERT INTO p_hour.stage_rule (model, stage, min_score) VALUES ('first', 'mql', 15);
 SELECT stage, score FROM p_hour.track('x', 'ping', '{"loud": true}', '2025-03-01 10:59Z');
-SELECT p_hour.activate_model('first');
+SELECT p_hour.activate_model('first', wait => true);
 SELECT stage FROM p_hour.track('x', 'ping', '{"loud": true}', '2025-03-01 11:00Z');
 SELECT stage FROM p_hour.track('x', 'ping', '{"loud": "yes"}', '2025-03-01 11:00Z');
 SELECT h, p_hour.score('x', '2025-03-01 10:00Z'::timestamptz + h * interval '1 hour') FROM generate_series(-1, 6) h;
@@ -64,7 +64,7 @@ SELECT to_stage, effective_at, cause, model, score FROM p_hour.stage_history ORD
 SELECT external_id, stage, engagement, fit, grade, last_activity_at FROM p_hour.lead_score;
 SELECT kind, reason FROM p_hour.unscored_events;
 SELECT * FROM p_hour.verify();
-DROP SCHEMA p_hour CASCADE;
+DROP SCHEMA p_hour, p_hour_reports CASCADE;
 
 -- A pipeline is right wherever it stands, and whatever it is called
 ALTER SCHEMA p RENAME TO q;
@@ -73,8 +73,10 @@ SELECT leadscore.upgrade_pipeline('q');
 SELECT * FROM q.verify();
 DELETE FROM q.lead;
 ALTER SCHEMA q RENAME TO p;
+SELECT leadscore.upgrade_pipeline('p');
 
 -- An upgrade to the same version changes nothing
+SELECT leadscore.upgrade_pipeline('p') \g /dev/null
 CREATE TEMP TABLE before AS
     SELECT p.oid::regprocedure::text AS object, pg_get_functiondef(p.oid) AS definition, p.proacl::text AS acl
     FROM pg_proc p WHERE p.pronamespace = 'p'::regnamespace
@@ -121,23 +123,23 @@ ROLLBACK;
 -- Everything has a comment,
 SELECT c.relname, a.attname
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-    WHERE c.relnamespace = 'p'::regnamespace AND c.relkind IN ('r', 'v') AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE c.relnamespace = 'p'::regnamespace AND c.relkind IN ('r', 'v') AND a.attnum > 0 AND NOT a.attisdropped AND c.relname !~ '^_'
         AND (col_description(c.oid, a.attnum) IS NULL OR obj_description(c.oid, 'pg_class') IS NULL);
 SELECT p.proname FROM pg_proc p WHERE p.pronamespace = 'p'::regnamespace AND obj_description(p.oid, 'pg_proc') IS NULL;
 -- views have plain columns, respect the reader's rights, and show the stage with its rank,
 SELECT c.relname, a.attname, a.atttypid::regtype
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-    WHERE c.relnamespace = 'p'::regnamespace AND c.relkind = 'v' AND a.attnum > 0
+    WHERE c.relnamespace = 'p'::regnamespace AND c.relkind = 'v' AND a.attnum > 0 AND c.relname !~ '^(_|stage_history$)'
         AND format_type(a.atttypid, a.atttypmod) NOT IN
             ('text', 'boolean', 'integer', 'bigint', 'double precision', 'numeric(14,2)', 'date', 'timestamp with time zone');
 SELECT c.relname FROM pg_class c
     WHERE c.relnamespace = 'p'::regnamespace AND c.relkind = 'v' AND c.reloptions IS DISTINCT FROM '{security_invoker=true}';
 SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-    WHERE c.relnamespace = 'p'::regnamespace AND c.relkind = 'v' AND a.attname IN ('stage', 'stage_rank')
+    WHERE c.relnamespace = 'p'::regnamespace AND c.relkind = 'v' AND c.relname !~ '^_' AND a.attname IN ('stage', 'stage_rank')
     GROUP BY c.relname HAVING count(*) <> 2;
 SELECT c.relname, a.attname
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-    WHERE c.relnamespace = 'p'::regnamespace AND c.relkind = 'v' AND a.attnum > 0
+    WHERE c.relnamespace = 'p'::regnamespace AND c.relkind = 'v' AND a.attnum > 0 AND c.relname !~ '^(_|stage_history$)'
         AND CASE a.atttypid WHEN 'timestamptz'::regtype THEN a.attname !~ '_at$' WHEN 'date'::regtype THEN a.attname !~ '_(date|month)$' END;
 -- there are no materialized views, no identity columns, no tables without primary key,
 SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'p'::regnamespace AND c.relkind = 'm';
@@ -155,16 +157,17 @@ SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'p'::regnamespace AND c.
 -- lead and event use no type of the extension,
 SELECT a.attrelid::regclass, a.attname FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
     WHERE a.attrelid IN ('p.lead'::regclass, 'p.event'::regclass) AND a.attnum > 0 AND t.typnamespace = 'leadscore'::regnamespace;
--- functions are bound when created, and those with the owner's rights trust no search_path and are not for PUBLIC,
-SELECT p.proname FROM pg_proc p WHERE p.pronamespace = 'p'::regnamespace AND p.prosqlbody IS NULL AND p.prolang <> (SELECT l.oid FROM pg_language l WHERE l.lanname = 'leadscore');
+-- functions have texts that trust no search_path, and those with the owner's rights are not for PUBLIC,
+SELECT p.proname FROM pg_proc p WHERE p.pronamespace IN ('p'::regnamespace, 'p_reports'::regnamespace) AND p.prosqlbody IS NULL
+    AND p.prolang <> (SELECT l.oid FROM pg_language l WHERE l.lanname = 'leadscore')
+    AND p.proconfig IS DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp'];
 SELECT p.proname FROM pg_proc p
-    WHERE p.pronamespace = 'p'::regnamespace
-        AND (p.prosecdef AND p.proconfig IS DISTINCT FROM ARRAY['search_path=""']
-            OR (p.prosecdef OR p.prolang = (SELECT l.oid FROM pg_language l WHERE l.lanname = 'leadscore')) AND has_function_privilege('public', p.oid, 'EXECUTE'));
+    WHERE p.pronamespace IN ('p'::regnamespace, 'p_reports'::regnamespace)
+        AND (p.prosecdef OR p.prolang = (SELECT l.oid FROM pg_language l WHERE l.lanname = 'leadscore')) AND has_function_privilege('public', p.oid, 'EXECUTE');
 -- nor do they, or views that they use, sort or group by stages: pg_upgrade restores operator classes after them,
 WITH RECURSIVE body (classid, objid, object, definition) AS (
     SELECT 'pg_proc'::regclass::oid, p.oid, p.oid::regproc::text, p.prosqlbody::text
-    FROM pg_proc p WHERE p.pronamespace IN ('p'::regnamespace, 'leadscore'::regnamespace)
+    FROM pg_proc p WHERE p.pronamespace IN ('p'::regnamespace, 'leadscore'::regnamespace, 'leadscore_internal'::regnamespace) AND p.prosqlbody IS NOT NULL
     UNION
     SELECT 'pg_rewrite'::regclass::oid, r.oid, r.ev_class::regclass::text, r.ev_action::text
     FROM body b
@@ -173,12 +176,13 @@ WITH RECURSIVE body (classid, objid, object, definition) AS (
 )
 SELECT DISTINCT b.object, o.oid::regoperator
     FROM body b, regexp_matches(b.definition, ':(?:sortop|eqop) (\d+)', 'g') AS m JOIN pg_operator o ON o.oid = m[1]::oid
-    WHERE o.oprnamespace = 'leadscore'::regnamespace;
+        JOIN pg_proc f ON f.oid = o.oprcode
+    WHERE f.pronamespace = 'leadscore'::regnamespace;
 -- names leave room for the numbers of shards,
 SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'p'::regnamespace AND length(c.relname) > 50;
 -- nothing but the schema's objects is in the schema.
 SELECT d.deptype, count(*) FROM pg_depend d JOIN pg_extension e ON d.refobjid = e.oid
-    WHERE e.extname = 'leadscore' AND d.classid = 'pg_class'::regclass AND d.deptype = 'e' GROUP BY 1;
+    WHERE e.extname = 'leadscore' AND d.classid = 'pg_class'::regclass AND d.deptype = 'e' AND d.objid <> 'leadscore.pipelines'::regclass GROUP BY 1;
 
 -- What tables refuse
 \set VERBOSITY terse
@@ -296,29 +300,30 @@ SELECT p.clone_model('inbound', 'strict');
 SELECT p.model_definition('strict') = p.model_definition('inbound') || '{"model": "strict"}' AS same;
 SELECT p.clone_model('inbound', 'strict');
 SELECT p.clone_model('nothing', 'other');
-SELECT p.activate_model('nothing');
-SELECT p.activate_model('inbound');
+SELECT p.activate_model('nothing', wait => true);
+SELECT p.activate_model('inbound', wait => true);
 SELECT * FROM p.compare_models('inbound', 'nothing');
 UPDATE p.rule SET points = 5 WHERE model = 'inbound' AND rule = 'product page viewed';
 UPDATE p.rule SET points = 5 WHERE model = 'strict' AND rule = 'product page viewed';
 SELECT level, (SELECT external_id FROM p.lead l WHERE l.lead_id = c.lead_id), leads, stage_a, stage_b, score_a, score_b, difference
     FROM p.compare_models('inbound', 'strict', '2025-03-02 12:00Z') c;
 CREATE TEMP TABLE activities AS SELECT lead_id, activity FROM p.lead_state;
-SELECT p.activate_model('strict');
+SELECT p.activate_model('strict', wait => true);
 SELECT model, status, compiled IS NOT NULL AS compiled, activated_by = session_user AS activated_by FROM p.model ORDER BY model;
 SELECT model FROM p.model_activation ORDER BY activation_id;
-SELECT count(*) FROM p.lead_state s JOIN activities a USING (lead_id) WHERE s.activity OPERATOR(leadscore.<>) a.activity;
-SELECT p.activate_model('inbound');
+SELECT count(*) FROM p.lead_state s JOIN activities a USING (lead_id) WHERE s.activity <> a.activity;
+SELECT p.activate_model('inbound', wait => true);
 DELETE FROM p.model WHERE model = 'strict';
 INSERT INTO p.model (model) VALUES ('draft');
 INSERT INTO p.dimension (model, dimension) VALUES ('draft', 'd');
 INSERT INTO p.rule (model, rule, dimension, signal, points, only_if) VALUES ('draft', 'r', 'd', 'page_view', 1, '{no_such_signal}');
-SELECT p.activate_model('draft');
+SELECT p.activate_model('draft', wait => true);
 DELETE FROM p.model WHERE model = 'draft';
 SELECT * FROM p.verify();
 
 -- Signals may change under way: everything is counted again
 INSERT INTO p.signal (signal, event_kinds, condition) VALUES ('home', '{page_view}', '$.page == "/"');
+SELECT p.sweep();
 SELECT u.signal_id = (SELECT signal_id FROM p.signal WHERE signal = 'home') AS home, u.bucket, u.count
     FROM p.lead_state s, leadscore.unnest(s.activity) u
     WHERE s.lead_id = p.lead_id('t1') AND u.signal_id > (SELECT signal_id FROM p.signal WHERE signal = 'student') ORDER BY 2;
@@ -326,6 +331,7 @@ SELECT * FROM p.verify();
 UPDATE p.signal SET condition = '$.page == "/other"' WHERE signal = 'home';
 SELECT * FROM p.verify();
 DELETE FROM p.signal WHERE signal = 'home';
+SELECT p.sweep();
 SELECT * FROM p.verify();
 UPDATE p.signal SET signal_id = 1000 WHERE signal = 'page_view';
 \set VERBOSITY terse
@@ -335,6 +341,7 @@ INSERT INTO p.value_list VALUES ('rivals', 'Other Inc.');
 INSERT INTO p.signal (signal, source, condition) VALUES ('rival', 'profile', '$rivals[*] == $organization');
 SELECT * FROM p.verify();
 INSERT INTO p.value_list VALUES ('rivals', 'ACME');
+SELECT p.sweep();
 SELECT l.external_id FROM p.lead l JOIN p.lead_state s USING (lead_id), leadscore.unnest(s.activity) u
     WHERE u.signal_id = (SELECT signal_id FROM p.signal WHERE signal = 'rival');
 SELECT * FROM p.verify();
@@ -351,18 +358,26 @@ INSERT INTO loaded.event (lead_id, kind) SELECT lead_id, 'page_view' FROM loaded
 SELECT problem, count(*) FROM loaded.verify() GROUP BY 1;
 SELECT leadscore.attach_pipeline('loaded') > 0;
 SELECT * FROM loaded.verify();
-SELECT loaded.rebuild(), loaded.rebuild(history => true);
+SELECT loaded.rebuild();
 SELECT loaded.sweep(), loaded.sweep(1);
-DROP SCHEMA loaded CASCADE;
+DROP SCHEMA loaded, loaded_reports CASCADE;
 
 -- Verify finds what is wrong, rebuild repairs it
 BEGIN;
-UPDATE p.lead_state SET activity = activity OPERATOR(leadscore.-) 'day{0@2025-03-01:1}' WHERE lead_id = p.lead_id('m1');
+SET LOCAL session_replication_role = replica;
+UPDATE p.lead_state SET activity = activity - 'day{0@2025-03-01:1}' WHERE lead_id = p.lead_id('m1');
 DELETE FROM p.lead_state WHERE lead_id = p.lead_id('m2');
 UPDATE p.lead_state SET stage = 'sql' WHERE lead_id = p.lead_id('t2');
+UPDATE p.lead_state SET promotion_blocked = true WHERE lead_id = p.lead_id('t1');
+UPDATE p.stage_log SET effective_at = effective_at - interval '1 second' WHERE lead_id = p.lead_id('q1') AND seq = 1;
+SET LOCAL session_replication_role = DEFAULT;
 SELECT (SELECT external_id FROM p.lead l WHERE l.lead_id = v.lead_id), problem FROM p.verify() v ORDER BY 1, 2;
-SELECT p.rebuild(history => true) > 0;
+-- ... and writes only that
+CREATE TEMP TABLE untouched AS SELECT lead_id, updated_at FROM p.lead_state;
+SELECT p.rebuild();
+SELECT count(*) FILTER (WHERE b.updated_at IS DISTINCT FROM s.updated_at) AS written FROM p.lead_state s LEFT JOIN untouched b USING (lead_id);
 SELECT * FROM p.verify();
+SELECT p.rebuild();
 ROLLBACK;
 
 -- The extension stays while a pipeline needs it, and takes no lead away
@@ -375,4 +390,4 @@ SELECT count(*) FROM p.lead;
 SELECT count(*) FROM p.event;
 INSERT INTO p.event (lead_id, kind) SELECT lead_id, 'page_view' FROM p.lead LIMIT 1;
 ROLLBACK;
-DROP SCHEMA p CASCADE;
+DROP SCHEMA p, p_reports CASCADE;

@@ -8,7 +8,7 @@ SELECT leadscore.create_pipeline('crm') \g /dev/null
 -- The extension is code, which is on every node; it has nothing to distribute
 SELECT c.oid::regclass, c.relkind FROM pg_depend d JOIN pg_class c ON c.oid = d.objid
     WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
-        AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'leadscore');
+        AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'leadscore') AND c.relkind <> 'v';
 
 -- Tables: those of leads, and the others, of which every node has a copy
 CREATE TEMP VIEW tables AS
@@ -38,27 +38,27 @@ SELECT t.relname, a.attname FROM tables t JOIN pg_attribute a ON a.attrelid = t.
 -- Functions: what would forbid two-phase commit. That C functions keep to it,
 -- too, a test with prepared transactions shows.
 SELECT p.oid::regprocedure FROM pg_proc p
-    WHERE p.pronamespace IN ('leadscore'::regnamespace, 'crm'::regnamespace) AND p.prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c') AND p.prokind = 'f'
+    WHERE p.pronamespace IN ('leadscore'::regnamespace, 'leadscore_internal'::regnamespace, 'crm'::regnamespace) AND p.prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c') AND p.prokind = 'f'
         AND pg_get_functiondef(p.oid) ~* '\m(NOTIFY|UNLISTEN|LISTEN|pg_notify|CREATE\s+(GLOBAL\s+|LOCAL\s+)?TEMP(ORARY)?|INTO\s+TEMP(ORARY)?|pg_(try_)?advisory_lock(_shared)?|WITH\s+HOLD)\M';
 
 -- Aggregates: partial results of nodes can be combined
 SELECT a.aggfnoid::regprocedure FROM pg_aggregate a JOIN pg_proc p ON p.oid = a.aggfnoid
-    WHERE p.pronamespace IN ('leadscore'::regnamespace, 'crm'::regnamespace) AND (a.aggtranstype = 'internal'::regtype OR a.aggcombinefn = 0);
+    WHERE p.pronamespace IN ('leadscore'::regnamespace, 'leadscore_internal'::regnamespace, 'crm'::regnamespace) AND (a.aggtranstype = 'internal'::regtype OR a.aggcombinefn = 0);
 
 -- Views
 CREATE TEMP VIEW views AS
     SELECT c.oid, c.relname, r.ev_action::text AS tree
     FROM pg_class c JOIN pg_rewrite r ON r.ev_class = c.oid
-    WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind = 'v';
+    WHERE c.relnamespace IN ('crm'::regnamespace, 'crm_reports'::regnamespace) AND c.relkind = 'v';
 SELECT DISTINCT v.relname, p.oid::regprocedure
     FROM views v CROSS JOIN LATERAL regexp_matches(v.tree, ':(?:funcid|opfuncid|aggfnoid|winfnoid) (\d+)', 'g') AS f (id) JOIN pg_proc p ON p.oid = f.id[1]::oid
     WHERE p.provolatile = 'v';
 -- no function that reads leads is called for rows, where it would be a query
--- inside of a distributed one. One exception: content_name() shows of an event
+-- inside of a distributed one. One exception: _content_name() shows of an event
 -- what readers of lead_origin and lead_profile may not look at themselves.
 SELECT DISTINCT p.oid::regprocedure
     FROM views v CROSS JOIN LATERAL regexp_matches(v.tree, ':funcid (\d+)', 'g') AS f (id) JOIN pg_proc p ON p.oid = f.id[1]::oid
-    WHERE p.pronargs > 0 AND EXISTS (SELECT FROM pg_depend d JOIN tables t ON t.oid = d.refobjid WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid);
+    WHERE p.pronargs > 0 AND p.pronamespace IN ('crm'::regnamespace, 'crm_reports'::regnamespace);
 SELECT relname FROM views WHERE pg_get_viewdef(oid) ~* '\m(GROUPING SETS|ROLLUP|CUBE|RECURSIVE)\M';
 -- no subquery in a select list: between the brackets that follow it in the tree
 WITH token AS MATERIALIZED (
@@ -80,4 +80,4 @@ SELECT DISTINCT p.proname
     WHERE (a.aggtranstype = 'internal'::regtype OR a.aggcombinefn = 0) AND p.proname NOT IN ('sum', 'avg', 'array_agg')
     ORDER BY 1;
 
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;

@@ -4,22 +4,22 @@
 SELECT * FROM leadscore.stages();
 SELECT s.stage, leadscore.funnel_position(s.stage), leadscore.temperature(s.stage), leadscore.is_open(s.stage)
 FROM leadscore.stages() s;
-SELECT 'iql'::leadscore.lead_stage OPERATOR(leadscore.<) 'mql',
-       leadscore.max(s.stage), leadscore.min(s.stage), leadscore.lower(leadscore.max(s.stage))
+SELECT 'iql'::leadscore.lead_stage < 'mql',
+       max(s.stage), min(s.stage), lower(max(s.stage))
 FROM leadscore.stages() s;
 
 -- Labels and ranks sort like stages
-SELECT bool_and(a.stage OPERATOR(leadscore.<) b.stage = (a.stage_label < b.stage_label COLLATE "C")
-       AND a.stage OPERATOR(leadscore.<) b.stage = (a.stage_rank < b.stage_rank))
+SELECT bool_and((a.stage < b.stage) = (a.stage_label < b.stage_label COLLATE "C")
+       AND (a.stage < b.stage) = (a.stage_rank < b.stage_rank))
 FROM leadscore.stages() a, leadscore.stages() b;
 
 -- One byte, by value
 SELECT typlen, typbyval, typalign, typstorage, typcategory, typispreferred FROM pg_type WHERE oid = 'leadscore.lead_stage'::regtype;
 
 -- Every label is read back, in any case and between blanks
-SELECT bool_and(t.name::leadscore.lead_stage OPERATOR(leadscore.=) s.stage)
+SELECT bool_and(t.name::leadscore.lead_stage = s.stage)
 FROM leadscore.stages() s,
-     LATERAL (VALUES (leadscore.text(s.stage)), (leadscore.upper(s.stage)), (E' \t\n' || initcap(leadscore.text(s.stage)) || E'\r ')) t(name);
+     LATERAL (VALUES (leadscore.text(s.stage)), (upper(s.stage)), (E' \t\n' || initcap(leadscore.text(s.stage)) || E'\r ')) t(name);
 
 -- Synonyms
 SELECT name, name::leadscore.lead_stage AS stage
@@ -68,7 +68,7 @@ DROP FUNCTION read_stage(text);
 
 -- NULL
 SELECT NULL::leadscore.lead_stage IS NULL AS a, NULL::text::leadscore.lead_stage IS NULL AS b,
-       NULL::leadscore.lead_stage OPERATOR(leadscore.=) 'mql' AS c, leadscore.stage_title(NULL) AS d, leadscore.is_open(NULL) AS e;
+       NULL::leadscore.lead_stage = 'mql' AS c, leadscore.stage_title(NULL) AS d, leadscore.is_open(NULL) AS e;
 
 -- From here on as most sessions would work
 SET search_path = public, leadscore;

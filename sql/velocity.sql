@@ -5,7 +5,7 @@ SET timezone = 'UTC';
 SET datestyle = 'ISO';
 SET client_min_messages = 'warning';
 SELECT leadscore.create_pipeline('crm', 'empty', attach => false) \g /dev/null
-SET search_path = crm, leadscore;
+SET search_path = crm, crm_reports, leadscore, leadscore_internal;
 
 -- Nothing there: rows without figures
 SELECT stage, outcome, next_stage, periods, mean_days, median_days, p90_days FROM stage_velocity;
@@ -17,16 +17,18 @@ SELECT bucket, customers, share_rate FROM cycle_time_histogram;
 -- there for 10 and 20 days
 CREATE PROCEDURE pg_temp.course(lead bigint, began timestamptz, VARIADIC steps text[]) LANGUAGE sql AS $$
     -- steps: stage, days, stage, days ..., stage
+    SET LOCAL session_replication_role = replica;
     INSERT INTO crm.lead (lead_id, created_at) VALUES (lead, began);
-    INSERT INTO crm.stage_history (lead_id, seq, cycle, from_stage, to_stage, effective_at, cause, from_since)
+    INSERT INTO crm.stage_log (lead_id, seq, cycle, from_stage, to_stage, effective_at, cause, from_since)
         SELECT lead, s.seq, 1, lag(s.stage) OVER (ORDER BY s.seq), s.stage, s.at, 'set', lag(s.at) OVER (ORDER BY s.seq)
         FROM (
             SELECT n AS seq, leadscore.lead_stage(steps[2 * n - 1]) AS stage,
                 began + interval '1 day' * coalesce((SELECT sum(steps[2 * k]::numeric) FROM generate_series(1, n - 1) k), 0)::double precision AS at
             FROM generate_series(1, (cardinality(steps) + 1) / 2) n) s;
-    INSERT INTO crm.lead_state (lead_id, stage_since, cycle, stage, held, settled_at, activity)
-        SELECT lead, h.effective_at, h.cycle, h.to_stage, false, h.effective_at, 'day{}'
-        FROM crm.stage_history h WHERE h.lead_id = lead ORDER BY h.seq DESC LIMIT 1;
+    INSERT INTO crm.lead_state (lead_id, stage_since, cycle, stage, promotion_blocked, processed_until, activity, configuration)
+        SELECT lead, h.effective_at, h.cycle, h.to_stage, false, h.effective_at, 'day{}', g.configuration
+        FROM crm.stage_history h, crm.setting g WHERE h.lead_id = lead ORDER BY h.seq DESC LIMIT 1;
+    SET LOCAL session_replication_role = DEFAULT;
 $$;
 BEGIN;
 CALL pg_temp.course(1, '2025-01-01', 'visitor', '1', 'iql');
@@ -84,8 +86,8 @@ SELECT lead_id, outcome, round(total_days) AS total, full_months, round(iql_to_s
 SELECT bucket, bucket_rank, months_from, months_until, customers, share_rate, cumulative_rate FROM cycle_time_histogram;
 ROLLBACK;
 
-SELECT leadscore.product(x) FROM (VALUES (2::double precision), (0), (3)) v (x);
-SELECT leadscore.product(x) FROM (VALUES (2::double precision), (0.5), (NULL), (3)) v (x);
-SELECT leadscore.product(x) FROM (SELECT 1::double precision WHERE false) v (x);
+SELECT leadscore_internal.product(x) FROM (VALUES (2::double precision), (0), (3)) v (x);
+SELECT leadscore_internal.product(x) FROM (VALUES (2::double precision), (0.5), (NULL), (3)) v (x);
+SELECT leadscore_internal.product(x) FROM (SELECT 1::double precision WHERE false) v (x);
 RESET search_path;
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;

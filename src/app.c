@@ -39,7 +39,7 @@
 #include "utils/syscache.h"
 
 #include "app.h"
-#include "engine.h"
+#include "apply.h"
 #include "stage.h"
 
 PG_FUNCTION_INFO_V1(leadscore_call_handler);
@@ -101,7 +101,7 @@ static const StatementText statements[N_STATEMENTS] = {
 	/* does row security show a lead to the caller? */
 	[SEE_LEAD] = {"SELECT 1 FROM {lead} WHERE lead_id" EQ "$1", 1, {INT8OID}, false},
 	[SEE_STATE] = {"SELECT 1 FROM {lead_state} WHERE lead_id" EQ "$1", 1, {INT8OID}, false},
-	[SEE_STAGES] = {"SELECT 1 FROM {stage_history} WHERE lead_id" EQ "$1 LIMIT 1", 1, {INT8OID}, false},
+	[SEE_STAGES] = {"SELECT 1 FROM {stage_log} WHERE lead_id" EQ "$1 LIMIT 1", 1, {INT8OID}, false},
 	/* what the profile has begun and ceased to match since */
 	[PROFILE_SINCE] = {"SELECT g.signal_id, pg_catalog.sum(c.count) FROM {profile_change} c JOIN {signal} g"
 		" ON g.signal" EQ "c.signal WHERE c.lead_id" EQ "$1 AND c.changed_at OPERATOR(pg_catalog.>) $2"
@@ -114,11 +114,12 @@ static const StatementText statements[N_STATEMENTS] = {
 		" CASE WHEN a.activated_at OPERATOR(pg_catalog.<=) $1 THEN a.activated_at END DESC,"
 		" CASE WHEN a.activated_at OPERATOR(pg_catalog.<=) $1 THEN a.activation_id END DESC,"
 	" a.activated_at, a.activation_id LIMIT 1", 1, {TIMESTAMPTZOID}, false},
-	[STAGE_AT] = {"SELECT to_stage::pg_catalog.text FROM {stage_history} WHERE lead_id" EQ "$1"
-		" AND effective_at OPERATOR(pg_catalog.<=) $2 ORDER BY seq DESC LIMIT 1",
+	[STAGE_AT] = {"SELECT to_stage::pg_catalog.text FROM {stage_log} WHERE lead_id" EQ "$1"
+		" AND effective_at OPERATOR(pg_catalog.<=) $2 AND superseded_at IS NULL ORDER BY seq DESC LIMIT 1",
 	2, {INT8OID, TIMESTAMPTZOID}, false},
-	[STAGE_AS_KNOWN_AT] = {"SELECT to_stage::pg_catalog.text FROM {stage_history} WHERE lead_id" EQ "$1"
+	[STAGE_AS_KNOWN_AT] = {"SELECT to_stage::pg_catalog.text FROM {stage_log} WHERE lead_id" EQ "$1"
 		" AND effective_at OPERATOR(pg_catalog.<=) $2 AND recorded_at OPERATOR(pg_catalog.<=) $3"
+		" AND (superseded_at IS NULL OR superseded_at OPERATOR(pg_catalog.>) $3)"
 	" ORDER BY seq DESC LIMIT 1", 3, {INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}, false},
 
 	[CREATE_LEADS] = {"INSERT INTO {lead} (external_id, kind, email, organization, market, country, channel, campaign,"
@@ -197,9 +198,9 @@ static const StatementText statements[N_STATEMENTS] = {
 static char *
 statement_sql(const Pipeline *p, const char *sql)
 {
-	static const char *const names[] = {"lead", "event", "lead_state", "stage_history",
+	static const char *const names[] = {"lead", "event", "lead_state", "stage_log",
 	"profile_change", "signal", "model", "model_activation"};
-	const Oid	tables[] = {p->lead, p->event, p->state, p->history,
+	const Oid	tables[] = {p->lead, p->event, p->state, p->stage_log,
 	p->profile_change, p->signal, p->model, p->activation};
 	StringInfoData text;
 
@@ -572,21 +573,24 @@ leadscore_app_watch(AppWatch *watch)
 	return before;
 }
 
-/* The engine has counted a statement's events; first is how a lead moved. */
+/*
+ * The engine has counted a statement's events, of which from_stage is the stage
+ * of the first lead before it.
+ */
 void
-leadscore_app_tell(const EventBatch *batch, Oid event, const StageChange *first)
+leadscore_app_tell(const DeltaList *deltas, Oid event, uint8 from_stage)
 {
 	int64		i;
 
-	for (i = 0; watched && watched->event == event && i < batch->n; i++)
+	for (i = 0; watched && watched->event == event && i < deltas->n; i++)
 	{
-		const EventRecord *record = &batch->records[i];
+		const EventDelta *delta = &deltas->deltas[i];
 
-		if (record->lead_id != watched->lead_id || record->removed)
+		if (delta->lead_id != watched->lead_id || delta->removed)
 			continue;
-		watched->scored |= record->ncounts > 0;
-		if (watched->from_stage == 0 && first)
-			watched->from_stage = first->from_stage ? first->from_stage : LEAD_STAGE_VISITOR;
+		watched->scored |= delta->ncounts > 0;
+		if (watched->from_stage == 0)
+			watched->from_stage = from_stage;
 	}
 }
 
@@ -660,7 +664,7 @@ run_writer(FunctionCallInfo fcinfo, const AppCall *call)
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("tables \"lead\" and \"lead_state\" need a primary key (lead_id)"),
 					 errhint("Add it again, to tables that are not partitioned.")));
-		leadscore_run_as(writer.pipeline->owner, &writer.saved);
+		leadscore_run_as(writer.pipeline->owner, false, &writer.saved);
 		if (writer.cache->own_code)
 			leadscore_app_fix_path(&writer);
 		if (SPI_connect() != SPI_OK_CONNECT)

@@ -25,8 +25,14 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
+#include "utils/acl.h"
+#include "utils/typcache.h"
 
 #include "classify.h"
+#include "maintain.h"
+
+PG_FUNCTION_INFO_V1(leadscore_event_signals);
+PG_FUNCTION_INFO_V1(leadscore_profile_signals);
 
 void
 leadscore_event_columns(TupleDesc desc, const char *table, EventColumns *columns)
@@ -484,4 +490,115 @@ leadscore_check_path(const Pipeline *pipeline, SignalSource source,
 					 errhint("Use a column of event, such as $value, or a list of value_list.") :
 					 errhint("Use a column of lead, $consented, $email_domain or a list of value_list.")));
 	}
+}
+
+/* What event_signals() and profile_signals() keep from row to row */
+typedef struct RowClassifier
+{
+	Oid			type;
+	int32		typmod;
+	TupleDesc	desc;
+	const Pipeline *pipeline;
+	TupleTableSlot *slot;
+	EventColumns event;
+	LeadColumns lead;
+} RowClassifier;
+
+/* The argument is no row of the table that it must be of. */
+static void
+report_other_row(bool event)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("argument is not a row of table \"%s\"", event ? "event" : "lead"),
+			 errhint("Pass the row of the table itself, not a part of it.")));
+}
+
+/* The classifier of the rows that are handed to this call site */
+static RowClassifier *
+row_classifier(FunctionCallInfo fcinfo, HeapTupleHeader row, bool event)
+{
+	RowClassifier *c = fcinfo->flinfo->fn_extra;
+	Oid			type = HeapTupleHeaderGetTypeId(row);
+	int32		typmod = HeapTupleHeaderGetTypMod(row);
+	MemoryContext oldcontext;
+	TupleDesc	desc;
+	Oid			relid;
+
+	if (c != NULL && c->type == type && c->typmod == typmod)
+		return c;
+	relid = get_typ_typrelid(type);
+	if (!OidIsValid(relid))
+		report_other_row(event);
+	leadscore_check_maintainer(get_rel_namespace(relid), "signal", ACL_SELECT);
+	oldcontext = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+	c = palloc0(sizeof(RowClassifier));
+	desc = lookup_rowtype_tupdesc(type, typmod);
+	c->desc = CreateTupleDescCopy(desc);
+	ReleaseTupleDesc(desc);
+	c->type = type;
+	c->typmod = typmod;
+	c->pipeline = leadscore_pipeline_for_query(leadscore_part(relid));
+	c->slot = MakeSingleTupleTableSlot(c->desc, &TTSOpsHeapTuple);
+	if (event)
+		leadscore_event_columns(c->desc, get_rel_name(relid), &c->event);
+	else
+		leadscore_lead_columns(c->desc, get_rel_name(relid), &c->lead);
+	MemoryContextSwitchTo(oldcontext);
+	fcinfo->flinfo->fn_extra = c;
+	return c;
+}
+
+/* Classify a row and return its signals, with quantities for events. */
+static Datum
+row_signals(FunctionCallInfo fcinfo, bool event)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	HeapTupleHeader row;
+	RowClassifier *c;
+	HeapTupleData tuple = {0};
+	CountPool	pool;
+	int64		i;
+
+	/* anyelement may be anything */
+	if (!type_is_rowtype(get_fn_expr_argtype(fcinfo->flinfo, 0)))
+		report_other_row(event);
+	row = PG_GETARG_HEAPTUPLEHEADER(0);
+	InitMaterializedSRF(fcinfo, event ? 0 : MAT_SRF_USE_EXPECTED_DESC);
+	c = row_classifier(fcinfo, row, event);
+	tuple.t_len = HeapTupleHeaderGetDatumLength(row);
+	tuple.t_data = row;
+	ExecStoreHeapTuple(&tuple, c->slot, false);
+	leadscore_pool_init(&pool);
+	if (event)
+		leadscore_classify_event(c->pipeline,
+								 leadscore_kind_signals(c->pipeline, leadscore_event_kind(&c->event, c->slot)),
+								 &c->event, c->slot, &pool);
+	else
+		leadscore_classify_lead(c->pipeline, &c->lead, c->slot, &pool);
+	for (i = 0; i < pool.n; i++)
+	{
+		Datum		values[2];
+		bool		nulls[2] = {false, false};
+
+		values[0] = Int16GetDatum((int16) pool.counts[i].signal);
+		values[1] = Int64GetDatum(pool.counts[i].count);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	ExecClearTuple(c->slot);
+	return (Datum) 0;
+}
+
+/* event_signals(event): the signals that a row of event counts for */
+Datum
+leadscore_event_signals(PG_FUNCTION_ARGS)
+{
+	return row_signals(fcinfo, true);
+}
+
+/* profile_signals(lead): the signals that a row of lead matches */
+Datum
+leadscore_profile_signals(PG_FUNCTION_ARGS)
+{
+	return row_signals(fcinfo, false);
 }

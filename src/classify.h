@@ -11,7 +11,7 @@
 #include "executor/tuptable.h"
 
 #include "pipeline.h"
-#include "settle.h"
+#include "lifecycle.h"
 
 /* a quantity larger than this counts as this much */
 #define MAX_COUNT	INT64CONST(1000000000)

@@ -96,4 +96,13 @@
 #define leadscore_epq_init(epq, estate)	EvalPlanQualInit(epq, estate, NULL, NIL, -1)
 #endif
 
+/* One function for all kinds of objects from 16 on */
+#if PG_VERSION_NUM >= 160000
+#define leadscore_schema_aclcheck(schema, role) \
+	object_aclcheck(NamespaceRelationId, schema, role, ACL_USAGE)
+#else
+#define leadscore_schema_aclcheck(schema, role) \
+	pg_namespace_aclcheck(schema, role, ACL_USAGE)
+#endif
+
 #endif							/* LEADSCORE_COMPAT_H */

@@ -23,6 +23,7 @@
 
 #include "app.h"
 #include "explain.h"
+#include "maintain.h"
 #include "stage.h"
 
 /* A lead as of an instant */
@@ -75,13 +76,30 @@ decode(const Pipeline *pipeline, Datum value, ActivityList *activity)
 				 errhint("Run rebuild() of the pipeline.")));
 }
 
-/* Find what is counted of a lead, and its stage. */
+/* Is a state as of now, or is it due to be looked at, or behind? */
+static bool
+is_current(const Pipeline *pipeline, TupleTableSlot *slot)
+{
+	bool		isnull;
+	Datum		value = slot_getattr(slot, pipeline->columns.configuration, &isnull);
+
+	if (isnull || DatumGetInt64(value) < pipeline->configuration)
+		return false;
+	value = slot_getattr(slot, pipeline->columns.next_review_at, &isnull);
+	return isnull || DatumGetTimestampTz(value) > GetCurrentTransactionStartTimestamp();
+}
+
+/*
+ * Find what is counted of a lead, and its stage; as of now, though no sweep has
+ * recorded yet what is due.
+ */
 bool
 leadscore_find_state(Pipeline *pipeline, int64 lead_id, Snapshot snapshot,
 					 ActivityList *activity, uint8 *stage)
 {
 	Lookup		lookup;
 	bool		found;
+	bool		current = true;
 	bool		isnull[2];
 
 	leadscore_lookup_open(&lookup, pipeline->state, leadscore_app_cache(pipeline)->state_key);
@@ -92,11 +110,29 @@ leadscore_find_state(Pipeline *pipeline, int64 lead_id, Snapshot snapshot,
 
 		*stage = DatumGetLeadStage(slot_getattr(lookup.slot, pipeline->columns.stage, &isnull[1]));
 		found = !isnull[0] && !isnull[1];
-		if (found && activity)
+		current = is_current(pipeline, lookup.slot);
+		if (found && current && activity)
 			decode(pipeline, value, activity);
 	}
 	leadscore_lookup_close(&lookup);
+	if (found && !current)
+	{
+		PushActiveSnapshot(snapshot);
+		found = leadscore_current_record(pipeline->part, lead_id, activity, stage, NULL);
+		PopActiveSnapshot();
+	}
 	return found;
+}
+
+/* Was a lead in some stage at an instant, though it was created later? */
+static bool
+was_born(Pipeline *pipeline, int64 lead_id, TimestampTz at, Snapshot snapshot)
+{
+	Datum		values[2];
+
+	values[0] = Int64GetDatum(lead_id);
+	values[1] = TimestampTzGetDatum(at);
+	return leadscore_app_run(pipeline, STAGE_AT, values, NULL, snapshot) > 0;
 }
 
 /*
@@ -122,7 +158,7 @@ read_lead(Pipeline *pipeline, TimestampTz at, Snapshot snapshot, LeadThen *lead)
 			return false;
 		row = SPI_tuptable->vals[0];
 		created_at = DatumGetTimestampTz(SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &isnull));
-		if (isnull || created_at > at)
+		if (isnull || (created_at > at && !was_born(pipeline, lead->lead_id, at, snapshot)))
 			return false;
 		decode(pipeline, SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &stateless), &lead->activity);
 		if (!lead_stage_parse(SPI_getvalue(row, SPI_tuptable->tupdesc, 3),
@@ -136,7 +172,8 @@ read_lead(Pipeline *pipeline, TimestampTz at, Snapshot snapshot, LeadThen *lead)
 	if (found)
 		created_at = DatumGetTimestampTz(slot_getattr(lookup.slot, cache->created_at, &isnull));
 	leadscore_lookup_close(&lookup);
-	return found && !isnull && created_at <= at &&
+	return found && !isnull &&
+		(created_at <= at || was_born(pipeline, lead->lead_id, at, snapshot)) &&
 		leadscore_find_state(pipeline, lead->lead_id, snapshot, &lead->activity, &lead->stage);
 }
 
@@ -206,7 +243,7 @@ begin(FunctionCallInfo fcinfo, UserSwitch *caller)
 {
 	Pipeline   *pipeline = leadscore_app_pipeline(fcinfo);
 
-	leadscore_run_as(pipeline->owner, caller);
+	leadscore_run_as(pipeline->owner, false, caller);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	return pipeline;
@@ -414,7 +451,7 @@ leadscore_lead_stage_at(FunctionCallInfo fcinfo)
 	Datum		result = (Datum) 0;
 
 	if (find_argument(fcinfo, pipeline, snapshot, &caller, &lead_id) &&
-		shows(pipeline, pipeline->history, SEE_STAGES, lead_id, snapshot, &caller))
+		shows(pipeline, pipeline->stage_log, SEE_STAGES, lead_id, snapshot, &caller))
 	{
 		Datum		values[3];
 		AppStatement statement = PG_ARGISNULL(2) ? STAGE_AT : STAGE_AS_KNOWN_AT;

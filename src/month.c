@@ -19,6 +19,10 @@
 
 PG_FUNCTION_INFO_V1(leadscore_month_start);
 
+/* The years 1 to 9999, in every time zone: see is_dated() */
+#define FIRST_DATED ((date2j(1, 1, 3) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY)
+#define END_DATED	((date2j(9999, 12, 30) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY)
+
 /* The date of a timestamp, and the day's number in its month */
 static void
 split_timestamp(Timestamp at, int *year, int *month, int *day)
@@ -31,7 +35,8 @@ split_timestamp(Timestamp at, int *year, int *month, int *day)
 }
 
 /*
- * The first day of the month in which an instant falls; NULL for infinity.
+ * The first day of the month in which an instant falls; NULL outside the years
+ * 1 to 9999, where adding a time zone or a month could leave the range of dates.
  * No zone is farther than 16 hours from UTC, so from the 3rd to the 26th the
  * month is the same everywhere.
  */
@@ -43,7 +48,7 @@ leadscore_month_start(PG_FUNCTION_ARGS)
 	int			month;
 	int			day;
 
-	if (TIMESTAMP_NOT_FINITE(at))
+	if (at < FIRST_DATED || at >= END_DATED)
 		PG_RETURN_NULL();
 	split_timestamp(at, &year, &month, &day);
 	if (day < 3 || day > 26)

@@ -149,13 +149,18 @@ leadscore_table_owner(Oid relid)
 	return owner;
 }
 
-/* Do the owner's work as the owner, whatever row security says. */
+/*
+ * Do the owner's work as the owner, whatever row security says.  Restricted,
+ * code of the owner's own cannot do anything as the caller later, which may be
+ * a superuser.
+ */
 void
-leadscore_run_as(Oid owner, UserSwitch *saved)
+leadscore_run_as(Oid owner, bool restricted, UserSwitch *saved)
 {
 	GetUserIdAndSecContext(&saved->userid, &saved->sec_context);
 	SetUserIdAndSecContext(owner, saved->sec_context |
-						   SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+						   SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS |
+						   (restricted ? SECURITY_RESTRICTED_OPERATION : 0));
 }
 
 void
@@ -230,11 +235,16 @@ read_columns(Pipeline *p)
 	c->activity = leadscore_column(desc, "activity", leadscore_type("lead_activity"), table);
 	c->baseline = leadscore_column(desc, "baseline", leadscore_type("lead_activity"), table);
 	c->stage = leadscore_column(desc, "stage", leadscore_type("lead_stage"), table);
-	c->stage_since = leadscore_column(desc, "stage_since", TIMESTAMPTZOID, table);
+	c->suspended_stage = leadscore_column(desc, "suspended_stage", leadscore_type("lead_stage"), table);
+	c->promotion_blocked = leadscore_column(desc, "promotion_blocked", BOOLOID, table);
 	c->cycle = leadscore_column(desc, "cycle", INT4OID, table);
-	c->held = leadscore_column(desc, "held", BOOLOID, table);
-	c->settled_at = leadscore_column(desc, "settled_at", TIMESTAMPTZOID, table);
+	c->stage_since = leadscore_column(desc, "stage_since", TIMESTAMPTZOID, table);
+	c->processed_until = leadscore_column(desc, "processed_until", TIMESTAMPTZOID, table);
+	c->profile_at = leadscore_column(desc, "profile_at", TIMESTAMPTZOID, table);
+	c->milestone_at = leadscore_column(desc, "milestone_at", TIMESTAMPTZOID, table);
+	c->pending_at = leadscore_column(desc, "pending_at", TIMESTAMPTZOID, table);
 	c->next_review_at = leadscore_column(desc, "next_review_at", TIMESTAMPTZOID, table);
+	c->configuration = leadscore_column(desc, "configuration", INT8OID, table);
 	c->updated_at = leadscore_column(desc, "updated_at", TIMESTAMPTZOID, table);
 	table_close(rel, AccessShareLock);
 }
@@ -250,82 +260,102 @@ spi_copy(HeapTuple tuple, TupleDesc desc, int n, bool *isnull)
 	return PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
 }
 
+/* That a signal is of a kind */
+typedef struct KindOfSignal
+{
+	const char *kind;
+	const SignalRule *signal;
+} KindOfSignal;
+
+/* By kind, and signals of one kind in their order */
 static int
-kind_cmp(const void *a, const void *b)
+kind_of_signal_cmp(const void *a, const void *b)
 {
-	return strcmp(((const KindSignals *) a)->kind, ((const KindSignals *) b)->kind);
+	const KindOfSignal *x = a;
+	const KindOfSignal *y = b;
+	int			cmp = strcmp(x->kind, y->kind);
+
+	if (cmp != 0)
+		return cmp;
+	return x->signal < y->signal ? -1 : (x->signal > y->signal ? 1 : 0);
 }
 
-/* The entry of a kind, made if it is new */
-static KindSignals *
-kind_entry(Pipeline *p, int *capacity, const char *kind)
-{
-	int			i;
-
-	for (i = 0; i < p->nkinds; i++)
-		if (strcmp(p->kinds[i].kind, kind) == 0)
-			return &p->kinds[i];
-	if (p->nkinds == *capacity)
-	{
-		*capacity = *capacity ? *capacity * 2 : 16;
-		p->kinds = p->kinds ? repalloc(p->kinds, *capacity * sizeof(KindSignals)) :
-			palloc(*capacity * sizeof(KindSignals));
-	}
-	memset(&p->kinds[p->nkinds], 0, sizeof(KindSignals));
-	p->kinds[p->nkinds].kind = pstrdup(kind);
-	return &p->kinds[p->nkinds++];
-}
-
+/*
+ * Make the entry of a kind: its own signals, which are sorted and may be there
+ * twice, and those of any kind, in signal order.
+ */
 static void
-kind_add(KindSignals *entry, const SignalRule *signal, int nsignals)
+fill_kind(KindSignals *entry, const char *kind, const KindOfSignal *own, int nown,
+		  const KindSignals *any)
 {
-	if (entry->signals == NULL)
-		entry->signals = palloc(sizeof(SignalRule *) * (nsignals + 1));
-	entry->signals[entry->nsignals++] = signal;
+	int			i = 0;
+	int			j = 0;
+
+	entry->kind = kind ? pstrdup(kind) : NULL;
+	entry->signals = palloc(sizeof(SignalRule *) * (nown + any->nsignals + 1));
+	entry->nsignals = 0;
+	entry->plain = true;
+	while (i < nown || j < any->nsignals)
+	{
+		const SignalRule *signal = j == any->nsignals ||
+			(i < nown && own[i].signal < any->signals[j]) ? own[i++].signal : any->signals[j++];
+
+		if (entry->nsignals > 0 && entry->signals[entry->nsignals - 1] == signal)
+			continue;
+		entry->signals[entry->nsignals++] = signal;
+		if (signal->condition || signal->quantity)
+			entry->plain = false;
+	}
 }
 
 /* Which signals may match which kind; in signal order */
 static void
 index_kinds(Pipeline *p, char ***signal_kinds, int *signal_nkinds)
 {
-	int			capacity = 0;
-	int			i;
+	KindSignals any = {0};
+	KindOfSignal *pairs;
+	Size		n = 0;
+	Size		i;
+	Size		end;
 	int			j;
 	int			k;
 
-	for (i = 0; i < p->nsignals; i++)
-		for (j = 0; j < signal_nkinds[i]; j++)
-			kind_entry(p, &capacity, signal_kinds[i][j]);
-	for (i = 0; i < p->nsignals; i++)
+	any.signals = palloc(sizeof(SignalRule *) * (p->nsignals + 1));
+	for (k = 0; k < p->nsignals; k++)
+		n += Max(signal_nkinds[k], 0);
+	pairs = palloc_extended(sizeof(KindOfSignal) * (n + 1), MCXT_ALLOC_HUGE);
+	n = 0;
+	for (k = 0; k < p->nsignals; k++)
 	{
-		const SignalRule *signal = &p->signals[i];
+		const SignalRule *signal = &p->signals[k];
 
 		/* lead_created is counted by the engine itself */
 		if (signal->source != SOURCE_EVENT || signal->id == 0)
 			continue;
-		if (signal_nkinds[i] < 0)
-			kind_add(&p->other, signal, p->nsignals);
-		for (k = 0; k < p->nkinds; k++)
-		{
-			bool		matches = signal_nkinds[i] < 0;
-
-			for (j = 0; j < signal_nkinds[i] && !matches; j++)
-				matches = strcmp(p->kinds[k].kind, signal_kinds[i][j]) == 0;
-			if (matches)
-				kind_add(&p->kinds[k], signal, p->nsignals);
-		}
+		if (signal_nkinds[k] < 0)
+			any.signals[any.nsignals++] = signal;
+		for (j = 0; j < signal_nkinds[k]; j++)
+			pairs[n++] = (KindOfSignal)
+			{
+				signal_kinds[k][j], signal
+			};
 	}
-	for (k = 0; k <= p->nkinds; k++)
+	qsort(pairs, n, sizeof(KindOfSignal), kind_of_signal_cmp);
+	p->nkinds = 0;
+	for (i = 0; i < n; i++)
+		if (i == 0 || strcmp(pairs[i].kind, pairs[i - 1].kind) != 0)
+			p->nkinds++;
+	p->kinds = palloc_extended(sizeof(KindSignals) * (p->nkinds + 1), MCXT_ALLOC_HUGE);
+	k = 0;
+	for (i = 0; i < n; i = end)
 	{
-		KindSignals *entry = k < p->nkinds ? &p->kinds[k] : &p->other;
-
-		entry->plain = true;
-		for (i = 0; i < entry->nsignals; i++)
-			if (entry->signals[i]->condition || entry->signals[i]->quantity)
-				entry->plain = false;
+		for (end = i + 1; end < n && strcmp(pairs[i].kind, pairs[end].kind) == 0; end++)
+			;
+		fill_kind(&p->kinds[k++], pairs[i].kind, &pairs[i], (int) (end - i), &any);
 	}
-	if (p->nkinds > 1)
-		qsort(p->kinds, p->nkinds, sizeof(KindSignals), kind_cmp);
+	fill_kind(&p->other, NULL, NULL, 0, &any);
+	pfree(pairs);
+	pfree(any.signals);
 }
 
 /* Read the rows of a query, as the owner, with the snapshot pushed. */
@@ -462,27 +492,98 @@ make_scorer(const Pipeline *p, Datum compiled, const char *name)
 	return leadscore_scorer_create(copy);
 }
 
+/* Which models were in use when; they are compiled when they are needed. */
 static void
-read_model(Pipeline *p)
+read_periods(Pipeline *p)
 {
-	MemoryContext oldcontext;
-	HeapTuple	tuple;
+	char	   *sql = psprintf("SELECT activation_id, activated_at, model FROM %s"
+							   " WHERE model IS NOT NULL AND activated_at IS NOT NULL"
+							   " ORDER BY activation_id", leadscore_table_name(p->activation));
 	TupleDesc	desc;
-	Datum		compiled;
-	bool		isnull;
+	int			i;
 
-	if (query("SELECT model, compiled FROM %s WHERE status OPERATOR(pg_catalog.=) 'active'"
-			  " AND model IS NOT NULL AND compiled IS NOT NULL", p->model) == 0)
-		return;
-	tuple = SPI_tuptable->vals[0];
+	if (SPI_execute(sql, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read configuration: %s", sql);
 	desc = SPI_tuptable->tupdesc;
-	leadscore_column(desc, "compiled", leadscore_type("lead_model"), "model");
-	oldcontext = MemoryContextSwitchTo(p->context);
-	p->model_name = pstrdup(SPI_getvalue(tuple, desc, 1));
-	compiled = SPI_getbinval(tuple, desc, 2, &isnull);
-	p->scorer = make_scorer(p, compiled, p->model_name);
-	p->evaluation = leadscore_evaluation_create(p->scorer);
-	MemoryContextSwitchTo(oldcontext);
+	leadscore_column(desc, "activation_id", INT8OID, "model_activation");
+	leadscore_column(desc, "activated_at", TIMESTAMPTZOID, "model_activation");
+	p->nperiods = (int) SPI_processed;
+	p->periods = MemoryContextAllocZero(p->context, sizeof(ModelPeriod) * (p->nperiods + 1));
+	for (i = 0; i < p->nperiods; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		ModelPeriod *period = &p->periods[i];
+		bool		isnull;
+
+		period->configuration = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
+		period->activated_at = nearest_instant(DatumGetTimestampTz(SPI_getbinval(tuple, desc, 2, &isnull)));
+		if (i > 0)
+			period->activated_at = Max(period->activated_at, p->periods[i - 1].activated_at);
+		period->name = MemoryContextStrdup(p->context, SPI_getvalue(tuple, desc, 3));
+	}
+}
+
+/* Make the model of a period ready for scoring, if it is not yet. */
+void
+leadscore_period_load(Pipeline *pipeline, int number)
+{
+	ModelPeriod *period = &pipeline->periods[number];
+	MemoryContext oldcontext;
+	Datum		name = CStringGetTextDatum(period->name);
+	Oid			type = TEXTOID;
+	char	   *sql;
+	UserSwitch	saved;
+	bool		isnull = true;
+	int			i;
+
+	if (period->scorer)
+		return;
+	for (i = 0; i < pipeline->nperiods; i++)
+		if (pipeline->periods[i].scorer && strcmp(pipeline->periods[i].name, period->name) == 0)
+		{
+			period->scorer = pipeline->periods[i].scorer;
+			period->evaluation = pipeline->periods[i].evaluation;
+			return;
+		}
+	sql = psprintf("SELECT compiled FROM %s WHERE model OPERATOR(pg_catalog.=) $1",
+				   leadscore_table_name(pipeline->model));
+	leadscore_run_as(pipeline->owner, false, &saved);
+	PushActiveSnapshot(IsInParallelMode() ? GetActiveSnapshot() : GetLatestSnapshot());
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute_with_args(sql, 1, &type, &name, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read a model: %s", sql);
+	if (SPI_processed == 1)
+	{
+		Datum		compiled;
+
+		leadscore_column(SPI_tuptable->tupdesc, "compiled", leadscore_type("lead_model"), "model");
+		compiled = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+		if (!isnull)
+		{
+			oldcontext = MemoryContextSwitchTo(pipeline->context);
+			period->scorer = make_scorer(pipeline, compiled, period->name);
+			period->evaluation = leadscore_evaluation_create(period->scorer);
+			MemoryContextSwitchTo(oldcontext);
+		}
+	}
+	SPI_finish();
+	PopActiveSnapshot();
+	leadscore_run_back(&saved);
+	if (isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("model \"%s\" was active but is not compiled", period->name),
+				 errhint("Restore the row of table model, or activate another model.")));
+}
+
+/* The period of the active model, ready for scoring; there must be one. */
+ModelPeriod *
+leadscore_period_now(Pipeline *pipeline)
+{
+	Assert(pipeline->nperiods > 0);
+	leadscore_period_load(pipeline, pipeline->nperiods - 1);
+	return &pipeline->periods[pipeline->nperiods - 1];
 }
 
 static void
@@ -491,7 +592,7 @@ read_settings(Pipeline *p)
 	bool		isnull;
 	Datum		grain;
 
-	if (query("SELECT grain FROM %s", p->setting) != 1)
+	if (query("SELECT grain, configuration, signals_configuration FROM %s", p->setting) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("pipeline \"%s\" has no settings", get_namespace_name(p->part.schema)),
@@ -500,6 +601,10 @@ read_settings(Pipeline *p)
 	grain = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 	if (!isnull)
 		p->grain = leadscore_grain(DatumGetIntervalP(grain));
+	leadscore_column(SPI_tuptable->tupdesc, "configuration", INT8OID, "setting");
+	leadscore_column(SPI_tuptable->tupdesc, "signals_configuration", INT8OID, "setting");
+	p->configuration = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
+	p->signals_configuration = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3, &isnull));
 }
 
 /* Saved plans live in contexts of their own: free them with the pipeline. */
@@ -507,11 +612,11 @@ static void
 forget_plans(void *arg)
 {
 	Pipeline   *p = arg;
+	int			i;
 
-	if (p->append_history)
-		SPI_freeplan(p->append_history);
-	if (p->append_profiles)
-		SPI_freeplan(p->append_profiles);
+	for (i = 0; i < PIPELINE_PLANS; i++)
+		if (p->plans[i])
+			SPI_freeplan(p->plans[i]);
 	leadscore_app_forget(p);
 }
 
@@ -549,7 +654,7 @@ load(PipelinePart part, Snapshot snapshot)
 	p->lead = find_table(p, "lead");
 	p->event = find_table(p, "event");
 	p->state = find_table(p, "lead_state");
-	p->history = find_table(p, "stage_history");
+	p->stage_log = find_table(p, "stage_log");
 	p->profile_change = find_table(p, "profile_change");
 	p->signal = find_table(p, "signal");
 	p->model = find_table(p, "model");
@@ -558,12 +663,12 @@ load(PipelinePart part, Snapshot snapshot)
 	p->activation = find_table(p, "model_activation");
 	p->distributed = !OidIsValid(part.shard) &&
 		(leadscore_is_distributed(p->lead) || leadscore_is_distributed(p->event) ||
-		 leadscore_is_distributed(p->state) || leadscore_is_distributed(p->history) ||
+		 leadscore_is_distributed(p->state) || leadscore_is_distributed(p->stage_log) ||
 		 leadscore_is_distributed(p->profile_change));
 	p->owner = leadscore_table_owner(p->event);
 	read_columns(p);
 
-	leadscore_run_as(p->owner, &saved);
+	leadscore_run_as(p->owner, false, &saved);
 	PushActiveSnapshot(snapshot);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
@@ -571,7 +676,7 @@ load(PipelinePart part, Snapshot snapshot)
 	read_signals(p);
 	read_lists(p);
 	find_missing(p);
-	read_model(p);
+	read_periods(p);
 	SPI_finish();
 	PopActiveSnapshot();
 	leadscore_run_back(&saved);
@@ -657,17 +762,6 @@ leadscore_pipeline_for_write(PipelinePart part)
 	return p;
 }
 
-/*
- * Keep writers out while the configuration changes.  One lock, and not on
- * what is edited by hand: two sessions that edit signals hold a lock on that
- * table already, and would wait for each other.
- */
-void
-leadscore_pipeline_lock(PipelinePart part)
-{
-	LockRelationOid(leadscore_sibling(part, "model"), ExclusiveLock);
-}
-
 /* The signals that a kind of event may match */
 const KindSignals *
 leadscore_kind_signals(const Pipeline *pipeline, const char *kind)
@@ -709,43 +803,4 @@ leadscore_signal_rule(const Pipeline *pipeline, int id)
 			high = middle;
 	}
 	return NULL;
-}
-
-/*
- * All models that were ever in use, in order of activation, for a replay of
- * history; allocated in the current context.  Needs an SPI connection.
- */
-ModelPeriod *
-leadscore_model_periods(const Pipeline *pipeline, int *n)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ModelPeriod *periods;
-	char	   *sql;
-	uint64		i;
-
-	sql = psprintf("SELECT a.model, a.activated_at, m.compiled FROM %s a JOIN %s m"
-				   " ON m.model OPERATOR(pg_catalog.=) a.model"
-				   " WHERE a.model IS NOT NULL AND a.activated_at IS NOT NULL"
-				   " AND m.compiled IS NOT NULL ORDER BY a.activated_at",
-				   leadscore_table_name(pipeline->activation),
-				   leadscore_table_name(pipeline->model));
-	if (SPI_execute(sql, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read models: %s", sql);
-	leadscore_column(SPI_tuptable->tupdesc, "activated_at", TIMESTAMPTZOID, "model_activation");
-	leadscore_column(SPI_tuptable->tupdesc, "compiled", leadscore_type("lead_model"), "model");
-	MemoryContextSwitchTo(context);
-	*n = (int) SPI_processed;
-	periods = palloc0(sizeof(ModelPeriod) * (*n + 1));
-	for (i = 0; i < SPI_processed; i++)
-	{
-		HeapTuple	tuple = SPI_tuptable->vals[i];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-		bool		isnull;
-
-		periods[i].name = pstrdup(SPI_getvalue(tuple, desc, 1));
-		periods[i].activated_at = DatumGetInt64(SPI_getbinval(tuple, desc, 2, &isnull));
-		periods[i].scorer = make_scorer(pipeline, SPI_getbinval(tuple, desc, 3, &isnull),
-										periods[i].name);
-	}
-	return periods;
 }

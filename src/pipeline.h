@@ -46,10 +46,25 @@ typedef struct KindSignals
 /* A model and when it came into use */
 typedef struct ModelPeriod
 {
-	int64		activated_at;
+	int64		configuration;	/* number of the activation */
+	int64		activated_at;	/* never less than that of the one before */
 	char	   *name;
-	Scorer	   *scorer;
+	Scorer	   *scorer;			/* made when first needed */
+	Evaluation *evaluation;
 } ModelPeriod;
+
+/* Statements whose plans are kept */
+typedef enum PipelinePlan
+{
+	PLAN_APPEND_STAGES,
+	PLAN_APPEND_PROFILES,
+	PLAN_READ_STAGES,
+	PLAN_DELETE_STAGES,
+	PLAN_SUPERSEDE_STAGES,
+	PLAN_READ_EVENTS,
+	PLAN_READ_PROFILES,
+	PIPELINE_PLANS				/* number of them */
+} PipelinePlan;
 
 /* Attribute numbers of lead_state */
 typedef struct StateColumns
@@ -58,11 +73,16 @@ typedef struct StateColumns
 	AttrNumber	activity;
 	AttrNumber	baseline;
 	AttrNumber	stage;
-	AttrNumber	stage_since;
+	AttrNumber	suspended_stage;
+	AttrNumber	promotion_blocked;
 	AttrNumber	cycle;
-	AttrNumber	held;
-	AttrNumber	settled_at;
+	AttrNumber	stage_since;
+	AttrNumber	processed_until;
+	AttrNumber	profile_at;
+	AttrNumber	milestone_at;
+	AttrNumber	pending_at;
 	AttrNumber	next_review_at;
+	AttrNumber	configuration;
 	AttrNumber	updated_at;
 } StateColumns;
 
@@ -80,7 +100,7 @@ typedef struct Pipeline
 	Oid			lead;
 	Oid			event;
 	Oid			state;
-	Oid			history;
+	Oid			stage_log;
 	Oid			profile_change;
 	Oid			signal;
 	Oid			model;
@@ -103,13 +123,13 @@ typedef struct Pipeline
 	char	  **list_names;
 	int			nmissing;		/* lists that paths name but are gone */
 	char	  **missing;
-	char	   *model_name;
-	Scorer	   *scorer;			/* of the active model, NULL without one */
-	Evaluation *evaluation;
+	int64		configuration;	/* number of the newest change of models or
+								 * signals */
+	int64		signals_configuration;	/* and of signals alone */
+	ModelPeriod *periods;		/* all models that were in use, in order */
+	int			nperiods;
 
-	/* saved plans, made when first needed */
-	struct _SPI_plan *append_history;
-	struct _SPI_plan *append_profiles;
+	struct _SPI_plan *plans[PIPELINE_PLANS];	/* made when first needed */
 	struct AppCache *app;		/* what the functions for apps keep */
 	MemoryContextCallback forget_plans;
 } Pipeline;
@@ -129,11 +149,12 @@ extern Pipeline *leadscore_pipeline_for_write(PipelinePart part);
 extern void leadscore_pipeline_lock(PipelinePart part);
 extern const KindSignals *leadscore_kind_signals(const Pipeline *pipeline, const char *kind);
 extern const SignalRule *leadscore_signal_rule(const Pipeline *pipeline, int id);
-extern ModelPeriod *leadscore_model_periods(const Pipeline *pipeline, int *n);
+extern void leadscore_period_load(Pipeline *pipeline, int period);
+extern ModelPeriod *leadscore_period_now(Pipeline *pipeline);
 extern Oid	leadscore_table(Oid schema, const char *name);
 extern char *leadscore_table_name(Oid relid);
 extern Oid	leadscore_table_owner(Oid relid);
-extern void leadscore_run_as(Oid owner, UserSwitch *saved);
+extern void leadscore_run_as(Oid owner, bool restricted, UserSwitch *saved);
 extern void leadscore_run_back(const UserSwitch *saved);
 extern void leadscore_check_owner(Relation rel);
 extern Oid	leadscore_type(const char *name);

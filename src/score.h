@@ -90,7 +90,9 @@ typedef struct Evaluation
 typedef struct LeadStanding
 {
 	uint8		stage;
-	bool		held;			/* no promotion before a positive event */
+	uint8		suspended;		/* of a visitor that is no lead any more: the
+								 * stage that it comes back to; 0 if none */
+	bool		promotion_blocked;	/* until a positive event */
 } LeadStanding;
 
 extern Scorer *leadscore_scorer_create(const LeadModel *model);
@@ -118,11 +120,17 @@ extern int	leadscore_grade(const LeadModel *model, int dimension, int64 points);
 extern uint8 leadscore_qualified_stage(Scorer *scorer, const Evaluation *e);
 extern uint8 leadscore_stage_by_points(const Scorer *scorer, const Evaluation *e,
 									   int64 points);
+extern bool leadscore_is_lead(const Scorer *scorer, const Evaluation *e);
 extern uint8 leadscore_next_stage(Scorer *scorer, const Evaluation *e,
 								  LeadStanding standing);
+extern bool leadscore_standing_keeps(Scorer *scorer, const ActivityList *activity,
+									 int32 from, int32 until, LeadStanding standing);
 extern int32 leadscore_qualified_change(Scorer *scorer, const ActivityList *activity,
 										int32 after, uint8 stage);
 extern int32 leadscore_standing_change(Scorer *scorer, const ActivityList *activity,
 									   int32 after, int32 until, LeadStanding standing);
+extern bool leadscore_standing_stays(Scorer *scorer, const ActivityList *least,
+									 int32 least_last, const ActivityList *most,
+									 int32 from, int32 until, LeadStanding standing);
 
 #endif							/* LEADSCORE_SCORE_H */

@@ -12,7 +12,6 @@
 #include "utils/numeric.h"
 
 #include "leadscore.h"
-#include "settle.h"
 #include "stage.h"
 
 PG_FUNCTION_INFO_V1(leadscore_score);
@@ -130,32 +129,4 @@ leadscore_grade_text(PG_FUNCTION_ARGS)
 	if (text.len == 0)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(text.data, text.len));
-}
-
-static void
-ignore_change(void *context, const StageChange *change)
-{
-}
-
-/*
- * settled_stage(activity, model, stage, held, settled_at, at): the stage that
- * a state comes to by at through the passing of time; what a sweep would
- * record.
- */
-Datum
-leadscore_settled_stage(PG_FUNCTION_ARGS)
-{
-	CallSite   *site = leadscore_call_site(fcinfo, PG_GETARG_DATUM(1));
-	LeadCourse	course = {0};
-
-	leadscore_call_site_activity(site, PG_GETARG_LEAD_ACTIVITY_PP(0));
-	course.scorer = site->scorer;
-	course.evaluation = site->evaluation;
-	course.activity = &site->activity;
-	course.standing.stage = PG_GETARG_LEAD_STAGE(2);
-	course.standing.held = PG_GETARG_BOOL(3);
-	course.settled_at = PG_GETARG_TIMESTAMPTZ(4);
-	course.changed = ignore_change;
-	leadscore_course_catch_up(&course, PG_GETARG_TIMESTAMPTZ(5));
-	PG_RETURN_LEAD_STAGE(course.standing.stage);
 }

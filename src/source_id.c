@@ -21,7 +21,7 @@
 #include "utils/tuplestore.h"
 
 #include "app.h"
-#include "engine.h"
+#include "apply.h"
 
 /* Lock the states of leads in order of lead_id.  Needs an SPI connection. */
 bool
@@ -75,18 +75,18 @@ lead_id_cmp(const void *a, const void *b)
 	return x < y ? -1 : (x > y ? 1 : 0);
 }
 
-/* Lock the states of all leads of a batch, as applying it does later. */
+/* Lock the states of all leads of a list, as applying it does later. */
 static void
-lock_batch(const EventBatch *batch, Pipeline *pipeline)
+lock_deltas(const DeltaList *deltas, Pipeline *pipeline)
 {
-	int64	   *lead_ids = MemoryContextAllocHuge(CurrentMemoryContext, batch->n * sizeof(int64));
+	int64	   *lead_ids = MemoryContextAllocHuge(CurrentMemoryContext, deltas->n * sizeof(int64));
 	int64		n = 0;
 	int64		i;
 
-	for (i = 0; i < batch->n; i++)
-		lead_ids[i] = batch->records[i].lead_id;
-	qsort(lead_ids, batch->n, sizeof(int64), lead_id_cmp);
-	for (i = 0; i < batch->n; i++)
+	for (i = 0; i < deltas->n; i++)
+		lead_ids[i] = deltas->deltas[i].lead_id;
+	qsort(lead_ids, deltas->n, sizeof(int64), lead_id_cmp);
+	for (i = 0; i < deltas->n; i++)
 		if (n == 0 || lead_ids[n - 1] != lead_ids[i])
 			lead_ids[n++] = lead_ids[i];
 	leadscore_lock_states(pipeline, lead_ids, (int) n);
@@ -97,7 +97,7 @@ lock_batch(const EventBatch *batch, Pipeline *pipeline)
  * statement too, if no unique index does.
  */
 void
-leadscore_check_source_ids(const EventBatch *batch, Relation event,
+leadscore_check_source_ids(const DeltaList *deltas, Relation event,
 						   Tuplestorestate *rows, Pipeline *pipeline)
 {
 	Datum	   *lead_ids;
@@ -113,7 +113,7 @@ leadscore_check_source_ids(const EventBatch *batch, Relation event,
 		return;
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	lock_batch(batch, pipeline);
+	lock_deltas(deltas, pipeline);
 	values[0] = leadscore_app_array(lead_ids, NULL, (int) n, INT8OID);
 	values[1] = leadscore_app_array(source_ids, NULL, (int) n, TEXTOID);
 	twice = leadscore_app_run(pipeline, FIND_TWICE, values, NULL, GetLatestSnapshot()) > 0;

@@ -162,13 +162,15 @@ read_standing(AppWrite *call, int64 lead_id, bool score, Standing *standing)
 	standing->known = leadscore_find_state(pipeline, lead_id, snapshot,
 										   score ? &activity : NULL, &standing->stage);
 	UnregisterSnapshot(snapshot);
-	standing->scored = standing->known && score && pipeline->scorer != NULL;
+	standing->scored = standing->known && score && pipeline->nperiods > 0;
 	if (standing->scored)
 	{
-		leadscore_evaluate(pipeline->scorer, &activity,
+		ModelPeriod *period = leadscore_period_now(pipeline);
+
+		leadscore_evaluate(period->scorer, &activity,
 						   bucket_of(GetCurrentTransactionStartTimestamp(), pipeline->grain),
-						   pipeline->evaluation);
-		standing->score = pipeline->evaluation->total;
+						   period->evaluation);
+		standing->score = period->evaluation->total;
 	}
 }
 
@@ -680,6 +682,7 @@ static void
 check_is_lead(AppWrite *call, int64 lead_id, uint8 stage)
 {
 	Standing	standing;
+	ModelPeriod *period;
 	char	   *missing;
 
 	if (stage < LEAD_STAGE_IQL || stage > LEAD_STAGE_PROSPECT)
@@ -687,8 +690,8 @@ check_is_lead(AppWrite *call, int64 lead_id, uint8 stage)
 	read_standing(call, lead_id, true, &standing);
 	if (!standing.scored)
 		return;
-	missing = leadscore_missing_gates(call->pipeline->scorer, call->pipeline->evaluation,
-									  LEAD_STAGE_IQL);
+	period = leadscore_period_now(call->pipeline);
+	missing = leadscore_missing_gates(period->scorer, period->evaluation, LEAD_STAGE_IQL);
 	if (missing)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

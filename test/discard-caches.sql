@@ -4,7 +4,7 @@
 SET timezone = 'UTC';
 SET datestyle = 'ISO';
 SET client_min_messages = 'warning';
-SET search_path = crm, leadscore, public;
+SET search_path = crm, crm_reports, leadscore, public;
 \set VERBOSITY terse
 
 -- Events and leads, written in all ways

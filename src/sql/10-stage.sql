@@ -64,6 +64,14 @@ CREATE CAST (leadscore.lead_stage AS varchar)
 	WITH FUNCTION leadscore.text(leadscore.lead_stage) AS ASSIGNMENT;
 COMMENT ON CAST (leadscore.lead_stage AS varchar) IS 'label of a stage';
 
+-- Operators over our types, and the functions and aggregates that users call
+-- by names that pg_catalog has too, are created in pg_catalog. There every
+-- search_path finds them, the empty one of pg_dump and of careful functions
+-- too: IN, CASE, NULLIF, IS DISTINCT FROM, USING and rows have no spelling that
+-- names the schema of their operator, so a view with one of them could not be
+-- restored from a dump otherwise. They collide with nothing, as their
+-- arguments are of our types.
+
 -- Comparisons. They only compare bytes, so they leak nothing, and a filter on
 -- a stage may use an index below row-level security.
 
@@ -97,54 +105,54 @@ CREATE FUNCTION leadscore.lead_stage_ge(leadscore.lead_stage, leadscore.lead_sta
 	LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
 COMMENT ON FUNCTION leadscore.lead_stage_ge(leadscore.lead_stage, leadscore.lead_stage) IS 'implementation of >= operator';
 
-CREATE OPERATOR leadscore.= (
+CREATE OPERATOR pg_catalog.= (
 	LEFTARG = leadscore.lead_stage, RIGHTARG = leadscore.lead_stage,
 	FUNCTION = leadscore.lead_stage_eq,
-	COMMUTATOR = OPERATOR(leadscore.=), NEGATOR = OPERATOR(leadscore.<>),
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>),
 	RESTRICT = eqsel, JOIN = eqjoinsel,
 	HASHES, MERGES
 );
-COMMENT ON OPERATOR leadscore.= (leadscore.lead_stage, leadscore.lead_stage) IS 'same stage';
+COMMENT ON OPERATOR pg_catalog.= (leadscore.lead_stage, leadscore.lead_stage) IS 'same stage';
 
-CREATE OPERATOR leadscore.<> (
+CREATE OPERATOR pg_catalog.<> (
 	LEFTARG = leadscore.lead_stage, RIGHTARG = leadscore.lead_stage,
 	FUNCTION = leadscore.lead_stage_ne,
-	COMMUTATOR = OPERATOR(leadscore.<>), NEGATOR = OPERATOR(leadscore.=),
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=),
 	RESTRICT = neqsel, JOIN = neqjoinsel
 );
-COMMENT ON OPERATOR leadscore.<> (leadscore.lead_stage, leadscore.lead_stage) IS 'not the same stage';
+COMMENT ON OPERATOR pg_catalog.<> (leadscore.lead_stage, leadscore.lead_stage) IS 'not the same stage';
 
-CREATE OPERATOR leadscore.< (
+CREATE OPERATOR pg_catalog.< (
 	LEFTARG = leadscore.lead_stage, RIGHTARG = leadscore.lead_stage,
 	FUNCTION = leadscore.lead_stage_lt,
-	COMMUTATOR = OPERATOR(leadscore.>), NEGATOR = OPERATOR(leadscore.>=),
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=),
 	RESTRICT = scalarltsel, JOIN = scalarltjoinsel
 );
-COMMENT ON OPERATOR leadscore.< (leadscore.lead_stage, leadscore.lead_stage) IS 'earlier stage';
+COMMENT ON OPERATOR pg_catalog.< (leadscore.lead_stage, leadscore.lead_stage) IS 'earlier stage';
 
-CREATE OPERATOR leadscore.<= (
+CREATE OPERATOR pg_catalog.<= (
 	LEFTARG = leadscore.lead_stage, RIGHTARG = leadscore.lead_stage,
 	FUNCTION = leadscore.lead_stage_le,
-	COMMUTATOR = OPERATOR(leadscore.>=), NEGATOR = OPERATOR(leadscore.>),
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>),
 	RESTRICT = scalarlesel, JOIN = scalarlejoinsel
 );
-COMMENT ON OPERATOR leadscore.<= (leadscore.lead_stage, leadscore.lead_stage) IS 'earlier or same stage';
+COMMENT ON OPERATOR pg_catalog.<= (leadscore.lead_stage, leadscore.lead_stage) IS 'earlier or same stage';
 
-CREATE OPERATOR leadscore.> (
+CREATE OPERATOR pg_catalog.> (
 	LEFTARG = leadscore.lead_stage, RIGHTARG = leadscore.lead_stage,
 	FUNCTION = leadscore.lead_stage_gt,
-	COMMUTATOR = OPERATOR(leadscore.<), NEGATOR = OPERATOR(leadscore.<=),
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=),
 	RESTRICT = scalargtsel, JOIN = scalargtjoinsel
 );
-COMMENT ON OPERATOR leadscore.> (leadscore.lead_stage, leadscore.lead_stage) IS 'later stage';
+COMMENT ON OPERATOR pg_catalog.> (leadscore.lead_stage, leadscore.lead_stage) IS 'later stage';
 
-CREATE OPERATOR leadscore.>= (
+CREATE OPERATOR pg_catalog.>= (
 	LEFTARG = leadscore.lead_stage, RIGHTARG = leadscore.lead_stage,
 	FUNCTION = leadscore.lead_stage_ge,
-	COMMUTATOR = OPERATOR(leadscore.<=), NEGATOR = OPERATOR(leadscore.<),
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<),
 	RESTRICT = scalargesel, JOIN = scalargejoinsel
 );
-COMMENT ON OPERATOR leadscore.>= (leadscore.lead_stage, leadscore.lead_stage) IS 'later or same stage';
+COMMENT ON OPERATOR pg_catalog.>= (leadscore.lead_stage, leadscore.lead_stage) IS 'later or same stage';
 
 -- Operator classes
 
@@ -173,11 +181,11 @@ COMMENT ON OPERATOR FAMILY leadscore.lead_stage_ops USING btree IS 'order of sta
 
 CREATE OPERATOR CLASS leadscore.lead_stage_ops
 	DEFAULT FOR TYPE leadscore.lead_stage USING btree FAMILY leadscore.lead_stage_ops AS
-	OPERATOR 1 leadscore.<,
-	OPERATOR 2 leadscore.<=,
-	OPERATOR 3 leadscore.=,
-	OPERATOR 4 leadscore.>=,
-	OPERATOR 5 leadscore.>,
+	OPERATOR 1 pg_catalog.<,
+	OPERATOR 2 pg_catalog.<=,
+	OPERATOR 3 pg_catalog.=,
+	OPERATOR 4 pg_catalog.>=,
+	OPERATOR 5 pg_catalog.>,
 	FUNCTION 1 leadscore.lead_stage_cmp(leadscore.lead_stage, leadscore.lead_stage),
 	FUNCTION 2 leadscore.lead_stage_sortsupport(internal),
 	FUNCTION 4 btequalimage(oid);
@@ -188,7 +196,7 @@ COMMENT ON OPERATOR FAMILY leadscore.lead_stage_ops USING hash IS 'equality of s
 
 CREATE OPERATOR CLASS leadscore.lead_stage_ops
 	DEFAULT FOR TYPE leadscore.lead_stage USING hash FAMILY leadscore.lead_stage_ops AS
-	OPERATOR 1 leadscore.=,
+	OPERATOR 1 pg_catalog.=,
 	FUNCTION 1 leadscore.lead_stage_hash(leadscore.lead_stage),
 	FUNCTION 2 leadscore.lead_stage_hash_extended(leadscore.lead_stage, bigint);
 COMMENT ON OPERATOR CLASS leadscore.lead_stage_ops USING hash IS 'equality of stages';
@@ -205,23 +213,23 @@ CREATE FUNCTION leadscore.lead_stage_larger(leadscore.lead_stage, leadscore.lead
 	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION leadscore.lead_stage_larger(leadscore.lead_stage, leadscore.lead_stage) IS 'the later of two stages';
 
-CREATE AGGREGATE leadscore.min(leadscore.lead_stage) (
+CREATE AGGREGATE pg_catalog.min(leadscore.lead_stage) (
 	SFUNC = leadscore.lead_stage_smaller,
 	STYPE = leadscore.lead_stage,
 	COMBINEFUNC = leadscore.lead_stage_smaller,
-	SORTOP = OPERATOR(leadscore.<),
+	SORTOP = OPERATOR(pg_catalog.<),
 	PARALLEL = SAFE
 );
-COMMENT ON AGGREGATE leadscore.min(leadscore.lead_stage) IS 'earliest stage';
+COMMENT ON AGGREGATE pg_catalog.min(leadscore.lead_stage) IS 'earliest stage';
 
-CREATE AGGREGATE leadscore.max(leadscore.lead_stage) (
+CREATE AGGREGATE pg_catalog.max(leadscore.lead_stage) (
 	SFUNC = leadscore.lead_stage_larger,
 	STYPE = leadscore.lead_stage,
 	COMBINEFUNC = leadscore.lead_stage_larger,
-	SORTOP = OPERATOR(leadscore.>),
+	SORTOP = OPERATOR(pg_catalog.>),
 	PARALLEL = SAFE
 );
-COMMENT ON AGGREGATE leadscore.max(leadscore.lead_stage) IS 'latest stage';
+COMMENT ON AGGREGATE pg_catalog.max(leadscore.lead_stage) IS 'latest stage';
 
 -- What BI tools generate for a column that they show as text
 
@@ -245,47 +253,47 @@ CREATE FUNCTION leadscore.lead_stage_not_ilike(leadscore.lead_stage, text) RETUR
 	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION leadscore.lead_stage_not_ilike(leadscore.lead_stage, text) IS 'implementation of !~~* operator';
 
-CREATE OPERATOR leadscore.~~ (
+CREATE OPERATOR pg_catalog.~~ (
 	LEFTARG = leadscore.lead_stage, RIGHTARG = text,
 	FUNCTION = leadscore.lead_stage_like,
-	NEGATOR = OPERATOR(leadscore.!~~),
+	NEGATOR = OPERATOR(pg_catalog.!~~),
 	RESTRICT = matchingsel, JOIN = matchingjoinsel
 );
-COMMENT ON OPERATOR leadscore.~~ (leadscore.lead_stage, text) IS 'label matches LIKE expression';
+COMMENT ON OPERATOR pg_catalog.~~ (leadscore.lead_stage, text) IS 'label matches LIKE expression';
 
-CREATE OPERATOR leadscore.!~~ (
+CREATE OPERATOR pg_catalog.!~~ (
 	LEFTARG = leadscore.lead_stage, RIGHTARG = text,
 	FUNCTION = leadscore.lead_stage_not_like,
-	NEGATOR = OPERATOR(leadscore.~~),
+	NEGATOR = OPERATOR(pg_catalog.~~),
 	RESTRICT = matchingsel, JOIN = matchingjoinsel
 );
-COMMENT ON OPERATOR leadscore.!~~ (leadscore.lead_stage, text) IS 'label does not match LIKE expression';
+COMMENT ON OPERATOR pg_catalog.!~~ (leadscore.lead_stage, text) IS 'label does not match LIKE expression';
 
-CREATE OPERATOR leadscore.~~* (
+CREATE OPERATOR pg_catalog.~~* (
 	LEFTARG = leadscore.lead_stage, RIGHTARG = text,
 	FUNCTION = leadscore.lead_stage_ilike,
-	NEGATOR = OPERATOR(leadscore.!~~*),
+	NEGATOR = OPERATOR(pg_catalog.!~~*),
 	RESTRICT = matchingsel, JOIN = matchingjoinsel
 );
-COMMENT ON OPERATOR leadscore.~~* (leadscore.lead_stage, text) IS 'label matches LIKE expression, case-insensitive';
+COMMENT ON OPERATOR pg_catalog.~~* (leadscore.lead_stage, text) IS 'label matches LIKE expression, case-insensitive';
 
-CREATE OPERATOR leadscore.!~~* (
+CREATE OPERATOR pg_catalog.!~~* (
 	LEFTARG = leadscore.lead_stage, RIGHTARG = text,
 	FUNCTION = leadscore.lead_stage_not_ilike,
-	NEGATOR = OPERATOR(leadscore.~~*),
+	NEGATOR = OPERATOR(pg_catalog.~~*),
 	RESTRICT = matchingsel, JOIN = matchingjoinsel
 );
-COMMENT ON OPERATOR leadscore.!~~* (leadscore.lead_stage, text) IS 'label does not match LIKE expression, case-insensitive';
+COMMENT ON OPERATOR pg_catalog.!~~* (leadscore.lead_stage, text) IS 'label does not match LIKE expression, case-insensitive';
 
-CREATE FUNCTION leadscore.lower(leadscore.lead_stage) RETURNS text
+CREATE FUNCTION pg_catalog.lower(leadscore.lead_stage) RETURNS text
 	AS 'MODULE_PATHNAME', 'lead_stage_to_text'
 	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION leadscore.lower(leadscore.lead_stage) IS 'label of a stage in lower case';
+COMMENT ON FUNCTION pg_catalog.lower(leadscore.lead_stage) IS 'label of a stage in lower case';
 
-CREATE FUNCTION leadscore.upper(leadscore.lead_stage) RETURNS text
+CREATE FUNCTION pg_catalog.upper(leadscore.lead_stage) RETURNS text
 	AS 'MODULE_PATHNAME', 'lead_stage_upper'
 	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION leadscore.upper(leadscore.lead_stage) IS 'label of a stage in upper case';
+COMMENT ON FUNCTION pg_catalog.upper(leadscore.lead_stage) IS 'label of a stage in upper case';
 
 -- What a stage tells
 

@@ -57,61 +57,61 @@ CREATE FUNCTION leadscore.lead_activity_hash(leadscore.lead_activity) RETURNS in
 CREATE FUNCTION leadscore.lead_activity_hash_extended(leadscore.lead_activity, bigint) RETURNS bigint
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
 
-CREATE OPERATOR leadscore.+ (
+CREATE OPERATOR pg_catalog.+ (
 	LEFTARG = leadscore.lead_activity, RIGHTARG = leadscore.lead_activity,
-	FUNCTION = leadscore.lead_activity_add, COMMUTATOR = OPERATOR(leadscore.+)
+	FUNCTION = leadscore.lead_activity_add, COMMUTATOR = OPERATOR(pg_catalog.+)
 );
-COMMENT ON OPERATOR leadscore.+ (leadscore.lead_activity, leadscore.lead_activity) IS
+COMMENT ON OPERATOR pg_catalog.+ (leadscore.lead_activity, leadscore.lead_activity) IS
 	'counts of both: merges leads, batches and partial rebuilds';
-CREATE OPERATOR leadscore.- (
+CREATE OPERATOR pg_catalog.- (
 	LEFTARG = leadscore.lead_activity, RIGHTARG = leadscore.lead_activity,
 	FUNCTION = leadscore.lead_activity_subtract
 );
-COMMENT ON OPERATOR leadscore.- (leadscore.lead_activity, leadscore.lead_activity) IS
+COMMENT ON OPERATOR pg_catalog.- (leadscore.lead_activity, leadscore.lead_activity) IS
 	'counts of the left less those of the right';
-CREATE OPERATOR leadscore.- (
+CREATE OPERATOR pg_catalog.- (
 	RIGHTARG = leadscore.lead_activity, FUNCTION = leadscore.lead_activity_negate
 );
-COMMENT ON OPERATOR leadscore.- (NONE, leadscore.lead_activity) IS
+COMMENT ON OPERATOR pg_catalog.- (NONE, leadscore.lead_activity) IS
 	'the activity that takes this one back';
-CREATE OPERATOR leadscore.= (
+CREATE OPERATOR pg_catalog.= (
 	LEFTARG = leadscore.lead_activity, RIGHTARG = leadscore.lead_activity,
-	FUNCTION = leadscore.lead_activity_eq, COMMUTATOR = OPERATOR(leadscore.=),
-	NEGATOR = OPERATOR(leadscore.<>), RESTRICT = eqsel, JOIN = eqjoinsel, HASHES, MERGES
+	FUNCTION = leadscore.lead_activity_eq, COMMUTATOR = OPERATOR(pg_catalog.=),
+	NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel, HASHES, MERGES
 );
-CREATE OPERATOR leadscore.<> (
+CREATE OPERATOR pg_catalog.<> (
 	LEFTARG = leadscore.lead_activity, RIGHTARG = leadscore.lead_activity,
-	FUNCTION = leadscore.lead_activity_ne, COMMUTATOR = OPERATOR(leadscore.<>),
-	NEGATOR = OPERATOR(leadscore.=), RESTRICT = neqsel, JOIN = neqjoinsel
+	FUNCTION = leadscore.lead_activity_ne, COMMUTATOR = OPERATOR(pg_catalog.<>),
+	NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel
 );
-CREATE OPERATOR leadscore.< (
+CREATE OPERATOR pg_catalog.< (
 	LEFTARG = leadscore.lead_activity, RIGHTARG = leadscore.lead_activity,
-	FUNCTION = leadscore.lead_activity_lt, COMMUTATOR = OPERATOR(leadscore.>),
-	NEGATOR = OPERATOR(leadscore.>=), RESTRICT = scalarltsel, JOIN = scalarltjoinsel
+	FUNCTION = leadscore.lead_activity_lt, COMMUTATOR = OPERATOR(pg_catalog.>),
+	NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = scalarltsel, JOIN = scalarltjoinsel
 );
-CREATE OPERATOR leadscore.<= (
+CREATE OPERATOR pg_catalog.<= (
 	LEFTARG = leadscore.lead_activity, RIGHTARG = leadscore.lead_activity,
-	FUNCTION = leadscore.lead_activity_le, COMMUTATOR = OPERATOR(leadscore.>=),
-	NEGATOR = OPERATOR(leadscore.>), RESTRICT = scalarlesel, JOIN = scalarlejoinsel
+	FUNCTION = leadscore.lead_activity_le, COMMUTATOR = OPERATOR(pg_catalog.>=),
+	NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = scalarlesel, JOIN = scalarlejoinsel
 );
-CREATE OPERATOR leadscore.> (
+CREATE OPERATOR pg_catalog.> (
 	LEFTARG = leadscore.lead_activity, RIGHTARG = leadscore.lead_activity,
-	FUNCTION = leadscore.lead_activity_gt, COMMUTATOR = OPERATOR(leadscore.<),
-	NEGATOR = OPERATOR(leadscore.<=), RESTRICT = scalargtsel, JOIN = scalargtjoinsel
+	FUNCTION = leadscore.lead_activity_gt, COMMUTATOR = OPERATOR(pg_catalog.<),
+	NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = scalargtsel, JOIN = scalargtjoinsel
 );
-CREATE OPERATOR leadscore.>= (
+CREATE OPERATOR pg_catalog.>= (
 	LEFTARG = leadscore.lead_activity, RIGHTARG = leadscore.lead_activity,
-	FUNCTION = leadscore.lead_activity_ge, COMMUTATOR = OPERATOR(leadscore.<=),
-	NEGATOR = OPERATOR(leadscore.<), RESTRICT = scalargesel, JOIN = scalargejoinsel
+	FUNCTION = leadscore.lead_activity_ge, COMMUTATOR = OPERATOR(pg_catalog.<=),
+	NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = scalargesel, JOIN = scalargejoinsel
 );
 
 CREATE OPERATOR CLASS leadscore.lead_activity_ops DEFAULT FOR TYPE leadscore.lead_activity USING btree AS
-	OPERATOR 1 leadscore.<, OPERATOR 2 leadscore.<=, OPERATOR 3 leadscore.=,
-	OPERATOR 4 leadscore.>=, OPERATOR 5 leadscore.>,
+	OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=,
+	OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
 	FUNCTION 1 leadscore.lead_activity_cmp(leadscore.lead_activity, leadscore.lead_activity),
 	FUNCTION 4 pg_catalog.btequalimage(oid);
 CREATE OPERATOR CLASS leadscore.lead_activity_ops DEFAULT FOR TYPE leadscore.lead_activity USING hash AS
-	OPERATOR 1 leadscore.=,
+	OPERATOR 1 pg_catalog.=,
 	FUNCTION 1 leadscore.lead_activity_hash(leadscore.lead_activity),
 	FUNCTION 2 leadscore.lead_activity_hash_extended(leadscore.lead_activity, bigint);
 
@@ -137,10 +137,10 @@ CREATE AGGREGATE leadscore.lead_activity_agg(signal_id int, at timestamptz, coun
 );
 COMMENT ON AGGREGATE leadscore.lead_activity_agg(int, timestamptz, bigint, interval) IS
 	'builds an activity from rows of signal, instant (NULL: timeless) and count; grain is 1 day or 1 hour';
-CREATE AGGREGATE leadscore.sum(leadscore.lead_activity) (
+CREATE AGGREGATE pg_catalog.sum(leadscore.lead_activity) (
 	SFUNC = leadscore.lead_activity_sum_transfn, STYPE = bytea,
 	COMBINEFUNC = leadscore.lead_activity_combinefn,
 	FINALFUNC = leadscore.lead_activity_finalfn, PARALLEL = SAFE
 );
-COMMENT ON AGGREGATE leadscore.sum(leadscore.lead_activity) IS
+COMMENT ON AGGREGATE pg_catalog.sum(leadscore.lead_activity) IS
 	'activities added up: contacts of an organization, for example';

@@ -39,13 +39,13 @@ CREATE FUNCTION leadscore.lead_model_eq(leadscore.lead_model, leadscore.lead_mod
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
 CREATE FUNCTION leadscore.lead_model_ne(leadscore.lead_model, leadscore.lead_model) RETURNS boolean
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
-CREATE OPERATOR leadscore.= (
+CREATE OPERATOR pg_catalog.= (
 	LEFTARG = leadscore.lead_model, RIGHTARG = leadscore.lead_model,
-	FUNCTION = leadscore.lead_model_eq, COMMUTATOR = OPERATOR(leadscore.=),
-	NEGATOR = OPERATOR(leadscore.<>), RESTRICT = eqsel, JOIN = eqjoinsel
+	FUNCTION = leadscore.lead_model_eq, COMMUTATOR = OPERATOR(pg_catalog.=),
+	NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel
 );
-CREATE OPERATOR leadscore.<> (
+CREATE OPERATOR pg_catalog.<> (
 	LEFTARG = leadscore.lead_model, RIGHTARG = leadscore.lead_model,
-	FUNCTION = leadscore.lead_model_ne, COMMUTATOR = OPERATOR(leadscore.<>),
-	NEGATOR = OPERATOR(leadscore.=), RESTRICT = neqsel, JOIN = neqjoinsel
+	FUNCTION = leadscore.lead_model_ne, COMMUTATOR = OPERATOR(pg_catalog.<>),
+	NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel
 );

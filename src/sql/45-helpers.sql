@@ -1,20 +1,20 @@
 /* leadscore: helpers of the views of pipelines */
 
 -- As immutable as timezone(), which looks things up in the same files.
-CREATE FUNCTION leadscore.month_start(at timestamptz, time_zone text) RETURNS date
+CREATE FUNCTION leadscore_internal.month_start(at timestamptz, time_zone text) RETURNS date
 	AS 'MODULE_PATHNAME', 'leadscore_month_start'
 	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION leadscore.month_start(timestamptz, text) IS
-	'first day of the month in which an instant falls in a time zone, fast; NULL for infinity';
+COMMENT ON FUNCTION leadscore_internal.month_start(timestamptz, text) IS
+	'first day of the month in which an instant falls in a time zone, fast; NULL outside the years 1 to 9999';
 
 -- The planner computes it beforehand, for its statistics.
-CREATE FUNCTION leadscore.kinds_of(event_kind regclass, VARIADIC roles text[]) RETURNS text[]
+CREATE FUNCTION leadscore_internal.kinds_of(event_kind regclass, VARIADIC roles text[]) RETURNS text[]
 	AS 'MODULE_PATHNAME', 'leadscore_kinds_of'
 	LANGUAGE C STABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION leadscore.kinds_of(regclass, text[]) IS
+COMMENT ON FUNCTION leadscore_internal.kinds_of(regclass, text[]) IS
 	'kinds of events that have one of the roles, by a pipeline''s table event_kind; {} if there are none';
 
-CREATE FUNCTION leadscore.require_time_zone(time_zone text) RETURNS text
+CREATE FUNCTION leadscore_internal.require_time_zone(time_zone text) RETURNS text
 	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -27,47 +27,47 @@ EXCEPTION
 				HINT = 'Pass a name from pg_timezone_names, such as UTC, Europe/Berlin or America/New_York.';
 END
 $$;
-COMMENT ON FUNCTION leadscore.require_time_zone(text) IS
+COMMENT ON FUNCTION leadscore_internal.require_time_zone(text) IS
 	'the time zone, or an error that says which ones there are';
 
-CREATE FUNCTION leadscore.require_range("from" date, "to" date) RETURNS boolean
-	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+CREATE FUNCTION leadscore_internal.require_range(first_day timestamptz, last_day timestamptz) RETURNS boolean
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF "from" IS NULL OR "to" IS NULL THEN
-		RAISE EXCEPTION '% must not be null', CASE WHEN "from" IS NULL THEN 'from' ELSE 'to' END
+	IF first_day IS NULL OR last_day IS NULL THEN
+		RAISE EXCEPTION '% must not be null', CASE WHEN first_day IS NULL THEN 'first_day' ELSE 'last_day' END
 			USING ERRCODE = 'null_value_not_allowed',
 				HINT = 'Pass the first and the last day, such as ''2025-01-01'' and ''2025-03-31''.';
 	END IF;
-	IF NOT pg_catalog.isfinite("from") OR NOT pg_catalog.isfinite("to") THEN
-		RAISE EXCEPTION '% must be a day, not infinity', CASE WHEN pg_catalog.isfinite("from") THEN 'to' ELSE 'from' END
+	IF NOT (first_day > '0001-01-04 00:00+00' AND first_day < '9999-12-28 00:00+00' AND last_day > '0001-01-04 00:00+00' AND last_day < '9999-12-28 00:00+00') THEN
+		RAISE EXCEPTION '% must be a day of the years 1 to 9999', CASE WHEN first_day > '0001-01-04 00:00+00' AND first_day < '9999-12-28 00:00+00' THEN 'last_day' ELSE 'first_day' END
 			USING ERRCODE = 'invalid_parameter_value',
 				HINT = 'Pass the first and the last day, such as ''2025-01-01'' and ''2025-03-31''.';
 	END IF;
-	IF "from" > "to" THEN
-		RAISE EXCEPTION 'from (%) is after to (%)', "from", "to"
+	IF first_day > last_day THEN
+		RAISE EXCEPTION 'first_day (%) is after last_day (%)', first_day::date, last_day::date
 			USING ERRCODE = 'invalid_parameter_value',
-				HINT = 'Pass the first day first. Both days are included, so from may be equal to to.';
+				HINT = 'Pass the first day first. Both days are included, so they may be equal.';
 	END IF;
 	RETURN true;
 END
 $$;
-COMMENT ON FUNCTION leadscore.require_range(date, date) IS
-	'true, or an error if from is after to';
+COMMENT ON FUNCTION leadscore_internal.require_range(timestamptz, timestamptz) IS
+	'true, or an error if the first day is after the last';
 
 -- Not exp(sum(ln())), which fails at 0.
-CREATE AGGREGATE leadscore.product(double precision) (
+CREATE AGGREGATE leadscore_internal.product(double precision) (
 	SFUNC = pg_catalog.float8mul,
 	STYPE = double precision,
 	INITCOND = '1',
 	COMBINEFUNC = pg_catalog.float8mul,
 	PARALLEL = SAFE
 );
-COMMENT ON AGGREGATE leadscore.product(double precision) IS 'product of all values; 1 of none';
+COMMENT ON AGGREGATE leadscore_internal.product(double precision) IS 'product of all values; 1 of none';
 
 -- Wilson's interval: unlike the usual one it is right for few leads and for
 -- rates near 0 and 1.
-CREATE FUNCTION leadscore.rate_low(part bigint, whole bigint) RETURNS double precision
+CREATE FUNCTION leadscore_internal.rate_low(part bigint, whole bigint) RETURNS double precision
 	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT CASE
@@ -77,10 +77,10 @@ BEGIN ATOMIC
 			/ (rate_low.whole + 3.841459)
 	END;
 END;
-COMMENT ON FUNCTION leadscore.rate_low(bigint, bigint) IS
+COMMENT ON FUNCTION leadscore_internal.rate_low(bigint, bigint) IS
 	'lower end of the 95 % interval of the rate part / whole (Wilson); NULL if whole is 0';
 
-CREATE FUNCTION leadscore.rate_high(part bigint, whole bigint) RETURNS double precision
+CREATE FUNCTION leadscore_internal.rate_high(part bigint, whole bigint) RETURNS double precision
 	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT CASE
@@ -90,5 +90,5 @@ BEGIN ATOMIC
 			/ (rate_high.whole + 3.841459)
 	END;
 END;
-COMMENT ON FUNCTION leadscore.rate_high(bigint, bigint) IS
+COMMENT ON FUNCTION leadscore_internal.rate_high(bigint, bigint) IS
 	'upper end of the 95 % interval of the rate part / whole (Wilson); NULL if whole is 0';

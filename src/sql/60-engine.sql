@@ -1,72 +1,97 @@
 /* The engine: triggers of a pipeline, and what maintains it */
 
-CREATE FUNCTION leadscore.settled_stage(activity leadscore.lead_activity, model leadscore.lead_model,
-	stage leadscore.lead_stage, held boolean, settled_at timestamptz, at timestamptz DEFAULT now())
-	RETURNS leadscore.lead_stage
-	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 50 AS 'MODULE_PATHNAME', 'leadscore_settled_stage';
-COMMENT ON FUNCTION leadscore.settled_stage(leadscore.lead_activity, leadscore.lead_model, leadscore.lead_stage, boolean, timestamptz, timestamptz) IS
-	'the stage that a recorded state comes to by at through the passing of time: what the next sweep records';
-
-CREATE FUNCTION leadscore.event_signals(event anyelement)
+CREATE FUNCTION leadscore_internal.event_signals(event anyelement)
 	RETURNS TABLE (signal_id smallint, quantity bigint)
 	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 10 ROWS 1 AS 'MODULE_PATHNAME', 'leadscore_event_signals';
-COMMENT ON FUNCTION leadscore.event_signals(anyelement) IS
+COMMENT ON FUNCTION leadscore_internal.event_signals(anyelement) IS
 	'the signals that a row of a pipeline''s table event counts for, and how often';
 
-CREATE FUNCTION leadscore.profile_signals(lead anyelement)
+CREATE FUNCTION leadscore_internal.profile_signals(lead anyelement)
 	RETURNS TABLE (signal_id smallint)
 	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20 ROWS 5 AS 'MODULE_PATHNAME', 'leadscore_profile_signals';
-COMMENT ON FUNCTION leadscore.profile_signals(anyelement) IS
+COMMENT ON FUNCTION leadscore_internal.profile_signals(anyelement) IS
 	'the profile signals that a row of a pipeline''s table lead matches';
 
-CREATE FUNCTION leadscore.shows_all(relation regclass) RETURNS boolean
+CREATE FUNCTION leadscore_internal.shows_all(relation regclass) RETURNS boolean
 	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_shows_all';
-COMMENT ON FUNCTION leadscore.shows_all(regclass) IS
+COMMENT ON FUNCTION leadscore_internal.shows_all(regclass) IS
 	'whether row security leaves all rows of a table to the role that the session runs as; unlike row_security_active() also in a function that runs as somebody else';
 
-CREATE FUNCTION leadscore.lock_pipeline(pipeline regnamespace) RETURNS void
+CREATE FUNCTION leadscore_internal.lock_pipeline(pipeline regnamespace) RETURNS void
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_lock_pipeline';
-COMMENT ON FUNCTION leadscore.lock_pipeline(regnamespace) IS
+COMMENT ON FUNCTION leadscore_internal.lock_pipeline(regnamespace) IS
 	'makes writers of events wait until the end of the transaction; readers pass';
 
-CREATE FUNCTION leadscore.review(pipeline regnamespace, lead_ids bigint[], at timestamptz, cause text) RETURNS bigint
-	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_review';
-COMMENT ON FUNCTION leadscore.review(regnamespace, bigint[], timestamptz, text) IS
-	'applies to these leads (NULL: all) what is due up to at; cause is decay or activation; returns the number of stage changes';
+CREATE FUNCTION leadscore_internal.activate_model(pipeline regnamespace, model text, wait boolean) RETURNS bigint
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_activate_model';
+COMMENT ON FUNCTION leadscore_internal.activate_model(regnamespace, text, boolean) IS
+	'makes a model the one that scores; with wait brings all leads up to date; returns how many';
 
-CREATE FUNCTION leadscore.rebuild(pipeline regnamespace, lead_ids bigint[], history boolean) RETURNS bigint
+CREATE FUNCTION leadscore_internal.sweep(pipeline regnamespace, max_leads bigint) RETURNS bigint
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_sweep';
+COMMENT ON FUNCTION leadscore_internal.sweep(regnamespace, bigint) IS
+	'brings up to date at most so many leads that are due, or behind the configuration; returns how many';
+
+CREATE FUNCTION leadscore_internal.rebuild(pipeline regnamespace, lead_id bigint) RETURNS bigint
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_rebuild';
-COMMENT ON FUNCTION leadscore.rebuild(regnamespace, bigint[], boolean) IS
-	'counts these leads (NULL: all) again from the log, and replays their stage history if asked; returns the number of leads that changed';
+COMMENT ON FUNCTION leadscore_internal.rebuild(regnamespace, bigint) IS
+	'makes a lead what its log says (NULL: every lead that is not); returns how many';
 
-CREATE FUNCTION leadscore.compare_leads(pipeline regnamespace, a leadscore.lead_model, b leadscore.lead_model, at timestamptz DEFAULT now())
+CREATE FUNCTION leadscore_internal.verify(pipeline regnamespace)
+	RETURNS TABLE (lead_id bigint, problem text, stored text, expected text)
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED COST 100000 ROWS 1 AS 'MODULE_PATHNAME', 'leadscore_verify';
+COMMENT ON FUNCTION leadscore_internal.verify(regnamespace) IS
+	'leads that are not as their log says, and rows without a lead';
+
+CREATE FUNCTION leadscore_internal.current_stage(pipeline regnamespace, lead_id bigint) RETURNS leadscore.lead_stage
+	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 10000 AS 'MODULE_PATHNAME', 'leadscore_current_stage';
+COMMENT ON FUNCTION leadscore_internal.current_stage(regnamespace, bigint) IS
+	'stage of a lead now, though no sweep has recorded yet what is due; NULL if row security hides its state';
+CREATE FUNCTION leadscore_internal.current_stage_since(pipeline regnamespace, lead_id bigint) RETURNS timestamptz
+	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 10000 AS 'MODULE_PATHNAME', 'leadscore_current_stage_since';
+COMMENT ON FUNCTION leadscore_internal.current_stage_since(regnamespace, bigint) IS
+	'when that stage began';
+CREATE FUNCTION leadscore_internal.current_activity(pipeline regnamespace, lead_id bigint) RETURNS leadscore.lead_activity
+	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 10000 AS 'MODULE_PATHNAME', 'leadscore_current_activity';
+COMMENT ON FUNCTION leadscore_internal.current_activity(regnamespace, bigint) IS
+	'activity of a lead as signals are defined now, though it was not counted again yet';
+
+CREATE FUNCTION leadscore_internal.compare_leads(pipeline regnamespace, a leadscore.lead_model, b leadscore.lead_model, at timestamptz DEFAULT now())
 	RETURNS TABLE (lead_id bigint, leads bigint, stage_a leadscore.lead_stage, stage_b leadscore.lead_stage,
 				   score_milli_a bigint, score_milli_b bigint)
 	LANGUAGE c STABLE STRICT PARALLEL UNSAFE COST 100000 ROWS 1000 AS 'MODULE_PATHNAME', 'leadscore_compare_leads';
-COMMENT ON FUNCTION leadscore.compare_leads(regnamespace, leadscore.lead_model, leadscore.lead_model, timestamptz) IS
+COMMENT ON FUNCTION leadscore_internal.compare_leads(regnamespace, leadscore.lead_model, leadscore.lead_model, timestamptz) IS
 	'every lead that two models judge differently, and with lead_id NULL every pair of qualified stages with its leads and the sums of their milli-points; see compare_models() of a pipeline';
 
-CREATE FUNCTION leadscore.event_changed() RETURNS trigger
+CREATE FUNCTION leadscore_internal.event_changed() RETURNS trigger
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_event_changed';
-COMMENT ON FUNCTION leadscore.event_changed() IS
+COMMENT ON FUNCTION leadscore_internal.event_changed() IS
 	'trigger on event, AFTER INSERT, UPDATE or DELETE, for each statement, with transition tables';
-CREATE FUNCTION leadscore.event_truncated() RETURNS trigger
+CREATE FUNCTION leadscore_internal.event_truncated() RETURNS trigger
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_event_truncated';
-COMMENT ON FUNCTION leadscore.event_truncated() IS
+COMMENT ON FUNCTION leadscore_internal.event_truncated() IS
 	'trigger on event, AFTER TRUNCATE, for each statement';
-CREATE FUNCTION leadscore.lead_changed() RETURNS trigger
+CREATE FUNCTION leadscore_internal.lead_changed() RETURNS trigger
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_lead_changed';
-COMMENT ON FUNCTION leadscore.lead_changed() IS
+COMMENT ON FUNCTION leadscore_internal.lead_changed() IS
 	'trigger on lead, AFTER INSERT, UPDATE or DELETE, for each statement, with transition tables';
-CREATE FUNCTION leadscore.lead_truncated() RETURNS trigger
+CREATE FUNCTION leadscore_internal.lead_truncated() RETURNS trigger
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_lead_truncated';
-COMMENT ON FUNCTION leadscore.lead_truncated() IS
+COMMENT ON FUNCTION leadscore_internal.lead_truncated() IS
 	'trigger on lead, AFTER TRUNCATE, for each statement';
-CREATE FUNCTION leadscore.lead_touched() RETURNS trigger
+CREATE FUNCTION leadscore_internal.lead_touched() RETURNS trigger
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_lead_touched';
-COMMENT ON FUNCTION leadscore.lead_touched() IS
+COMMENT ON FUNCTION leadscore_internal.lead_touched() IS
 	'trigger on lead, BEFORE UPDATE, for each row: sets updated_at unless the statement does';
-CREATE FUNCTION leadscore.config_changed() RETURNS trigger
+CREATE FUNCTION leadscore_internal.config_changed() RETURNS trigger
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_config_changed';
-COMMENT ON FUNCTION leadscore.config_changed() IS
+COMMENT ON FUNCTION leadscore_internal.config_changed() IS
 	'trigger on configuration tables, AFTER, for each row, and for each statement on TRUNCATE';
+CREATE FUNCTION leadscore_internal.signals_changed() RETURNS trigger
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_signals_changed';
+COMMENT ON FUNCTION leadscore_internal.signals_changed() IS
+	'trigger on signal and value_list, AFTER, for each statement: from now on every lead is behind, and is counted again';
+CREATE FUNCTION leadscore_internal.guard_engine_table() RETURNS trigger
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_guard_engine_table';
+COMMENT ON FUNCTION leadscore_internal.guard_engine_table() IS
+	'trigger on tables that the engine keeps, BEFORE, for each statement: refuses other writers';

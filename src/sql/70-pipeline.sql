@@ -2,7 +2,7 @@
 
 -- Helpers of the functions in pipelines
 
-CREATE FUNCTION leadscore.refuse(condition text, message text, detail text DEFAULT NULL, hint text DEFAULT NULL)
+CREATE FUNCTION leadscore_internal.refuse(condition text, message text, detail text DEFAULT NULL, hint text DEFAULT NULL)
 	RETURNS text
 	LANGUAGE plpgsql VOLATILE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -18,10 +18,10 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION leadscore.refuse(text, text, text, text) IS
+COMMENT ON FUNCTION leadscore_internal.refuse(text, text, text, text) IS
 	'raises an error, from an expression; condition is its name or SQLSTATE';
 
-CREATE FUNCTION leadscore.require_text(argument text, value text) RETURNS text
+CREATE FUNCTION leadscore_internal.require_text(argument text, value text) RETURNS text
 	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -33,135 +33,161 @@ BEGIN
 	RETURN value;
 END
 $$;
-COMMENT ON FUNCTION leadscore.require_text(text, text) IS
+COMMENT ON FUNCTION leadscore_internal.require_text(text, text) IS
 	'the value, or an error that names the argument if it is null or empty';
 
--- The schema of this name if it is a pipeline of a layout that we know
-CREATE FUNCTION leadscore.known_pipeline(pipeline text) RETURNS regnamespace
-	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+-- The embedded DDL
+
+CREATE FUNCTION leadscore_internal.check_version() RETURNS text
+	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_check_version';
+COMMENT ON FUNCTION leadscore_internal.check_version() IS
+	'the version of the library, or an error if the extension in this database has another one';
+
+CREATE FUNCTION leadscore_internal.ddl_files() RETURNS SETOF text
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE ROWS 20 AS 'MODULE_PATHNAME', 'leadscore_ddl_files';
+COMMENT ON FUNCTION leadscore_internal.ddl_files() IS
+	'names of the files that make up a pipeline, in their order; src/sql/pipeline/ of the source holds them';
+
+CREATE FUNCTION leadscore_internal.ddl_views(file text) RETURNS SETOF text
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE ROWS 10 AS 'MODULE_PATHNAME', 'leadscore_ddl_views';
+COMMENT ON FUNCTION leadscore_internal.ddl_views(text) IS 'names of the views that a file creates';
+
+CREATE FUNCTION leadscore_internal.run_ddl(pipeline text, file text) RETURNS void
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_run_ddl';
+COMMENT ON FUNCTION leadscore_internal.run_ddl(text, text) IS
+	'runs the statements of a file in a pipeline; what is created belongs to the caller';
+
+CREATE FUNCTION leadscore_internal.reports_schema(pipeline text) RETURNS text
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_reports_schema';
+COMMENT ON FUNCTION leadscore_internal.reports_schema(text) IS
+	'name of the schema that the reports of a pipeline are in';
+
+CREATE FUNCTION leadscore_internal.known_pipeline(pipeline text) RETURNS regnamespace
+	LANGUAGE c STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+	AS 'MODULE_PATHNAME', 'leadscore_known_pipeline';
+COMMENT ON FUNCTION leadscore_internal.known_pipeline(text) IS
+	'the schema of a pipeline that belongs to the caller, or an error that says what is wrong';
+
+CREATE FUNCTION leadscore_internal.pipeline_schema(name text) RETURNS regnamespace
+	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_pipeline_schema';
+COMMENT ON FUNCTION leadscore_internal.pipeline_schema(text) IS
+	'called first by every function that names its pipeline: the schema, or an error if the pipeline was renamed since';
+
+CREATE FUNCTION leadscore_internal.require_model(pipeline regnamespace, model text) RETURNS text
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	schema_oid oid := (SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = pipeline);
-	pipelines text;
-	owner name;
-	layout integer;
+	schema_name CONSTANT name := (SELECT n.nspname FROM pg_catalog.pg_namespace n WHERE n.oid = pipeline);
+	known text;
+	models text;
 BEGIN
-	PERFORM leadscore.require_text('pipeline', pipeline);
-	IF NOT EXISTS (
-		SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
-		WHERE c.relnamespace = schema_oid AND c.relname = 'setting' AND c.relkind = 'r' AND a.attname = 'layout_version')
-	THEN
-		SELECT pg_catalog.string_agg(n.nspname, ', ' ORDER BY n.nspname) INTO pipelines
-		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
-			JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-		WHERE c.relname = 'setting' AND c.relkind = 'r' AND a.attname = 'layout_version';
-		RAISE EXCEPTION 'schema "%" is not a pipeline', pipeline
-			USING ERRCODE = CASE WHEN schema_oid IS NULL THEN 'invalid_schema_name' ELSE 'wrong_object_type' END,
-				HINT = CASE WHEN pipelines IS NULL
-					THEN pg_catalog.format('Create one with SELECT * FROM leadscore.create_pipeline(%L).', pipeline)
-					ELSE pg_catalog.format('Pipelines of this database: %s.', pipelines) END;
+	EXECUTE pg_catalog.format('SELECT m.model FROM %I.model m WHERE m.model = $1', schema_name) INTO known USING model;
+	IF known IS NULL THEN
+		EXECUTE pg_catalog.format('SELECT pg_catalog.string_agg(m.model, '', '' ORDER BY m.model) FROM %I.model m', schema_name) INTO models;
+		RAISE EXCEPTION 'model "%" does not exist', model
+			USING ERRCODE = 'undefined_object',
+				HINT = 'Models of this pipeline: ' || coalesce(models, 'none') || '.';
 	END IF;
-	-- What we do to a pipeline runs what is in it: only its owner may trust that,
-	-- not even a superuser. And what we make in it is to belong to its owner.
-	SELECT pg_catalog.pg_get_userbyid(o.owner) INTO owner
-	FROM (
-		SELECT n.nspowner AS owner FROM pg_catalog.pg_namespace n WHERE n.oid = schema_oid
-		UNION ALL
-		SELECT c.relowner FROM pg_catalog.pg_class c WHERE c.relnamespace = schema_oid AND c.relname = 'setting'
-	) o
-	WHERE pg_catalog.pg_get_userbyid(o.owner) <> current_user;
-	IF FOUND THEN
-		RAISE EXCEPTION 'must be owner of pipeline "%"', pipeline
-			USING ERRCODE = 'insufficient_privilege',
-				HINT = pg_catalog.format('Call it as its owner, after SET ROLE %I.', owner);
-	END IF;
-	EXECUTE pg_catalog.format('SELECT layout_version FROM %I.setting', pipeline) INTO layout;
-	IF layout > 1 THEN
-		RAISE EXCEPTION 'pipeline "%" has layout version %, which this version of leadscore does not know', pipeline, layout
-			USING ERRCODE = 'feature_not_supported',
-				HINT = 'Install the newer leadscore and run ALTER EXTENSION leadscore UPDATE.';
-	END IF;
-	RETURN schema_oid;
+	RETURN known;
 END
 $$;
-COMMENT ON FUNCTION leadscore.known_pipeline(text) IS
-	'the schema of a pipeline, or an error that lists the pipelines there are';
+COMMENT ON FUNCTION leadscore_internal.require_model(regnamespace, text) IS
+	'the model of this name, or an error that lists those there are';
 
-CREATE FUNCTION leadscore.is_attached(pipeline regnamespace) RETURNS boolean
+CREATE FUNCTION leadscore_internal.pipeline_figure(pipeline regnamespace, figure text) RETURNS text
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_pipeline_figure';
+COMMENT ON FUNCTION leadscore_internal.pipeline_figure(regnamespace, text) IS
+	'a column of the view leadscore.pipelines; NULL if the schema is not a pipeline or the caller may not read all of the table';
+
+-- What an upgrade must do to the tables of a pipeline stands in files
+-- layout/2-..., layout/3-... and so on, each run once.
+CREATE FUNCTION leadscore_internal.layout_of(file text) RETURNS integer
+	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+	RETURN pg_catalog.substring(file, '^layout/([0-9]+)')::integer;
+COMMENT ON FUNCTION leadscore_internal.layout_of(text) IS
+	'the layout version that a file of the DDL leads to; NULL if it changes no table';
+
+CREATE FUNCTION leadscore_internal.newest_layout() RETURNS integer
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT coalesce(max(leadscore_internal.layout_of(f)), 1) FROM leadscore_internal.ddl_files() f;
+END;
+COMMENT ON FUNCTION leadscore_internal.newest_layout() IS 'the layout version of a new pipeline';
+
+CREATE FUNCTION leadscore_internal.report_part(file text) RETURNS text
+	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+	RETURN pg_catalog.substring(file, '^reports/(?:[0-9]+-)?(.*)$');
+COMMENT ON FUNCTION leadscore_internal.report_part(text) IS
+	'the part of the reports that a file of the DDL makes; base is made with any of them; NULL if it makes no reports';
+
+CREATE FUNCTION leadscore_internal.is_attached(pipeline regnamespace) RETURNS boolean
 	LANGUAGE sql STABLE
 BEGIN ATOMIC
 	SELECT EXISTS (
 		SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_trigger t ON t.tgrelid = c.oid
 		WHERE c.relnamespace = is_attached.pipeline::oid AND c.relname = 'event'
-			AND t.tgname = 'leadscore_inserted');
+			AND t.tgname = 'leadscore_inserted' AND NOT t.tgisinternal);
 END;
-COMMENT ON FUNCTION leadscore.is_attached(regnamespace) IS
+COMMENT ON FUNCTION leadscore_internal.is_attached(regnamespace) IS
 	'whether the events of a pipeline are counted when they are inserted';
 
--- Run the statements of one topic in a pipeline. Bare names are looked up in
--- pg_catalog first, as it is not listed, then in the pipeline, then in ours.
-CREATE FUNCTION leadscore.run_topic(pipeline text, topic text) RETURNS void
-	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET client_min_messages = 'warning'
-	SET check_function_bodies = 'on'
-AS $$
-BEGIN
-	PERFORM pg_catalog.set_config('search_path', pg_catalog.quote_ident(pipeline) || ', leadscore, pg_temp', true);
-	EXECUTE (SELECT d.ddl FROM leadscore.pipeline_ddl() d WHERE d.topic = run_topic.topic);
-END
-$$;
-COMMENT ON FUNCTION leadscore.run_topic(text, text) IS
-	'runs one part of the statements that make up a pipeline, see pipeline_ddl()';
-
--- Trigger function of the tables that classify: what events and profiles are
--- counted as has changed, so count them all again. A pipeline that is not
--- attached is counted when it is.
-CREATE FUNCTION leadscore.signals_changed() RETURNS trigger
-	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	-- not from pg_class, where shards are hidden from some sessions
-	pipeline regnamespace := pg_catalog.quote_ident(TG_TABLE_SCHEMA)::regnamespace;
-BEGIN
-	IF leadscore.is_attached(pipeline) THEN
-		PERFORM leadscore.lock_pipeline(pipeline);
-		PERFORM leadscore.rebuild(pipeline, NULL, false);
-	END IF;
-	RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION leadscore.signals_changed() IS
-	'trigger of the tables signal and value_list of a pipeline: counts all events and profiles again';
 
 -- What users call
 
-CREATE FUNCTION leadscore.create_pipeline(name text, preset text DEFAULT 'inbound', grain interval DEFAULT '1 day', attach boolean DEFAULT true)
+CREATE FUNCTION leadscore.version() RETURNS text
+	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_version';
+COMMENT ON FUNCTION leadscore.version() IS 'version of the library that this session uses';
+
+CREATE FUNCTION leadscore.create_pipeline(name text, preset text DEFAULT 'inbound', grain interval DEFAULT '1 day', attach boolean DEFAULT true, reports boolean DEFAULT true)
 	RETURNS TABLE (pipeline text, active_model text, next_step text)
 	LANGUAGE plpgsql VOLATILE ROWS 1 SET search_path = pg_catalog, pg_temp
-AS $$
+AS $body$
 DECLARE
+	version CONSTANT text := leadscore_internal.check_version();
 	presets text[];
-	topics record;
+	taken text;
+	file text;
 BEGIN
-	PERFORM leadscore.require_text('name', name);
+	name := leadscore_internal.require_text('name', name);
 	IF pg_catalog.octet_length(name) > 40 THEN
 		RAISE EXCEPTION 'pipeline name "%" is too long', name
 			USING ERRCODE = 'name_too_long',
 				HINT = 'Use at most 40 bytes.';
 	END IF;
-	IF pg_catalog.starts_with(name, 'pg_') OR name IN ('information_schema', 'leadscore', 'public') THEN
+	IF pg_catalog.starts_with(name, 'pg_') OR name IN ('information_schema', 'leadscore', 'leadscore_internal', 'public') THEN
 		RAISE EXCEPTION 'pipeline name "%" is reserved', name
 			USING ERRCODE = 'reserved_name',
 				HINT = 'A pipeline is a schema of its own. Choose another name, such as crm.';
 	END IF;
-	IF EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.nspname = name) THEN
-		RAISE EXCEPTION 'schema "%" already exists', name
+	IF pg_catalog.strpos(name, '$$') > 0 THEN
+		RAISE EXCEPTION 'pipeline name "%" contains "$$"', name
+			USING ERRCODE = 'invalid_name',
+				HINT = 'Choose another name, such as crm.';
+	END IF;
+	SELECT n.nspname INTO taken
+	FROM pg_catalog.pg_namespace n
+	WHERE n.nspname IN (name, CASE WHEN reports THEN leadscore_internal.reports_schema(name) END)
+	ORDER BY n.nspname
+	LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION 'schema "%" already exists', taken
 			USING ERRCODE = 'duplicate_schema',
 				HINT = 'A pipeline is a schema of its own. Choose another name, or drop the schema with all it holds.';
+	END IF;
+	-- its functions would work on this one
+	SELECT n.nspname INTO taken
+	FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+	WHERE pg_catalog.strpos(p.prosrc, 'leadscore_internal.pipeline_schema(' || pg_catalog.quote_literal(name) || ')') > 0
+	LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION 'pipeline "%" was named "%" before, and its functions still use that name', taken, name
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				HINT = pg_catalog.format('First run SELECT leadscore.upgrade_pipeline(%L).', taken);
 	END IF;
 
 	SELECT pg_catalog.array_agg(p.preset ORDER BY p.preset) INTO presets
 	FROM (
-		SELECT pg_catalog.substring(d.topic, '^[0-9]+-preset-(.*)$') AS preset FROM leadscore.pipeline_ddl() d
+		SELECT pg_catalog.substring(f, '^preset/(.*)$') AS preset FROM leadscore_internal.ddl_files() f
 		UNION ALL
 		SELECT 'empty'
 	) p
@@ -183,19 +209,25 @@ BEGIN
 			USING ERRCODE = 'null_value_not_allowed',
 				HINT = 'Pass true, or false to load data first and call attach_pipeline() then.';
 	END IF;
+	IF reports IS NULL THEN
+		RAISE EXCEPTION 'reports must not be null'
+			USING ERRCODE = 'null_value_not_allowed',
+				HINT = 'Pass true, or false to do without the views for reports; add_reports() makes them later.';
+	END IF;
 
 	EXECUTE pg_catalog.format('CREATE SCHEMA %I', name);
-	FOR topics IN
-		SELECT d.topic FROM leadscore.pipeline_ddl() d
-		WHERE d.topic COLLATE "C" < '6' OR d.topic LIKE '%-preset-' || preset
-		ORDER BY d.topic COLLATE "C"
-	LOOP
-		PERFORM leadscore.run_topic(name, topics.topic);
-		IF topics.topic = '10-tables' THEN
-			EXECUTE pg_catalog.format('INSERT INTO %I.setting (grain) VALUES ($1)', name) USING grain;
-		END IF;
-	END LOOP;
 	EXECUTE pg_catalog.format('COMMENT ON SCHEMA %I IS %L', name, 'leadscore pipeline: leads, events, scoring models and funnel');
+	FOR file IN SELECT f FROM leadscore_internal.ddl_files() f WHERE f LIKE 'core/%' LOOP
+		PERFORM leadscore_internal.run_ddl(name, file);
+	END LOOP;
+	EXECUTE pg_catalog.format('INSERT INTO %I.setting (grain, layout_version) VALUES ($1, $2)', name)
+		USING grain, leadscore_internal.newest_layout();
+	FOR file IN SELECT f FROM leadscore_internal.ddl_files() f WHERE f LIKE 'funnel/%' OR f = 'preset/' || preset LOOP
+		PERFORM leadscore_internal.run_ddl(name, file);
+	END LOOP;
+	IF reports THEN
+		PERFORM leadscore.add_reports(name);
+	END IF;
 	EXECUTE pg_catalog.format('SELECT %I.activate_model(m.model) FROM %1$I.model m WHERE m.model = $1', name) USING preset;
 	IF attach THEN
 		PERFORM leadscore.attach_pipeline(name);
@@ -210,29 +242,66 @@ BEGIN
 	END;
 	RETURN NEXT;
 END
-$$;
-COMMENT ON FUNCTION leadscore.create_pipeline(text, text, interval, boolean) IS
-	'creates a schema with the tables, functions and views of a lead pipeline, owned by the caller; preset: inbound, enterprise or empty; grain: 1 day or 1 hour';
+$body$;
+COMMENT ON FUNCTION leadscore.create_pipeline(text, text, interval, boolean, boolean) IS
+	'creates a schema with the tables, functions and views of a lead pipeline, owned by the caller; preset: inbound, enterprise or empty; grain: 1 day or 1 hour; attach => false leaves out the triggers, reports => false the views of add_reports()';
 
-CREATE FUNCTION leadscore.attach_pipeline(name text) RETURNS bigint
+CREATE FUNCTION leadscore.add_reports(pipeline text, parts text[] DEFAULT NULL) RETURNS integer
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	pipeline regnamespace := leadscore.known_pipeline(name);
-	has_states boolean;
-	wrong bigint[];
+	version CONSTANT text := leadscore_internal.check_version();
+	schema_oid CONSTANT oid := leadscore_internal.known_pipeline(pipeline);
+	reports CONSTANT text := leadscore_internal.reports_schema(pipeline);
+	known text[];
+	unknown text;
+	file text;
+	made integer := 0;
+BEGIN
+	SELECT pg_catalog.array_agg(leadscore_internal.report_part(f)) INTO known
+	FROM leadscore_internal.ddl_files() f
+	WHERE leadscore_internal.report_part(f) <> 'base';
+	parts := coalesce(parts, known);
+	SELECT p INTO unknown FROM pg_catalog.unnest(parts) p WHERE p IS NULL OR p <> ALL (known);
+	IF FOUND THEN
+		RAISE EXCEPTION 'unknown part "%" of the reports', unknown
+			USING ERRCODE = 'invalid_parameter_value',
+				HINT = 'Parts are ' || pg_catalog.array_to_string(known, ', ') || '.';
+	END IF;
+	PERFORM FROM pg_catalog.pg_namespace n
+		WHERE n.nspname = reports AND (n.oid = schema_oid
+			OR pg_catalog.pg_get_userbyid(n.nspowner) = current_user
+				AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relname = 'setting'));
+	IF NOT FOUND THEN
+		EXECUTE pg_catalog.format('CREATE SCHEMA %I', reports);
+		EXECUTE pg_catalog.format('COMMENT ON SCHEMA %I IS %L', reports,
+			pg_catalog.format('reports of the leadscore pipeline %I, for BI tools', pipeline));
+	END IF;
+	FOR file IN
+		SELECT f FROM leadscore_internal.ddl_files() f
+		WHERE leadscore_internal.report_part(f) = ANY (parts || 'base'::text)
+	LOOP
+		PERFORM leadscore_internal.run_ddl(pipeline, file);
+		made := made + (SELECT pg_catalog.count(*) FROM leadscore_internal.ddl_views(file));
+	END LOOP;
+	RETURN made;
+END
+$$;
+COMMENT ON FUNCTION leadscore.add_reports(text, text[]) IS
+	'creates the views for reports, or some parts of them, or makes them new if they are there; returns how many views';
+
+CREATE FUNCTION leadscore.attach_pipeline(pipeline text) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	schema_oid CONSTANT regnamespace := leadscore_internal.known_pipeline(pipeline);
 	changed bigint := 0;
 BEGIN
-	IF NOT leadscore.is_attached(pipeline) THEN
-		PERFORM leadscore.lock_pipeline(pipeline);
-		PERFORM leadscore.run_topic(name, '60-attach');
-		-- Leads that are right keep their history. A transaction that does not
-		-- see what is newest cannot tell.
-		EXECUTE pg_catalog.format('SELECT EXISTS (SELECT FROM %I.lead_state)', name) INTO has_states;
-		IF has_states AND pg_catalog.current_setting('transaction_isolation') = 'read committed' THEN
-			EXECUTE pg_catalog.format('SELECT coalesce(pg_catalog.array_agg(DISTINCT v.lead_id), ''{}'') FROM %I.verify() v', name) INTO wrong;
-		END IF;
-		changed := leadscore.rebuild(pipeline, wrong, true);
+	IF NOT leadscore_internal.is_attached(schema_oid) THEN
+		PERFORM leadscore_internal.lock_pipeline(schema_oid);
+		PERFORM leadscore_internal.run_ddl(pipeline, 'triggers/attach');
+		-- leads that are right keep their history
+		changed := leadscore_internal.rebuild(schema_oid, NULL);
 	END IF;
 	RETURN changed;
 END
@@ -240,50 +309,129 @@ $$;
 COMMENT ON FUNCTION leadscore.attach_pipeline(text) IS
 	'creates the triggers that keep scores and stages right, counts what was loaded without them, returns how many leads changed';
 
-CREATE FUNCTION leadscore.detach_pipeline(name text) RETURNS void
+CREATE FUNCTION leadscore.detach_pipeline(pipeline text) RETURNS void
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF leadscore.is_attached(leadscore.known_pipeline(name)) THEN
-		PERFORM leadscore.run_topic(name, '61-detach');
+	IF leadscore_internal.is_attached(leadscore_internal.known_pipeline(pipeline)) THEN
+		PERFORM leadscore_internal.run_ddl(pipeline, 'triggers/detach');
 	END IF;
 END
 $$;
 COMMENT ON FUNCTION leadscore.detach_pipeline(text) IS
 	'drops these triggers, to load much data or to distribute the tables; scores stand still until attach_pipeline()';
 
-CREATE FUNCTION leadscore.upgrade_pipeline(name text) RETURNS integer
+-- The files core/1... and core/2... make tables and rows and are run once; the
+-- others replace what is there. Reports are replaced as far as there are any.
+CREATE FUNCTION leadscore.upgrade_pipeline(pipeline text) RETURNS integer
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	pipeline regnamespace := leadscore.known_pipeline(name);
-	topics record;
+	version CONSTANT text := leadscore_internal.check_version();
+	schema_oid CONSTANT regnamespace := leadscore_internal.known_pipeline(pipeline);
+	newest CONSTANT integer := leadscore_internal.newest_layout();
 	layout integer;
+	file text;
 BEGIN
-	PERFORM leadscore.lock_pipeline(pipeline);
-	-- 1x and 2x are run once; 3x to 5x replace what is there; 6x and more are
-	-- run when asked for
-	FOR topics IN
-		SELECT d.topic FROM leadscore.pipeline_ddl() d
-		WHERE d.topic >= '3' AND d.topic COLLATE "C" < '6' OR d.topic = '60-attach' AND leadscore.is_attached(pipeline)
-		ORDER BY d.topic COLLATE "C"
+	PERFORM leadscore_internal.lock_pipeline(schema_oid);
+	EXECUTE pg_catalog.format('SELECT layout_version FROM %I.setting', pipeline) INTO layout;
+	FOR file IN
+		SELECT f FROM leadscore_internal.ddl_files() f
+		WHERE leadscore_internal.layout_of(f) > layout
+		ORDER BY leadscore_internal.layout_of(f)
 	LOOP
-		PERFORM leadscore.run_topic(name, topics.topic);
+		PERFORM leadscore_internal.run_ddl(pipeline, file);
 	END LOOP;
-	EXECUTE pg_catalog.format('SELECT layout_version FROM %I.setting', name) INTO layout;
-	RETURN layout;
+	IF layout < newest THEN
+		EXECUTE pg_catalog.format('UPDATE %I.setting SET layout_version = $1', pipeline) USING newest;
+	END IF;
+	FOR file IN
+		SELECT f FROM leadscore_internal.ddl_files() f
+		WHERE f ~ '^(core/[^12]|funnel/)'
+			OR leadscore_internal.report_part(f) IS NOT NULL AND EXISTS (
+				SELECT FROM leadscore_internal.ddl_views(f) v
+					JOIN pg_catalog.pg_class c ON c.relname = v
+					JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+				WHERE n.nspname = leadscore_internal.reports_schema(pipeline))
+			OR f = 'triggers/attach' AND leadscore_internal.is_attached(schema_oid)
+	LOOP
+		PERFORM leadscore_internal.run_ddl(pipeline, file);
+	END LOOP;
+	RETURN newest;
 END
 $$;
 COMMENT ON FUNCTION leadscore.upgrade_pipeline(text) IS
-	'brings a pipeline to this version of the extension, after ALTER EXTENSION leadscore UPDATE; returns its layout version';
+	'brings a pipeline to this version of the extension, after ALTER EXTENSION leadscore UPDATE or ALTER SCHEMA ... RENAME; returns its layout version';
+
+-- CASCADE takes what is in the two schemas, and only that: anything else that
+-- depends on it is looked for before.
+CREATE FUNCTION leadscore.drop_pipeline(pipeline text) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET client_min_messages = 'warning'
+AS $$
+DECLARE
+	schemas oid[] := ARRAY[leadscore_internal.known_pipeline(pipeline)::oid];
+	dependents text;
+	schema_name text;
+BEGIN
+	SELECT schemas || pg_catalog.array_agg(n.oid) INTO schemas
+	FROM pg_catalog.pg_namespace n
+	WHERE n.nspname = leadscore_internal.reports_schema(pipeline) AND n.oid <> ALL (schemas)
+		AND pg_catalog.pg_get_userbyid(n.nspowner) = current_user;
+
+	SELECT pg_catalog.string_agg(DISTINCT d.object COLLATE "C", ', ' ORDER BY d.object COLLATE "C") INTO dependents
+	FROM (
+		SELECT pg_catalog.pg_describe_object(
+				CASE WHEN d.classid = 'pg_catalog.pg_rewrite'::regclass THEN 'pg_catalog.pg_class'::regclass ELSE d.classid END,
+				CASE WHEN d.classid = 'pg_catalog.pg_rewrite'::regclass THEN w.ev_class ELSE d.objid END,
+				CASE WHEN d.classid = 'pg_catalog.pg_rewrite'::regclass THEN 0 ELSE d.objsubid END) AS object,
+			coalesce(c.relnamespace, p.pronamespace, y.typnamespace, k.connamespace, r.relnamespace) AS schema_oid
+		FROM pg_catalog.pg_depend d
+			LEFT JOIN pg_catalog.pg_rewrite w ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND w.oid = d.objid
+			LEFT JOIN pg_catalog.pg_trigger t ON d.classid = 'pg_catalog.pg_trigger'::regclass AND t.oid = d.objid
+			LEFT JOIN pg_catalog.pg_attrdef e ON d.classid = 'pg_catalog.pg_attrdef'::regclass AND e.oid = d.objid
+			LEFT JOIN pg_catalog.pg_policy l ON d.classid = 'pg_catalog.pg_policy'::regclass AND l.oid = d.objid
+			LEFT JOIN pg_catalog.pg_class r ON r.oid = coalesce(w.ev_class, t.tgrelid, e.adrelid, l.polrelid)
+			LEFT JOIN pg_catalog.pg_class c ON d.classid = 'pg_catalog.pg_class'::regclass AND c.oid = d.objid
+			LEFT JOIN pg_catalog.pg_proc p ON d.classid = 'pg_catalog.pg_proc'::regclass AND p.oid = d.objid
+			LEFT JOIN pg_catalog.pg_type y ON d.classid = 'pg_catalog.pg_type'::regclass AND y.oid = d.objid
+			LEFT JOIN pg_catalog.pg_constraint k ON d.classid = 'pg_catalog.pg_constraint'::regclass AND k.oid = d.objid
+		WHERE d.deptype = 'n' AND (d.refclassid, d.refobjid) IN (
+			SELECT 'pg_catalog.pg_class'::regclass::oid, o.oid FROM pg_catalog.pg_class o WHERE o.relnamespace = ANY (schemas)
+			UNION ALL
+			SELECT 'pg_catalog.pg_proc'::regclass, o.oid FROM pg_catalog.pg_proc o WHERE o.pronamespace = ANY (schemas)
+			UNION ALL
+			SELECT 'pg_catalog.pg_type'::regclass, o.oid FROM pg_catalog.pg_type o WHERE o.typnamespace = ANY (schemas)
+			UNION ALL
+			SELECT 'pg_catalog.pg_constraint'::regclass, o.oid FROM pg_catalog.pg_constraint o WHERE o.connamespace = ANY (schemas)
+		)
+	) d
+	WHERE d.schema_oid IS NULL OR d.schema_oid <> ALL (schemas);
+	IF dependents IS NOT NULL THEN
+		RAISE EXCEPTION 'cannot drop pipeline "%" because other objects depend on it', pipeline
+			USING ERRCODE = 'dependent_objects_still_exist',
+				DETAIL = pg_catalog.format('Of other schemas: %s.', dependents),
+				HINT = 'Drop these objects first.';
+	END IF;
+	FOR schema_name IN SELECT n.nspname FROM pg_catalog.pg_namespace n WHERE n.oid = ANY (schemas) LOOP
+		EXECUTE pg_catalog.format('DROP SCHEMA %I CASCADE', schema_name);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION leadscore.drop_pipeline(text) IS
+	'drops a pipeline with its leads and events, its reports, and all else in its schemas; refused if objects of other schemas depend on it';
 
 CREATE FUNCTION leadscore.grant_app(pipeline text, role text) RETURNS void
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	pipeline_oid regnamespace := leadscore.known_pipeline(pipeline);
+	schema_oid CONSTANT regnamespace := leadscore_internal.known_pipeline(pipeline);
 	functions record;
 BEGIN
+	IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = role) THEN
+		RAISE EXCEPTION 'role "%" does not exist', role
+			USING ERRCODE = 'undefined_object',
+				HINT = pg_catalog.format('Create it with CREATE ROLE %I.', role);
+	END IF;
 	EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %I', pipeline, role);
 	EXECUTE pg_catalog.format('GRANT INSERT ON %I.event TO %I', pipeline, role);
 	-- for RETURNING event_id and for ON CONFLICT
@@ -292,7 +440,7 @@ BEGIN
 	FOR functions IN
 		SELECT p.oid::regprocedure AS signature
 		FROM pg_catalog.pg_proc p
-		WHERE p.pronamespace = pipeline_oid
+		WHERE p.pronamespace = schema_oid
 			AND p.prolang = (SELECT l.oid FROM pg_catalog.pg_language l WHERE l.lanname = 'leadscore')
 	LOOP
 		EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO %I', functions.signature, role);
@@ -308,20 +456,30 @@ CREATE FUNCTION leadscore.grant_reader(pipeline text, role text) RETURNS void
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	pipeline_oid regnamespace := leadscore.known_pipeline(pipeline);
+	schema_oid CONSTANT regnamespace := leadscore_internal.known_pipeline(pipeline);
+	reports CONSTANT text := leadscore_internal.reports_schema(pipeline);
 	objects record;
 BEGIN
+	IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = role) THEN
+		RAISE EXCEPTION 'role "%" does not exist', role
+			USING ERRCODE = 'undefined_object',
+				HINT = pg_catalog.format('Create it with CREATE ROLE %I.', role);
+	END IF;
 	EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %I', pipeline, role);
+	IF EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.nspname = reports) THEN
+		EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %I', reports, role);
+	END IF;
 	FOR objects IN
 		WITH ours AS (
-			SELECT c.oid, c.relname, r.oid AS rule
-			FROM leadscore.pipeline_ddl() d,
-				pg_catalog.regexp_matches(d.ddl, '^CREATE OR REPLACE VIEW ([a-z_]+)', 'gn') AS m
-				JOIN pg_catalog.pg_class c ON c.relname = m[1] AND c.relkind = 'v'
+			SELECT c.oid, n.nspname, c.relname, r.oid AS rule
+			FROM leadscore_internal.ddl_files() f
+				CROSS JOIN leadscore_internal.ddl_views(f) v
+				JOIN pg_catalog.pg_namespace n ON n.nspname =
+					CASE WHEN leadscore_internal.report_part(f) IS NULL THEN pipeline ELSE reports END
+				JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = v AND c.relkind = 'v'
 				JOIN pg_catalog.pg_rewrite r ON r.ev_class = c.oid
-			WHERE c.relnamespace = pipeline_oid
 		)
-		SELECT pg_catalog.format('SELECT ON %I.%I', pipeline, o.relname) AS privilege
+		SELECT pg_catalog.format('SELECT ON %I.%I', o.nspname, o.relname) AS privilege
 		FROM ours o
 		UNION
 		SELECT pg_catalog.format('SELECT (%s) ON %I.%I',
@@ -329,7 +487,7 @@ BEGIN
 		FROM ours o
 			JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = o.rule
 				AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid > 0
-			JOIN pg_catalog.pg_class c ON c.oid = d.refobjid AND c.relkind IN ('r', 'p')
+			JOIN pg_catalog.pg_class c ON c.oid = d.refobjid AND c.relkind IN ('r', 'p') AND c.relnamespace = schema_oid
 			JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
 		GROUP BY c.relname
 		UNION
@@ -337,7 +495,8 @@ BEGIN
 		FROM ours o
 			JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = o.rule
 				AND d.refclassid = 'pg_catalog.pg_proc'::regclass
-			JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid AND p.pronamespace = pipeline_oid
+			JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid
+				JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace AND n.nspname IN (pipeline, reports)
 	LOOP
 		EXECUTE pg_catalog.format('GRANT %s TO %I', objects.privilege, role);
 	END LOOP;
@@ -345,3 +504,25 @@ END
 $$;
 COMMENT ON FUNCTION leadscore.grant_reader(text, text) IS
 	'lets a role read the views of a pipeline, and no personal data: for reports and BI tools';
+
+-- A column is computed only if it is asked for.
+CREATE VIEW leadscore.pipelines WITH (security_invoker = true) AS
+	SELECT n.nspname::text AS pipeline,
+		leadscore_internal.pipeline_figure(n.oid, 'layout_version')::integer AS layout_version,
+		leadscore_internal.pipeline_figure(n.oid, 'grain') AS grain,
+		leadscore_internal.pipeline_figure(n.oid, 'leads')::bigint AS leads,
+		leadscore_internal.pipeline_figure(n.oid, 'events')::bigint AS events,
+		leadscore_internal.pipeline_figure(n.oid, 'due_reviews')::bigint AS due_reviews
+	FROM pg_catalog.pg_namespace n
+		JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = 'setting'
+	WHERE leadscore_internal.pipeline_figure(n.oid, 'layout_version') IS NOT NULL;
+COMMENT ON VIEW leadscore.pipelines IS
+	'the pipelines of this database that the current role may read';
+COMMENT ON COLUMN leadscore.pipelines.pipeline IS 'its name, which is that of its schema';
+COMMENT ON COLUMN leadscore.pipelines.layout_version IS 'version of its tables, see upgrade_pipeline()';
+COMMENT ON COLUMN leadscore.pipelines.grain IS 'width of the buckets that its events are counted in: 1 day or 1 hour';
+COMMENT ON COLUMN leadscore.pipelines.leads IS 'number of leads, counted now; NULL if the role may not see all of them';
+COMMENT ON COLUMN leadscore.pipelines.events IS 'number of events, counted now, which takes a while if there are many; NULL if the role may not see all of them';
+COMMENT ON COLUMN leadscore.pipelines.due_reviews IS 'number of leads that sweep() has to look at; NULL if the role may not see all of them';
+
+GRANT SELECT ON leadscore.pipelines TO PUBLIC;

@@ -270,7 +270,7 @@ INSERT INTO crm.event (lead_id, kind, occurred_at, value, properties)
 
 -- Leads were loaded before their events. So that the history of stages is in
 -- the order in which it happened, replay it once.
-SELECT crm.rebuild(history => true) \g /dev/null
+SELECT crm.rebuild() \g /dev/null
 ANALYZE;
 
 SELECT to_char((SELECT count(*) FROM crm.lead), 'FM999,999') AS visitors,

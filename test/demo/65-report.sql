@@ -26,19 +26,19 @@ SELECT metric, numerator || ' of ' || denominator AS leads, to_char(100 * conver
     to_char(100 * low_rate, '990.9') || ' -' || to_char(100 * high_rate, '990.9') AS "95 %",
     to_char(100 * benchmark_low_rate, '990.9') || ' -' || to_char(100 * benchmark_high_rate, '990.9')
         || CASE WHEN benchmark_denominator <> step_from THEN ' of ' || benchmark_denominator || ' (' || round(100 * benchmark_rate::numeric, 1) || ')' ELSE '' END AS "goal, %", benchmark_status AS status
-FROM crm.conversion_rates WHERE market = 'all' ORDER BY place;
+FROM crm_reports.conversion_rates WHERE market = 'all' ORDER BY place;
 \echo
 SELECT r.campaign, r.cost_amount AS spent, q.leads, round(r.cost_amount / nullif(q.leads, 0), 2) AS "per lead", round(r.cost_amount / nullif(q.customers, 0)) AS "per customer",
     to_char(100 * q.sql_rate, '990.9 %') AS "to sql", r.revenue_amount AS revenue, round(r.roas::numeric, 2) AS roas
-FROM crm.roas r JOIN crm.lead_quality q USING (channel, campaign)
+FROM crm_reports.roas r JOIN crm_reports.lead_quality q USING (channel, campaign)
 WHERE r.model = 'linear' AND (r.cost_amount > 0 OR r.revenue_amount > 0) ORDER BY r.roas DESC NULLS LAST;
 \echo
 SELECT f.stage, f.leads_now AS "leads now", to_char(100 * f.customer_rate, '990.9 %') AS "will buy", f.forecast_amount AS forecast, f.low_amount AS low, f.high_amount AS high,
     v.value_per_lead_amount AS "worth", round(v.ratio_to_iql::numeric, 1) AS "times an iql"
-FROM crm.pipeline_forecast f LEFT JOIN crm.value_by_stage v USING (stage) ORDER BY f.stage_rank = 0, f.stage_rank;
+FROM crm_reports.pipeline_forecast f LEFT JOIN crm_reports.value_by_stage v USING (stage) ORDER BY f.stage_rank = 0, f.stage_rank;
 \echo
 SELECT s.kept, s.breached, to_char(100.0 * s.kept / nullif(s.kept + s.breached, 0), '990.9 %') AS "sql within the hour", f.sales, round(f.mean_contacts_until_won::numeric, 1) AS "contacts to win",
     c.cold || ' of ' || c.leads AS "leads gone cold", to_char(100 * b.missing_rate, '990.9 %') AS "mql without budget", round(m.auc::numeric, 3) AS "AUC of the score"
-FROM (SELECT count(*) FILTER (WHERE status = 'kept') AS kept, count(*) FILTER (WHERE status = 'breached') AS breached FROM crm.sla_status) s, crm.followup_summary f,
-    (SELECT count(*) FILTER (WHERE cold) AS cold, count(*) AS leads FROM crm.lead_cooling) c, crm.bant_gaps b, crm.model_quality('inbound') m
+FROM (SELECT count(*) FILTER (WHERE status = 'kept') AS kept, count(*) FILTER (WHERE status = 'breached') AS breached FROM crm_reports.sla_status) s, crm_reports.followup_summary f,
+    (SELECT count(*) FILTER (WHERE cold) AS cold, count(*) AS leads FROM crm_reports.lead_cooling) c, crm_reports.bant_gaps b, crm_reports.model_quality('inbound') m
 WHERE b.gate = 'budget' AND b.stage = 'mql' AND m.level = 'summary';

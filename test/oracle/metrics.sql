@@ -2,7 +2,7 @@
 -- tests of metrics views. Drawn from md5: the same everywhere.
 SET client_min_messages = 'warning';
 SELECT leadscore.create_pipeline('crm') \g /dev/null
-SET search_path = crm, leadscore, public;
+SET search_path = crm, crm_reports, leadscore, leadscore_internal, public;
 
 CREATE FUNCTION public.draw(n bigint, question text) RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE

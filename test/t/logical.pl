@@ -47,7 +47,7 @@ sql('main', q{
 		'occurred_at', '2025-01-02'::timestamptz + i * interval '5 hours',
 		'profile', '{"email": "a@target.example", "consent": true, "market": "b2b"}'::jsonb))
 		FROM generate_series(1, 200) i));
-	CREATE PUBLICATION results FOR TABLE p.lead_state, p.stage_history,
+	CREATE PUBLICATION results FOR TABLE p.lead_state, p.stage_log,
 		p.lead (lead_id, external_id, kind, market, country, channel, campaign, owner, persona, consented_at, contact_allowed, created_at, updated_at),
 		p.setting, p.signal, p.value_list, p.model, p.model_activation, p.dimension, p.rule, p.stage_rule, p.stage_gate, p.grade,
 		p.event_kind, p.channel, p.campaign, p.cost, p.benchmark;
@@ -62,12 +62,12 @@ subscribe('bi', 'results');
 sql('node', q{CREATE EXTENSION leadscore; SELECT leadscore.create_pipeline('p', 'enterprise')});
 subscribe('node', 'raw');
 
-my @views = qw(lead_score lead_dimension lead_dim funnel funnel_cohort funnel_period funnel_by_channel funnel_by_campaign
-	funnel_by_market funnel_by_owner funnel_chart stage_daily conversion_curve cycle_time conversion_rates cost_per_lead);
-my $contents = join "\n", (map { "SELECT '$_', count(*), md5(string_agg(v::text, ' ' ORDER BY v::text)) FROM p.$_ v;" } @views),
+my @views = ((map { "p.$_" } qw(lead_score lead_dimension funnel funnel_cohort funnel_by stage_daily conversion_curve cycle_time)),
+	map { "p_reports.$_" } qw(lead_dim conversion_rates cost_per_lead));
+my $contents = join "\n", (map { "SELECT '$_', count(*), md5(string_agg(v::text, ' ' ORDER BY v::text)) FROM $_ v;" } @views),
 	'SELECT lead_id, entry_seq, stage, cause, entered, converted, lost, open FROM p.stage_entry ORDER BY 1, 2;',
 	"SELECT lead_id, p.score_by_id(lead_id, '2025-03-05'), p.stage_at_by_id(lead_id, '2025-02-01') FROM p.lead ORDER BY 1";
-my $states = 'SELECT lead_id, activity, stage, cycle, held, stage_since, settled_at FROM p.lead_state ORDER BY 1';
+my $states = 'SELECT lead_id, activity, stage, cycle, promotion_blocked, stage_since, processed_until FROM p.lead_state ORDER BY 1';
 my $history = 'SELECT lead_id, seq, cycle, from_stage, to_stage, effective_at, cause, model, score FROM p.stage_history ORDER BY 1, 2';
 
 is(difference(sql('main', $contents), sql('bi', $contents)), '', 'reports: scores and views are the same');
@@ -101,10 +101,10 @@ sql('main', q{
 	INSERT INTO p.signal (signal, event_kinds) VALUES ('asked', '{demo_request,quote_request}');
 	SELECT p.clone_model('enterprise', 'other');
 	INSERT INTO p.rule (model, dimension, rule, signal, points) SELECT model, dimension, 'asked', 'asked', 50 FROM p.dimension WHERE model = 'other' LIMIT 1;
-	SELECT p.activate_model('other');
+	SELECT p.activate_model('other', wait => true);
 	SELECT p.clone_model('other', 'waste');
 	DELETE FROM p.model WHERE model = 'waste';
-	SELECT p.rebuild(history => true);
+	SELECT p.rebuild();
 });
 all_there();
 is(difference(sql('main', $contents), sql('bi', $contents)), '', 'reports: scores and views are the same again');

@@ -26,7 +26,8 @@ foreach my $i (0 .. $#parts)
 	my $part = $parts[$i];
 	$sql .= "CREATE SERVER $part FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '" . $node->host . "', port '" . $node->port . "', dbname '$part', extensions 'leadscore', batch_size '1000');"
 		. "CREATE USER MAPPING FOR CURRENT_USER SERVER $part; CREATE SCHEMA $part;"
-		. "IMPORT FOREIGN SCHEMA p LIMIT TO (lead_state, stage_entry, funnel, lead_dim) FROM SERVER $part INTO $part;"
+		. "IMPORT FOREIGN SCHEMA p LIMIT TO (lead_state, stage_entry, funnel) FROM SERVER $part INTO $part;"
+		. "IMPORT FOREIGN SCHEMA p_reports LIMIT TO (lead_dim) FROM SERVER $part INTO $part;"
 		. join '', map { "CREATE FOREIGN TABLE parts.$_$i PARTITION OF parts.$_ FOR VALUES WITH (MODULUS 2, REMAINDER $i) SERVER $part OPTIONS (schema_name 'p', table_name '$_');" } 'lead', 'event';
 }
 $sql .= join '', map { "CREATE VIEW parts.$_ AS " . join(' UNION ALL ', map { my $part = $_; "SELECT * FROM $part.\$" } @parts) =~ s/\$/$_/gr . ';' }
@@ -65,16 +66,16 @@ agree('funnel', 6, "SELECT $columns FROM p.funnel ORDER BY stage_rank",
 	# rates do not add up, they are computed from the sums
 	"SELECT stage, stage_rank, leads_now, entered, entered_directly, converted, lost, open, reached, resolved, matured, matured_converted,
 		converted::float8 / nullif(entered, 0), reached::float8 / nullif(max(reached) OVER (), 0), converted::float8 / nullif(resolved, 0),
-		matured_converted::float8 / nullif(matured, 0), leadscore.rate_low(converted, entered), leadscore.rate_high(converted, entered)
+		matured_converted::float8 / nullif(matured, 0), leadscore_internal.rate_low(converted, entered), leadscore_internal.rate_high(converted, entered)
 		FROM (SELECT stage, stage_rank, $counts FROM parts.funnel GROUP BY 1, 2) f ORDER BY stage_rank");
 my $cohort = 'SELECT stage, stage_rank, channel, entered_month, sum(entered), sum(entered_directly), sum(converted), sum(lost), sum(open), sum(matured), sum(matured_converted),
 	count(DISTINCT lead_id), min(entered_at), max(left_at) FROM %s.stage_entry GROUP BY 1, 2, 3, 4 ORDER BY 2, 3, 4';
 agree('stage_entry', 50, sprintf($cohort, 'p'), sprintf($cohort, 'parts'));
 # activities add up: in all, and to those of organizations, which have scores
-agree('sum of activities', 0, 'SELECT leadscore.sum(activity) FROM p.lead_state',
-	'SELECT leadscore.sum(part) FROM (' . join(' UNION ALL ', map { "SELECT leadscore.sum(activity) AS part FROM $_.lead_state" } @parts) . ') s');
-my $score = "leadscore.score(leadscore.sum(activity), (SELECT compiled FROM p.model WHERE status = 'active'), '2024-04-01')";
-my $activity = 'SELECT organization, leadscore.sum(activity) AS activity FROM %1$s.lead_dim JOIN %1$s.lead_state USING (lead_id) GROUP BY 1';
+agree('sum of activities', 0, 'SELECT sum(activity) FROM p.lead_state',
+	'SELECT sum(part) FROM (' . join(' UNION ALL ', map { "SELECT sum(activity) AS part FROM $_.lead_state" } @parts) . ') s');
+my $score = "leadscore.score(sum(activity), (SELECT compiled FROM p.model WHERE status = 'active'), '2024-04-01')";
+my $activity = 'SELECT organization, sum(activity) AS activity FROM %1$s.lead_dim JOIN %1$s.lead_state USING (lead_id) GROUP BY 1';
 agree('scores of organizations', 6, "SELECT organization, $score FROM p.lead JOIN p.lead_state USING (lead_id) GROUP BY 1 ORDER BY 1",
 	"SELECT organization, $score FROM (" . join(' UNION ALL ', map { sprintf $activity, $_ } @parts) . ') s GROUP BY 1 ORDER BY 1');
 $node->stop;

@@ -14,8 +14,8 @@ my ($node, $text) = check_page('metrics', "$doc/metrics.md", 35);
 
 # no view of these topics without an entry
 foreach my $view (split /\n/, $node->safe_psql('metrics', q{
-	SELECT m[1] FROM leadscore.pipeline_ddl() d, regexp_matches(d.ddl, '^CREATE OR REPLACE VIEW (\w+)', 'gn') m
-	WHERE d.topic ~ '^5[5-9]'}))
+	SELECT v FROM leadscore_internal.ddl_files() f, leadscore_internal.ddl_views(f) v
+	WHERE f LIKE 'reports/%' AND f NOT LIKE '%-bi'}))
 {
 	like($text, qr/^### .*\b$view\b/m, "$view is explained");
 }

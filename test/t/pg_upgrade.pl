@@ -65,7 +65,7 @@ foreach my $db (@databases)
 		UPDATE crm.lead SET users_stage = 'mql' WHERE lead_id % 2 = 0;
 		SELECT crm.clone_model('inbound', 'other');
 		UPDATE crm.rule SET points = points * 2 WHERE model = 'other';
-		SELECT crm.activate_model('other');
+		SELECT crm.activate_model('other', wait => true);
 		CREATE TABLE users_table AS SELECT lead_id, stage, activity FROM crm.lead_state;
 		CREATE INDEX ON users_table (stage);
 		CREATE UNIQUE INDEX ON users_table USING btree (activity, lead_id);
@@ -103,8 +103,8 @@ foreach my $db (@databases)
 	is(sql($new, $db, 'SELECT * FROM crm.verify()'), '', "$db: triggers go on");
 	sql($new, $db, q{
 		SELECT leadscore.upgrade_pipeline('crm');
-		SELECT crm.activate_model('inbound');
-		SELECT crm.rebuild(true);
+		SELECT crm.activate_model('inbound', wait => true);
+		SELECT crm.rebuild();
 		REFRESH MATERIALIZED VIEW users_scores});
 	is(sql($new, $db, 'SELECT * FROM crm.verify()'), '', "$db: verify() at last");
 }

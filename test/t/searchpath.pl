@@ -108,7 +108,7 @@ my $traps = q[
 		END LOOP;
 		FOR r IN
 			SELECT relname FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace AND relkind IN ('r', 'v')
-			UNION SELECT unnest('{lead,event,lead_state,stage_history,profile_change,signal,value_list,setting,model,model_activation,
+			UNION SELECT unnest('{lead,event,lead_state,stage_log,profile_change,signal,value_list,setting,model,model_activation,
 				dimension,rule,stage_rule,stage_gate,grade,event_kind,channel,campaign,cost,benchmark,new_event,old_event,new_lead,old_lead}'::text[])
 		LOOP
 			EXECUTE format('CREATE VIEW %I.%I AS SELECT public.spring(1) AS lead_id', schema, r.relname);
@@ -167,7 +167,7 @@ foreach my $db (sort keys %pipeline)
 }
 my $digest = q{SET search_path = pg_catalog; SET quote_all_identifiers = off; SET standard_conforming_strings = on; SET datestyle = 'ISO'; SET intervalstyle = 'postgres';
 	SELECT md5(string_agg(d, E'\n' ORDER BY d COLLATE "C")) FROM (
-		SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace IN ('leadscore'::regnamespace, 'p'::regnamespace) AND prokind = 'f'
+		SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace IN ('leadscore'::regnamespace, 'leadscore_internal'::regnamespace, 'p'::regnamespace) AND prokind = 'f'
 		UNION ALL SELECT pg_get_viewdef(oid) FROM pg_class WHERE relnamespace = 'p'::regnamespace AND relkind = 'v'
 		UNION ALL SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'p'::regnamespace) AS s (d)};
 is($node->safe_psql('trapped', $digest), $node->safe_psql('clean', $digest), 'what is made there is the same as elsewhere');
@@ -178,9 +178,9 @@ my $calls = $node->safe_psql('clean', <<'SQL');
 	CREATE TEMP TABLE sample (name text, type text, value text);
 	INSERT INTO sample VALUES
 		('lead_id', 'int8', '1'), ('event_id', 'int8', '1'), ('max_leads', 'int4', '10'), ('external_id', 'text', 'one'),
-		('pipeline', 'text', 'p'), ('name', 'text', 'p'), ('role', 'text', 'app'), ('preset', 'text', 'empty'), ('topic', 'text', '60-attach'),
+		('pipeline', 'text', 'p'), ('name', 'text', 'p'), ('role', 'text', 'app'), ('preset', 'text', 'empty'), ('file', 'text', 'triggers/attach'), ('figure', 'text', 'leads'), ('parts', '_text', '{rates}'),
 		('time_zone', 'text', 'Asia/Kathmandu'), ('kind', 'text', 'page_view'), ('market', 'text', 'b2b'),
-		('model', 'text', 'other'), ('a', 'text', 'inbound'), ('b', 'text', 'other'), ('from', 'text', 'inbound'), ('to', 'text', 'new'),
+		('model', 'text', 'other'), ('a', 'text', 'inbound'), ('b', 'text', 'other'), ('source', 'text', 'inbound'), ('target', 'text', 'new'),
 		('cause', 'text', 'decay'), ('condition', 'text', 'raise_exception'), ('events', 'jsonb', '[{"external_id": "one", "kind": "page_view"}]'),
 		('mode', 'text', 'ordered'), ('from_step', 'int4', '1'), ('to_step', 'int4', '2'),
 		('', 'text', 'mql'), ('', 'varchar', 'x'), ('', 'bool', 't'), ('', 'int2', '1'), ('', 'int4', '1'), ('', 'int8', '1'), ('', 'numeric', '1'), ('', 'float8', '1'),
@@ -206,13 +206,14 @@ my $calls = $node->safe_psql('clean', <<'SQL');
 		SELECT p.proname, p.oid::regprocedure AS what, format('SELECT %s %I.%I(%s)', CASE WHEN p.prokind = 'a' OR NOT p.proretset THEN '' ELSE '* FROM' END, n.nspname, p.proname,
 			(SELECT string_agg(coalesce(a.expression, 'no sample'), ', ' ORDER BY a.i) FROM argument a WHERE a.oid = p.oid)) AS sql
 		FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-		WHERE n.nspname IN ('leadscore', 'p') AND p.prorettype <> 'trigger'::regtype
+		WHERE (n.nspname IN ('leadscore', 'leadscore_internal', 'p') OR EXISTS (
+				SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e' AND d.refobjid = (SELECT e.oid FROM pg_extension e WHERE e.extname = 'leadscore'))) AND p.prorettype <> 'trigger'::regtype
 			-- these cannot be called, see hostile.sql
 			AND NOT 'internal'::regtype = ANY (p.proargtypes)
 	)
 	SELECT what::text || E'\t' || CASE what::text
 			-- to make a pipeline takes a name that is free
-			WHEN 'leadscore.create_pipeline(text,text,interval,boolean)' THEN replace(sql, '''p''', '''q''')
+			WHEN 'leadscore.create_pipeline(text,text,interval,boolean,boolean)' THEN replace(sql, '''p''', '''q''')
 				WHEN 'p.attribution(text)' THEN 'SELECT * FROM p.attribution(''linear'')'
 			WHEN 'p.known_attribution(text)' THEN 'SELECT p.known_attribution(''linear'')'
 			WHEN 'leadscore.window_funnel_transfn(bytea,timestamp with time zone,interval,text,boolean[])' THEN replace(sql, '''mql''', '''any''')
@@ -224,10 +225,10 @@ my $calls = $node->safe_psql('clean', <<'SQL');
 			ELSE sql END
 	FROM call
 	UNION ALL
-	SELECT format(E'operator %s\tSELECT %s OPERATOR(leadscore.%s) %s', o.oid::regoperator,
+	SELECT format(E'operator %s\tSELECT %s OPERATOR(pg_catalog.%s) %s', o.oid::regoperator,
 		CASE WHEN o.oprleft = 0 THEN '' ELSE (SELECT a.expression FROM argument a WHERE a.oid = o.oprcode AND a.i = 1) END,
 		o.oprname, (SELECT a.expression FROM argument a WHERE a.oid = o.oprcode ORDER BY a.i DESC LIMIT 1))
-	FROM pg_operator o WHERE o.oprnamespace = 'leadscore'::regnamespace
+	FROM pg_operator o JOIN pg_proc f ON f.oid = o.oprcode WHERE f.pronamespace = 'leadscore'::regnamespace
 	UNION ALL
 	SELECT format(E'%s %s\tSELECT v.* FROM p.%I v', CASE c.relkind WHEN 'v' THEN 'view' ELSE 'table' END, c.relname, c.relname)
 	FROM pg_class c WHERE c.relnamespace = 'p'::regnamespace AND c.relkind IN ('r', 'v')
@@ -263,10 +264,10 @@ push @calls, @writes;
 
 # What fails though nothing is in the way, and why
 my %fails = (
-	'leadscore.refuse(text,text,text,text)' => qr/^mql$/,
+	'leadscore_internal.refuse(text,text,text,text)' => qr/^mql$/,
 	# PostgreSQL calls these
-	'leadscore.call_handler()' => qr/^permission denied/,
-	'leadscore.validator(oid)' => qr/^permission denied/,
+	'leadscore_internal.call_handler()' => qr/^permission denied/,
+	'leadscore_internal.validator(oid)' => qr/^permission denied/,
 	'leadscore.lead_model_in(cstring)' => qr/^invalid input syntax for type json/,
 	'leadscore.lead_activity_in(cstring)' => qr/^invalid input syntax for type lead_activity/);
 
@@ -325,7 +326,7 @@ foreach (
 as('boss', 'clean', "INSERT INTO p.lead (lead_id, email, consented_at, created_at, updated_at) VALUES (70, 'a\@example.com', '2025-01-01 00:00+00', '2025-01-01 00:00+00', '2025-01-01 00:00+00')");
 as('app', 'clean', "SET timezone = 'Pacific/Kiritimati'; SET datestyle = 'SQL, DMY'; SET intervalstyle = 'iso_8601'; SET standard_conforming_strings = off; SET extra_float_digits = 0; SET bytea_output = 'escape';
 	INSERT INTO p.event (lead_id, kind, occurred_at) VALUES (70, 'quote_request', '2025-01-02 23:30:00+00'), (70, 'pricing_view', '2025-01-02 00:10:00+00')");
-as('boss', 'clean', "SET timezone = 'America/Adak'; SET datestyle = 'German'; SET row_security = off; SELECT p.rebuild(); SELECT p.rebuild(true)");
+as('boss', 'clean', "SET timezone = 'America/Adak'; SET datestyle = 'German'; SET row_security = off; SELECT p.rebuild(); SELECT p.rebuild()");
 is(as('boss', 'clean', "SET timezone = 'UTC'; SELECT p.score_by_id(70, '2025-01-02'), activity ~ '\@2025-01-02:1.*\@2025-01-02:1' FROM (SELECT activity::text FROM p.lead_state WHERE lead_id = 70) s"), '35|t', 'whatever the session has set');
 is(as('boss', 'clean', 'SELECT * FROM p.verify()'), '', 'verify() at last');
 

@@ -27,7 +27,7 @@ $primary->safe_psql('postgres', q{
 		FROM generate_series(1, 500) i;
 	SELECT p.clone_model('inbound', 'other');
 	UPDATE p.rule SET points = points * 3 WHERE model = 'other';
-	SELECT p.activate_model('other');
+	SELECT p.activate_model('other', wait => true);
 	INSERT INTO p.signal (signal, event_kinds) VALUES ('opened', '{email_open}');
 });
 $primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
@@ -52,7 +52,7 @@ $standby->safe_psql('postgres', q{
 	SELECT * FROM p.track('lead 1', 'page_view');
 	SELECT * FROM p.track('somebody new', 'quote_request');
 	SELECT p.sweep();
-	SELECT p.activate_model('inbound');
+	SELECT p.activate_model('inbound', wait => true);
 });
 is($standby->safe_psql('postgres', 'SELECT * FROM p.verify()'), '', 'verify() after promotion');
 is($standby->safe_psql('postgres', 'SELECT p.rebuild()'), '0', 'nothing to rebuild');

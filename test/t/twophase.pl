@@ -35,7 +35,7 @@ verify_is_empty('with both prepared');
 
 my ($rc, $out, $err) = $node->psql('postgres', "SET lock_timeout = '100ms'; " . sprintf($insert, 1, 1));
 like($err, qr/lock timeout/, 'an event waits for a prepared one of its lead');
-($rc, $out, $err) = $node->psql('postgres', "SET lock_timeout = '100ms'; SELECT p.activate_model('other')");
+($rc, $out, $err) = $node->psql('postgres', "SET lock_timeout = '100ms'; SELECT p.activate_model('other', wait => true)");
 like($err, qr/lock timeout/, 'so does an activation');
 sql("COMMIT PREPARED 'a'");
 is(sql($stages), 'iql 500, mql 500', 'committed');
@@ -56,7 +56,7 @@ is(sql($stages), 'iql 400, mql 600', 'committed after a crash');
 verify_is_empty('at last');
 
 # activations and signal edits can be prepared as well
-sql("BEGIN; SELECT p.activate_model('other'); INSERT INTO p.signal (signal, event_kinds) VALUES ('unknown', '{unknown}'); PREPARE TRANSACTION 'd'");
+sql("BEGIN; SELECT p.activate_model('other', wait => true); INSERT INTO p.signal (signal, event_kinds) VALUES ('unknown', '{unknown}'); PREPARE TRANSACTION 'd'");
 is(sql("SELECT model FROM p.model WHERE status = 'active'"), 'inbound', 'not active yet');
 sql("COMMIT PREPARED 'd'");
 is(sql("SELECT model FROM p.model WHERE status = 'active'"), 'other', 'active');
@@ -91,7 +91,7 @@ is($node->safe_psql('fresh', "SELECT count(*) FROM pg_extension WHERE extname = 
 prepared('fresh', "CREATE EXTENSION leadscore; SELECT leadscore.create_pipeline('p'); $work");
 prepared('fresh', "SELECT leadscore.detach_pipeline('p'); $work" =~ s/100/200/gr . "; SELECT leadscore.attach_pipeline('p')");
 is($node->safe_psql('fresh', 'SELECT (SELECT count(*) FROM p.lead_state), (SELECT count(*) FROM p.verify())'), '6|0', 'made, detached and attached');
-prepared('fresh', 'DROP SCHEMA p CASCADE; DROP EXTENSION leadscore');
+prepared('fresh', 'DROP SCHEMA p, p_reports CASCADE; DROP EXTENSION leadscore');
 is($node->safe_psql('fresh', "SELECT count(*) FROM pg_proc WHERE probin ~ 'leadscore'"), '0', 'dropped');
 $node->stop;
 done_testing();

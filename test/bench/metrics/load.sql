@@ -4,7 +4,7 @@
 SET client_min_messages = 'warning';
 CREATE EXTENSION leadscore;
 SELECT leadscore.create_pipeline('crm', attach => false) \g /dev/null
-SET search_path = crm, leadscore;
+SET search_path = crm, crm_reports, leadscore;
 
 INSERT INTO campaign (campaign, channel, sourcing)
     SELECT 'campaign ' || n, (ARRAY['seo', 'social', 'email', 'radio'])[1 + n % 4], CASE WHEN n % 3 > 0 THEN 'internal' ELSE 'outsourced' END FROM generate_series(1, 20) n;

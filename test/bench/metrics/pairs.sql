@@ -113,8 +113,8 @@ w AS (SELECT lead_id, min(effective_at) AS at FROM stage_history WHERE to_stage 
 n AS (SELECT lead_id, w.at, count(c.occurred_at) AS contacts, count(*) FILTER (WHERE c.occurred_at <= w.at) AS until_won, min(c.no_at) AS no_at, count(*) FILTER (WHERE c.occurred_at > c.no_at) AS after_no FROM c FULL JOIN w USING (lead_id) GROUP BY 1, 2)
 SELECT count(*), sum(contacts), count(at), (avg(until_won) FILTER (WHERE at IS NOT NULL))::numeric(12,6), count(*) FILTER (WHERE at IS NOT NULL AND until_won >= 5), count(no_at), count(*) FILTER (WHERE no_at IS NOT NULL AND after_no = 0 AND at IS NULL), count(*) FILTER (WHERE at > no_at) FROM n;
 
--- cold_leads
-SELECT stage, count(*) FROM cold_leads GROUP BY 1;
+-- lead_cooling, of those that are cold
+SELECT stage, count(*) FROM lead_cooling WHERE cold GROUP BY 1;
 -- by hand
 SELECT n.stage, count(*) FROM lead_state s JOIN lead l USING (lead_id) CROSS JOIN model m, LATERAL (SELECT max(u.bucket) AS at FROM unnest(s.activity) u WHERE u.signal_id > 0 AND u.count > 0 AND u.bucket <= now()) a,
     LATERAL (SELECT CASE WHEN s.next_review_at <= now() THEN settled_stage(s.activity, m.compiled, s.stage, s.held, s.settled_at, now()) ELSE s.stage END) n (stage)
@@ -138,8 +138,8 @@ s AS (SELECT lead_id, min(effective_at) AS lead_at, min(effective_at) FILTER (WH
 SELECT page, min(p.views), min(p.visitors), count(l.lead_id), count(*) FILTER (WHERE f.viewed >= l.occurred_at), count(*) FILTER (WHERE f.sent >= l.occurred_at),
     count(*) FILTER (WHERE s.lead_at >= l.occurred_at), count(*) FILTER (WHERE s.customer_at >= l.occurred_at) FROM p LEFT JOIN l USING (page) LEFT JOIN f USING (lead_id) LEFT JOIN s USING (lead_id) GROUP BY 1;
 
--- form_funnel
-SELECT form, variant, fields, viewed, submitted FROM form_funnel;
+-- form_conversion, by form
+SELECT form, variant, fields, viewed, submitted FROM form_conversion WHERE level = 'form';
 -- by hand
 WITH v AS (SELECT lead_id, coalesce(properties ->> 'form', '(none)') AS form, coalesce(properties ->> 'variant', '(none)') AS variant, min(occurred_at) AS at, max(occurred_at) AS last_at, max((properties ->> 'fields')::int) AS fields FROM event WHERE kind = 'form_view' AND isfinite(occurred_at) GROUP BY 1, 2, 3),
 l AS (SELECT DISTINCT ON (lead_id, form) lead_id, form, variant FROM v ORDER BY lead_id, form, last_at DESC, variant),
@@ -207,8 +207,8 @@ UNION ALL SELECT 'band', CASE WHEN score >= 71 THEN 70 WHEN score >= 31 THEN 60 
 UNION ALL SELECT 'decile', decile, count(*), count(*) FILTER (WHERE won), NULL, NULL FROM r GROUP BY 2
 UNION ALL SELECT 'threshold', 60, count(*), count(*) FILTER (WHERE won), count(*) FILTER (WHERE won AND score >= 31), NULL FROM r UNION ALL SELECT 'threshold', 70, count(*), count(*) FILTER (WHERE won), count(*) FILTER (WHERE won AND score >= 71), NULL FROM r;
 
--- half_year_comparison
-SELECT period, leads, sqls, customers, revenue_per_lead_amount, sales, cycle_days FROM half_year_comparison;
+-- period_comparison, of half years
+SELECT CASE WHEN to_date = (now() AT TIME ZONE 'UTC')::date - 1 THEN 'now' ELSE 'before' END, leads, sqls, customers, revenue_per_lead_amount, sales, median_sale_days FROM period_comparison WHERE period = 'half year';
 -- by hand
 WITH p AS (SELECT k, (date_trunc('day', now() AT TIME ZONE 'UTC') - make_interval(months => a))::timestamp AT TIME ZONE 'UTC' AS from_at, (date_trunc('day', now() AT TIME ZONE 'UTC') - make_interval(months => b))::timestamp AT TIME ZONE 'UTC' AS to_at FROM (VALUES ('before', 12, 6), ('now', 6, 0)) k (k, a, b)),
 s AS (SELECT lead_id, min(effective_at) AS lead_at, min(effective_at) FILTER (WHERE to_stage >= 'sql') AS sql_at, min(effective_at) FILTER (WHERE to_stage >= 'customer') AS customer_at FROM stage_history WHERE to_stage >= 'iql' GROUP BY 1),

@@ -1,0 +1,594 @@
+/*-------------------------------------------------------------------------
+ *
+ * apply.c
+ *		What a statement does to events, applied lead by lead.
+ *
+ * What happens after all that a lead has applied is a step of its lifecycle.
+ * What comes late, is corrected or taken back mostly changes no stage: the
+ * activity, which knows every bucket, tells.  Else the lead is replayed from
+ * its log.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "replay.h"
+#include "stage.h"
+
+/* An empty list; events are classified in scratch, which must be its own. */
+void
+leadscore_deltas_init(DeltaList *list, MemoryContext scratch)
+{
+	memset(list, 0, sizeof(DeltaList));
+	list->scratch = scratch;
+	list->capacity = 16;
+	list->deltas = palloc(list->capacity * sizeof(EventDelta));
+	leadscore_pool_init(&list->pool);
+}
+
+/* The stage that an event of kind stage_set names; 0 if none */
+static uint8
+stage_to_set(const EventColumns *columns, TupleTableSlot *slot)
+{
+	bool		isnull;
+	Datum		properties = slot_getattr(slot, columns->properties, &isnull);
+	Jsonb	   *json;
+	JsonbValue	value;
+	uint8		stage = 0;
+
+	if (isnull)
+		return 0;
+	json = DatumGetJsonbP(properties);
+	if (!JB_ROOT_IS_OBJECT(json) ||
+		getKeyJsonValueFromContainer(&json->root, "stage", 5, &value) == NULL ||
+		value.type != jbvString)
+		return 0;
+	if (!lead_stage_parse(value.val.string.val, value.val.string.len, &stage))
+		return 0;
+	return stage;
+}
+
+/* Classify the event in a slot and add it. */
+void
+leadscore_deltas_add(DeltaList *list, const Pipeline *pipeline,
+					const EventColumns *columns, TupleTableSlot *slot, bool removed)
+{
+	EventDelta *delta;
+	const KindSignals *kind;
+	MemoryContext oldcontext;
+	char	   *name;
+	int64		first;
+	bool		isnull;
+
+	if (list->n == list->capacity)
+	{
+		list->capacity *= 2;
+		list->deltas = repalloc_huge(list->deltas, list->capacity * sizeof(EventDelta));
+	}
+	delta = &list->deltas[list->n++];
+	oldcontext = MemoryContextSwitchTo(list->scratch);
+	delta->lead_id = DatumGetInt64(slot_getattr(slot, columns->lead_id, &isnull));
+	delta->event_id = DatumGetInt64(slot_getattr(slot, columns->event_id, &isnull));
+	delta->at = nearest_instant(DatumGetTimestampTz(slot_getattr(slot, columns->occurred_at, &isnull)));
+	delta->removed = removed;
+	name = leadscore_event_kind(columns, slot);
+	delta->set_stage = strcmp(name, "stage_set") == 0 ? stage_to_set(columns, slot) : 0;
+	kind = leadscore_kind_signals(pipeline, name);
+	first = list->pool.n;
+	if (kind->plain && kind == list->last_kind)
+		first = list->last_first;
+	else
+	{
+		leadscore_classify_event(pipeline, kind, columns, slot, &list->pool);
+		list->last_kind = kind;
+		list->last_first = (int32) first;
+	}
+	if (list->pool.n > PG_INT32_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("too many signals in one statement"),
+				 errhint("Write the events in several statements.")));
+	delta->first_count = (int32) first;
+	delta->ncounts = (uint16) (kind->plain ? kind->nsignals : list->pool.n - first);
+	MemoryContextSwitchTo(oldcontext);
+	MemoryContextReset(list->scratch);
+}
+
+static int
+delta_cmp(const void *a, const void *b)
+{
+	const EventDelta *x = a;
+	const EventDelta *y = b;
+
+	if (x->lead_id != y->lead_id)
+		return x->lead_id < y->lead_id ? -1 : 1;
+	if (x->at != y->at)
+		return x->at < y->at ? -1 : 1;
+	if (x->event_id != y->event_id)
+		return x->event_id < y->event_id ? -1 : 1;
+	return (int) y->removed - (int) x->removed;
+}
+
+/* Sort by lead and event time; of one event what is removed comes first. */
+void
+leadscore_deltas_sort(DeltaList *list)
+{
+	qsort(list->deltas, list->n, sizeof(EventDelta), delta_cmp);
+}
+
+/* A delta as a step of its lead's lifecycle */
+LeadStep
+leadscore_delta_step(const DeltaList *list, const EventDelta *delta)
+{
+	LeadStep	step = {0};
+
+	step.at = delta->at;
+	step.counts = &list->pool.counts[delta->first_count];
+	step.ncounts = delta->ncounts;
+	step.set_stage = delta->set_stage;
+	return step;
+}
+
+/* Do two deltas of one event say the same? */
+static bool
+same_step(const DeltaList *list, const EventDelta *a, const EventDelta *b)
+{
+	int			i;
+
+	if (a->event_id != b->event_id || a->at != b->at ||
+		a->ncounts != b->ncounts || a->set_stage != b->set_stage)
+		return false;
+	for (i = 0; i < a->ncounts; i++)
+	{
+		const SignalCount *x = &list->pool.counts[a->first_count + i];
+		const SignalCount *y = &list->pool.counts[b->first_count + i];
+
+		if (x->signal != y->signal || x->count != y->count)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Drop deltas that change nothing: what an update removes and puts back, and
+ * events that do nothing.  An event that keeps its time and its stage is no
+ * milestone anew.
+ */
+static int64
+drop_unchanged(DeltaList *list, int64 begin, int64 end)
+{
+	int64		n = begin;
+	int64		i;
+
+	for (i = begin; i < end; i++)
+	{
+		EventDelta *delta = &list->deltas[i];
+
+		if (delta->removed && i + 1 < end && !delta[1].removed &&
+			same_step(list, delta, &delta[1]))
+		{
+			i++;
+			continue;
+		}
+		if (delta->ncounts > 0 || delta->set_stage != 0)
+			list->deltas[n++] = *delta;
+	}
+	return n;
+}
+
+/* No such lead: say so in the words of a foreign key. */
+static void
+report_missing_lead(const Writer *writer, int64 lead_id, const char *table)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+			 errmsg("insert or update on table \"%s\" violates foreign key constraint \"%s\"",
+					table, "event_lead_id_fkey"),
+			 errdetail("Key (lead_id)=(" INT64_FORMAT ") is not present in table \"%s\".",
+					   lead_id, RelationGetRelationName(writer->lead.rel)),
+			 errhint("Insert the lead first, or call track(), which does.")));
+}
+
+/*
+ * Find the state of a lead, locked if asked, or create it, and set *created.
+ * False if the lead is not there.
+ */
+bool
+leadscore_find_or_create(Writer *writer, LeadRecord *record, bool lock, LockTupleMode mode,
+						 bool *created)
+{
+	int64		lead_id = record->lead_id;
+
+	*created = false;
+	if (lock ? leadscore_state_lock(writer, lead_id, mode) :
+		leadscore_row_find(&writer->state, lead_id))
+		return true;
+	/* another session that creates it waits here */
+	if (!leadscore_lead_lock(writer, lead_id, LockTupleNoKeyExclusive))
+		return false;
+	if (!leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive))
+	{
+		leadscore_state_create(writer, record);
+		*created = true;
+		CommandCounterIncrement();
+		if (!leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive))
+			elog(ERROR, "state of lead " INT64_FORMAT " vanished", lead_id);
+	}
+	return true;
+}
+
+/* Has a lead done nothing yet?  Time may have passed, and models changed. */
+static bool
+is_newborn(const LeadRecord *record)
+{
+	const LeadLifecycle *lifecycle = &record->lifecycle;
+	int			i;
+
+	if (lifecycle->milestone_at != NEVER || lifecycle->pending_at != NEVER ||
+		lifecycle->profile_at != NEVER)
+		return false;
+	for (i = 0; i < record->activity.nitems; i++)
+		if (record->activity.items[i].bucket != BUCKET_TIMELESS &&
+			record->activity.items[i].signal != 0)
+			return false;
+	return true;
+}
+
+/*
+ * Can a step of the instant up to which all is processed be applied after the
+ * others of that instant?  It can if these have changed nothing, and if no
+ * milestone waits among them for points.
+ */
+static bool
+joins_instant(const LeadRecord *record)
+{
+	const LeadLifecycle *lifecycle = &record->lifecycle;
+
+	return is_newborn(record) ||
+		(lifecycle->stage_since < lifecycle->processed_until &&
+		 (lifecycle->milestone_at == NEVER ||
+		  lifecycle->milestone_at < lifecycle->processed_until));
+}
+
+/* The model that came into use last, did it after an instant? */
+static bool
+model_is_newer(const Writer *writer, int64 at)
+{
+	const Pipeline *pipeline = writer->pipeline;
+
+	/* what happened before the first one is judged by it too */
+	return pipeline->nperiods > 1 &&
+		pipeline->periods[pipeline->nperiods - 1].activated_at >= at;
+}
+
+/*
+ * Count what comes late or is taken back, if that changes no stage: all of it
+ * must be points of a time in which the stage, the profile and the model were
+ * those of now.  What blocks a promotion, or has unblocked it, only the log can
+ * tell.  False if the log must be read; then the activity is spoilt.
+ */
+static bool
+count_late(Writer *writer, LeadRecord *record, const DeltaList *list, int64 begin, int64 end)
+{
+	LeadLifecycle *lifecycle = &record->lifecycle;
+	int64		from = NEVER;
+	int64		i;
+
+	for (i = begin; i < end; i++)
+	{
+		const EventDelta *delta = &list->deltas[i];
+		LeadStep	step = leadscore_delta_step(list, delta);
+
+		if (!delta->removed && delta->at >= lifecycle->processed_until)
+			continue;
+		if (leadscore_step_moves(lifecycle->scorer, &step) ||
+			((lifecycle->standing.promotion_blocked || delta->removed) &&
+			 leadscore_step_is_positive(lifecycle->scorer, &step)))
+			return false;
+		leadscore_lifecycle_count(lifecycle, &step, delta->removed ? -1 : 1);
+		/* what is still to come is of no account yet */
+		if (bucket_of(delta->at, writer->pipeline->grain) <=
+			bucket_of(writer->now, writer->pipeline->grain))
+			from = Min(from, delta->at);
+	}
+	if (from == NEVER)
+		return true;
+	return lifecycle->stage_since < from && (lifecycle->profile_at == NEVER || lifecycle->profile_at < from) &&
+		(lifecycle->milestone_at == NEVER || lifecycle->milestone_at < from) &&
+		from <= lifecycle->processed_until &&
+		!model_is_newer(writer, from) && leadscore_lifecycle_keeps(lifecycle, from);
+}
+
+/* Must a lead be brought up to date from its log before anything else? */
+static bool
+needs_log(const Writer *writer, const LeadRecord *record)
+{
+	return record->lifecycle.pending_at <= writer->now ||
+		leadscore_configuration_is_late(writer, record);
+}
+
+/*
+ * Apply the deltas of one lead to its record without reading its log.  False
+ * if that cannot be: the record is spoilt then.
+ */
+static bool
+apply_without_log(Writer *writer, LeadRecord *record, const DeltaList *list, int64 begin,
+				  int64 end)
+{
+	LeadLifecycle *lifecycle = &record->lifecycle;
+	LeadStep   *steps;
+	int64		n = 0;
+	int64		i;
+	bool		late = false;
+
+	if (needs_log(writer, record))
+		return false;
+	for (i = begin; i < end; i++)
+		late |= list->deltas[i].removed || list->deltas[i].at < lifecycle->processed_until;
+	if (late && !count_late(writer, record, list, begin, end))
+		return false;
+	steps = MemoryContextAllocHuge(CurrentMemoryContext, (end - begin + 1) * sizeof(LeadStep));
+	for (i = begin; i < end; i++)
+		if (!list->deltas[i].removed && list->deltas[i].at >= lifecycle->processed_until)
+			steps[n++] = leadscore_delta_step(list, &list->deltas[i]);
+	if (n > 0 && steps[0].at == lifecycle->processed_until && !joins_instant(record))
+		return false;
+	leadscore_run(writer, record, steps, n);
+	pfree(steps);
+	return true;
+}
+
+/*
+ * The lead was only born, so these deltas are all that its log has: replay
+ * them.  False if that cannot be told.
+ */
+static bool
+apply_as_log(Writer *writer, LeadRecord *record, const DeltaList *list, int64 begin, int64 end)
+{
+	StageBuffer replayed;
+	int64		born_at = record->lifecycle.stage_since;
+	uint8		born_as = record->lifecycle.standing.stage;
+	int64		configuration = record->configuration;
+	const char *model = writer->stages->model;
+	const StageRow *first;
+	int			i;
+
+	if (!is_newborn(record) || record->configuration < writer->pipeline->signals_configuration)
+		return false;
+	for (i = begin; i < end; i++)
+		if (list->deltas[i].removed)
+			return false;
+	if (!leadscore_lead_read(writer, record->lead_id) ||
+		leadscore_lead_created_at(writer) != born_at)
+		return false;
+	leadscore_stages_init(&replayed, CurrentMemoryContext);
+	writer->stages = &replayed;
+	leadscore_replay_deltas(writer, record, list, begin, end);
+	writer->stages = &writer->appended;
+	first = &replayed.rows[0];
+	if (configuration == writer->pipeline->configuration &&
+		first->change.effective_at == born_at && first->change.to_stage == born_as &&
+		(first->model == NULL ? model == NULL : model && strcmp(first->model, model) == 0))
+	{
+		/* its birth stands: the rest is new */
+		for (i = 1; i < replayed.n; i++)
+		{
+			writer->stages->lead_id = replayed.rows[i].lead_id;
+			writer->stages->model = replayed.rows[i].model;
+			leadscore_stage_changed(writer->stages, &replayed.rows[i].change);
+		}
+		return true;
+	}
+	leadscore_writer_flush(writer, false);
+	leadscore_history_correct(writer->pipeline, &replayed, InvalidSnapshot, NULL);
+	return true;
+}
+
+/*
+ * Make a lead what its log says: its history, if that is wrong, and its
+ * record.  The state must be locked.  False if the lead is gone.
+ */
+bool
+leadscore_correct(Writer *writer, LeadRecord *record)
+{
+	LogReader	reader;
+	StageBuffer replayed;
+	bool		found;
+
+	/* what waits to be appended is part of what is corrected */
+	leadscore_writer_flush(writer, false);
+	found = leadscore_lead_read(writer, record->lead_id);
+	if (found)
+	{
+		leadscore_stages_init(&replayed, CurrentMemoryContext);
+		leadscore_log_open(&reader, writer, false);
+		writer->stages = &replayed;
+		leadscore_replay(&reader, record);
+		writer->stages = &writer->appended;
+		leadscore_log_close(&reader);
+		leadscore_history_correct(writer->pipeline, &replayed, InvalidSnapshot, NULL);
+	}
+	return found;
+}
+
+#ifdef USE_ASSERT_CHECKING
+/* Is a record what the log of its lead gives? */
+static void
+check_record(Writer *writer, const LeadRecord *record)
+{
+	LogReader	reader;
+	StageBuffer replayed;
+	LeadRecord	right;
+
+	/* of a long log once in a while is enough */
+	if ((record->activity.nitems > 100 && random() % 100 != 0) ||
+		!leadscore_lead_read(writer, record->lead_id))
+		return;
+	leadscore_history_flush(writer->pipeline, NULL, &writer->profiles);
+	right.lead_id = record->lead_id;
+	leadscore_stages_init(&replayed, CurrentMemoryContext);
+	leadscore_log_open(&reader, writer, false);
+	writer->stages = &replayed;
+	leadscore_replay(&reader, &right);
+	writer->stages = &writer->appended;
+	leadscore_log_close(&reader);
+	writer->profiles.n = 0;
+	/* a log that was changed without triggers is for verify() to tell */
+	if (lead_activity_equal(&right.activity, &record->activity))
+	{
+		Assert(right.lifecycle.standing.stage == record->lifecycle.standing.stage);
+		Assert(right.lifecycle.standing.suspended == record->lifecycle.standing.suspended);
+		Assert(right.lifecycle.standing.promotion_blocked == record->lifecycle.standing.promotion_blocked);
+		Assert(right.lifecycle.stage_since == record->lifecycle.stage_since);
+		Assert(right.lifecycle.cycle == record->lifecycle.cycle);
+	}
+}
+#endif
+
+/* Apply the deltas of one lead. */
+static void
+apply_lead(DeltaList *list, Writer *writer, int64 begin, int64 end, const char *table)
+{
+	LeadRecord	record;
+	bool		must_exist = false;
+	bool		counts;
+	bool		locked = false;
+	bool		created;
+	int64		i;
+
+	record.lead_id = list->deltas[begin].lead_id;
+	for (i = begin; i < end; i++)
+		must_exist |= !list->deltas[i].removed;
+	end = drop_unchanged(list, begin, end);
+	counts = end > begin;
+	for (;;)
+	{
+		int			nstages;
+		bool		exact = false;
+
+		/* an event that scores nothing still needs its lead, until it commits */
+		if (!leadscore_find_or_create(writer, &record, locked || !counts,
+									  counts ? LockTupleNoKeyExclusive : LockTupleKeyShare, &created))
+		{
+			if (must_exist)
+				report_missing_lead(writer, record.lead_id, table);
+			return;
+		}
+		if (!counts)
+			return;
+		nstages = writer->appended.n;
+		leadscore_record_init(writer, &record, record.lead_id);
+		leadscore_state_decode(writer, &record);
+		locked |= created;
+		if (begin == 0)
+			writer->from_stage = record.lifecycle.standing.stage;
+		if (!apply_without_log(writer, &record, list, begin, end))
+		{
+			writer->appended.n = nstages;
+			if (!locked)
+			{
+				/* begin again with what is there once it is locked */
+				locked = true;
+				continue;
+			}
+			leadscore_record_init(writer, &record, record.lead_id);
+			leadscore_state_decode(writer, &record);
+			if (!apply_as_log(writer, &record, list, begin, end) &&
+				!leadscore_correct(writer, &record))
+				return;
+			exact = true;
+		}
+		if (leadscore_state_write(writer, &record, created || exact))
+		{
+#ifdef USE_ASSERT_CHECKING
+			if (!exact)
+				check_record(writer, &record);
+#endif
+			return;
+		}
+		/* another session was faster: begin again with what it wrote */
+		writer->appended.n = nstages;
+	}
+}
+
+/* Apply all deltas, lead by lead in the order of lead_id. */
+void
+leadscore_deltas_apply(DeltaList *list, Writer *writer, const char *table)
+{
+	int64		begin = 0;
+
+	leadscore_deltas_sort(list);
+	while (begin < list->n)
+	{
+		int64		end = begin + 1;
+		MemoryContext oldcontext;
+
+		CHECK_FOR_INTERRUPTS();
+		while (end < list->n && list->deltas[end].lead_id == list->deltas[begin].lead_id)
+			end++;
+		oldcontext = MemoryContextSwitchTo(writer->lead_context);
+		apply_lead(list, writer, begin, end, table);
+		MemoryContextSwitchTo(oldcontext);
+		MemoryContextReset(writer->lead_context);
+		leadscore_writer_flush(writer, true);
+		begin = end;
+	}
+}
+
+/*
+ * Bring the state of a lead up to its row: creation and profile.  Does
+ * nothing if there is no such lead any more.  A change of the profile counts
+ * from updated_at on, but not before the change before it, and at the latest
+ * from now on.
+ */
+void
+leadscore_lead_refresh(Writer *writer, int64 lead_id)
+{
+	LeadGrain	grain = writer->pipeline->grain;
+	LeadRecord	record;
+	LeadLifecycle *lifecycle = &record.lifecycle;
+	const ActivityItem *created = NULL;
+	CountPool	difference;
+	LeadStep	step = {0};
+	bool		is_new;
+	bool		moved;
+	int			i;
+
+	record.lead_id = lead_id;
+	if (!leadscore_find_or_create(writer, &record, true, LockTupleNoKeyExclusive, &is_new) ||
+		is_new || !leadscore_lead_lock(writer, lead_id, LockTupleKeyShare))
+		return;
+	leadscore_record_init(writer, &record, lead_id);
+	leadscore_state_decode(writer, &record);
+	for (i = 0; i < record.activity.nitems && record.activity.items[i].signal == 0; i++)
+		created = &record.activity.items[i];
+	moved = created == NULL || created->bucket != bucket_of(leadscore_lead_created_at(writer), grain);
+	leadscore_pool_init(&difference);
+	leadscore_profile_difference(writer, &record.activity, &difference);
+	if (difference.n == 0 && !moved)
+		return;
+
+	step.at = Min(leadscore_lead_updated_at(writer), writer->now);
+	if (lifecycle->profile_at != NEVER)
+		step.at = Max(step.at, lifecycle->profile_at);
+	step.counts = difference.counts;
+	step.ncounts = (int) difference.n;
+	step.profile = true;
+	leadscore_profile_log(writer, lead_id, &difference, step.at);
+	if (moved || needs_log(writer, &record) || step.at < lifecycle->processed_until ||
+		(step.at == lifecycle->processed_until && (is_newborn(&record) || !joins_instant(&record))))
+	{
+		if (!leadscore_correct(writer, &record))
+			return;
+	}
+	else
+		leadscore_run(writer, &record, &step, 1);
+	leadscore_state_write(writer, &record, true);
+}

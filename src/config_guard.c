@@ -1,0 +1,514 @@
+/*-------------------------------------------------------------------------
+ *
+ * config_guard.c
+ *		Changes of the configuration: what refuses them, keeps writers out
+ *		meanwhile and tells every backend's cache; and the activation of models.
+ *
+ * Refused is what would make the past unexplainable: edits of a model that was
+ * active, another number for a signal.  Under the lock only what does not
+ * depend on the number of leads is done: they are brought up to date later, at
+ * their next write or by a sweep, because each knows the configuration that it
+ * was brought up to date with.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/inval.h"
+#include "utils/json.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "classify.h"
+#include "guard.h"
+#include "maintain.h"
+
+PG_FUNCTION_INFO_V1(leadscore_config_changed);
+PG_FUNCTION_INFO_V1(leadscore_signals_changed);
+PG_FUNCTION_INFO_V1(leadscore_lock_pipeline);
+PG_FUNCTION_INFO_V1(leadscore_activate_model);
+
+/* Columns of model that its activation writes, and the note */
+static const char *const free_columns[] = {
+	"status", "compiled", "note", "activated_by", "activated_at", NULL
+};
+
+/* A column of a row as text; NULL if there is no such column, or no row */
+static char *
+text_column(HeapTuple tuple, TupleDesc desc, const char *name)
+{
+	int			number = SPI_fnumber(desc, name);
+
+	return number > 0 && tuple ? SPI_getvalue(tuple, desc, number) : NULL;
+}
+
+static bool
+same_text(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/*
+ * Is a model frozen as of now?  It is if it is not a draft; but a row that it
+ * was activated with may be put back, for a restore or a subscription may
+ * bring the model first.
+ */
+static bool
+is_frozen(Oid model_table, const char *model, const char *row)
+{
+	Oid			types[2] = {TEXTOID, TEXTOID};
+	Datum		values[2];
+	bool		frozen;
+	UserSwitch	saved;
+	char	   *sql = psprintf("SELECT FROM %s WHERE model OPERATOR(pg_catalog.=) $1"
+							   " AND status OPERATOR(pg_catalog.<>) 'draft' AND ($2 IS NULL OR NOT"
+							   " compiled::pg_catalog.text::pg_catalog.jsonb OPERATOR(pg_catalog.@>) $2::pg_catalog.jsonb)",
+							   leadscore_table_name(model_table));
+
+	values[0] = CStringGetTextDatum(model);
+	values[1] = row ? CStringGetTextDatum(row) : (Datum) 0;
+	leadscore_run_as(leadscore_table_owner(model_table), false, &saved);
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute_with_args(sql, 2, types, values, row ? NULL : " n", true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read a model: %s", sql);
+	frozen = SPI_processed == 1;
+	SPI_finish();
+	PopActiveSnapshot();
+	leadscore_run_back(&saved);
+	return frozen;
+}
+
+/* The names in a row of a definition, as in the document of its model */
+static char *
+row_document(const char *table, TupleDesc desc, HeapTuple row)
+{
+	static const char *const names[] = {"dimension", "rule", "stage", "gate", "grade"};
+	StringInfoData json;
+	const char *separator = "";
+	int			i;
+
+	initStringInfo(&json);
+	appendStringInfo(&json, "{\"%ss\": [{", table);
+	for (i = 0; i < (int) lengthof(names); i++)
+	{
+		char	   *value = text_column(row, desc, names[i]);
+
+		if (value == NULL)
+			continue;
+		appendStringInfo(&json, "%s\"%s\": ", separator, names[i]);
+		escape_json(&json, value);
+		separator = ", ";
+	}
+	appendStringInfoString(&json, "}]}");
+	return json.data;
+}
+
+static void
+refuse_edit(const char *model)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("model \"%s\" is not a draft and cannot be edited", model),
+			 errdetail("Stages of the past are explained by it."),
+			 errhint("Use clone_model() to make a draft of it, edit that, look at compare_models(), then call activate_model().")));
+}
+
+/* A row of a model's definition: its model must be a draft, before and after. */
+static void
+check_definition(Oid model_table, const char *table, TupleDesc desc, HeapTuple old, HeapTuple new)
+{
+	char	   *model;
+
+	/* a model that is gone takes its rows with it */
+	if (old && (model = text_column(old, desc, "model")) != NULL &&
+		is_frozen(model_table, model, NULL))
+		refuse_edit(model);
+	if (new && (model = text_column(new, desc, "model")) != NULL &&
+		is_frozen(model_table, model, old ? NULL : row_document(table, desc, new)))
+		refuse_edit(model);
+}
+
+/* A row of model: once active, only what activation writes may change. */
+static void
+check_model(TupleDesc desc, HeapTuple old, HeapTuple new)
+{
+	char	   *status = text_column(old, desc, "status");
+	int			i;
+
+	if (old == NULL || same_text(status, "draft"))
+		return;
+	if (new == NULL)
+		refuse_edit(text_column(old, desc, "model"));
+	for (i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		const char *const *name;
+		bool		old_null;
+		bool		new_null;
+		Datum		old_value;
+		Datum		new_value;
+
+		if (att->attisdropped)
+			continue;
+		for (name = free_columns; *name && strcmp(*name, NameStr(att->attname)) != 0; name++)
+			;
+		if (*name)
+			continue;
+		old_value = heap_getattr(old, att->attnum, desc, &old_null);
+		new_value = heap_getattr(new, att->attnum, desc, &new_null);
+		if (old_null != new_null ||
+			(!old_null && !datum_image_eq(old_value, new_value, att->attbyval, att->attlen)))
+			refuse_edit(text_column(old, desc, "model"));
+	}
+}
+
+/*
+ * Does a subscription or a restore bring the rows?  They have been checked
+ * where they come from, and what they go with may come later.  The settings
+ * tell: every pipeline that was created has them.
+ */
+static bool
+is_loading(PipelinePart part)
+{
+	Oid			setting = leadscore_sibling(part, "setting");
+	bool		empty;
+	UserSwitch	saved;
+
+	if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA)
+		return true;
+	leadscore_run_as(leadscore_table_owner(setting), false, &saved);
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute(psprintf("SELECT FROM %s", leadscore_table_name(setting)), true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read settings");
+	empty = SPI_processed == 0;
+	SPI_finish();
+	PopActiveSnapshot();
+	leadscore_run_back(&saved);
+	return empty;
+}
+
+/* A row of signal: its number stays, and its paths use known variables. */
+static void
+check_signal(PipelinePart part, TupleDesc desc, HeapTuple old, HeapTuple new)
+{
+	static const char *const paths[] = {"condition", "quantity"};
+	const char *name = text_column(new ? new : old, desc, "signal");
+	const char *source;
+	const char *old_id;
+	PipelinePart whole = {part.schema, InvalidOid};
+	int			i;
+
+	old_id = old ? text_column(old, desc, "signal_id") : NULL;
+	if (old && same_text(old_id, "0"))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("signal \"%s\" is built in", name),
+				 errhint("Define a signal of your own.")));
+	if (old && new && !same_text(old_id, text_column(new, desc, "signal_id")))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the signal_id of signal \"%s\" cannot be changed", name),
+				 errdetail("Activities know the signal by its number."),
+				 errhint("Define a new signal instead.")));
+	if (new == NULL || is_loading(part))
+		return;
+	source = text_column(new, desc, "source");
+	for (i = 0; i < (int) lengthof(paths); i++)
+	{
+		AttrNumber	number = leadscore_column(desc, paths[i], JSONPATHOID, "signal");
+		bool		isnull;
+		Datum		value = heap_getattr(new, number, desc, &isnull);
+		JsonPath   *path;
+
+		if (isnull)
+			continue;
+		path = (JsonPath *) PG_DETOAST_DATUM(value);
+		if (leadscore_path_variables(path) != NIL)
+			leadscore_check_path(leadscore_pipeline(whole),
+								 same_text(source, "profile") ? SOURCE_PROFILE : SOURCE_EVENT,
+								 path, name, paths[i]);
+	}
+}
+
+/* Is a column the same in two rows? */
+static bool
+same_column(TupleDesc desc, const char *name, HeapTuple old, HeapTuple new)
+{
+	return same_text(text_column(old, desc, name), text_column(new, desc, name));
+}
+
+/* The row of settings stays, and so does the grain: activities have it. */
+static void
+check_setting(TupleDesc desc, HeapTuple old, HeapTuple new)
+{
+	AttrNumber	number = leadscore_column(desc, "grain", INTERVALOID, "setting");
+	Datum		grains[2];
+	bool		nulls[2];
+
+	if (old == NULL)
+		return;
+	if (new == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the settings of a pipeline cannot be deleted"),
+				 errhint("Update the row.")));
+	if (!leadscore_engine_is_writing() &&
+		SessionReplicationRole != SESSION_REPLICATION_ROLE_REPLICA &&
+		(!same_column(desc, "configuration", old, new) ||
+		 !same_column(desc, "signals_configuration", old, new)))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the number of a pipeline's configuration cannot be changed by hand"),
+				 errhint("Activate a model or edit signals: each change has the next number.")));
+	grains[0] = heap_getattr(old, number, desc, &nulls[0]);
+	grains[1] = heap_getattr(new, number, desc, &nulls[1]);
+	if (nulls[0] || nulls[1] ||
+		!DatumGetBool(DirectFunctionCall2(interval_eq, grains[0], grains[1])))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the grain of a pipeline cannot be changed"),
+				 errdetail("All activities are counted in it."),
+				 errhint("Create another pipeline of that grain, and copy leads and events.")));
+}
+
+/*
+ * config_changed(): AFTER INSERT, UPDATE or DELETE FOR EACH ROW, and AFTER
+ * TRUNCATE FOR EACH STATEMENT, on every configuration table.
+ */
+Datum
+leadscore_config_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	Relation	rel;
+	const char *table;
+	PipelinePart part;
+	Oid			model_table;
+	HeapTuple	old = NULL;
+	HeapTuple	new = NULL;
+	bool		locks;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigdata->tg_event) ||
+		!TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event) != (TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) != 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("config_changed: must be called as an AFTER trigger, for each row but on TRUNCATE"),
+				 errhint("Use leadscore.create_pipeline().")));
+	rel = trigdata->tg_relation;
+	leadscore_check_owner(rel);
+	part = leadscore_part(RelationGetRelid(rel));
+	table = leadscore_logical_name(part, RelationGetRelid(rel));
+	model_table = leadscore_sibling(part, "model");
+	/* what the writers of events depend on */
+	locks = strcmp(table, "signal") == 0 || strcmp(table, "value_list") == 0 ||
+		strcmp(table, "setting") == 0;
+
+	if (TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event))
+	{
+		if (strcmp(table, "value_list") != 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("configuration table \"%s\" cannot be truncated", table),
+					 errhint("Delete the rows that are not needed, such as those of a draft.")));
+	}
+	else
+	{
+		TupleDesc	desc = RelationGetDescr(rel);
+
+		if (TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
+			new = trigdata->tg_trigtuple;
+		else
+			old = trigdata->tg_trigtuple;
+		if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
+			new = trigdata->tg_newtuple;
+
+		if (strcmp(table, "setting") == 0)
+			check_setting(desc, old, new);
+		else if (strcmp(table, "signal") == 0)
+			check_signal(part, desc, old, new);
+		else if (strcmp(table, "model") == 0)
+		{
+			check_model(desc, old, new);
+			locks |= (old && !same_text(text_column(old, desc, "status"), "draft")) ||
+				(new && !same_text(text_column(new, desc, "status"), "draft"));
+		}
+		else if (strcmp(table, "model_activation") == 0)
+		{
+			/* kept by the engine, see guard.c */
+		}
+		else if (SPI_fnumber(desc, "model") > 0)
+			check_definition(model_table, table, desc, old, new);
+	}
+	/* a subscription fills its tables side by side: none waits for another */
+	if (locks && !(TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) &&
+				   SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA))
+		leadscore_pipeline_lock(part);
+	/* for the engine, and for queries of the whole of a distributed pipeline */
+	CacheInvalidateRelcacheByRelid(model_table);
+	CacheInvalidateRelcacheByRelid(leadscore_table(part.schema, "model"));
+	return PointerGetDatum(NULL);
+}
+
+/* Run a statement that changes the configuration; needs an SPI connection. */
+static void
+write_configuration(const char *sql, int nargs, Oid *types, Datum *values)
+{
+	SPIPlanPtr	plan = SPI_prepare(sql, nargs, types);
+
+	if (plan == NULL)
+		elog(ERROR, "could not prepare: %s", sql);
+	CommandCounterIncrement();
+	leadscore_engine_execute(plan, values, GetLatestSnapshot(), InvalidSnapshot, false);
+}
+
+/*
+ * signals_changed(): AFTER INSERT, UPDATE, DELETE or TRUNCATE on signal and
+ * value_list, FOR EACH STATEMENT.  Counts follow from signals, so from here on
+ * every lead is behind: it is counted again from its log.
+ */
+Datum
+leadscore_signals_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	PipelinePart part;
+	UserSwitch	saved;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigdata->tg_event) ||
+		!TRIGGER_FIRED_FOR_STATEMENT(trigdata->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("signals_changed: must be called as an AFTER trigger, for each statement"),
+				 errhint("Use leadscore.create_pipeline().")));
+	leadscore_check_owner(trigdata->tg_relation);
+	part = leadscore_part(RelationGetRelid(trigdata->tg_relation));
+	if (is_loading(part))
+		return PointerGetDatum(NULL);
+	leadscore_pipeline_lock(part);
+	leadscore_run_as(leadscore_table_owner(leadscore_sibling(part, "event")), false, &saved);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	write_configuration(psprintf("UPDATE %s SET (configuration, signals_configuration) = (SELECT n, n"
+								 " FROM pg_catalog.nextval(pg_catalog.pg_get_serial_sequence(%s, 'activation_id')) n)",
+								 leadscore_table_name(leadscore_sibling(part, "setting")),
+								 quote_literal_cstr(leadscore_table_name(leadscore_sibling(part, "model_activation")))),
+						0, NULL, NULL);
+	SPI_finish();
+	leadscore_run_back(&saved);
+	return PointerGetDatum(NULL);
+}
+
+/* lock_pipeline(pipeline): writers wait until the transaction ends */
+Datum
+leadscore_lock_pipeline(PG_FUNCTION_ARGS)
+{
+	Oid			schema = PG_GETARG_OID(0);
+	ListCell   *lc;
+
+	leadscore_check_maintainer(schema, "lead_state", ACL_UPDATE);
+	foreach(lc, leadscore_parts(schema, DEBUG1))
+		leadscore_pipeline_lock(*(PipelinePart *) lfirst(lc));
+	PG_RETURN_VOID();
+}
+
+/* The status of a model; an error that lists the models if it is not there */
+static char *
+model_status(Oid model_table, Datum model)
+{
+	Oid			type = TEXTOID;
+	char	   *sql = psprintf("SELECT status, (SELECT pg_catalog.string_agg(n.model, ', ' ORDER BY n.model) FROM %s n)"
+							   " FROM (SELECT) one LEFT JOIN %s m ON m.model OPERATOR(pg_catalog.=) $1",
+							   leadscore_table_name(model_table), leadscore_table_name(model_table));
+	char	   *status;
+
+	if (SPI_execute_with_args(sql, 1, &type, &model, NULL, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read a model: %s", sql);
+	status = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	if (status == NULL)
+	{
+		char	   *names = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
+
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("model \"%s\" does not exist", TextDatumGetCString(model)),
+				 errhint("Models of this pipeline: %s.", names ? names : "none")));
+	}
+	return status;
+}
+
+/*
+ * activate_model(pipeline, model, wait): makes a model the one that scores.
+ * Leads follow at their next write or by sweep(); with wait all of them before
+ * this returns, and writers are kept out so long.  Returns how many followed.
+ */
+Datum
+leadscore_activate_model(PG_FUNCTION_ARGS)
+{
+	PipelinePart whole = {PG_GETARG_OID(0), InvalidOid};
+	Datum		model = PG_GETARG_DATUM(1);
+	bool		wait = PG_GETARG_BOOL(2);
+	Oid			model_table = leadscore_table(whole.schema, "model");
+	char	   *name = leadscore_table_name(model_table);
+	char	   *schema = pstrdup(quote_identifier(get_namespace_name(whole.schema)));
+	char	   *activation = leadscore_table_name(leadscore_table(whole.schema, "model_activation"));
+	Oid			types[2] = {TEXTOID, TEXTOID};
+	Datum		values[2];
+	int64		followed = 0;
+	UserSwitch	saved;
+	ListCell   *lc;
+
+	leadscore_check_maintainer(whole.schema, "model", ACL_UPDATE);
+	values[0] = model;
+	values[1] = CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false));
+	leadscore_run_as(leadscore_table_owner(leadscore_table(whole.schema, "event")), true, &saved);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (strcmp(model_status(model_table, model), "active") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("model \"%s\" is active already", TextDatumGetCString(model)),
+				 errhint("To change it, call clone_model(), edit the copy, look at compare_models() and activate the copy.")));
+	leadscore_pipeline_lock(whole);
+	write_configuration(psprintf("UPDATE %s SET status = 'retired' WHERE status OPERATOR(pg_catalog.=) 'active'", name),
+						0, NULL, NULL);
+	write_configuration(psprintf("UPDATE %s SET status = 'active', compiled = %s.model_definition(model)::leadscore.lead_model,"
+								 " activated_by = $2, activated_at = pg_catalog.now()"
+								 " WHERE model OPERATOR(pg_catalog.=) $1", name, schema),
+						2, types, values);
+	/* models that were active before there was a lead have judged nothing */
+	write_configuration(psprintf("DELETE FROM %s WHERE NOT EXISTS (SELECT FROM %s)", activation,
+								 leadscore_table_name(leadscore_table(whole.schema, "lead"))),
+						0, NULL, NULL);
+	/* a transaction that waited for the lock may be older than the last activation */
+	write_configuration(psprintf("WITH a AS (INSERT INTO %s (model, activated_at)"
+								 "  SELECT $1, GREATEST(pg_catalog.now(), pg_catalog.max(o.activated_at)) FROM %s o"
+								 "  RETURNING activation_id)"
+								 " UPDATE %s SET configuration = a.activation_id FROM a",
+								 activation, activation,
+								 leadscore_table_name(leadscore_table(whole.schema, "setting"))),
+						1, types, values);
+	SPI_finish();
+	leadscore_run_back(&saved);
+	CommandCounterIncrement();
+	if (wait)
+		foreach(lc, leadscore_parts(whole.schema, NOTICE))
+		{
+			int64		n;
+
+			while ((n = leadscore_sweep_part(*(PipelinePart *) lfirst(lc), 10000)) > 0)
+				followed += n;
+		}
+	PG_RETURN_INT64(followed);
+}

@@ -1,0 +1,90 @@
+/*-------------------------------------------------------------------------
+ *
+ * event_trigger.c
+ *		The triggers on `event` that keep every lead's state right.
+ *
+ * A statement's rows are read once from its transition tables and sorted by
+ * lead; then each lead is brought up to date and written, in the order of
+ * lead_id.  So statements never wait for each other in a circle.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "executor/executor.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "maintain.h"
+#include "replay.h"
+#include "trigger.h"
+
+PG_FUNCTION_INFO_V1(leadscore_event_changed);
+PG_FUNCTION_INFO_V1(leadscore_event_truncated);
+
+/* Classify all rows of a transition table. */
+static void
+gather_events(DeltaList *list, const Pipeline *pipeline, Relation rel,
+			  Tuplestorestate *rows, bool removed)
+{
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel),
+													&TTSOpsMinimalTuple);
+	EventColumns columns;
+
+	leadscore_event_columns(RelationGetDescr(rel), RelationGetRelationName(rel), &columns);
+	leadscore_read_from_start(rows);
+	while (tuplestore_gettupleslot(rows, true, false, slot))
+		leadscore_deltas_add(list, pipeline, &columns, slot, removed);
+	ExecDropSingleTupleTableSlot(slot);
+}
+
+/*
+ * event_changed(): AFTER INSERT, UPDATE or DELETE on event, FOR EACH
+ * STATEMENT, with transition tables.
+ */
+Datum
+leadscore_event_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = leadscore_check_trigger(fcinfo, "event_changed", false, false);
+	Relation	rel = trigdata->tg_relation;
+	MemoryContext context;
+	MemoryContext oldcontext;
+	MemoryContext scratch;
+	DeltaList	deltas;
+	Writer		writer;
+
+	leadscore_check_transition_tables(trigdata, "event_changed");
+	if ((trigdata->tg_oldtable == NULL || tuplestore_tuple_count(trigdata->tg_oldtable) == 0) &&
+		(trigdata->tg_newtable == NULL || tuplestore_tuple_count(trigdata->tg_newtable) == 0))
+		return PointerGetDatum(NULL);
+
+	context = AllocSetContextCreate(CurrentMemoryContext, "leadscore events",
+									ALLOCSET_DEFAULT_SIZES);
+	oldcontext = MemoryContextSwitchTo(context);
+	leadscore_writer_begin(&writer, leadscore_part(RelationGetRelid(rel)), false);
+	scratch = AllocSetContextCreate(context, "leadscore event", ALLOCSET_DEFAULT_SIZES);
+	leadscore_deltas_init(&deltas, scratch);
+	if (!TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
+		gather_events(&deltas, writer.pipeline, rel, trigdata->tg_oldtable, true);
+	if (!TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
+		gather_events(&deltas, writer.pipeline, rel, trigdata->tg_newtable, false);
+	if (trigdata->tg_newtable)
+		leadscore_check_source_ids(&deltas, rel, trigdata->tg_newtable, writer.pipeline);
+	leadscore_deltas_apply(&deltas, &writer, RelationGetRelationName(rel));
+	leadscore_app_tell(&deltas, writer.pipeline->event, writer.from_stage);
+	leadscore_writer_end(&writer);
+	MemoryContextSwitchTo(oldcontext);
+	MemoryContextDelete(context);
+	return PointerGetDatum(NULL);
+}
+
+/* event_truncated(): AFTER TRUNCATE on event, FOR EACH STATEMENT */
+Datum
+leadscore_event_truncated(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = leadscore_check_trigger(fcinfo, "event_truncated", false, false);
+
+	leadscore_refuse_truncate(trigdata->tg_relation);
+	leadscore_rebuild_part(leadscore_part(RelationGetRelid(trigdata->tg_relation)));
+	return PointerGetDatum(NULL);
+}

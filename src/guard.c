@@ -1,0 +1,78 @@
+/*-------------------------------------------------------------------------
+ *
+ * guard.c
+ *		Keeps other writers from the tables that the engine keeps.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "utils/rel.h"
+
+#include "guard.h"
+
+PG_FUNCTION_INFO_V1(leadscore_guard_engine_table);
+
+/* depth of calls in which the engine writes its tables through SPI */
+static int	engine_depth = 0;
+
+/*
+ * guard_engine_table(): BEFORE INSERT, UPDATE, DELETE or TRUNCATE on tables
+ * that the engine keeps, FOR EACH STATEMENT.  Refuses every other writer.
+ * Logical replication and restores with disabled triggers do not fire it.
+ */
+Datum
+leadscore_guard_engine_table(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(trigdata->tg_event) ||
+		!TRIGGER_FIRED_FOR_STATEMENT(trigdata->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("guard_engine_table: must be called as a BEFORE trigger, for each statement"),
+				 errhint("Use leadscore.create_pipeline().")));
+	if (engine_depth == 0)
+	{
+		const char *table = RelationGetRelationName(trigdata->tg_relation);
+
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" is kept by leadscore and cannot be changed by hand", table),
+				 strcmp(table, "model_activation") == 0 ?
+				 errhint("Call activate_model(), which writes to it.") :
+				 errhint("Change the events and the lead that its rows follow from. To repair a lead, call rebuild_by_id(). To load a copy of the table, use ALTER TABLE ... DISABLE TRIGGER USER first, and verify() after it.")));
+	}
+	return PointerGetDatum(NULL);
+}
+
+/* Is the engine writing tables that it keeps? */
+bool
+leadscore_engine_is_writing(void)
+{
+	return engine_depth > 0;
+}
+
+/* Run a plan that writes tables of the engine, or reads them. */
+void
+leadscore_engine_execute(SPIPlanPtr plan, Datum *values, Snapshot snapshot,
+						 Snapshot crosscheck, bool read_only)
+{
+	int			result;
+
+	engine_depth++;
+	PG_TRY();
+	{
+		/* without a limit of rows: with one, statement triggers would not fire */
+		result = SPI_execute_snapshot(plan, values, NULL, snapshot, crosscheck, read_only, true, 0);
+	}
+	PG_FINALLY();
+	{
+		engine_depth--;
+	}
+	PG_END_TRY();
+	if (result < 0)
+		elog(ERROR, "SPI_execute_snapshot failed: %s", SPI_result_code_string(result));
+}

@@ -1,0 +1,415 @@
+/*-------------------------------------------------------------------------
+ *
+ * history.c
+ *		What is appended to stage_log and profile_change, and what a corrected
+ *		history supersedes.
+ *
+ * Rows of stage_log are inserted once; only superseded_at is set, once.  A
+ * correction supersedes all valid rows from the first difference on and
+ * appends what takes their place.  So among valid rows the order of seq is that
+ * of event time.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+
+#include "guard.h"
+#include "history.h"
+#include "stage.h"
+
+/* A valid row of stage_log */
+typedef struct LoggedStage
+{
+	int32		seq;
+	int32		cycle;
+	uint8		from_stage;		/* 0: none */
+	uint8		to_stage;
+	int64		effective_at;
+	int64		recorded_at;
+	char	   *model;			/* NULL: none */
+} LoggedStage;
+
+/*
+ * Run a statement of the engine's on a table of a pipeline.  Its plan stays
+ * with the pipeline: to plan it costs many times what it costs to run it.
+ */
+static void
+run_plan(Pipeline *pipeline, PipelinePlan number, const char *sql, int nargs, Oid *types,
+		 Datum *values, Snapshot snapshot)
+{
+	SPIPlanPtr *plan = &pipeline->plans[number];
+
+	if (*plan == NULL)
+	{
+		SPIPlanPtr	prepared = SPI_prepare_cursor(sql, nargs, types, CURSOR_OPT_GENERIC_PLAN);
+
+		if (prepared == NULL || SPI_keepplan(prepared) != 0)
+			elog(ERROR, "could not prepare: %s", sql);
+		*plan = prepared;
+	}
+	if (snapshot != InvalidSnapshot)
+		leadscore_engine_execute(*plan, values, snapshot, InvalidSnapshot, true);
+	else
+	{
+		/* what the transaction has written so far is to be seen */
+		CommandCounterIncrement();
+		leadscore_engine_execute(*plan, values, GetLatestSnapshot(),
+								 IsolationUsesXactSnapshot() ? GetTransactionSnapshot() : InvalidSnapshot,
+								 false);
+	}
+}
+
+/* An empty buffer whose rows live in a context */
+void
+leadscore_stages_init(StageBuffer *buffer, MemoryContext context)
+{
+	memset(buffer, 0, sizeof(StageBuffer));
+	buffer->context = context;
+}
+
+/* Make room for one more item of a growing array. */
+static void *
+grow(void *items, int n, int *capacity, size_t size, MemoryContext context)
+{
+	if (n < *capacity)
+		return items;
+	*capacity = Max(16, *capacity * 2);
+	if (items == NULL)
+		return MemoryContextAlloc(context, *capacity * size);
+	return repalloc_huge(items, *capacity * size);
+}
+
+/* The callback of a lifecycle: remember a stage change. */
+void
+leadscore_stage_changed(void *buffer, const StageChange *change)
+{
+	StageBuffer *stages = buffer;
+	StageRow   *row;
+
+	stages->rows = grow(stages->rows, stages->n, &stages->capacity, sizeof(StageRow),
+						stages->context);
+	row = &stages->rows[stages->n++];
+	row->lead_id = stages->lead_id;
+	row->change = *change;
+	row->model = stages->model;
+}
+
+/* Remember a change of a profile; the name of the signal must stay. */
+void
+leadscore_profiles_add(ProfileBuffer *buffer, int64 lead_id, const char *signal,
+					   int64 changed_at, int count)
+{
+	ProfileRow *row;
+
+	Assert(count == 1 || count == -1);
+	buffer->rows = grow(buffer->rows, buffer->n, &buffer->capacity, sizeof(ProfileRow),
+						buffer->context);
+	row = &buffer->rows[buffer->n++];
+	row->lead_id = lead_id;
+	row->signal = signal;
+	row->changed_at = changed_at;
+	row->count = (int16) count;
+}
+
+static Datum
+build_array(Datum *items, bool *nulls, int n, Oid type)
+{
+	int16		typlen;
+	bool		typbyval;
+	char		typalign;
+	int			lower = 1;
+
+	get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
+	return PointerGetDatum(construct_md_array(items, nulls, 1, &n, &lower, type,
+											  typlen, typbyval, typalign));
+}
+
+#define STAGE_COLUMNS	11
+
+/*
+ * Append stage changes, numbered after those that each lead has.  The lock on
+ * the state keeps other sessions from numbering the same lead.
+ */
+static void
+append_stages(Pipeline *pipeline, const StageRow *rows, int n)
+{
+	Oid			items[STAGE_COLUMNS] = {INT8OID, INT4OID, INT4OID, TEXTOID, TEXTOID,
+	TIMESTAMPTZOID, TEXTOID, TEXTOID, NUMERICOID, TIMESTAMPTZOID, BOOLOID};
+	Oid			types[STAGE_COLUMNS];
+	Datum	   *columns[STAGE_COLUMNS];
+	bool	   *nulls[STAGE_COLUMNS];
+	Datum		values[STAGE_COLUMNS];
+	char	   *name = leadscore_table_name(pipeline->stage_log);
+	int			i;
+	int			j;
+
+	for (j = 0; j < STAGE_COLUMNS; j++)
+	{
+		types[j] = get_array_type(items[j]);
+		columns[j] = palloc0(sizeof(Datum) * n);
+		nulls[j] = palloc0(sizeof(bool) * n);
+	}
+	for (i = 0; i < n; i++)
+	{
+		const StageRow *row = &rows[i];
+		int			number = 1;
+
+		Assert(row->change.to_stage != row->change.from_stage);
+		if (i > 0 && rows[i - 1].lead_id == row->lead_id)
+			number = DatumGetInt32(columns[1][i - 1]) + 1;
+		columns[0][i] = Int64GetDatum(row->lead_id);
+		columns[1][i] = Int32GetDatum(number);
+		columns[2][i] = Int32GetDatum(row->change.cycle);
+		nulls[3][i] = row->change.from_stage == 0;
+		if (!nulls[3][i])
+			columns[3][i] = CStringGetTextDatum(lead_stage_label(row->change.from_stage));
+		columns[4][i] = CStringGetTextDatum(lead_stage_label(row->change.to_stage));
+		columns[5][i] = TimestampTzGetDatum(row->change.effective_at);
+		columns[6][i] = CStringGetTextDatum(leadscore_cause_name(row->change.cause));
+		nulls[7][i] = row->model == NULL;
+		if (!nulls[7][i])
+			columns[7][i] = CStringGetTextDatum(row->model);
+		columns[8][i] = leadscore_milli_numeric(row->change.score);
+		nulls[9][i] = row->change.from_stage == 0;
+		columns[9][i] = TimestampTzGetDatum(row->change.from_since);
+		nulls[10][i] = row->model == NULL;
+		columns[10][i] = BoolGetDatum(row->change.is_lead);
+	}
+	for (j = 0; j < STAGE_COLUMNS; j++)
+		values[j] = build_array(columns[j], nulls[j], n, items[j]);
+	/* no row is recorded before another of its lead, whatever clocks say */
+	run_plan(pipeline, PLAN_APPEND_STAGES,
+			 psprintf("INSERT INTO %s (lead_id, seq, cycle, from_stage, to_stage, effective_at,"
+					  "  recorded_at, cause, model, score, from_since, is_lead)"
+					  " SELECT u.lead_id, COALESCE(m.seq, 0) OPERATOR(pg_catalog.+) u.n, u.cycle,"
+					  "  leadscore.lead_stage(u.from_stage), leadscore.lead_stage(u.to_stage), u.effective_at,"
+					  "  GREATEST(pg_catalog.now(), m.recorded_at), u.cause, u.model, u.score, u.from_since, u.is_lead"
+					  " FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3),"
+					  "  pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7),"
+					  "  pg_catalog.unnest($8), pg_catalog.unnest($9), pg_catalog.unnest($10), pg_catalog.unnest($11))"
+					  " AS u(lead_id, n, cycle, from_stage, to_stage, effective_at, cause, model, score, from_since, is_lead)"
+					  " LEFT JOIN LATERAL (SELECT pg_catalog.max(h.seq) AS seq, pg_catalog.max(h.recorded_at) AS recorded_at"
+					  "  FROM %s h WHERE h.lead_id OPERATOR(pg_catalog.=) u.lead_id) m ON true",
+					  name, name),
+			 STAGE_COLUMNS, types, values, InvalidSnapshot);
+}
+
+/* Append changes of profiles, numbered likewise. */
+static void
+append_profiles(Pipeline *pipeline, const ProfileRow *rows, int n)
+{
+	Oid			types[5] = {INT8ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT2ARRAYOID, TIMESTAMPTZARRAYOID};
+	Oid			items[5] = {INT8OID, INT4OID, TEXTOID, INT2OID, TIMESTAMPTZOID};
+	Datum	   *columns[5];
+	Datum		values[5];
+	char	   *name = leadscore_table_name(pipeline->profile_change);
+	int			i;
+	int			j;
+
+	for (j = 0; j < 5; j++)
+		columns[j] = palloc0(sizeof(Datum) * n);
+	for (i = 0; i < n; i++)
+	{
+		const ProfileRow *row = &rows[i];
+		int			number = 1;
+
+		if (i > 0 && rows[i - 1].lead_id == row->lead_id)
+			number = DatumGetInt32(columns[1][i - 1]) + 1;
+		columns[0][i] = Int64GetDatum(row->lead_id);
+		columns[1][i] = Int32GetDatum(number);
+		columns[2][i] = CStringGetTextDatum(row->signal);
+		columns[3][i] = Int16GetDatum(row->count);
+		columns[4][i] = TimestampTzGetDatum(row->changed_at);
+	}
+	for (j = 0; j < 5; j++)
+		values[j] = build_array(columns[j], NULL, n, items[j]);
+	run_plan(pipeline, PLAN_APPEND_PROFILES,
+			 psprintf("INSERT INTO %s (lead_id, seq, signal, count, changed_at)"
+					  " SELECT u.lead_id, COALESCE((SELECT pg_catalog.max(p.seq) FROM %s p"
+					  "  WHERE p.lead_id OPERATOR(pg_catalog.=) u.lead_id), 0) OPERATOR(pg_catalog.+) u.n,"
+					  "  u.signal, u.count, u.changed_at"
+					  " FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3),"
+					  "  pg_catalog.unnest($4), pg_catalog.unnest($5))"
+					  " AS u(lead_id, n, signal, count, changed_at)", name, name),
+			 5, types, values, InvalidSnapshot);
+}
+
+/* Append what has gathered; either buffer may be NULL. */
+void
+leadscore_history_flush(Pipeline *pipeline, StageBuffer *stages, ProfileBuffer *profiles)
+{
+	bool		any = (stages && stages->n > 0) || (profiles && profiles->n > 0);
+
+	if (!any)
+		return;
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (profiles && profiles->n > 0)
+		append_profiles(pipeline, profiles->rows, profiles->n);
+	if (stages && stages->n > 0)
+		append_stages(pipeline, stages->rows, stages->n);
+	SPI_finish();
+	if (stages)
+		stages->n = 0;
+	if (profiles)
+		profiles->n = 0;
+}
+
+/* The stage of a label that we wrote, 0 for NULL */
+static uint8
+stage_code(const char *label)
+{
+	uint8		code = 0;
+
+	if (label != NULL && !lead_stage_parse(label, strlen(label), &code))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("table \"stage_log\" has something else than stages"),
+				 errhint("Give its columns their types back; leadscore relies on them.")));
+	return code;
+}
+
+/*
+ * Read the valid rows of a lead, and the newest recorded_at of all its rows.
+ * Needs an SPI connection; the rows live as long as that.
+ */
+static LoggedStage *
+read_stages(Pipeline *pipeline, int64 lead_id, Snapshot snapshot, int *n, int64 *recorded_at)
+{
+	Oid			type = INT8OID;
+	Datum		value = Int64GetDatum(lead_id);
+	LoggedStage *stages;
+	uint64		i;
+
+	run_plan(pipeline, PLAN_READ_STAGES,
+			 psprintf("SELECT seq, cycle, from_stage::pg_catalog.text, to_stage::pg_catalog.text,"
+					  " effective_at, recorded_at, model, superseded_at IS NULL"
+					  " FROM %s WHERE lead_id OPERATOR(pg_catalog.=) $1 ORDER BY seq",
+					  leadscore_table_name(pipeline->stage_log)),
+			 1, &type, &value, snapshot);
+	stages = palloc(sizeof(LoggedStage) * (SPI_processed + 1));
+	*n = 0;
+	*recorded_at = GetCurrentTransactionStartTimestamp();
+	for (i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		LoggedStage *stage = &stages[*n];
+		bool		isnull;
+
+		stage->seq = DatumGetInt32(SPI_getbinval(tuple, desc, 1, &isnull));
+		stage->cycle = DatumGetInt32(SPI_getbinval(tuple, desc, 2, &isnull));
+		stage->from_stage = stage_code(SPI_getvalue(tuple, desc, 3));
+		stage->to_stage = stage_code(SPI_getvalue(tuple, desc, 4));
+		stage->effective_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 5, &isnull));
+		stage->recorded_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 6, &isnull));
+		stage->model = SPI_getvalue(tuple, desc, 7);
+		*recorded_at = Max(*recorded_at, stage->recorded_at);
+		if (DatumGetBool(SPI_getbinval(tuple, desc, 8, &isnull)))
+			(*n)++;
+	}
+	return stages;
+}
+
+/* Does a row of the log say what a replayed one says? */
+static bool
+same_change(const LoggedStage *logged, const StageRow *row)
+{
+	return logged->cycle == row->change.cycle &&
+		logged->from_stage == row->change.from_stage &&
+		logged->to_stage == row->change.to_stage &&
+		logged->effective_at == row->change.effective_at &&
+		(logged->model && row->model ? strcmp(logged->model, row->model) == 0 :
+		 logged->model == NULL && row->model == NULL);
+}
+
+/* What one of the two histories says at the first difference */
+static char *
+describe(uint8 from, uint8 to, int64 at, int32 cycle)
+{
+	return psprintf("%s%s%s at %s, cycle %d", from ? lead_stage_label(from) : "",
+					from ? " -> " : "", lead_stage_label(to), timestamptz_to_str(at), cycle);
+}
+
+/*
+ * Make the valid history of a lead that which was replayed: supersede what
+ * differs and append what takes its place.  Rows that were recorded at the very
+ * instant of the correction, as by this transaction, were never valid for
+ * anybody: they are deleted.  False if nothing differs.  With difference, which
+ * takes two texts, nothing is written: it is set to what is stored, by the
+ * snapshot, and to what is right.
+ */
+bool
+leadscore_history_correct(Pipeline *pipeline, const StageBuffer *replayed, Snapshot snapshot,
+						  char **difference)
+{
+	MemoryContext context = CurrentMemoryContext;
+	LoggedStage *logged;
+	int64		corrected_at;
+	int			n;
+	int			first = 0;
+	int			i;
+	bool		fresh = false;
+
+	Assert(replayed->n > 0);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	logged = read_stages(pipeline, replayed->lead_id, snapshot, &n, &corrected_at);
+	while (first < n && first < replayed->n && same_change(&logged[first], &replayed->rows[first]))
+		first++;
+	if (first == n && first == replayed->n)
+	{
+		SPI_finish();
+		return false;
+	}
+	if (difference)
+	{
+		const StageChange *change = &replayed->rows[first].change;
+		char	   *texts[2] = {NULL, NULL};
+
+		if (first < n)
+			texts[0] = describe(logged[first].from_stage, logged[first].to_stage,
+								logged[first].effective_at, logged[first].cycle);
+		if (first < replayed->n)
+			texts[1] = describe(change->from_stage, change->to_stage, change->effective_at,
+								change->cycle);
+		for (i = 0; i < 2; i++)
+			difference[i] = texts[i] ? MemoryContextStrdup(context, texts[i]) : NULL;
+	}
+	else
+	{
+		Oid			types[3] = {INT8OID, INT4OID, TIMESTAMPTZOID};
+		Datum		values[3];
+		char	   *name = leadscore_table_name(pipeline->stage_log);
+
+		values[0] = Int64GetDatum(replayed->lead_id);
+		values[1] = Int32GetDatum(first < n ? logged[first].seq : PG_INT32_MAX);
+		values[2] = TimestampTzGetDatum(corrected_at);
+		for (i = first; i < n; i++)
+			fresh |= logged[i].recorded_at >= corrected_at;
+		if (fresh)
+			run_plan(pipeline, PLAN_DELETE_STAGES,
+					 psprintf("DELETE FROM %s WHERE lead_id OPERATOR(pg_catalog.=) $1"
+							  " AND seq OPERATOR(pg_catalog.>=) $2 AND superseded_at IS NULL"
+							  " AND recorded_at OPERATOR(pg_catalog.>=) $3", name),
+					 3, types, values, InvalidSnapshot);
+		if (first < n)
+			run_plan(pipeline, PLAN_SUPERSEDE_STAGES,
+					 psprintf("UPDATE %s SET superseded_at = $3 WHERE lead_id OPERATOR(pg_catalog.=) $1"
+							  " AND seq OPERATOR(pg_catalog.>=) $2 AND superseded_at IS NULL", name),
+					 3, types, values, InvalidSnapshot);
+		if (first < replayed->n)
+			append_stages(pipeline, replayed->rows + first, replayed->n - first);
+	}
+	SPI_finish();
+	return true;
+}

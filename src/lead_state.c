@@ -1,0 +1,391 @@
+/*-------------------------------------------------------------------------
+ *
+ * lead_state.c
+ *		Rows of lead_state, and the writer that brings them up to date.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "lead_state.h"
+#include "replay.h"
+#include "stage.h"
+
+/* history rows that are kept before they are appended */
+#define LARGE_HISTORY	5000
+
+static void
+init_writer(Writer *writer, Pipeline *pipeline)
+{
+	memset(writer, 0, sizeof(Writer));
+	writer->pipeline = pipeline;
+	writer->context = CurrentMemoryContext;
+	writer->lead_context = AllocSetContextCreate(CurrentMemoryContext, "leadscore lead",
+												 ALLOCSET_DEFAULT_SIZES);
+	writer->now = nearest_instant(GetCurrentTimestamp());
+	leadscore_stages_init(&writer->appended, writer->context);
+	writer->stages = &writer->appended;
+	writer->profiles.context = writer->context;
+	writer->snapshot = InvalidSnapshot;
+}
+
+/*
+ * Begin to compute, for a query, what a writer would write, as the owner: by
+ * the snapshot of the query, without a lock, perhaps in a parallel worker.
+ */
+void
+leadscore_reader_begin(Writer *reader, PipelinePart part)
+{
+	init_writer(reader, leadscore_pipeline_for_query(part));
+	reader->snapshot = GetActiveSnapshot();
+	leadscore_run_as(reader->pipeline->owner, true, &reader->saved);
+	leadscore_table_open(&reader->state, reader->pipeline->state, AccessShareLock, ACL_SELECT);
+	leadscore_table_open(&reader->lead, reader->pipeline->lead, AccessShareLock, ACL_SELECT);
+	leadscore_lead_columns(RelationGetDescr(reader->lead.rel),
+						   RelationGetRelationName(reader->lead.rel), &reader->lead_columns);
+}
+
+/* Forget what was computed, and be the caller again. */
+void
+leadscore_reader_end(Writer *reader)
+{
+	leadscore_table_close(&reader->lead);
+	leadscore_table_close(&reader->state);
+	leadscore_run_back(&reader->saved);
+	MemoryContextDelete(reader->lead_context);
+}
+
+/*
+ * Begin the work of a statement on a pipeline, as its owner.  Maintenance is
+ * restricted, as REINDEX is: code of the owner's own, such as deferred
+ * triggers, cannot run as a superuser that called us.
+ */
+void
+leadscore_writer_begin(Writer *writer, PipelinePart part, bool restricted)
+{
+	init_writer(writer, leadscore_pipeline_for_write(part));
+	leadscore_run_as(writer->pipeline->owner, restricted, &writer->saved);
+
+	/*
+	 * what this command has written so far is to be seen, and its own writes
+	 * later
+	 */
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	leadscore_table_open(&writer->state, writer->pipeline->state, RowExclusiveLock,
+						 ACL_SELECT | ACL_INSERT | ACL_UPDATE);
+}
+
+/* Write what is left to write, and be the caller again. */
+void
+leadscore_writer_end(Writer *writer)
+{
+	leadscore_table_close(&writer->lead);
+	leadscore_writer_flush(writer, false);
+	leadscore_table_close(&writer->state);
+	PopActiveSnapshot();
+	leadscore_run_back(&writer->saved);
+	MemoryContextDelete(writer->lead_context);
+}
+
+/* Append history, if asked only when there is so much that it needs memory. */
+void
+leadscore_writer_flush(Writer *writer, bool if_large)
+{
+	if (!if_large || writer->appended.n >= LARGE_HISTORY || writer->profiles.n >= LARGE_HISTORY)
+		leadscore_history_flush(writer->pipeline, &writer->appended, &writer->profiles);
+}
+
+/* Open the table lead, if it is not open yet. */
+static void
+need_lead(Writer *writer)
+{
+	MemoryContext oldcontext;
+
+	if (writer->lead.rel != NULL)
+		return;
+	oldcontext = MemoryContextSwitchTo(writer->context);
+	leadscore_table_open(&writer->lead, writer->pipeline->lead, RowShareLock,
+						 ACL_SELECT | ACL_UPDATE);
+	leadscore_lead_columns(RelationGetDescr(writer->lead.rel),
+						   RelationGetRelationName(writer->lead.rel),
+						   &writer->lead_columns);
+	MemoryContextSwitchTo(oldcontext);
+}
+
+/* Read a lead, by the writer's snapshot, into writer->lead.slot. */
+bool
+leadscore_lead_read(Writer *writer, int64 lead_id)
+{
+	need_lead(writer);
+	return leadscore_row_read(&writer->lead, lead_id, writer->snapshot);
+}
+
+/* Find and lock a lead itself; it is then in writer->lead.slot. */
+bool
+leadscore_lead_lock(Writer *writer, int64 lead_id, LockTupleMode mode)
+{
+	need_lead(writer);
+	return leadscore_row_lock(&writer->lead, lead_id, mode);
+}
+
+/* An instant of the lead that was read, now if it is null */
+static int64
+lead_instant(const Writer *writer, AttrNumber column)
+{
+	bool		isnull;
+	Datum		value = slot_getattr(writer->lead.slot, column, &isnull);
+
+	return isnull ? writer->now : nearest_instant(DatumGetTimestampTz(value));
+}
+
+int64
+leadscore_lead_created_at(const Writer *writer)
+{
+	return lead_instant(writer, writer->lead_columns.created_at);
+}
+
+int64
+leadscore_lead_updated_at(const Writer *writer)
+{
+	return lead_instant(writer, writer->lead_columns.updated_at);
+}
+
+/* An empty record of a lead, with a lifecycle that writes to the writer's buffer */
+void
+leadscore_record_init(Writer *writer, LeadRecord *record, int64 lead_id)
+{
+	memset(record, 0, sizeof(LeadRecord));
+	record->lead_id = lead_id;
+	record->next_review = NEVER;
+	lead_activity_init(&record->activity, writer->pipeline->grain, 64);
+	record->lifecycle.activity = &record->activity;
+	record->lifecycle.milestone_at = NEVER;
+	record->lifecycle.pending_at = NEVER;
+	record->lifecycle.changed = leadscore_stage_changed;
+	record->lifecycle.context = writer->stages;
+	writer->stages->lead_id = lead_id;
+}
+
+/* A timestamp column of the row that was found, NEVER for NULL */
+static int64
+read_instant(const TupleTableSlot *slot, AttrNumber column)
+{
+	return slot->tts_isnull[column - 1] ? NEVER :
+		DatumGetTimestampTz(slot->tts_values[column - 1]);
+}
+
+/* Decode the state that was found into a record. */
+void
+leadscore_state_decode(Writer *writer, LeadRecord *record)
+{
+	const StateColumns *c = &writer->pipeline->columns;
+	LeadGrain	grain = writer->pipeline->grain;
+	LeadLifecycle *lifecycle = &record->lifecycle;
+	TupleTableSlot *slot = writer->state.slot;
+	LeadActivity *activity;
+	bool		valid;
+
+	slot_getallattrs(slot);
+	if (slot->tts_isnull[c->activity - 1] || slot->tts_isnull[c->stage - 1])
+		ereport(ERROR,
+				(errcode(ERRCODE_NOT_NULL_VIOLATION),
+				 errmsg("activity or stage of lead " INT64_FORMAT " is null", record->lead_id),
+				 errhint("Run rebuild_by_id() of the pipeline for this lead.")));
+	activity = DatumGetLeadActivityPP(slot->tts_values[c->activity - 1]);
+	valid = lead_activity_decode((const unsigned char *) VARDATA_ANY(activity),
+								 VARSIZE_ANY_EXHDR(activity), &record->activity);
+	if (writer->repair && (!valid || record->activity.grain != grain))
+	{
+		record->activity.nitems = 0;
+		record->activity.grain = grain;
+	}
+	else if (!valid)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("invalid activity of lead " INT64_FORMAT, record->lead_id),
+				 errhint("Run rebuild_by_id() of the pipeline for this lead.")));
+	else if (record->activity.grain != grain)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("activity of lead " INT64_FORMAT " has another grain than the pipeline",
+						record->lead_id),
+				 errhint("Run rebuild() of the pipeline.")));
+	lifecycle->standing.stage = DatumGetLeadStage(slot->tts_values[c->stage - 1]);
+	lifecycle->standing.suspended = slot->tts_isnull[c->suspended_stage - 1] ? 0 :
+		DatumGetLeadStage(slot->tts_values[c->suspended_stage - 1]);
+	lifecycle->standing.promotion_blocked = DatumGetBool(slot->tts_values[c->promotion_blocked - 1]);
+	lifecycle->cycle = DatumGetInt32(slot->tts_values[c->cycle - 1]);
+	lifecycle->stage_since = DatumGetTimestampTz(slot->tts_values[c->stage_since - 1]);
+	lifecycle->processed_until = DatumGetTimestampTz(slot->tts_values[c->processed_until - 1]);
+	lifecycle->profile_at = read_instant(slot, c->profile_at);
+	lifecycle->milestone_at = read_instant(slot, c->milestone_at);
+	lifecycle->pending_at = read_instant(slot, c->pending_at);
+	record->next_review = read_instant(slot, c->next_review_at);
+	record->configuration = DatumGetInt64(slot->tts_values[c->configuration - 1]);
+	leadscore_period_begin(writer, record);
+}
+
+/*
+ * Find and lock the state of a lead.  False is certain only if the lead itself
+ * is locked, or gone.
+ */
+bool
+leadscore_state_lock(Writer *writer, int64 lead_id, LockTupleMode mode)
+{
+	if (!leadscore_row_lock(&writer->state, lead_id, mode))
+		return false;
+	leadscore_row_check_visible(&writer->state);
+	return true;
+}
+
+static void
+set_column(TupleTableSlot *slot, AttrNumber column, Datum value, bool isnull)
+{
+	slot->tts_values[column - 1] = value;
+	slot->tts_isnull[column - 1] = isnull;
+}
+
+static void
+set_instant(TupleTableSlot *slot, AttrNumber column, int64 at)
+{
+	set_column(slot, column, TimestampTzGetDatum(at), at == NEVER);
+}
+
+/* Put a record into the row to be written. */
+static void
+fill_row(const Writer *writer, const LeadRecord *record, TupleTableSlot *row)
+{
+	const StateColumns *c = &writer->pipeline->columns;
+	const LeadLifecycle *lifecycle = &record->lifecycle;
+	const LeadStanding *standing = &lifecycle->standing;
+
+	set_column(row, c->activity, PointerGetDatum(leadscore_activity_make(&record->activity)), false);
+	set_column(row, c->stage, LeadStageGetDatum(standing->stage), false);
+	set_column(row, c->suspended_stage, LeadStageGetDatum(standing->suspended),
+			   standing->suspended == 0);
+	set_column(row, c->promotion_blocked, BoolGetDatum(standing->promotion_blocked), false);
+	set_column(row, c->cycle, Int32GetDatum(lifecycle->cycle), false);
+	set_instant(row, c->stage_since, lifecycle->stage_since);
+	set_instant(row, c->processed_until, lifecycle->processed_until);
+	set_instant(row, c->profile_at, lifecycle->profile_at);
+	set_instant(row, c->milestone_at, lifecycle->milestone_at);
+	set_instant(row, c->pending_at, lifecycle->pending_at);
+	set_instant(row, c->next_review_at, record->next_review);
+	set_column(row, c->configuration, Int64GetDatum(record->configuration), false);
+	set_column(row, c->updated_at, TimestampTzGetDatum(writer->now), false);
+}
+
+/*
+ * Write a record over the state that was found; false if it was found without
+ * a lock and another session changed it since, so that the work on the lead
+ * must begin again.
+ *
+ * The stored review may come too early but never too late; so unless it is to
+ * be exact, an event that only puts it off leaves the indexed column alone and
+ * the update stays HOT.
+ */
+bool
+leadscore_state_write(Writer *writer, LeadRecord *record, bool review_exact)
+{
+	int64		review = leadscore_lifecycle_next_review(&record->lifecycle);
+
+	Assert(record->configuration == writer->pipeline->configuration);
+	if (review_exact || review < record->next_review)
+		record->next_review = review;
+	fill_row(writer, record, leadscore_row_begin(&writer->state, true));
+	return leadscore_row_update(&writer->state);
+}
+
+/*
+ * Create the state of the lead that is in writer->lead.slot: its creation and
+ * its profile, and the stage it begins with.
+ */
+void
+leadscore_state_create(Writer *writer, LeadRecord *record)
+{
+	const StateColumns *c = &writer->pipeline->columns;
+	int64		created_at = leadscore_lead_created_at(writer);
+	int64		birth = created_at;
+	CountPool	profile;
+	TupleTableSlot *row;
+	int64		i;
+
+	leadscore_record_init(writer, record, record->lead_id);
+	lead_activity_count(&record->activity, 0, bucket_of(created_at, writer->pipeline->grain), 1);
+	leadscore_pool_init(&profile);
+	leadscore_profile_difference(writer, &record->activity, &profile);
+	if (profile.n > 0)
+		/* what is known of a lead is known now, whenever it is to begin */
+		birth = Min(created_at, writer->now);
+	leadscore_profile_log(writer, record->lead_id, &profile, birth);
+	for (i = 0; i < profile.n; i++)
+		lead_activity_count(&record->activity, profile.counts[i].signal, BUCKET_TIMELESS,
+							profile.counts[i].count);
+	leadscore_run_begin(writer, record, birth);
+	leadscore_run(writer, record, NULL, 0);
+	record->next_review = leadscore_lifecycle_next_review(&record->lifecycle);
+
+	row = leadscore_row_begin(&writer->state, false);
+	set_column(row, c->lead_id, Int64GetDatum(record->lead_id), false);
+	fill_row(writer, record, row);
+	leadscore_row_insert(&writer->state);
+}
+
+/*
+ * The signals that the profile of the lead in writer->lead.slot began or
+ * ceased to match, as counts.  Both lists are in the order of signals.
+ */
+void
+leadscore_profile_difference(Writer *writer, const ActivityList *activity, CountPool *difference)
+{
+	CountPool	now;
+	int64		j = 0;
+	int			i;
+
+	leadscore_pool_init(&now);
+	leadscore_classify_lead(writer->pipeline, &writer->lead_columns, writer->lead.slot, &now);
+	for (i = 0; i < activity->nitems; i++)
+	{
+		const ActivityItem *item = &activity->items[i];
+
+		if (item->bucket != BUCKET_TIMELESS)
+			continue;
+		for (; j < now.n && now.counts[j].signal < item->signal; j++)
+			leadscore_pool_add(difference, now.counts[j].signal, now.counts[j].count);
+		if (j < now.n && now.counts[j].signal == item->signal)
+		{
+			if (now.counts[j].count != item->count)
+				leadscore_pool_add(difference, item->signal, now.counts[j].count - item->count);
+			j++;
+		}
+		else
+			leadscore_pool_add(difference, item->signal, -item->count);
+	}
+	for (; j < now.n; j++)
+		leadscore_pool_add(difference, now.counts[j].signal, now.counts[j].count);
+}
+
+/* Remember what a profile began or ceased to match, to be appended. */
+void
+leadscore_profile_log(Writer *writer, int64 lead_id, const CountPool *difference, int64 at)
+{
+	int64		j;
+
+	for (j = 0; j < difference->n; j++)
+	{
+		const SignalRule *signal = leadscore_signal_rule(writer->pipeline,
+														 difference->counts[j].signal);
+
+		if (signal)
+			leadscore_profiles_add(&writer->profiles, lead_id, signal->name, at,
+								   difference->counts[j].count > 0 ? 1 : -1);
+	}
+}

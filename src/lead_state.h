@@ -1,0 +1,64 @@
+/*-------------------------------------------------------------------------
+ *
+ * lead_state.h
+ *		Rows of lead_state, and the writer that brings them up to date.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEADSCORE_LEAD_STATE_H
+#define LEADSCORE_LEAD_STATE_H
+
+#include "classify.h"
+#include "history.h"
+#include "lead_table.h"
+
+/* What is known of one lead: its row of lead_state, decoded */
+typedef struct LeadRecord
+{
+	int64		lead_id;
+	ActivityList activity;
+	LeadLifecycle lifecycle;
+	int64		next_review;	/* as stored, NEVER for NULL */
+	int64		configuration;	/* number of the newest one that it knows */
+} LeadRecord;
+
+/* One statement's work on the leads of a pipeline */
+typedef struct Writer
+{
+	Pipeline   *pipeline;
+	UserSwitch	saved;
+	MemoryContext context;		/* of the writer */
+	MemoryContext lead_context; /* of one lead */
+	int64		now;
+	LeadTable	state;
+	LeadTable	lead;			/* opened when first needed */
+	LeadColumns lead_columns;
+	StageBuffer appended;		/* stage changes that are to be appended */
+	StageBuffer *stages;		/* where a lifecycle reports to */
+	ProfileBuffer profiles;
+	uint8		from_stage;		/* of the first lead, before; 0: none yet */
+	bool		repair;			/* an activity that cannot be read is empty */
+	Snapshot	snapshot;		/* to read logs by; InvalidSnapshot: the newest */
+} Writer;
+
+extern void leadscore_writer_begin(Writer *writer, PipelinePart part, bool restricted);
+extern void leadscore_reader_begin(Writer *reader, PipelinePart part);
+extern void leadscore_reader_end(Writer *reader);
+extern void leadscore_writer_end(Writer *writer);
+extern void leadscore_writer_flush(Writer *writer, bool if_large);
+extern bool leadscore_lead_read(Writer *writer, int64 lead_id);
+extern bool leadscore_lead_lock(Writer *writer, int64 lead_id, LockTupleMode mode);
+extern int64 leadscore_lead_created_at(const Writer *writer);
+extern int64 leadscore_lead_updated_at(const Writer *writer);
+
+extern void leadscore_record_init(Writer *writer, LeadRecord *record, int64 lead_id);
+extern void leadscore_state_decode(Writer *writer, LeadRecord *record);
+extern bool leadscore_state_lock(Writer *writer, int64 lead_id, LockTupleMode mode);
+extern bool leadscore_state_write(Writer *writer, LeadRecord *record, bool review_exact);
+extern void leadscore_state_create(Writer *writer, LeadRecord *record);
+extern void leadscore_profile_difference(Writer *writer, const ActivityList *activity,
+										 CountPool *difference);
+extern void leadscore_profile_log(Writer *writer, int64 lead_id, const CountPool *difference,
+								  int64 at);
+
+#endif							/* LEADSCORE_LEAD_STATE_H */

@@ -1,0 +1,502 @@
+/*-------------------------------------------------------------------------
+ *
+ * lifecycle.c
+ *		How the recorded stage of a lead moves.
+ *
+ * A lead is promoted as soon as its qualified stage is higher than its stage,
+ * and demoted only as the model allows.  Milestones move it whatever its
+ * points.  After an exit or a step back its promotion is blocked: points
+ * promote it again only after a later positive event.  A lead that loses
+ * consent is a visitor, and its stage is suspended until consent is given
+ * again.
+ *
+ * What happens in one instant is one step, so that the order of arrival never
+ * matters: first all its counts, of the profile and of events; then what these
+ * promote; then stages set by hand and milestones, up the funnel and exits
+ * last; then points and gates again.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "lifecycle.h"
+
+#include "stage.h"
+
+/* fewer steps than this are looked at one by one */
+#define LEAST_LEAP	4
+
+static const char *const cause_names[] = {
+	"created", "points", "decay", "milestone", "set", "profile", "activation"
+};
+
+/* The word for a cause in stage_log */
+const char *
+leadscore_cause_name(StageCause cause)
+{
+	return cause_names[cause];
+}
+
+static inline LeadGrain
+lifecycle_grain(const LeadLifecycle *lifecycle)
+{
+	return lifecycle->activity->grain;
+}
+
+static inline bool
+is_exit(uint8 stage)
+{
+	return stage < LEAD_STAGE_VISITOR;
+}
+
+/* Stages that only a lead can be in */
+static inline bool
+is_for_leads(uint8 stage)
+{
+	return stage > LEAD_STAGE_VISITOR && stage < LEAD_STAGE_CUSTOMER;
+}
+
+/* What must hold between two calls */
+static inline void
+check_lifecycle(const LeadLifecycle *lifecycle)
+{
+	Assert(lead_stage_label(lifecycle->standing.stage) != NULL);
+	Assert(lifecycle->standing.suspended == 0 ||
+		   (lifecycle->standing.stage == LEAD_STAGE_VISITOR &&
+			is_for_leads(lifecycle->standing.suspended)));
+	Assert(lifecycle->cycle >= 1);
+	Assert(lifecycle->stage_since <= lifecycle->processed_until);
+}
+
+/* Score the lead at an instant. */
+static void
+evaluate(LeadLifecycle *lifecycle, int64 at)
+{
+	if (lifecycle->scorer)
+		leadscore_evaluate(lifecycle->scorer, lifecycle->activity,
+						   bucket_of(at, lifecycle_grain(lifecycle)), lifecycle->evaluation);
+}
+
+/* Is the contact a lead as of the evaluation? */
+static bool
+is_lead(const LeadLifecycle *lifecycle)
+{
+	return lifecycle->scorer == NULL ||
+		leadscore_is_lead(lifecycle->scorer, lifecycle->evaluation);
+}
+
+/* Hand a change of stage to the callback; the evaluation is that of the instant. */
+static void
+report(LeadLifecycle *lifecycle, uint8 from, int64 from_since, StageCause cause)
+{
+	StageChange change = {0};
+
+	change.from_stage = from;
+	change.to_stage = lifecycle->standing.stage;
+	change.cause = cause;
+	change.is_lead = is_lead(lifecycle);
+	change.cycle = lifecycle->cycle;
+	change.effective_at = lifecycle->stage_since;
+	change.from_since = from_since;
+	change.score = lifecycle->scorer ? lifecycle->evaluation->total : 0;
+	lifecycle->changed(lifecycle->context, &change);
+}
+
+/* Move to another stage at an instant that was evaluated. */
+static void
+move(LeadLifecycle *lifecycle, uint8 stage, int64 at, StageCause cause)
+{
+	LeadStanding *standing = &lifecycle->standing;
+	uint8		from = standing->stage;
+	int64		from_since = lifecycle->stage_since;
+
+	Assert(from != stage);
+	Assert(at >= from_since);
+	if (stage == LEAD_STAGE_VISITOR && is_for_leads(from) && !is_lead(lifecycle))
+	{
+		/* what consent takes away, consent gives back */
+		standing->suspended = from;
+	}
+	else
+	{
+		if (from != LEAD_STAGE_VISITOR || standing->suspended == 0 || is_exit(stage))
+			standing->promotion_blocked = is_exit(stage) || stage < from;
+		standing->suspended = 0;
+	}
+	if (is_exit(from) && !is_exit(stage))
+		lifecycle->cycle++;
+	standing->stage = stage;
+	lifecycle->stage_since = at;
+	report(lifecycle, from, from_since, cause);
+}
+
+/*
+ * Move as the points and gates of an instant say; only up if a milestone of the
+ * same instant is still to decide.
+ */
+static void
+reconsider(LeadLifecycle *lifecycle, int64 at, StageCause cause, bool only_up)
+{
+	uint8		stage;
+
+	evaluate(lifecycle, at);
+	if (lifecycle->scorer == NULL)
+		return;
+	stage = leadscore_next_stage(lifecycle->scorer, lifecycle->evaluation,
+								 lifecycle->standing);
+	if (stage > lifecycle->standing.stage ||
+		(stage < lifecycle->standing.stage && !only_up))
+		move(lifecycle, stage, at, cause);
+}
+
+/* Does a milestone of a stage move a lead from where it is? */
+static bool
+milestone_applies(uint8 stage, uint8 target)
+{
+	if (is_exit(target))
+		return stage < LEAD_STAGE_CUSTOMER && stage != target;
+	/* a prospect is an sql that sales has contacted */
+	if (target == LEAD_STAGE_PROSPECT)
+		return stage == LEAD_STAGE_SQL;
+	return target > stage;
+}
+
+/* The stage that a signal is a milestone of, 0 if of none */
+static uint8
+milestone_of(const Scorer *scorer, int signal)
+{
+	int			index = scorer ? lead_model_signal_index(scorer->model, signal) : NO_INDEX;
+
+	return index == NO_INDEX ? 0 : scorer->entry_stage[index];
+}
+
+/* Does a step move a stage by itself, and not by points? */
+bool
+leadscore_step_moves(const Scorer *scorer, const LeadStep *step)
+{
+	int			i;
+
+	if (step->set_stage != 0)
+		return true;
+	for (i = 0; i < step->ncounts; i++)
+		if (step->counts[i].count > 0 && milestone_of(scorer, step->counts[i].signal) != 0)
+			return true;
+	return false;
+}
+
+/* Is a step a reason to promote a lead again? */
+bool
+leadscore_step_is_positive(const Scorer *scorer, const LeadStep *step)
+{
+	int			i;
+
+	for (i = 0; i < step->ncounts && scorer; i++)
+	{
+		int			index = lead_model_signal_index(scorer->model, step->counts[i].signal);
+
+		if (index != NO_INDEX && scorer->positive[index] && step->counts[i].count > 0)
+			return true;
+	}
+	return false;
+}
+
+/* Move to one stage of an instant, if that is allowed. */
+static void
+move_to(LeadLifecycle *lifecycle, uint8 target, bool set, bool milestone, int64 at)
+{
+	uint8		stage = lifecycle->standing.stage;
+
+	if (is_for_leads(target) && !is_lead(lifecycle))
+		return;
+	if (set && stage != target)
+		move(lifecycle, target, at, CAUSE_SET);
+	else if (milestone && milestone_applies(stage, target))
+		move(lifecycle, target, at, CAUSE_MILESTONE);
+}
+
+/*
+ * Apply the milestones of an instant and the stages set by hand: up the
+ * funnel, then exits, the gravest last.
+ */
+static void
+apply_moves(LeadLifecycle *lifecycle, int64 at, const LeadStep *steps, int nsteps)
+{
+	bool		set[LEAD_STAGE_ADVOCATE + 1] = {false};
+	bool		milestone[LEAD_STAGE_ADVOCATE + 1] = {false};
+	int			stage;
+	int			i;
+	int			j;
+
+	for (i = 0; i < nsteps; i++)
+	{
+		set[steps[i].set_stage] = true;
+		for (j = 0; j < steps[i].ncounts; j++)
+			if (steps[i].counts[j].count > 0)
+				milestone[milestone_of(lifecycle->scorer, steps[i].counts[j].signal)] = true;
+	}
+	for (stage = LEAD_STAGE_VISITOR; stage <= LEAD_STAGE_ADVOCATE; stage++)
+		move_to(lifecycle, stage, set[stage], milestone[stage], at);
+	for (stage = LEAD_STAGE_VISITOR - 1; stage > 0; stage--)
+		move_to(lifecycle, stage, set[stage], milestone[stage], at);
+}
+
+/* Apply what the passing of time changes, bucket by bucket. */
+static void
+pass_time(LeadLifecycle *lifecycle, int64 from, int64 until)
+{
+	LeadGrain	grain = lifecycle_grain(lifecycle);
+	int32		bucket = bucket_of(from, grain);
+	int32		last = bucket_of(until, grain);
+
+	while (lifecycle->scorer && bucket < last)
+	{
+		bucket = leadscore_standing_change(lifecycle->scorer, lifecycle->activity,
+										   bucket, last, lifecycle->standing);
+		if (bucket == BUCKET_NEVER)
+			break;
+		reconsider(lifecycle, bucket_start(bucket, grain), CAUSE_DECAY, false);
+	}
+}
+
+/*
+ * Begin a lead's lifecycle: its first stage is what it qualifies for by what
+ * the activity holds already.
+ */
+void
+leadscore_lifecycle_begin(LeadLifecycle *lifecycle, int64 birth)
+{
+	Assert(birth == nearest_instant(birth));
+	lifecycle->standing.stage = LEAD_STAGE_VISITOR;
+	lifecycle->standing.suspended = 0;
+	lifecycle->standing.promotion_blocked = false;
+	lifecycle->cycle = 1;
+	lifecycle->stage_since = birth;
+	lifecycle->processed_until = birth;
+	lifecycle->milestone_at = NEVER;
+	lifecycle->profile_at = NEVER;
+	lifecycle->pending_at = NEVER;
+	evaluate(lifecycle, birth);
+	if (lifecycle->scorer)
+		lifecycle->standing.stage = leadscore_next_stage(lifecycle->scorer,
+														 lifecycle->evaluation,
+														 lifecycle->standing);
+	report(lifecycle, 0, 0, CAUSE_CREATED);
+	check_lifecycle(lifecycle);
+}
+
+/*
+ * Apply all that was due up to an instant because time passed.  What comes
+ * after a change is late if it is dated before it; so no more is taken for
+ * processed than up to the last change.
+ */
+void
+leadscore_lifecycle_advance(LeadLifecycle *lifecycle, int64 until)
+{
+	if (until <= lifecycle->processed_until)
+		return;
+	pass_time(lifecycle, lifecycle->processed_until, until);
+	lifecycle->processed_until = Max(lifecycle->processed_until, lifecycle->stage_since);
+}
+
+/* Something is dated ahead: look again at an instant. */
+void
+leadscore_lifecycle_expect(LeadLifecycle *lifecycle, int64 at)
+{
+	lifecycle->pending_at = Min(lifecycle->pending_at, at);
+}
+
+/* Add the counts of a step to the activity, or with sign -1 take them out. */
+void
+leadscore_lifecycle_count(LeadLifecycle *lifecycle, const LeadStep *step, int sign)
+{
+	int32		bucket = step->profile ? BUCKET_TIMELESS :
+		bucket_of(step->at, lifecycle_grain(lifecycle));
+	int			i;
+
+	for (i = 0; i < step->ncounts; i++)
+		lead_activity_count(lifecycle->activity, step->counts[i].signal, bucket,
+							sign * step->counts[i].count);
+}
+
+/* Does a step do no more than count, to a lead that stays in its stage? */
+static bool
+only_counts(const LeadLifecycle *lifecycle, const LeadStep *step)
+{
+	return !step->profile && !leadscore_step_moves(lifecycle->scorer, step) &&
+		!(lifecycle->standing.promotion_blocked &&
+		  leadscore_step_is_positive(lifecycle->scorer, step));
+}
+
+/* An activity with the counts of some steps; the result is reset. */
+static void
+add_counts(const ActivityList *activity, const LeadStep *steps, int64 nsteps,
+		   ActivityList *result)
+{
+	ActivityList added;
+	int64		i;
+	int			j;
+
+	lead_activity_init(&added, activity->grain, 64);
+	for (i = 0; i < nsteps; i++)
+		for (j = 0; j < steps[i].ncounts; j++)
+			lead_activity_append(&added, steps[i].counts[j].signal,
+								 bucket_of(steps[i].at, activity->grain),
+								 steps[i].counts[j].count);
+	lead_activity_normalize(&added);
+	lead_activity_merge(activity, &added, 1, result);
+	pfree(added.items);
+}
+
+/*
+ * Apply as many of some steps before an instant at once as certainly move no
+ * stage; returns how many.  To look at each of many steps of a lead takes time
+ * that grows with the square of their number.  In *stride is how many are tried
+ * at first, and then how many to try next.
+ */
+int64
+leadscore_lifecycle_leap(LeadLifecycle *lifecycle, const LeadStep *steps, int64 nsteps,
+						 int64 end, int64 *stride)
+{
+	LeadGrain	grain = lifecycle_grain(lifecycle);
+	int32		from = bucket_of(lifecycle->processed_until, grain);
+	bool		leapt = false;
+	int64		n = 0;
+	ActivityList most;
+
+	while (n < Min(*stride, nsteps) && steps[n].at < end && only_counts(lifecycle, &steps[n]))
+		n++;
+	if (n < LEAST_LEAP)
+	{
+		*stride = LEAST_LEAP;
+		return 0;
+	}
+	lead_activity_init(&most, grain, lifecycle->activity->nitems);
+	while (n >= LEAST_LEAP && !leapt)
+	{
+		int64		until;
+
+		/* an instant is not divided */
+		while (n > 0 && n < nsteps && steps[n].at == steps[n - 1].at)
+			n--;
+		if (n == 0)
+			break;
+		until = steps[n - 1].at;
+		add_counts(lifecycle->activity, steps, n, &most);
+		if (lifecycle->scorer == NULL ||
+			leadscore_standing_stays(lifecycle->scorer, lifecycle->activity, from, &most,
+									 from, bucket_of(until, grain), lifecycle->standing))
+		{
+			lead_activity_copy(&most, lifecycle->activity);
+			lifecycle->processed_until = until;
+			leapt = true;
+		}
+		else
+			n /= 2;
+	}
+	pfree(most.items);
+	check_lifecycle(lifecycle);
+	if (!leapt)
+		n = 0;
+	*stride = Max(2 * n, LEAST_LEAP);
+	return n;
+}
+
+/*
+ * Apply all that happens in one instant, which must not be before what is
+ * processed already.  Points count from the beginning of their bucket, so the
+ * instant may be later in the bucket of now; a milestone waits for its time.
+ */
+void
+leadscore_lifecycle_step(LeadLifecycle *lifecycle, const LeadStep *steps, int nsteps,
+						 int64 now)
+{
+	int64		at = steps[0].at;
+	bool		events = false;
+	bool		positive = false;
+	bool		moves = false;
+	int			i;
+
+	Assert(at == nearest_instant(at));
+	Assert(at >= lifecycle->processed_until);
+	leadscore_lifecycle_advance(lifecycle, at);
+	for (i = 0; i < nsteps; i++)
+	{
+		Assert(steps[i].at == at);
+		leadscore_lifecycle_count(lifecycle, &steps[i], 1);
+		positive |= leadscore_step_is_positive(lifecycle->scorer, &steps[i]);
+		moves |= leadscore_step_moves(lifecycle->scorer, &steps[i]);
+		if (steps[i].profile)
+			lifecycle->profile_at = at;
+		else
+			events = true;
+	}
+	lifecycle->processed_until = at;
+	if (positive && at > lifecycle->stage_since)
+		lifecycle->standing.promotion_blocked = false;
+	if (moves && at > now)
+	{
+		leadscore_lifecycle_expect(lifecycle, at);
+		moves = false;
+	}
+	reconsider(lifecycle, at, events ? CAUSE_POINTS : CAUSE_PROFILE, moves);
+	if (moves)
+	{
+		lifecycle->milestone_at = at;
+		apply_moves(lifecycle, at, steps, nsteps);
+		reconsider(lifecycle, at, CAUSE_POINTS, false);
+	}
+	check_lifecycle(lifecycle);
+}
+
+/* Go on under another model from an instant on. */
+void
+leadscore_lifecycle_activate(LeadLifecycle *lifecycle, int64 at, Scorer *scorer,
+							 Evaluation *evaluation)
+{
+	Assert(at >= lifecycle->processed_until);
+	leadscore_lifecycle_advance(lifecycle, at);
+	lifecycle->scorer = scorer;
+	lifecycle->evaluation = evaluation;
+	lifecycle->processed_until = at;
+	reconsider(lifecycle, at, CAUSE_ACTIVATION, false);
+	check_lifecycle(lifecycle);
+}
+
+/*
+ * Is the stage what it is now, all the time from an instant up to where all is
+ * processed, by the activity as it is?  True is certain.  Only for a time in
+ * which the profile and the model were those of now.
+ */
+bool
+leadscore_lifecycle_keeps(const LeadLifecycle *lifecycle, int64 from)
+{
+	LeadGrain	grain = lifecycle_grain(lifecycle);
+
+	if (lifecycle->scorer == NULL)
+		return true;
+	/*
+	 * A promotion that is blocked was so all the time.  One that is not may
+	 * have been: then less would have moved it.
+	 */
+	return leadscore_standing_keeps(lifecycle->scorer, lifecycle->activity,
+									bucket_of(from, grain),
+									bucket_of(lifecycle->processed_until, grain),
+									lifecycle->standing);
+}
+
+/* The instant when the stage must be looked at next, NEVER if there is none */
+int64
+leadscore_lifecycle_next_review(const LeadLifecycle *lifecycle)
+{
+	LeadGrain	grain = lifecycle_grain(lifecycle);
+	int32		bucket;
+
+	if (lifecycle->scorer == NULL)
+		return lifecycle->pending_at;
+	bucket = leadscore_standing_change(lifecycle->scorer, lifecycle->activity,
+									   bucket_of(lifecycle->processed_until, grain),
+									   last_bucket(grain), lifecycle->standing);
+	if (bucket == BUCKET_NEVER)
+		return lifecycle->pending_at;
+	return Min(lifecycle->pending_at, bucket_start(bucket, grain));
+}

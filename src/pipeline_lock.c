@@ -1,0 +1,155 @@
+/*-------------------------------------------------------------------------
+ *
+ * pipeline_lock.c
+ *		Keeping writers out while the configuration of a pipeline changes.
+ *
+ * A session that waits for the lock makes all writers wait behind it.  So it
+ * waits in short attempts, and pauses between them; conditional locking alone
+ * would never get the lock under load.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+
+#include "pipeline.h"
+
+#define LOCK_ATTEMPTS	20
+#define ATTEMPT_TIMEOUT	"50ms"
+#define PAUSE_MS		200
+
+/* Wait for the lock for a short time; false if that was not enough. */
+static bool
+attempt(Oid relid)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool locked = false;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		int			level = NewGUCNestLevel();
+
+		(void) set_config_option("lock_timeout", ATTEMPT_TIMEOUT, PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+		LockRelationOid(relid, ExclusiveLock);
+		AtEOXact_GUC(true, level);
+		ReleaseCurrentSubTransaction();
+		locked = true;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE &&
+			error->sqlerrcode != ERRCODE_T_R_DEADLOCK_DETECTED)
+			ReThrowError(error);
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return locked;
+}
+
+/* Let writers that queued behind the last attempt go on. */
+static void
+pause_attempts(void)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, PAUSE_MS,
+					 PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+/* Who holds a lock on a table that ours waits for, in words */
+static char *
+describe_holders(Oid relid)
+{
+	Oid			type = OIDOID;
+	Datum		value = ObjectIdGetDatum(relid);
+	MemoryContext context = CurrentMemoryContext;
+	char	   *holders = NULL;
+	/* a prepared transaction has no pid: its name is found by its transaction */
+	static const char sql[] =
+		"SELECT pg_catalog.string_agg(CASE WHEN l.pid IS NOT NULL"
+		"  THEN pg_catalog.format('session %s (%s)', l.pid, COALESCE(a.state, 'of another user'))"
+		"  ELSE pg_catalog.format('prepared transaction %L', x.gid) END, ', ' ORDER BY l.pid)"
+		" FROM pg_catalog.pg_locks l"
+		"  LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) l.pid"
+		"  LEFT JOIN pg_catalog.pg_locks t ON l.pid IS NULL AND t.pid IS NULL"
+		"   AND t.virtualtransaction OPERATOR(pg_catalog.=) l.virtualtransaction"
+		"   AND t.locktype OPERATOR(pg_catalog.=) 'transactionid'"
+		"  LEFT JOIN pg_catalog.pg_prepared_xacts x ON x.transaction OPERATOR(pg_catalog.=) t.transactionid"
+		" WHERE l.locktype OPERATOR(pg_catalog.=) 'relation' AND l.relation OPERATOR(pg_catalog.=) $1 AND l.granted"
+		"  AND l.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d"
+		"   WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())"
+		"  AND l.mode OPERATOR(pg_catalog.<>) 'AccessShareLock'"
+		"  AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()";
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute_with_args(sql, 1, &type, &value, NULL, true, 0) == SPI_OK_SELECT &&
+		SPI_processed == 1)
+	{
+		char	   *text = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+
+		if (text)
+			holders = MemoryContextStrdup(context, text);
+	}
+	SPI_finish();
+	PopActiveSnapshot();
+	return holders;
+}
+
+/*
+ * Keep writers out until the transaction ends.  One lock, and not on what is
+ * edited by hand: two sessions that edit signals hold a lock on that table
+ * already, and would wait for each other.  An error if writers do not end
+ * within some seconds.
+ */
+void
+leadscore_pipeline_lock(PipelinePart part)
+{
+	Oid			relid = leadscore_sibling(part, "model");
+	char	   *holders;
+	int			i;
+
+	if (ConditionalLockRelationOid(relid, ExclusiveLock))
+		return;
+	for (i = 0; i < LOCK_ATTEMPTS; i++)
+	{
+		if (attempt(relid))
+			return;
+		pause_attempts();
+	}
+	holders = describe_holders(relid);
+	ereport(ERROR,
+			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+			 errmsg("could not change the configuration of pipeline \"%s\" while others write to it",
+					get_namespace_name(part.schema)),
+			 holders ? errdetail("In the way: %s.", holders) : 0,
+			 errhint("End these transactions, or try again when they have ended.")));
+}

@@ -1,0 +1,477 @@
+/*-------------------------------------------------------------------------
+ *
+ * rebuild.c
+ *		Comparing what is stored with what the log gives, and repairing it.
+ *
+ * One snapshot shows the events, the profiles and the states of all leads as
+ * they belong together, as each transaction writes them together.  So a lead
+ * that differs in it is wrong, whatever other sessions are writing meanwhile.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "guard.h"
+#include "maintain.h"
+#include "replay.h"
+#include "row_stream.h"
+#include "stage.h"
+
+PG_FUNCTION_INFO_V1(leadscore_rebuild);
+PG_FUNCTION_INFO_V1(leadscore_verify);
+
+/* A lead that is not as its log says */
+typedef struct Difference
+{
+	int64		lead_id;
+	const char *problem;
+	char	   *stored;			/* NULL: nothing */
+	char	   *expected;
+} Difference;
+
+typedef void (*DifferenceFound) (void *context, const Difference *difference);
+
+/* The stage of a record in words */
+static char *
+describe_stage(const LeadLifecycle *lifecycle)
+{
+	const LeadStanding *standing = &lifecycle->standing;
+
+	return psprintf("%s since %s, cycle %d%s%s%s", lead_stage_label(standing->stage),
+					timestamptz_to_str(lifecycle->stage_since), lifecycle->cycle,
+					standing->suspended ? ", suspended " : "",
+					standing->suspended ? lead_stage_label(standing->suspended) : "",
+					standing->promotion_blocked ? ", promotion blocked" : "");
+}
+
+static bool
+same_stage(const LeadLifecycle *a, const LeadLifecycle *b)
+{
+	return a->standing.stage == b->standing.stage &&
+		a->standing.suspended == b->standing.suspended &&
+		a->standing.promotion_blocked == b->standing.promotion_blocked &&
+		a->stage_since == b->stage_since && a->cycle == b->cycle;
+}
+
+static char *
+activity_text(const ActivityList *activity)
+{
+	char	   *text = palloc(lead_activity_formatted_bound(activity) + 1);
+
+	lead_activity_format(activity, text);
+	return text;
+}
+
+/*
+ * Compare the lead and the state in the writer's slots with the log.  The stage
+ * of a lead that is behind the configuration, or due to be looked at, is the
+ * next write's or sweep's work.  False if nothing differs.
+ */
+static bool
+compare_lead(LogReader *log, LeadRecord *stored, Difference *difference)
+{
+	Writer	   *writer = log->writer;
+	StageBuffer replayed;
+	LeadRecord	right;
+	char	   *texts[2];
+	int64		review;
+
+	difference->lead_id = stored->lead_id;
+	leadscore_stages_init(&replayed, CurrentMemoryContext);
+	right.lead_id = stored->lead_id;
+	writer->stages = &replayed;
+	leadscore_replay(log, &right);
+	writer->stages = &writer->appended;
+	if (stored->configuration >= writer->pipeline->signals_configuration &&
+		!lead_activity_equal(&stored->activity, &right.activity))
+	{
+		difference->problem = "activity differs from the events and the profile";
+		difference->stored = activity_text(&stored->activity);
+		difference->expected = activity_text(&right.activity);
+		return true;
+	}
+	if (stored->configuration < writer->pipeline->configuration ||
+		stored->next_review <= writer->now)
+		return false;
+	if (writer->profiles.n > 0)
+	{
+		difference->problem = "profile_change differs from the profile";
+		difference->stored = NULL;
+		difference->expected = pstrdup(writer->profiles.rows[0].signal);
+		return true;
+	}
+	if (leadscore_history_correct(writer->pipeline, &replayed, writer->snapshot, texts))
+	{
+		difference->problem = "stage_history differs from the events";
+		difference->stored = texts[0];
+		difference->expected = texts[1];
+		return true;
+	}
+	if (!same_stage(&stored->lifecycle, &right.lifecycle))
+	{
+		difference->problem = "stage differs from the events";
+		difference->stored = describe_stage(&stored->lifecycle);
+		difference->expected = describe_stage(&right.lifecycle);
+		return true;
+	}
+	/* it may come too early, but never too late */
+	review = leadscore_lifecycle_next_review(&right.lifecycle);
+	if (stored->next_review > review || stored->lifecycle.pending_at > right.lifecycle.pending_at)
+	{
+		difference->problem = "next_review_at is too late";
+		difference->stored = stored->next_review == NEVER ? NULL :
+			pstrdup(timestamptz_to_str(stored->next_review));
+		difference->expected = pstrdup(timestamptz_to_str(review));
+		return true;
+	}
+	return false;
+}
+
+/* The next row of a stream, if it is of a lead, into a slot */
+static bool
+take_row(RowStream *stream, int64 lead_id, TupleTableSlot *slot)
+{
+	HeapTuple	tuple = leadscore_stream_take(stream, lead_id);
+
+	if (tuple == NULL)
+		return false;
+	ExecForceStoreHeapTuple(heap_copytuple(tuple), slot, true);
+	return true;
+}
+
+/* Find rows of tables about leads that have no lead. */
+static void
+find_orphans(Writer *writer, DifferenceFound found, void *context)
+{
+	const Pipeline *pipeline = writer->pipeline;
+	Oid			tables[4];
+	const char *problems[4] = {"state without a lead", "events without a lead",
+	"history without a lead", "profile changes without a lead"};
+	int			i;
+
+	tables[0] = pipeline->state;
+	tables[1] = pipeline->event;
+	tables[2] = pipeline->stage_log;
+	tables[3] = pipeline->profile_change;
+	for (i = 0; i < (int) lengthof(tables); i++)
+	{
+		char	   *sql = psprintf("SELECT t.lead_id, pg_catalog.count(*)::pg_catalog.text FROM %s t"
+								   " WHERE NOT EXISTS (SELECT FROM %s l WHERE l.lead_id OPERATOR(pg_catalog.=) t.lead_id)"
+								   " GROUP BY t.lead_id", leadscore_table_name(tables[i]),
+								   leadscore_table_name(pipeline->lead));
+		uint64		j;
+
+		PushActiveSnapshot(writer->snapshot);
+		if (SPI_execute(sql, true, 0) != SPI_OK_SELECT)
+			elog(ERROR, "could not look for orphans: %s", sql);
+		PopActiveSnapshot();
+		for (j = 0; j < SPI_processed; j++)
+		{
+			Difference	difference = {0};
+			bool		isnull;
+
+			difference.lead_id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[j],
+															 SPI_tuptable->tupdesc, 1, &isnull));
+			difference.problem = problems[i];
+			difference.stored = SPI_getvalue(SPI_tuptable->vals[j], SPI_tuptable->tupdesc, 2);
+			found(context, &difference);
+		}
+		SPI_freetuptable(SPI_tuptable);
+	}
+}
+
+/* Compare all leads of a part with their logs, in one snapshot. */
+static void
+compare_part(Writer *writer, DifferenceFound found, void *context)
+{
+	const Pipeline *pipeline = writer->pipeline;
+	RowStream  *leads;
+	RowStream  *states;
+	LogReader	log;
+	int64		lead_id;
+
+	writer->repair = true;
+	if (writer->snapshot == InvalidSnapshot)
+	{
+		CommandCounterIncrement();
+		writer->snapshot = GetLatestSnapshot();
+	}
+	writer->snapshot = RegisterSnapshot(writer->snapshot);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	MemoryContextSwitchTo(writer->context);
+	leads = leadscore_stream_open("*", pipeline->lead, "lead_id", writer->snapshot);
+	states = leadscore_stream_open("*", pipeline->state, "lead_id", writer->snapshot);
+	leadscore_log_open(&log, writer, true);
+	while (leadscore_stream_peek(leads, &lead_id))
+	{
+		Difference	difference = {0};
+		LeadRecord	stored;
+
+		CHECK_FOR_INTERRUPTS();
+		MemoryContextSwitchTo(writer->lead_context);
+		/* opens the table; the row is that of the snapshot */
+		leadscore_lead_read(writer, lead_id);
+		take_row(leads, lead_id, writer->lead.slot);
+		if (!take_row(states, lead_id, writer->state.slot))
+		{
+			difference.lead_id = lead_id;
+			difference.problem = "lead without a state";
+			found(context, &difference);
+		}
+		else
+		{
+			leadscore_record_init(writer, &stored, lead_id);
+			leadscore_state_decode(writer, &stored);
+			if (compare_lead(&log, &stored, &difference))
+				found(context, &difference);
+		}
+		writer->profiles.n = 0;
+		ExecClearTuple(writer->lead.slot);
+		ExecClearTuple(writer->state.slot);
+		MemoryContextSwitchTo(writer->context);
+		MemoryContextReset(writer->lead_context);
+	}
+	leadscore_stream_close(leads);
+	leadscore_stream_close(states);
+	leadscore_log_close(&log);
+	find_orphans(writer, found, context);
+	SPI_finish();
+	MemoryContextSwitchTo(writer->context);
+	UnregisterSnapshot(writer->snapshot);
+	writer->snapshot = InvalidSnapshot;
+}
+
+/* The leads that are to be repaired */
+typedef struct LeadSet
+{
+	MemoryContext context;
+	int64	   *ids;
+	int64		n;
+	int64		capacity;
+} LeadSet;
+
+/* Remember a lead that differs. */
+static void
+remember(void *context, const Difference *difference)
+{
+	LeadSet    *set = context;
+
+	if (set->n == set->capacity)
+	{
+		set->capacity = Max(64, set->capacity * 2);
+		set->ids = set->ids ? repalloc_huge(set->ids, set->capacity * sizeof(int64)) :
+			MemoryContextAllocHuge(set->context, set->capacity * sizeof(int64));
+	}
+	set->ids[set->n++] = difference->lead_id;
+}
+
+/* Delete what we keep of a lead that is gone.  Events are not ours to delete. */
+static void
+delete_orphan(Writer *writer, int64 lead_id)
+{
+	Oid			type = INT8OID;
+	Datum		value = Int64GetDatum(lead_id);
+	Oid			tables[3];
+	int			i;
+
+	tables[0] = writer->pipeline->stage_log;
+	tables[1] = writer->pipeline->profile_change;
+	tables[2] = writer->pipeline->state;
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	CommandCounterIncrement();
+	for (i = 0; i < (int) lengthof(tables); i++)
+	{
+		SPIPlanPtr	plan = SPI_prepare(psprintf("DELETE FROM %s WHERE lead_id OPERATOR(pg_catalog.=) $1",
+												leadscore_table_name(tables[i])), 1, &type);
+
+		leadscore_engine_execute(plan, &value, GetLatestSnapshot(), InvalidSnapshot, false);
+	}
+	SPI_finish();
+}
+
+/* Make one lead what its log says. */
+static void
+repair_lead(Writer *writer, int64 lead_id)
+{
+	LeadRecord	record;
+	bool		created;
+
+	record.lead_id = lead_id;
+	if (!leadscore_find_or_create(writer, &record, true, LockTupleNoKeyExclusive, &created))
+	{
+		delete_orphan(writer, lead_id);
+		return;
+	}
+	leadscore_record_init(writer, &record, lead_id);
+	leadscore_state_decode(writer, &record);
+	if (leadscore_correct(writer, &record))
+		leadscore_state_write(writer, &record, true);
+	else
+		delete_orphan(writer, lead_id);
+}
+
+/* Repair leads, in the order of lead_id. */
+static void
+repair_leads(Writer *writer, const LeadSet *set)
+{
+	int64		i;
+
+	writer->repair = true;
+	for (i = 0; i < set->n; i++)
+	{
+		MemoryContext oldcontext = MemoryContextSwitchTo(writer->lead_context);
+
+		CHECK_FOR_INTERRUPTS();
+		repair_lead(writer, set->ids[i]);
+		MemoryContextSwitchTo(oldcontext);
+		MemoryContextReset(writer->lead_context);
+		leadscore_writer_flush(writer, true);
+	}
+}
+
+static int
+int64_cmp(const void *a, const void *b)
+{
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
+
+	return x < y ? -1 : (x > y ? 1 : 0);
+}
+
+/*
+ * Repair all leads of a part that are not as their logs say, each under its own
+ * lock; returns how many there were.
+ */
+int64
+leadscore_rebuild_part(PipelinePart part)
+{
+	MemoryContext context;
+	MemoryContext oldcontext;
+	Writer		writer;
+	LeadSet		set = {0};
+	int64		i;
+	int64		n = 0;
+
+	context = AllocSetContextCreate(CurrentMemoryContext, "leadscore rebuild",
+									ALLOCSET_DEFAULT_SIZES);
+	oldcontext = MemoryContextSwitchTo(context);
+	set.context = context;
+	leadscore_writer_begin(&writer, part, true);
+	compare_part(&writer, remember, &set);
+	if (set.n > 1)
+		qsort(set.ids, set.n, sizeof(int64), int64_cmp);
+	for (i = 0; i < set.n; i++)
+		if (i == 0 || set.ids[i] != set.ids[i - 1])
+			set.ids[n++] = set.ids[i];
+	set.n = n;
+	repair_leads(&writer, &set);
+	leadscore_writer_end(&writer);
+	MemoryContextSwitchTo(oldcontext);
+	MemoryContextDelete(context);
+	return n;
+}
+
+/*
+ * rebuild(pipeline, lead_id): repairs a lead (NULL: all leads) that is not as
+ * its log says; returns how many were not.
+ */
+Datum
+leadscore_rebuild(PG_FUNCTION_ARGS)
+{
+	Oid			schema;
+	int64		changed = 0;
+	ListCell   *lc;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("pipeline must not be null"),
+				 errhint("Call rebuild() of the pipeline.")));
+	schema = PG_GETARG_OID(0);
+	leadscore_check_maintainer(schema, "lead_state", ACL_UPDATE);
+	foreach(lc, leadscore_parts(schema, NOTICE))
+	{
+		PipelinePart part = *(PipelinePart *) lfirst(lc);
+
+		if (PG_ARGISNULL(1))
+			changed += leadscore_rebuild_part(part);
+		else
+		{
+			int64		lead_id = PG_GETARG_INT64(1);
+			LeadSet		set = {.ids = &lead_id,.n = 1};
+			MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "leadscore rebuild",
+														  ALLOCSET_DEFAULT_SIZES);
+			MemoryContext oldcontext = MemoryContextSwitchTo(context);
+			Writer		writer;
+
+			leadscore_writer_begin(&writer, part, true);
+			repair_leads(&writer, &set);
+			leadscore_writer_end(&writer);
+			MemoryContextSwitchTo(oldcontext);
+			MemoryContextDelete(context);
+			changed++;
+		}
+	}
+	PG_RETURN_INT64(changed);
+}
+
+/* Return a difference as a row. */
+static void
+return_difference(void *context, const Difference *difference)
+{
+	ReturnSetInfo *rsinfo = context;
+	Datum		values[4] = {0};
+	bool		nulls[4] = {false, false, false, false};
+
+	values[0] = Int64GetDatum(difference->lead_id);
+	values[1] = CStringGetTextDatum(difference->problem);
+	nulls[2] = difference->stored == NULL;
+	if (difference->stored)
+		values[2] = CStringGetTextDatum(difference->stored);
+	nulls[3] = difference->expected == NULL;
+	if (difference->expected)
+		values[3] = CStringGetTextDatum(difference->expected);
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+/*
+ * verify(pipeline): every lead that is not as its log says, and rows without a
+ * lead: (lead_id, problem, stored, expected).  No rows if all is right.
+ */
+Datum
+leadscore_verify(PG_FUNCTION_ARGS)
+{
+	Oid			schema = PG_GETARG_OID(0);
+	ListCell   *lc;
+
+	leadscore_check_maintainer(schema, "lead_state", ACL_SELECT);
+	leadscore_check_maintainer(schema, "event", ACL_SELECT);
+	InitMaterializedSRF(fcinfo, 0);
+	foreach(lc, leadscore_parts(schema, NOTICE))
+	{
+		MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "leadscore verify",
+													  ALLOCSET_DEFAULT_SIZES);
+		MemoryContext oldcontext = MemoryContextSwitchTo(context);
+		Writer		reader;
+
+		leadscore_reader_begin(&reader, *(PipelinePart *) lfirst(lc));
+		compare_part(&reader, return_difference, fcinfo->resultinfo);
+		leadscore_reader_end(&reader);
+		MemoryContextSwitchTo(oldcontext);
+		MemoryContextDelete(context);
+	}
+	return (Datum) 0;
+}

@@ -1,0 +1,36 @@
+/*-------------------------------------------------------------------------
+ *
+ * replay.h
+ *		Running the lifecycle of a lead: steps and activations of models in
+ *		event-time order, those that come or those of the log.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEADSCORE_REPLAY_H
+#define LEADSCORE_REPLAY_H
+
+#include "apply.h"
+
+/* Reads the log of leads one after the other */
+typedef struct LogReader
+{
+	Writer	   *writer;
+	MemoryContext context;		/* of one lead's log */
+	MemoryContext scratch;		/* of classifying one event */
+	bool		all;			/* reads the logs of all leads, in order */
+	struct RowStream *events;	/* open if all */
+	struct RowStream *profiles;
+} LogReader;
+
+extern void leadscore_period_begin(Writer *writer, LeadRecord *record);
+extern void leadscore_run_begin(Writer *writer, LeadRecord *record, int64 birth);
+extern void leadscore_run(Writer *writer, LeadRecord *record, const LeadStep *steps, int64 n);
+extern bool leadscore_configuration_is_late(const Writer *writer, const LeadRecord *record);
+
+extern void leadscore_log_open(LogReader *reader, Writer *writer, bool all);
+extern void leadscore_log_close(LogReader *reader);
+extern void leadscore_replay(LogReader *reader, LeadRecord *record);
+extern void leadscore_replay_deltas(Writer *writer, LeadRecord *record, const DeltaList *deltas,
+									int64 begin, int64 end);
+
+#endif							/* LEADSCORE_REPLAY_H */

@@ -1,0 +1,159 @@
+/*-------------------------------------------------------------------------
+ *
+ * row_stream.c
+ *		Rows of a table in the order of lead_id, read through a cursor.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+
+#include "row_stream.h"
+
+#define FETCH_ROWS	1000
+
+struct RowStream
+{
+	Portal		portal;			/* NULL at the end */
+	TupleDesc	desc;
+	SPITupleTable *rows;
+	uint64		nrows;
+	uint64		at;
+	AttrNumber	lead_id;
+};
+
+/* A stream over a portal */
+static RowStream *
+make_stream(Portal portal, Oid relid)
+{
+	RowStream  *stream = palloc0(sizeof(RowStream));
+
+	stream->portal = portal;
+	stream->desc = CreateTupleDescCopy(portal->tupDesc);
+	stream->lead_id = leadscore_column(stream->desc, "lead_id", INT8OID, get_rel_name(relid));
+	return stream;
+}
+
+/*
+ * Push the snapshot to read by: InvalidSnapshot stands for what is committed,
+ * or written by this transaction, now, whatever the transaction sees.
+ */
+static void
+push_snapshot(Snapshot snapshot)
+{
+	if (snapshot == InvalidSnapshot)
+	{
+		CommandCounterIncrement();
+		snapshot = GetLatestSnapshot();
+	}
+	PushActiveSnapshot(snapshot);
+}
+
+/* Begin to read a whole table.  Needs an SPI connection. */
+RowStream *
+leadscore_stream_open(const char *columns, Oid relid, const char *order, Snapshot snapshot)
+{
+	MemoryContext context = CurrentMemoryContext;
+	char	   *sql = psprintf("SELECT %s FROM %s ORDER BY %s", columns,
+							   leadscore_table_name(relid), order);
+	Portal		portal;
+
+	push_snapshot(snapshot);
+	portal = SPI_cursor_open_with_args(NULL, sql, 0, NULL, NULL, NULL, true, CURSOR_OPT_NO_SCROLL);
+	PopActiveSnapshot();
+	MemoryContextSwitchTo(context);
+	return make_stream(portal, relid);
+}
+
+/* Begin to read the rows of one lead, by a plan that stays with the pipeline. */
+RowStream *
+leadscore_stream_open_lead(Pipeline *pipeline, PipelinePlan number, const char *columns,
+						   Oid relid, int64 lead_id, Snapshot snapshot)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Datum		value = Int64GetDatum(lead_id);
+	Portal		portal;
+
+	if (pipeline->plans[number] == NULL)
+	{
+		Oid			type = INT8OID;
+		char	   *sql = psprintf("SELECT %s FROM %s WHERE lead_id OPERATOR(pg_catalog.=) $1",
+								   columns, leadscore_table_name(relid));
+		SPIPlanPtr	plan = SPI_prepare_cursor(sql, 1, &type,
+											  CURSOR_OPT_GENERIC_PLAN | CURSOR_OPT_NO_SCROLL);
+
+		if (plan == NULL || SPI_keepplan(plan) != 0)
+			elog(ERROR, "could not prepare: %s", sql);
+		pipeline->plans[number] = plan;
+	}
+	push_snapshot(snapshot);
+	portal = SPI_cursor_open(NULL, pipeline->plans[number], &value, NULL, true);
+	PopActiveSnapshot();
+	MemoryContextSwitchTo(context);
+	return make_stream(portal, relid);
+}
+
+/* What the rows look like */
+TupleDesc
+leadscore_stream_desc(const RowStream *stream)
+{
+	return stream->desc;
+}
+
+/* The lead_id of the row at hand; false at the end */
+bool
+leadscore_stream_peek(RowStream *stream, int64 *lead_id)
+{
+	bool		isnull;
+
+	if (stream->portal == NULL)
+		return false;
+	if (stream->at >= stream->nrows)
+	{
+		MemoryContext context = CurrentMemoryContext;
+
+		if (stream->rows)
+			SPI_freetuptable(stream->rows);
+		/* leaves us in a context of its own */
+		SPI_cursor_fetch(stream->portal, true, FETCH_ROWS);
+		MemoryContextSwitchTo(context);
+		stream->rows = SPI_tuptable;
+		stream->nrows = SPI_processed;
+		stream->at = 0;
+		if (stream->nrows == 0)
+		{
+			leadscore_stream_close(stream);
+			return false;
+		}
+	}
+	*lead_id = DatumGetInt64(SPI_getbinval(stream->rows->vals[stream->at], stream->desc,
+										   stream->lead_id, &isnull));
+	return true;
+}
+
+/* Take the row at hand if it is of a lead; rows of leads before it are skipped. */
+HeapTuple
+leadscore_stream_take(RowStream *stream, int64 lead_id)
+{
+	int64		row_lead;
+
+	while (leadscore_stream_peek(stream, &row_lead) && row_lead < lead_id)
+		stream->at++;
+	if (stream->portal == NULL || row_lead != lead_id)
+		return NULL;
+	return stream->rows->vals[stream->at++];
+}
+
+/* Close the cursor, if it is not closed yet. */
+void
+leadscore_stream_close(RowStream *stream)
+{
+	if (stream->portal)
+		SPI_cursor_close(stream->portal);
+	stream->portal = NULL;
+}

@@ -1,0 +1,143 @@
+/* leadscore: what the views and reports of pipelines compute with */
+
+-- Apps may send any instant. A calendar has the years 1 to 9999: outside of
+-- them most clients have no date, and sums of an instant and a period, or of
+-- an instant and a time zone, leave the range of the type.
+CREATE FUNCTION leadscore_internal.is_dated(at timestamptz) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT is_dated.at >= timestamptz '0001-01-03 00:00:00+00' AND is_dated.at < timestamptz '9999-12-30 00:00:00+00';
+END;
+COMMENT ON FUNCTION leadscore_internal.is_dated(timestamptz) IS
+	'whether an instant lies in the years 1 to 9999 in every time zone';
+
+CREATE FUNCTION leadscore_internal.dated(at timestamptz) RETURNS timestamptz
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT CASE WHEN dated.at >= timestamptz '0001-01-03 00:00:00+00' AND dated.at < timestamptz '9999-12-30 00:00:00+00' THEN dated.at END;
+END;
+COMMENT ON FUNCTION leadscore_internal.dated(timestamptz) IS
+	'an instant of the years 1 to 9999; NULL for any other';
+
+CREATE FUNCTION leadscore_internal.date_of(at timestamptz, time_zone text) RETURNS date
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT CASE WHEN date_of.at >= timestamptz '0001-01-03 00:00:00+00' AND date_of.at < timestamptz '9999-12-30 00:00:00+00'
+		THEN (date_of.at AT TIME ZONE date_of.time_zone)::date END;
+END;
+COMMENT ON FUNCTION leadscore_internal.date_of(timestamptz, text) IS
+	'the date of an instant in a time zone; NULL outside the years 1 to 9999';
+
+-- A day is 24 hours here, whatever the time zone of the session does.
+CREATE FUNCTION leadscore_internal.fixed_period(period interval) RETURNS interval
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT date_part('epoch', CASE WHEN fixed_period.period > interval '1000 years' THEN interval '1000 years' ELSE fixed_period.period END) * interval '1 second';
+END;
+COMMENT ON FUNCTION leadscore_internal.fixed_period(interval) IS
+	'the same period in seconds, at most 1000 years: added to an instant it gives the same in every time zone';
+
+-- Amounts come from apps: a view must not fail because one of them is odd.
+CREATE FUNCTION leadscore_internal.as_amount(value numeric) RETURNS numeric
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT CASE WHEN abs(round(as_amount.value, 2)) < 1000000000000 THEN round(as_amount.value, 2) END;
+END;
+COMMENT ON FUNCTION leadscore_internal.as_amount(numeric) IS
+	'rounded to cents; NULL for NaN, infinity or an amount of 10^12 and more';
+
+CREATE FUNCTION leadscore_internal.compared(figure double precision, low double precision, high double precision) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT CASE
+		WHEN compared.figure < compared.low THEN 'below'
+		WHEN compared.figure > compared.high THEN 'above'
+		WHEN compared.figure IS NOT NULL AND (compared.low IS NOT NULL OR compared.high IS NOT NULL) THEN 'within'
+	END;
+END;
+COMMENT ON FUNCTION leadscore_internal.compared(double precision, double precision, double precision) IS
+	'below, within or above a goal; NULL if there is no figure or no goal';
+
+CREATE FUNCTION leadscore_internal.sla_state(due_at timestamptz, contacted_at timestamptz, left_at timestamptz, at timestamptz) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT CASE
+		WHEN sla_state.contacted_at <= least(sla_state.due_at, sla_state.at) THEN 'kept'
+		WHEN sla_state.left_at <= least(sla_state.due_at, sla_state.at) THEN 'left'
+		WHEN sla_state.at > sla_state.due_at THEN 'breached'
+		ELSE 'due'
+	END;
+END;
+COMMENT ON FUNCTION leadscore_internal.sla_state(timestamptz, timestamptz, timestamptz, timestamptz) IS
+	'kept: contacted in time; left: the lead left the stage in time, without a contact; breached: neither, and the time is over; due: the time runs';
+
+CREATE FUNCTION leadscore_internal.touch_weight(model text, place bigint, touches bigint, age_days double precision) RETURNS double precision
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT CASE touch_weight.model
+		WHEN 'first' THEN CASE WHEN touch_weight.place = 1 THEN 1 ELSE 0 END
+		WHEN 'last' THEN CASE WHEN touch_weight.place = touch_weight.touches THEN 1 ELSE 0 END
+		WHEN 'linear' THEN 1
+		-- 2/5 for the first and the last, 1/5 for those between; of two 1/2 each
+		WHEN 'position' THEN CASE WHEN touch_weight.touches > 2 AND touch_weight.place IN (1, touch_weight.touches)
+			THEN 2 * (touch_weight.touches - 2) ELSE 1 END
+		-- halved every 7 days before the last touch; a touch older than 7000
+		-- days has no weight, which would underflow
+		WHEN 'time_decay' THEN CASE WHEN touch_weight.age_days < 7000 THEN power(2::double precision, - touch_weight.age_days / 7) ELSE 0 END
+	END;
+END;
+COMMENT ON FUNCTION leadscore_internal.touch_weight(text, bigint, bigint, double precision) IS
+	'weight of a touch among those of a purchase: place counts from 1, age_days is the time before the last touch';
+
+-- The query of an address may hold anything.
+CREATE FUNCTION leadscore_internal.page_name(page text) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT coalesce(nullif(split_part(split_part(page_name.page, '?', 1), '#', 1), ''), '(none)');
+END;
+COMMENT ON FUNCTION leadscore_internal.page_name(text) IS
+	'the address of a page without what follows ? or #; (none) if there is nothing';
+
+CREATE FUNCTION leadscore_internal.field_count(fields jsonb) RETURNS integer
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT CASE jsonb_typeof(field_count.fields)
+		WHEN 'number' THEN CASE WHEN field_count.fields::numeric >= 0 AND field_count.fields::numeric < 1000 THEN field_count.fields::integer END
+		WHEN 'string' THEN CASE WHEN field_count.fields #>> '{}' ~ '^[0-9]{1,3}$' THEN (field_count.fields #>> '{}')::integer END
+		WHEN 'array' THEN jsonb_array_length(field_count.fields)
+		WHEN 'object' THEN jsonb_array_length(jsonb_path_query_array(field_count.fields, '$.keyvalue()'))
+	END;
+END;
+COMMENT ON FUNCTION leadscore_internal.field_count(jsonb) IS
+	'number of fields of a form: a number, the length of a list, or the number of keys of an object; NULL otherwise';
+
+CREATE FUNCTION leadscore_internal.require_attribution(model text) RETURNS text
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF model IN ('first', 'last', 'linear', 'position', 'time_decay') THEN
+		RETURN model;
+	END IF;
+	RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+		MESSAGE = CASE WHEN model IS NULL THEN 'attribution model must not be null' ELSE pg_catalog.format('unknown attribution model "%s"', model) END,
+		HINT = 'Attribution models are first, last, linear, position and time_decay.';
+END
+$$;
+COMMENT ON FUNCTION leadscore_internal.require_attribution(text) IS
+	'the attribution model, or an error that lists those there are';
+
+CREATE FUNCTION leadscore_internal.dimension_points(activity leadscore.lead_activity, model leadscore.lead_model, dimension text, at timestamptz)
+	RETURNS double precision
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 10 AS 'MODULE_PATHNAME', 'leadscore_dimension_points';
+COMMENT ON FUNCTION leadscore_internal.dimension_points(leadscore.lead_activity, leadscore.lead_model, text, timestamptz) IS
+	'points of one dimension, as dimension_scores() gives them; NULL if the model has no such dimension';
+
+CREATE FUNCTION leadscore_internal.last_activity(activity leadscore.lead_activity, at timestamptz) RETURNS timestamptz
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 5 AS 'MODULE_PATHNAME', 'leadscore_last_activity';
+COMMENT ON FUNCTION leadscore_internal.last_activity(leadscore.lead_activity, timestamptz) IS
+	'beginning of the newest bucket up to at in which an event counted; NULL if there is none';
+
+CREATE FUNCTION leadscore_internal.has_signal(activity leadscore.lead_activity, signal_id integer) RETURNS boolean
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 5 AS 'MODULE_PATHNAME', 'leadscore_has_signal';
+COMMENT ON FUNCTION leadscore_internal.has_signal(leadscore.lead_activity, integer) IS
+	'whether a signal was counted at all';

@@ -1,0 +1,597 @@
+-- The tables of a pipeline.
+--
+-- Plain tables of whoever creates the pipeline. No schema names: what is made
+-- here goes where search_path says. lead and event use no type of the
+-- extension, so that they outlive it. Every table about leads has lead_id
+-- first in its keys, so that it can be partitioned or distributed by it.
+
+-- Periods are written in whole days, hours or minutes. A month has no fixed
+-- number of days, so it is no period. Used by checks below.
+CREATE FUNCTION period_text(period interval) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT CASE
+        WHEN extract(year FROM period_text.period) <> 0
+            OR extract(month FROM period_text.period) <> 0
+            OR extract(epoch FROM period_text.period) <= 0 THEN NULL
+        WHEN extract(epoch FROM period_text.period) % 86400 = 0
+            THEN div(extract(epoch FROM period_text.period), 86400) || ' days'
+        WHEN extract(epoch FROM period_text.period) % 3600 = 0
+            THEN div(extract(epoch FROM period_text.period), 3600) || ' hours'
+        WHEN extract(epoch FROM period_text.period) % 60 = 0
+            THEN div(extract(epoch FROM period_text.period), 60) || ' minutes'
+    END;
+END;
+COMMENT ON FUNCTION period_text(interval) IS
+    'a period in whole days, hours or minutes, whatever IntervalStyle; NULL if it is none';
+
+-- What the pipeline is.
+
+CREATE TABLE setting (
+    id boolean NOT NULL DEFAULT true,
+    layout_version integer NOT NULL DEFAULT 1,
+    configuration bigint NOT NULL DEFAULT 0,
+    signals_configuration bigint NOT NULL DEFAULT 0,
+    grain interval NOT NULL DEFAULT '1 day',
+    time_zone text NOT NULL DEFAULT 'UTC',
+    currency text NOT NULL DEFAULT 'EUR',
+    mature_after interval NOT NULL DEFAULT '90 days',
+    first_response_within interval NOT NULL DEFAULT '1 hour',
+    CONSTRAINT setting_pkey PRIMARY KEY (id),
+    CONSTRAINT setting_one_row CHECK (id),
+    CONSTRAINT setting_grain_check CHECK (period_text(grain) IN ('1 days', '1 hours')),
+    -- fails where it is written, not in every view, if there is no such zone
+    CONSTRAINT setting_time_zone_check CHECK (timestamptz '2000-01-01 00:00+00' AT TIME ZONE time_zone IS NOT NULL),
+    CONSTRAINT setting_currency_check CHECK (currency ~ '^[A-Z]{3}$'),
+    CONSTRAINT setting_mature_after_check CHECK (mature_after >= interval '0'),
+    CONSTRAINT setting_first_response_within_check CHECK (first_response_within > interval '0')
+);
+COMMENT ON TABLE setting IS 'settings of this pipeline: one row';
+COMMENT ON COLUMN setting.id IS 'always true: there is one row';
+COMMENT ON COLUMN setting.layout_version IS 'version of the tables, raised by leadscore.upgrade_pipeline';
+COMMENT ON COLUMN setting.configuration IS 'number of the newest change of models or signals; leads with a smaller one are behind';
+COMMENT ON COLUMN setting.signals_configuration IS 'number of the newest change of signals; leads with a smaller one are to be counted again';
+COMMENT ON COLUMN setting.grain IS 'width of the buckets that events are counted in, 1 day or 1 hour; fixed when the pipeline is created';
+COMMENT ON COLUMN setting.time_zone IS 'time zone of the dates in the views';
+COMMENT ON COLUMN setting.currency IS 'currency of all amounts, ISO 4217';
+COMMENT ON COLUMN setting.mature_after IS 'a lead this old is expected to have converted if it ever does';
+COMMENT ON COLUMN setting.first_response_within IS 'the time in which a new enquiry should be answered';
+
+-- Leads and what they do.
+
+CREATE TABLE lead (
+    lead_id bigserial,
+    external_id text,
+    kind text NOT NULL DEFAULT 'person',
+    email text,
+    organization text,
+    market text,
+    country text,
+    channel text,
+    campaign text,
+    owner text,
+    persona text,
+    profile jsonb NOT NULL DEFAULT '{}',
+    consented_at timestamptz,
+    contact_allowed boolean,
+    referred_by bigint,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT lead_pkey PRIMARY KEY (lead_id),
+    CONSTRAINT lead_external_id_key UNIQUE (external_id),
+    CONSTRAINT lead_kind_check CHECK (kind IN ('person', 'organization')),
+    CONSTRAINT lead_market_check CHECK (market IN ('b2b', 'b2c')),
+    CONSTRAINT lead_profile_check CHECK (jsonb_typeof(profile) = 'object')
+);
+COMMENT ON TABLE lead IS 'everybody who left contact data, or may yet: one row each';
+COMMENT ON COLUMN lead.lead_id IS 'number of the lead, never reused';
+COMMENT ON COLUMN lead.external_id IS 'name of the lead in the app that sends the events';
+COMMENT ON COLUMN lead.kind IS 'person or organization';
+COMMENT ON COLUMN lead.email IS 'e-mail address; personal data, in no view';
+COMMENT ON COLUMN lead.organization IS 'organization that the person belongs to; contacts of one organization add up in account_score';
+COMMENT ON COLUMN lead.market IS 'b2b or b2c';
+COMMENT ON COLUMN lead.country IS 'country, best as ISO 3166 code';
+COMMENT ON COLUMN lead.channel IS 'channel that the lead came by';
+COMMENT ON COLUMN lead.campaign IS 'campaign that the lead came by';
+COMMENT ON COLUMN lead.owner IS 'who looks after the lead';
+COMMENT ON COLUMN lead.persona IS 'buyer persona that the lead stands for';
+COMMENT ON COLUMN lead.profile IS 'what else is known about the lead; profile signals are conditions on it. Personal data, in no view';
+COMMENT ON COLUMN lead.consented_at IS 'when the data protection policy was accepted; NULL: not accepted, or taken back';
+COMMENT ON COLUMN lead.contact_allowed IS 'whether messages may be sent; NULL: not asked';
+COMMENT ON COLUMN lead.referred_by IS 'lead_id of the lead that recommended us';
+COMMENT ON COLUMN lead.created_at IS 'when the lead was first heard of';
+COMMENT ON COLUMN lead.updated_at IS 'time of the last change of this row';
+
+-- No foreign key to lead: it would more than halve the rate of inserts. The
+-- statement that counts an event checks that the lead is there.
+CREATE TABLE event (
+    lead_id bigint NOT NULL,
+    event_id bigserial,
+    kind text NOT NULL,
+    occurred_at timestamptz NOT NULL DEFAULT now(),
+    recorded_at timestamptz NOT NULL DEFAULT now(),
+    value numeric,
+    channel text,
+    campaign text,
+    properties jsonb,
+    source_id text,
+    CONSTRAINT event_pkey PRIMARY KEY (lead_id, event_id),
+    -- a key of one column, for tools that know no other; the one to drop where
+    -- event is partitioned or distributed
+    CONSTRAINT event_event_id_key UNIQUE (event_id)
+);
+CREATE UNIQUE INDEX event_source_id_key ON event (lead_id, source_id) WHERE source_id IS NOT NULL;
+COMMENT ON TABLE event IS 'everything that happened to leads: one row each; insert here and score and stage are right at commit';
+COMMENT ON COLUMN event.lead_id IS 'the lead that did it, or that it was done to';
+COMMENT ON COLUMN event.event_id IS 'number of the event; not an order in time';
+COMMENT ON COLUMN event.kind IS 'what happened, see event_kind; other kinds are kept and count for nothing';
+COMMENT ON COLUMN event.occurred_at IS 'when it happened';
+COMMENT ON COLUMN event.recorded_at IS 'when it was recorded here';
+COMMENT ON COLUMN event.value IS 'amount of a purchase, number of points, or the like';
+COMMENT ON COLUMN event.channel IS 'channel that it came by';
+COMMENT ON COLUMN event.campaign IS 'campaign that it came by';
+COMMENT ON COLUMN event.properties IS 'what else is known about it; signals are conditions on it';
+COMMENT ON COLUMN event.source_id IS 'name of the event where it comes from; a second one of the same name for the same lead is refused';
+
+-- How events and profiles are classified.
+
+CREATE TABLE signal (
+    signal text,
+    signal_id smallserial,
+    source text NOT NULL DEFAULT 'event',
+    event_kinds text[],
+    condition jsonpath,
+    quantity jsonpath,
+    note text,
+    CONSTRAINT signal_pkey PRIMARY KEY (signal),
+    CONSTRAINT signal_signal_id_key UNIQUE (signal_id),
+    CONSTRAINT signal_signal_check CHECK (signal <> ''),
+    CONSTRAINT signal_signal_id_check CHECK (signal_id >= 0),
+    CONSTRAINT signal_source_check CHECK (source IN ('event', 'profile')),
+    CONSTRAINT signal_profile_check CHECK (source = 'event'
+        OR (condition IS NOT NULL AND event_kinds IS NULL AND quantity IS NULL)),
+    -- no kind at all: counted by the engine, not by events
+    CONSTRAINT signal_event_kinds_check CHECK (array_position(event_kinds, NULL) IS NULL
+        AND (cardinality(event_kinds) > 0 OR signal_id = 0))
+);
+COMMENT ON TABLE signal IS 'what events and profiles are classified as when they are written; models give points to signals';
+COMMENT ON COLUMN signal.signal IS 'name of the signal';
+COMMENT ON COLUMN signal.signal_id IS 'number of the signal in lead_state.activity; never change or reuse it';
+COMMENT ON COLUMN signal.source IS 'event: counted for every event that matches; profile: present while the lead''s profile matches';
+COMMENT ON COLUMN signal.event_kinds IS 'kinds of events that match; NULL: any kind';
+COMMENT ON COLUMN signal.condition IS 'what must hold besides, on event.properties or lead.profile; columns and value lists are variables, as in $value > 100';
+COMMENT ON COLUMN signal.quantity IS 'how often an event counts, a number; NULL: once';
+COMMENT ON COLUMN signal.note IS 'what it is for';
+
+CREATE TABLE value_list (
+    list text,
+    item text,
+    CONSTRAINT value_list_pkey PRIMARY KEY (list, item),
+    CONSTRAINT value_list_list_check CHECK (list ~ '^[A-Za-z_][A-Za-z0-9_]*$')
+);
+COMMENT ON TABLE value_list IS 'lists for the conditions of signals: the list competitors is the variable $competitors';
+COMMENT ON COLUMN value_list.list IS 'name of the list';
+COMMENT ON COLUMN value_list.item IS 'one item of the list';
+
+-- Models: what signals are worth, and what makes a stage. Numbers have at
+-- most three decimals, so that scores are exact.
+
+CREATE TABLE model (
+    model text,
+    status text NOT NULL DEFAULT 'draft',
+    min_score numeric,
+    max_score numeric,
+    gates_required boolean NOT NULL DEFAULT true,
+    allow_demotion boolean NOT NULL DEFAULT false,
+    demotion_margin numeric NOT NULL DEFAULT 0,
+    note text,
+    compiled lead_model,
+    created_by text NOT NULL DEFAULT session_user,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    activated_by text,
+    activated_at timestamptz,
+    CONSTRAINT model_pkey PRIMARY KEY (model),
+    CONSTRAINT model_model_check CHECK (model <> ''),
+    CONSTRAINT model_status_check CHECK (status IN ('draft', 'active', 'retired')),
+    CONSTRAINT model_active_check CHECK (status = 'draft'
+        OR (compiled IS NOT NULL AND activated_by IS NOT NULL AND activated_at IS NOT NULL)),
+    CONSTRAINT model_min_score_check CHECK (abs(min_score) <= 1e9 AND min_score = round(min_score, 3)),
+    CONSTRAINT model_max_score_check CHECK (abs(max_score) <= 1e9 AND max_score = round(max_score, 3) AND max_score >= min_score),
+    CONSTRAINT model_demotion_margin_check CHECK (demotion_margin >= 0 AND demotion_margin <= 1e9 AND demotion_margin = round(demotion_margin, 3))
+);
+CREATE UNIQUE INDEX model_one_active_key ON model (status) WHERE status = 'active';
+COMMENT ON TABLE model IS 'scoring models; a draft can be edited, the active one scores, a retired one explains the past';
+COMMENT ON COLUMN model.model IS 'name of the model';
+COMMENT ON COLUMN model.status IS 'draft, active (one) or retired; set by activate_model()';
+COMMENT ON COLUMN model.min_score IS 'no score is lower; NULL: no limit';
+COMMENT ON COLUMN model.max_score IS 'no score is higher; NULL: no limit';
+COMMENT ON COLUMN model.gates_required IS 'false: points alone make an mql or sql; gates of iql always hold';
+COMMENT ON COLUMN model.allow_demotion IS 'whether an iql, mql or sql falls back when its points do';
+COMMENT ON COLUMN model.demotion_margin IS 'points below the threshold before it does';
+COMMENT ON COLUMN model.note IS 'what it is for';
+COMMENT ON COLUMN model.compiled IS 'the model as it was activated; model::text exports it';
+COMMENT ON COLUMN model.created_by IS 'who created it';
+COMMENT ON COLUMN model.created_at IS 'when it was created';
+COMMENT ON COLUMN model.activated_by IS 'who activated it last';
+COMMENT ON COLUMN model.activated_at IS 'when it was activated last';
+
+CREATE TABLE model_activation (
+    activation_id bigserial,
+    model text NOT NULL,
+    activated_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT model_activation_pkey PRIMARY KEY (activation_id),
+    CONSTRAINT model_activation_model_fkey FOREIGN KEY (model) REFERENCES model
+);
+COMMENT ON TABLE model_activation IS 'which model was active since when; append-only, so that the history of stages can be replayed';
+COMMENT ON COLUMN model_activation.activation_id IS 'order of the activations';
+COMMENT ON COLUMN model_activation.model IS 'the model that became active';
+COMMENT ON COLUMN model_activation.activated_at IS 'since when; what happened before the first activation is judged by the first model';
+
+CREATE TABLE dimension (
+    model text,
+    dimension text,
+    position integer NOT NULL DEFAULT 1,
+    min_points numeric,
+    max_points numeric,
+    weight numeric NOT NULL DEFAULT 1,
+    reset_signals text[] NOT NULL DEFAULT '{}',
+    CONSTRAINT dimension_pkey PRIMARY KEY (model, dimension),
+    CONSTRAINT dimension_model_fkey FOREIGN KEY (model) REFERENCES model ON UPDATE CASCADE ON DELETE CASCADE,
+    CONSTRAINT dimension_dimension_check CHECK (dimension <> ''),
+    CONSTRAINT dimension_min_points_check CHECK (abs(min_points) <= 1e9 AND min_points = round(min_points, 3)),
+    CONSTRAINT dimension_max_points_check CHECK (abs(max_points) <= 1e9 AND max_points = round(max_points, 3) AND max_points >= min_points),
+    CONSTRAINT dimension_weight_check CHECK (abs(weight) <= 1e6 AND weight = round(weight, 3)),
+    CONSTRAINT dimension_reset_signals_check CHECK (array_position(reset_signals, NULL) IS NULL)
+);
+COMMENT ON TABLE dimension IS 'what a model measures apart, such as engagement and fit; the score is their weighted sum';
+COMMENT ON COLUMN dimension.model IS 'the model';
+COMMENT ON COLUMN dimension.dimension IS 'name of the dimension';
+COMMENT ON COLUMN dimension.position IS 'place in lists and in grades such as A1';
+COMMENT ON COLUMN dimension.min_points IS 'it never has fewer points; NULL: no limit';
+COMMENT ON COLUMN dimension.max_points IS 'it never has more points; NULL: no limit';
+COMMENT ON COLUMN dimension.weight IS 'factor in the score; 0: shown, but not in the score';
+COMMENT ON COLUMN dimension.reset_signals IS 'only what came after the last of these counts';
+
+CREATE TABLE rule (
+    model text,
+    rule text,
+    dimension text NOT NULL,
+    signal text NOT NULL,
+    points numeric,
+    aggregate text NOT NULL DEFAULT 'sum',
+    first_n integer,
+    tiers jsonb,
+    within interval,
+    after interval,
+    repeat boolean NOT NULL DEFAULT false,
+    limit_count integer,
+    limit_period text,
+    decay text NOT NULL DEFAULT 'none',
+    decay_period interval,
+    decay_percent numeric,
+    max_points numeric,
+    only_if text[] NOT NULL DEFAULT '{}',
+    unless text[] NOT NULL DEFAULT '{}',
+    note text,
+    CONSTRAINT rule_pkey PRIMARY KEY (model, rule),
+    CONSTRAINT rule_model_fkey FOREIGN KEY (model) REFERENCES model ON UPDATE CASCADE ON DELETE CASCADE,
+    CONSTRAINT rule_dimension_fkey FOREIGN KEY (model, dimension) REFERENCES dimension ON UPDATE CASCADE,
+    CONSTRAINT rule_signal_fkey FOREIGN KEY (signal) REFERENCES signal,
+    CONSTRAINT rule_rule_check CHECK (rule <> ''),
+    CONSTRAINT rule_points_check CHECK (abs(points) <= 1e9 AND points = round(points, 3) AND (points IS NOT NULL OR aggregate = 'tier')),
+    CONSTRAINT rule_aggregate_check CHECK (aggregate IN ('sum', 'last', 'first_n', 'days', 'tier', 'idle')),
+    CONSTRAINT rule_first_n_check CHECK ((aggregate = 'first_n') = (first_n IS NOT NULL) AND first_n > 0),
+    CONSTRAINT rule_tiers_check CHECK ((aggregate = 'tier') = (tiers IS NOT NULL) AND jsonb_typeof(tiers) = 'object'),
+    CONSTRAINT rule_within_check CHECK (within IS NULL OR (aggregate = 'tier' AND period_text(within) ~ '(days|hours)$')),
+    CONSTRAINT rule_after_check CHECK (CASE aggregate WHEN 'idle' THEN period_text(after) ~ '(days|hours)$' ELSE after IS NULL END IS TRUE),
+    CONSTRAINT rule_repeat_check CHECK (aggregate = 'idle' OR NOT repeat),
+    CONSTRAINT rule_limit_check CHECK ((limit_count IS NULL) = (limit_period IS NULL) AND (limit_count IS NULL OR aggregate <> 'idle')),
+    CONSTRAINT rule_limit_count_check CHECK (limit_count > 0),
+    CONSTRAINT rule_limit_period_check CHECK (limit_period IN ('day', 'week', 'month', 'quarter', 'year', 'ever')),
+    CONSTRAINT rule_decay_check CHECK (decay IN ('none', 'half_life', 'linear', 'step', 'window')
+        AND (decay = 'none' OR aggregate NOT IN ('tier', 'idle'))),
+    CONSTRAINT rule_decay_period_check CHECK (CASE decay WHEN 'none' THEN decay_period IS NULL
+        ELSE period_text(decay_period) ~ '(days|hours)$' END IS TRUE),
+    CONSTRAINT rule_decay_percent_check CHECK (CASE decay WHEN 'step' THEN decay_percent IS NOT NULL
+        WHEN 'linear' THEN true ELSE decay_percent IS NULL END
+        AND decay_percent > 0 AND decay_percent <= 100 AND decay_percent = round(decay_percent, 3)),
+    CONSTRAINT rule_max_points_check CHECK (abs(max_points) <= 1e9 AND max_points = round(max_points, 3) AND max_points * points >= 0),
+    CONSTRAINT rule_only_if_check CHECK (array_position(only_if, NULL) IS NULL),
+    CONSTRAINT rule_unless_check CHECK (array_position(unless, NULL) IS NULL)
+);
+COMMENT ON TABLE rule IS 'points of a model for a signal';
+COMMENT ON COLUMN rule.model IS 'the model';
+COMMENT ON COLUMN rule.rule IS 'name of the rule, as explain() shows it';
+COMMENT ON COLUMN rule.dimension IS 'dimension that the points go to';
+COMMENT ON COLUMN rule.signal IS 'signal that the points are for';
+COMMENT ON COLUMN rule.points IS 'points, positive or negative, for each count, or for what aggregate makes of the counts';
+COMMENT ON COLUMN rule.aggregate IS 'sum: every count; last: the newest; first_n: the first ones; days: every day; tier: points by number; idle: quiet times';
+COMMENT ON COLUMN rule.first_n IS 'for aggregate first_n: how many counts';
+COMMENT ON COLUMN rule.tiers IS 'for aggregate tier: points by number reached, as in {"3": 5, "10": 15}';
+COMMENT ON COLUMN rule.within IS 'for aggregate tier: only counts younger than this; NULL: all';
+COMMENT ON COLUMN rule.after IS 'for aggregate idle: the time without the signal';
+COMMENT ON COLUMN rule.repeat IS 'for aggregate idle: again each time it has passed';
+COMMENT ON COLUMN rule.limit_count IS 'at most this many counts in limit_period, the earliest ones';
+COMMENT ON COLUMN rule.limit_period IS 'day, week, month, quarter, year (UTC calendar) or ever';
+COMMENT ON COLUMN rule.decay IS 'how points fade: none, half_life, linear, step or window';
+COMMENT ON COLUMN rule.decay_period IS 'time in which they halve, lose decay_percent, or end';
+COMMENT ON COLUMN rule.decay_percent IS 'for decay linear (100 if NULL) and step: percent lost in decay_period';
+COMMENT ON COLUMN rule.max_points IS 'at most this many points in all, of the same sign as points; NULL: no limit';
+COMMENT ON COLUMN rule.only_if IS 'signals that must all be present';
+COMMENT ON COLUMN rule.unless IS 'signals of which none may be present';
+COMMENT ON COLUMN rule.note IS 'what it is for';
+
+CREATE TABLE stage_rule (
+    model text,
+    stage lead_stage,
+    only_if text DEFAULT '',
+    min_score numeric,
+    entry_signals text[] NOT NULL DEFAULT '{}',
+    sla interval,
+    note text,
+    CONSTRAINT stage_rule_pkey PRIMARY KEY (model, stage, only_if),
+    CONSTRAINT stage_rule_model_fkey FOREIGN KEY (model) REFERENCES model ON UPDATE CASCADE ON DELETE CASCADE,
+    CONSTRAINT stage_rule_min_score_check CHECK (abs(min_score) <= 1e9 AND min_score = round(min_score, 3)),
+    CONSTRAINT stage_rule_entry_signals_check CHECK (array_position(entry_signals, NULL) IS NULL),
+    CONSTRAINT stage_rule_sla_check CHECK (sla IS NULL OR period_text(sla) IS NOT NULL)
+);
+COMMENT ON TABLE stage_rule IS 'what makes a stage: points, gates (see stage_gate) or a milestone';
+COMMENT ON COLUMN stage_rule.model IS 'the model';
+COMMENT ON COLUMN stage_rule.stage IS 'the stage';
+COMMENT ON COLUMN stage_rule.only_if IS 'profile signal that this row is for, say B2C; empty: everybody else';
+COMMENT ON COLUMN stage_rule.min_score IS 'score needed; NULL: gates alone decide, or milestones';
+COMMENT ON COLUMN stage_rule.entry_signals IS 'milestones: one of these puts a lead into the stage';
+COMMENT ON COLUMN stage_rule.sla IS 'time in which a lead in this stage should be contacted';
+COMMENT ON COLUMN stage_rule.note IS 'what it is for';
+
+CREATE TABLE stage_gate (
+    gate_id bigserial,
+    model text NOT NULL,
+    stage lead_stage NOT NULL,
+    gate text NOT NULL,
+    signal text,
+    dimension text,
+    min_count bigint,
+    min_points numeric,
+    within interval,
+    negate boolean NOT NULL DEFAULT false,
+    CONSTRAINT stage_gate_pkey PRIMARY KEY (gate_id),
+    CONSTRAINT stage_gate_alternative_key UNIQUE NULLS NOT DISTINCT
+        (model, stage, gate, signal, dimension, min_count, min_points, within, negate),
+    CONSTRAINT stage_gate_model_fkey FOREIGN KEY (model) REFERENCES model ON UPDATE CASCADE ON DELETE CASCADE,
+    CONSTRAINT stage_gate_signal_fkey FOREIGN KEY (signal) REFERENCES signal,
+    CONSTRAINT stage_gate_dimension_fkey FOREIGN KEY (model, dimension) REFERENCES dimension ON UPDATE CASCADE,
+    CONSTRAINT stage_gate_gate_check CHECK (gate <> ''),
+    CONSTRAINT stage_gate_kind_check CHECK (num_nonnulls(signal, dimension) = 1
+        AND (dimension IS NULL) = (min_points IS NULL)
+        AND (signal IS NOT NULL OR (min_count IS NULL AND within IS NULL))),
+    CONSTRAINT stage_gate_min_count_check CHECK (min_count > 0),
+    CONSTRAINT stage_gate_min_points_check CHECK (abs(min_points) <= 1e9 AND min_points = round(min_points, 3)),
+    CONSTRAINT stage_gate_within_check CHECK (within IS NULL OR period_text(within) ~ '(days|hours)$')
+);
+COMMENT ON TABLE stage_gate IS 'what a stage needs besides points; rows with one gate name are alternatives, different gates must all hold';
+COMMENT ON COLUMN stage_gate.gate_id IS 'number of the row';
+COMMENT ON COLUMN stage_gate.model IS 'the model';
+COMMENT ON COLUMN stage_gate.stage IS 'the stage';
+COMMENT ON COLUMN stage_gate.gate IS 'name of the gate, as next_steps() shows it';
+COMMENT ON COLUMN stage_gate.signal IS 'signal that must be there';
+COMMENT ON COLUMN stage_gate.dimension IS 'or dimension that must have points';
+COMMENT ON COLUMN stage_gate.min_count IS 'how often the signal must be there; NULL: once';
+COMMENT ON COLUMN stage_gate.min_points IS 'how many points the dimension must have';
+COMMENT ON COLUMN stage_gate.within IS 'only signals younger than this; NULL: all';
+COMMENT ON COLUMN stage_gate.negate IS 'true: it must not be so';
+
+CREATE TABLE grade (
+    model text,
+    dimension text,
+    grade text,
+    min_points numeric NOT NULL,
+    CONSTRAINT grade_pkey PRIMARY KEY (model, dimension, grade),
+    CONSTRAINT grade_min_points_key UNIQUE (model, dimension, min_points),
+    CONSTRAINT grade_dimension_fkey FOREIGN KEY (model, dimension) REFERENCES dimension ON UPDATE CASCADE ON DELETE CASCADE,
+    CONSTRAINT grade_grade_check CHECK (grade <> ''),
+    CONSTRAINT grade_min_points_check CHECK (abs(min_points) <= 1e9 AND min_points = round(min_points, 3))
+);
+COMMENT ON TABLE grade IS 'grades of a dimension, such as A to D for fit';
+COMMENT ON COLUMN grade.model IS 'the model';
+COMMENT ON COLUMN grade.dimension IS 'the dimension';
+COMMENT ON COLUMN grade.grade IS 'the grade';
+COMMENT ON COLUMN grade.min_points IS 'points from which it is given';
+
+-- What the engine keeps. Written by its triggers only, which also follow when
+-- a lead is deleted: foreign keys would cost a check for every event.
+
+CREATE TABLE lead_state (
+    -- what seldom changes first: WAL of an update leaves out the common start
+    lead_id bigint,
+    stage_since timestamptz NOT NULL,
+    profile_at timestamptz,
+    milestone_at timestamptz,
+    pending_at timestamptz,
+    next_review_at timestamptz,
+    configuration bigint NOT NULL,
+    cycle integer NOT NULL,
+    stage lead_stage NOT NULL,
+    suspended_stage lead_stage,
+    promotion_blocked boolean NOT NULL,
+    processed_until timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    activity lead_activity NOT NULL,
+    baseline lead_activity,
+    CONSTRAINT lead_state_pkey PRIMARY KEY (lead_id)
+) WITH (fillfactor = 70);
+-- An event changes no indexed column unless the stage moves: the update is HOT.
+CREATE INDEX lead_state_stage_idx ON lead_state (stage);
+CREATE INDEX lead_state_next_review_at_idx ON lead_state (next_review_at) WHERE next_review_at IS NOT NULL;
+CREATE INDEX lead_state_configuration_idx ON lead_state (configuration);
+COMMENT ON TABLE lead_state IS 'what a lead''s score and stage are computed from; kept by the engine, see verify() and rebuild()';
+COMMENT ON COLUMN lead_state.lead_id IS 'the lead';
+COMMENT ON COLUMN lead_state.activity IS 'how often each signal was seen, by day or hour';
+COMMENT ON COLUMN lead_state.baseline IS 'the part of activity whose events were purged from the log';
+COMMENT ON COLUMN lead_state.stage IS 'the stage';
+COMMENT ON COLUMN lead_state.stage_since IS 'when the stage began, in event time';
+COMMENT ON COLUMN lead_state.suspended_stage IS 'of a visitor that lost consent: the stage that it comes back to when consent is given again';
+COMMENT ON COLUMN lead_state.promotion_blocked IS 'true after an exit or a step back: points promote again only after a later positive event';
+COMMENT ON COLUMN lead_state.cycle IS 'number of the cycle through the funnel; a new one begins when a lost or recycled lead comes back';
+COMMENT ON COLUMN lead_state.processed_until IS 'event time up to which everything is applied; what is dated before it comes late';
+COMMENT ON COLUMN lead_state.profile_at IS 'when the profile changed last; NULL: not since the lead began';
+COMMENT ON COLUMN lead_state.milestone_at IS 'time of the newest milestone or stage set by hand, whether it moved the stage or not; NULL: none';
+COMMENT ON COLUMN lead_state.pending_at IS 'when an event that is dated ahead acts next; NULL: none waits';
+COMMENT ON COLUMN lead_state.next_review_at IS 'when the stage may change though nothing happens; sweep() looks then';
+COMMENT ON COLUMN lead_state.configuration IS 'number of the change of models or signals that the lead was brought up to date with, see setting.configuration';
+COMMENT ON COLUMN lead_state.updated_at IS 'time of the last change of this row';
+
+CREATE TABLE stage_log (
+    lead_id bigint,
+    seq integer,
+    cycle integer NOT NULL,
+    from_stage lead_stage,
+    to_stage lead_stage NOT NULL,
+    effective_at timestamptz NOT NULL,
+    recorded_at timestamptz NOT NULL DEFAULT now(),
+    superseded_at timestamptz,
+    cause text NOT NULL,
+    model text,
+    score numeric,
+    from_since timestamptz,
+    is_lead boolean,
+    -- A column and not only a condition of the index: so the planner knows how
+    -- few they are.
+    stepped_back boolean
+        GENERATED ALWAYS AS (from_stage IS NOT NULL AND to_stage < from_stage AND to_stage >= 'visitor') STORED,
+    changed_at timestamptz GENERATED ALWAYS AS (greatest(recorded_at, superseded_at)) STORED,
+    CONSTRAINT stage_log_pkey PRIMARY KEY (lead_id, seq)
+);
+CREATE INDEX stage_log_stepped_back_idx ON stage_log (lead_id) WHERE stepped_back;
+COMMENT ON TABLE stage_log IS 'every stage that a lead was ever recorded in; a correction of the past supersedes rows and appends others. What is valid is in stage_history';
+COMMENT ON COLUMN stage_log.lead_id IS 'the lead';
+COMMENT ON COLUMN stage_log.seq IS 'number of the row of this lead; of valid rows also their order in event time';
+COMMENT ON COLUMN stage_log.cycle IS 'number of the cycle through the funnel';
+COMMENT ON COLUMN stage_log.from_stage IS 'the stage before; NULL: the lead was new';
+COMMENT ON COLUMN stage_log.to_stage IS 'the stage from then on';
+COMMENT ON COLUMN stage_log.effective_at IS 'when it began, in event time';
+COMMENT ON COLUMN stage_log.recorded_at IS 'when it was recorded: the start of the transaction, not its commit';
+COMMENT ON COLUMN stage_log.superseded_at IS 'when a correction took its place; NULL: the row is valid';
+COMMENT ON COLUMN stage_log.cause IS 'created, points, decay, milestone, set, profile or activation';
+COMMENT ON COLUMN stage_log.model IS 'the model that decided';
+COMMENT ON COLUMN stage_log.score IS 'the score at that time, as recorded';
+COMMENT ON COLUMN stage_log.from_since IS 'when the stage before had begun; NULL: the lead was new';
+COMMENT ON COLUMN stage_log.is_lead IS 'whether the contact was a lead then: what the gates of iql ask for was there; NULL: no model was active';
+COMMENT ON COLUMN stage_log.stepped_back IS 'whether the lead went to a lower stage without leaving the funnel';
+COMMENT ON COLUMN stage_log.changed_at IS 'when the row was recorded or superseded last: a cursor for programs that copy changes';
+
+CREATE OR REPLACE VIEW stage_history WITH (security_invoker = true) AS
+SELECT lead_id, seq, cycle, from_stage, to_stage, effective_at, recorded_at, cause, model, score, from_since, stepped_back, is_lead
+FROM stage_log
+WHERE superseded_at IS NULL;
+COMMENT ON VIEW stage_history IS 'the stages that a lead was in: what its events give in the order of event time, whatever was corrected meanwhile';
+COMMENT ON COLUMN stage_history.lead_id IS 'the lead';
+COMMENT ON COLUMN stage_history.seq IS 'order of the changes of this lead';
+COMMENT ON COLUMN stage_history.cycle IS 'number of the cycle through the funnel';
+COMMENT ON COLUMN stage_history.from_stage IS 'the stage before; NULL: the lead was new';
+COMMENT ON COLUMN stage_history.to_stage IS 'the stage from then on';
+COMMENT ON COLUMN stage_history.effective_at IS 'when it began, in event time';
+COMMENT ON COLUMN stage_history.recorded_at IS 'when it was recorded';
+COMMENT ON COLUMN stage_history.cause IS 'created, points, decay, milestone, set, profile or activation';
+COMMENT ON COLUMN stage_history.model IS 'the model that decided';
+COMMENT ON COLUMN stage_history.score IS 'the score at that time, as recorded';
+COMMENT ON COLUMN stage_history.from_since IS 'when the stage before had begun; NULL: the lead was new';
+COMMENT ON COLUMN stage_history.stepped_back IS 'whether the lead went to a lower stage without leaving the funnel';
+COMMENT ON COLUMN stage_history.is_lead IS 'whether the contact was a lead then: what the gates of iql ask for was there; NULL: no model was active';
+
+CREATE TABLE profile_change (
+    lead_id bigint,
+    seq integer,
+    signal text NOT NULL,
+    count smallint NOT NULL,
+    changed_at timestamptz NOT NULL,
+    CONSTRAINT profile_change_pkey PRIMARY KEY (lead_id, seq),
+    CONSTRAINT profile_change_count_check CHECK (count IN (-1, 1))
+);
+COMMENT ON TABLE profile_change IS 'when a profile began or ceased to match a signal; append-only, so that the history of stages can be replayed';
+COMMENT ON COLUMN profile_change.lead_id IS 'the lead';
+COMMENT ON COLUMN profile_change.seq IS 'number of the change of this lead';
+COMMENT ON COLUMN profile_change.signal IS 'the profile signal';
+COMMENT ON COLUMN profile_change.count IS '1: began to match, -1: ceased to match';
+COMMENT ON COLUMN profile_change.changed_at IS 'when, in event time';
+
+-- What the metrics views look things up in. No foreign keys from leads and
+-- events: an unknown kind or channel must not stop an app.
+
+CREATE TABLE event_kind (
+    kind text,
+    role text NOT NULL,
+    note text,
+    CONSTRAINT event_kind_pkey PRIMARY KEY (kind)
+);
+COMMENT ON TABLE event_kind IS 'kinds of events that are known, and what the metrics views take them for';
+COMMENT ON COLUMN event_kind.kind IS 'the kind';
+COMMENT ON COLUMN event_kind.role IS 'what the metrics views take it for: visit, form_view, form_submit, capture, email_open, outreach, sales_contact, purchase ...';
+COMMENT ON COLUMN event_kind.note IS 'what it means, and its properties';
+
+CREATE TABLE channel (
+    channel text,
+    direction text,
+    CONSTRAINT channel_pkey PRIMARY KEY (channel),
+    CONSTRAINT channel_direction_check CHECK (direction IN ('inbound', 'outbound'))
+);
+COMMENT ON TABLE channel IS 'ways that leads come by';
+COMMENT ON COLUMN channel.channel IS 'the channel';
+COMMENT ON COLUMN channel.direction IS 'inbound: they find us; outbound: we go to them';
+
+CREATE TABLE campaign (
+    campaign text,
+    channel text,
+    direction text,
+    sourcing text,
+    CONSTRAINT campaign_pkey PRIMARY KEY (campaign),
+    CONSTRAINT campaign_channel_fkey FOREIGN KEY (channel) REFERENCES channel ON UPDATE CASCADE,
+    CONSTRAINT campaign_direction_check CHECK (direction IN ('inbound', 'outbound')),
+    CONSTRAINT campaign_sourcing_check CHECK (sourcing IN ('internal', 'outsourced'))
+);
+COMMENT ON TABLE campaign IS 'campaigns';
+COMMENT ON COLUMN campaign.campaign IS 'the campaign';
+COMMENT ON COLUMN campaign.channel IS 'its channel';
+COMMENT ON COLUMN campaign.direction IS 'inbound or outbound, if other than its channel; e-mail may be both';
+COMMENT ON COLUMN campaign.sourcing IS 'internal or outsourced: who generates the leads';
+
+CREATE TABLE cost (
+    cost_id bigserial,
+    day_from date NOT NULL,
+    day_to date NOT NULL,
+    channel text,
+    campaign text,
+    category text,
+    amount numeric(14,2) NOT NULL,
+    CONSTRAINT cost_pkey PRIMARY KEY (cost_id),
+    CONSTRAINT cost_channel_fkey FOREIGN KEY (channel) REFERENCES channel ON UPDATE CASCADE,
+    CONSTRAINT cost_campaign_fkey FOREIGN KEY (campaign) REFERENCES campaign ON UPDATE CASCADE,
+    CONSTRAINT cost_day_check CHECK (isfinite(day_from) AND isfinite(day_to) AND day_to >= day_from),
+    CONSTRAINT cost_amount_check CHECK (amount <> 'NaN')
+);
+COMMENT ON TABLE cost IS 'what marketing and sales cost';
+COMMENT ON COLUMN cost.cost_id IS 'number of the cost';
+COMMENT ON COLUMN cost.day_from IS 'first day that it is for';
+COMMENT ON COLUMN cost.day_to IS 'last day that it is for';
+COMMENT ON COLUMN cost.channel IS 'channel that it is for; NULL: see campaign, or all';
+COMMENT ON COLUMN cost.campaign IS 'campaign that it is for; NULL: all';
+COMMENT ON COLUMN cost.category IS 'what it was spent on: media, wages, technology, training ...';
+COMMENT ON COLUMN cost.amount IS 'amount in the currency of the pipeline';
+
+CREATE TABLE benchmark (
+    metric text,
+    segment text DEFAULT 'all',
+    low double precision,
+    high double precision,
+    denominator text,
+    source text,
+    CONSTRAINT benchmark_pkey PRIMARY KEY (metric, segment),
+    CONSTRAINT benchmark_range_check CHECK (high >= low)
+);
+COMMENT ON TABLE benchmark IS 'goals that the metrics views compare with; goals, not laws: edit them';
+COMMENT ON COLUMN benchmark.metric IS 'what is measured';
+COMMENT ON COLUMN benchmark.segment IS 'for whom; all: everybody';
+COMMENT ON COLUMN benchmark.low IS 'lower end of the goal';
+COMMENT ON COLUMN benchmark.high IS 'upper end of the goal';
+COMMENT ON COLUMN benchmark.denominator IS 'what a rate is a share of';
+COMMENT ON COLUMN benchmark.source IS 'where the goal comes from';

@@ -1,0 +1,154 @@
+-- Triggers of the configuration, and what every pipeline starts with.
+
+-- The engine caches the configuration. Plain DML tells caches nothing, so
+-- these triggers do. They also refuse what would break the past: edits of a
+-- model that was active, another number for a signal. ALWAYS: a replica or a
+-- bulk load must not escape them.
+
+CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON setting
+    FOR EACH ROW EXECUTE FUNCTION config_changed();
+CREATE TRIGGER config_truncated AFTER TRUNCATE ON setting
+    FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
+ALTER TABLE setting ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE setting ENABLE ALWAYS TRIGGER config_truncated;
+
+CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON signal
+    FOR EACH ROW EXECUTE FUNCTION config_changed();
+CREATE TRIGGER config_truncated AFTER TRUNCATE ON signal
+    FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
+ALTER TABLE signal ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE signal ENABLE ALWAYS TRIGGER config_truncated;
+
+CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON value_list
+    FOR EACH ROW EXECUTE FUNCTION config_changed();
+CREATE TRIGGER config_truncated AFTER TRUNCATE ON value_list
+    FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
+ALTER TABLE value_list ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE value_list ENABLE ALWAYS TRIGGER config_truncated;
+
+CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON model
+    FOR EACH ROW EXECUTE FUNCTION config_changed();
+CREATE TRIGGER config_truncated AFTER TRUNCATE ON model
+    FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
+ALTER TABLE model ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE model ENABLE ALWAYS TRIGGER config_truncated;
+
+CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON model_activation
+    FOR EACH ROW EXECUTE FUNCTION config_changed();
+CREATE TRIGGER config_truncated AFTER TRUNCATE ON model_activation
+    FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
+ALTER TABLE model_activation ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE model_activation ENABLE ALWAYS TRIGGER config_truncated;
+
+CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON dimension
+    FOR EACH ROW EXECUTE FUNCTION config_changed();
+CREATE TRIGGER config_truncated AFTER TRUNCATE ON dimension
+    FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
+ALTER TABLE dimension ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE dimension ENABLE ALWAYS TRIGGER config_truncated;
+
+CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON rule
+    FOR EACH ROW EXECUTE FUNCTION config_changed();
+CREATE TRIGGER config_truncated AFTER TRUNCATE ON rule
+    FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
+ALTER TABLE rule ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE rule ENABLE ALWAYS TRIGGER config_truncated;
+
+CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON stage_rule
+    FOR EACH ROW EXECUTE FUNCTION config_changed();
+CREATE TRIGGER config_truncated AFTER TRUNCATE ON stage_rule
+    FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
+ALTER TABLE stage_rule ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE stage_rule ENABLE ALWAYS TRIGGER config_truncated;
+
+CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON stage_gate
+    FOR EACH ROW EXECUTE FUNCTION config_changed();
+CREATE TRIGGER config_truncated AFTER TRUNCATE ON stage_gate
+    FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
+ALTER TABLE stage_gate ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE stage_gate ENABLE ALWAYS TRIGGER config_truncated;
+
+CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON grade
+    FOR EACH ROW EXECUTE FUNCTION config_changed();
+CREATE TRIGGER config_truncated AFTER TRUNCATE ON grade
+    FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
+ALTER TABLE grade ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE grade ENABLE ALWAYS TRIGGER config_truncated;
+
+-- Counts follow from signals: if these change, every lead is counted again, at
+-- its next write or by sweep().
+CREATE TRIGGER signals_changed
+    AFTER INSERT OR DELETE OR UPDATE OF signal, source, event_kinds, condition, quantity ON signal
+    FOR EACH STATEMENT EXECUTE FUNCTION signals_changed();
+CREATE TRIGGER signals_changed
+    AFTER INSERT OR DELETE OR UPDATE ON value_list
+    FOR EACH STATEMENT EXECUTE FUNCTION signals_changed();
+CREATE TRIGGER signals_truncated AFTER TRUNCATE ON value_list
+    FOR EACH STATEMENT EXECUTE FUNCTION signals_changed();
+
+-- What the engine keeps no other writer may change, not even the owner.
+-- Logical replication, and restores with --disable-triggers, pass.
+CREATE TRIGGER guarded BEFORE INSERT OR UPDATE OR DELETE ON lead_state
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+CREATE TRIGGER guarded_truncate BEFORE TRUNCATE ON lead_state
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+CREATE TRIGGER guarded BEFORE INSERT OR UPDATE OR DELETE ON stage_log
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+CREATE TRIGGER guarded_truncate BEFORE TRUNCATE ON stage_log
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+CREATE TRIGGER guarded BEFORE INSERT OR UPDATE OR DELETE ON profile_change
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+CREATE TRIGGER guarded_truncate BEFORE TRUNCATE ON profile_change
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+CREATE TRIGGER guarded BEFORE INSERT OR UPDATE OR DELETE ON model_activation
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+CREATE TRIGGER guarded_truncate BEFORE TRUNCATE ON model_activation
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+
+INSERT INTO signal (signal, signal_id, event_kinds, note) VALUES
+    ('lead_created', 0, '{}', 'counted by the engine when a lead begins, so that quiet times have a start');
+
+INSERT INTO event_kind (kind, role, note) VALUES
+    ('page_view', 'visit', 'looked at a page (page)'),
+    ('product_page_view', 'visit', 'looked at a product or its features (page)'),
+    ('pricing_view', 'visit', 'looked at the prices'),
+    ('case_study_download', 'download', 'took a case study (content)'),
+    ('content_download', 'download', 'took a guide, checklist, template ... (content, intent: educational or solution)'),
+    ('webinar_attended', 'webinar', 'attended a webinar (content)'),
+    ('form_view', 'form_view', 'saw a form (form, variant)'),
+    ('form_submit', 'form_submit', 'sent a form (form, fields)'),
+    ('email_sent', 'email_sent', 'was sent an e-mail (message, variant)'),
+    ('email_open', 'email_open', 'opened it (message, variant)'),
+    ('email_click', 'email_click', 'followed a link in it (message, variant)'),
+    ('email_reply', 'email_reply', 'answered it (message, variant)'),
+    ('newsletter_signup', 'capture', 'subscribed to the newsletter'),
+    ('unsubscribe', 'unsubscribe', 'wants no more messages'),
+    ('social_interaction', 'social', 'reacted on a social network (network)'),
+    ('cart_abandoned', 'cart', 'left a full cart'),
+    ('demo_request', 'request', 'asked to see it'),
+    ('personal_demo_request', 'request', 'asked for a demonstration of their own'),
+    ('quote_request', 'request', 'asked for a quote'),
+    ('trial_started', 'trial', 'began to try it'),
+    ('outreach', 'outreach', 'sales tried to reach them (outcome, by)'),
+    ('sales_contact', 'sales_contact', 'sales spoke with them (by)'),
+    ('purchase', 'purchase', 'bought (value: amount)'),
+    ('lost', 'lost', 'will not buy (reason)'),
+    ('disqualified', 'disqualified', 'never was a lead (reason)'),
+    ('recycled', 'recycled', 'back to marketing'),
+    ('points_added', 'points', 'points by hand (value)'),
+    ('points_removed', 'points', 'points by hand, taken (value)'),
+    ('stage_set', 'stage', 'stage by hand (stage, reason), see set_stage()');
+
+INSERT INTO channel (channel, direction) VALUES
+    ('content', 'inbound'),
+    ('seo', 'inbound'),
+    ('social', 'inbound'),
+    ('referral', 'inbound'),
+    ('website', 'inbound'),
+    ('direct_mail', 'outbound'),
+    ('press', 'outbound'),
+    ('radio', 'outbound'),
+    ('telemarketing', 'outbound'),
+    ('email', 'outbound'),
+    ('virtual_event', 'outbound'),
+    ('physical_event', 'outbound');

@@ -1,0 +1,212 @@
+-- Base views and functions: what several views are made of.
+--
+-- Names that begin with an underscore are internal: they may change in any
+-- version. The others are CREATE OR REPLACE too, columns are only appended,
+-- and security_invoker is restated.
+
+-- Functions that views need to read what their readers may not see run as the
+-- owner, whom row security does not stop. They return no rows to a role that
+-- row security prevents from seeing every lead, because they could not leave
+-- out the hidden ones.
+CREATE OR REPLACE FUNCTION _shows_all_leads() RETURNS boolean
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    RETURN leadscore_internal.shows_all($table$@pipeline@.lead$table$::pg_catalog.regclass) AND leadscore_internal.shows_all($table$@pipeline@.event$table$::pg_catalog.regclass)
+        AND leadscore_internal.shows_all($table$@pipeline@.lead_state$table$::pg_catalog.regclass) AND leadscore_internal.shows_all($table$@pipeline@.stage_log$table$::pg_catalog.regclass);
+END
+$$;
+COMMENT ON FUNCTION _shows_all_leads() IS
+    'whether row security hides no lead, nor what it did, from the role that the session runs as';
+
+-- Where each lead stands now, though no sweep has recorded yet what is due
+-- because time passed, or because models or signals changed. The only view
+-- that reads the stage of lead_state.
+CREATE OR REPLACE VIEW _lead_now WITH (security_invoker = true) AS
+SELECT
+    s.lead_id,
+    s.stage_now AS stage,
+    stage_rank(s.stage_now) AS stage_rank,
+    dated(CASE WHEN s.due THEN current_stage_since($name$@pipeline@$name$::regnamespace, s.lead_id) ELSE s.stage_since END) AS stage_since_at,
+    s.stage AS recorded_stage,
+    s.due,
+    dated(s.next_review_at) AS next_review_at,
+    s.cycle,
+    CASE WHEN s.configuration < s.signals_configuration THEN current_activity($name$@pipeline@$name$::regnamespace, s.lead_id) ELSE s.activity END AS activity,
+    s.model,
+    s.compiled,
+    s.at
+FROM (
+        SELECT
+            s.lead_id,
+            CASE WHEN s.next_review_at <= now() OR s.configuration < g.configuration THEN current_stage($name$@pipeline@$name$::regnamespace, s.lead_id)
+                ELSE s.stage END AS stage_now,
+            s.next_review_at <= now() OR s.configuration < g.configuration AS due,
+            s.stage,
+            s.stage_since,
+            s.next_review_at,
+            s.cycle,
+            s.configuration,
+            g.signals_configuration,
+            s.activity,
+            m.model,
+            m.compiled,
+            now() AS at
+        FROM lead_state s
+            CROSS JOIN setting g
+            LEFT JOIN model m ON m.status = 'active'
+    ) s;
+COMMENT ON VIEW _lead_now IS
+    'one row a lead: its stage of now, beside what a score is computed from; due: the stage had to be computed, else it is recorded_stage';
+
+-- What leads are sliced by.
+CREATE OR REPLACE VIEW _source WITH (security_invoker = true) AS
+SELECT
+    l.lead_id,
+    l.external_id,
+    coalesce(l.market, '(none)') AS market,
+    coalesce(l.country, '(none)') AS country,
+    coalesce(l.channel, c.channel, '(none)') AS channel,
+    coalesce(c.direction, h.direction, '(none)') AS direction,
+    coalesce(l.campaign, '(none)') AS campaign,
+    coalesce(c.sourcing, '(none)') AS sourcing,
+    coalesce(l.owner, '(none)') AS owner,
+    coalesce(l.persona, '(none)') AS persona,
+    l.referred_by,
+    dated(l.created_at) AS created_at
+FROM lead l
+    LEFT JOIN campaign c ON c.campaign = l.campaign
+    LEFT JOIN channel h ON h.channel = coalesce(l.channel, c.channel);
+COMMENT ON VIEW _source IS 'one row a lead: where it came from and whose it is; (none): not known';
+
+-- A contact is a lead while it has the stage iql or a higher one and what makes
+-- a lead (is_lead; where no model was active, the stages up to prospect). A
+-- customer who never was a lead is in no rate of leads.
+CREATE OR REPLACE VIEW _history WITH (security_invoker = true) AS
+SELECT
+    h.lead_id,
+    h.seq,
+    h.cycle,
+    h.from_stage,
+    h.to_stage,
+    dated(h.effective_at) AS effective_at,
+    dated(h.from_since) AS from_since,
+    h.to_stage >= 'iql' AND coalesce(h.is_lead, h.to_stage <= 'prospect') AS is_lead,
+    h.stepped_back,
+    h.cause
+FROM stage_history h;
+COMMENT ON VIEW _history IS
+    'one row for each time that a lead was in a stage; is_lead: as a lead; instants outside the years 1 to 9999 are NULL';
+
+-- What sales does: tried to reach the lead (outreach) or spoke with it
+-- (sales_contact).
+CREATE OR REPLACE VIEW _contact WITH (security_invoker = true) AS
+SELECT e.lead_id, e.event_id, e.occurred_at AS contacted_at
+FROM event e
+WHERE e.kind = ANY (kinds_of('event_kind', 'outreach', 'sales_contact')) AND is_dated(e.occurred_at);
+COMMENT ON VIEW _contact IS 'one row an event of role outreach or sales_contact';
+
+-- One row for each stay in a stage, as of now, with the first contact of sales
+-- that counts for it. A contact before the stay counts if it led to it: it was
+-- in the same cycle, and not longer before than the time in which the stage
+-- asks for a contact (stage_rule.sla, or else setting.first_response_within);
+-- of several the last one. A call a minute before the last answer of BANT is
+-- such a contact. Else the first contact counts that came during the stay.
+CREATE OR REPLACE VIEW _stay WITH (security_invoker = true) AS
+SELECT
+    y.lead_id,
+    y.seq,
+    y.cycle,
+    y.stage,
+    y.entered_at,
+    dated(y.entered_at + r.sla) AS due_at,
+    y.left_at,
+    y.is_current,
+    coalesce(k.before_at, k.during_at) AS contacted_at
+FROM (
+        SELECT h.lead_id, h.seq, h.cycle, h.to_stage AS stage, h.effective_at AS entered_at,
+            coalesce(n.effective_at, CASE WHEN n.lead_id IS NULL AND s.due AND s.stage <> s.recorded_stage THEN s.stage_since_at END) AS left_at,
+            n.lead_id IS NULL AND (s.stage = s.recorded_stage OR s.due IS NOT TRUE) AS is_current,
+            s.activity, s.model
+        FROM _history h
+            JOIN _lead_now s ON s.lead_id = h.lead_id
+            LEFT JOIN LATERAL (
+                SELECT n.lead_id, n.effective_at
+                FROM _history n
+                WHERE n.lead_id = h.lead_id AND n.seq > h.seq
+                ORDER BY n.seq
+                LIMIT 1
+            ) n ON true
+        UNION ALL
+        -- a stage that no sweep has recorded yet
+        SELECT s.lead_id, NULL AS seq, s.cycle, s.stage, s.stage_since_at AS entered_at, NULL AS left_at, true AS is_current, s.activity, s.model
+        FROM _lead_now s
+        WHERE s.due AND s.stage <> s.recorded_stage
+    ) y
+    CROSS JOIN setting z
+    -- of several rows for a stage the one that the engine takes
+    LEFT JOIN LATERAL (
+        SELECT fixed_period((array_agg(r.sla ORDER BY r.only_if = '', r.only_if COLLATE "C"))[1]) AS sla
+        FROM stage_rule r
+            LEFT JOIN signal g ON g.signal = r.only_if
+        WHERE r.model = y.model AND r.stage = y.stage AND (r.only_if = '' OR has_signal(y.activity, g.signal_id))
+    ) r ON true
+    LEFT JOIN LATERAL (
+        SELECT
+            min(c.contacted_at) FILTER (WHERE c.contacted_at >= y.entered_at AND (c.contacted_at <= y.left_at OR y.left_at IS NULL)) AS during_at,
+            max(c.contacted_at) FILTER (WHERE c.contacted_at < y.entered_at
+                AND c.contacted_at >= y.entered_at - coalesce(r.sla, fixed_period(z.first_response_within))
+                AND c.contacted_at >= b.began_at) AS before_at
+        FROM _contact c
+            CROSS JOIN (
+                SELECT min(b.effective_at) AS began_at
+                FROM _history b
+                WHERE b.lead_id = y.lead_id AND b.cycle = y.cycle
+            ) b
+        WHERE c.lead_id = y.lead_id
+    ) k ON true
+WHERE y.entered_at IS NOT NULL;
+COMMENT ON VIEW _stay IS
+    'one row a stay in a stage, as of now: by when sales was to contact the lead, and when it did';
+
+-- Signals are conditions on properties, which readers of views must not see.
+CREATE OR REPLACE FUNCTION _unscored() RETURNS TABLE (lead_id bigint, event_id bigint)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF NOT @pipeline@._shows_all_leads() THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+        SELECT e.lead_id, e.event_id
+        FROM @pipeline@.event e
+        WHERE NOT EXISTS (SELECT FROM leadscore_internal.event_signals(e) s)
+            AND NOT (
+                -- known, and not meant to count
+                EXISTS (SELECT FROM @pipeline@.event_kind k WHERE k.kind = e.kind)
+                AND NOT EXISTS (SELECT FROM @pipeline@.signal g WHERE g.event_kinds @> ARRAY[e.kind])
+            );
+END
+$$;
+REVOKE EXECUTE ON FUNCTION _unscored() FROM PUBLIC;
+COMMENT ON FUNCTION _unscored() IS 'keys of the events of the view unscored_events';
+
+-- A property that readers of views may see, of one lead at a time: the name of
+-- the content that an event is about.
+CREATE OR REPLACE FUNCTION _content_name(lead_id bigint, event_id bigint) RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    RETURN (
+        SELECT e.properties ->> 'content'
+        FROM @pipeline@.event e
+        WHERE e.lead_id = _content_name.lead_id AND e.event_id = _content_name.event_id
+            AND jsonb_typeof(e.properties -> 'content') = 'string' AND @pipeline@._shows_all_leads());
+END
+$$;
+REVOKE EXECUTE ON FUNCTION _content_name(bigint, bigint) FROM PUBLIC;
+COMMENT ON FUNCTION _content_name(bigint, bigint) IS 'what an event is about, its property content';

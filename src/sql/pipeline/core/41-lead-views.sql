@@ -1,0 +1,226 @@
+-- Where leads stand: for sales.
+--
+-- Plain types only; dates in the time zone of the pipeline; stage as text, with
+-- stage_rank to sort by. No personal data: leadscore.grant_reader grants what
+-- views read.
+
+CREATE OR REPLACE VIEW lead_score WITH (security_invoker = true) AS
+SELECT
+    l.lead_id,
+    l.external_id,
+    l.kind,
+    l.organization,
+    l.market,
+    l.country,
+    l.channel,
+    l.campaign,
+    l.owner,
+    l.persona,
+    s.stage::text AS stage,
+    s.stage_rank,
+    temperature(s.stage) AS temperature,
+    score_milli(s.activity, s.compiled, s.at) / 1000.0::double precision AS score,
+    dimension_points(s.activity, s.compiled, 'engagement', s.at) AS engagement,
+    dimension_points(s.activity, s.compiled, 'fit', s.at) AS fit,
+    grade(s.activity, s.compiled, s.at) AS grade,
+    dated(last_activity(s.activity, s.at)) AS last_activity_at,
+    s.stage_since_at,
+    s.next_review_at,
+    s.cycle,
+    l.consented_at IS NOT NULL AS consented,
+    l.contact_allowed,
+    dated(l.created_at) AS created_at
+FROM lead l
+    LEFT JOIN _lead_now s ON s.lead_id = l.lead_id;
+COMMENT ON VIEW lead_score IS 'one row a lead: where it stands now';
+COMMENT ON COLUMN lead_score.lead_id IS 'the lead';
+COMMENT ON COLUMN lead_score.external_id IS 'name of the lead in the app';
+COMMENT ON COLUMN lead_score.kind IS 'person or organization';
+COMMENT ON COLUMN lead_score.organization IS 'organization that the person belongs to';
+COMMENT ON COLUMN lead_score.market IS 'b2b or b2c';
+COMMENT ON COLUMN lead_score.country IS 'country of the lead, best as ISO 3166 code';
+COMMENT ON COLUMN lead_score.channel IS 'channel that the lead came by, as recorded with the lead; lead_dim has that of its campaign too';
+COMMENT ON COLUMN lead_score.campaign IS 'campaign that the lead came by';
+COMMENT ON COLUMN lead_score.owner IS 'who looks after the lead';
+COMMENT ON COLUMN lead_score.persona IS 'buyer persona that the lead stands for';
+COMMENT ON COLUMN lead_score.stage IS 'stage: visitor, iql, mql, sql, prospect, customer, advocate; recycled, lost, disqualified';
+COMMENT ON COLUMN lead_score.stage_rank IS 'order of the stages: visitor 40 to advocate 100, exits below';
+COMMENT ON COLUMN lead_score.temperature IS 'cold (iql), warm (mql), hot (sql)';
+COMMENT ON COLUMN lead_score.score IS 'score now, by the active model';
+COMMENT ON COLUMN lead_score.engagement IS 'points of the dimension engagement, if the model has one';
+COMMENT ON COLUMN lead_score.fit IS 'points of the dimension fit, if the model has one';
+COMMENT ON COLUMN lead_score.grade IS 'grades of the graded dimensions, such as A or A1';
+COMMENT ON COLUMN lead_score.last_activity_at IS 'beginning of the UTC day (or hour, by the grain) of the newest event that counts';
+COMMENT ON COLUMN lead_score.stage_since_at IS 'since when the lead is in its stage';
+COMMENT ON COLUMN lead_score.next_review_at IS 'when the stage may change though nothing happens';
+COMMENT ON COLUMN lead_score.cycle IS 'number of the run through the funnel; a new one begins when a lost or recycled lead comes back';
+COMMENT ON COLUMN lead_score.consented IS 'whether the data protection policy is accepted';
+COMMENT ON COLUMN lead_score.contact_allowed IS 'whether messages may be sent; NULL: not asked';
+COMMENT ON COLUMN lead_score.created_at IS 'when the lead was first heard of';
+
+CREATE OR REPLACE VIEW lead_dimension WITH (security_invoker = true) AS
+SELECT
+    s.lead_id,
+    d.dimension,
+    d.points::double precision AS points,
+    d.weight::double precision AS weight,
+    d.grade,
+    s.stage::text AS stage,
+    s.stage_rank
+FROM _lead_now s
+    CROSS JOIN LATERAL dimension_scores(s.activity, s.compiled, s.at) d;
+COMMENT ON VIEW lead_dimension IS 'one row a lead and dimension: what the score is made of';
+COMMENT ON COLUMN lead_dimension.lead_id IS 'the lead';
+COMMENT ON COLUMN lead_dimension.dimension IS 'the dimension';
+COMMENT ON COLUMN lead_dimension.points IS 'points now, by the active model';
+COMMENT ON COLUMN lead_dimension.weight IS 'factor in the score';
+COMMENT ON COLUMN lead_dimension.grade IS 'grade, if the dimension has grades';
+COMMENT ON COLUMN lead_dimension.stage IS 'stage of the lead now';
+COMMENT ON COLUMN lead_dimension.stage_rank IS 'order of the stages';
+
+CREATE OR REPLACE VIEW account_score WITH (security_invoker = true) AS
+SELECT
+    o.organization,
+    o.leads,
+    o.people,
+    o.stage::text AS stage,
+    stage_rank(o.stage) AS stage_rank,
+    score_milli(o.activity, m.compiled, o.at) / 1000.0::double precision AS score,
+    dimension_points(o.activity, m.compiled, 'engagement', o.at) AS engagement,
+    dimension_points(o.activity, m.compiled, 'fit', o.at) AS fit,
+    grade(o.activity, m.compiled, o.at) AS grade,
+    o.customers,
+    o.created_at
+FROM (
+        SELECT
+            l.organization,
+            count(*) AS leads,
+            count(*) FILTER (WHERE l.kind = 'person') AS people,
+            max(s.stage) AS stage,
+            count(*) FILTER (WHERE s.stage >= 'customer') AS customers,
+            min(dated(l.created_at)) AS created_at,
+            sum(s.activity) AS activity,
+            min(s.at) AS at
+        FROM lead l
+            JOIN _lead_now s USING (lead_id)
+        WHERE l.organization IS NOT NULL
+        GROUP BY l.organization
+    ) o
+    LEFT JOIN model m ON m.status = 'active';
+COMMENT ON VIEW account_score IS 'one row an organization: all its contacts together, scored as if they were one lead';
+COMMENT ON COLUMN account_score.organization IS 'the organization';
+COMMENT ON COLUMN account_score.leads IS 'contacts of the organization, in whatever stage';
+COMMENT ON COLUMN account_score.people IS 'contacts that are persons';
+COMMENT ON COLUMN account_score.stage IS 'highest stage of the contacts';
+COMMENT ON COLUMN account_score.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN account_score.score IS 'score of what all contacts did and are, with the caps and limits of one lead';
+COMMENT ON COLUMN account_score.engagement IS 'points of the dimension engagement, if the model has one';
+COMMENT ON COLUMN account_score.fit IS 'points of the dimension fit, if the model has one';
+COMMENT ON COLUMN account_score.grade IS 'grades of the graded dimensions';
+COMMENT ON COLUMN account_score.customers IS 'contacts that are customers';
+COMMENT ON COLUMN account_score.created_at IS 'when the first of the contacts was heard of';
+
+CREATE OR REPLACE VIEW hot_leads WITH (security_invoker = true) AS
+SELECT
+    q.call_order,
+    q.lead_id,
+    q.external_id,
+    q.organization,
+    q.owner,
+    q.channel,
+    q.campaign,
+    q.stage,
+    q.stage_rank,
+    q.score,
+    w.why,
+    q.stage_since_at,
+    y.due_at,
+    y.contacted_at IS NOT NULL AS contacted,
+    y.contacted_at,
+    coalesce(y.contacted_at, now()) > y.due_at AS breached,
+    q.contact_allowed
+FROM (
+        SELECT
+            row_number() OVER (ORDER BY h.stage_rank DESC, h.score DESC, h.stage_since_at, h.lead_id) AS call_order,
+            h.*
+        FROM (
+                SELECT
+                    s.lead_id,
+                    l.external_id,
+                    l.organization,
+                    l.owner,
+                    l.channel,
+                    l.campaign,
+                    l.contact_allowed,
+                    s.stage::text AS stage,
+                    s.stage_rank,
+                    score_milli(s.activity, s.compiled, s.at) / 1000.0::double precision AS score,
+                    s.stage_since_at,
+                    s.activity,
+                    s.compiled,
+                    s.at
+                FROM _lead_now s
+                    JOIN lead l USING (lead_id)
+                -- the first line says nothing new, but can use indexes
+                WHERE (s.recorded_stage IN ('mql', 'sql') OR s.due)
+                    AND s.stage IN ('mql', 'sql')
+                    AND s.compiled IS NOT NULL
+            ) h
+    ) q
+    LEFT JOIN LATERAL (
+        SELECT string_agg(t.rule || ' +' || t.points, ', ' ORDER BY t.points DESC, t.rule) AS why
+        FROM (
+            -- limits and caps of a rule are rows of their own
+            SELECT e.rule, trim_scale(sum(e.points)) AS points
+            FROM explain(q.activity, q.compiled, q.at) e
+            WHERE e.rule IS NOT NULL
+            GROUP BY e.rule
+            HAVING sum(e.points) > 0
+            ORDER BY sum(e.points) DESC, e.rule
+            LIMIT 3
+        ) t
+    ) w ON true
+    LEFT JOIN _stay y ON y.lead_id = q.lead_id AND y.is_current
+-- as call_order, and so that LIMIT need not explain all
+ORDER BY q.stage_rank DESC, q.score DESC, q.stage_since_at, q.lead_id;
+COMMENT ON VIEW hot_leads IS 'whom to call: leads that are sql or mql, the hottest first';
+COMMENT ON COLUMN hot_leads.call_order IS '1: call first; sql before mql, then by score';
+COMMENT ON COLUMN hot_leads.lead_id IS 'the lead';
+COMMENT ON COLUMN hot_leads.external_id IS 'name of the lead in the app';
+COMMENT ON COLUMN hot_leads.organization IS 'organization that the person belongs to';
+COMMENT ON COLUMN hot_leads.owner IS 'who looks after the lead';
+COMMENT ON COLUMN hot_leads.channel IS 'channel that the lead came by, as recorded with the lead';
+COMMENT ON COLUMN hot_leads.campaign IS 'campaign that the lead came by';
+COMMENT ON COLUMN hot_leads.stage IS 'stage: sql or mql';
+COMMENT ON COLUMN hot_leads.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN hot_leads.score IS 'score now, by the active model';
+COMMENT ON COLUMN hot_leads.why IS 'the three rules that give most points';
+COMMENT ON COLUMN hot_leads.stage_since_at IS 'since when the lead is in its stage';
+COMMENT ON COLUMN hot_leads.due_at IS 'by when sales should contact the lead; NULL: no such time is set for the stage';
+COMMENT ON COLUMN hot_leads.contacted IS 'whether sales tried to reach the lead since then, or before then in a contact that led to the stage: in the same cycle, and at most as long before as sales has time to contact it (stage_rule.sla, or else setting.first_response_within)';
+COMMENT ON COLUMN hot_leads.contacted_at IS 'the last contact that led to the stage, or else the first contact since';
+COMMENT ON COLUMN hot_leads.breached IS 'whether the contact was, or is already, too late';
+COMMENT ON COLUMN hot_leads.contact_allowed IS 'whether messages may be sent; NULL: not asked';
+
+CREATE OR REPLACE VIEW unscored_events WITH (security_invoker = true) AS
+SELECT
+    e.lead_id,
+    e.event_id,
+    e.kind,
+    CASE WHEN k.kind IS NULL THEN 'unknown kind' ELSE 'no signal matches' END AS reason,
+    dated(e.occurred_at) AS occurred_at,
+    dated(e.recorded_at) AS recorded_at,
+    e.channel,
+    e.campaign
+FROM _unscored() u
+    JOIN event e USING (lead_id, event_id)
+    LEFT JOIN (SELECT kind FROM event_kind UNION SELECT unnest(event_kinds) FROM signal) k ON k.kind = e.kind;
+COMMENT ON VIEW unscored_events IS 'events that count for nothing though they should: of a kind that nobody knows, or matching no signal of their kind';
+COMMENT ON COLUMN unscored_events.lead_id IS 'the lead';
+COMMENT ON COLUMN unscored_events.event_id IS 'the event';
+COMMENT ON COLUMN unscored_events.kind IS 'kind of the event';
+COMMENT ON COLUMN unscored_events.reason IS 'unknown kind: neither in event_kind nor of any signal; no signal matches: signals of this kind have conditions that do not hold';
+COMMENT ON COLUMN unscored_events.occurred_at IS 'when it happened; NULL outside the years 1 to 9999';
+COMMENT ON COLUMN unscored_events.recorded_at IS 'when it was recorded';
+COMMENT ON COLUMN unscored_events.channel IS 'channel that it came by';
+COMMENT ON COLUMN unscored_events.campaign IS 'campaign that it came by';

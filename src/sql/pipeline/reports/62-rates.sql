@@ -1,0 +1,359 @@
+-- Rates: what share goes on, how sure that is, how long it takes, and how it
+-- compares with goals.
+
+-- Per run through the funnel (lead and cycle): where it was, and whether it came
+-- farther afterwards. Runs that never were in the first stage of a step are in
+-- neither number of its rate, so no rate exceeds 1.
+CREATE OR REPLACE VIEW conversion_rates WITH (security_invoker = true) AS
+WITH run AS (
+    -- customers who never were leads are in no rate
+    SELECT r.lead_id, r.visitor_seq, r.lead_seq, r.iql_seq, r.mql_seq, r.sql_seq, r.lead_last, r.mql_last, r.sql_last, r.customer_last
+    FROM _run r
+    WHERE r.lead_seq IS NOT NULL OR r.customer_last IS NULL
+), total AS (
+    SELECT
+        l.market,
+        count(r.visitor_seq) AS visitors,
+        count(r.lead_seq) AS leads,
+        count(r.iql_seq) AS iqls,
+        count(r.mql_seq) AS mqls,
+        count(r.sql_seq) AS sqls,
+        count(*) FILTER (WHERE r.lead_last > r.visitor_seq) AS visitor_lead,
+        count(*) FILTER (WHERE r.mql_last > r.visitor_seq) AS visitor_mql,
+        count(*) FILTER (WHERE r.sql_last > r.visitor_seq) AS visitor_sql,
+        count(*) FILTER (WHERE r.customer_last > r.visitor_seq) AS visitor_customer,
+        count(*) FILTER (WHERE r.mql_last > r.lead_seq) AS lead_mql,
+        count(*) FILTER (WHERE r.sql_last > r.lead_seq) AS lead_sql,
+        count(*) FILTER (WHERE r.customer_last >= r.lead_seq) AS lead_customer,
+        count(*) FILTER (WHERE r.mql_last > r.iql_seq) AS iql_mql,
+        count(*) FILTER (WHERE r.sql_last > r.iql_seq) AS iql_sql,
+        count(*) FILTER (WHERE r.customer_last > r.iql_seq) AS iql_customer,
+        count(*) FILTER (WHERE r.sql_last > r.mql_seq) AS mql_sql,
+        count(*) FILTER (WHERE r.customer_last > r.mql_seq) AS mql_customer,
+        count(*) FILTER (WHERE r.customer_last > r.sql_seq) AS sql_customer
+    FROM run r
+        JOIN lead l USING (lead_id)
+    GROUP BY l.market
+), part AS (
+    SELECT t.market, p.step_from, p.step_to, p.numerator, p.denominator
+    FROM total t
+        CROSS JOIN LATERAL (VALUES
+            ('visitor', 'lead', t.visitor_lead, t.visitors),
+            ('visitor', 'mql', t.visitor_mql, t.visitors),
+            ('visitor', 'sql', t.visitor_sql, t.visitors),
+            ('visitor', 'customer', t.visitor_customer, t.visitors),
+            ('lead', 'mql', t.lead_mql, t.leads),
+            ('lead', 'sql', t.lead_sql, t.leads),
+            ('lead', 'customer', t.lead_customer, t.leads),
+            ('iql', 'mql', t.iql_mql, t.iqls),
+            ('iql', 'sql', t.iql_sql, t.iqls),
+            ('iql', 'customer', t.iql_customer, t.iqls),
+            ('mql', 'sql', t.mql_sql, t.mqls),
+            ('mql', 'customer', t.mql_customer, t.mqls),
+            ('sql', 'customer', t.sql_customer, t.sqls)
+        ) AS p (step_from, step_to, numerator, denominator)
+), pair AS (
+    SELECT p.market, p.step_from, p.step_to, p.numerator, p.denominator
+    FROM part p
+    WHERE p.market IS NOT NULL
+    UNION ALL
+    SELECT 'all', p.step_from, p.step_to, sum(p.numerator)::bigint, sum(p.denominator)::bigint
+    FROM part p
+    GROUP BY p.step_from, p.step_to
+)
+SELECT
+    k.metric,
+    k.place,
+    g.market,
+    k.step_from,
+    k.step_to,
+    coalesce(p.numerator, 0) AS numerator,
+    coalesce(p.denominator, 0) AS denominator,
+    p.numerator::double precision / nullif(p.denominator, 0) AS conversion_rate,
+    rate_low(p.numerator, p.denominator) AS low_rate,
+    rate_high(p.numerator, p.denominator) AS high_rate,
+    b.low AS benchmark_low_rate,
+    b.high AS benchmark_high_rate,
+    coalesce(b.denominator, k.step_from) AS benchmark_denominator,
+    b.source AS benchmark_source,
+    q.numerator::double precision / nullif(q.denominator, 0) AS benchmark_rate,
+    compared(q.numerator::double precision / nullif(q.denominator, 0), b.low, b.high) AS benchmark_status
+FROM (VALUES
+        ('visitor_to_lead', 1, 'visitor', 'lead'),
+        ('iql_to_mql', 2, 'iql', 'mql'),
+        ('mql_to_sql', 3, 'mql', 'sql'),
+        ('iql_to_sql', 4, 'iql', 'sql'),
+        ('sql_to_customer', 5, 'sql', 'customer'),
+        ('mql_to_customer', 6, 'mql', 'customer'),
+        ('lead_to_customer', 7, 'lead', 'customer')
+    ) AS k (metric, place, step_from, step_to)
+    CROSS JOIN (VALUES ('all'), ('b2b'), ('b2c')) AS g (market)
+    LEFT JOIN pair p ON p.market = g.market AND p.step_from = k.step_from AND p.step_to = k.step_to
+    LEFT JOIN LATERAL (
+        SELECT b.low, b.high, b.denominator, b.source
+        FROM benchmark b
+        WHERE b.metric = k.metric AND b.segment IN (g.market, 'all')
+        ORDER BY b.segment = 'all'
+        LIMIT 1
+    ) b ON true
+    LEFT JOIN pair q ON q.market = g.market AND q.step_from = coalesce(b.denominator, k.step_from) AND q.step_to = k.step_to;
+COMMENT ON VIEW conversion_rates IS 'one row a step and market: the share that goes on, its 95 % interval, and the goal for it';
+COMMENT ON COLUMN conversion_rates.metric IS 'the step';
+COMMENT ON COLUMN conversion_rates.place IS 'order of the rows';
+COMMENT ON COLUMN conversion_rates.market IS 'all, b2b or b2c';
+COMMENT ON COLUMN conversion_rates.step_from IS 'where it starts; lead: any stage from iql on, as a lead';
+COMMENT ON COLUMN conversion_rates.step_to IS 'where it goes: this stage or a higher one; lead: iql';
+COMMENT ON COLUMN conversion_rates.numerator IS 'of the denominator, those that came to step_to or higher afterwards';
+COMMENT ON COLUMN conversion_rates.denominator IS 'runs through the funnel that were in step_from, without those of customers who never were leads';
+COMMENT ON COLUMN conversion_rates.conversion_rate IS 'numerator / denominator';
+COMMENT ON COLUMN conversion_rates.low_rate IS 'lower end of the 95 % interval of the rate (Wilson)';
+COMMENT ON COLUMN conversion_rates.high_rate IS 'upper end of the 95 % interval of the rate (Wilson)';
+COMMENT ON COLUMN conversion_rates.benchmark_low_rate IS 'lower end of the goal';
+COMMENT ON COLUMN conversion_rates.benchmark_high_rate IS 'upper end of the goal';
+COMMENT ON COLUMN conversion_rates.benchmark_denominator IS 'what the goal is a share of, if other than step_from';
+COMMENT ON COLUMN conversion_rates.benchmark_source IS 'where the goal comes from';
+COMMENT ON COLUMN conversion_rates.benchmark_rate IS 'the rate with the denominator of the goal: what is compared with it';
+COMMENT ON COLUMN conversion_rates.benchmark_status IS 'below, within or above the goal; NULL: nothing to compare';
+
+CREATE OR REPLACE VIEW conversion_times WITH (security_invoker = true) AS
+WITH figure AS (
+    SELECT
+        g.market,
+        t.metric,
+        count(*) AS conversions,
+        avg(t.days) AS mean_days,
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY t.days) AS median_days,
+        percentile_cont(0.9) WITHIN GROUP (ORDER BY t.days) AS p90_days
+    FROM _run r
+        JOIN lead l USING (lead_id)
+        CROSS JOIN LATERAL (VALUES
+            ('iql_to_mql_days', date_part('epoch', r.mql_reached_at - r.iql_at) / 86400),
+            ('mql_to_sql_days', date_part('epoch', r.sql_reached_at - r.mql_at) / 86400),
+            ('iql_to_sql_days', date_part('epoch', r.sql_reached_at - r.iql_at) / 86400),
+            ('sql_to_customer_days', date_part('epoch', r.customer_at - r.sql_at) / 86400),
+            ('lead_to_customer_days', date_part('epoch', r.customer_at - r.lead_at) / 86400)
+        ) AS t (metric, days)
+        CROSS JOIN LATERAL (VALUES ('all'), (l.market)) AS g (market)
+    WHERE t.days >= 0 AND g.market IS NOT NULL
+    GROUP BY g.market, t.metric
+)
+SELECT
+    k.metric,
+    k.place,
+    g.market,
+    coalesce(f.conversions, 0) AS conversions,
+    f.mean_days,
+    f.median_days,
+    f.p90_days,
+    b.low AS benchmark_low_days,
+    b.high AS benchmark_high_days,
+    b.source AS benchmark_source,
+    compared(f.median_days, b.low, b.high) AS benchmark_status
+FROM (VALUES
+        ('iql_to_mql_days', 1),
+        ('mql_to_sql_days', 2),
+        ('iql_to_sql_days', 3),
+        ('sql_to_customer_days', 4),
+        ('lead_to_customer_days', 5)
+    ) AS k (metric, place)
+    CROSS JOIN (VALUES ('all'), ('b2b'), ('b2c')) AS g (market)
+    LEFT JOIN figure f ON f.metric = k.metric AND f.market = g.market
+    LEFT JOIN LATERAL (
+        SELECT b.low, b.high, b.source
+        FROM benchmark b
+        WHERE b.metric = k.metric AND b.segment IN (g.market, 'all')
+        ORDER BY b.segment = 'all'
+        LIMIT 1
+    ) b ON true;
+COMMENT ON VIEW conversion_times IS 'one row a step and market: how long it took those that went on, and the goal for it';
+COMMENT ON COLUMN conversion_times.metric IS 'the step';
+COMMENT ON COLUMN conversion_times.place IS 'order of the rows';
+COMMENT ON COLUMN conversion_times.market IS 'all, b2b or b2c';
+COMMENT ON COLUMN conversion_times.conversions IS 'runs through the funnel that took the step';
+COMMENT ON COLUMN conversion_times.mean_days IS 'mean time';
+COMMENT ON COLUMN conversion_times.median_days IS 'half of them took no longer';
+COMMENT ON COLUMN conversion_times.p90_days IS 'nine of ten took no longer';
+COMMENT ON COLUMN conversion_times.benchmark_low_days IS 'lower end of the goal';
+COMMENT ON COLUMN conversion_times.benchmark_high_days IS 'upper end of the goal';
+COMMENT ON COLUMN conversion_times.benchmark_source IS 'where the goal comes from';
+COMMENT ON COLUMN conversion_times.benchmark_status IS 'whether median_days is below, within or above the goal; NULL: nothing to compare';
+
+CREATE OR REPLACE VIEW cycle_time_histogram WITH (security_invoker = true) AS
+SELECT
+    b.bucket,
+    b.bucket_rank,
+    b.from_month AS months_from,
+    b.until_month AS months_until,
+    count(c.lead_id) AS customers,
+    count(c.lead_id)::double precision / nullif(sum(count(c.lead_id)) OVER (), 0)::double precision AS share_rate,
+    (sum(count(c.lead_id)) OVER (ORDER BY b.bucket_rank))::double precision / nullif(sum(count(c.lead_id)) OVER (), 0)::double precision AS cumulative_rate
+FROM (VALUES
+        (1, '0-1 months', 0, 1),
+        (2, '1-2 months', 1, 2),
+        (3, '2-3 months', 2, 3),
+        (4, '3-6 months', 3, 6),
+        (5, '6-12 months', 6, 12),
+        (6, '12-18 months', 12, 18),
+        (7, '18-24 months', 18, 24),
+        (8, '24 months and more', 24, NULL)
+    ) AS b (bucket_rank, bucket, from_month, until_month)
+    LEFT JOIN cycle_time c ON c.full_months >= b.from_month AND (c.full_months < b.until_month OR b.until_month IS NULL)
+GROUP BY b.bucket, b.bucket_rank, b.from_month, b.until_month
+ORDER BY b.bucket_rank;
+COMMENT ON VIEW cycle_time_histogram IS 'how many customers took how many calendar months from the beginning of their run; all buckets are there';
+COMMENT ON COLUMN cycle_time_histogram.bucket IS 'from so many full months to fewer than so many';
+COMMENT ON COLUMN cycle_time_histogram.bucket_rank IS 'order of the buckets';
+COMMENT ON COLUMN cycle_time_histogram.months_from IS 'full months from';
+COMMENT ON COLUMN cycle_time_histogram.months_until IS 'fewer than; NULL: no end';
+COMMENT ON COLUMN cycle_time_histogram.customers IS 'runs that ended in a customer';
+COMMENT ON COLUMN cycle_time_histogram.share_rate IS 'share of all of them';
+COMMENT ON COLUMN cycle_time_histogram.cumulative_rate IS 'share of this and the shorter ones';
+
+-- Quality up, time down, revenue up: the three numbers that tell whether it
+-- gets better.
+--
+-- Half years are the last one and the one before, ending with yesterday. Their
+-- leads are those that were new in the half year, judged by what they did
+-- within mature_after, and both halves are moved back by that time: so no lead
+-- had less time than another. Months have all leads that became leads in them,
+-- judged by what they did up to now: the newest months look worse than they
+-- are.
+CREATE OR REPLACE VIEW period_comparison WITH (security_invoker = true) AS
+WITH half AS (
+    SELECT k.place,
+        d.day_from, d.day_to,
+        d.day_from::timestamp AT TIME ZONE s.time_zone AS from_at,
+        d.day_to::timestamp AT TIME ZONE s.time_zone AS to_at,
+        fixed_period(s.mature_after) AS mature_after
+    FROM setting s
+        CROSS JOIN (VALUES (1, 12, 6), (2, 6, 0)) AS k (place, months_from, months_to)
+        CROSS JOIN LATERAL (SELECT
+            (date_trunc('day', now() AT TIME ZONE s.time_zone) - make_interval(months => k.months_from))::date,
+            (date_trunc('day', now() AT TIME ZONE s.time_zone) - make_interval(months => k.months_to))::date
+        ) AS d (day_from, day_to)
+), first AS MATERIALIZED (
+    SELECT m.lead_id, m.lead_at, m.sql_at, m.customer_at
+    FROM _milestone m
+    WHERE m.lead_at IS NOT NULL
+), bought AS MATERIALIZED (
+    -- one pass over all events, not one for each lead
+    SELECT p.lead_id, p.purchased_at, p.purchase_amount
+    FROM purchases p
+), half_cohort AS (
+    SELECT f.place, count(*) AS leads,
+        count(*) FILTER (WHERE m.sql_at <= m.lead_at + f.mature_after) AS sqls,
+        count(*) FILTER (WHERE m.customer_at <= m.lead_at + f.mature_after) AS customers
+    FROM half f
+        JOIN first m ON m.lead_at >= f.from_at - f.mature_after AND m.lead_at < f.to_at - f.mature_after
+    GROUP BY f.place
+), half_revenue AS (
+    SELECT f.place, sum(p.purchase_amount) AS revenue_amount
+    FROM bought p
+        JOIN first m ON m.lead_id = p.lead_id
+        JOIN half f ON m.lead_at >= f.from_at - f.mature_after AND m.lead_at < f.to_at - f.mature_after
+    WHERE p.purchased_at >= m.lead_at AND p.purchased_at <= m.lead_at + f.mature_after
+    GROUP BY f.place
+), won AS (
+    SELECT f.place, count(*) AS sales,
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY date_part('epoch', m.customer_at - m.lead_at) / 86400) AS median_days
+    FROM half f
+        JOIN first m ON m.customer_at >= f.from_at AND m.customer_at < f.to_at
+    GROUP BY f.place
+), half_figure AS (
+    SELECT 'half year' AS period, f.day_from AS from_date, f.day_to - 1 AS to_date,
+        coalesce(c.leads, 0) AS leads,
+        coalesce(c.sqls, 0) AS sqls,
+        coalesce(c.customers, 0) AS customers,
+        coalesce(w.sales, 0) AS sales,
+        w.median_days,
+        coalesce(r.revenue_amount, 0) AS revenue
+    FROM half f
+        LEFT JOIN half_cohort c USING (place)
+        LEFT JOIN half_revenue r USING (place)
+        LEFT JOIN won w USING (place)
+), run AS (
+    SELECT
+        month_start(r.lead_at, z.time_zone) AS lead_month,
+        r.sql_reached_at,
+        r.customer_at,
+        date_part('epoch', r.customer_at - r.lead_at) / 86400 AS days
+    FROM _run r
+        CROSS JOIN setting z
+    WHERE r.lead_at IS NOT NULL
+), month_cohort AS (
+    SELECT
+        r.lead_month,
+        count(*) AS leads,
+        count(r.sql_reached_at) AS sqls,
+        count(r.customer_at) AS customers,
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY r.days) AS median_days
+    FROM run r
+    GROUP BY r.lead_month
+), month_revenue AS (
+    SELECT month_start(f.lead_at, z.time_zone) AS lead_month, sum(p.purchase_amount) AS revenue
+    FROM first f
+        JOIN bought p USING (lead_id)
+        CROSS JOIN setting z
+    GROUP BY month_start(f.lead_at, z.time_zone)
+), figure AS (
+    SELECT h.period, h.from_date, h.to_date, h.leads, h.sqls, h.customers, h.sales, h.median_days, h.revenue
+    FROM half_figure h
+    UNION ALL
+    SELECT 'month' AS period, m.lead_month AS from_date, (m.lead_month + interval '1 month')::date - 1 AS to_date,
+        coalesce(c.leads, 0) AS leads,
+        coalesce(c.sqls, 0) AS sqls,
+        coalesce(c.customers, 0) AS customers,
+        coalesce(c.customers, 0) AS sales,
+        c.median_days,
+        coalesce(r.revenue, 0) AS revenue
+    FROM (
+            SELECT c.lead_month FROM month_cohort c
+            UNION
+            SELECT month_start(now(), z.time_zone) AS lead_month FROM setting z
+        ) m
+        LEFT JOIN month_cohort c USING (lead_month)
+        LEFT JOIN month_revenue r USING (lead_month)
+), rated AS (
+    SELECT f.*,
+        f.sqls::double precision / nullif(f.leads, 0) AS sql_rate,
+        f.customers::double precision / nullif(f.leads, 0) AS customer_rate,
+        f.revenue / nullif(f.leads, 0) AS revenue_per_lead
+    FROM figure f
+)
+SELECT
+    r.period,
+    r.from_date,
+    r.to_date,
+    r.leads,
+    r.sqls,
+    r.customers,
+    r.sql_rate,
+    r.customer_rate,
+    r.sales,
+    r.median_days AS median_sale_days,
+    as_amount(r.revenue)::numeric(14,2) AS revenue_amount,
+    as_amount(r.revenue_per_lead)::numeric(14,2) AS revenue_per_lead_amount,
+    r.sql_rate / nullif(lag(r.sql_rate) OVER before, 0) - 1 AS sql_change,
+    r.customer_rate / nullif(lag(r.customer_rate) OVER before, 0) - 1 AS customer_change,
+    (r.revenue_per_lead / nullif(lag(r.revenue_per_lead) OVER before, 0) - 1)::double precision AS revenue_change,
+    r.median_days / nullif(lag(r.median_days) OVER before, 0) - 1 AS sale_days_change
+FROM rated r
+WINDOW before AS (PARTITION BY r.period ORDER BY r.from_date)
+ORDER BY r.period, r.from_date;
+COMMENT ON VIEW period_comparison IS 'one row a month, and one for each of the last two half years: how good the leads of that time were, how long a sale took, and what the leads brought';
+COMMENT ON COLUMN period_comparison.period IS 'month or half year';
+COMMENT ON COLUMN period_comparison.from_date IS 'first day of the period';
+COMMENT ON COLUMN period_comparison.to_date IS 'last day of the period';
+COMMENT ON COLUMN period_comparison.leads IS 'month: runs through the funnel that became leads in it; half year: leads that first became leads in it, moved back by mature_after';
+COMMENT ON COLUMN period_comparison.sqls IS 'leads of the period that reached sql or higher; of a half year within mature_after';
+COMMENT ON COLUMN period_comparison.customers IS 'leads of the period that became customers; of a half year within mature_after';
+COMMENT ON COLUMN period_comparison.sql_rate IS 'sqls / leads';
+COMMENT ON COLUMN period_comparison.customer_rate IS 'customers / leads';
+COMMENT ON COLUMN period_comparison.sales IS 'sales that median_sale_days is of; month: customers; half year: leads that became customers in it, not moved back';
+COMMENT ON COLUMN period_comparison.median_sale_days IS 'half of the sales took no longer from lead to customer';
+COMMENT ON COLUMN period_comparison.revenue_amount IS 'purchases of those who first became leads in the period, whenever they bought; of a half year within mature_after';
+COMMENT ON COLUMN period_comparison.revenue_per_lead_amount IS 'revenue_amount / leads';
+COMMENT ON COLUMN period_comparison.sql_change IS 'change of sql_rate against the period before, as a fraction';
+COMMENT ON COLUMN period_comparison.customer_change IS 'change of customer_rate';
+COMMENT ON COLUMN period_comparison.revenue_change IS 'change of revenue_per_lead_amount';
+COMMENT ON COLUMN period_comparison.sale_days_change IS 'change of median_sale_days';

@@ -1,0 +1,150 @@
+-- Cost: what a lead costs, by source.
+
+CREATE OR REPLACE VIEW cost_per_lead WITH (security_invoker = true) AS
+WITH reached AS (
+    SELECT m.channel, m.campaign,
+        month_start(m.lead_at, s.time_zone) AS lead_month,
+        month_start(m.mql_at, s.time_zone) AS mql_month,
+        month_start(m.sql_at, s.time_zone) AS sql_month,
+        month_start(m.customer_at, s.time_zone) AS customer_month,
+        count(*) AS leads
+    FROM _lead_milestone m
+        CROSS JOIN setting s
+    WHERE m.lead_at IS NOT NULL OR m.customer_at IS NOT NULL
+    GROUP BY 1, 2, 3, 4, 5, 6
+), part AS (
+    SELECT t.month AS calendar_month, r.channel, r.campaign,
+        sum(r.leads) FILTER (WHERE t.stage = 1) AS leads,
+        sum(r.leads) FILTER (WHERE t.stage = 2) AS mqls,
+        sum(r.leads) FILTER (WHERE t.stage = 3) AS sqls,
+        sum(r.leads) FILTER (WHERE t.stage = 4) AS customers,
+        0::numeric AS cost_amount
+    FROM reached r
+        CROSS JOIN LATERAL (VALUES (1, r.lead_month), (2, r.mql_month), (3, r.sql_month), (4, r.customer_month)) AS t (stage, month)
+    WHERE t.month IS NOT NULL
+    GROUP BY 1, 2, 3
+    UNION ALL
+    SELECT c.calendar_month, c.channel, c.campaign, 0, 0, 0, 0, sum(c.cost_amount) AS cost_amount
+    FROM cost_by_month c
+    GROUP BY 1, 2, 3
+), filled AS (
+    SELECT p.calendar_month, p.channel, p.campaign, p.leads, p.mqls, p.sqls, p.customers, p.cost_amount
+    FROM part p
+    UNION ALL
+    -- a source of which there is nothing has one row, in this month
+    SELECT month_start(now(), s.time_zone) AS calendar_month, n.channel, n.campaign, 0, 0, 0, 0, 0
+    FROM _source_list n
+        CROSS JOIN setting s
+    WHERE NOT EXISTS (SELECT FROM part p WHERE p.channel = n.channel AND p.campaign = n.campaign)
+), total AS (
+    SELECT f.calendar_month, f.channel, f.campaign,
+        coalesce(sum(f.leads), 0)::bigint AS leads,
+        coalesce(sum(f.mqls), 0)::bigint AS mqls,
+        coalesce(sum(f.sqls), 0)::bigint AS sqls,
+        coalesce(sum(f.customers), 0)::bigint AS customers,
+        sum(f.cost_amount) AS cost_amount
+    FROM filled f
+    GROUP BY 1, 2, 3
+)
+SELECT
+    t.calendar_month,
+    t.channel,
+    coalesce(p.direction, h.direction, '(none)') AS direction,
+    t.campaign,
+    as_amount(t.cost_amount)::numeric(14,2) AS cost_amount,
+    t.leads,
+    t.mqls,
+    t.sqls,
+    t.customers,
+    as_amount(t.cost_amount / nullif(t.leads, 0))::numeric(14,2) AS cost_per_lead_amount,
+    as_amount(t.cost_amount / nullif(t.mqls, 0))::numeric(14,2) AS cost_per_mql_amount,
+    as_amount(t.cost_amount / nullif(t.sqls, 0))::numeric(14,2) AS cost_per_sql_amount,
+    as_amount(t.cost_amount / nullif(t.customers, 0))::numeric(14,2) AS cost_per_customer_amount
+FROM total t
+    LEFT JOIN campaign p ON p.campaign = t.campaign
+    LEFT JOIN channel h ON h.channel = t.channel;
+COMMENT ON VIEW cost_per_lead IS 'one row a month and source: what was spent in the month, who was new in it, and what one cost';
+COMMENT ON COLUMN cost_per_lead.calendar_month IS 'first day of the month';
+COMMENT ON COLUMN cost_per_lead.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
+COMMENT ON COLUMN cost_per_lead.direction IS 'inbound or outbound, of the campaign or else of the channel; (none): not known';
+COMMENT ON COLUMN cost_per_lead.campaign IS 'campaign that the lead came by; (none): not known';
+COMMENT ON COLUMN cost_per_lead.cost_amount IS 'what was spent on the source in the month; costs without a campaign or a channel have rows of their own, (none)';
+COMMENT ON COLUMN cost_per_lead.leads IS 'leads that first were iql or higher in the month';
+COMMENT ON COLUMN cost_per_lead.mqls IS 'leads that first were mql or higher in the month';
+COMMENT ON COLUMN cost_per_lead.sqls IS 'leads that first were sql or higher in the month';
+COMMENT ON COLUMN cost_per_lead.customers IS 'leads that first became customers in the month';
+COMMENT ON COLUMN cost_per_lead.cost_per_lead_amount IS 'cost_amount / leads';
+COMMENT ON COLUMN cost_per_lead.cost_per_mql_amount IS 'cost_amount / mqls';
+COMMENT ON COLUMN cost_per_lead.cost_per_sql_amount IS 'cost_amount / sqls';
+COMMENT ON COLUMN cost_per_lead.cost_per_customer_amount IS 'cost_amount / customers';
+
+CREATE OR REPLACE VIEW sourcing_comparison WITH (security_invoker = true) AS
+WITH reached AS (
+    SELECT m.sourcing, m.direction,
+        count(m.lead_at) AS leads, count(m.mql_at) AS mqls, count(m.sql_at) AS sqls, count(m.customer_at) AS customers,
+        count(*) FILTER (WHERE m.lead_at <= m.customer_at) AS leads_won,
+        sum(r.revenue_amount) AS revenue_amount,
+        sum(r.revenue_amount) FILTER (WHERE m.lead_at IS NOT NULL) AS lead_revenue, 0::numeric AS cost_amount
+    FROM _lead_milestone m
+        LEFT JOIN _revenue r USING (lead_id)
+    GROUP BY m.sourcing, m.direction
+    UNION ALL
+    SELECT c.sourcing, c.direction, 0, 0, 0, 0, 0, 0, 0, sum(c.cost_amount) AS cost_amount
+    FROM cost_by_month c
+    GROUP BY c.sourcing, c.direction
+), total AS (
+    SELECT k.comparison, k.place, k.segment,
+        coalesce(sum(r.leads), 0)::bigint AS leads,
+        coalesce(sum(r.mqls), 0)::bigint AS mqls,
+        coalesce(sum(r.sqls), 0)::bigint AS sqls,
+        coalesce(sum(r.customers), 0)::bigint AS customers,
+        coalesce(sum(r.leads_won), 0)::bigint AS leads_won,
+        coalesce(sum(r.revenue_amount), 0) AS revenue_amount,
+        coalesce(sum(r.lead_revenue), 0) AS lead_revenue,
+        coalesce(sum(r.cost_amount), 0) AS cost_amount
+    FROM (VALUES
+            ('sourcing', 1, 'internal'),
+            ('sourcing', 2, 'outsourced'),
+            ('sourcing', 3, '(none)'),
+            ('direction', 4, 'inbound'),
+            ('direction', 5, 'outbound'),
+            ('direction', 6, '(none)')
+        ) AS k (comparison, place, segment)
+        LEFT JOIN reached r ON k.segment = CASE k.comparison WHEN 'sourcing' THEN r.sourcing ELSE r.direction END
+    GROUP BY k.comparison, k.place, k.segment
+)
+SELECT
+    t.comparison,
+    t.place,
+    t.segment,
+    as_amount(t.cost_amount)::numeric(14,2) AS cost_amount,
+    t.leads,
+    t.mqls,
+    t.sqls,
+    t.customers,
+    as_amount(t.cost_amount / nullif(t.leads, 0))::numeric(14,2) AS cost_per_lead_amount,
+    as_amount(t.cost_amount / nullif(t.sqls, 0))::numeric(14,2) AS cost_per_sql_amount,
+    as_amount(t.cost_amount / nullif(t.customers, 0))::numeric(14,2) AS cost_per_customer_amount,
+    t.sqls::double precision / nullif(t.leads, 0) AS lead_to_sql_rate,
+    t.leads_won::double precision / nullif(t.leads, 0) AS lead_to_customer_rate,
+    as_amount(t.revenue_amount)::numeric(14,2) AS revenue_amount,
+    as_amount(t.lead_revenue / nullif(t.leads, 0))::numeric(14,2) AS revenue_per_lead_amount,
+    (t.revenue_amount - t.cost_amount)::double precision / nullif(t.cost_amount, 0)::double precision AS roi
+FROM total t;
+COMMENT ON VIEW sourcing_comparison IS 'internal against outsourced and inbound against outbound: what was spent, what came of it';
+COMMENT ON COLUMN sourcing_comparison.comparison IS 'sourcing or direction';
+COMMENT ON COLUMN sourcing_comparison.place IS 'order of the rows';
+COMMENT ON COLUMN sourcing_comparison.segment IS 'internal or outsourced, inbound or outbound; (none): costs and leads of no campaign or channel that says so';
+COMMENT ON COLUMN sourcing_comparison.cost_amount IS 'all costs, wages and tools too';
+COMMENT ON COLUMN sourcing_comparison.leads IS 'contacts that reached iql or higher';
+COMMENT ON COLUMN sourcing_comparison.mqls IS 'those that reached mql or higher';
+COMMENT ON COLUMN sourcing_comparison.sqls IS 'those that reached sql or higher';
+COMMENT ON COLUMN sourcing_comparison.customers IS 'those that became customers';
+COMMENT ON COLUMN sourcing_comparison.cost_per_lead_amount IS 'cost_amount / leads';
+COMMENT ON COLUMN sourcing_comparison.cost_per_sql_amount IS 'cost_amount / sqls';
+COMMENT ON COLUMN sourcing_comparison.cost_per_customer_amount IS 'cost_amount / customers';
+COMMENT ON COLUMN sourcing_comparison.lead_to_sql_rate IS 'sqls / leads';
+COMMENT ON COLUMN sourcing_comparison.lead_to_customer_rate IS 'share of the leads that became customers; customers who never were leads are left out';
+COMMENT ON COLUMN sourcing_comparison.revenue_amount IS 'sum of purchases';
+COMMENT ON COLUMN sourcing_comparison.revenue_per_lead_amount IS 'what the leads bought for / leads';
+COMMENT ON COLUMN sourcing_comparison.roi IS '(revenue_amount - cost_amount) / cost_amount';

@@ -1,0 +1,162 @@
+-- Attribution: which touches brought a purchase.
+
+-- A touch is an event that names a channel or a campaign and that the lead did
+-- or took part in. The lead's own origin is one too, unless an event tells it.
+-- Who has none at all came by (none). Credits are millionths, given out by
+-- largest remainder: so those of a purchase add up to one million exactly.
+CREATE OR REPLACE VIEW attribution_credit WITH (security_invoker = true) AS
+WITH buyer AS MATERIALIZED (
+    SELECT p.lead_id, p.event_id, p.purchased_at, p.purchase_month, p.purchase_amount
+    FROM purchases p
+), touch AS MATERIALIZED (
+    SELECT e.lead_id, e.event_id, e.occurred_at AS touched_at, e.channel, e.campaign
+    FROM event e
+    WHERE (e.channel IS NOT NULL OR e.campaign IS NOT NULL)
+        AND is_dated(e.occurred_at)
+        AND e.kind <> ALL (kinds_of('event_kind', 'purchase', 'lost', 'disqualified', 'recycled', 'points', 'stage', 'unsubscribe', 'email_sent'))
+        AND EXISTS (SELECT FROM buyer b WHERE b.lead_id = e.lead_id)
+), every_touch AS (
+    SELECT t.lead_id, t.event_id, t.touched_at, t.channel, t.campaign
+    FROM touch t
+    UNION ALL
+    SELECT l.lead_id, NULL::bigint AS event_id, l.created_at AS touched_at, l.channel, l.campaign
+    FROM lead l
+    WHERE (l.channel IS NOT NULL OR l.campaign IS NOT NULL)
+        AND is_dated(l.created_at)
+        AND EXISTS (SELECT FROM buyer b WHERE b.lead_id = l.lead_id)
+        AND NOT EXISTS (SELECT FROM touch t WHERE t.lead_id = l.lead_id AND t.touched_at <= l.created_at)
+), placed AS (
+    SELECT b.lead_id, b.event_id AS purchase_event_id, b.purchased_at, b.purchase_month, b.purchase_amount,
+        t.event_id AS touch_event_id, t.touched_at, t.channel, t.campaign,
+        row_number() OVER path AS place,
+        count(*) OVER run AS touches,
+        date_part('epoch', max(t.touched_at) OVER run - t.touched_at) / 86400 AS age_days
+    FROM buyer b
+        LEFT JOIN every_touch t ON t.lead_id = b.lead_id AND t.touched_at <= b.purchased_at
+    WINDOW run AS (PARTITION BY b.lead_id, b.event_id),
+        path AS (PARTITION BY b.lead_id, b.event_id ORDER BY t.touched_at, t.event_id NULLS FIRST)
+), shared AS (
+    SELECT m.model, p.lead_id, p.purchase_event_id, p.purchased_at, p.purchase_month, p.purchase_amount,
+        p.touch_event_id, p.touched_at, p.channel, p.campaign, p.place, p.touches,
+        1000000 * w.weight / sum(w.weight) OVER (PARTITION BY p.lead_id, p.purchase_event_id, m.model) AS share
+    FROM placed p
+        CROSS JOIN (VALUES ('first'), ('last'), ('linear'), ('position'), ('time_decay')) AS m (model)
+        CROSS JOIN LATERAL (SELECT touch_weight(m.model, p.place, p.touches, coalesce(p.age_days, 0))) AS w (weight)
+), ranked AS (
+    SELECT s.model, s.lead_id, s.purchase_event_id, s.purchased_at, s.purchase_month, s.purchase_amount,
+        s.touch_event_id, s.touched_at, s.channel, s.campaign, s.place, s.touches,
+        floor(s.share)::bigint AS whole,
+        1000000 - sum(floor(s.share)::bigint) OVER (PARTITION BY s.lead_id, s.purchase_event_id, s.model) AS rest,
+        row_number() OVER (PARTITION BY s.lead_id, s.purchase_event_id, s.model ORDER BY s.share - floor(s.share) DESC, s.place) AS turn
+    FROM shared s
+), given AS (
+    SELECT r.model, r.lead_id, r.purchase_event_id, r.purchased_at, r.purchase_month, r.purchase_amount,
+        r.touch_event_id, r.touched_at, r.channel, r.campaign, r.place, r.touches,
+        r.whole + CASE WHEN r.turn <= r.rest THEN 1 ELSE 0 END AS micro_credits,
+        sum(r.whole + CASE WHEN r.turn <= r.rest THEN 1 ELSE 0 END)
+            OVER (PARTITION BY r.lead_id, r.purchase_event_id, r.model ORDER BY r.place) AS upto
+    FROM ranked r
+)
+SELECT
+    g.model,
+    g.lead_id,
+    g.purchase_event_id,
+    g.purchased_at,
+    g.purchase_month,
+    g.purchase_amount,
+    g.touch_event_id,
+    g.touched_at,
+    coalesce(g.channel, c.channel, '(none)') AS channel,
+    coalesce(c.direction, h.direction, '(none)') AS direction,
+    coalesce(g.campaign, '(none)') AS campaign,
+    g.place,
+    g.touches,
+    g.micro_credits,
+    g.micro_credits / 1000000::double precision AS credit,
+    -- rounded so that the parts add up to the amount
+    (round(g.purchase_amount * g.upto / 1000000, 2) - round(g.purchase_amount * (g.upto - g.micro_credits) / 1000000, 2))::numeric(14,2) AS revenue_amount
+FROM given g
+    LEFT JOIN campaign c ON c.campaign = g.campaign
+    LEFT JOIN channel h ON h.channel = coalesce(g.channel, c.channel);
+COMMENT ON VIEW attribution_credit IS 'one row a purchase, touch before it, and attribution model: what share of the purchase the touch is given';
+COMMENT ON COLUMN attribution_credit.model IS 'attribution model: first, last, linear, position or time_decay';
+COMMENT ON COLUMN attribution_credit.lead_id IS 'the lead';
+COMMENT ON COLUMN attribution_credit.purchase_event_id IS 'event of the purchase';
+COMMENT ON COLUMN attribution_credit.purchased_at IS 'when it was bought';
+COMMENT ON COLUMN attribution_credit.purchase_month IS 'first day of the month of that';
+COMMENT ON COLUMN attribution_credit.purchase_amount IS 'amount of the purchase; NULL: not known';
+COMMENT ON COLUMN attribution_credit.touch_event_id IS 'event of the touch; NULL: the origin of the lead';
+COMMENT ON COLUMN attribution_credit.touched_at IS 'when it was';
+COMMENT ON COLUMN attribution_credit.channel IS 'channel of the touch, or of its campaign; (none): not known';
+COMMENT ON COLUMN attribution_credit.direction IS 'inbound or outbound, of the campaign or else of the channel; (none): not known';
+COMMENT ON COLUMN attribution_credit.campaign IS 'campaign of the touch; (none): not known';
+COMMENT ON COLUMN attribution_credit.place IS 'number of the touch';
+COMMENT ON COLUMN attribution_credit.touches IS 'number of touches before the purchase';
+COMMENT ON COLUMN attribution_credit.micro_credits IS 'share of the purchase in millionths; those of a purchase and model add up to 1000000';
+COMMENT ON COLUMN attribution_credit.credit IS 'the share as a fraction';
+COMMENT ON COLUMN attribution_credit.revenue_amount IS 'share of the amount; those of a purchase and model add up to it';
+
+CREATE OR REPLACE FUNCTION attribution(model text)
+    RETURNS TABLE (lead_id bigint, purchase_event_id bigint, purchased_at timestamptz, purchase_amount numeric, touch_event_id bigint,
+        touched_at timestamptz, channel text, direction text, campaign text, place bigint, touches bigint, micro_credits bigint,
+        credit double precision, revenue_amount numeric)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.require_attribution(attribution.model);
+    RETURN QUERY
+        SELECT a.lead_id, a.purchase_event_id, a.purchased_at, a.purchase_amount, a.touch_event_id,
+            a.touched_at, a.channel, a.direction, a.campaign, a.place, a.touches, a.micro_credits, a.credit, a.revenue_amount
+        FROM @reports@.attribution_credit a
+        WHERE a.model = attribution.model
+        ORDER BY a.purchased_at, a.lead_id, a.purchase_event_id, a.place;
+END
+$$;
+COMMENT ON FUNCTION attribution(text) IS
+    'what each touch before a purchase is given of it: first, last, linear, position (2/5, 1/5, 2/5) or time_decay (halved every 7 days); micro_credits of a purchase add up to 1000000';
+
+CREATE OR REPLACE VIEW roas WITH (security_invoker = true) AS
+WITH revenue AS (
+    SELECT a.model, a.channel, a.campaign, sum(a.micro_credits) AS micro_credits, sum(a.revenue_amount) AS revenue_amount
+    FROM attribution_credit a
+    GROUP BY a.model, a.channel, a.campaign
+), spent AS (
+    SELECT c.channel, c.campaign, sum(c.cost_amount) AS cost_amount
+    FROM cost_by_month c
+    GROUP BY c.channel, c.campaign
+), line AS (
+    SELECT m.model, n.channel, n.campaign
+    FROM (VALUES ('first'), ('last'), ('linear'), ('position'), ('time_decay')) AS m (model)
+        CROSS JOIN _source_list n
+    UNION
+    SELECT r.model, r.channel, r.campaign FROM revenue r
+)
+SELECT
+    n.model,
+    n.channel,
+    coalesce(p.direction, h.direction, '(none)') AS direction,
+    n.campaign,
+    coalesce(r.micro_credits, 0) / 1000000::double precision AS credited_purchases,
+    as_amount(coalesce(r.revenue_amount, 0))::numeric(14,2) AS revenue_amount,
+    as_amount(coalesce(s.cost_amount, 0))::numeric(14,2) AS cost_amount,
+    coalesce(r.revenue_amount, 0)::double precision / nullif(s.cost_amount, 0)::double precision AS roas,
+    as_amount(coalesce(r.revenue_amount, 0) - coalesce(s.cost_amount, 0))::numeric(14,2) AS profit_amount,
+    (coalesce(r.revenue_amount, 0) - s.cost_amount)::double precision / nullif(s.cost_amount, 0)::double precision AS roi
+FROM line n
+    LEFT JOIN revenue r USING (model, channel, campaign)
+    LEFT JOIN spent s USING (channel, campaign)
+    LEFT JOIN campaign p ON p.campaign = n.campaign
+    LEFT JOIN channel h ON h.channel = n.channel;
+COMMENT ON VIEW roas IS 'one row an attribution model and source: revenue credited to it, and profit, for each unit of money spent on it';
+COMMENT ON COLUMN roas.model IS 'attribution model: first, last, linear, position or time_decay';
+COMMENT ON COLUMN roas.channel IS 'the channel';
+COMMENT ON COLUMN roas.direction IS 'inbound or outbound, of the campaign or else of the channel; (none): not known';
+COMMENT ON COLUMN roas.campaign IS 'the campaign';
+COMMENT ON COLUMN roas.credited_purchases IS 'purchases, shared ones in part';
+COMMENT ON COLUMN roas.revenue_amount IS 'revenue credited to the source';
+COMMENT ON COLUMN roas.cost_amount IS 'what was spent on the source';
+COMMENT ON COLUMN roas.roas IS 'revenue_amount / cost_amount';
+COMMENT ON COLUMN roas.profit_amount IS 'revenue_amount - cost_amount';
+COMMENT ON COLUMN roas.roi IS 'profit_amount / cost_amount';

@@ -1,0 +1,414 @@
+-- Content and forms: which pages, forms, messages and offers bring leads on.
+
+-- Properties of events may hold anything, so readers of views cannot see them.
+-- Functions with the rights of the pipeline's owner count by those properties
+-- that name pages, forms, messages and contents, and give out the counts only,
+-- and no rows to a role that row security prevents from seeing every lead.
+
+-- Landing: the first visit of a lead. What it did afterwards counts for that page.
+CREATE OR REPLACE FUNCTION _landing_page_counts()
+    RETURNS TABLE (page text, views bigint, visitors bigint, landed bigint, form_viewed bigint, form_submitted bigint, leads bigint, customers bigint)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF NOT @pipeline@._shows_all_leads() THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+        WITH visit AS MATERIALIZED (
+            SELECT e.lead_id, leadscore_internal.page_name(e.properties ->> 'page') COLLATE "C" AS page, e.occurred_at
+            FROM @pipeline@.event e
+            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'visit')) AND leadscore_internal.is_dated(e.occurred_at)
+        ), seen AS (
+            SELECT v.page, count(*) AS views, count(DISTINCT v.lead_id) AS visitors
+            FROM visit v
+            GROUP BY v.page
+        ), landing AS (
+            SELECT DISTINCT ON (v.lead_id) v.lead_id, v.page, v.occurred_at AS landed_at
+            FROM visit v
+            ORDER BY v.lead_id, v.occurred_at, v.page
+        ), act AS (
+            SELECT e.lead_id,
+                max(e.occurred_at) FILTER (WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'form_view'))) AS form_viewed_at,
+                max(e.occurred_at) FILTER (WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'form_submit'))) AS form_submitted_at
+            FROM @pipeline@.event e
+            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'form_view', 'form_submit')) AND leadscore_internal.is_dated(e.occurred_at)
+            GROUP BY e.lead_id
+        ), landed AS (
+            SELECT l.page, count(*) AS landed,
+                count(*) FILTER (WHERE a.form_viewed_at >= l.landed_at) AS form_viewed,
+                count(*) FILTER (WHERE a.form_submitted_at >= l.landed_at) AS form_submitted,
+                count(*) FILTER (WHERE r.lead_at >= l.landed_at) AS leads,
+                count(*) FILTER (WHERE r.customer_at >= l.landed_at) AS customers
+            FROM landing l
+                LEFT JOIN act a USING (lead_id)
+                LEFT JOIN @pipeline@._milestone r USING (lead_id)
+            GROUP BY l.page
+        )
+        SELECT n.page, n.views, n.visitors, coalesce(d.landed, 0), coalesce(d.form_viewed, 0), coalesce(d.form_submitted, 0),
+            coalesce(d.leads, 0), coalesce(d.customers, 0)
+        FROM seen n
+            LEFT JOIN landed d USING (page);
+END
+$$;
+REVOKE EXECUTE ON FUNCTION _landing_page_counts() FROM PUBLIC;
+COMMENT ON FUNCTION _landing_page_counts() IS
+    'the counts of the view landing_pages';
+
+CREATE OR REPLACE VIEW landing_pages WITH (security_invoker = true) AS
+SELECT
+    c.page,
+    c.views,
+    c.visitors,
+    c.landed,
+    c.form_viewed,
+    c.form_submitted,
+    c.leads,
+    c.customers,
+    c.form_viewed::double precision / nullif(c.landed, 0) AS form_view_rate,
+    c.form_submitted::double precision / nullif(c.landed, 0) AS form_submit_rate,
+    c.leads::double precision / nullif(c.landed, 0) AS lead_rate,
+    rate_low(c.leads, c.landed) AS lead_low_rate,
+    rate_high(c.leads, c.landed) AS lead_high_rate,
+    c.customers::double precision / nullif(c.landed, 0) AS customer_rate,
+    (c.leads::double precision / nullif(c.landed, 0))
+        / nullif((sum(c.leads) OVER ())::double precision / nullif(sum(c.landed) OVER (), 0)::double precision, 0) AS ratio_to_all
+FROM _landing_page_counts() c;
+COMMENT ON VIEW landing_pages IS 'one row a page: who came in there, and what became of them';
+COMMENT ON COLUMN landing_pages.page IS 'the page, without what follows ? or #';
+COMMENT ON COLUMN landing_pages.views IS 'visits to it';
+COMMENT ON COLUMN landing_pages.visitors IS 'leads and visitors that saw it';
+COMMENT ON COLUMN landing_pages.landed IS 'of these, those whose first visit it was';
+COMMENT ON COLUMN landing_pages.form_viewed IS 'of the landed, those that saw a form afterwards';
+COMMENT ON COLUMN landing_pages.form_submitted IS 'of the landed, those that sent one afterwards';
+COMMENT ON COLUMN landing_pages.leads IS 'of the landed, those that became iql or higher afterwards';
+COMMENT ON COLUMN landing_pages.customers IS 'of the landed, those that became customers afterwards';
+COMMENT ON COLUMN landing_pages.form_view_rate IS 'form_viewed / landed';
+COMMENT ON COLUMN landing_pages.form_submit_rate IS 'form_submitted / landed';
+COMMENT ON COLUMN landing_pages.lead_rate IS 'leads / landed';
+COMMENT ON COLUMN landing_pages.lead_low_rate IS 'lower end of its 95 % interval';
+COMMENT ON COLUMN landing_pages.lead_high_rate IS 'upper end of its 95 % interval';
+COMMENT ON COLUMN landing_pages.customer_rate IS 'customers / landed';
+COMMENT ON COLUMN landing_pages.ratio_to_all IS 'lead_rate / that of all pages together';
+
+-- A form that was sent without saying which variant counts for the variant
+-- that the lead saw last.
+CREATE OR REPLACE FUNCTION _form_counts()
+    RETURNS TABLE (form text, variant text, fields integer, viewed bigint, submitted bigint, submitted_unseen bigint)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF NOT @pipeline@._shows_all_leads() THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+        WITH act AS MATERIALIZED (
+            SELECT e.lead_id, e.occurred_at, e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'form_submit')) AS submitted,
+                coalesce(e.properties ->> 'form', '(none)') AS form, e.properties ->> 'variant' AS variant, e.properties -> 'fields' AS fields
+            FROM @pipeline@.event e
+            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'form_view', 'form_submit')) AND leadscore_internal.is_dated(e.occurred_at)
+        ), seen AS (
+            SELECT a.lead_id, a.form, coalesce(a.variant, '(none)') AS variant,
+                min(a.occurred_at) AS first_at, max(a.occurred_at) AS last_at, max(leadscore_internal.field_count(a.fields)) AS fields
+            FROM act a
+            WHERE NOT a.submitted
+            GROUP BY 1, 2, 3
+        ), latest AS (
+            SELECT DISTINCT ON (s.lead_id, s.form) s.lead_id, s.form, s.variant
+            FROM seen s
+            ORDER BY s.lead_id, s.form, s.last_at DESC, s.variant COLLATE "C"
+        ), sent AS (
+            SELECT a.lead_id, a.form, coalesce(a.variant, n.variant, '(none)') AS variant,
+                max(a.occurred_at) AS last_at, max(leadscore_internal.field_count(a.fields)) AS fields
+            FROM act a
+                LEFT JOIN latest n ON n.lead_id = a.lead_id AND n.form = a.form
+            WHERE a.submitted
+            GROUP BY 1, 2, 3
+        )
+        SELECT form, variant,
+            mode() WITHIN GROUP (ORDER BY coalesce(t.fields, s.fields)),
+            count(s.lead_id),
+            count(*) FILTER (WHERE t.last_at >= s.first_at),
+            count(*) FILTER (WHERE t.lead_id IS NOT NULL AND (s.lead_id IS NULL OR t.last_at < s.first_at))
+        FROM seen s
+            FULL JOIN sent t USING (lead_id, form, variant)
+        GROUP BY form, variant;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION _form_counts() FROM PUBLIC;
+COMMENT ON FUNCTION _form_counts() IS
+    'the counts of the view form_conversion';
+
+CREATE OR REPLACE VIEW form_conversion WITH (security_invoker = true) AS
+WITH counted AS MATERIALIZED (
+    SELECT c.form, c.variant, c.fields, c.viewed, c.submitted, c.submitted_unseen
+    FROM _form_counts() c
+), figure AS (
+    SELECT 'form' AS level, c.form, c.variant, c.fields, 1::bigint AS forms, c.viewed, c.submitted, c.submitted_unseen,
+        c.submitted::double precision / nullif(c.viewed, 0) AS submit_rate
+    FROM counted c
+    UNION ALL
+    SELECT 'fields' AS level, NULL::text AS form, NULL::text AS variant, c.fields, count(*) AS forms,
+        sum(c.viewed)::bigint AS viewed, sum(c.submitted)::bigint AS submitted, sum(c.submitted_unseen)::bigint AS submitted_unseen,
+        sum(c.submitted)::double precision / nullif(sum(c.viewed), 0)::double precision AS submit_rate
+    FROM counted c
+    GROUP BY c.fields
+)
+SELECT
+    f.level,
+    f.form,
+    f.variant,
+    f.fields,
+    f.forms,
+    f.viewed,
+    f.submitted,
+    f.submitted_unseen,
+    f.submit_rate,
+    rate_low(f.submitted, f.viewed) AS low_rate,
+    rate_high(f.submitted, f.viewed) AS high_rate,
+    CASE WHEN f.level = 'fields' AND f.fields > lag(f.fields) OVER fewer AND lag(f.submit_rate) OVER fewer > 0
+        THEN 1 - power(f.submit_rate / lag(f.submit_rate) OVER fewer, 1.0::double precision / (f.fields - lag(f.fields) OVER fewer))
+        END AS drop_per_field_rate
+FROM figure f
+WINDOW fewer AS (PARTITION BY f.level ORDER BY f.fields NULLS LAST);
+COMMENT ON VIEW form_conversion IS 'one row a form and variant, and one row a number of fields: who saw forms, and who sent them';
+COMMENT ON COLUMN form_conversion.level IS 'form: a form and variant; fields: all forms and variants with so many fields';
+COMMENT ON COLUMN form_conversion.form IS 'name of the form; (none): without';
+COMMENT ON COLUMN form_conversion.variant IS 'name of the variant; (none): without';
+COMMENT ON COLUMN form_conversion.fields IS 'number of fields that it was sent with most often; NULL: not known';
+COMMENT ON COLUMN form_conversion.forms IS 'forms and variants with so many fields; 1 in the rows of level form';
+COMMENT ON COLUMN form_conversion.viewed IS 'leads that saw it';
+COMMENT ON COLUMN form_conversion.submitted IS 'of these, leads that sent it afterwards';
+COMMENT ON COLUMN form_conversion.submitted_unseen IS 'leads that sent it without having seen it as far as is known';
+COMMENT ON COLUMN form_conversion.submit_rate IS 'submitted / viewed';
+COMMENT ON COLUMN form_conversion.low_rate IS 'lower end of the 95 % interval of the rate (Wilson)';
+COMMENT ON COLUMN form_conversion.high_rate IS 'upper end of the 95 % interval of the rate (Wilson)';
+COMMENT ON COLUMN form_conversion.drop_per_field_rate IS 'level fields: share of senders lost with each field more, against the row with fewer fields';
+
+CREATE OR REPLACE FUNCTION _offers_by_lead()
+    RETURNS TABLE (lead_id bigint, offers bigint, first_offer text, first_offer_at timestamptz, last_offer text, last_offer_at timestamptz, all_offers text)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF NOT @pipeline@._shows_all_leads() THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+        WITH offer AS (
+            SELECT e.lead_id, coalesce(e.properties ->> 'content', e.kind) AS offer,
+                min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at
+            FROM @pipeline@.event e
+            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'download', 'webinar')) AND leadscore_internal.is_dated(e.occurred_at)
+            GROUP BY 1, 2
+        )
+        SELECT o.lead_id, count(*),
+            (array_agg(o.offer ORDER BY o.first_at, o.offer COLLATE "C"))[1], min(o.first_at),
+            (array_agg(o.offer ORDER BY o.last_at DESC, o.offer COLLATE "C"))[1], max(o.last_at),
+            string_agg(o.offer, ', ' ORDER BY o.first_at, o.offer COLLATE "C")
+        FROM offer o
+        GROUP BY o.lead_id;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION _offers_by_lead() FROM PUBLIC;
+COMMENT ON FUNCTION _offers_by_lead() IS
+    'the offers of the view lead_offers';
+
+CREATE OR REPLACE VIEW lead_offers WITH (security_invoker = true) AS
+SELECT
+    o.lead_id,
+    d.channel,
+    d.campaign,
+    d.persona,
+    o.offers,
+    o.first_offer,
+    o.first_offer_at,
+    o.last_offer,
+    o.last_offer_at,
+    o.all_offers
+FROM _offers_by_lead() o
+    JOIN _source d USING (lead_id);
+COMMENT ON VIEW lead_offers IS 'one row a lead: the downloads and webinars it took';
+COMMENT ON COLUMN lead_offers.lead_id IS 'the lead';
+COMMENT ON COLUMN lead_offers.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
+COMMENT ON COLUMN lead_offers.campaign IS 'campaign that the lead came by; (none): not known';
+COMMENT ON COLUMN lead_offers.persona IS 'buyer persona; (none): not known';
+COMMENT ON COLUMN lead_offers.offers IS 'number of different ones';
+COMMENT ON COLUMN lead_offers.first_offer IS 'the first';
+COMMENT ON COLUMN lead_offers.first_offer_at IS 'when it was taken';
+COMMENT ON COLUMN lead_offers.last_offer IS 'the last';
+COMMENT ON COLUMN lead_offers.last_offer_at IS 'when it was taken';
+COMMENT ON COLUMN lead_offers.all_offers IS 'all of them, in the order of the first time';
+
+-- Of those that a message was sent to: what they did with it then. A response
+-- is a click or a reply; openings, of which there are many, are none.
+CREATE OR REPLACE FUNCTION _message_counts()
+    RETURNS TABLE (message text, variant text, sent bigint, opened bigint, clicked bigint, replied bigint, responded bigint,
+        letters bigint, first_sent_at timestamptz, last_sent_at timestamptz)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF NOT @pipeline@._shows_all_leads() THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+        WITH letter AS (
+            SELECT e.lead_id, coalesce(e.properties ->> 'message', '(none)') AS message, coalesce(e.properties ->> 'variant', '(none)') AS variant,
+                min(e.occurred_at) FILTER (WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'email_sent'))) AS sent_at,
+                max(e.occurred_at) FILTER (WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'email_open'))) AS opened_at,
+                max(e.occurred_at) FILTER (WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'email_click'))) AS clicked_at,
+                max(e.occurred_at) FILTER (WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'email_reply'))) AS replied_at
+            FROM @pipeline@.event e
+            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'email_sent', 'email_open', 'email_click', 'email_reply')) AND leadscore_internal.is_dated(e.occurred_at)
+            GROUP BY 1, 2, 3
+        )
+        SELECT t.message, t.variant,
+            count(t.sent_at),
+            count(*) FILTER (WHERE t.opened_at >= t.sent_at),
+            count(*) FILTER (WHERE t.clicked_at >= t.sent_at),
+            count(*) FILTER (WHERE t.replied_at >= t.sent_at),
+            count(*) FILTER (WHERE greatest(t.clicked_at, t.replied_at) >= t.sent_at),
+            count(coalesce(t.sent_at, t.clicked_at, t.replied_at)),
+            min(t.sent_at), max(t.sent_at)
+        FROM letter t
+        GROUP BY t.message, t.variant;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION _message_counts() FROM PUBLIC;
+COMMENT ON FUNCTION _message_counts() IS 'what leads did with each variant of each message';
+
+CREATE OR REPLACE VIEW email_engagement WITH (security_invoker = true) AS
+SELECT
+    c.message,
+    c.first_sent_at,
+    c.last_sent_at,
+    c.sent,
+    c.opened,
+    c.clicked,
+    c.replied,
+    c.opened::double precision / nullif(c.sent, 0) AS open_rate,
+    c.clicked::double precision / nullif(c.sent, 0) AS click_rate,
+    c.replied::double precision / nullif(c.sent, 0) AS reply_rate
+FROM (
+        SELECT v.message, min(v.first_sent_at) AS first_sent_at, max(v.last_sent_at) AS last_sent_at, sum(v.sent)::bigint AS sent,
+            sum(v.opened)::bigint AS opened, sum(v.clicked)::bigint AS clicked, sum(v.replied)::bigint AS replied
+        FROM _message_counts() v
+        GROUP BY v.message
+    ) c;
+COMMENT ON VIEW email_engagement IS 'one row a message: what those did with it that it was sent to';
+COMMENT ON COLUMN email_engagement.message IS 'name of the message; (none): without';
+COMMENT ON COLUMN email_engagement.first_sent_at IS 'when it was first sent';
+COMMENT ON COLUMN email_engagement.last_sent_at IS 'when it was last sent to somebody new';
+COMMENT ON COLUMN email_engagement.sent IS 'leads that it was sent to';
+COMMENT ON COLUMN email_engagement.opened IS 'of these, those that opened it';
+COMMENT ON COLUMN email_engagement.clicked IS 'of these, those that followed a link';
+COMMENT ON COLUMN email_engagement.replied IS 'of these, those that answered';
+COMMENT ON COLUMN email_engagement.open_rate IS 'opened / sent';
+COMMENT ON COLUMN email_engagement.click_rate IS 'clicked / sent';
+COMMENT ON COLUMN email_engagement.reply_rate IS 'replied / sent';
+
+-- Compared with the variant called generic or control, or else the first by
+-- name. The interval of the difference is Newcombe's, from Wilson's of both.
+CREATE OR REPLACE VIEW message_response WITH (security_invoker = true) AS
+WITH variant AS (
+    SELECT c.message, c.variant, c.sent, c.responded,
+        c.responded::double precision / nullif(c.sent, 0) AS rate,
+        rate_low(c.responded, c.sent) AS low,
+        rate_high(c.responded, c.sent) AS high,
+        first_value(c.variant) OVER (PARTITION BY c.message
+            ORDER BY c.variant = 'generic' DESC, c.variant = 'control' DESC, c.variant COLLATE "C") AS baseline
+    FROM _message_counts() c
+    WHERE c.letters > 0
+)
+SELECT
+    v.message,
+    v.variant,
+    v.baseline,
+    v.sent,
+    v.responded,
+    v.rate AS response_rate,
+    v.low AS low_rate,
+    v.high AS high_rate,
+    v.rate / nullif(b.rate, 0) AS ratio_to_baseline,
+    v.rate - b.rate AS difference_rate,
+    CASE WHEN v.variant <> v.baseline THEN v.rate - b.rate - sqrt(power(v.rate - v.low, 2) + power(b.high - b.rate, 2)) END AS difference_low_rate,
+    CASE WHEN v.variant <> v.baseline THEN v.rate - b.rate + sqrt(power(v.high - v.rate, 2) + power(b.rate - b.low, 2)) END AS difference_high_rate,
+    CASE WHEN v.variant <> v.baseline THEN (v.rate - b.rate) / nullif(sqrt(t.share * (1 - t.share)
+        * (1.0::double precision / nullif(v.sent, 0) + 1.0::double precision / nullif(b.sent, 0))), 0) END AS z_score
+FROM variant v
+    JOIN variant b ON b.message = v.message AND b.variant = v.baseline
+    CROSS JOIN LATERAL (SELECT (v.responded + b.responded)::double precision / nullif(v.sent + b.sent, 0)) AS t (share);
+COMMENT ON VIEW message_response IS 'one row a message and variant: how many clicked or replied, against the baseline variant';
+COMMENT ON COLUMN message_response.message IS 'name of the message; (none): without';
+COMMENT ON COLUMN message_response.variant IS 'name of the variant; (none): without';
+COMMENT ON COLUMN message_response.baseline IS 'the variant compared with: generic, control, or the first by name';
+COMMENT ON COLUMN message_response.sent IS 'leads that it was sent to';
+COMMENT ON COLUMN message_response.responded IS 'of these, those that followed a link or answered';
+COMMENT ON COLUMN message_response.response_rate IS 'responded / sent';
+COMMENT ON COLUMN message_response.low_rate IS 'lower end of the 95 % interval of the rate (Wilson)';
+COMMENT ON COLUMN message_response.high_rate IS 'upper end of the 95 % interval of the rate (Wilson)';
+COMMENT ON COLUMN message_response.ratio_to_baseline IS 'response_rate / that of the baseline';
+COMMENT ON COLUMN message_response.difference_rate IS 'response_rate - that of the baseline';
+COMMENT ON COLUMN message_response.difference_low_rate IS 'lower end of its 95 % interval (Newcombe)';
+COMMENT ON COLUMN message_response.difference_high_rate IS 'upper end of its 95 % interval (Newcombe)';
+COMMENT ON COLUMN message_response.z_score IS 'difference in standard errors, pooled; beyond 1.96 chance alone is unlikely (p < 0.05)';
+
+CREATE OR REPLACE FUNCTION _topic_counts()
+    RETURNS TABLE (topic text, events bigint, leads bigint, leads_lately bigint, mqls bigint, customers bigint)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF NOT @pipeline@._shows_all_leads() THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+        WITH interest AS (
+            SELECT e.lead_id, coalesce(e.properties ->> 'topic', e.properties ->> 'content', nullif(leadscore_internal.page_name(e.properties ->> 'page'), '(none)'), e.kind) AS topic,
+                count(*) AS events, min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at
+            FROM @pipeline@.event e
+            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'visit', 'download', 'webinar')) AND leadscore_internal.is_dated(e.occurred_at)
+            GROUP BY 1, 2
+    
+        )
+        SELECT i.topic, sum(i.events)::bigint, count(*),
+            count(*) FILTER (WHERE i.last_at > now() - interval '720 hours' AND i.last_at <= now()),
+            count(*) FILTER (WHERE r.mql_at >= i.first_at),
+            count(*) FILTER (WHERE r.customer_at >= i.first_at)
+        FROM interest i
+            LEFT JOIN @pipeline@._milestone r USING (lead_id)
+        GROUP BY i.topic;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION _topic_counts() FROM PUBLIC;
+COMMENT ON FUNCTION _topic_counts() IS
+    'the counts of the view interest_by_topic';
+
+CREATE OR REPLACE VIEW interest_by_topic WITH (security_invoker = true) AS
+SELECT
+    c.topic,
+    c.events,
+    c.leads,
+    c.leads_lately,
+    c.mqls,
+    c.customers,
+    c.mqls::double precision / nullif(c.leads, 0) AS mql_rate,
+    c.customers::double precision / nullif(c.leads, 0) AS customer_rate
+FROM _topic_counts() c;
+COMMENT ON VIEW interest_by_topic IS 'one row a topic: who looked at it or took it, and what became of them';
+COMMENT ON COLUMN interest_by_topic.topic IS 'the property topic of the event, or else content, page or kind';
+COMMENT ON COLUMN interest_by_topic.events IS 'events of role visit, download or webinar';
+COMMENT ON COLUMN interest_by_topic.leads IS 'leads and visitors that did them';
+COMMENT ON COLUMN interest_by_topic.leads_lately IS 'of these, those with one in the last 30 days';
+COMMENT ON COLUMN interest_by_topic.mqls IS 'of these, those that became mql or higher afterwards';
+COMMENT ON COLUMN interest_by_topic.customers IS 'of these, those that became customers afterwards';
+COMMENT ON COLUMN interest_by_topic.mql_rate IS 'mqls / leads';
+COMMENT ON COLUMN interest_by_topic.customer_rate IS 'customers / leads';

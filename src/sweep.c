@@ -1,0 +1,292 @@
+/*-------------------------------------------------------------------------
+ *
+ * sweep.c
+ *		Leads whose stage is to be looked at though nothing happens: because
+ *		time passed, because something dated ahead is due, or because models
+ *		or signals changed.
+ *
+ * A change of configuration records only itself; each lead is brought up to
+ * date at its next write or by a sweep, and until then queries compute.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "maintain.h"
+#include "replay.h"
+#include "stage.h"
+
+PG_FUNCTION_INFO_V1(leadscore_sweep);
+PG_FUNCTION_INFO_V1(leadscore_current_stage);
+PG_FUNCTION_INFO_V1(leadscore_current_stage_since);
+PG_FUNCTION_INFO_V1(leadscore_current_activity);
+
+/* The caller must have the right on a table that the work needs. */
+void
+leadscore_check_maintainer(Oid schema, const char *table, AclMode mode)
+{
+	if (pg_class_aclcheck(leadscore_table(schema, table), GetUserId(), mode) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, table);
+}
+
+/*
+ * Bring a record up to now.  False if the lead is gone.  A reader gets the
+ * record only; a writer's history is corrected where that is needed.
+ */
+static bool
+bring_up(Writer *writer, LeadRecord *record, bool write)
+{
+	if (record->lifecycle.pending_at > writer->now &&
+		!leadscore_configuration_is_late(writer, record))
+	{
+		leadscore_run(writer, record, NULL, 0);
+		leadscore_lifecycle_advance(&record->lifecycle, writer->now);
+		return true;
+	}
+	if (write)
+		return leadscore_correct(writer, record);
+	if (!leadscore_lead_read(writer, record->lead_id))
+		return false;
+	else
+	{
+		LogReader	log;
+
+		leadscore_log_open(&log, writer, false);
+		leadscore_replay(&log, record);
+		leadscore_log_close(&log);
+		return true;
+	}
+}
+
+/* Look at one lead; no other session may be at it. */
+static void
+sweep_lead(Writer *writer, int64 lead_id)
+{
+	LeadRecord	record;
+
+	if (!leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive))
+		return;
+	leadscore_record_init(writer, &record, lead_id);
+	leadscore_state_decode(writer, &record);
+	if (bring_up(writer, &record, true))
+		leadscore_state_write(writer, &record, true);
+}
+
+/* Lock some leads that a condition picks and that no other session has locked. */
+static int64 *
+pick_leads(const Writer *writer, const char *condition, int64 argument, int64 max_leads, uint64 *n)
+{
+	Oid			types[2] = {INT8OID, INT8OID};
+	Datum		values[2];
+	char	   *sql = psprintf("SELECT lead_id FROM %s WHERE %s LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED",
+							   leadscore_table_name(writer->pipeline->state), condition);
+	int64	   *ids;
+	uint64		i;
+
+	values[0] = Int64GetDatum(argument);
+	values[1] = Int64GetDatum(max_leads);
+	if (SPI_execute_with_args(sql, 2, types, values, NULL, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not pick leads: %s", sql);
+	*n = SPI_processed;
+	ids = MemoryContextAllocHuge(writer->context, (*n + 1) * sizeof(int64));
+	for (i = 0; i < *n; i++)
+	{
+		bool		isnull;
+
+		ids[i] = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
+	}
+	SPI_freetuptable(SPI_tuptable);
+	return ids;
+}
+
+/* Sweep at most so many leads of a part; returns how many there were. */
+int64
+leadscore_sweep_part(PipelinePart part, int64 max_leads)
+{
+	MemoryContext context;
+	MemoryContext oldcontext;
+	Writer		writer;
+	int64		swept = 0;
+	int			round;
+
+	context = AllocSetContextCreate(CurrentMemoryContext, "leadscore sweep",
+									ALLOCSET_DEFAULT_SIZES);
+	oldcontext = MemoryContextSwitchTo(context);
+	leadscore_writer_begin(&writer, part, true);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	for (round = 0; round < 2 && swept < max_leads; round++)
+	{
+		uint64		n;
+		uint64		i;
+		int64	   *ids;
+
+		/* what is due, then what is behind the configuration */
+		if (round == 0)
+			ids = pick_leads(&writer, "next_review_at OPERATOR(pg_catalog.<=) pg_catalog.now()"
+							 " AND $1 IS NOT NULL ORDER BY next_review_at", 0, max_leads, &n);
+		else
+			ids = pick_leads(&writer, "configuration OPERATOR(pg_catalog.<) $1 ORDER BY configuration",
+							 writer.pipeline->configuration, max_leads - swept, &n);
+		for (i = 0; i < n; i++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			MemoryContextSwitchTo(writer.lead_context);
+			sweep_lead(&writer, ids[i]);
+			MemoryContextSwitchTo(context);
+			MemoryContextReset(writer.lead_context);
+			leadscore_writer_flush(&writer, true);
+		}
+		swept += (int64) n;
+	}
+	SPI_finish();
+	MemoryContextSwitchTo(context);
+	leadscore_writer_end(&writer);
+	MemoryContextSwitchTo(oldcontext);
+	MemoryContextDelete(context);
+	return swept;
+}
+
+/*
+ * sweep(pipeline, max_leads): brings up to date at most so many leads whose
+ * stage is due to be looked at; returns how many that were.
+ */
+Datum
+leadscore_sweep(PG_FUNCTION_ARGS)
+{
+	Oid			schema = PG_GETARG_OID(0);
+	int64		max_leads = PG_GETARG_INT64(1);
+	int64		swept = 0;
+	ListCell   *lc;
+
+	leadscore_check_maintainer(schema, "lead_state", ACL_UPDATE);
+	foreach(lc, leadscore_parts(schema, NOTICE))
+		if (swept < max_leads)
+			swept += leadscore_sweep_part(*(PipelinePart *) lfirst(lc), max_leads - swept);
+	PG_RETURN_INT64(swept);
+}
+
+/* May the caller see the state of a lead? */
+static bool
+caller_sees_state(const Pipeline *pipeline, int64 lead_id)
+{
+	Oid			type = INT8OID;
+	Datum		value = Int64GetDatum(lead_id);
+	char	   *sql = psprintf("SELECT lead_id FROM %s WHERE lead_id OPERATOR(pg_catalog.=) $1",
+							   leadscore_table_name(pipeline->state));
+	bool		sees;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute_with_args(sql, 1, &type, &value, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read a state: %s", sql);
+	sees = SPI_processed == 1;
+	SPI_finish();
+	return sees;
+}
+
+/* What to return of a record */
+typedef enum RecordPart
+{
+	RECORD_STAGE,
+	RECORD_STAGE_SINCE,
+	RECORD_ACTIVITY
+} RecordPart;
+
+/*
+ * Compute, by the active snapshot, what a sweep would write for a lead: its
+ * activity, in the current context, its stage and since when it is in it.  Each
+ * may be NULL.  False if there is no such lead.
+ */
+bool
+leadscore_current_record(PipelinePart part, int64 lead_id, ActivityList *activity,
+						 uint8 *stage, int64 *stage_since)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "leadscore current state",
+												  ALLOCSET_DEFAULT_SIZES);
+	Writer		reader;
+	LeadRecord	record;
+	bool		found;
+
+	MemoryContextSwitchTo(context);
+	leadscore_reader_begin(&reader, part);
+	found = leadscore_row_read(&reader.state, lead_id, reader.snapshot);
+	if (found)
+	{
+		leadscore_record_init(&reader, &record, lead_id);
+		leadscore_state_decode(&reader, &record);
+		found = bring_up(&reader, &record, false);
+	}
+	MemoryContextSwitchTo(caller);
+	if (found && activity)
+	{
+		lead_activity_init(activity, record.activity.grain, record.activity.nitems);
+		lead_activity_copy(&record.activity, activity);
+	}
+	if (found && stage)
+		*stage = record.lifecycle.standing.stage;
+	if (found && stage_since)
+		*stage_since = record.lifecycle.stage_since;
+	leadscore_reader_end(&reader);
+	MemoryContextDelete(context);
+	return found;
+}
+
+/* The same for a query; NULL if row security hides the lead from the caller. */
+static Datum
+current_record(FunctionCallInfo fcinfo, RecordPart part)
+{
+	PipelinePart pipeline = {PG_GETARG_OID(0), InvalidOid};
+	int64		lead_id = PG_GETARG_INT64(1);
+	ActivityList activity;
+	uint8		stage;
+	int64		stage_since;
+
+	if (!caller_sees_state(leadscore_pipeline_for_query(pipeline), lead_id) ||
+		!leadscore_current_record(pipeline, lead_id, part == RECORD_ACTIVITY ? &activity : NULL,
+								  &stage, &stage_since))
+		PG_RETURN_NULL();
+	if (part == RECORD_STAGE)
+		return LeadStageGetDatum(stage);
+	if (part == RECORD_STAGE_SINCE)
+		return TimestampTzGetDatum(stage_since);
+	return PointerGetDatum(leadscore_activity_make(&activity));
+}
+
+/*
+ * current_stage(pipeline, lead_id): the stage of a lead as of now, though no
+ * sweep has recorded yet what is due.  For views, where that is so.
+ */
+Datum
+leadscore_current_stage(PG_FUNCTION_ARGS)
+{
+	return current_record(fcinfo, RECORD_STAGE);
+}
+
+/* current_stage_since(pipeline, lead_id): when that stage began */
+Datum
+leadscore_current_stage_since(PG_FUNCTION_ARGS)
+{
+	return current_record(fcinfo, RECORD_STAGE_SINCE);
+}
+
+/*
+ * current_activity(pipeline, lead_id): the activity of a lead as signals are
+ * defined now, though it was not counted again yet
+ */
+Datum
+leadscore_current_activity(PG_FUNCTION_ARGS)
+{
+	return current_record(fcinfo, RECORD_ACTIVITY);
+}
