@@ -597,10 +597,10 @@ leadscore_app_tell(const DeltaList *deltas, Oid event, uint8 from_stage)
 /*
  * An error about a constraint shows the row, which the caller may have no right
  * to see: leave that to the server's log, and say what can be said.  Nor does
- * the caller know the statement of ours that failed.
+ * the caller know the statement of ours that failed.  For a PG_CATCH block.
  */
-static void
-rethrow_without_row(MemoryContext context)
+void
+leadscore_rethrow_without_row(MemoryContext context)
 {
 	ErrorData  *error;
 	int			category = ERRCODE_TO_CATEGORY(geterrcode());
@@ -678,7 +678,7 @@ run_writer(FunctionCallInfo fcinfo, const AppCall *call)
 	PG_CATCH();
 	{
 		watched = watch;
-		rethrow_without_row(context);
+		leadscore_rethrow_without_row(context);
 	}
 	PG_END_TRY();
 	return result;

@@ -55,6 +55,7 @@ typedef struct AppCache
 	Oid			external_id_key;	/* InvalidOid: not unique */
 	bool		source_id_unique;	/* is there an index that says so? */
 	bool		own_code;		/* does an INSERT into event run code of users? */
+	CallSite   *active;			/* the active model that was last asked for */
 	AttrNumber	lead_id;		/* columns of lead */
 	AttrNumber	created_at;
 } AppCache;
@@ -65,9 +66,10 @@ typedef struct AppCall
 	const struct AppFunction *function;
 	Oid			schema;
 	Oid			owner;			/* of the function */
-	CallSite   *model;			/* that judged last */
-	bool		active;			/* is it the active one, as seen by ... */
-	SnapshotData seen;			/* ... this snapshot?  No pointer in it holds */
+	CallSite   *then;			/* the model of another time */
+	bool		active;			/* the active one is known: as seen by ... */
+	SnapshotData seen;			/* ... this, of which no pointer holds ... */
+	uint64		hash;			/* ... it has this hash */
 } AppCall;
 
 /* A call that writes, as the owner of the pipeline */
@@ -121,6 +123,7 @@ extern void leadscore_app_forget(Pipeline *pipeline);
 extern Pipeline *leadscore_app_pipeline(FunctionCallInfo fcinfo);
 extern uint64 leadscore_app_run(Pipeline *pipeline, AppStatement statement, Datum *values,
 								const char *nulls, Snapshot snapshot);
+extern void leadscore_rethrow_without_row(MemoryContext context);
 extern void leadscore_app_fix_path(AppWrite *call);
 extern AppWatch *leadscore_app_watch(AppWatch *watch);
 extern Datum leadscore_app_array(const Datum *items, const bool *nulls, int n, Oid type);

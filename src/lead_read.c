@@ -290,21 +290,28 @@ find_model(FunctionCallInfo fcinfo, Pipeline *pipeline, TimestampTz at, bool of_
 		   Snapshot snapshot)
 {
 	AppCall    *call = fcinfo->flinfo->fn_extra;
+	AppCache   *cache = leadscore_app_cache(pipeline);
 	Datum		value = TimestampTzGetDatum(at);
 	Datum		compiled;
 	bool		isnull;
 
-	if (!of_then && call->active && same_view(&call->seen, snapshot))
-		return call->model;
-	call->active = false;
+	/* one that was not finished for an error is begun anew */
+	if (cache->active && (cache->active->scorer == NULL || cache->active->evaluation == NULL))
+		cache->active = NULL;
+	if (!of_then && call->active && cache->active &&
+		cache->active->scorer->model->hash == call->hash && same_view(&call->seen, snapshot))
+		return cache->active;
 	if (leadscore_app_run(pipeline, of_then ? MODEL_OF_THEN : ACTIVE_MODEL,
 						  of_then ? &value : NULL, NULL, snapshot) == 0)
 		return NULL;
 	compiled = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
-	leadscore_call_site_for(&call->model, fcinfo->flinfo->fn_mcxt, compiled);
-	call->active = !of_then;
+	if (of_then)
+		return leadscore_call_site_for(&call->then, fcinfo->flinfo->fn_mcxt, compiled);
+	leadscore_call_site_for(&cache->active, pipeline->context, compiled);
+	call->active = true;
 	call->seen = *snapshot;
-	return call->model;
+	call->hash = cache->active->scorer->model->hash;
+	return cache->active;
 }
 
 /* Evaluate the lead of the arguments (lead, at, as_of_model); NULL if there is none. */

@@ -37,7 +37,7 @@ $node->safe_psql('postgres', q{
 	BEGIN
 		EXECUTE sql;
 	EXCEPTION
-		WHEN foreign_key_violation OR object_in_use OR object_not_in_prerequisite_state THEN NULL;
+		WHEN foreign_key_violation OR no_data_found OR serialization_failure OR object_not_in_prerequisite_state THEN NULL;
 	END $$;
 });
 
