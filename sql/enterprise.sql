@@ -24,6 +24,8 @@ FROM unnest('{A,B,C,D}'::text[]) AS f (grade),
         profile => jsonb_build_object('email', 'x@customer.example', 'consent', true, 'fit', f.grade)) t
 ORDER BY 1;
 SELECT external_id, grade FROM lead_score ORDER BY external_id;
+-- (an activation takes the place of those that judged no lead)
+DELETE FROM lead;
 SELECT activate_model('enterprise', wait => true);
 
 -- 100 points of behaviour and demographic, at most 70 of these
@@ -61,7 +63,7 @@ SELECT v.id, t.stage
     ORDER BY v.n;
 -- a new competitor is known at once
 INSERT INTO value_list VALUES ('competitor_domains', 'customer.example');
-SELECT stage FROM lead_state WHERE lead_id = lead_id('fine');
+SELECT stage FROM lead_score WHERE external_id = 'fine';
 SELECT external_id, fit FROM lead_score WHERE external_id IN ('free', 'fine') ORDER BY 1;
 
 -- Unsubscribing leaves the demographic points only

@@ -9,7 +9,7 @@ SET timezone = 'UTC';
 SET datestyle = 'ISO';
 SET jit = off;
 CREATE SCHEMA history;
-SET search_path = history, leadscore, public;
+SET search_path = history, leadscore, leadscore_internal, public;
 
 -- A number from 0 to below n, the same for the same words
 CREATE FUNCTION pick(n bigint, VARIADIC words text[]) RETURNS int LANGUAGE sql IMMUTABLE AS $$
@@ -147,7 +147,7 @@ BEGIN
         IF make IS NOT NULL THEN
             PERFORM set_config('search_path', which || ', leadscore, pg_temp', true);
             EXECUTE make;
-            PERFORM set_config('search_path', 'history, leadscore, public', true);
+            PERFORM set_config('search_path', 'history, leadscore, leadscore_internal, public', true);
         END IF;
         CALL load_leads(which);
     END LOOP;
@@ -254,7 +254,7 @@ $$);
 
 -- A story of one lead, step by step
 SELECT pipeline FROM leadscore.create_pipeline('s', 'inbound');
-SET search_path = s, leadscore, public;
+SET search_path = s, leadscore, leadscore_internal, history, public;
 SELECT clone_model('inbound', 'strict');
 UPDATE model SET allow_demotion = true, demotion_margin = 5 WHERE model = 'strict';
 SELECT activate_model('strict', wait => true);

@@ -125,9 +125,16 @@ SELECT stage, next_review_at::date - (now() AT TIME ZONE 'UTC')::date AS in_days
 -- so let all of that be 50 days ago
 CREATE FUNCTION pg_temp.days_before(a leadscore.lead_activity, days int) RETURNS leadscore.lead_activity LANGUAGE sql
     AS 'SELECT leadscore.lead_activity_agg(u.signal_id, u.bucket - days * interval ''1 day'', u.count, ''1 day'') FROM leadscore.unnest(a) u';
+SET LOCAL session_replication_role = replica;
+UPDATE lead SET created_at = created_at - interval '50 days', updated_at = updated_at - interval '50 days' WHERE external_id = 'ida';
+UPDATE event SET occurred_at = occurred_at - interval '50 days' WHERE lead_id = lead_id('ida');
+UPDATE profile_change SET changed_at = changed_at - interval '50 days' WHERE lead_id = lead_id('ida');
+UPDATE stage_log SET effective_at = effective_at - interval '50 days' WHERE lead_id = lead_id('ida');
 UPDATE lead_state SET activity = pg_temp.days_before(activity, 50), stage_since = stage_since - interval '50 days',
+    profile_at = profile_at - interval '50 days', milestone_at = milestone_at - interval '50 days',
     processed_until = processed_until - interval '50 days', next_review_at = next_review_at - interval '50 days'
     WHERE lead_id = lead_id('ida');
+SET LOCAL session_replication_role = DEFAULT;
 -- views know at once, and since when
 SELECT stage, (now() AT TIME ZONE 'UTC')::date - stage_since_at::date AS for_days FROM lead_score WHERE external_id = 'ida';
 SELECT external_id FROM hot_leads WHERE external_id = 'ida';
@@ -136,7 +143,8 @@ SELECT stage FROM lead_state WHERE lead_id = lead_id('ida');
 SELECT sweep();
 SELECT sweep();
 SELECT stage FROM lead_state WHERE lead_id = lead_id('ida');
-SELECT to_stage, cause, (now() AT TIME ZONE 'UTC')::date - effective_at::date AS days_ago FROM stage_history WHERE lead_id = lead_id('ida') AND seq > 1;
+SELECT to_stage, cause, (now() AT TIME ZONE 'UTC')::date - effective_at::date AS days_ago FROM stage_history WHERE lead_id = lead_id('ida') ORDER BY seq DESC LIMIT 1;
+SELECT * FROM verify();
 ROLLBACK;
 
 -- The views

@@ -7,10 +7,39 @@ SET client_min_messages = 'warning';
 SELECT leadscore.create_pipeline('crm') \g /dev/null
 
 CREATE TEMP VIEW function AS
-    SELECT p.oid, p.pronamespace::regnamespace AS schema, p.oid::regprocedure AS signature, p.prosrc, p.prosecdef, p.proacl, p.proowner, p.proleakproof, p.provolatile,
+    SELECT p.oid, p.pronamespace::regnamespace AS schema, p.oid::regprocedure AS signature, p.prosrc, l.lanname AS language, p.prosecdef, p.proacl, p.proowner, p.proleakproof, p.provolatile,
         l.lanname IN ('sql', 'plpgsql') AND p.prosqlbody IS NULL AS text_body,
         (SELECT regexp_replace(c, '^search_path=', '') FROM unnest(p.proconfig) c WHERE c LIKE 'search_path=%') AS path
     FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang;
+-- The queries of views and of functions with a parsed body, each as the server
+-- prints its tree; and of those the subqueries in a FROM clause.
+CREATE TEMP VIEW query AS
+    SELECT c.relnamespace::regnamespace AS schema, c.oid::regclass::text AS object, w.ev_action::text AS tree
+    FROM pg_rewrite w JOIN pg_class c ON c.oid = w.ev_class
+    UNION ALL
+    SELECT pronamespace::regnamespace, oid::regprocedure::text, prosqlbody::text
+    FROM pg_proc WHERE prosqlbody IS NOT NULL;
+-- the text up to the brace that closes the first one
+CREATE FUNCTION pg_temp.node(tree text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    depth integer := 0;
+    place integer := 1;
+    part text[];
+BEGIN
+    FOR part IN SELECT m FROM regexp_matches(tree, '((?:\\.|[^{}\\])*)([{}])', 'g') m LOOP
+        place := place + length(part[1]) + 1;
+        depth := depth + CASE part[2] WHEN '{' THEN 1 ELSE -1 END;
+        IF depth = 0 THEN
+            RETURN left(tree, place - 1);
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END$$;
+CREATE TEMP VIEW subquery AS
+    SELECT q.schema, q.object, pg_temp.node('{QUERY' || u.tail) AS tree
+    FROM query q, unnest((string_to_array(q.tree, ':rtekind 1 :subquery {QUERY'))[2:]) WITH ORDINALITY AS t (part, n),
+        LATERAL (SELECT array_to_string((string_to_array(q.tree, ':rtekind 1 :subquery {QUERY'))[t.n + 1:], ':rtekind 1 :subquery {QUERY')) AS u (tail)
+    WHERE t.part ~ '^ [^{]*:cteList <> :rtable <> ';
 CREATE TEMP VIEW finding AS
     -- Names in a text are looked up when it runs. An empty path is not enough:
     -- types and tables in pg_temp come first unless it is listed.
@@ -35,6 +64,47 @@ CREATE TEMP VIEW finding AS
     SELECT c.relnamespace::regnamespace, 'privilege for PUBLIC', c.oid::regclass || ': ' || a.privilege_type
     FROM pg_class c, aclexplode(c.relacl) a WHERE a.grantee = 0 AND c.oid <> 'leadscore.pipelines'::regclass
     UNION ALL
+    -- What an engine that spreads tables over machines does not run, or what
+    -- makes tables wait for functions and functions for tables there.
+    SELECT p.pronamespace::regnamespace, 'function that depends on a table or view', p.oid::regprocedure::text
+    FROM pg_proc p
+    WHERE EXISTS (
+        SELECT FROM pg_depend d LEFT JOIN pg_type t ON d.refclassid = 'pg_type'::regclass AND t.oid = d.refobjid
+        WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND (d.refclassid = 'pg_class'::regclass OR t.typrelid <> 0))
+    UNION ALL
+    SELECT schema, 'text body in SQL', signature::text
+    FROM function WHERE text_body AND language = 'sql'
+    UNION ALL
+    SELECT DISTINCT q.schema, 'subquery in FROM without a FROM that calls ' || p.oid::regprocedure, q.object
+    FROM subquery q, regexp_matches(q.tree, ':(?:funcid|opfuncid) (\d+)', 'g') m JOIN pg_proc p ON p.oid = m[1]::oid
+    WHERE p.provolatile <> 'i'
+    UNION ALL
+    SELECT c.relnamespace::regnamespace, 'trigger on TRUNCATE and another event', t.tgname || ' on ' || c.oid::regclass
+    FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+    WHERE t.tgtype & 32 <> 0 AND t.tgtype & (4 | 8 | 16) <> 0
+    UNION ALL
+    -- A text body that names its schema must notice when that is renamed.
+    SELECT schema, 'names its schema, but does not call pipeline_schema()', signature::text
+    FROM function
+    WHERE text_body AND schema::text NOT LIKE 'leadscore%' AND strpos(prosrc, schema || '.') > 0
+        AND strpos(prosrc, 'leadscore_internal.pipeline_schema(' || quote_literal(regexp_replace(schema::text, '_reports$', '')) || ')') = 0
+    UNION ALL
+    -- What drivers and people stumble over: an untyped argument picks one of
+    -- several functions; a reserved word must be quoted in every call.
+    SELECT p.pronamespace::regnamespace, 'function of a pipeline with a namesake', p.oid::regprocedure::text
+    FROM pg_proc p
+    WHERE p.pronamespace NOT IN ('leadscore'::regnamespace, 'leadscore_internal'::regnamespace)
+        AND EXISTS (SELECT FROM pg_proc o WHERE o.pronamespace = p.pronamespace AND o.proname = p.proname AND o.oid <> p.oid)
+    UNION ALL
+    SELECT p.pronamespace::regnamespace, 'parameter with a reserved word for a name', p.oid::regprocedure || ': ' || a.name
+    FROM pg_proc p, unnest(p.proargnames, p.proargmodes) AS a (name, mode)
+        JOIN pg_get_keywords() k ON k.word = a.name
+    WHERE k.catcode IN ('R', 'T') AND coalesce(a.mode, 'i') NOT IN ('t', 'o')
+    UNION ALL
+    SELECT p.pronamespace::regnamespace, 'returns rows of a table or view', p.oid::regprocedure::text
+    FROM pg_proc p JOIN pg_type t ON t.oid = p.prorettype
+    WHERE t.typrelid <> 0
+    UNION ALL
     -- bound to what somebody else made: operators, functions, types, tables
     SELECT o.schema::regnamespace, 'uses something of another schema', o.object || ': ' || r.identity
     FROM (
@@ -57,8 +127,33 @@ CREATE TEMP VIEW finding AS
     WHERE r.schema NOT IN ('pg_catalog', 'leadscore', 'leadscore_internal', o.schema::regnamespace::text)
         AND NOT (o.schema::regnamespace::text = 'crm_reports' AND r.schema = 'crm');
 
+-- What still breaks a rule. Take out what is mended; nothing may be added.
+CREATE TEMP TABLE allowed (finding text, object text);
+INSERT INTO allowed VALUES
+    ('function that depends on a table or view', 'crm.add_event(bigint,text,jsonb,timestamp with time zone,numeric,text,text,text)'),
+    ('function that depends on a table or view', 'crm.begin_write()'),
+    ('function that depends on a table or view', 'crm.explain(bigint,timestamp with time zone)'),
+    ('function that depends on a table or view', 'crm.hold_lead(text,boolean)'),
+    ('function that depends on a table or view', 'crm.known_event(bigint,text)'),
+    ('function that depends on a table or view', 'crm.lead_id(text)'),
+    ('function that depends on a table or view', 'crm.lock_leads(text[])'),
+    ('function that depends on a table or view', 'crm.merge_leads(text[],jsonb[],timestamp with time zone[])'),
+    ('function that depends on a table or view', 'crm.next_steps(bigint)'),
+    ('function that depends on a table or view', 'crm.open_leads(text[],jsonb[],timestamp with time zone[],text[],text[])'),
+    ('function that depends on a table or view', 'crm.pipeline()'),
+    ('function that depends on a table or view', 'crm.score(bigint,timestamp with time zone)'),
+    ('function that depends on a table or view', 'crm.stage_at(bigint,timestamp with time zone,timestamp with time zone)'),
+    ('function that depends on a table or view', 'crm.standing(bigint,bigint)'),
+    ('function that depends on a table or view', 'crm.touch_lead(text,jsonb,timestamp with time zone,text,text)'),
+    ('function that depends on a table or view', 'crm.track_many(jsonb)'),
+    ('subquery in FROM without a FROM', 'crm.touch_lead(text,jsonb,timestamp with time zone,text,text)'),
+    ('subquery in FROM without a FROM', 'crm.track_many(jsonb)');
+
 -- all of ours
-SELECT * FROM finding WHERE schema::text IN ('leadscore', 'leadscore_internal', 'crm', 'crm_reports') ORDER BY schema::text COLLATE "C", finding COLLATE "C", object COLLATE "C";
+SELECT * FROM finding f
+    WHERE schema::text IN ('leadscore', 'leadscore_internal', 'crm', 'crm_reports')
+        AND NOT EXISTS (SELECT FROM allowed a WHERE f.finding LIKE a.finding || '%' AND f.object = a.object)
+    ORDER BY schema::text COLLATE "C", finding COLLATE "C", object COLLATE "C";
 -- of text that is run, what is not put together by format() with %I and %L
 -- only: names out of the catalog
 CREATE TEMP VIEW unquoted AS
@@ -90,6 +185,20 @@ CREATE FUNCTION careless.unquoted(x text) RETURNS void LANGUAGE plpgsql SET sear
 CREATE FUNCTION careless.leaks(integer) RETURNS boolean LANGUAGE sql IMMUTABLE LEAKPROOF RETURN true;
 CREATE FUNCTION elsewhere.now() RETURNS timestamptz LANGUAGE sql RETURN pg_catalog.now();
 CREATE FUNCTION careless.bound() RETURNS timestamptz LANGUAGE sql RETURN elsewhere.now();
+CREATE FUNCTION careless.table_bound(x integer) RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM careless.t WHERE t.x = table_bound.x; END;
+CREATE FUNCTION careless.row_bound(t careless.t) RETURNS integer LANGUAGE sql RETURN t.x;
+CREATE FUNCTION careless.rows() RETURNS SETOF careless.v LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS 'BEGIN END';
+CREATE FUNCTION careless.text_sql() RETURNS integer LANGUAGE sql SET search_path = pg_catalog, pg_temp AS 'SELECT 1';
+CREATE VIEW careless.lateral WITH (security_invoker = true) AS
+    SELECT f.c, g.d, n.e FROM careless.t, LATERAL (SELECT careless.table_bound(t.x)) AS f (c), LATERAL (SELECT t.x + 1) AS g (d),
+        LATERAL (SELECT h.e FROM (SELECT now() - interval '1 day' AS e) h) AS n;
+CREATE FUNCTION careless.fires() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER two AFTER INSERT OR TRUNCATE ON careless.t EXECUTE FUNCTION careless.fires();
+CREATE TRIGGER one AFTER TRUNCATE ON careless.t EXECUTE FUNCTION careless.fires();
+CREATE FUNCTION careless.named() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS 'BEGIN PERFORM careless.open(); END';
+CREATE FUNCTION careless.twice(x text) RETURNS text LANGUAGE sql RETURN x;
+CREATE FUNCTION careless.twice(x integer) RETURNS integer LANGUAGE sql RETURN x;
+CREATE FUNCTION careless.reserved("from" text, OUT "to" text) LANGUAGE sql RETURN "from";
 SELECT finding, object FROM finding WHERE schema::text = 'careless' ORDER BY finding COLLATE "C", object COLLATE "C";
 SELECT signature, statement FROM unquoted WHERE schema::text = 'careless';
 

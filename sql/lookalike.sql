@@ -54,9 +54,12 @@ BEGIN
         'UPDATE fake.event SET event_id = event_id + 10',
         'DELETE FROM fake.event',
         'DELETE FROM fake.lead',
-        'SELECT leadscore_internal.review(''fake'', NULL, now(), ''activation'')',
-        'SELECT leadscore_internal.rebuild(''fake'', NULL, false)',
-        'SELECT leadscore_internal.rebuild(''fake'', NULL, true)',
+        'SELECT leadscore_internal.sweep(''fake'', 10)',
+        'SELECT leadscore_internal.rebuild(''fake'', NULL)',
+        'SELECT leadscore_internal.rebuild(''fake'', 1)',
+        'SELECT leadscore_internal.verify(''fake'')',
+        'SELECT leadscore_internal.current_stage(''fake'', 1), leadscore_internal.current_activity(''fake'', 1)',
+        'SELECT leadscore_internal.activate_model(''fake'', ''inbound'', true)',
         'SELECT leadscore_internal.compare_leads(''fake'', m.compiled, m.compiled) FROM crm.model m',
         'SELECT leadscore_internal.event_signals(e) FROM fake.event e',
         'SELECT leadscore_internal.kinds_of(''fake.event_kind'', ''visit'', ''purchase'')',
@@ -102,13 +105,13 @@ CREATE TABLE fake.tried AS
                 ('lead', '{lead_id,email,profile,consented_at,created_at,updated_at}'::text[]),
                 ('event', '{lead_id,event_id,kind,occurred_at,properties}'),
                 ('signal', '{signal,signal_id,source,event_kinds,condition,quantity}'),
-                ('setting', '{grain}'),
+                ('setting', '{grain,configuration,signals_configuration}'),
                 ('value_list', '{list,item}'),
                 ('event_kind', '{kind,role}'),
                 ('model', '{model,status,compiled}'),
-                ('model_activation', '{model,activated_at}'),
-                ('lead_state', '{lead_id,activity,baseline,stage,stage_since,cycle,held,processed_until,next_review_at,updated_at}'),
-                ('stage_history', '{lead_id,seq,from_stage}'),
+                ('model_activation', '{activation_id,model,activated_at}'),
+                ('lead_state', '{lead_id,activity,baseline,stage,suspended_stage,promotion_blocked,stage_since,cycle,processed_until,profile_at,milestone_at,pending_at,next_review_at,configuration,updated_at}'),
+                ('stage_log', '{lead_id,seq,from_stage}'),
                 ('profile_change', '{lead_id,seq,signal,count,changed_at}')) AS t (relname, attnames)
         ) c,
         (VALUES ('int DEFAULT 1'), ('bytea DEFAULT decode(repeat(''7f'', 300), ''hex'')'), ('NULL')) AS n (type)
@@ -121,7 +124,7 @@ SELECT count(*) AS tried, count(*) FILTER (WHERE errors <> '{}') > 60 AS refused
 SELECT relname, attname, error FROM fake.tried, unnest(errors) AS error WHERE error > 'XX';
 
 -- Tables that are none, or have another key
-SELECT relname, array_agg(DISTINCT e ORDER BY e) FROM (VALUES ('lead'), ('event'), ('lead_state'), ('signal'), ('model'), ('setting'), ('stage_history')) AS t (relname)
+SELECT relname, array_agg(DISTINCT e ORDER BY e) FROM (VALUES ('lead'), ('event'), ('lead_state'), ('signal'), ('model'), ('setting'), ('stage_log')) AS t (relname)
     CROSS JOIN LATERAL unnest(fake.after(format('ALTER TABLE fake.%1$I RENAME TO gone; CREATE VIEW fake.%1$I AS SELECT * FROM fake.gone', relname))) e GROUP BY 1 ORDER BY 1;
 SELECT array_agg(DISTINCT e ORDER BY e) FROM unnest(fake.after('ALTER TABLE fake.lead_state RENAME TO gone; CREATE TABLE fake.lead_state (LIKE fake.gone INCLUDING ALL) PARTITION BY HASH (lead_id)')) e;
 SELECT array_agg(DISTINCT e ORDER BY e) FROM unnest(fake.after('ALTER TABLE fake.lead_state DROP CONSTRAINT lead_state_pkey, ADD word text DEFAULT ''x'', ADD PRIMARY KEY (word)')) e;

@@ -169,14 +169,6 @@ FROM (SELECT name, next_change(a, m, at), (SELECT min(day) FROM generate_series(
 -- Where bounds tell nothing the search stays exact, and does not take the memory of every step
 SELECT next_change('day{1@2025-01-01:1}', rule_model('{}', '{"rules": [{"rule": "up", "dimension": "d", "signal": "a", "points": 10, "aggregate": "idle", "after": "2 days", "repeat": true}, {"rule": "down", "dimension": "d", "signal": "a", "points": -10, "aggregate": "idle", "after": "2 days", "repeat": true}, {"rule": "once", "dimension": "d", "signal": "a", "points": 5, "aggregate": "idle", "after": "100000 days"}], "stage_rules": [{"stage": "mql", "min_score": 5}]}'), '2025-01-02 UTC');
 
--- The stage that time leads a state to
-SELECT stage, held, at, leadscore_internal.settled_stage('day{0@2025-01-01:1,1@2025-03-01:1}', rule_model('{"points": 40, "decay": "window", "decay_period": "10 days"}', '{"allow_demotion": true, "stage_rules": [{"stage": "iql", "min_score": 0}, {"stage": "mql", "min_score": 31}, {"stage": "sql", "min_score": 71}]}'), stage::lead_stage, held, '2025-03-05 UTC', at)
-FROM (VALUES ('visitor', false), ('iql', false), ('iql', true), ('mql', false), ('sql', false), ('prospect', false), ('customer', false), ('lost', false), ('lost', true)) v(stage, held), unnest('{"2025-03-04 UTC","2025-03-10 23:59 UTC","2025-03-11 UTC"}'::timestamptz[]) at;
--- also where it is hard to find
-SELECT at, leadscore_internal.settled_stage('day{1@2025-01-01:1}', rule_model('{}', '{"rules": [{"rule": "up", "dimension": "d", "signal": "a", "points": 10, "aggregate": "idle", "after": "2 days", "repeat": true}, {"rule": "down", "dimension": "d", "signal": "a", "points": -10, "aggregate": "idle", "after": "2 days", "repeat": true}, {"rule": "once", "dimension": "d", "signal": "a", "points": 5, "aggregate": "idle", "after": "100000 days"}], "stage_rules": [{"stage": "mql", "min_score": 5}]}'), 'visitor', false, '2025-01-02 UTC', at)
-FROM unnest('{-infinity,"2298-10-16 23:59 UTC","2298-10-17 UTC"}'::timestamptz[]) at;
-SELECT leadscore_internal.settled_stage('hour{}', (SELECT m FROM m WHERE name = 'inbound'), 'mql', false, now(), now());
-
 -- Mistakes of the caller
 SELECT score('hour{1@*:1}', rule_model('{}'), now());
 \echo :SQLSTATE

@@ -508,6 +508,17 @@ saturating_add(int64 a, int64 b)
 	return sum;
 }
 
+/* Append a count to a list, to be normalized when all of them are there. */
+void
+lead_activity_append(ActivityList *list, int32 signal, int32 bucket, int64 count)
+{
+	lead_activity_reserve(list, list->nitems + 1);
+	list->items[list->nitems++] = (ActivityItem)
+	{
+		bucket, signal, count
+	};
+}
+
 /* Sort the items, add up equal ones and drop those that count zero. */
 void
 lead_activity_normalize(ActivityList *list)

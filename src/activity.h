@@ -61,6 +61,8 @@ extern size_t lead_activity_formatted_bound(const ActivityList *list);
 extern size_t lead_activity_format(const ActivityList *list, char *out);
 extern void lead_activity_copy(const ActivityList *from, ActivityList *to);
 extern bool lead_activity_equal(const ActivityList *a, const ActivityList *b);
+extern void lead_activity_append(ActivityList *list, int32 signal, int32 bucket,
+								 int64 count);
 extern void lead_activity_normalize(ActivityList *list);
 extern void lead_activity_count(ActivityList *list, int32 signal, int32 bucket,
 								int64 count);

@@ -35,12 +35,16 @@ leadscore_guard_engine_table(PG_FUNCTION_ARGS)
 				 errmsg("guard_engine_table: must be called as a BEFORE trigger, for each statement"),
 				 errhint("Use leadscore.create_pipeline().")));
 	if (engine_depth == 0)
+	{
+		const char *table = RelationGetRelationName(trigdata->tg_relation);
+
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table \"%s\" is kept by leadscore and cannot be changed by hand",
-						RelationGetRelationName(trigdata->tg_relation)),
-				 errdetail("Its rows follow from the events, the profiles and the models."),
-				 errhint("Change those. To repair a lead, call rebuild_by_id(). To load a copy of the table, use ALTER TABLE ... DISABLE TRIGGER USER first, and verify() after it.")));
+				 errmsg("table \"%s\" is kept by leadscore and cannot be changed by hand", table),
+				 strcmp(table, "model_activation") == 0 ?
+				 errhint("Call activate_model(), which writes to it.") :
+				 errhint("Change the events and the lead that its rows follow from. To repair a lead, call rebuild_by_id(). To load a copy of the table, use ALTER TABLE ... DISABLE TRIGGER USER first, and verify() after it.")));
+	}
 	return PointerGetDatum(NULL);
 }
 

@@ -271,7 +271,10 @@ stage_code(const char *label)
 	uint8		code = 0;
 
 	if (label != NULL && !lead_stage_parse(label, strlen(label), &code))
-		elog(ERROR, "unknown stage \"%s\" in a history", label);
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("table \"stage_log\" has something else than stages"),
+				 errhint("Give its columns their types back; leadscore relies on them.")));
 	return code;
 }
 

@@ -11,9 +11,9 @@
  * again.
  *
  * What happens in one instant is one step, so that the order of arrival never
- * matters: first all its counts, of the profile and of events; then points;
- * then stages set by hand and milestones, up the funnel and exits last; then
- * points again.
+ * matters: first all its counts, of the profile and of events; then what these
+ * promote; then stages set by hand and milestones, up the funnel and exits
+ * last; then points and gates again.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,6 +22,9 @@
 #include "lifecycle.h"
 
 #include "stage.h"
+
+/* fewer steps than this are looked at one by one */
+#define LEAST_LEAP	4
 
 static const char *const cause_names[] = {
 	"created", "points", "decay", "milestone", "set", "profile", "activation"
@@ -127,9 +130,12 @@ move(LeadLifecycle *lifecycle, uint8 stage, int64 at, StageCause cause)
 	report(lifecycle, from, from_since, cause);
 }
 
-/* Move as the points and gates of an instant say. */
+/*
+ * Move as the points and gates of an instant say; only up if a milestone of the
+ * same instant is still to decide.
+ */
 static void
-reconsider(LeadLifecycle *lifecycle, int64 at, StageCause cause)
+reconsider(LeadLifecycle *lifecycle, int64 at, StageCause cause, bool only_up)
 {
 	uint8		stage;
 
@@ -138,7 +144,8 @@ reconsider(LeadLifecycle *lifecycle, int64 at, StageCause cause)
 		return;
 	stage = leadscore_next_stage(lifecycle->scorer, lifecycle->evaluation,
 								 lifecycle->standing);
-	if (stage != lifecycle->standing.stage)
+	if (stage > lifecycle->standing.stage ||
+		(stage < lifecycle->standing.stage && !only_up))
 		move(lifecycle, stage, at, cause);
 }
 
@@ -247,7 +254,7 @@ pass_time(LeadLifecycle *lifecycle, int64 from, int64 until)
 										   bucket, last, lifecycle->standing);
 		if (bucket == BUCKET_NEVER)
 			break;
-		reconsider(lifecycle, bucket_start(bucket, grain), CAUSE_DECAY);
+		reconsider(lifecycle, bucket_start(bucket, grain), CAUSE_DECAY, false);
 	}
 }
 
@@ -311,6 +318,89 @@ leadscore_lifecycle_count(LeadLifecycle *lifecycle, const LeadStep *step, int si
 							sign * step->counts[i].count);
 }
 
+/* Does a step do no more than count, to a lead that stays in its stage? */
+static bool
+only_counts(const LeadLifecycle *lifecycle, const LeadStep *step)
+{
+	return !step->profile && !leadscore_step_moves(lifecycle->scorer, step) &&
+		!(lifecycle->standing.promotion_blocked &&
+		  leadscore_step_is_positive(lifecycle->scorer, step));
+}
+
+/* An activity with the counts of some steps; the result is reset. */
+static void
+add_counts(const ActivityList *activity, const LeadStep *steps, int64 nsteps,
+		   ActivityList *result)
+{
+	ActivityList added;
+	int64		i;
+	int			j;
+
+	lead_activity_init(&added, activity->grain, 64);
+	for (i = 0; i < nsteps; i++)
+		for (j = 0; j < steps[i].ncounts; j++)
+			lead_activity_append(&added, steps[i].counts[j].signal,
+								 bucket_of(steps[i].at, activity->grain),
+								 steps[i].counts[j].count);
+	lead_activity_normalize(&added);
+	lead_activity_merge(activity, &added, 1, result);
+	pfree(added.items);
+}
+
+/*
+ * Apply as many of some steps before an instant at once as certainly move no
+ * stage; returns how many.  To look at each of many steps of a lead takes time
+ * that grows with the square of their number.  In *stride is how many are tried
+ * at first, and then how many to try next.
+ */
+int64
+leadscore_lifecycle_leap(LeadLifecycle *lifecycle, const LeadStep *steps, int64 nsteps,
+						 int64 end, int64 *stride)
+{
+	LeadGrain	grain = lifecycle_grain(lifecycle);
+	int32		from = bucket_of(lifecycle->processed_until, grain);
+	bool		leapt = false;
+	int64		n = 0;
+	ActivityList most;
+
+	while (n < Min(*stride, nsteps) && steps[n].at < end && only_counts(lifecycle, &steps[n]))
+		n++;
+	if (n < LEAST_LEAP)
+	{
+		*stride = LEAST_LEAP;
+		return 0;
+	}
+	lead_activity_init(&most, grain, lifecycle->activity->nitems);
+	while (n >= LEAST_LEAP && !leapt)
+	{
+		int64		until;
+
+		/* an instant is not divided */
+		while (n > 0 && n < nsteps && steps[n].at == steps[n - 1].at)
+			n--;
+		if (n == 0)
+			break;
+		until = steps[n - 1].at;
+		add_counts(lifecycle->activity, steps, n, &most);
+		if (lifecycle->scorer == NULL ||
+			leadscore_standing_stays(lifecycle->scorer, lifecycle->activity, from, &most,
+									 from, bucket_of(until, grain), lifecycle->standing))
+		{
+			lead_activity_copy(&most, lifecycle->activity);
+			lifecycle->processed_until = until;
+			leapt = true;
+		}
+		else
+			n /= 2;
+	}
+	pfree(most.items);
+	check_lifecycle(lifecycle);
+	if (!leapt)
+		n = 0;
+	*stride = Max(2 * n, LEAST_LEAP);
+	return n;
+}
+
 /*
  * Apply all that happens in one instant, which must not be before what is
  * processed already.  Points count from the beginning of their bucket, so the
@@ -343,14 +433,17 @@ leadscore_lifecycle_step(LeadLifecycle *lifecycle, const LeadStep *steps, int ns
 	lifecycle->processed_until = at;
 	if (positive && at > lifecycle->stage_since)
 		lifecycle->standing.promotion_blocked = false;
-	reconsider(lifecycle, at, events ? CAUSE_POINTS : CAUSE_PROFILE);
 	if (moves && at > now)
+	{
 		leadscore_lifecycle_expect(lifecycle, at);
-	else if (moves)
+		moves = false;
+	}
+	reconsider(lifecycle, at, events ? CAUSE_POINTS : CAUSE_PROFILE, moves);
+	if (moves)
 	{
 		lifecycle->milestone_at = at;
 		apply_moves(lifecycle, at, steps, nsteps);
-		reconsider(lifecycle, at, CAUSE_POINTS);
+		reconsider(lifecycle, at, CAUSE_POINTS, false);
 	}
 	check_lifecycle(lifecycle);
 }
@@ -365,7 +458,7 @@ leadscore_lifecycle_activate(LeadLifecycle *lifecycle, int64 at, Scorer *scorer,
 	lifecycle->scorer = scorer;
 	lifecycle->evaluation = evaluation;
 	lifecycle->processed_until = at;
-	reconsider(lifecycle, at, CAUSE_ACTIVATION);
+	reconsider(lifecycle, at, CAUSE_ACTIVATION, false);
 	check_lifecycle(lifecycle);
 }
 

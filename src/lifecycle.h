@@ -102,6 +102,8 @@ extern void leadscore_lifecycle_step(LeadLifecycle *lifecycle, const LeadStep *s
 									 int nsteps, int64 now);
 extern void leadscore_lifecycle_count(LeadLifecycle *lifecycle, const LeadStep *step,
 									  int sign);
+extern int64 leadscore_lifecycle_leap(LeadLifecycle *lifecycle, const LeadStep *steps,
+									  int64 nsteps, int64 end, int64 *stride);
 extern void leadscore_lifecycle_advance(LeadLifecycle *lifecycle, int64 until);
 extern void leadscore_lifecycle_activate(LeadLifecycle *lifecycle, int64 at,
 										 Scorer *scorer, Evaluation *evaluation);

@@ -260,82 +260,102 @@ spi_copy(HeapTuple tuple, TupleDesc desc, int n, bool *isnull)
 	return PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
 }
 
+/* That a signal is of a kind */
+typedef struct KindOfSignal
+{
+	const char *kind;
+	const SignalRule *signal;
+} KindOfSignal;
+
+/* By kind, and signals of one kind in their order */
 static int
-kind_cmp(const void *a, const void *b)
+kind_of_signal_cmp(const void *a, const void *b)
 {
-	return strcmp(((const KindSignals *) a)->kind, ((const KindSignals *) b)->kind);
+	const KindOfSignal *x = a;
+	const KindOfSignal *y = b;
+	int			cmp = strcmp(x->kind, y->kind);
+
+	if (cmp != 0)
+		return cmp;
+	return x->signal < y->signal ? -1 : (x->signal > y->signal ? 1 : 0);
 }
 
-/* The entry of a kind, made if it is new */
-static KindSignals *
-kind_entry(Pipeline *p, int *capacity, const char *kind)
-{
-	int			i;
-
-	for (i = 0; i < p->nkinds; i++)
-		if (strcmp(p->kinds[i].kind, kind) == 0)
-			return &p->kinds[i];
-	if (p->nkinds == *capacity)
-	{
-		*capacity = *capacity ? *capacity * 2 : 16;
-		p->kinds = p->kinds ? repalloc(p->kinds, *capacity * sizeof(KindSignals)) :
-			palloc(*capacity * sizeof(KindSignals));
-	}
-	memset(&p->kinds[p->nkinds], 0, sizeof(KindSignals));
-	p->kinds[p->nkinds].kind = pstrdup(kind);
-	return &p->kinds[p->nkinds++];
-}
-
+/*
+ * Make the entry of a kind: its own signals, which are sorted and may be there
+ * twice, and those of any kind, in signal order.
+ */
 static void
-kind_add(KindSignals *entry, const SignalRule *signal, int nsignals)
+fill_kind(KindSignals *entry, const char *kind, const KindOfSignal *own, int nown,
+		  const KindSignals *any)
 {
-	if (entry->signals == NULL)
-		entry->signals = palloc(sizeof(SignalRule *) * (nsignals + 1));
-	entry->signals[entry->nsignals++] = signal;
+	int			i = 0;
+	int			j = 0;
+
+	entry->kind = kind ? pstrdup(kind) : NULL;
+	entry->signals = palloc(sizeof(SignalRule *) * (nown + any->nsignals + 1));
+	entry->nsignals = 0;
+	entry->plain = true;
+	while (i < nown || j < any->nsignals)
+	{
+		const SignalRule *signal = j == any->nsignals ||
+			(i < nown && own[i].signal < any->signals[j]) ? own[i++].signal : any->signals[j++];
+
+		if (entry->nsignals > 0 && entry->signals[entry->nsignals - 1] == signal)
+			continue;
+		entry->signals[entry->nsignals++] = signal;
+		if (signal->condition || signal->quantity)
+			entry->plain = false;
+	}
 }
 
 /* Which signals may match which kind; in signal order */
 static void
 index_kinds(Pipeline *p, char ***signal_kinds, int *signal_nkinds)
 {
-	int			capacity = 0;
-	int			i;
+	KindSignals any = {0};
+	KindOfSignal *pairs;
+	Size		n = 0;
+	Size		i;
+	Size		end;
 	int			j;
 	int			k;
 
-	for (i = 0; i < p->nsignals; i++)
-		for (j = 0; j < signal_nkinds[i]; j++)
-			kind_entry(p, &capacity, signal_kinds[i][j]);
-	for (i = 0; i < p->nsignals; i++)
+	any.signals = palloc(sizeof(SignalRule *) * (p->nsignals + 1));
+	for (k = 0; k < p->nsignals; k++)
+		n += Max(signal_nkinds[k], 0);
+	pairs = palloc_extended(sizeof(KindOfSignal) * (n + 1), MCXT_ALLOC_HUGE);
+	n = 0;
+	for (k = 0; k < p->nsignals; k++)
 	{
-		const SignalRule *signal = &p->signals[i];
+		const SignalRule *signal = &p->signals[k];
 
 		/* lead_created is counted by the engine itself */
 		if (signal->source != SOURCE_EVENT || signal->id == 0)
 			continue;
-		if (signal_nkinds[i] < 0)
-			kind_add(&p->other, signal, p->nsignals);
-		for (k = 0; k < p->nkinds; k++)
-		{
-			bool		matches = signal_nkinds[i] < 0;
-
-			for (j = 0; j < signal_nkinds[i] && !matches; j++)
-				matches = strcmp(p->kinds[k].kind, signal_kinds[i][j]) == 0;
-			if (matches)
-				kind_add(&p->kinds[k], signal, p->nsignals);
-		}
+		if (signal_nkinds[k] < 0)
+			any.signals[any.nsignals++] = signal;
+		for (j = 0; j < signal_nkinds[k]; j++)
+			pairs[n++] = (KindOfSignal)
+			{
+				signal_kinds[k][j], signal
+			};
 	}
-	for (k = 0; k <= p->nkinds; k++)
+	qsort(pairs, n, sizeof(KindOfSignal), kind_of_signal_cmp);
+	p->nkinds = 0;
+	for (i = 0; i < n; i++)
+		if (i == 0 || strcmp(pairs[i].kind, pairs[i - 1].kind) != 0)
+			p->nkinds++;
+	p->kinds = palloc_extended(sizeof(KindSignals) * (p->nkinds + 1), MCXT_ALLOC_HUGE);
+	k = 0;
+	for (i = 0; i < n; i = end)
 	{
-		KindSignals *entry = k < p->nkinds ? &p->kinds[k] : &p->other;
-
-		entry->plain = true;
-		for (i = 0; i < entry->nsignals; i++)
-			if (entry->signals[i]->condition || entry->signals[i]->quantity)
-				entry->plain = false;
+		for (end = i + 1; end < n && strcmp(pairs[i].kind, pairs[end].kind) == 0; end++)
+			;
+		fill_kind(&p->kinds[k++], pairs[i].kind, &pairs[i], (int) (end - i), &any);
 	}
-	if (p->nkinds > 1)
-		qsort(p->kinds, p->nkinds, sizeof(KindSignals), kind_cmp);
+	fill_kind(&p->other, NULL, NULL, 0, &any);
+	pfree(pairs);
+	pfree(any.signals);
 }
 
 /* Read the rows of a query, as the owner, with the snapshot pushed. */

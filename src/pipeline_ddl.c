@@ -313,6 +313,13 @@ leadscore_run_ddl(PG_FUNCTION_ARGS)
 	set_guc("search_path", path.data);
 	set_guc("client_min_messages", "warning");
 	set_guc("check_function_bodies", "on");
+	/* what changes the meaning of a text */
+	set_guc("standard_conforming_strings", "on");
+	set_guc("quote_all_identifiers", "off");
+	set_guc("transform_null_equals", "off");
+	set_guc("array_nulls", "on");
+	set_guc("datestyle", "ISO, MDY");
+	set_guc("intervalstyle", "postgres");
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	text = fill_in(file->text, pipeline, reports);

@@ -121,6 +121,18 @@ leadscore_configuration_is_late(const Writer *writer, const LeadRecord *record)
 		pipeline->periods[period + 1].activated_at < record->lifecycle.processed_until;
 }
 
+/* The instant before which no model comes into use and all buckets have begun */
+static int64
+leap_end(const Writer *writer, const LeadRecord *record)
+{
+	const Pipeline *pipeline = writer->pipeline;
+	LeadGrain	grain = pipeline->grain;
+	int			period = period_of_configuration(pipeline, record->configuration) + 1;
+	int64		end = bucket_start(bucket_of(writer->now, grain) + 1, grain);
+
+	return period < pipeline->nperiods ? Min(end, pipeline->periods[period].activated_at) : end;
+}
+
 /*
  * Apply steps, in the order of event time and none before what is processed
  * already, and the activations between them and up to now.
@@ -130,16 +142,25 @@ leadscore_run(Writer *writer, LeadRecord *record, const LeadStep *steps, int64 n
 {
 	LeadGrain	grain = writer->pipeline->grain;
 	int32		today = bucket_of(writer->now, grain);
+	int64		stride = n;
 	int64		i = 0;
 
 	while (i < n && bucket_of(steps[i].at, grain) <= today)
 	{
 		int64		end = i + 1;
+		int64		leap;
 
 		CHECK_FOR_INTERRUPTS();
+		activate_until(writer, record, Min(steps[i].at, writer->now));
+		leap = leadscore_lifecycle_leap(&record->lifecycle, &steps[i], n - i,
+										leap_end(writer, record), &stride);
+		if (leap > 0)
+		{
+			i += leap;
+			continue;
+		}
 		while (end < n && steps[end].at == steps[i].at)
 			end++;
-		activate_until(writer, record, Min(steps[i].at, writer->now));
 		leadscore_lifecycle_step(&record->lifecycle, &steps[i], (int) (end - i), writer->now);
 		i = end;
 	}
@@ -317,6 +338,7 @@ read_profile_log(Writer *writer, RowStream *stream, int64 lead_id, ProfileLog *l
 		log->steps[log->n].profile = true;
 		log->n++;
 	}
+	/* the counts have stopped moving */
 	for (i = 0; i < log->n; i++)
 		log->steps[i].counts = &log->counts[i];
 	if (log->n > 1)
@@ -366,33 +388,42 @@ replay_from_birth(Writer *writer, LeadRecord *record, const DeltaList *events,
 }
 
 /*
- * A profile without a log, as after a load without triggers, was always so:
- * the lead is born with it.
+ * Add what the lead's row says and its log does not, as after an update without
+ * triggers: it changed when the row was updated, after all that was logged.
  */
 static void
-assume_profile(Writer *writer, LeadRecord *record, const DeltaList *events, ProfileLog *profile)
+complete_profile_log(Writer *writer, LeadRecord *record, ProfileLog *log)
 {
 	CountPool	difference;
-	ActivityList nothing;
-	int64		birth = leadscore_lead_created_at(writer);
+	ActivityList known;
+	int64		at;
+	int			old = log->n;
 	int64		i;
 
-	birth = Min(birth, writer->now);
-	if (events->n > 0)
-		birth = Min(birth, events->deltas[0].at);
-	lead_activity_init(&nothing, writer->pipeline->grain, 1);
+	lead_activity_init(&known, writer->pipeline->grain, 16);
+	for (i = 0; i < log->n; i++)
+		lead_activity_count(&known, log->counts[i].signal, BUCKET_TIMELESS, log->counts[i].count);
 	leadscore_pool_init(&difference);
-	leadscore_profile_difference(writer, &nothing, &difference);
-	leadscore_profile_log(writer, record->lead_id, &difference, birth);
-	profile->steps = palloc0(sizeof(LeadStep) * (difference.n + 1));
+	leadscore_profile_difference(writer, &known, &difference);
+	if (difference.n == 0)
+		return;
+	at = Min(leadscore_lead_updated_at(writer), writer->now);
+	if (old > 0)
+		at = Max(at, log->steps[old - 1].at);
+	leadscore_profile_log(writer, record->lead_id, &difference, at);
+	log->n += (int) difference.n;
+	log->steps = log->steps ? repalloc(log->steps, sizeof(LeadStep) * log->n) :
+		palloc(sizeof(LeadStep) * log->n);
 	for (i = 0; i < difference.n; i++)
 	{
-		profile->steps[i].at = birth;
-		profile->steps[i].counts = &difference.counts[i];
-		profile->steps[i].ncounts = 1;
-		profile->steps[i].profile = true;
+		LeadStep	step = {0};
+
+		step.at = at;
+		step.counts = &difference.counts[i];
+		step.ncounts = 1;
+		step.profile = true;
+		log->steps[old + i] = step;
 	}
-	profile->n = (int) difference.n;
 }
 
 /*
@@ -444,7 +475,6 @@ leadscore_replay(LogReader *reader, LeadRecord *record)
 	int64		lead_id = record->lead_id;
 	DeltaList	deltas;
 	ProfileLog	profile;
-	CountPool	difference;
 
 	if (!reader->all)
 	{
@@ -466,25 +496,8 @@ leadscore_replay(LogReader *reader, LeadRecord *record)
 		SPI_finish();
 		MemoryContextSwitchTo(reader->context);
 	}
-	if (profile.n == 0)
-		assume_profile(writer, record, &deltas, &profile);
+	complete_profile_log(writer, record, &profile);
 	MemoryContextSwitchTo(oldcontext);
 	replay_from_birth(writer, record, &deltas, 0, deltas.n, &profile);
-
-	/* what the log does not say the row does */
-	leadscore_pool_init(&difference);
-	leadscore_profile_difference(writer, &record->activity, &difference);
-	if (difference.n > 0)
-	{
-		LeadStep	step = {0};
-
-		step.at = Max(Min(leadscore_lead_updated_at(writer), writer->now),
-					  record->lifecycle.processed_until);
-		step.counts = difference.counts;
-		step.ncounts = (int) difference.n;
-		step.profile = true;
-		leadscore_profile_log(writer, lead_id, &difference, step.at);
-		leadscore_run(writer, record, &step, 1);
-	}
 	MemoryContextReset(reader->context);
 }

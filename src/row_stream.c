@@ -58,6 +58,7 @@ push_snapshot(Snapshot snapshot)
 RowStream *
 leadscore_stream_open(const char *columns, Oid relid, const char *order, Snapshot snapshot)
 {
+	MemoryContext context = CurrentMemoryContext;
 	char	   *sql = psprintf("SELECT %s FROM %s ORDER BY %s", columns,
 							   leadscore_table_name(relid), order);
 	Portal		portal;
@@ -65,6 +66,7 @@ leadscore_stream_open(const char *columns, Oid relid, const char *order, Snapsho
 	push_snapshot(snapshot);
 	portal = SPI_cursor_open_with_args(NULL, sql, 0, NULL, NULL, NULL, true, CURSOR_OPT_NO_SCROLL);
 	PopActiveSnapshot();
+	MemoryContextSwitchTo(context);
 	return make_stream(portal, relid);
 }
 
@@ -73,6 +75,7 @@ RowStream *
 leadscore_stream_open_lead(Pipeline *pipeline, PipelinePlan number, const char *columns,
 						   Oid relid, int64 lead_id, Snapshot snapshot)
 {
+	MemoryContext context = CurrentMemoryContext;
 	Datum		value = Int64GetDatum(lead_id);
 	Portal		portal;
 
@@ -91,6 +94,7 @@ leadscore_stream_open_lead(Pipeline *pipeline, PipelinePlan number, const char *
 	push_snapshot(snapshot);
 	portal = SPI_cursor_open(NULL, pipeline->plans[number], &value, NULL, true);
 	PopActiveSnapshot();
+	MemoryContextSwitchTo(context);
 	return make_stream(portal, relid);
 }
 
@@ -111,9 +115,13 @@ leadscore_stream_peek(RowStream *stream, int64 *lead_id)
 		return false;
 	if (stream->at >= stream->nrows)
 	{
+		MemoryContext context = CurrentMemoryContext;
+
 		if (stream->rows)
 			SPI_freetuptable(stream->rows);
+		/* leaves us in a context of its own */
 		SPI_cursor_fetch(stream->portal, true, FETCH_ROWS);
+		MemoryContextSwitchTo(context);
 		stream->rows = SPI_tuptable;
 		stream->nrows = SPI_processed;
 		stream->at = 0;

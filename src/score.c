@@ -31,6 +31,9 @@
 /* a search that need not be exact gives up after so many evaluations */
 #define SEARCH_BUDGET	10000
 
+/* after so many bounds reading the log is cheaper */
+#define KEEPS_BUDGET	1000
+
 typedef enum Answer
 {
 	ANSWER_NO = 0,
@@ -269,50 +272,6 @@ find_milestones(Scorer *scorer)
 	}
 }
 
-/* Note signals that do more than give points, or whose points jump about. */
-static void
-not_plain(Scorer *scorer, ModelArray signals)
-{
-	const int16 *items = MODEL_ITEMS(scorer->model, int16, signals);
-	int			i;
-
-	for (i = 0; i < signals.n; i++)
-		scorer->plain[items[i]] = false;
-}
-
-/*
- * Which signals are plain: the points of their rules only grow, or only fall,
- * with each count in one bucket, and nothing else hangs on them.
- */
-static void
-find_plain_signals(Scorer *scorer)
-{
-	const LeadModel *model = scorer->model;
-	int			i;
-
-	scorer->plain = palloc(sizeof(bool) * (model->signals.n + 1));
-	memset(scorer->plain, true, sizeof(bool) * (model->signals.n + 1));
-	for (i = 0; i < model->dimensions.n; i++)
-		not_plain(scorer, model_dimensions(model)[i].resets);
-	for (i = 0; i < model->rules.n; i++)
-	{
-		const ModelRule *rule = &model_rules(model)[i];
-
-		not_plain(scorer, rule->only_if);
-		not_plain(scorer, rule->unless);
-		if (rule->aggregate == AGGREGATE_TIER)
-			scorer->plain[rule->signal] = false;
-	}
-	for (i = 0; i < model->stage_rules.n; i++)
-	{
-		const ModelStageRule *rule = &model_stage_rules(model)[i];
-
-		not_plain(scorer, rule->entry_signals);
-		if (rule->only_if != NO_INDEX)
-			scorer->plain[rule->only_if] = false;
-	}
-}
-
 /*
  * Which rules a signal concerns: a lead has a few of many signals, and a rule
  * whose signal it has not gives no points.
@@ -383,7 +342,6 @@ leadscore_scorer_create(const LeadModel *model)
 	scorer->quiet_after = quiet > PG_INT32_MAX ? -1 : (int32) quiet;
 
 	find_milestones(scorer);
-	find_plain_signals(scorer);
 	index_rules(scorer);
 	scorer->gate_end = palloc(sizeof(int16) * model->gates.n + 1);
 	for (i = model->gates.n - 1; i >= 0; i--)
@@ -437,15 +395,32 @@ static void
 evaluation_free(Evaluation *e)
 {
 	pfree(e->signals);
+	pfree(e->present);
 	pfree(e->resets);
 	pfree(e->rules);
 	pfree(e->dimensions);
 	pfree(e);
 }
 
-/* Find the items of each signal of the model up to the bucket. */
+/* The first of some items of one signal that is later than a bucket */
+static int
+first_after(const ActivityItem *items, int low, int high, int32 bucket)
+{
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+
+		if (items[middle].bucket > bucket)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return low;
+}
+
+/* Find the items of each signal of the model up to a bucket. */
 static void
-find_spans(const Scorer *scorer, Evaluation *e)
+find_spans(const Scorer *scorer, Evaluation *e, int32 last)
 {
 	const ActivityItem *items = e->activity->items;
 	int			n = e->activity->nitems;
@@ -472,8 +447,8 @@ find_spans(const Scorer *scorer, Evaluation *e)
 			}
 			span->first = i;
 			span->end = end;
-			while (span->end > i && items[span->end - 1].bucket > e->at)
-				span->end--;
+			if (end > i && items[end - 1].bucket > last)
+				span->end = first_after(items, i, end, last);
 			if (span->end > span->first || span->timeless > 0)
 				e->present[e->npresent++] = (int16) index;
 		}
@@ -606,6 +581,13 @@ clamp(int64 points, int64 min, int64 max)
 	return points;
 }
 
+/* The signal that says when a lead was created, NO_INDEX if there is none */
+static inline int
+created_signal(const Scorer *scorer)
+{
+	return scorer->max_signal_id >= 0 ? scorer->signal_index[0] : NO_INDEX;
+}
+
 /* Points of idle time: quiet since the newest event, the reset or creation */
 static int128
 idle_quantity(const Scorer *scorer, const Evaluation *e, const ModelRule *rule,
@@ -616,8 +598,8 @@ idle_quantity(const Scorer *scorer, const Evaluation *e, const ModelRule *rule,
 
 	if (start == PG_INT32_MIN)
 	{
-		if (scorer->max_signal_id >= 0 && scorer->signal_index[0] != NO_INDEX)
-			start = newest_bucket(e, scorer->signal_index[0]);
+		if (created_signal(scorer) != NO_INDEX)
+			start = newest_bucket(e, created_signal(scorer));
 		start = Max(start, e->resets[rule->dimension]);
 	}
 	if (start == PG_INT32_MIN)
@@ -827,6 +809,31 @@ rule_points(Scorer *scorer, const Evaluation *e, int rule)
 	return leadscore_rule_points(scorer, e, rule, true, true);
 }
 
+/* Find what an activity holds up to a bucket. */
+static void
+look_at(const Scorer *scorer, const ActivityList *activity, int32 last, Evaluation *result)
+{
+	const LeadModel *model = scorer->model;
+	const ModelDimension *dimensions = model_dimensions(model);
+	int			i;
+	int			j;
+
+	result->activity = activity;
+	find_spans(scorer, result, last);
+	for (i = 0; i < model->dimensions.n; i++)
+	{
+		const int16 *resets = MODEL_ITEMS(model, int16, dimensions[i].resets);
+
+		result->resets[i] = PG_INT32_MIN;
+		for (j = 0; j < dimensions[i].resets.n; j++)
+		{
+			int32		reset = newest_bucket(result, resets[j]);
+
+			result->resets[i] = Max(result->resets[i], reset);
+		}
+	}
+}
+
 /* Score an activity at a bucket. */
 void
 leadscore_evaluate(Scorer *scorer, const ActivityList *activity, int32 at,
@@ -839,22 +846,9 @@ leadscore_evaluate(Scorer *scorer, const ActivityList *activity, int32 at,
 	int			i;
 	int			j;
 
+	look_at(scorer, activity, at, result);
 	result->at = at;
-	result->activity = activity;
-	find_spans(scorer, result);
-	for (i = 0; i < model->dimensions.n; i++)
-	{
-		const int16 *resets = MODEL_ITEMS(model, int16, dimensions[i].resets);
-
-		result->dimensions[i] = 0;
-		result->resets[i] = PG_INT32_MIN;
-		for (j = 0; j < dimensions[i].resets.n; j++)
-		{
-			int32		reset = newest_bucket(result, resets[j]);
-
-			result->resets[i] = Max(result->resets[i], reset);
-		}
-	}
+	memset(result->dimensions, 0, sizeof(int64) * model->dimensions.n);
 	/* at most MAX_ROWS rules of at most 1e15 each, so sums cannot overflow */
 	memset(result->rules, 0, sizeof(int64) * model->rules.n);
 	for (i = 0; i < result->npresent; i++)
@@ -907,27 +901,26 @@ range_create(const Scorer *scorer, Range *range)
 	range->dimension_high = palloc(sizeof(int64) * scorer->model->dimensions.n + 1);
 }
 
-/* What lies between two evaluations with no bucket of the activity in between */
+/* Begin a range, with no points in any dimension. */
 static void
-range_set(const Scorer *scorer, const Evaluation *from, const Evaluation *to,
-		  Range *range)
+range_begin(const Scorer *scorer, const Evaluation *from, const Evaluation *to, Range *range)
+{
+	range->from = from;
+	range->to = to;
+	memset(range->dimension_low, 0, sizeof(int64) * scorer->model->dimensions.n);
+	memset(range->dimension_high, 0, sizeof(int64) * scorer->model->dimensions.n);
+}
+
+/* The dimensions and the score of a range, from the sums of the rules' points */
+static void
+range_add_up(const Scorer *scorer, Range *range)
 {
 	const LeadModel *model = scorer->model;
 	const ModelDimension *dimensions = model_dimensions(model);
-	const ModelRule *rules = model_rules(model);
 	int64		low = 0;
 	int64		high = 0;
 	int			i;
 
-	range->from = from;
-	range->to = to;
-	memset(range->dimension_low, 0, sizeof(int64) * model->dimensions.n);
-	memset(range->dimension_high, 0, sizeof(int64) * model->dimensions.n);
-	for (i = 0; i < model->rules.n; i++)
-	{
-		range->dimension_low[rules[i].dimension] += Min(from->rules[i], to->rules[i]);
-		range->dimension_high[rules[i].dimension] += Max(from->rules[i], to->rules[i]);
-	}
 	for (i = 0; i < model->dimensions.n; i++)
 	{
 		const ModelDimension *d = &dimensions[i];
@@ -944,6 +937,24 @@ range_set(const Scorer *scorer, const Evaluation *from, const Evaluation *to,
 	}
 	range->low = clamp(saturate(low), model->min_score, model->max_score);
 	range->high = clamp(saturate(high), model->min_score, model->max_score);
+}
+
+/* What lies between two evaluations with no bucket of the activity in between */
+static void
+range_set(const Scorer *scorer, const Evaluation *from, const Evaluation *to,
+		  Range *range)
+{
+	const LeadModel *model = scorer->model;
+	const ModelRule *rules = model_rules(model);
+	int			i;
+
+	range_begin(scorer, from, to, range);
+	for (i = 0; i < model->rules.n; i++)
+	{
+		range->dimension_low[rules[i].dimension] += Min(from->rules[i], to->rules[i]);
+		range->dimension_high[rules[i].dimension] += Max(from->rules[i], to->rules[i]);
+	}
+	range_add_up(scorer, range);
 }
 
 /* Is low..high at least min? */
@@ -1294,13 +1305,20 @@ search_evaluate(Search *search, int32 at)
 	return e;
 }
 
+/* The stage over the range of a search, STAGE_UNKNOWN if it does not tell */
+static int
+judge_range(const Search *search)
+{
+	return search->qualified ?
+		qualified_over(search->scorer, &search->range) :
+		standing_over(search->scorer, &search->range, search->standing);
+}
+
 static int
 search_judge(Search *search, const Evaluation *from, const Evaluation *to)
 {
 	range_set(search->scorer, from, to, &search->range);
-	return search->qualified ?
-		qualified_over(search->scorer, &search->range) :
-		standing_over(search->scorer, &search->range, search->standing);
+	return judge_range(search);
 }
 
 /*
@@ -1334,6 +1352,20 @@ search_range(Search *search, const Evaluation *from, const Evaluation *to)
 	return found;
 }
 
+/* The same from one bucket to another with nothing of the activity in between */
+static int32
+search_stretch(Search *search, int32 start, int32 end)
+{
+	Evaluation *from = search_evaluate(search, start);
+	Evaluation *to = end > start ? search_evaluate(search, end) : from;
+	int32		found = search_range(search, from, to);
+
+	if (to != from)
+		evaluation_free(to);
+	evaluation_free(from);
+	return found;
+}
+
 /* The first bucket of an activity after one, or `none` */
 static int32
 next_bucket(const ActivityList *activity, int32 after, int32 none)
@@ -1348,9 +1380,413 @@ next_bucket(const ActivityList *activity, int32 after, int32 none)
 }
 
 /*
+ * Bounds: what an activity amounts to at any bucket from `least->at` to
+ * `most->at` (which are the other way round: `most` is taken as old as it can
+ * be young), if it holds at least what `least` has found and at most what
+ * `most` has.  Counts can only raise a quantity and age can only lower it; so
+ * all that can be lies between the oldest least and the youngest most.
+ */
+typedef struct Bounds
+{
+	Evaluation *least;			/* its `at` is the last bucket of the range */
+	Evaluation *most;			/* its `at` is the first bucket of the range */
+} Bounds;
+
+/* Do both sides have the same of a signal, and nothing that is yet to come? */
+static bool
+same_span(const Bounds *b, int signal)
+{
+	const SignalSpan *least = &b->least->signals[signal];
+	const SignalSpan *most = &b->most->signals[signal];
+	const ActivityItem *x = &b->least->activity->items[least->first];
+	const ActivityItem *y = &b->most->activity->items[most->first];
+	int			n = least->end - least->first;
+
+	if (least->timeless != most->timeless || n != most->end - most->first)
+		return false;
+	if (n > 0 && y[n - 1].bucket > b->most->at)
+		return false;
+	return n == 0 || memcmp(x, y, n * sizeof(ActivityItem)) == 0;
+}
+
+/*
+ * Is the range one bucket, and has `most` only more in that than `least`?  Then
+ * all that comes first has come, and more of the newest can only add points.
+ */
+static bool
+grows_at_end(const Bounds *b, int signal)
+{
+	const SignalSpan *least = &b->least->signals[signal];
+	const SignalSpan *most = &b->most->signals[signal];
+	const ActivityItem *x = &b->least->activity->items[least->first];
+	const ActivityItem *y = &b->most->activity->items[most->first];
+	int			n = most->end - most->first;
+	int			nbefore = n > 0 && y[n - 1].bucket == b->most->at ? n - 1 : n;
+
+	if (b->most->at != b->least->at || least->timeless != most->timeless ||
+		least->end - least->first < nbefore)
+		return false;
+	if (least->end - least->first > nbefore && x[nbefore].bucket != b->most->at)
+		return false;
+	return nbefore == 0 || memcmp(x, y, nbefore * sizeof(ActivityItem)) == 0;
+}
+
+/*
+ * Does presence of a signal decide alike on both sides?  Sets *present.
+ */
+static bool
+same_presence(const Bounds *b, int signal, bool *present)
+{
+	*present = leadscore_signal_present(b->most, signal);
+	return *present == leadscore_signal_present(b->least, signal);
+}
+
+/* Is a rule kept from counting?  ANSWER_UNKNOWN if it may be now and then. */
+static Answer
+is_blocked(const Scorer *scorer, const Bounds *b, const ModelRule *r)
+{
+	const int16 *only_if = MODEL_ITEMS(scorer->model, int16, r->only_if);
+	const int16 *unless = MODEL_ITEMS(scorer->model, int16, r->unless);
+	Answer		answer = ANSWER_NO;
+	bool		present;
+	int			i;
+
+	for (i = 0; i < r->only_if.n; i++)
+		if (!same_presence(b, only_if[i], &present))
+			answer = ANSWER_UNKNOWN;
+		else if (!present)
+			return ANSWER_YES;
+	for (i = 0; i < r->unless.n; i++)
+		if (!same_presence(b, unless[i], &present))
+			answer = ANSWER_UNKNOWN;
+		else if (present)
+			return ANSWER_YES;
+	return answer;
+}
+
+/* Let a range of points include more of them. */
+static inline void
+include(int64 points, int64 *low, int64 *high)
+{
+	*low = Min(*low, points);
+	*high = Max(*high, points);
+}
+
+/* The points of a quantity in units of 2^-31 */
+static inline int64
+quantity_points(const ModelRule *r, int128 quantity)
+{
+	quantity = Min(quantity, MAX_QUANTITY);
+	return cap_points(r, saturate(round_shift(quantity * r->points, WEIGHT_BITS)));
+}
+
+/* The points of a quiet time that began in a bucket, at the end of the range */
+static void
+include_quiet(const Bounds *b, const ModelRule *r, int32 start, int64 *low, int64 *high)
+{
+	int64		quiet = (int64) b->least->at - start;
+
+	if (quiet >= r->after)
+		include(quantity_points(r, (int128) (r->repeat ? quiet / r->after : 1) * WEIGHT_ONE),
+				low, high);
+}
+
+/*
+ * Quiet time: the longest began with the newest event that is certain, and it
+ * may begin anew at any time.  False if its beginning is not known at all.
+ */
+static bool
+idle_bounds(const Scorer *scorer, const Bounds *b, const ModelRule *r,
+			int64 *low, int64 *high)
+{
+	int32		reset = b->least->resets[r->dimension];
+	int32		start = newest_bucket(b->least, r->signal);
+	int			created = created_signal(scorer);
+	int			oldest = first_item(b->most, r);
+
+	*low = *high = 0;
+	if (start > reset)
+	{
+		include_quiet(b, r, start, low, high);
+		return true;
+	}
+	if (created != NO_INDEX && !same_span(b, created))
+		return false;
+	if (created != NO_INDEX)
+		reset = Max(reset, newest_bucket(b->least, created));
+	if (reset != PG_INT32_MIN)
+		include_quiet(b, r, reset, low, high);
+	if (oldest < b->most->signals[r->signal].end)
+		include_quiet(b, r, b->most->activity->items[oldest].bucket, low, high);
+	return true;
+}
+
+/* The points of tiers that may be reached */
+static void
+tier_bounds(const Scorer *scorer, const ModelRule *r, int128 least, int128 most,
+			int64 *low, int64 *high)
+{
+	const ModelTier *tiers = MODEL_ITEMS(scorer->model, ModelTier, r->tiers);
+	int64		reached = 0;
+	int			i;
+
+	for (i = 0; i < r->tiers.n && tiers[i].count <= least; i++)
+		reached = tiers[i].points;
+	*low = *high = cap_points(r, leadscore_weighted(reached, r->points));
+	for (; i < r->tiers.n && tiers[i].count <= most; i++)
+		include(cap_points(r, leadscore_weighted(tiers[i].points, r->points)), low, high);
+}
+
+/* The next group of items of one limit, from *i on: counts and buckets */
+typedef struct ItemGroup
+{
+	int128		least;
+	int128		most;
+	int32		oldest;
+	int32		newest;
+} ItemGroup;
+
+/*
+ * Take the next group of a rule's items: those that share a limit, or one.
+ * False at the end.
+ */
+static bool
+next_group(const Scorer *scorer, const Bounds *b, const ModelRule *r, int *i, int *j,
+		   ItemGroup *group)
+{
+	LeadGrain	grain = (LeadGrain) scorer->model->grain;
+	const ActivityItem *x = b->least->activity->items;
+	const ActivityItem *y = b->most->activity->items;
+	int			x_end = b->least->signals[r->signal].end;
+	int			y_end = b->most->signals[r->signal].end;
+	int32		period = 0;
+
+	group->least = group->most = 0;
+	while (*j < y_end)
+	{
+		int32		bucket = y[*j].bucket;
+
+		if (group->most > 0 &&
+			(r->limit_count == 0 || period_of(bucket, grain, (LimitPeriod) r->limit_period) != period))
+			break;
+		if (y[*j].count > 0)
+		{
+			if (group->most == 0)
+			{
+				group->oldest = bucket;
+				if (r->limit_count > 0)
+					period = period_of(bucket, grain, (LimitPeriod) r->limit_period);
+			}
+			group->newest = bucket;
+			group->most += y[*j].count;
+		}
+		for (; *i < x_end && x[*i].bucket <= bucket; (*i)++)
+			if (x[*i].bucket == bucket)
+				group->least += Max(x[*i].count, 0);
+		(*j)++;
+	}
+	if (r->limit_count > 0)
+	{
+		group->least = Min(group->least, r->limit_count);
+		group->most = Min(group->most, r->limit_count);
+	}
+	return group->most > 0;
+}
+
+/*
+ * The points of a rule of whose signal something may come in between.  False
+ * if it is one of those that are too rare for bounds of their own.
+ */
+static bool
+open_bounds(Scorer *scorer, const Bounds *b, int rule, int64 *low, int64 *high)
+{
+	const ModelRule *r = &model_rules(scorer->model)[rule];
+	RuleWeights *w = &scorer->weights[rule];
+	int32		first = b->most->at;
+	int32		last = b->least->at;
+	int			i = first_item(b->least, r);
+	int			j = first_item(b->most, r);
+	int128		least = b->least->signals[r->signal].timeless;
+	int128		most = b->most->signals[r->signal].timeless;
+	int128		low_quantity;
+	int128		high_quantity;
+	ItemGroup	group;
+
+	if (r->aggregate != AGGREGATE_TIER && grows_at_end(b, r->signal))
+	{
+		*low = *high = leadscore_rule_points(scorer, b->least, rule, true, true);
+		include(leadscore_rule_points(scorer, b->most, rule, true, true), low, high);
+		return true;
+	}
+	/* which counts are the first ones, or the newest, hangs on what comes */
+	if (r->aggregate != AGGREGATE_SUM &&
+		(r->limit_count > 0 || r->aggregate == AGGREGATE_FIRST_N || r->aggregate == AGGREGATE_DAYS))
+		return false;
+	if (r->aggregate == AGGREGATE_LAST)
+	{
+		int32		newest;
+
+		low_quantity = high_quantity = 0;
+		newest = newest_bucket(b->least, r->signal);
+		if (least > 0)
+			low_quantity = WEIGHT_ONE;
+		else if (newest > b->least->resets[r->dimension])
+			low_quantity = weight_at(scorer, r, w, last - newest);
+		newest = newest_bucket(b->most, r->signal);
+		if (most > 0)
+			high_quantity = WEIGHT_ONE;
+		else if (newest > b->most->resets[r->dimension])
+			high_quantity = weight_at(scorer, r, w, Max(first - newest, 0));
+	}
+	else if (r->aggregate == AGGREGATE_TIER)
+	{
+		while (next_group(scorer, b, r, &i, &j, &group))
+		{
+			if (r->within == 0 || last - group.newest < r->within)
+				least += group.least;
+			if (r->within == 0 || first - group.newest < r->within)
+				most += group.most;
+		}
+		tier_bounds(scorer, r, least, most, low, high);
+		return true;
+	}
+	else
+	{
+		low_quantity = least * WEIGHT_ONE;
+		high_quantity = most * WEIGHT_ONE;
+		while (next_group(scorer, b, r, &i, &j, &group))
+		{
+			low_quantity += group.least * weight_at(scorer, r, w, last - group.oldest);
+			high_quantity += group.most * weight_at(scorer, r, w, Max(first - group.newest, 0));
+		}
+	}
+	*low = *high = quantity_points(r, low_quantity);
+	include(quantity_points(r, high_quantity), low, high);
+	return true;
+}
+
+/* The points of a rule; false if there are no bounds for it */
+static bool
+rule_bounds(Scorer *scorer, const Bounds *b, int rule, int64 *low, int64 *high)
+{
+	const ModelRule *r = &model_rules(scorer->model)[rule];
+	Answer		blocked = is_blocked(scorer, b, r);
+
+	*low = *high = 0;
+	if (blocked == ANSWER_YES)
+		return true;
+	if (blocked == ANSWER_NO && same_span(b, r->signal) &&
+		(r->aggregate != AGGREGATE_IDLE || created_signal(scorer) == NO_INDEX ||
+		 same_span(b, created_signal(scorer))))
+	{
+		Evaluation	e = *b->most;
+
+		*low = *high = rule_points(scorer, &e, rule);
+		e.at = b->least->at;
+		include(rule_points(scorer, &e, rule), low, high);
+	}
+	else if (r->aggregate == AGGREGATE_IDLE ? !idle_bounds(scorer, b, r, low, high) :
+			 !open_bounds(scorer, b, rule, low, high))
+		return false;
+	if (blocked == ANSWER_UNKNOWN)
+		include(0, low, high);
+	return true;
+}
+
+/* Set the range of a search to bounds; false if there are none. */
+static bool
+range_bounds(Search *search, const Bounds *b)
+{
+	Scorer	   *scorer = search->scorer;
+	const LeadModel *model = scorer->model;
+	const ModelRule *rules = model_rules(model);
+	const ModelStageRule *stage_rules = model_stage_rules(model);
+	bool		present;
+	int			i;
+	int			j;
+
+	for (i = 0; i < model->dimensions.n; i++)
+		if (b->least->resets[i] != b->most->resets[i])
+			return false;
+	for (i = 0; i < model->stage_rules.n; i++)
+		if (stage_rules[i].only_if != NO_INDEX &&
+			!same_presence(b, stage_rules[i].only_if, &present))
+			return false;
+	range_begin(scorer, b->most, b->least, &search->range);
+	for (i = 0; i < b->most->npresent + 1; i++)
+	{
+		bool		idle = i == b->most->npresent;
+		int			signal = idle ? 0 : b->most->present[i];
+		int			end = idle ? scorer->nidle : scorer->first_rule[signal + 1];
+
+		for (j = idle ? 0 : scorer->first_rule[signal]; j < end; j++)
+		{
+			int			rule = idle ? scorer->idle_rules[j] : scorer->signal_rules[j];
+			int64		low;
+			int64		high;
+
+			if (!rule_bounds(scorer, b, rule, &low, &high))
+				return false;
+			search->range.dimension_low[rules[rule].dimension] += low;
+			search->range.dimension_high[rules[rule].dimension] += high;
+		}
+	}
+	range_add_up(scorer, &search->range);
+	return true;
+}
+
+/*
+ * Is the stage that of the search's standing at every bucket from `from` to
+ * `until`, for any activity that holds at least the counts of one up to a
+ * bucket, and at most those of another up to `until`?  True is certain.
+ */
+static bool
+bounds_keep(Search *search, const ActivityList *least, int32 least_last,
+			const ActivityList *most, int32 from, int32 until)
+{
+	Bounds		b;
+	bool		keeps;
+
+	CHECK_FOR_INTERRUPTS();
+	if (search->budget > 0)
+		search->budget--;
+	b.least = leadscore_evaluation_create(search->scorer);
+	b.most = leadscore_evaluation_create(search->scorer);
+	look_at(search->scorer, least, least_last, b.least);
+	look_at(search->scorer, most, until, b.most);
+	b.least->at = until;
+	b.most->at = from;
+	keeps = range_bounds(search, &b) && judge_range(search) == search->standing.stage;
+	evaluation_free(b.least);
+	evaluation_free(b.most);
+	return keeps;
+}
+
+/*
+ * The last bucket up to `until` that a search from `start` on need not look at,
+ * start - 1 if it must look at all.  In *stride is how far to leap at first,
+ * and then how far the next leap may be.
+ */
+static int32
+leap(Search *search, int32 start, int32 until, int64 *stride)
+{
+	int64		length = Min(*stride, (int64) until - start + 1);
+
+	for (; length > 1 && next_bucket(search->activity, start, BUCKET_NEVER) < start + length; length /= 2)
+		if (bounds_keep(search, search->activity, start, search->activity,
+						start, (int32) (start + length - 1)))
+		{
+			*stride = length * 2;
+			return (int32) (start + length - 1);
+		}
+	*stride = Max(length * 2, 2);
+	return start - 1;
+}
+
+/*
  * The first bucket after `after` and up to `until` where the stage changes.
  * Between two buckets of the activity rules are monotone; so these are the
- * ranges to search.
+ * ranges to search, where bounds over many of them do not tell.
  */
 static int32
 search_change(Search *search, int32 after, int32 until)
@@ -1361,6 +1797,7 @@ search_change(Search *search, int32 after, int32 until)
 	int32		newest = after;
 	int32		last;
 	int32		found = BUCKET_NEVER;
+	int64		stride;
 	int			i;
 
 	for (i = 0; i < activity->nitems; i++)
@@ -1373,17 +1810,19 @@ search_change(Search *search, int32 after, int32 until)
 		return BUCKET_NEVER;
 
 	range_create(scorer, &search->range);
+	stride = (int64) last - after;
 	while (after < last && found == BUCKET_NEVER)
 	{
 		int32		start = after + 1;
-		int32		end = next_bucket(activity, start, last + 1) - 1;
-		Evaluation *from = search_evaluate(search, start);
-		Evaluation *to = end > start ? search_evaluate(search, end) : from;
+		int32		end = leap(search, start, last, &stride);
 
-		found = search_range(search, from, to);
-		if (to != from)
-			evaluation_free(to);
-		evaluation_free(from);
+		if (end >= start)
+		{
+			after = end;
+			continue;
+		}
+		end = next_bucket(activity, start, last + 1) - 1;
+		found = search_stretch(search, start, end);
 		after = end;
 	}
 	pfree(search->range.dimension_low);
@@ -1422,51 +1861,39 @@ leadscore_standing_change(Scorer *scorer, const ActivityList *activity,
 }
 
 /*
- * What lies between a bucket without its own counts and with them, whatever
- * the order in which they came: the points of plain signals lie between those
- * of the two ends.  False if the range does not tell that a lead of this
- * standing stays where it is.
+ * Does a lead of this standing stay in its stage from one bucket to another,
+ * while its activity grows, in whatever order, from `least` (what is up to
+ * `least_last` of it) to `most` (what is up to `until`)?  True is certain.
  */
-static bool
-bucket_keeps(Search *search, const ActivityList *before, int32 bucket)
+bool
+leadscore_standing_stays(Scorer *scorer, const ActivityList *least, int32 least_last,
+						 const ActivityList *most, int32 from, int32 until,
+						 LeadStanding standing)
 {
-	const Scorer *scorer = search->scorer;
-	const ActivityList *activity = search->activity;
-	Evaluation *without;
-	Evaluation *with;
-	bool		keeps = true;
-	int			i;
+	Search		search = {.scorer = scorer,.standing = standing,.budget = -1};
+	bool		stays;
 
-	for (i = 0; i < activity->nitems && keeps; i++)
-		if (activity->items[i].bucket == bucket)
-		{
-			int			index = lead_model_signal_index(scorer->model,
-														activity->items[i].signal);
-
-			keeps = index == NO_INDEX || (scorer->plain[index] && activity->items[i].count > 0);
-		}
-	if (!keeps)
-		return false;
-	without = leadscore_evaluation_create(scorer);
-	leadscore_evaluate(search->scorer, before, bucket, without);
-	with = search_evaluate(search, bucket);
-	/* counts in a window only grow within a bucket: its end has the most */
-	keeps = search_judge(search, with, without) == search->standing.stage;
-	evaluation_free(with);
-	evaluation_free(without);
-	return keeps;
+	Assert(from <= until);
+	range_create(scorer, &search.range);
+	stays = bounds_keep(&search, least, least_last, most, from, until);
+	pfree(search.range.dimension_low);
+	pfree(search.range.dimension_high);
+	return stays;
 }
 
-/* An activity without the counts of one bucket */
-static void
-leave_out(const ActivityList *activity, int32 bucket, ActivityList *result)
+/*
+ * The same of an activity as it is, from before the first bucket to the end of
+ * the last: where bounds over all of them do not tell, halves of them may.
+ */
+static bool
+keeps_halves(Search *search, int32 from, int32 until)
 {
-	int			i;
+	int32		middle = from + (until - from) / 2;
 
-	lead_activity_init(result, activity->grain, activity->nitems);
-	for (i = 0; i < activity->nitems; i++)
-		if (activity->items[i].bucket != bucket)
-			result->items[result->nitems++] = activity->items[i];
+	if (bounds_keep(search, search->activity, from - 1, search->activity, from, until))
+		return true;
+	return from < until && search->budget > 0 &&
+		keeps_halves(search, from, middle) && keeps_halves(search, middle + 1, until);
 }
 
 /*
@@ -1481,38 +1908,13 @@ leadscore_standing_keeps(Scorer *scorer, const ActivityList *activity,
 {
 	Search		search = {
 		.scorer = scorer,.activity = activity,.standing = standing,
-		.budget = SEARCH_BUDGET
+		.budget = KEEPS_BUDGET
 	};
-	bool		keeps = true;
-	int32		bucket = from;
+	bool		keeps;
 
 	Assert(from <= until);
 	range_create(scorer, &search.range);
-	while (keeps && bucket <= until)
-	{
-		ActivityList before;
-		int32		next = next_bucket(activity, bucket, until + 1);
-
-		leave_out(activity, bucket, &before);
-		if (before.nitems < activity->nitems)
-			keeps = bucket_keeps(&search, &before, bucket);
-		pfree(before.items);
-		/* then nothing happens until the next bucket begins */
-		if (keeps && bucket < Min(next, until))
-		{
-			Evaluation *start = search_evaluate(&search, bucket + 1);
-			Evaluation *end;
-
-			leave_out(activity, next, &before);
-			end = leadscore_evaluation_create(scorer);
-			leadscore_evaluate(scorer, &before, Min(next, until), end);
-			keeps = search_range(&search, start, end) == BUCKET_NEVER;
-			evaluation_free(start);
-			evaluation_free(end);
-			pfree(before.items);
-		}
-		bucket = next;
-	}
+	keeps = keeps_halves(&search, from, until);
 	pfree(search.range.dimension_low);
 	pfree(search.range.dimension_high);
 	return keeps;

@@ -59,8 +59,6 @@ typedef struct Scorer
 								 * or 0 */
 	bool	   *positive;		/* by signal: does some rule give points for
 								 * it? */
-	bool	   *plain;			/* by signal: do only the points of its rules
-								 * depend on it, and those one way? */
 	int32		quiet_after;	/* nothing changes by itself this long after
 								 * the last bucket; -1 if there is no such age */
 } Scorer;
@@ -131,5 +129,8 @@ extern int32 leadscore_qualified_change(Scorer *scorer, const ActivityList *acti
 										int32 after, uint8 stage);
 extern int32 leadscore_standing_change(Scorer *scorer, const ActivityList *activity,
 									   int32 after, int32 until, LeadStanding standing);
+extern bool leadscore_standing_stays(Scorer *scorer, const ActivityList *least,
+									 int32 least_last, const ActivityList *most,
+									 int32 from, int32 until, LeadStanding standing);
 
 #endif							/* LEADSCORE_SCORE_H */

@@ -165,6 +165,27 @@ CREATE FUNCTION leadscore_internal.pipeline_schema(name text) RETURNS regnamespa
 COMMENT ON FUNCTION leadscore_internal.pipeline_schema(text) IS
 	'called first by every function that names its pipeline: the schema, or an error if the pipeline was renamed since';
 
+CREATE FUNCTION leadscore_internal.require_model(pipeline regnamespace, model text) RETURNS text
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	schema_name CONSTANT name := (SELECT n.nspname FROM pg_catalog.pg_namespace n WHERE n.oid = pipeline);
+	known text;
+	models text;
+BEGIN
+	EXECUTE pg_catalog.format('SELECT m.model FROM %I.model m WHERE m.model = $1', schema_name) INTO known USING model;
+	IF known IS NULL THEN
+		EXECUTE pg_catalog.format('SELECT pg_catalog.string_agg(m.model, '', '' ORDER BY m.model) FROM %I.model m', schema_name) INTO models;
+		RAISE EXCEPTION 'model "%" does not exist', model
+			USING ERRCODE = 'undefined_object',
+				HINT = 'Models of this pipeline: ' || coalesce(models, 'none') || '.';
+	END IF;
+	RETURN known;
+END
+$$;
+COMMENT ON FUNCTION leadscore_internal.require_model(regnamespace, text) IS
+	'the model of this name, or an error that lists those there are';
+
 CREATE FUNCTION leadscore_internal.pipeline_figure(pipeline regnamespace, figure text) RETURNS text
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_pipeline_figure';
 COMMENT ON FUNCTION leadscore_internal.pipeline_figure(regnamespace, text) IS
@@ -212,7 +233,7 @@ COMMENT ON FUNCTION leadscore.version() IS 'version of the library that this ses
 CREATE FUNCTION leadscore.create_pipeline(name text, preset text DEFAULT 'inbound', grain interval DEFAULT '1 day', attach boolean DEFAULT true, reports boolean DEFAULT true)
 	RETURNS TABLE (pipeline text, active_model text, next_step text)
 	LANGUAGE plpgsql VOLATILE ROWS 1 SET search_path = pg_catalog, pg_temp
-AS $$
+AS $body$
 DECLARE
 	version CONSTANT text := leadscore_internal.check_version();
 	presets text[];
@@ -229,6 +250,11 @@ BEGIN
 		RAISE EXCEPTION 'pipeline name "%" is reserved', name
 			USING ERRCODE = 'reserved_name',
 				HINT = 'A pipeline is a schema of its own. Choose another name, such as crm.';
+	END IF;
+	IF pg_catalog.strpos(name, '$$') > 0 THEN
+		RAISE EXCEPTION 'pipeline name "%" contains "$$"', name
+			USING ERRCODE = 'invalid_name',
+				HINT = 'Choose another name, such as crm.';
 	END IF;
 	SELECT n.nspname INTO taken
 	FROM pg_catalog.pg_namespace n
@@ -308,7 +334,7 @@ BEGIN
 	END;
 	RETURN NEXT;
 END
-$$;
+$body$;
 COMMENT ON FUNCTION leadscore.create_pipeline(text, text, interval, boolean, boolean) IS
 	'creates a schema with the tables, functions and views of a lead pipeline, owned by the caller; preset: inbound, enterprise or empty; grain: 1 day or 1 hour; attach => false leaves out the triggers, reports => false the views of add_reports()';
 
@@ -444,7 +470,7 @@ BEGIN
 	WHERE n.nspname = leadscore_internal.reports_schema(pipeline) AND n.oid <> ALL (schemas)
 		AND pg_catalog.pg_get_userbyid(n.nspowner) = current_user;
 
-	SELECT pg_catalog.string_agg(DISTINCT d.object, ', ' ORDER BY d.object) INTO dependents
+	SELECT pg_catalog.string_agg(DISTINCT d.object COLLATE "C", ', ' ORDER BY d.object COLLATE "C") INTO dependents
 	FROM (
 		SELECT pg_catalog.pg_describe_object(
 				CASE WHEN d.classid = 'pg_catalog.pg_rewrite'::regclass THEN 'pg_catalog.pg_class'::regclass ELSE d.classid END,
@@ -504,7 +530,7 @@ BEGIN
 	-- what the functions below read that run with the caller's rights
 	EXECUTE pg_catalog.format('GRANT SELECT (lead_id, external_id) ON %I.lead TO %I', pipeline, role);
 	EXECUTE pg_catalog.format('GRANT SELECT (lead_id, activity, stage) ON %I.lead_state TO %I', pipeline, role);
-	EXECUTE pg_catalog.format('GRANT SELECT (lead_id, seq, to_stage, effective_at) ON %I.stage_history TO %I', pipeline, role);
+	EXECUTE pg_catalog.format('GRANT SELECT (lead_id, seq, to_stage, effective_at, recorded_at, superseded_at) ON %I.stage_log TO %I', pipeline, role);
 	EXECUTE pg_catalog.format('GRANT SELECT (model, status, compiled) ON %I.model TO %I', pipeline, role);
 	EXECUTE pg_catalog.format('GRANT SELECT (model, stage, entry_signals) ON %I.stage_rule TO %I', pipeline, role);
 	FOR functions IN

@@ -280,6 +280,81 @@ check_time_travel(Scorer *scorer, const ActivityList *activity, const Evaluation
 	CHECK(e->total <= MAX_SCORE_MILLI && e->total >= -MAX_SCORE_MILLI);
 }
 
+/* An activity of what two others have, some of the counts that only one has */
+static void
+pick_between(const ActivityList *least, int32 least_last, const ActivityList *most,
+			 uint32 *seed, ActivityList *between)
+{
+	int			i;
+	int			j = 0;
+
+	lead_activity_init(between, GRAIN_DAY, most->nitems);
+	for (i = 0; i < most->nitems; i++)
+	{
+		ActivityItem item = most->items[i];
+		int64		low = 0;
+
+		for (; j < least->nitems && (least->items[j].signal < item.signal ||
+									 (least->items[j].signal == item.signal &&
+									  least->items[j].bucket < item.bucket)); j++)
+			;
+		if (j < least->nitems && least->items[j].signal == item.signal &&
+			least->items[j].bucket == item.bucket && item.bucket <= least_last)
+			low = least->items[j].count;
+		low = Min(low, item.count);
+		*seed = *seed * 1664525 + 1013904223;
+		switch (*seed >> 30)
+		{
+			case 0:
+				item.count = low;
+				break;
+			case 1:
+				item.count = low / 2 + item.count / 2;
+				item.count = Max(item.count, low);
+				break;
+			default:
+				break;
+		}
+		if (item.count != 0)
+			between->items[between->nitems++] = item;
+	}
+}
+
+/* Does a lead stay in its stage where bounds say so, whatever happens? */
+static void
+check_bounds(Scorer *scorer, const ActivityList *least, LeadStanding standing)
+{
+	ActivityList added;
+	ActivityList most;
+	ActivityList between;
+	Evaluation *e = leadscore_evaluation_create(scorer);
+	int32		from = LAST_DAY - DAYS + pick(200);
+	int32		until = Min(from + pick(30) * pick(5), LAST_DAY);
+	int32		last = from - pick(2);
+	int32		at;
+	uint32		seed = 1;
+	int			i;
+
+	pick_activity(&added);
+	for (i = 0; i < added.nitems; i++)
+		if (added.items[i].count < 0 || added.items[i].bucket == BUCKET_TIMELESS)
+			added.items[i].count = 1, added.items[i].bucket = from;
+	lead_activity_normalize(&added);
+	lead_activity_init(&most, GRAIN_DAY, 0);
+	lead_activity_merge(least, &added, 1, &most);
+	if (!leadscore_standing_stays(scorer, least, last, &most, from, until, standing))
+		return;
+	for (i = 0; i < 4; i++)
+	{
+		pick_between(least, last, &most, &seed, &between);
+		for (at = from; at <= until; at++)
+		{
+			leadscore_evaluate(scorer, &between, at, e);
+			CHECK(leadscore_next_stage(scorer, e, standing) == standing.stage);
+		}
+	}
+}
+
 int
 LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 {
@@ -300,7 +375,8 @@ LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	left = size;
 	after = LAST_DAY - DAYS + pick(140) - 5;
 	standing.stage = stages[pick(lengthof(stages))];
-	standing.held = pick(3) == 0;
+	standing.promotion_blocked = pick(3) == 0;
+	standing.suspended = 0;
 	pick_activity(&activity);
 	model = pick_model();
 	scorer = leadscore_scorer_create(&model->head);
@@ -322,6 +398,7 @@ LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	}
 	CHECK(leadscore_qualified_change(scorer, &activity, after, qualified) == qualified_change);
 	CHECK(leadscore_standing_change(scorer, &activity, after, LAST_DAY, standing) == standing_change);
+	check_bounds(scorer, &activity, standing);
 	fuzz_free_all();
 	return 0;
 }

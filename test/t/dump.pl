@@ -55,11 +55,47 @@ sql('old', q{
 	UPDATE p.rule SET points = points * 2 WHERE model = 'other';
 	SELECT p.activate_model('other', wait => true);
 	SELECT p.clone_model('other', 'draft');
+	ALTER TABLE p.lead_state DISABLE TRIGGER USER;
 	UPDATE p.lead_state SET baseline = leadscore.lead_activity(1, '2024-12-01', 5, '1 day') WHERE lead_id = 7;
+	ALTER TABLE p.lead_state ENABLE TRIGGER USER;
 	SELECT p.rebuild();
 	INSERT INTO "Odd ""one""".lead (external_id, email, consented_at) VALUES ('a', 'a@target.example', '2025-01-01');
 	INSERT INTO "Odd ""one""".event (lead_id, kind, occurred_at) VALUES (1, 'demo_request', '2025-01-02');
 });
+
+# Views with every form of comparison that has no spelling with the schema of
+# its operator, in a schema of the user's. All are made with nothing in
+# search_path, as pg_dump restores them, and say the same after it.
+my %form = (
+	'equal' => q{to_stage = 'mql'},
+	'in' => q{to_stage IN ('mql', 'sql')},
+	'distinct' => q{to_stage IS DISTINCT FROM 'mql' AND from_stage IS NOT DISTINCT FROM 'iql'},
+	'case' => q{CASE to_stage WHEN 'mql' THEN true WHEN 'sql' THEN from_stage IS NULL ELSE false END},
+	'nullif' => q{NULLIF(to_stage, 'mql') IS NULL},
+	'row_in' => q{(lead_id, to_stage) IN ((1, 'mql'), (2, 'sql'), (3, 'iql'))},
+	'row_greater' => q{(to_stage, seq) > ('iql', 1)},
+	'between' => q{to_stage BETWEEN 'mql' AND 'customer'},
+	'any' => q{to_stage = ANY ('{mql,customer}')},
+	'like' => q{to_stage LIKE 'm%' OR to_stage ILIKE 'S_L' OR to_stage NOT LIKE '%'},
+	'lower' => q{lower(to_stage) = 'mql' OR upper(to_stage) = 'SQL'},
+	'greatest' => q{greatest(from_stage, to_stage) = 'mql'},
+	'varchar' => q{to_stage = 'mql'::varchar},
+	'subquery' => q{to_stage = (SELECT max(h.to_stage) FROM p.stage_history h WHERE h.lead_id = stage_history.lead_id)});
+my %query = (
+	(map { $_ => "SELECT lead_id, seq FROM p.stage_history WHERE $form{$_}" } keys %form),
+	'using' => q{SELECT a.lead_id, a.seq FROM p.stage_history a JOIN (SELECT lead_id, stage AS to_stage FROM p.lead_state) b USING (lead_id, to_stage)},
+	'max' => q{SELECT lead_id, max(to_stage) AS best, min(to_stage) AS worst FROM p.stage_history GROUP BY lead_id},
+	'order' => q{SELECT DISTINCT ON (lead_id) lead_id, to_stage FROM p.stage_history ORDER BY lead_id, to_stage DESC},
+	'sum' => q{SELECT sum(activity) AS activity FROM p.lead_state},
+	'activity' => q{SELECT lead_id, activity + activity - activity = activity AS same FROM p.lead_state});
+my $forms = join "\nUNION ALL\n", map { "SELECT '$_', count(*), md5(string_agg(v::text, ' ' ORDER BY v::text)) FROM mine.\"$_\" v" } sort keys %query;
+sql('old', join '', "CREATE SCHEMA mine; SET search_path = '';", map { qq{CREATE VIEW mine."$_" AS $query{$_};} } sort keys %query);
+sql('old', q{CREATE FUNCTION mine.is_stage(lead bigint, stage varchar) RETURNS boolean LANGUAGE plpgsql SET search_path = '' AS
+	$$BEGIN RETURN (SELECT s.stage = is_stage.stage FROM p.lead_state s WHERE s.lead_id = lead); END$$});
+$forms .= "\nUNION ALL SELECT 'function', count(*) FILTER (WHERE mine.is_stage(lead_id, stage::text::varchar)), '' FROM p.lead_state";
+my $seen = sql('old', $forms);
+is(() = $seen =~ /\|0\|/g, 0, 'every form finds something');
+
 my $digest = q{
 	SELECT md5(string_agg(s::text, ' ' ORDER BY s.lead_id)) FROM p.lead_state s
 	UNION ALL SELECT md5(string_agg(h::text, ' ' ORDER BY h.lead_id, h.seq)) FROM p.stage_history h
@@ -74,18 +110,30 @@ tool('dump as archive', 'pg_dump', '-Fc', '-f', "$dir/archive", 'old');
 tool('dump of the schema', 'pg_dump', '-s', '-f', "$dir/schema.sql", 'old');
 tool('dump of the data', 'pg_dump', '-a', '-f', "$dir/data.sql", 'old');
 tool('dump of leads and events', 'pg_dump', '-a', '-t', 'p.lead', '-t', 'p.event', '-f', "$dir/events.sql", 'old');
-$node->safe_psql('postgres', "CREATE DATABASE $_ OWNER boss") foreach qw(plain archive schema events);
+tool('dump of a pipeline', 'pg_dump', '--schema=p', '--schema=p_reports', '--extension=leadscore', '-f', "$dir/alone.sql", 'old');
+$node->safe_psql('postgres', "CREATE DATABASE $_ OWNER boss") foreach qw(plain archive schema events alone);
 restore('plain', 'plain');
 tool('restore archive in parallel', 'pg_restore', '-j2', '--exit-on-error', '-d', 'archive', "$dir/archive");
 restore('schema', 'schema');
+restore('alone', 'alone');
 
 is(sql('schema', 'SELECT count(*) FROM p.setting'), '0', 'a schema alone is empty');
 my $catalogs = catalogs('old');
-is(difference($catalogs, catalogs($_)), '', "$_: the same catalogs") foreach qw(plain archive schema);
+is(difference($catalogs, catalogs($_)), '', "$_: the same catalogs") foreach qw(plain archive schema alone);
+is(sql('alone', 'SELECT pipeline FROM leadscore.pipelines'), 'p', 'a pipeline alone');
+is(sql('alone', 'SELECT * FROM p.verify()'), '', '... is right');
 
 # data alone, into that schema: nothing fires, and nothing is counted again
+sub guards
+{
+	my ($enable) = @_;
+	return join '', map { my $p = $_; map { "ALTER TABLE $p.$_ $enable TRIGGER guarded;" } qw(lead_state stage_log profile_change model_activation) }
+		('p', '"Odd ""one"""');
+}
 sql('schema', q{SELECT leadscore.detach_pipeline('p'), leadscore.detach_pipeline('Odd "one"')});
+sql('schema', guards('DISABLE'));
 restore('data', 'schema');
+sql('schema', guards('ENABLE'));
 is(sql('schema', q{SELECT leadscore.attach_pipeline('p'), leadscore.attach_pipeline('Odd "one"')}), '0|0', 'all of it is right');
 is(difference($catalogs, catalogs('schema')), '', 'the same catalogs after attaching');
 
@@ -103,6 +151,7 @@ foreach my $db (qw(plain archive schema))
 	is(sql($db, $digest), $before, "$db: the same states, histories, models and scores");
 	is(sql($db, 'SELECT * FROM p.verify() UNION ALL SELECT * FROM "Odd ""one""".verify()'), '', "$db: verify()");
 	is(sql($db, 'SELECT p.rebuild()'), '0', "$db: nothing to rebuild");
+	is(sql($db, $forms), $seen, "$db: views of the user that compare stages");
 	is(sql($db, "SELECT duplicate FROM p.track('lead 5', 'demo_request', occurred_at => '2025-06-01')"), 'f', "$db: events go on");
 	is(sql($db, "SELECT duplicate FROM p.track('somebody new', 'demo_request', occurred_at => '2025-06-01')"), 'f', "$db: leads go on");
 	is($node->safe_psql($db, "SELECT lead_id FROM p.track('lead 6', 'page_view')", extra_params => [ '-U', 'app' ]), '6', "$db: the app may");
@@ -112,12 +161,22 @@ foreach my $db (qw(plain archive schema))
 	is(sql($db, 'SELECT * FROM p.verify()'), '', "$db: verify() after all that");
 }
 
+# Migrations and test suites begin with this. Nothing of ours is in it.
+foreach my $path ("''", 'p', 'public')
+{
+	is(sql('archive', "SET search_path = $path; BEGIN; DROP SCHEMA public CASCADE; SELECT lead_id FROM p.stage_history WHERE to_stage = 'mql' ORDER BY lead_id LIMIT 1; ROLLBACK"),
+		sql('old', q{SELECT lead_id FROM mine.equal ORDER BY lead_id LIMIT 1}), "search_path = $path, without schema public");
+}
+$node->safe_psql('archive', 'DROP SCHEMA public CASCADE');
+is(sql('archive', 'SELECT * FROM p.verify()'), '', 'all is right without the schema public');
+is(sql('archive', 'SELECT count(*) > 0 FROM mine.max'), 't', 'and the views of the user are there');
+
 # The extension outlives no pipeline, but leads outlive it
 my $mine = q{SELECT md5(string_agg(l::text, ' ' ORDER BY l.lead_id)) FROM p.lead l UNION ALL SELECT md5(string_agg(e::text, ' ' ORDER BY e.event_id)) FROM p.event e};
 $before = sql('plain', $mine);
 my ($rc, $out, $err) = $node->psql('plain', 'DROP EXTENSION leadscore', extra_params => [ '-U', 'boss' ]);
 like($err, qr/cannot drop extension leadscore because other objects depend on it/, 'DROP EXTENSION is refused');
-sql('plain', 'DROP EXTENSION leadscore CASCADE');
+sql('plain', 'DROP EXTENSION leadscore CASCADE; DROP SCHEMA mine CASCADE');
 is(sql('plain', $mine), $before, 'CASCADE leaves leads and events');
 sql('plain', "INSERT INTO p.event (lead_id, kind) VALUES (1, 'page_view')");
 sql('plain', 'DROP SCHEMA p, p_reports, "Odd ""one""", "Odd ""one""_reports" CASCADE');

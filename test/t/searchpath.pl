@@ -108,7 +108,7 @@ my $traps = q[
 		END LOOP;
 		FOR r IN
 			SELECT relname FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace AND relkind IN ('r', 'v')
-			UNION SELECT unnest('{lead,event,lead_state,stage_history,profile_change,signal,value_list,setting,model,model_activation,
+			UNION SELECT unnest('{lead,event,lead_state,stage_log,profile_change,signal,value_list,setting,model,model_activation,
 				dimension,rule,stage_rule,stage_gate,grade,event_kind,channel,campaign,cost,benchmark,new_event,old_event,new_lead,old_lead}'::text[])
 		LOOP
 			EXECUTE format('CREATE VIEW %I.%I AS SELECT public.spring(1) AS lead_id', schema, r.relname);
@@ -180,7 +180,7 @@ my $calls = $node->safe_psql('clean', <<'SQL');
 		('lead_id', 'int8', '1'), ('event_id', 'int8', '1'), ('max_leads', 'int4', '10'), ('external_id', 'text', 'one'),
 		('pipeline', 'text', 'p'), ('name', 'text', 'p'), ('role', 'text', 'app'), ('preset', 'text', 'empty'), ('file', 'text', 'triggers/attach'), ('figure', 'text', 'leads'), ('parts', '_text', '{rates}'),
 		('time_zone', 'text', 'Asia/Kathmandu'), ('kind', 'text', 'page_view'), ('market', 'text', 'b2b'),
-		('model', 'text', 'other'), ('a', 'text', 'inbound'), ('b', 'text', 'other'), ('from', 'text', 'inbound'), ('to', 'text', 'new'),
+		('model', 'text', 'other'), ('a', 'text', 'inbound'), ('b', 'text', 'other'), ('source', 'text', 'inbound'), ('target', 'text', 'new'),
 		('cause', 'text', 'decay'), ('condition', 'text', 'raise_exception'), ('events', 'jsonb', '[{"external_id": "one", "kind": "page_view"}]'),
 		('mode', 'text', 'ordered'), ('from_step', 'int4', '1'), ('to_step', 'int4', '2'),
 		('', 'text', 'mql'), ('', 'varchar', 'x'), ('', 'bool', 't'), ('', 'int2', '1'), ('', 'int4', '1'), ('', 'int8', '1'), ('', 'numeric', '1'), ('', 'float8', '1'),

@@ -73,7 +73,7 @@ sub shard_names
 	my ($table) = @_;
 	return split /\n/, $node->safe_psql('cut', "SELECT 'crm.${table}_' || shardid FROM pg_dist_shard WHERE logicalrelid = 'crm.$table'::regclass ORDER BY shardid");
 }
-my %shards = map { $_ => [ shard_names($_) ] } qw(lead event lead_state stage_history profile_change signal rule);
+my %shards = map { $_ => [ shard_names($_) ] } qw(lead event lead_state stage_log profile_change signal rule);
 is(scalar @{ $shards{event} }, 2, 'two shards of a table of leads');
 
 # Operators that lie in the way of names in search_path
@@ -102,7 +102,7 @@ sub both
 }
 my %columns = (
 	lead_state => 'lead_id, activity, stage, held, cycle, stage_since, processed_until, next_review_at',
-	stage_history => 'lead_id, seq, cycle, from_stage, to_stage, effective_at, from_since, cause, model, score',
+	stage_log => 'lead_id, seq, cycle, from_stage, to_stage, effective_at, from_since, cause, model, score, is_lead, superseded_at IS NULL',
 	profile_change => 'lead_id, seq, signal, count, changed_at');
 sub same
 {
@@ -115,7 +115,7 @@ sub same
 	my $whole = $node->safe_psql('whole', $rows->(sub { "crm.$_[0]" }));
 	is($node->safe_psql('cut', $rows->(sub { @{ $shards{ $_[0] } } })), $whole, "$what: the same");
 	is($node->safe_psql('cut', 'SELECT (SELECT count(*) FROM crm.lead) + (SELECT count(*) FROM crm.event) + (SELECT count(*) FROM crm.lead_state)'
-		. ' + (SELECT count(*) FROM crm.stage_history) + (SELECT count(*) FROM crm.profile_change)'), '0', "$what: nothing but in shards");
+		. ' + (SELECT count(*) FROM crm.stage_log) + (SELECT count(*) FROM crm.profile_change)'), '0', "$what: nothing but in shards");
 	return $whole;
 }
 
@@ -142,11 +142,10 @@ sub everywhere
 	my ($sql) = @_;
 	is($node->safe_psql('cut', $sql), $node->safe_psql('whole', $sql), $sql);
 }
-everywhere("SELECT leadscore_internal.review('crm', NULL, '2026-06-01', 'decay')");
-same('review');
+everywhere("SELECT leadscore_internal.sweep('crm', 100000)");
+same('sweep');
 both('DELETE FROM {lead_state} WHERE lead_id % 3 = 0');
-everywhere("SELECT leadscore_internal.rebuild('crm', NULL, false)");
-everywhere("SELECT leadscore_internal.rebuild('crm', NULL, true)");
+everywhere("SELECT leadscore_internal.rebuild('crm', NULL)");
 same('rebuild');
 
 # so do changes of the configuration: they fire on its shards
@@ -189,8 +188,8 @@ is($node->safe_psql('cut', "SELECT leadscore_internal.kinds_of('crm.event_kind',
 my $all = 'Distribute all tables that have a lead_id by it, colocated';
 fails("$event; UPDATE pg_dist_partition SET colocationid = 9 WHERE logicalrelid = 'crm.lead_state'::regclass; ALTER TABLE crm.lead_state SET (fillfactor = 71); $event",
 	'no shard of table "lead_state" goes with "event_\d+"', $all, 'another colocation group');
-fails("DELETE FROM pg_dist_shard WHERE '$shards{stage_history}[0]' = 'crm.stage_history_' || shardid; $event",
-	'no shard of table "stage_history" goes with "event_\d+"', $all, 'other limits');
+fails("DELETE FROM pg_dist_shard WHERE '$shards{stage_log}[0]' = 'crm.stage_log_' || shardid; $event",
+	'no shard of table "stage_log" goes with "event_\d+"', $all, 'other limits');
 fails("ALTER TABLE $shards{lead}[0] RENAME TO elsewhere; $event", 'no shard of table "lead" goes with "event_\d+"', $all, 'a shard on another node');
 fails("UPDATE pg_dist_partition SET partmethod = 'n', colocationid = 8 WHERE logicalrelid = 'crm.lead_state'::regclass; $event",
 	'no shard of table "lead_state" goes with "event_\d+"', $all, 'states as a reference table');
@@ -206,7 +205,7 @@ fails("TRUNCATE crm.$_", qq(table "$_" is distributed and cannot be truncated), 
 same('after errors');
 
 # shards elsewhere are elsewhere's work
-my ($rc, $out, $err) = $node->psql('cut', "ALTER TABLE $shards{event}[0] RENAME TO elsewhere; SELECT leadscore_internal.rebuild('crm', NULL, true)");
+my ($rc, $out, $err) = $node->psql('cut', "ALTER TABLE $shards{event}[0] RENAME TO elsewhere; SELECT leadscore_internal.rebuild('crm', NULL)");
 is($out, '18', 'rebuild of the shards of this node');
 like($err, qr/1 of 2 shards of pipeline "crm" are not on this node/, 'and says so');
 $node->safe_psql('cut', "ALTER TABLE crm.elsewhere RENAME TO " . $shards{event}[0] =~ s/^crm\.//r);

@@ -115,7 +115,10 @@ CREATE TABLE event (
     campaign text,
     properties jsonb,
     source_id text,
-    CONSTRAINT event_pkey PRIMARY KEY (lead_id, event_id)
+    CONSTRAINT event_pkey PRIMARY KEY (lead_id, event_id),
+    -- a key of one column, for tools that know no other; the one to drop where
+    -- event is partitioned or distributed
+    CONSTRAINT event_event_id_key UNIQUE (event_id)
 );
 CREATE UNIQUE INDEX event_source_id_key ON event (lead_id, source_id) WHERE source_id IS NOT NULL;
 COMMENT ON TABLE event IS 'everything that happened to leads: one row each; insert here and score and stage are right at commit';

@@ -78,7 +78,7 @@ ALTER TABLE grade ENABLE ALWAYS TRIGGER config_truncated;
 -- Counts follow from signals: if these change, every lead is counted again, at
 -- its next write or by sweep().
 CREATE TRIGGER signals_changed
-    AFTER INSERT OR DELETE OR UPDATE OF source, event_kinds, condition, quantity ON signal
+    AFTER INSERT OR DELETE OR UPDATE OF signal, source, event_kinds, condition, quantity ON signal
     FOR EACH STATEMENT EXECUTE FUNCTION signals_changed();
 CREATE TRIGGER signals_changed
     AFTER INSERT OR DELETE OR UPDATE ON value_list
