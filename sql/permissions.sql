@@ -53,7 +53,7 @@ SELECT leadscore.grant_app('crm', 'leadscore_stranger');
 
 -- The reader: all views, and no personal data
 SET ROLE leadscore_reader;
-SELECT c.relname, has_table_privilege(c.oid, 'SELECT') FROM pg_catalog.pg_class c WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind = 'v' ORDER BY 1;
+SELECT n.nspname, c.relname, has_table_privilege(c.oid, 'SELECT') FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname IN ('crm', 'crm_reports') AND c.relkind = 'v' ORDER BY 1, 2;
 SELECT external_id, stage, score FROM crm.lead_score ORDER BY 1;
 SELECT dimension, count(*) FROM crm.lead_dimension GROUP BY 1 ORDER BY 1;
 SELECT count(*) FROM crm.account_score;

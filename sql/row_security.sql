@@ -89,7 +89,7 @@ CREATE FUNCTION alone.call() RETURNS TABLE (function text, rows bigint) LANGUAGE
 BEGIN
     FOR function IN
         SELECT p.oid::regprocedure FROM pg_proc p
-        WHERE p.pronamespace IN ('crm'::regnamespace, 'crm_reports'::regnamespace) AND p.prosecdef AND p.provolatile = 's' ORDER BY p.proname COLLATE "C"
+        WHERE p.pronamespace IN ('crm'::regnamespace, 'crm_reports'::regnamespace) AND p.prosecdef AND p.proname ~ '^_' ORDER BY p.proname COLLATE "C"
     LOOP
         EXECUTE format('SELECT count(t) FROM %s AS t', replace(function, '(bigint,bigint)', '(1, 101)')) INTO rows;
         RETURN NEXT;
