@@ -226,7 +226,7 @@ SELECT setval('crm.event_event_id_seq', (SELECT max(event_id) FROM crm.event WHE
 SELECT * FROM try.try($$SELECT crm.track('m', 'page_view')$$);
 SELECT setval('crm.event_event_id_seq', 2000, false);
 SELECT * FROM crm.verify();
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;
 
 -- Stages by hand: what makes a contact a lead is asked for
 SET ROLE leadscore_owner;
@@ -281,6 +281,11 @@ SELECT * FROM crm.verify();
 -- Stages at instants, as they are known, or were
 SELECT crm.stage_at('s', '2024-12-31'), crm.stage_at('s', '2025-01-02'), crm.stage_at('s'), crm.stage_at('s', NULL) = crm.stage_at('s') AS now, crm.stage_at('s', now(), now() - interval '1 day') AS known_yesterday;
 SELECT * FROM crm.next_steps('then');
+-- a purchase by mistake, deleted: what was believed, and what is right
+SELECT stage FROM crm.track('known', 'purchase', occurred_at => '2025-01-01');
+SELECT clock_timestamp() AS before \gset
+DELETE FROM crm.event WHERE lead_id = crm.lead_id('known');
+SELECT crm.stage_at('known'), crm.stage_at('known', now(), :'before') AS known_before, crm.stage_at('known', '2025-01-02', :'before') AS known_of_then;
 
 -- Row security: a lead that it hides from the caller is not there
 SET ROLE leadscore_owner;
@@ -296,13 +301,13 @@ SELECT crm.lead_id('then'), crm.score('then'), crm.score_by_id(2), crm.stage_at(
 SELECT (SELECT count(*) FROM crm.explain('then')) AS hidden, (SELECT count(*) FROM crm.next_steps('then')) AS hidden, (SELECT count(*) > 0 FROM crm.explain('s')) AS shown;
 SET ROLE leadscore_owner;
 ALTER TABLE crm.lead DISABLE ROW LEVEL SECURITY;
-ALTER TABLE crm.stage_history ENABLE ROW LEVEL SECURITY;
-GRANT SELECT (lead_id) ON crm.stage_history TO leadscore_app;
+ALTER TABLE crm.stage_log ENABLE ROW LEVEL SECURITY;
+GRANT SELECT (lead_id) ON crm.stage_log TO leadscore_app;
 SET ROLE leadscore_app;
 SELECT crm.stage_at('s'), crm.score('s') IS NOT NULL AS s;
 RESET ROLE;
 RESET search_path;
-DROP SCHEMA crm CASCADE;
+DROP SCHEMA crm, crm_reports CASCADE;
 DROP SCHEMA try CASCADE;
 DO $$BEGIN EXECUTE format('REVOKE CREATE ON DATABASE %I FROM leadscore_owner', current_database()); END$$;
 DROP ROLE leadscore_owner, leadscore_app;
