@@ -186,19 +186,24 @@ append_stages(Pipeline *pipeline, const StageRow *rows, int n)
 	}
 	for (j = 0; j < STAGE_COLUMNS; j++)
 		values[j] = build_array(columns[j], nulls[j], n, items[j]);
-	/* no row is recorded before another of its lead, whatever clocks say */
+	/*
+	 * What is there is looked up once for each lead, not for each row: rows
+	 * that the statement has inserted are in the way of others.  No row is
+	 * recorded before another of its lead, whatever clocks say.
+	 */
 	run_plan(pipeline, PLAN_APPEND_STAGES,
 			 psprintf("INSERT INTO %s (lead_id, seq, cycle, from_stage, to_stage, effective_at,"
 					  "  recorded_at, cause, model, score, from_since, is_lead)"
-					  " SELECT u.lead_id, COALESCE(m.seq, 0) OPERATOR(pg_catalog.+) u.n, u.cycle,"
+					  " SELECT u.lead_id, COALESCE(pg_catalog.max(m.seq) OVER w, 0) OPERATOR(pg_catalog.+) u.n, u.cycle,"
 					  "  leadscore.lead_stage(u.from_stage), leadscore.lead_stage(u.to_stage), u.effective_at,"
-					  "  GREATEST(pg_catalog.now(), m.recorded_at), u.cause, u.model, u.score, u.from_since, u.is_lead"
+					  "  GREATEST(pg_catalog.now(), pg_catalog.max(m.recorded_at) OVER w), u.cause, u.model, u.score, u.from_since, u.is_lead"
 					  " FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3),"
 					  "  pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7),"
 					  "  pg_catalog.unnest($8), pg_catalog.unnest($9), pg_catalog.unnest($10), pg_catalog.unnest($11))"
 					  " AS u(lead_id, n, cycle, from_stage, to_stage, effective_at, cause, model, score, from_since, is_lead)"
 					  " LEFT JOIN LATERAL (SELECT pg_catalog.max(h.seq) AS seq, pg_catalog.max(h.recorded_at) AS recorded_at"
-					  "  FROM %s h WHERE h.lead_id OPERATOR(pg_catalog.=) u.lead_id) m ON true",
+					  "  FROM %s h WHERE u.n OPERATOR(pg_catalog.=) 1 AND h.lead_id OPERATOR(pg_catalog.=) u.lead_id) m ON true"
+					  " WINDOW w AS (PARTITION BY u.lead_id ORDER BY u.n)",
 					  name, name),
 			 STAGE_COLUMNS, types, values, InvalidSnapshot);
 }
@@ -234,8 +239,9 @@ append_profiles(Pipeline *pipeline, const ProfileRow *rows, int n)
 		values[j] = build_array(columns[j], NULL, n, items[j]);
 	run_plan(pipeline, PLAN_APPEND_PROFILES,
 			 psprintf("INSERT INTO %s (lead_id, seq, signal, count, changed_at)"
-					  " SELECT u.lead_id, COALESCE((SELECT pg_catalog.max(p.seq) FROM %s p"
-					  "  WHERE p.lead_id OPERATOR(pg_catalog.=) u.lead_id), 0) OPERATOR(pg_catalog.+) u.n,"
+					  " SELECT u.lead_id, COALESCE(pg_catalog.max(CASE WHEN u.n OPERATOR(pg_catalog.=) 1 THEN"
+					  "   (SELECT pg_catalog.max(p.seq) FROM %s p WHERE p.lead_id OPERATOR(pg_catalog.=) u.lead_id)"
+					  "  END) OVER (PARTITION BY u.lead_id ORDER BY u.n), 0) OPERATOR(pg_catalog.+) u.n,"
 					  "  u.signal, u.count, u.changed_at"
 					  " FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3),"
 					  "  pg_catalog.unnest($4), pg_catalog.unnest($5))"
