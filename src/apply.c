@@ -295,7 +295,7 @@ count_late(Writer *writer, LeadRecord *record, const DeltaList *list, int64 begi
 		leadscore_lifecycle_count(lifecycle, &step, delta->removed ? -1 : 1);
 		/* what is still to come is of no account yet */
 		if (bucket_of(delta->at, writer->pipeline->grain) <=
-			bucket_of(writer->now, writer->pipeline->grain))
+			bucket_of(writer->counts_until, writer->pipeline->grain))
 			from = Min(from, delta->at);
 	}
 	if (from == NEVER)

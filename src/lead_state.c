@@ -230,6 +230,10 @@ leadscore_state_decode(Writer *writer, LeadRecord *record)
 	lifecycle->pending_at = read_instant(slot, c->pending_at);
 	record->next_review = read_instant(slot, c->next_review_at);
 	record->configuration = DatumGetInt64(slot->tts_values[c->configuration - 1]);
+	writer->counts_until = Max(writer->now, lifecycle->processed_until);
+	writer->moves_until = writer->now;
+	if (lifecycle->milestone_at != NEVER)
+		writer->moves_until = Max(writer->now, lifecycle->milestone_at);
 	leadscore_period_begin(writer, record);
 }
 
@@ -319,6 +323,7 @@ leadscore_state_create(Writer *writer, LeadRecord *record)
 	int64		i;
 
 	leadscore_record_init(writer, record, record->lead_id);
+	writer->counts_until = writer->moves_until = writer->now;
 	lead_activity_count(&record->activity, 0, bucket_of(created_at, writer->pipeline->grain), 1);
 	leadscore_pool_init(&profile);
 	leadscore_profile_difference(writer, &record->activity, &profile);

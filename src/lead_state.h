@@ -30,6 +30,9 @@ typedef struct Writer
 	MemoryContext context;		/* of the writer */
 	MemoryContext lead_context; /* of one lead */
 	int64		now;
+	int64		counts_until;	/* now, or later if the lead's state is: a clock
+								 * may go back, a lead does not */
+	int64		moves_until;	/* the same for milestones */
 	LeadTable	state;
 	LeadTable	lead;			/* opened when first needed */
 	LeadColumns lead_columns;

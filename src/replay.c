@@ -128,7 +128,7 @@ leap_end(const Writer *writer, const LeadRecord *record)
 	const Pipeline *pipeline = writer->pipeline;
 	LeadGrain	grain = pipeline->grain;
 	int			period = period_of_configuration(pipeline, record->configuration) + 1;
-	int64		end = bucket_start(bucket_of(writer->now, grain) + 1, grain);
+	int64		end = bucket_start(bucket_of(writer->counts_until, grain) + 1, grain);
 
 	return period < pipeline->nperiods ? Min(end, pipeline->periods[period].activated_at) : end;
 }
@@ -141,7 +141,7 @@ void
 leadscore_run(Writer *writer, LeadRecord *record, const LeadStep *steps, int64 n)
 {
 	LeadGrain	grain = writer->pipeline->grain;
-	int32		today = bucket_of(writer->now, grain);
+	int32		today = bucket_of(writer->counts_until, grain);
 	int64		stride = n;
 	int64		i = 0;
 
@@ -151,7 +151,7 @@ leadscore_run(Writer *writer, LeadRecord *record, const LeadStep *steps, int64 n
 		int64		leap;
 
 		CHECK_FOR_INTERRUPTS();
-		activate_until(writer, record, Min(steps[i].at, writer->now));
+		activate_until(writer, record, Min(steps[i].at, writer->counts_until));
 		leap = leadscore_lifecycle_leap(&record->lifecycle, &steps[i], n - i,
 										leap_end(writer, record), &stride);
 		if (leap > 0)
@@ -161,7 +161,7 @@ leadscore_run(Writer *writer, LeadRecord *record, const LeadStep *steps, int64 n
 		}
 		while (end < n && steps[end].at == steps[i].at)
 			end++;
-		leadscore_lifecycle_step(&record->lifecycle, &steps[i], (int) (end - i), writer->now);
+		leadscore_lifecycle_step(&record->lifecycle, &steps[i], (int) (end - i), writer->moves_until);
 		i = end;
 	}
 	/* what is dated ahead is counted, and acts when its bucket begins */
@@ -171,7 +171,7 @@ leadscore_run(Writer *writer, LeadRecord *record, const LeadStep *steps, int64 n
 		leadscore_lifecycle_expect(&record->lifecycle,
 								   bucket_start(bucket_of(steps[i].at, grain), grain));
 	}
-	activate_until(writer, record, writer->now);
+	activate_until(writer, record, writer->counts_until);
 	record->configuration = writer->pipeline->configuration;
 }
 
@@ -333,7 +333,7 @@ read_profile_log(Writer *writer, RowStream *stream, int64 lead_id, ProfileLog *l
 		log->counts[log->n].signal = signal;
 		log->counts[log->n].count = DatumGetInt16(SPI_getbinval(tuple, desc, 3, &isnull));
 		log->steps[log->n].at = nearest_instant(DatumGetTimestampTz(SPI_getbinval(tuple, desc, 4, &isnull)));
-		log->steps[log->n].at = Min(log->steps[log->n].at, writer->now);
+		log->steps[log->n].at = Min(log->steps[log->n].at, writer->counts_until);
 		log->steps[log->n].ncounts = 1;
 		log->steps[log->n].profile = true;
 		log->n++;
@@ -383,7 +383,7 @@ replay_from_birth(Writer *writer, LeadRecord *record, const DeltaList *events,
 		steps[n++] = profile->steps[p++];
 	leadscore_run_begin(writer, record, birth);
 	leadscore_run(writer, record, steps, n);
-	leadscore_lifecycle_advance(&record->lifecycle, writer->now);
+	leadscore_lifecycle_advance(&record->lifecycle, writer->counts_until);
 	pfree(steps);
 }
 
