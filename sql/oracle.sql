@@ -322,4 +322,4 @@ WHERE m::text <> m::text::leadscore.lead_model::text
 ORDER BY 1 LIMIT 10;
 
 SET client_min_messages = error;
-DROP SCHEMA oracle, oracle_reports CASCADE;
+DROP SCHEMA oracle CASCADE;

@@ -178,6 +178,8 @@ BEGIN
 	SELECT n.nspname INTO taken
 	FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 	WHERE pg_catalog.strpos(p.prosrc, 'leadscore_internal.pipeline_schema(' || pg_catalog.quote_literal(name) || ')') > 0
+		-- not the schema of its reports
+		AND EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relname = 'setting')
 	LIMIT 1;
 	IF FOUND THEN
 		RAISE EXCEPTION 'pipeline "%" was named "%" before, and its functions still use that name', taken, name
