@@ -232,7 +232,7 @@ RESET session_replication_role;
 SELECT lead_id, problem FROM verify();
 SELECT rebuild();
 SELECT * FROM verify();
-SELECT score(3, '2025-01-02');
+SELECT score_by_id(3, '2025-01-02');
 DELETE FROM event WHERE lead_id = 3;
 INSERT INTO event (lead_id, kind, occurred_at) VALUES (3, 'page_view', '2025-01-05');
 SELECT * FROM verify();

@@ -25,7 +25,7 @@ SELECT stage FROM track('müller', 'besuch', '{"ort": "Köln"}', '2025-03-01', p
 SELECT stage FROM track('müller', 'prüfung', '{"ort": "\u00c5rhus"}', '2025-03-01');
 SELECT stage FROM track('müller', 'besuch', '{"ort": "Koln"}', '2025-03-01', channel => 'élan');
 SELECT stage FROM track('müller', 'case_study_download', '{"content": "Führung"}', '2025-03-01');
-SELECT rule, signal, events, points FROM explain(lead_id('müller'), '2025-03-01') ORDER BY points DESC;
+SELECT rule, signal, events, points FROM explain('müller', timestamptz '2025-03-01') ORDER BY points DESC;
 SELECT channel, kind FROM event WHERE channel IS NOT NULL;
 SELECT stage, reached, chart FROM funnel;
 SELECT * FROM verify();
@@ -48,7 +48,7 @@ INSERT INTO rule (model, dimension, rule, signal, points) VALUES ('m', 'engageme
 SELECT activate_model('m', wait => true);
 SELECT stage FROM track(E'm\374ller', 'visit', jsonb_build_object('place', E'K\366ln'), '2025-03-01', profile => '{"email": "a@mail.example", "consent": true}');
 SELECT stage FROM track(E'm\374ller', 'visit', '{"place": "Köln"}', '2025-03-01');
-SELECT convert_to(rule, 'SQL_ASCII') AS rule, events, points FROM explain(lead_id(E'm\374ller'), '2025-03-01');
+SELECT convert_to(rule, 'SQL_ASCII') AS rule, events, points FROM explain(E'm\374ller', timestamptz '2025-03-01');
 SELECT stage, reached, chart FROM funnel;
 SELECT * FROM verify();
 SELECT compiled::text::lead_model = compiled AS text FROM model WHERE status = 'active';

@@ -33,7 +33,7 @@ SELECT stage FROM track('big', 'page_view', occurred_at => '2025-03-03', profile
 SELECT dimension, points, grade FROM lead_state s, model m, dimension_scores(s.activity, m.compiled, '2025-03-03') WHERE s.lead_id = lead_id('big') AND m.status = 'active';
 SELECT stage, stage_changed FROM track('big', 'points_added', occurred_at => '2025-03-03', value => 28.999);
 SELECT stage, stage_changed FROM track('big', 'points_added', occurred_at => '2025-03-03', value => 0.001);
-SELECT score(lead_id('big'), '2025-03-03'), stage_at(lead_id('big'), '2025-03-03');
+SELECT score('big', timestamptz '2025-03-03'), stage_at('big', '2025-03-03');
 SELECT g.stage, g.gate, g.met, g.missing FROM lead_state s, model m, stage_gates(s.activity, m.compiled, '2025-03-03') g
     WHERE s.lead_id = lead_id('big') AND m.status = 'active' ORDER BY g.stage, g.gate COLLATE "C";
 
@@ -41,15 +41,15 @@ SELECT g.stage, g.gate, g.met, g.missing FROM lead_state s, model m, stage_gates
 SELECT inserted FROM track_many((
     SELECT jsonb_agg(jsonb_build_object('external_id', 'often', 'kind', k, 'occurred_at', '2025-01-01T10:00Z'::timestamptz + i * interval '12 hours'))
     FROM generate_series(0, 59) i, unnest('{email_open,pricing_view,case_study_download,demo_request,trial_started,newsletter_signup}'::text[]) k));
-SELECT rule, events, points, note FROM explain(lead_id('often'), '2025-01-31 12:00Z') ORDER BY rule COLLATE "C";
+SELECT rule, events, points, note FROM explain('often', timestamptz '2025-01-31 12:00Z') ORDER BY rule COLLATE "C";
 
 -- 10 points less for each 30 quiet days, not below 0
-SELECT d, score(lead_id('often'), '2025-01-30 12:00Z'::timestamptz + d * interval '1 day')
-    - score(lead_id('often'), '2025-01-30 12:00Z') AS change
+SELECT d, score('often', '2025-01-30 12:00Z'::timestamptz + d * interval '1 day')
+    - score('often', timestamptz '2025-01-30 12:00Z') AS change
 FROM unnest('{0,29,30,59,60,90,365,3650}'::int[]) d;
 -- a lead that never did anything is quiet since its creation
 SELECT upsert_lead('silent', 's@silent.example', consent => true, at => '2025-01-01') > 0;
-SELECT rule, points, note FROM explain(lead_id('silent'), '2025-03-15') WHERE points <> 0;
+SELECT rule, points, note FROM explain('silent', timestamptz '2025-03-15') WHERE points <> 0;
 
 -- Competitors, our own people and students are no leads, whatever their points
 SELECT v.id, t.stage

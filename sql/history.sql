@@ -172,7 +172,7 @@ BEGIN
     SELECT count(*) INTO n FROM a.lead_state x FULL JOIN d.lead_state y USING (lead_id) WHERE (x.activity = y.activity) IS NOT TRUE;
     RAISE INFO 'activity in order and in disorder: % differ', n;
     SELECT count(*) INTO n FROM generate_series('2024-01-01'::timestamptz, '2025-12-01', '31 days 5 hours') t, leads l
-        WHERE a.score(l.lead_id, t) IS DISTINCT FROM d.score(l.lead_id, t) OR a.score(l.lead_id, t) IS NULL;
+        WHERE a.score_by_id(l.lead_id, t) IS DISTINCT FROM d.score_by_id(l.lead_id, t) OR (a.score_by_id(l.lead_id, t) IS NULL) <> (t < (SELECT created_at FROM a.lead x WHERE x.lead_id = l.lead_id));
     RAISE INFO 'scores: % differ', n;
 
     FOREACH which IN ARRAY '{a,b,d}'::text[] LOOP

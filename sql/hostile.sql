@@ -27,7 +27,7 @@ INSERT INTO hostile.value (type, expression)
         ('bool[]', '{"{t,f}","{}","{NULL}","{{t,f},{f,t}}","[-5:-4]={t,t}"}'), ('int8[]', '{"{1}","{}","{NULL,0,-1}","{{1,2},{3,4}}"}'),
         ('text[]', '{"{one}","{}","{NULL,\"\"}","{{a,b},{c,d}}"}'), ('jsonb[]', '{"{\"{}\"}","{}","{NULL,null,1}"}'), ('timestamptz[]', '{"{2025-01-01}","{infinity,NULL}"}'),
         ('bytea', '{"\\\\x","\\\\x00","\\\\xffffffffffffffffffffffffffffffffffffffff"}'),
-        ('regclass', '{crm.lead,0,4294967295,pg_class,crm.lead_score}'), ('regnamespace', '{crm,0,4294967295,pg_catalog,hostile}')
+        ('regclass', '{crm.lead,0,4294967295,pg_class,crm.lead_score}'), ('oid', '{0,4294967295,2200}'), ('regnamespace', '{crm,0,4294967295,pg_catalog,hostile}')
     ) AS t (t, vs), unnest(vs) WITH ORDINALITY AS v (v, n) ORDER BY t, n;
 INSERT INTO hostile.value (type, expression) VALUES
     ('bool[]', 'array_fill(true, ARRAY[33])'), ('bool[]', 'array_fill(true, ARRAY[100000])'), ('text', 'repeat(''a'', 1000000)'), ('cstring', 'textin(''x'')::text::cstring'),

@@ -104,6 +104,7 @@ RESET ROLE;
 SET ROLE house_owner;
 SELECT crm.clone_model('inbound', 'before') AS clone;
 ALTER SCHEMA crm RENAME TO "Sales ""1"" it's";
+ALTER SCHEMA crm_reports RENAME TO "Sales ""1"" it's_reports";
 SELECT "Sales ""1"" it's".clone_model('inbound', 'between');
 SELECT * FROM leadscore.create_pipeline('crm');
 SELECT leadscore.upgrade_pipeline('Sales "1" it''s');

@@ -33,7 +33,7 @@ SELECT external_id, offers, first_offer, last_offer, last_offer_at, actions, las
 SELECT external_id, cycle, path, stages, step_backs, skipped_stages, started_at, ended_at, stage, stage_rank FROM lead_path ORDER BY lead_id;
 SELECT lead_id('ann') = lead_id AS ann, touch, touches, touched_at, kind, role, channel, direction, campaign, won, before_days FROM touchpoints ORDER BY lead_id, touch;
 -- a lead that comes back has a path a run
-SELECT set_stage(lead_id('bob'), 'lost'), set_stage(lead_id('bob'), 'prospect');
+SELECT upsert_lead('bob', 'bob@mail.example', consent => true) = lead_id('bob') AS bob, set_stage('bob', 'lost'), set_stage('bob', 'prospect');
 SELECT cycle, path, stages, skipped_stages, ended_at IS NOT NULL AS ended, stage FROM lead_path WHERE external_id = 'bob' ORDER BY cycle;
 
 -- One lead is looked up, not all

@@ -79,7 +79,7 @@ CREATE TEMP TABLE past AS SELECT l.* FROM model m, _scored_leads(m.compiled, '20
 -- what was won
 SELECT count(*) > 50 AS enough, count(*) FILTER (WHERE p.won) > 5 AS some,
     bool_and(p.won = EXISTS (SELECT FROM stage_history h WHERE h.lead_id = p.lead_id AND h.to_stage >= 'customer' AND h.effective_at >= '2025-06-15 00:00Z' AND h.effective_at < '2025-09-13 00:00Z')) AS won_right,
-    bool_and(stage_at(p.lead_id, '2025-06-14 23:59:59Z') BETWEEN 'iql' AND 'prospect') AS open_then FROM past p;
+    bool_and(stage_at_by_id(p.lead_id, '2025-06-14 23:59:59Z')::lead_stage BETWEEN 'iql' AND 'prospect') AS open_then FROM past p;
 -- the area, pair by pair
 SELECT abs(q.auc - a.area) < 1e-12 AS auc_right FROM model_quality('inbound', '2025-06-15 10:00Z', '90 days') q,
     (SELECT avg(CASE WHEN x.milli > y.milli THEN 1 WHEN x.milli = y.milli THEN 0.5 ELSE 0 END)::float8 AS area FROM past x, past y WHERE x.won AND NOT y.won) a WHERE q.level = 'summary';

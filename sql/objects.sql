@@ -42,7 +42,7 @@ SELECT signature FROM member WHERE NOT has_function_privilege('public', oid, 'EX
 -- All members but casts and the like are in the schemas or are over our types, and all of the schemas are members
 SELECT pg_describe_object(classid, objid, 0) AS elsewhere
 FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'leadscore') AND deptype = 'e'
-	AND pg_describe_object(classid, objid, 0) !~ '(leadscore(_internal)?\.|^schema leadscore(_internal)?$|^cast )' ORDER BY 1;
+	AND pg_describe_object(classid, objid, 0) !~ '(leadscore(_internal)?\.|^schema leadscore(_internal)?$|^language leadscore$|^cast )' ORDER BY 1;
 SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace IN ('leadscore'::regnamespace, 'leadscore_internal'::regnamespace) AND NOT EXISTS (SELECT FROM member WHERE member.oid = p.oid);
 -- Every operator has its commutator and negator inside, and estimates what it selects
 SELECT oprname, oprleft::regtype, oprright::regtype FROM pg_operator WHERE oprcode IN (SELECT oid FROM member) AND oprresult = 'bool'::regtype AND (oprrest = 0 OR oprjoin = 0 OR oprnegate = 0) ORDER BY 1, 2::text, 3::text;

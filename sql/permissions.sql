@@ -34,9 +34,9 @@ SELECT crm.lead_id('a2') > 0;
 INSERT INTO crm.event (lead_id, kind, source_id) VALUES (crm.lead_id('a2'), 'email_click', '7');
 INSERT INTO crm.event (lead_id, kind, source_id) VALUES (crm.lead_id('a2'), 'email_click', '7')
     ON CONFLICT (lead_id, source_id) WHERE source_id IS NOT NULL DO NOTHING RETURNING event_id;
-SELECT crm.score(crm.lead_id('a1')), crm.stage_at(crm.lead_id('a1'), now()), crm.set_stage(crm.lead_id('a2'), 'mql', 'by hand');
-SELECT rule, points FROM crm.explain(crm.lead_id('a1')) ORDER BY points DESC;
-SELECT gate, met, missing FROM crm.next_steps(crm.lead_id('a1'));
+SELECT crm.score('a1'), crm.stage_at('a1', now()), crm.set_stage('a2', 'mql', 'by hand');
+SELECT rule, points FROM crm.explain('a1') ORDER BY points DESC;
+SELECT gate, met, missing FROM crm.next_steps('a1');
 -- but no more
 SELECT email FROM crm.lead;
 SELECT properties FROM crm.event;
@@ -46,7 +46,6 @@ SELECT crm.sweep();
 SELECT crm.rebuild();
 SELECT crm.activate_model('inbound', wait => true);
 SELECT crm.clone_model('inbound', 'mine');
-SELECT crm.merge_leads('{a1}', '{null}', '{now}');
 SELECT * FROM crm.lead_score;
 INSERT INTO crm.signal (signal, event_kinds) VALUES ('s', '{s}');
 SELECT leadscore.detach_pipeline('crm');
@@ -54,7 +53,7 @@ SELECT leadscore.grant_app('crm', 'leadscore_stranger');
 
 -- The reader: all views, and no personal data
 SET ROLE leadscore_reader;
-SELECT c.relname, has_table_privilege(c.oid, 'SELECT') FROM pg_catalog.pg_class c WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind = 'v' ORDER BY 1;
+SELECT n.nspname, c.relname, has_table_privilege(c.oid, 'SELECT') FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname IN ('crm', 'crm_reports') AND c.relkind = 'v' ORDER BY 1, 2;
 SELECT external_id, stage, score FROM crm.lead_score ORDER BY 1;
 SELECT dimension, count(*) FROM crm.lead_dimension GROUP BY 1 ORDER BY 1;
 SELECT count(*) FROM crm.account_score;
@@ -70,7 +69,7 @@ INSERT INTO crm.event (lead_id, kind) VALUES (1, 'page_view');
 -- A stranger: nothing
 SET ROLE leadscore_stranger;
 SELECT * FROM crm.lead_score;
-SELECT crm.score(1);
+SELECT crm.score_by_id(1);
 SELECT leadscore.upgrade_pipeline('crm');
 
 -- Nor does a superuser get to run by accident what somebody has laid into a

@@ -59,7 +59,7 @@ SELECT stage, score FROM p_hour.track('x', 'ping', '{"loud": true}', '2025-03-01
 SELECT p_hour.activate_model('first', wait => true);
 SELECT stage FROM p_hour.track('x', 'ping', '{"loud": true}', '2025-03-01 11:00Z');
 SELECT stage FROM p_hour.track('x', 'ping', '{"loud": "yes"}', '2025-03-01 11:00Z');
-SELECT h, p_hour.score(p_hour.lead_id('x'), '2025-03-01 10:00Z'::timestamptz + h * interval '1 hour') FROM generate_series(-1, 6) h;
+SELECT h, p_hour.score('x', '2025-03-01 10:00Z'::timestamptz + h * interval '1 hour') FROM generate_series(-1, 6) h;
 SELECT to_stage, effective_at, cause, model, score FROM p_hour.stage_history ORDER BY seq;
 SELECT external_id, stage, engagement, fit, grade, last_activity_at FROM p_hour.lead_score;
 SELECT kind, reason FROM p_hour.unscored_events;
@@ -157,10 +157,13 @@ SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'p'::regnamespace AND c.
 -- lead and event use no type of the extension,
 SELECT a.attrelid::regclass, a.attname FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
     WHERE a.attrelid IN ('p.lead'::regclass, 'p.event'::regclass) AND a.attnum > 0 AND t.typnamespace = 'leadscore'::regnamespace;
--- functions with the owner's rights trust no search_path and are not for PUBLIC,
+-- functions have texts that trust no search_path, and those with the owner's rights are not for PUBLIC,
+SELECT p.proname FROM pg_proc p WHERE p.pronamespace IN ('p'::regnamespace, 'p_reports'::regnamespace) AND p.prosqlbody IS NULL
+    AND p.prolang <> (SELECT l.oid FROM pg_language l WHERE l.lanname = 'leadscore')
+    AND p.proconfig IS DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp'];
 SELECT p.proname FROM pg_proc p
-    WHERE p.pronamespace = 'p'::regnamespace AND p.prosecdef
-        AND (coalesce(p.proconfig[1], '') NOT IN ('search_path=""', 'search_path=pg_catalog, pg_temp') OR has_function_privilege('public', p.oid, 'EXECUTE'));
+    WHERE p.pronamespace IN ('p'::regnamespace, 'p_reports'::regnamespace)
+        AND (p.prosecdef OR p.prolang = (SELECT l.oid FROM pg_language l WHERE l.lanname = 'leadscore')) AND has_function_privilege('public', p.oid, 'EXECUTE');
 -- nor do they, or views that they use, sort or group by stages: pg_upgrade restores operator classes after them,
 WITH RECURSIVE body (classid, objid, object, definition) AS (
     SELECT 'pg_proc'::regclass::oid, p.oid, p.oid::regproc::text, p.prosqlbody::text
@@ -286,11 +289,11 @@ SELECT p.lead_id('m3');
 SELECT * FROM p.verify();
 
 -- Stages by hand
-SELECT p.set_stage(p.lead_id('m2'), 'Evangelist', 'told others');
+SELECT p.set_stage('m2', 'Evangelist', 'told others');
 SELECT kind, properties FROM p.event WHERE kind = 'stage_set';
-SELECT p.set_stage(p.lead_id('m2'), 'boss');
-SELECT p.set_stage(0, 'mql');
-SELECT p.stage_at(p.lead_id('m2'), '2025-02-28'), p.stage_at(p.lead_id('m2'), '2025-03-02'), p.stage_at(p.lead_id('m2'), 'infinity');
+SELECT p.set_stage('m2', 'boss');
+SELECT p.set_stage_by_id(0, 'mql');
+SELECT p.stage_at('m2', '2025-02-28'), p.stage_at('m2', '2025-03-02'), p.stage_at('m2', 'infinity');
 
 -- Models: clone, edit, compare, activate
 SELECT p.clone_model('inbound', 'strict');

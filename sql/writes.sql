@@ -241,9 +241,9 @@ SELECT lead_id, seq, cycle, from_stage, to_stage, effective_at, cause FROM stage
 -- Future events count from the start of their day
 INSERT INTO lead (lead_id, created_at, updated_at) VALUES (31, '2025-01-01', '2025-01-01');
 INSERT INTO event (lead_id, event_id, kind, occurred_at) VALUES (31, 5001, 'act', now() + interval '3 days'), (31, 5002, 'act', now() + interval '3 days');
-SELECT stage, score(31), score(31, now() + interval '3 days') AS later, next_review_at = date_trunc('day', now() + interval '3 days', 'UTC') AS due FROM lead_state WHERE lead_id = 31;
+SELECT stage, score_by_id(31), score_by_id(31, now() + interval '3 days') AS later, next_review_at = date_trunc('day', now() + interval '3 days', 'UTC') AS due FROM lead_state WHERE lead_id = 31;
 UPDATE event SET occurred_at = '2025-01-02' WHERE event_id = 5001;
-SELECT stage, score(31), score(31, now() + interval '3 days') AS later FROM lead_state WHERE lead_id = 31;
+SELECT stage, score_by_id(31), score_by_id(31, now() + interval '3 days') AS later FROM lead_state WHERE lead_id = 31;
 DELETE FROM event WHERE lead_id = 31 AND occurred_at > now();
 SELECT * FROM verify();
 SELECT stage, activity FROM lead_state WHERE lead_id = 31;
@@ -322,7 +322,7 @@ INSERT INTO event (lead_id, event_id, kind, occurred_at, value)
 SELECT e.event_id - 7000 AS event, left(e.value::text, 12) AS value, s.quantity FROM event e LEFT JOIN leadscore_internal.event_signals(e) s ON true WHERE e.event_id BETWEEN 7001 AND 7011 ORDER BY 1;
 INSERT INTO event (lead_id, kind, occurred_at, value) SELECT 4, 'amount', '2025-03-01', 1e9 FROM generate_series(1, 1000);
 SELECT * FROM verify();
-SELECT activity, stage, score(4, '2025-03-01') FROM lead_state WHERE lead_id = 4;
+SELECT activity, stage, score_by_id(4, '2025-03-01') FROM lead_state WHERE lead_id = 4;
 DELETE FROM event WHERE lead_id = 4 AND kind = 'amount';
 :check
 

@@ -487,6 +487,8 @@ apply_lead(DeltaList *list, Writer *writer, int64 begin, int64 end, const char *
 		leadscore_record_init(writer, &record, record.lead_id);
 		leadscore_state_decode(writer, &record);
 		locked |= created;
+		if (begin == 0)
+			writer->from_stage = record.lifecycle.standing.stage;
 		if (!apply_without_log(writer, &record, list, begin, end))
 		{
 			writer->appended.n = nstages;

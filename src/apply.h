@@ -46,4 +46,11 @@ extern bool leadscore_find_or_create(Writer *writer, LeadRecord *record, bool lo
 extern void leadscore_lead_refresh(Writer *writer, int64 lead_id);
 extern bool leadscore_correct(Writer *writer, LeadRecord *record);
 
+/* app.c */
+extern void leadscore_app_tell(const DeltaList *deltas, Oid event, uint8 from_stage);
+
+/* source_id.c */
+extern void leadscore_check_source_ids(const DeltaList *deltas, Relation event,
+									   Tuplestorestate *rows, Pipeline *pipeline);
+
 #endif							/* LEADSCORE_APPLY_H */

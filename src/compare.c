@@ -7,11 +7,13 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "common/int.h"
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 
 #include "leadscore.h"
 #include "pipeline.h"
@@ -56,17 +58,67 @@ put_comparison(ReturnSetInfo *rsinfo, const int64 *lead_id, int64 leads,
 }
 
 /*
+ * What is read of each lead that was there at $1: its activity, and what its
+ * profile has begun to match since, which is to be taken back.  The profile of
+ * now and later is that of today.
+ */
+static char *
+leads_sql(Oid schema, bool past)
+{
+	const char *state = leadscore_table_name(leadscore_table(schema, "lead_state"));
+	const char *lead = leadscore_table_name(leadscore_table(schema, "lead"));
+
+	if (!past)
+		return psprintf("SELECT s.lead_id, s.activity, NULL::pg_catalog.int8[], NULL::pg_catalog.int8[]"
+						" FROM %s s JOIN %s l ON l.lead_id OPERATOR(pg_catalog.=) s.lead_id"
+						" WHERE l.created_at OPERATOR(pg_catalog.<=) $1", state, lead);
+	return psprintf("SELECT s.lead_id, s.activity, c.signals, c.counts"
+					" FROM %s s JOIN %s l ON l.lead_id OPERATOR(pg_catalog.=) s.lead_id"
+					" LEFT JOIN (SELECT p.lead_id, pg_catalog.array_agg(g.signal_id::pg_catalog.int8) AS signals,"
+					"  pg_catalog.array_agg(p.count::pg_catalog.int8) AS counts"
+					"  FROM %s p JOIN %s g ON g.signal OPERATOR(pg_catalog.=) p.signal"
+					"  WHERE p.changed_at OPERATOR(pg_catalog.>) $1 GROUP BY p.lead_id) c"
+					" ON c.lead_id OPERATOR(pg_catalog.=) s.lead_id"
+					" WHERE l.created_at OPERATOR(pg_catalog.<=) $1", state, lead,
+					leadscore_table_name(leadscore_table(schema, "profile_change")),
+					leadscore_table_name(leadscore_table(schema, "signal")));
+}
+
+/* Take back what a profile has begun to match, and the reverse. */
+static void
+take_back(ActivityList *activity, Datum signals, Datum counts)
+{
+	Datum	   *ids;
+	Datum	   *changes;
+	int			n;
+	int			i;
+
+	deconstruct_array(DatumGetArrayTypeP(signals), INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
+					  TYPALIGN_DOUBLE, &ids, NULL, &n);
+	deconstruct_array(DatumGetArrayTypeP(counts), INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
+					  TYPALIGN_DOUBLE, &changes, NULL, &n);
+	for (i = 0; i < n; i++)
+		lead_activity_count(activity, (int32) DatumGetInt64(ids[i]), BUCKET_TIMELESS,
+							-DatumGetInt64(changes[i]));
+	pfree(ids);
+	pfree(changes);
+}
+
+/*
  * compare_leads(pipeline, a, b, at): a row for every lead that has another
  * score or qualified stage under model b than under model a, and a row with
  * lead_id NULL for every pair of stages, with the milli-points of its leads
- * added up.  Reads with the rights of the caller.
+ * added up.  Leads are as they were then: without what their profile has come
+ * to match since, and without those that were not there yet.  Reads with the
+ * rights of the caller.
  */
 Datum
 leadscore_compare_leads(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	Oid			state = leadscore_table(PG_GETARG_OID(0), "lead_state");
 	int64		at = PG_GETARG_TIMESTAMPTZ(3);
+	Oid			type = TIMESTAMPTZOID;
+	Datum		argument = TimestampTzGetDatum(at);
 	CallSite   *sites[2] = {NULL, NULL};
 	StagePair  *pairs = palloc0(sizeof(StagePair) * STAGES * STAGES);
 	uint8		stages[2];
@@ -80,9 +132,9 @@ leadscore_compare_leads(PG_FUNCTION_ARGS)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	portal = SPI_cursor_open_with_args(NULL,
-									   psprintf("SELECT lead_id, activity FROM %s",
-												leadscore_table_name(state)),
-									   0, NULL, NULL, NULL, true, CURSOR_OPT_NO_SCROLL);
+									   leads_sql(PG_GETARG_OID(0),
+												 at < GetCurrentTransactionStartTimestamp()),
+									   1, &type, &argument, NULL, true, CURSOR_OPT_NO_SCROLL);
 	leadscore_column(portal->tupDesc, "lead_id", INT8OID, "lead_state");
 	leadscore_column(portal->tupDesc, "activity", leadscore_type("lead_activity"), "lead_state");
 	for (;;)
@@ -96,8 +148,9 @@ leadscore_compare_leads(PG_FUNCTION_ARGS)
 		for (row = 0; row < SPI_processed; row++)
 		{
 			HeapTuple	tuple = SPI_tuptable->vals[row];
-			const ActivityList *activity = &sites[0]->activity;
+			ActivityList *activity = &sites[0]->activity;
 			bool		isnull;
+			Datum		signals;
 			int64		lead_id;
 			Datum		value;
 			StagePair  *pair;
@@ -108,6 +161,10 @@ leadscore_compare_leads(PG_FUNCTION_ARGS)
 				continue;
 			leadscore_call_site_activity(sites[0], DatumGetLeadActivityPP(value));
 			leadscore_check_grain(sites[1], activity);
+			signals = SPI_getbinval(tuple, SPI_tuptable->tupdesc, 3, &isnull);
+			if (!isnull)
+				take_back(activity, signals,
+						  SPI_getbinval(tuple, SPI_tuptable->tupdesc, 4, &isnull));
 			for (i = 0; i < 2; i++)
 			{
 				leadscore_evaluate(sites[i]->scorer, activity,

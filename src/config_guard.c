@@ -423,7 +423,7 @@ leadscore_lock_pipeline(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* The status of a model; an error that lists the models if it is not there */
+/* The newest status of a model; an error that lists the models if it is not there */
 static char *
 model_status(Oid model_table, Datum model)
 {
@@ -433,8 +433,10 @@ model_status(Oid model_table, Datum model)
 							   leadscore_table_name(model_table), leadscore_table_name(model_table));
 	char	   *status;
 
-	if (SPI_execute_with_args(sql, 1, &type, &model, NULL, false, 0) != SPI_OK_SELECT)
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (SPI_execute_with_args(sql, 1, &type, &model, NULL, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read a model: %s", sql);
+	PopActiveSnapshot();
 	status = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	if (status == NULL)
 	{
@@ -475,12 +477,13 @@ leadscore_activate_model(PG_FUNCTION_ARGS)
 	leadscore_run_as(leadscore_table_owner(leadscore_table(whole.schema, "event")), true, &saved);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
+	(void) model_status(model_table, model);
+	leadscore_pipeline_lock(whole);
 	if (strcmp(model_status(model_table, model), "active") == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("model \"%s\" is active already", TextDatumGetCString(model)),
 				 errhint("To change it, call clone_model(), edit the copy, look at compare_models() and activate the copy.")));
-	leadscore_pipeline_lock(whole);
 	write_configuration(psprintf("UPDATE %s SET status = 'retired' WHERE status OPERATOR(pg_catalog.=) 'active'", name),
 						0, NULL, NULL);
 	write_configuration(psprintf("UPDATE %s SET status = 'active', compiled = %s.model_definition(model)::leadscore.lead_model,"

@@ -68,7 +68,10 @@ leadscore_event_changed(PG_FUNCTION_ARGS)
 		gather_events(&deltas, writer.pipeline, rel, trigdata->tg_oldtable, true);
 	if (!TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
 		gather_events(&deltas, writer.pipeline, rel, trigdata->tg_newtable, false);
+	if (trigdata->tg_newtable)
+		leadscore_check_source_ids(&deltas, rel, trigdata->tg_newtable, writer.pipeline);
 	leadscore_deltas_apply(&deltas, &writer, RelationGetRelationName(rel));
+	leadscore_app_tell(&deltas, writer.pipeline->event, writer.from_stage);
 	leadscore_writer_end(&writer);
 	MemoryContextSwitchTo(oldcontext);
 	MemoryContextDelete(context);

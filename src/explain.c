@@ -12,11 +12,10 @@
  */
 #include "postgres.h"
 
-#include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 
-#include "leadscore.h"
+#include "explain.h"
 #include "stage.h"
 
 PG_FUNCTION_INFO_V1(leadscore_dimension_scores);
@@ -38,10 +37,8 @@ enum
 };
 
 static void
-put_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
+put_row(ReturnSetInfo *rsinfo, Datum *values, bool *nulls)
 {
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
@@ -49,6 +46,7 @@ put_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
 Datum
 leadscore_dimension_scores(PG_FUNCTION_ARGS)
 {
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	CallSite   *site;
 	const LeadModel *model;
 	const ModelDimension *dimensions;
@@ -69,13 +67,13 @@ leadscore_dimension_scores(PG_FUNCTION_ARGS)
 		values[2] = leadscore_milli_numeric(dimensions[i].weight);
 		values[3] = grade == NO_INDEX ? (Datum) 0 :
 			CStringGetTextDatum(MODEL_STRING(model, model_grades(model)[grade].name));
-		put_row(fcinfo, values, nulls);
+		put_row(rsinfo, values, nulls);
 	}
 	return (Datum) 0;
 }
 
 static void
-explain_row(FunctionCallInfo fcinfo, const char *dimension, const char *rule,
+explain_row(ReturnSetInfo *rsinfo, const char *dimension, const char *rule,
 			int64 points, const char *note)
 {
 	Datum		values[EXPLAIN_COLUMNS] = {0};
@@ -92,7 +90,7 @@ explain_row(FunctionCallInfo fcinfo, const char *dimension, const char *rule,
 	nulls[EXPLAIN_POINTS] = false;
 	values[EXPLAIN_NOTE] = CStringGetTextDatum(note);
 	nulls[EXPLAIN_NOTE] = false;
-	put_row(fcinfo, values, nulls);
+	put_row(rsinfo, values, nulls);
 }
 
 static char *
@@ -158,7 +156,7 @@ rule_note(const LeadModel *model, const ModelRule *rule)
 
 /* The rows of one rule; adds its points to the sum. */
 static void
-explain_rule(FunctionCallInfo fcinfo, Scorer *scorer, const Evaluation *e,
+explain_rule(ReturnSetInfo *rsinfo, Scorer *scorer, const Evaluation *e,
 			 int index, int64 *sum)
 {
 	const LeadModel *model = scorer->model;
@@ -196,37 +194,29 @@ explain_rule(FunctionCallInfo fcinfo, Scorer *scorer, const Evaluation *e,
 		TimestampTzGetDatum(bucket_start(newest, (LeadGrain) model->grain));
 	values[EXPLAIN_POINTS] = leadscore_milli_numeric(plain);
 	values[EXPLAIN_NOTE] = CStringGetTextDatum(note);
-	put_row(fcinfo, values, nulls);
+	put_row(rsinfo, values, nulls);
 	if (limited != plain)
-		explain_row(fcinfo, dimension, name, limited - plain,
+		explain_row(rsinfo, dimension, name, limited - plain,
 					psprintf("limit: the first " INT64_FORMAT " %s%s", rule->limit_count,
 							 rule->limit_period == PERIOD_EVER ? "" : "of each ",
 							 lead_model_period_name(rule->limit_period)));
 	if (capped != limited)
-		explain_row(fcinfo, dimension, name, capped - limited,
+		explain_row(rsinfo, dimension, name, capped - limited,
 					psprintf("cap: at most %s points", points_text(rule->max_points)));
 	*sum += capped;
 }
 
-/* explain(activity, model, at): rows whose points add up to the score */
-Datum
-leadscore_explain(PG_FUNCTION_ARGS)
+/* Put the rows whose points add up to the score of an evaluation. */
+void
+leadscore_explain_rows(ReturnSetInfo *rsinfo, Scorer *scorer, const Evaluation *e)
 {
-	CallSite   *site;
-	const LeadModel *model;
-	const ModelDimension *dimensions;
-	const ModelRule *rules;
-	const Evaluation *e;
+	const LeadModel *model = scorer->model;
+	const ModelDimension *dimensions = model_dimensions(model);
+	const ModelRule *rules = model_rules(model);
 	int64		total = 0;
 	int			d;
 	int			r;
 
-	InitMaterializedSRF(fcinfo, 0);
-	site = leadscore_call_site_evaluate(fcinfo);
-	model = site->scorer->model;
-	dimensions = model_dimensions(model);
-	rules = model_rules(model);
-	e = site->evaluation;
 	for (d = 0; d < model->dimensions.n; d++)
 	{
 		const char *name = MODEL_STRING(model, dimensions[d].name);
@@ -236,21 +226,32 @@ leadscore_explain(PG_FUNCTION_ARGS)
 
 		for (r = 0; r < model->rules.n; r++)
 			if (rules[r].dimension == d)
-				explain_rule(fcinfo, site->scorer, e, r, &sum);
+				explain_rule(rsinfo, scorer, e, r, &sum);
 		if (points != sum)
-			explain_row(fcinfo, name, NULL, points - sum,
+			explain_row(rsinfo, name, NULL, points - sum,
 						psprintf("limit of the dimension: at %s %s points",
 								 points > sum ? "least" : "most", points_text(points)));
 		if (weighted != points)
-			explain_row(fcinfo, name, NULL, weighted - points,
+			explain_row(rsinfo, name, NULL, weighted - points,
 						dimensions[d].weight == 0 ? "shown, not in the score (weight 0)" :
 						psprintf("weight %s", points_text(dimensions[d].weight)));
 		total += weighted;
 	}
 	if (e->total != total)
-		explain_row(fcinfo, NULL, NULL, e->total - total,
+		explain_row(rsinfo, NULL, NULL, e->total - total,
 					psprintf("limit of the score: at %s %s points",
 							 e->total > total ? "least" : "most", points_text(e->total)));
+}
+
+/* explain(activity, model, at): rows whose points add up to the score */
+Datum
+leadscore_explain(PG_FUNCTION_ARGS)
+{
+	CallSite   *site;
+
+	InitMaterializedSRF(fcinfo, 0);
+	site = leadscore_call_site_evaluate(fcinfo);
+	leadscore_explain_rows((ReturnSetInfo *) fcinfo->resultinfo, site->scorer, site->evaluation);
 	return (Datum) 0;
 }
 
@@ -288,24 +289,24 @@ gate_text(const Scorer *scorer, const Evaluation *e, int index)
 	return text.data;
 }
 
-static void
-gate_row(FunctionCallInfo fcinfo, uint8 stage, const char *gate, bool met,
-		 const char *missing)
+/* Add a line about a stage; what is met misses nothing. */
+static List *
+add_line(List *lines, uint8 stage, bool threshold, bool met, const char *gate, const char *missing)
 {
-	Datum		values[4];
-	bool		nulls[4] = {false, false, false, met};
+	GateLine   *line = palloc(sizeof(GateLine));
 
-	values[0] = LeadStageGetDatum(stage);
-	values[1] = CStringGetTextDatum(gate);
-	values[2] = BoolGetDatum(met);
-	values[3] = met ? (Datum) 0 : CStringGetTextDatum(missing);
-	put_row(fcinfo, values, nulls);
+	line->stage = stage;
+	line->threshold = threshold;
+	line->met = met;
+	line->gate = gate;
+	line->missing = met ? NULL : missing;
+	return lappend(lines, line);
 }
 
-/* All gates of one stage: a row for each gate name */
-static void
-explain_gates(FunctionCallInfo fcinfo, Scorer *scorer, const Evaluation *e,
-			  const StageGates *stage, uint8 as_stage)
+/* All gates of one stage: a line for each gate name */
+static List *
+add_gates(List *lines, const Scorer *scorer, const Evaluation *e,
+		  const StageGates *stage, uint8 as_stage)
 {
 	const LeadModel *model = scorer->model;
 	const ModelGate *gates = model_gates(model);
@@ -325,27 +326,22 @@ explain_gates(FunctionCallInfo fcinfo, Scorer *scorer, const Evaluation *e,
 			appendStringInfo(&missing, "%s%s", missing.len > 0 ? " or " : "",
 							 gate_text(scorer, e, i));
 		}
-		gate_row(fcinfo, as_stage, name, met, missing.data);
+		lines = add_line(lines, as_stage, false, met, name, missing.data);
 	}
+	return lines;
 }
 
 /*
- * stage_gates(activity, model, at): what each stage asks for, whether it is
- * met, and what is missing.  The gate "score" is the threshold.
+ * What each stage asks for, whether it is met, and what is missing; the gate
+ * "score" is the threshold.
  */
-Datum
-leadscore_stage_gates(PG_FUNCTION_ARGS)
+List *
+leadscore_gate_lines(Scorer *scorer, const Evaluation *e)
 {
-	CallSite   *site;
-	Scorer	   *scorer;
-	const Evaluation *e;
+	List	   *lines = NIL;
 	const StageGates *iql = NULL;
 	int			i;
 
-	InitMaterializedSRF(fcinfo, 0);
-	site = leadscore_call_site_evaluate(fcinfo);
-	scorer = site->scorer;
-	e = site->evaluation;
 	for (i = scorer->nstages - 1; i >= 0; i--)
 	{
 		const StageGates *stage = &scorer->stages[i];
@@ -358,13 +354,89 @@ leadscore_stage_gates(PG_FUNCTION_ARGS)
 		if (rule == NULL || (rule->min_score == NO_POINTS && !gated))
 			continue;
 		if (rule->min_score != NO_POINTS)
-			gate_row(fcinfo, stage->stage, "score", e->total >= rule->min_score,
-					 psprintf("%s points", points_text(rule->min_score - e->total)));
+			lines = add_line(lines, stage->stage, true, e->total >= rule->min_score, "score",
+							 psprintf("%s points", points_text(rule->min_score - e->total)));
 		/* what makes a contact a lead is asked for at every stage */
 		if (iql != NULL && stage != iql)
-			explain_gates(fcinfo, scorer, e, iql, stage->stage);
+			lines = add_gates(lines, scorer, e, iql, stage->stage);
 		if (gated)
-			explain_gates(fcinfo, scorer, e, stage, stage->stage);
+			lines = add_gates(lines, scorer, e, stage, stage->stage);
+	}
+	return lines;
+}
+
+/* What puts a lead into a stage whatever its points: a line for each row */
+List *
+leadscore_milestone_lines(const Scorer *scorer)
+{
+	const LeadModel *model = scorer->model;
+	const ModelStageRule *rules = model_stage_rules(model);
+	List	   *lines = NIL;
+	int			i;
+	int			j;
+
+	for (i = 0; i < model->stage_rules.n; i++)
+	{
+		const int16 *signals = MODEL_ITEMS(model, int16, rules[i].entry_signals);
+		StringInfoData text;
+
+		if (rules[i].entry_signals.n == 0)
+			continue;
+		initStringInfo(&text);
+		for (j = 0; j < rules[i].entry_signals.n; j++)
+			appendStringInfo(&text, "%s%s", j == 0 ? "one of: " : ", ",
+							 model_signal_name(model, signals[j]));
+		lines = add_line(lines, rules[i].stage, false, false, "milestone", text.data);
+	}
+	return lines;
+}
+
+/* The gates of a stage that are not met, in words; NULL if all are */
+char *
+leadscore_missing_gates(Scorer *scorer, const Evaluation *e, uint8 stage)
+{
+	StringInfoData text;
+	int			i;
+
+	initStringInfo(&text);
+	for (i = 0; i < scorer->nstages; i++)
+	{
+		ListCell   *lc;
+
+		if (scorer->stages[i].stage != stage)
+			continue;
+		foreach(lc, add_gates(NIL, scorer, e, &scorer->stages[i], stage))
+		{
+			const GateLine *line = lfirst(lc);
+
+			if (!line->met)
+				appendStringInfo(&text, "%s%s (%s)", text.len > 0 ? ", " : "",
+								 line->gate, line->missing);
+		}
+	}
+	return text.len > 0 ? text.data : NULL;
+}
+
+/* stage_gates(activity, model, at): the gate lines as rows */
+Datum
+leadscore_stage_gates(PG_FUNCTION_ARGS)
+{
+	CallSite   *site;
+	ListCell   *lc;
+
+	InitMaterializedSRF(fcinfo, 0);
+	site = leadscore_call_site_evaluate(fcinfo);
+	foreach(lc, leadscore_gate_lines(site->scorer, site->evaluation))
+	{
+		const GateLine *line = lfirst(lc);
+		Datum		values[4];
+		bool		nulls[4] = {false, false, false, line->met};
+
+		values[0] = LeadStageGetDatum(line->stage);
+		values[1] = CStringGetTextDatum(line->gate);
+		values[2] = BoolGetDatum(line->met);
+		values[3] = line->met ? (Datum) 0 : CStringGetTextDatum(line->missing);
+		put_row((ReturnSetInfo *) fcinfo->resultinfo, values, nulls);
 	}
 	return (Datum) 0;
 }

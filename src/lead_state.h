@@ -36,6 +36,7 @@ typedef struct Writer
 	StageBuffer appended;		/* stage changes that are to be appended */
 	StageBuffer *stages;		/* where a lifecycle reports to */
 	ProfileBuffer profiles;
+	uint8		from_stage;		/* of the first lead, before; 0: none yet */
 	bool		repair;			/* an activity that cannot be read is empty */
 	Snapshot	snapshot;		/* to read logs by; InvalidSnapshot: the newest */
 } Writer;

@@ -44,6 +44,9 @@ typedef struct CallSite
 	Evaluation *evaluation;
 } CallSite;
 
+/* stage.c */
+extern PGDLLEXPORT Datum lead_stage_in(PG_FUNCTION_ARGS);
+
 /* callsite.c */
 extern const LeadModel *leadscore_model_read(Datum value);
 extern CallSite *leadscore_call_site_for(CallSite **place, MemoryContext context,

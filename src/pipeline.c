@@ -31,8 +31,8 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "app.h"
 #include "classify.h"
-#include "pipeline.h"
 
 typedef struct PipelineEntry
 {
@@ -577,6 +577,15 @@ leadscore_period_load(Pipeline *pipeline, int number)
 				 errhint("Restore the row of table model, or activate another model.")));
 }
 
+/* The period of the active model, ready for scoring; there must be one. */
+ModelPeriod *
+leadscore_period_now(Pipeline *pipeline)
+{
+	Assert(pipeline->nperiods > 0);
+	leadscore_period_load(pipeline, pipeline->nperiods - 1);
+	return &pipeline->periods[pipeline->nperiods - 1];
+}
+
 static void
 read_settings(Pipeline *p)
 {
@@ -608,6 +617,7 @@ forget_plans(void *arg)
 	for (i = 0; i < PIPELINE_PLANS; i++)
 		if (p->plans[i])
 			SPI_freeplan(p->plans[i]);
+	leadscore_app_forget(p);
 }
 
 /* A table of the pipeline, to be watched: of a shard, its whole too. */

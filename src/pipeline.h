@@ -130,6 +130,7 @@ typedef struct Pipeline
 	int			nperiods;
 
 	struct _SPI_plan *plans[PIPELINE_PLANS];	/* made when first needed */
+	struct AppCache *app;		/* what the functions for apps keep */
 	MemoryContextCallback forget_plans;
 } Pipeline;
 
@@ -149,6 +150,7 @@ extern void leadscore_pipeline_lock(PipelinePart part);
 extern const KindSignals *leadscore_kind_signals(const Pipeline *pipeline, const char *kind);
 extern const SignalRule *leadscore_signal_rule(const Pipeline *pipeline, int id);
 extern void leadscore_period_load(Pipeline *pipeline, int period);
+extern ModelPeriod *leadscore_period_now(Pipeline *pipeline);
 extern Oid	leadscore_table(Oid schema, const char *name);
 extern char *leadscore_table_name(Oid relid);
 extern Oid	leadscore_table_owner(Oid relid);

@@ -203,25 +203,24 @@ typedef enum RecordPart
 	RECORD_ACTIVITY
 } RecordPart;
 
-/* Compute what a sweep would write for a lead, for a query; NULL if hidden. */
-static Datum
-current_record(FunctionCallInfo fcinfo, RecordPart part)
+/*
+ * Compute, by the active snapshot, what a sweep would write for a lead: its
+ * activity, in the current context, its stage and since when it is in it.  Each
+ * may be NULL.  False if there is no such lead.
+ */
+bool
+leadscore_current_record(PipelinePart part, int64 lead_id, ActivityList *activity,
+						 uint8 *stage, int64 *stage_since)
 {
-	PipelinePart pipeline = {PG_GETARG_OID(0), InvalidOid};
-	int64		lead_id = PG_GETARG_INT64(1);
 	MemoryContext caller = CurrentMemoryContext;
-	MemoryContext context;
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "leadscore current state",
+												  ALLOCSET_DEFAULT_SIZES);
 	Writer		reader;
 	LeadRecord	record;
-	Datum		result = (Datum) 0;
 	bool		found;
 
-	if (!caller_sees_state(leadscore_pipeline_for_query(pipeline), lead_id))
-		PG_RETURN_NULL();
-	context = AllocSetContextCreate(CurrentMemoryContext, "leadscore current state",
-									ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(context);
-	leadscore_reader_begin(&reader, pipeline);
+	leadscore_reader_begin(&reader, part);
 	found = leadscore_row_read(&reader.state, lead_id, reader.snapshot);
 	if (found)
 	{
@@ -230,17 +229,39 @@ current_record(FunctionCallInfo fcinfo, RecordPart part)
 		found = bring_up(&reader, &record, false);
 	}
 	MemoryContextSwitchTo(caller);
-	if (found && part == RECORD_STAGE)
-		result = LeadStageGetDatum(record.lifecycle.standing.stage);
-	else if (found && part == RECORD_STAGE_SINCE)
-		result = TimestampTzGetDatum(record.lifecycle.stage_since);
-	else if (found)
-		result = PointerGetDatum(leadscore_activity_make(&record.activity));
+	if (found && activity)
+	{
+		lead_activity_init(activity, record.activity.grain, record.activity.nitems);
+		lead_activity_copy(&record.activity, activity);
+	}
+	if (found && stage)
+		*stage = record.lifecycle.standing.stage;
+	if (found && stage_since)
+		*stage_since = record.lifecycle.stage_since;
 	leadscore_reader_end(&reader);
 	MemoryContextDelete(context);
-	if (!found)
+	return found;
+}
+
+/* The same for a query; NULL if row security hides the lead from the caller. */
+static Datum
+current_record(FunctionCallInfo fcinfo, RecordPart part)
+{
+	PipelinePart pipeline = {PG_GETARG_OID(0), InvalidOid};
+	int64		lead_id = PG_GETARG_INT64(1);
+	ActivityList activity;
+	uint8		stage;
+	int64		stage_since;
+
+	if (!caller_sees_state(leadscore_pipeline_for_query(pipeline), lead_id) ||
+		!leadscore_current_record(pipeline, lead_id, part == RECORD_ACTIVITY ? &activity : NULL,
+								  &stage, &stage_since))
 		PG_RETURN_NULL();
-	return result;
+	if (part == RECORD_STAGE)
+		return LeadStageGetDatum(stage);
+	if (part == RECORD_STAGE_SINCE)
+		return TimestampTzGetDatum(stage_since);
+	return PointerGetDatum(leadscore_activity_make(&activity));
 }
 
 /*

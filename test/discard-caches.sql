@@ -30,7 +30,7 @@ UPDATE lead SET profile = profile || '{"need": true, "authority": true}', update
 SELECT lead_id, stage, duplicate FROM track('ann', 'case_study_download', occurred_at => '2025-02-06', profile => '{"timeline": true}');
 SELECT lead_id, stage, duplicate FROM track('dan', 'webinar_attended', '{"content": "x"}', '2025-02-06');
 SELECT * FROM track_many('[{"external_id": "ann", "kind": "email_click", "occurred_at": "2025-02-07Z"}, {"external_id": "fay", "kind": "page_view", "occurred_at": "2025-02-07Z"}]');
-SELECT set_stage(2, 'lost', 'why not');
+SELECT set_stage_by_id(2, 'lost', 'why not');
 BEGIN;
 SAVEPOINT s;
 INSERT INTO event (lead_id, kind, occurred_at) VALUES (1, 'purchase', '2025-02-08');
@@ -71,9 +71,9 @@ RESET ROLE;
 SELECT lead_id, activity, stage, cycle, held, more FROM lead_state ORDER BY 1;
 SELECT lead_id, seq, cycle, from_stage, to_stage, cause, model FROM stage_history ORDER BY 1, 2;
 SELECT lead_id, seq, signal, count FROM profile_change ORDER BY 1, 2;
-SELECT lead_id, score(lead_id, '2025-03-01'), stage_at(lead_id, '2025-02-05') FROM lead ORDER BY 1;
-SELECT rule, points, note FROM explain(1, '2025-03-01') ORDER BY rule COLLATE "C", points;
-SELECT * FROM next_steps(1) ORDER BY 1, 2;
+SELECT lead_id, score_by_id(lead_id, '2025-03-01'), stage_at_by_id(lead_id, '2025-02-05') FROM lead ORDER BY 1;
+SELECT rule, points, note FROM explain_by_id(1, '2025-03-01') ORDER BY rule COLLATE "C", points;
+SELECT * FROM next_steps_by_id(1) ORDER BY 1, 2;
 SELECT next_change(s.activity, m.compiled, '2025-02-10'), grade(s.activity, m.compiled, '2025-02-10')
     FROM lead_state s, model m WHERE m.status = 'active' ORDER BY s.lead_id;
 SELECT e.kind, g.signal_id, g.quantity FROM event e, event_signals(e) g WHERE e.lead_id = 2 ORDER BY 1, 2;

@@ -28,105 +28,13 @@ BEGIN
 	IF value IS NULL OR value = '' THEN
 		RAISE EXCEPTION '% must not be %', argument, CASE WHEN value IS NULL THEN 'null' ELSE 'empty' END
 			USING ERRCODE = CASE WHEN value IS NULL THEN 'null_value_not_allowed' ELSE 'invalid_parameter_value' END,
-				HINT = CASE argument
-					WHEN 'external_id' THEN 'Pass the name of the lead in your application, say the number of its account or of its visitor cookie.'
-					WHEN 'kind' THEN 'Pass the kind of the event, such as page_view; those in use are in the table event_kind.'
-					ELSE pg_catalog.format('Pass a value for %s.', argument)
-				END;
+				HINT = pg_catalog.format('Pass a value for %s.', argument);
 	END IF;
 	RETURN value;
 END
 $$;
 COMMENT ON FUNCTION leadscore_internal.require_text(text, text) IS
 	'the value, or an error that names the argument if it is null or empty';
-
-CREATE FUNCTION leadscore_internal.require_object(argument text, value jsonb) RETURNS jsonb
-	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	IF pg_catalog.jsonb_typeof(value) <> 'object' THEN
-		RAISE EXCEPTION '% must be a JSON object, not %', argument, pg_catalog.jsonb_typeof(value)
-			USING ERRCODE = 'invalid_parameter_value',
-				HINT = 'Pass something like {"job_title": "head of sales", "employees": 50}.';
-	END IF;
-	RETURN value;
-END
-$$;
-COMMENT ON FUNCTION leadscore_internal.require_object(text, jsonb) IS
-	'the value, or an error that names the argument if it is no JSON object';
-
--- One bad element spoils the whole, so that nothing is half done; but which
--- one it is must be said. Only then elements are looked at one by one.
-CREATE FUNCTION leadscore_internal.track_items(events jsonb)
-	RETURNS TABLE ("position" bigint, external_id text, kind text, properties jsonb, occurred_at timestamptz,
-		value numeric, channel text, campaign text, source_id text, profile jsonb)
-	LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100 SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	item record;
-	unknown text;
-	reason text;
-BEGIN
-	IF events IS NULL OR pg_catalog.jsonb_typeof(events) <> 'array' THEN
-		RAISE EXCEPTION 'events must be a JSON array of objects'
-			USING ERRCODE = CASE WHEN events IS NULL THEN 'null_value_not_allowed' ELSE 'invalid_parameter_value' END,
-				HINT = 'Pass something like [{"external_id": "a1", "kind": "page_view", "occurred_at": "2025-03-01T10:00:00Z"}].';
-	END IF;
-
-	FOR item IN
-		SELECT e.ordinality, e.value, pg_catalog.jsonb_typeof(e.value) AS type
-		FROM pg_catalog.jsonb_array_elements(events) WITH ORDINALITY AS e
-		WHERE pg_catalog.jsonb_typeof(e.value) <> 'object'
-			OR coalesce(e.value ->> 'external_id', '') = ''
-			OR coalesce(e.value ->> 'kind', '') = ''
-			OR pg_catalog.jsonb_typeof(e.value -> 'profile') NOT IN ('object', 'null')
-			OR e.value - '{external_id,kind,properties,occurred_at,value,channel,campaign,source_id,profile}'::text[] <> '{}'
-		LIMIT 1
-	LOOP
-		IF item.type = 'object' THEN
-			SELECT pg_catalog.min(k) INTO unknown
-			FROM pg_catalog.jsonb_object_keys(item.value) AS k
-			WHERE k <> ALL ('{external_id,kind,properties,occurred_at,value,channel,campaign,source_id,profile}'::text[]);
-		END IF;
-		reason := CASE
-			WHEN item.type <> 'object' THEN 'It is not an object but ' || item.type || '.'
-			WHEN unknown IS NOT NULL THEN pg_catalog.format('It has the unknown key "%s".', unknown)
-			WHEN coalesce(item.value ->> 'external_id', '') = '' THEN 'It has no external_id.'
-			WHEN coalesce(item.value ->> 'kind', '') = '' THEN 'It has no kind.'
-			ELSE 'Its profile is not an object.'
-		END;
-		RAISE EXCEPTION 'element % of events is not valid', item.ordinality
-			USING ERRCODE = 'invalid_parameter_value', DETAIL = reason,
-				HINT = 'Keys are external_id and kind, and if wanted properties, occurred_at, value, channel, campaign, source_id and profile.';
-	END LOOP;
-
-	BEGIN
-		RETURN QUERY
-			SELECT e.place, e.external_id, e.kind, nullif(e.properties, 'null'), coalesce(e.occurred_at, pg_catalog.now()),
-				e.value, e.channel, e.campaign, e.source_id, nullif(e.profile, 'null')
-			FROM ROWS FROM (pg_catalog.jsonb_to_recordset(events) AS (external_id text, kind text, properties jsonb,
-				occurred_at timestamptz, value numeric, channel text, campaign text, source_id text, profile jsonb))
-				WITH ORDINALITY AS e (external_id, kind, properties, occurred_at, value, channel, campaign, source_id, profile, place);
-	EXCEPTION
-		WHEN data_exception THEN
-			FOR item IN
-				SELECT e.ordinality, e.value FROM pg_catalog.jsonb_array_elements(events) WITH ORDINALITY AS e
-			LOOP
-				BEGIN
-					PERFORM FROM pg_catalog.jsonb_to_record(item.value) AS e (occurred_at timestamptz, value numeric);
-				EXCEPTION
-					WHEN data_exception THEN
-						GET STACKED DIAGNOSTICS reason = MESSAGE_TEXT;
-						RAISE EXCEPTION 'element % of events is not valid', item.ordinality
-							USING ERRCODE = 'invalid_parameter_value', DETAIL = 'It has ' || reason || '.';
-				END;
-			END LOOP;
-			RAISE;
-	END;
-END
-$$;
-COMMENT ON FUNCTION leadscore_internal.track_items(jsonb) IS
-	'the events of track_many() as rows, or an error that says which element is wrong';
 
 -- The embedded DDL
 
@@ -525,20 +433,15 @@ BEGIN
 				HINT = pg_catalog.format('Create it with CREATE ROLE %I.', role);
 	END IF;
 	EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %I', pipeline, role);
-	EXECUTE pg_catalog.format('GRANT INSERT, SELECT (lead_id, event_id, source_id) ON %I.event TO %I', pipeline, role);
+	EXECUTE pg_catalog.format('GRANT INSERT ON %I.event TO %I', pipeline, role);
+	-- for RETURNING event_id and for ON CONFLICT
+	EXECUTE pg_catalog.format('GRANT SELECT (lead_id, event_id, source_id) ON %I.event TO %I', pipeline, role);
 	EXECUTE pg_catalog.format('GRANT USAGE ON SEQUENCE %I.event_event_id_seq TO %I', pipeline, role);
-	-- what the functions below read that run with the caller's rights
-	EXECUTE pg_catalog.format('GRANT SELECT (lead_id, external_id) ON %I.lead TO %I', pipeline, role);
-	EXECUTE pg_catalog.format('GRANT SELECT (lead_id, activity, stage) ON %I.lead_state TO %I', pipeline, role);
-	EXECUTE pg_catalog.format('GRANT SELECT (lead_id, seq, to_stage, effective_at, recorded_at, superseded_at) ON %I.stage_log TO %I', pipeline, role);
-	EXECUTE pg_catalog.format('GRANT SELECT (model, status, compiled) ON %I.model TO %I', pipeline, role);
-	EXECUTE pg_catalog.format('GRANT SELECT (model, stage, entry_signals) ON %I.stage_rule TO %I', pipeline, role);
 	FOR functions IN
 		SELECT p.oid::regprocedure AS signature
 		FROM pg_catalog.pg_proc p
 		WHERE p.pronamespace = schema_oid
-			AND pg_catalog.regexp_replace(p.proname, '_by_id$', '') IN
-				('track', 'track_many', 'upsert_lead', 'lead_id', 'score', 'explain', 'next_steps', 'stage_at', 'set_stage')
+			AND p.prolang = (SELECT l.oid FROM pg_catalog.pg_language l WHERE l.lanname = 'leadscore')
 	LOOP
 		EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO %I', functions.signature, role);
 	END LOOP;

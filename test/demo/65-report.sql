@@ -8,7 +8,7 @@ SET client_min_messages = 'warning';
 
 \echo
 \echo
-\echo '== 6. The marketing report, from the metrics views (doc/metrics.md)'
+\echo '== 6. The marketing report, from the metrics views (doc/views.md)'
 \echo
 
 -- what was spent: each campaign every month, and wages and tools for all

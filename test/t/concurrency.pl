@@ -37,7 +37,7 @@ $node->safe_psql('postgres', q{
 	BEGIN
 		EXECUTE sql;
 	EXCEPTION
-		WHEN foreign_key_violation OR object_in_use OR object_not_in_prerequisite_state THEN NULL;
+		WHEN foreign_key_violation OR no_data_found OR serialization_failure OR object_not_in_prerequisite_state THEN NULL;
 	END $$;
 });
 
@@ -66,9 +66,9 @@ COMMIT;
 	# what a snapshot sees stays as it is
 	snapshot => q{
 BEGIN ISOLATION LEVEL REPEATABLE READ;
-SELECT md5(string_agg(concat(s, ' ', p.score(lead_id, '2025-06-01')), ',' ORDER BY lead_id)) AS before FROM p.lead_state s \gset
+SELECT md5(string_agg(concat(s, ' ', p.score_by_id(lead_id, '2025-06-01')), ',' ORDER BY lead_id)) AS before FROM p.lead_state s \gset
 \sleep :ms ms
-SELECT 1 / (md5(string_agg(concat(s, ' ', p.score(lead_id, '2025-06-01')), ',' ORDER BY lead_id)) = ':before')::int FROM p.lead_state s;
+SELECT 1 / (md5(string_agg(concat(s, ' ', p.score_by_id(lead_id, '2025-06-01')), ',' ORDER BY lead_id)) = ':before')::int FROM p.lead_state s;
 COMMIT;
 },
 	insert => q{
@@ -105,7 +105,7 @@ SELECT attempt($$SELECT p.upsert_lead('new ' || floor(extract(epoch FROM clock_t
 },
 	stage => q{
 \set lead random(1, 50)
-SELECT attempt($$SELECT p.set_stage(:lead, 'mql')$$);
+SELECT attempt($$SELECT p.set_stage_by_id(:lead, 'mql')$$);
 },
 	sweep => "SELECT p.sweep(10);\n",
 	rebuild => "SELECT p.rebuild();\n",

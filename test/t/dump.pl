@@ -102,7 +102,7 @@ my $digest = q{
 	UNION ALL SELECT md5(string_agg(m::text, ' ' ORDER BY m.model)) FROM p.model m
 	UNION ALL SELECT md5(string_agg(e::text, ' ' ORDER BY e.event_id)) FROM p.event e
 	UNION ALL SELECT md5(string_agg(s::text, ' ' ORDER BY s.lead_id)) FROM "Odd ""one""".lead_state s
-	UNION ALL SELECT string_agg(p.score(l.lead_id, '2025-03-01')::text, ' ' ORDER BY l.lead_id) FROM p.lead l };
+	UNION ALL SELECT string_agg(p.score_by_id(l.lead_id, '2025-03-01')::text, ' ' ORDER BY l.lead_id) FROM p.lead l };
 my $before = sql('old', $digest);
 
 tool('dump as text', 'pg_dump', '-f', "$dir/plain.sql", 'old');

@@ -66,7 +66,7 @@ my @views = ((map { "p.$_" } qw(lead_score lead_dimension funnel funnel_cohort f
 	map { "p_reports.$_" } qw(lead_dim conversion_rates cost_per_lead));
 my $contents = join "\n", (map { "SELECT '$_', count(*), md5(string_agg(v::text, ' ' ORDER BY v::text)) FROM $_ v;" } @views),
 	'SELECT lead_id, entry_seq, stage, cause, entered, converted, lost, open FROM p.stage_entry ORDER BY 1, 2;',
-	"SELECT lead_id, p.score(lead_id, '2025-03-05'), p.stage_at(lead_id, '2025-02-01') FROM p.lead ORDER BY 1";
+	"SELECT lead_id, p.score_by_id(lead_id, '2025-03-05'), p.stage_at_by_id(lead_id, '2025-02-01') FROM p.lead ORDER BY 1";
 my $states = 'SELECT lead_id, activity, stage, cycle, promotion_blocked, stage_since, processed_until FROM p.lead_state ORDER BY 1';
 my $history = 'SELECT lead_id, seq, cycle, from_stage, to_stage, effective_at, cause, model, score FROM p.stage_history ORDER BY 1, 2';
 

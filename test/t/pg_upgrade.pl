@@ -41,7 +41,7 @@ sub contents
 
 	return sql($node, $db, join "\n", (map { "SELECT '$_', count(*), md5(string_agg(t::text, ' ' ORDER BY t::text)) FROM $_ t;" } @tables), q{
 		TABLE crm.stage_history;
-		SELECT lead_id, stage, users_stage, crm.score(lead_id, '2025-03-01'), crm.explain(lead_id, '2025-03-01') FROM crm.lead JOIN crm.lead_state USING (lead_id);
+		SELECT lead_id, stage, users_stage, crm.score_by_id(lead_id, '2025-03-01'), crm.explain_by_id(lead_id, '2025-03-01') FROM crm.lead JOIN crm.lead_state USING (lead_id);
 		TABLE users_funnel;
 		SELECT * FROM users_table WHERE stage >= 'mql' ORDER BY stage, activity;
 		TABLE users_scores});

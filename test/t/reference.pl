@@ -10,10 +10,10 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $doc = dirname(__FILE__) . '/../../doc';
-my ($node, $text) = check_page('reference', "$doc/reference.md", 20);
+my ($node, $text) = check_page('reference', "$doc/reference.md", 17);
 
-# no view without an entry, here or in the page on metrics
-$text .= slurp_file("$doc/metrics.md");
+# no view without an entry, here or in the page on reports
+$text .= slurp_file("$doc/views.md");
 foreach my $view (split /\n/, $node->safe_psql('reference',
 		q{SELECT relname FROM pg_class WHERE relnamespace = 'crm'::regnamespace AND relkind = 'v' AND relname NOT LIKE '\_%'}))
 {

@@ -34,9 +34,9 @@ $primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
 foreach my $query (
 	'SELECT * FROM p.verify()',
 	'SELECT lead_id, activity, stage, cycle, stage_since FROM p.lead_state ORDER BY 1',
-	"SELECT lead_id, p.score(lead_id, '2025-02-01') FROM p.lead ORDER BY 1",
-	"SELECT * FROM p.explain(7, '2025-02-01')",
-	'SELECT * FROM p.next_steps(7)',
+	"SELECT lead_id, p.score_by_id(lead_id, '2025-02-01') FROM p.lead ORDER BY 1",
+	"SELECT * FROM p.explain_by_id(7, '2025-02-01')",
+	'SELECT * FROM p.next_steps_by_id(7)',
 	"SELECT * FROM p.compare_models('inbound', 'other', '2025-02-01')",
 	'SELECT lead_id, seq, to_stage, effective_at, recorded_at FROM p.stage_history ORDER BY 1, 2')
 {

@@ -29,7 +29,7 @@ my $stages = "SELECT string_agg(stage || ' ' || n, ', ' ORDER BY stage) FROM (SE
 
 sql('BEGIN; ' . sprintf($insert, 1, 500) . "; PREPARE TRANSACTION 'a'");
 sql('BEGIN; ' . sprintf($insert, 501, 1000) . "; DELETE FROM p.lead WHERE lead_id > 990; UPDATE p.lead SET profile = '{\"need\": true}' WHERE lead_id > 980;"
-	. " SELECT p.set_stage(980, 'lost'); SELECT * FROM p.track('new', 'page_view'); PREPARE TRANSACTION 'b'");
+	. " SELECT p.set_stage_by_id(980, 'lost'); SELECT * FROM p.track('new', 'page_view'); PREPARE TRANSACTION 'b'");
 is(sql($stages), 'iql 1000', 'nothing is seen before');
 verify_is_empty('with both prepared');
 

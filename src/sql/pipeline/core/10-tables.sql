@@ -480,6 +480,25 @@ COMMENT ON COLUMN stage_log.is_lead IS 'whether the contact was a lead then: wha
 COMMENT ON COLUMN stage_log.stepped_back IS 'whether the lead went to a lower stage without leaving the funnel';
 COMMENT ON COLUMN stage_log.changed_at IS 'when the row was recorded or superseded last: a cursor for programs that copy changes';
 
+CREATE OR REPLACE VIEW stage_history WITH (security_invoker = true) AS
+SELECT lead_id, seq, cycle, from_stage, to_stage, effective_at, recorded_at, cause, model, score, from_since, stepped_back, is_lead
+FROM stage_log
+WHERE superseded_at IS NULL;
+COMMENT ON VIEW stage_history IS 'the stages that a lead was in: what its events give in the order of event time, whatever was corrected meanwhile';
+COMMENT ON COLUMN stage_history.lead_id IS 'the lead';
+COMMENT ON COLUMN stage_history.seq IS 'order of the changes of this lead';
+COMMENT ON COLUMN stage_history.cycle IS 'number of the cycle through the funnel';
+COMMENT ON COLUMN stage_history.from_stage IS 'the stage before; NULL: the lead was new';
+COMMENT ON COLUMN stage_history.to_stage IS 'the stage from then on';
+COMMENT ON COLUMN stage_history.effective_at IS 'when it began, in event time';
+COMMENT ON COLUMN stage_history.recorded_at IS 'when it was recorded';
+COMMENT ON COLUMN stage_history.cause IS 'created, points, decay, milestone, set, profile or activation';
+COMMENT ON COLUMN stage_history.model IS 'the model that decided';
+COMMENT ON COLUMN stage_history.score IS 'the score at that time, as recorded';
+COMMENT ON COLUMN stage_history.from_since IS 'when the stage before had begun; NULL: the lead was new';
+COMMENT ON COLUMN stage_history.stepped_back IS 'whether the lead went to a lower stage without leaving the funnel';
+COMMENT ON COLUMN stage_history.is_lead IS 'whether the contact was a lead then: what the gates of iql ask for was there; NULL: no model was active';
+
 CREATE TABLE profile_change (
     lead_id bigint,
     seq integer,

@@ -28,19 +28,19 @@ SELECT
     s.lead_id,
     s.stage_now AS stage,
     stage_rank(s.stage_now) AS stage_rank,
-    dated(CASE WHEN s.due THEN current_stage_since(pipeline(), s.lead_id) ELSE s.stage_since END) AS stage_since_at,
+    dated(CASE WHEN s.due THEN current_stage_since($name$@pipeline@$name$::regnamespace, s.lead_id) ELSE s.stage_since END) AS stage_since_at,
     s.stage AS recorded_stage,
     s.due,
     dated(s.next_review_at) AS next_review_at,
     s.cycle,
-    CASE WHEN s.configuration < s.signals_configuration THEN current_activity(pipeline(), s.lead_id) ELSE s.activity END AS activity,
+    CASE WHEN s.configuration < s.signals_configuration THEN current_activity($name$@pipeline@$name$::regnamespace, s.lead_id) ELSE s.activity END AS activity,
     s.model,
     s.compiled,
     s.at
 FROM (
         SELECT
             s.lead_id,
-            CASE WHEN s.next_review_at <= now() OR s.configuration < g.configuration THEN current_stage(pipeline(), s.lead_id)
+            CASE WHEN s.next_review_at <= now() OR s.configuration < g.configuration THEN current_stage($name$@pipeline@$name$::regnamespace, s.lead_id)
                 ELSE s.stage END AS stage_now,
             s.next_review_at <= now() OR s.configuration < g.configuration AS due,
             s.stage,

@@ -220,17 +220,19 @@ COMMENT ON COLUMN cycle_time_histogram.cumulative_rate IS 'share of this and the
 -- are.
 CREATE OR REPLACE VIEW period_comparison WITH (security_invoker = true) AS
 WITH half AS (
-    SELECT k.place,
+    SELECT d.place,
         d.day_from, d.day_to,
         d.day_from::timestamp AT TIME ZONE s.time_zone AS from_at,
         d.day_to::timestamp AT TIME ZONE s.time_zone AS to_at,
         fixed_period(s.mature_after) AS mature_after
-    FROM setting s
-        CROSS JOIN (VALUES (1, 12, 6), (2, 6, 0)) AS k (place, months_from, months_to)
-        CROSS JOIN LATERAL (SELECT
-            (date_trunc('day', now() AT TIME ZONE s.time_zone) - make_interval(months => k.months_from))::date,
-            (date_trunc('day', now() AT TIME ZONE s.time_zone) - make_interval(months => k.months_to))::date
-        ) AS d (day_from, day_to)
+    FROM (
+            SELECT k.place,
+                (date_trunc('day', now() AT TIME ZONE z.time_zone) - make_interval(months => k.months_from))::date AS day_from,
+                (date_trunc('day', now() AT TIME ZONE z.time_zone) - make_interval(months => k.months_to))::date AS day_to
+            FROM setting z
+                CROSS JOIN (VALUES (1, 12, 6), (2, 6, 0)) AS k (place, months_from, months_to)
+        ) d
+        CROSS JOIN setting s
 ), first AS MATERIALIZED (
     SELECT m.lead_id, m.lead_at, m.sql_at, m.customer_at
     FROM _milestone m

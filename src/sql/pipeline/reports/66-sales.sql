@@ -312,39 +312,39 @@ COMMENT ON COLUMN won_by_contact_number.cumulative_rate IS 'share of sales with 
 CREATE OR REPLACE VIEW lead_cooling WITH (security_invoker = true) AS
 SELECT
     q.lead_id,
-    d.channel,
-    d.campaign,
-    d.owner,
+    q.channel,
+    q.campaign,
+    q.owner,
     q.stage::text AS stage,
     q.stage_rank,
     q.score,
     q.last_activity_at,
-    date_part('epoch', q.at - coalesce(q.last_activity_at, d.created_at)) / 86400 AS quiet_days,
+    date_part('epoch', q.at - coalesce(q.last_activity_at, q.created_at)) / 86400 AS quiet_days,
     q.faded,
     CASE WHEN q.can_fade AND NOT q.faded AND qualified_stage(q.activity, q.compiled, q.change_at) < q.stage THEN dated(q.change_at) END AS fades_at,
-    t.quiet_at,
+    q.quiet_at,
     least(CASE WHEN q.can_fade AND NOT q.faded AND qualified_stage(q.activity, q.compiled, q.change_at) < q.stage THEN dated(q.change_at) END,
-        t.quiet_at) AS cools_at,
-    t.quiet_at <= q.at OR q.faded AS cold,
-    CASE WHEN q.faded AND t.quiet_at <= q.at THEN 'faded and quiet' WHEN q.faded THEN 'faded' WHEN t.quiet_at <= q.at THEN 'quiet' END AS reason
+        q.quiet_at) AS cools_at,
+    q.quiet_at <= q.at OR q.faded AS cold,
+    CASE WHEN q.faded AND q.quiet_at <= q.at THEN 'faded and quiet' WHEN q.faded THEN 'faded' WHEN q.quiet_at <= q.at THEN 'quiet' END AS reason
 FROM (
         SELECT s.lead_id, s.stage, s.stage_rank, s.activity, s.compiled, s.at,
             score_milli(s.activity, s.compiled, s.at) / 1000.0::double precision AS score,
+            d.channel, d.campaign, d.owner, d.created_at,
             dated(last_activity(s.activity, s.at)) AS last_activity_at,
+            coalesce(dated(last_activity(s.activity, s.at)), d.created_at)
+                + least(greatest(coalesce(b.high, 30), 0), 365000) * interval '24 hours' AS quiet_at,
             next_change(s.activity, s.compiled, s.at) AS change_at,
             s.stage >= 'mql' AND s.stage <= 'sql' AS can_fade,
             s.stage >= 'mql' AND s.stage <= 'sql' AND qualified_stage(s.activity, s.compiled, s.at) < s.stage AS faded
         FROM _lead_now s
+            JOIN _source d USING (lead_id)
+            LEFT JOIN benchmark b ON b.metric = 'quiet_days' AND b.segment = 'all'
         WHERE s.compiled IS NOT NULL
             -- the first line says nothing new, but can use indexes
             AND (s.recorded_stage >= 'iql' AND s.recorded_stage <= 'prospect' OR s.due)
             AND s.stage >= 'iql' AND s.stage <= 'prospect'
-    ) q
-    JOIN _source d USING (lead_id)
-    LEFT JOIN benchmark b ON b.metric = 'quiet_days' AND b.segment = 'all'
-    CROSS JOIN LATERAL (SELECT
-        coalesce(q.last_activity_at, d.created_at) + least(greatest(coalesce(b.high, 30), 0), 365000) * interval '24 hours'
-    ) AS t (quiet_at);
+    ) q;
 COMMENT ON VIEW lead_cooling IS 'one row an open lead: when its interest will have faded if nothing happens';
 COMMENT ON COLUMN lead_cooling.lead_id IS 'the lead';
 COMMENT ON COLUMN lead_cooling.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';

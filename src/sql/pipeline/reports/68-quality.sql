@@ -265,7 +265,6 @@ AS $$
 #variable_conflict use_column
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    PERFORM @pipeline@.known_model(model_quality.model);
     IF model_quality.horizon <= interval '0' THEN
         RAISE EXCEPTION 'horizon must be greater than zero'
             USING ERRCODE = 'invalid_parameter_value',

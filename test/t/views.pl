@@ -1,4 +1,4 @@
-# doc/metrics.md holds what it says.
+# doc/views.md holds what it says.
 
 use strict;
 use warnings;
@@ -10,12 +10,12 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $doc = dirname(__FILE__) . '/../../doc';
-my ($node, $text) = check_page('metrics', "$doc/metrics.md", 35);
+my ($node, $text) = check_page('views', "$doc/views.md", 35);
 
 # no view of these topics without an entry
-foreach my $view (split /\n/, $node->safe_psql('metrics', q{
+foreach my $view (split /\n/, $node->safe_psql('views', q{
 	SELECT v FROM leadscore_internal.ddl_files() f, leadscore_internal.ddl_views(f) v
-	WHERE f LIKE 'reports/%' AND f NOT LIKE '%-bi'}))
+	WHERE f LIKE 'reports/%' AND v !~ '^_'}))
 {
 	like($text, qr/^### .*\b$view\b/m, "$view is explained");
 }

@@ -1,0 +1,714 @@
+/*-------------------------------------------------------------------------
+ *
+ * app.c
+ *		The functions of a pipeline that apps call: how they are found, run as
+ *		the owner, and kept from saying too much.
+ *
+ * A function finds its pipeline by its own schema, so it has to be in C; but
+ * only a superuser may create (and restore from a dump) a function of LANGUAGE
+ * c.  So the extension brings a trusted language, leadscore, whose functions
+ * name one of those below in their body: CREATE FUNCTION crm.track(...)
+ * LANGUAGE leadscore AS 'track'.  Anybody may use it, in any schema.  So
+ * nothing of such a function is taken on trust: it must be declared as it is
+ * below, and its owner must be able to act for the owner of the pipeline.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "commands/event_trigger.h"
+#include "commands/trigger.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "app.h"
+#include "apply.h"
+#include "stage.h"
+
+PG_FUNCTION_INFO_V1(leadscore_call_handler);
+PG_FUNCTION_INFO_V1(leadscore_validator);
+
+/* the search_path of what writes: triggers of the owner may look things up */
+#define SAFE_SEARCH_PATH	"pg_catalog, pg_temp"
+
+static const AppFunction functions[] = {
+	{"explain", "tzb", "ttttiznt", true, leadscore_lead_explain, NULL},
+	{"explain_by_id", "izb", "ttttiznt", true, leadscore_lead_explain, NULL},
+	{"lead_id", "t", "i", false, leadscore_lead_id, NULL},
+	{"next_steps", "t", "ttbt", true, leadscore_lead_next_steps, NULL},
+	{"next_steps_by_id", "i", "ttbt", true, leadscore_lead_next_steps, NULL},
+	{"score", "tzb", "n", false, leadscore_lead_score, NULL},
+	{"score_by_id", "izb", "n", false, leadscore_lead_score, NULL},
+	{"set_stage", "ttt", "t", false, NULL, leadscore_set_stage},
+	{"set_stage_by_id", "itt", "t", false, NULL, leadscore_set_stage_by_id},
+	{"stage_at", "tzz", "t", false, leadscore_lead_stage_at, NULL},
+	{"stage_at_by_id", "izz", "t", false, leadscore_lead_stage_at, NULL},
+	{"track", "ttjzftttj", "iintbbb", false, NULL, leadscore_track},
+	{"track_many", "j", "ii", false, NULL, leadscore_track_many},
+	{"upsert_lead", "ttjttttttttbbiz", "i", false, NULL, leadscore_upsert_lead}
+};
+
+/* What a statement is and what it takes; {name} stands for a table */
+typedef struct StatementText
+{
+	const char *sql;
+	int			ntypes;
+	Oid			types[10];
+	bool		writes;
+} StatementText;
+
+#define EQ " OPERATOR(pg_catalog.=) "
+
+/* columns of lead that a document about it may name */
+#define DOCUMENT_COLUMNS \
+	"(kind text, email text, organization text, market text, country text, channel text, campaign text," \
+	" owner text, persona text, consent boolean, consented_at timestamptz, contact_allowed boolean, referred_by bigint)"
+#define DOCUMENT_KEYS \
+	"'{kind,email,organization,market,country,channel,campaign,owner,persona,consent,consented_at,contact_allowed,referred_by}'::pg_catalog.text[]"
+#define GIVEN(column) \
+	" CASE WHEN g.document OPERATOR(pg_catalog.?) '" column "' THEN d." column " ELSE o." column " END AS " column ","
+#define EVENT_ROWS \
+	"INSERT INTO {event} (lead_id, kind, properties, occurred_at, value, channel, campaign, source_id)" \
+	" SELECT * FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4)," \
+	" pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8)) e"
+#define ONCE	" ON CONFLICT (lead_id, source_id) WHERE source_id IS NOT NULL DO NOTHING"
+#define EVENT_TYPES	INT8OID, TEXTOID, JSONBOID, TIMESTAMPTZOID, NUMERICOID, TEXTOID, TEXTOID, TEXTOID
+#define EVENT_ARRAYS	INT8ARRAYOID, TEXTARRAYOID, JSONBARRAYOID, TIMESTAMPTZARRAYOID, NUMERICARRAYOID, \
+	TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID
+
+static const StatementText statements[N_STATEMENTS] = {
+	/* a lead where no index can be used: in shards, say */
+	[READ_LEAD] = {"SELECT l.created_at, s.activity, s.stage::pg_catalog.text FROM {lead} l JOIN {lead_state} s"
+	" ON s.lead_id" EQ "l.lead_id WHERE l.lead_id" EQ "$1", 1, {INT8OID}, false},
+	[READ_EXTERNAL_ID] = {"SELECT lead_id FROM {lead} WHERE external_id" EQ "$1", 1, {TEXTOID}, false},
+	/* does row security show a lead to the caller? */
+	[SEE_LEAD] = {"SELECT 1 FROM {lead} WHERE lead_id" EQ "$1", 1, {INT8OID}, false},
+	[SEE_STATE] = {"SELECT 1 FROM {lead_state} WHERE lead_id" EQ "$1", 1, {INT8OID}, false},
+	[SEE_STAGES] = {"SELECT 1 FROM {stage_log} WHERE lead_id" EQ "$1 LIMIT 1", 1, {INT8OID}, false},
+	/* what the profile has begun and ceased to match since */
+	[PROFILE_SINCE] = {"SELECT g.signal_id, pg_catalog.sum(c.count) FROM {profile_change} c JOIN {signal} g"
+		" ON g.signal" EQ "c.signal WHERE c.lead_id" EQ "$1 AND c.changed_at OPERATOR(pg_catalog.>) $2"
+	" GROUP BY g.signal_id", 2, {INT8OID, TIMESTAMPTZOID}, false},
+	[ACTIVE_MODEL] = {"SELECT compiled FROM {model} WHERE status" EQ "'active' AND compiled IS NOT NULL", 0, {0}, false},
+	/* the newest activation up to then, else the first of all */
+	[MODEL_OF_THEN] = {"SELECT m.compiled FROM {model_activation} a JOIN {model} m ON m.model" EQ "a.model"
+		" WHERE m.compiled IS NOT NULL"
+		" ORDER BY a.activated_at OPERATOR(pg_catalog.<=) $1 DESC,"
+		" CASE WHEN a.activated_at OPERATOR(pg_catalog.<=) $1 THEN a.activated_at END DESC,"
+		" CASE WHEN a.activated_at OPERATOR(pg_catalog.<=) $1 THEN a.activation_id END DESC,"
+	" a.activated_at, a.activation_id LIMIT 1", 1, {TIMESTAMPTZOID}, false},
+	[STAGE_AT] = {"SELECT to_stage::pg_catalog.text FROM {stage_log} WHERE lead_id" EQ "$1"
+		" AND effective_at OPERATOR(pg_catalog.<=) $2 AND superseded_at IS NULL ORDER BY seq DESC LIMIT 1",
+	2, {INT8OID, TIMESTAMPTZOID}, false},
+	[STAGE_AS_KNOWN_AT] = {"SELECT to_stage::pg_catalog.text FROM {stage_log} WHERE lead_id" EQ "$1"
+		" AND effective_at OPERATOR(pg_catalog.<=) $2 AND recorded_at OPERATOR(pg_catalog.<=) $3"
+		" AND (superseded_at IS NULL OR superseded_at OPERATOR(pg_catalog.>) $3)"
+	" ORDER BY seq DESC LIMIT 1", 3, {INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}, false},
+
+	[CREATE_LEADS] = {"INSERT INTO {lead} (external_id, kind, email, organization, market, country, channel, campaign,"
+		" owner, persona, profile, consented_at, contact_allowed, referred_by, created_at, updated_at)"
+		" SELECT n.external_id, COALESCE(d.kind, 'person'), d.email, d.organization, d.market, d.country,"
+		" COALESCE(d.channel, n.channel), COALESCE(d.campaign, n.campaign), d.owner, d.persona,"
+		" n.document OPERATOR(pg_catalog.-) " DOCUMENT_KEYS ","
+		" CASE WHEN d.consent IS NOT FALSE THEN COALESCE(d.consented_at, CASE WHEN d.consent THEN n.at END) END,"
+		" d.contact_allowed, d.referred_by, n.at, n.at"
+		" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4),"
+		" pg_catalog.unnest($5)) AS n(external_id, document, at, channel, campaign),"
+		" LATERAL pg_catalog.jsonb_to_record(n.document) AS d " DOCUMENT_COLUMNS
+	" ON CONFLICT (external_id) DO NOTHING RETURNING external_id, lead_id",
+	5, {TEXTARRAYOID, JSONBARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID}, true},
+	[LOCK_LEADS] = {"SELECT lead_id FROM {lead} WHERE lead_id" EQ "ANY ($1) ORDER BY lead_id FOR NO KEY UPDATE",
+	1, {INT8ARRAYOID}, true},
+	[LOCK_STATES] = {"SELECT lead_id, stage::pg_catalog.text FROM {lead_state} WHERE lead_id" EQ "ANY ($1)"
+	" ORDER BY lead_id FOR NO KEY UPDATE", 1, {INT8ARRAYOID}, true},
+	/*
+	 * The change has a time of its own, later than the one before, but never
+	 * one to come: it would act only then.
+	 */
+	[MERGE_PROFILES] = {"UPDATE {lead} l SET kind = n.kind, email = n.email, organization = n.organization,"
+		" market = n.market, country = n.country, channel = n.channel, campaign = n.campaign, owner = n.owner,"
+		" persona = n.persona, profile = n.profile, consented_at = n.consented_at,"
+		" contact_allowed = n.contact_allowed, referred_by = n.referred_by,"
+		" updated_at = CASE WHEN l.updated_at OPERATOR(pg_catalog.>) pg_catalog.now() THEN pg_catalog.clock_timestamp()"
+		" ELSE GREATEST(l.updated_at OPERATOR(pg_catalog.+) '1 microsecond'::pg_catalog.interval, n.at) END"
+		" FROM (SELECT o.lead_id, g.at, COALESCE(d.kind, o.kind) AS kind,"
+		GIVEN("email") GIVEN("organization") GIVEN("market") GIVEN("country") GIVEN("channel")
+		GIVEN("campaign") GIVEN("owner") GIVEN("persona") GIVEN("contact_allowed") GIVEN("referred_by")
+		" o.profile OPERATOR(pg_catalog.||) (g.document OPERATOR(pg_catalog.-) " DOCUMENT_KEYS ") AS profile,"
+		" CASE WHEN NOT d.consent THEN NULL"
+		" WHEN g.document OPERATOR(pg_catalog.?) 'consented_at' THEN d.consented_at"
+		" WHEN d.consent THEN COALESCE(o.consented_at, g.at) ELSE o.consented_at END AS consented_at"
+		" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3)) AS g(lead_id, document, at)"
+		" JOIN {lead} o ON o.lead_id" EQ "g.lead_id,"
+		" LATERAL pg_catalog.jsonb_to_record(g.document) AS d " DOCUMENT_COLUMNS ") n"
+		" WHERE l.lead_id" EQ "n.lead_id AND pg_catalog.record_image_ne("
+		"ROW(l.kind, l.email, l.organization, l.market, l.country, l.channel, l.campaign, l.owner, l.persona,"
+		" l.profile, l.consented_at, l.contact_allowed, l.referred_by),"
+		" ROW(n.kind, n.email, n.organization, n.market, n.country, n.channel, n.campaign, n.owner, n.persona,"
+	" n.profile, n.consented_at, n.contact_allowed, n.referred_by))",
+	3, {INT8ARRAYOID, JSONBARRAYOID, TIMESTAMPTZARRAYOID}, true},
+
+	[ADD_EVENT] = {"INSERT INTO {event} (lead_id, kind, properties, occurred_at, value, channel, campaign, source_id)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING event_id", 8, {EVENT_TYPES}, true},
+	[ADD_EVENT_ONCE] = {"INSERT INTO {event} (lead_id, kind, properties, occurred_at, value, channel, campaign, source_id)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)" ONCE " RETURNING event_id", 8, {EVENT_TYPES}, true},
+	[FIND_EVENT] = {"SELECT event_id FROM {event} WHERE lead_id" EQ "$1 AND source_id" EQ "$2 ORDER BY event_id LIMIT 1",
+	2, {INT8OID, TEXTOID}, false},
+	[ADD_EVENTS] = {"WITH added AS (" EVENT_ROWS " RETURNING source_id)"
+	" SELECT pg_catalog.count(*), pg_catalog.count(source_id) FROM added", 8, {EVENT_ARRAYS}, true},
+	[ADD_EVENTS_ONCE] = {"WITH added AS (" EVENT_ROWS ONCE " RETURNING source_id)"
+	" SELECT pg_catalog.count(*), pg_catalog.count(source_id) FROM added", 8, {EVENT_ARRAYS}, true},
+	/* how many of these name an event that is there */
+	[COUNT_KNOWN] = {"SELECT pg_catalog.count(*) FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS u(lead_id, source_id)"
+		" WHERE u.source_id IS NOT NULL AND EXISTS (SELECT FROM {event} e WHERE e.lead_id" EQ "u.lead_id"
+	" AND e.source_id" EQ "u.source_id)", 2, {INT8ARRAYOID, TEXTARRAYOID}, false},
+	/* and which of them do so, or say the same as one before */
+	[FIND_KNOWN] = {"SELECT u.n::pg_catalog.int4 FROM (SELECT u.lead_id, u.source_id, u.n, pg_catalog.row_number() OVER"
+		" (PARTITION BY u.lead_id, u.source_id ORDER BY u.n) AS nth"
+		" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) WITH ORDINALITY AS u(lead_id, source_id, n)"
+		" WHERE u.source_id IS NOT NULL) u"
+		" WHERE u.nth OPERATOR(pg_catalog.>) 1 OR EXISTS (SELECT FROM {event} e WHERE e.lead_id" EQ "u.lead_id"
+	" AND e.source_id" EQ "u.source_id)", 2, {INT8ARRAYOID, TEXTARRAYOID}, false},
+	/* is any of them there twice? */
+	[FIND_TWICE] = {"SELECT 1 FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS u(lead_id, source_id)"
+		" WHERE (SELECT pg_catalog.count(*) FROM {event} e WHERE e.lead_id" EQ "u.lead_id"
+	" AND e.source_id" EQ "u.source_id) OPERATOR(pg_catalog.>) 1 LIMIT 1", 2, {INT8ARRAYOID, TEXTARRAYOID}, false},
+	[NEWEST_STAGE_SET] = {"SELECT pg_catalog.max(occurred_at) FROM {event} WHERE lead_id" EQ "$1 AND kind" EQ "'stage_set'"
+		" AND occurred_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()", 1, {INT8OID}, false}
+};
+
+/* The text of a statement, with the pipeline's tables in it */
+static char *
+statement_sql(const Pipeline *p, const char *sql)
+{
+	static const char *const names[] = {"lead", "event", "lead_state", "stage_log",
+	"profile_change", "signal", "model", "model_activation"};
+	const Oid	tables[] = {p->lead, p->event, p->state, p->stage_log,
+	p->profile_change, p->signal, p->model, p->activation};
+	StringInfoData text;
+
+	initStringInfo(&text);
+	while (*sql)
+	{
+		int			i = lengthof(names);
+
+		if (*sql == '{')
+			for (i = 0; i < lengthof(names); i++)
+				if (strncmp(sql + 1, names[i], strlen(names[i])) == 0 &&
+					sql[1 + strlen(names[i])] == '}')
+					break;
+		if (i == lengthof(names))
+			appendStringInfoChar(&text, *sql++);
+		else
+		{
+			appendStringInfoString(&text, leadscore_table_name(tables[i]));
+			sql += strlen(names[i]) + 2;
+		}
+	}
+	return text.data;
+}
+
+/*
+ * Run a statement; its plan stays with the pipeline.  Without a row limit: an
+ * INSERT ... RETURNING that is stopped by one fires no AFTER STATEMENT trigger,
+ * so its events would not be counted.  Needs an SPI connection.  With a
+ * snapshot it reads by that one, what a STABLE function is to do.
+ */
+uint64
+leadscore_app_run(Pipeline *pipeline, AppStatement statement, Datum *values,
+				  const char *nulls, Snapshot snapshot)
+{
+	const StatementText *text = &statements[statement];
+	AppCache   *cache = leadscore_app_cache(pipeline);
+	int			result;
+
+	if (cache->plans[statement] == NULL)
+	{
+		char	   *sql = statement_sql(pipeline, text->sql);
+		SPIPlanPtr	plan = SPI_prepare_cursor(sql, text->ntypes, unconstify(Oid *, &text->types[0]),
+											  CURSOR_OPT_GENERIC_PLAN);
+
+		if (plan == NULL || SPI_keepplan(plan) != 0)
+			elog(ERROR, "could not prepare: %s", sql);
+		cache->plans[statement] = plan;
+	}
+	if (snapshot)
+		result = SPI_execute_snapshot(cache->plans[statement], values, nulls, snapshot,
+									  InvalidSnapshot, true, false, 0);
+	else
+		result = SPI_execute_plan(cache->plans[statement], values, nulls, false, 0);
+	if (result < 0)
+		elog(ERROR, "could not run: %s", SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+/* An array for a statement */
+Datum
+leadscore_app_array(const Datum *items, const bool *nulls, int n, Oid type)
+{
+	int16		typlen;
+	bool		typbyval;
+	char		typalign;
+	int			lower = 1;
+
+	get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
+	return PointerGetDatum(construct_md_array(unconstify(Datum *, items), unconstify(bool *, nulls),
+											  1, &n, &lower, type, typlen, typbyval, typalign));
+}
+
+/* The type of row that a function returns */
+static TupleDesc
+make_result(int n, const char *const *names, const Oid *types)
+{
+	TupleDesc	desc = CreateTemplateTupleDesc(n);
+	int			i;
+
+	for (i = 0; i < n; i++)
+		TupleDescInitEntry(desc, (AttrNumber) (i + 1), names[i], types[i], -1, 0);
+	return BlessTupleDesc(desc);
+}
+
+/* The primary key of a plain table if it is (lead_id), else InvalidOid */
+static Oid
+plain_key(Relation rel)
+{
+	static const char *const lead_id[] = {"lead_id"};
+
+	if (rel->rd_rel->relkind != RELKIND_RELATION)
+		return InvalidOid;
+	return leadscore_unique_index(rel, 1, lead_id, NULL);
+}
+
+static bool
+is_own_function(Oid function, void *context)
+{
+	return function >= FirstNormalObjectId;
+}
+
+/* Does an expression call a function that is not PostgreSQL's own? */
+static bool
+has_own_function(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (check_functions_in_node(node, is_own_function, NULL))
+		return true;
+	return expression_tree_walker(node, has_own_function, context);
+}
+
+/*
+ * May an INSERT run code of users: triggers, defaults, checks, indexes,
+ * domains?  It would run as the owner, so under a search_path that the caller
+ * has not chosen.  To set one takes longer than to look up a lead.
+ */
+static bool
+runs_own_code(Relation rel)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	Oid			ours = get_namespace_oid("leadscore", false);
+	List	   *indexes = RelationGetIndexList(rel);
+	ListCell   *lc;
+	int			i;
+
+	if (rel->rd_rel->relkind != RELKIND_RELATION || rel->rd_rel->relispartition)
+		return true;
+	for (i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
+		if (get_func_namespace(rel->trigdesc->triggers[i].tgfoid) != ours)
+			return true;
+	if (desc->constr && (desc->constr->num_check > 0 || desc->constr->has_generated_stored))
+		return true;
+	for (i = 0; desc->constr && i < desc->constr->num_defval; i++)
+		if (has_own_function(stringToNode(desc->constr->defval[i].adbin), NULL))
+			return true;
+	for (i = 0; i < desc->natts; i++)
+		if (get_typtype(TupleDescAttr(desc, i)->atttypid) == TYPTYPE_DOMAIN)
+			return true;
+	foreach(lc, indexes)
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+		bool		own = has_own_function((Node *) RelationGetIndexExpressions(index), NULL) ||
+			has_own_function((Node *) RelationGetIndexPredicate(index), NULL);
+
+		for (i = 0; i < index->rd_index->indnatts; i++)
+			own |= i < index->rd_index->indnkeyatts && index->rd_opfamily[i] >= FirstNormalObjectId;
+		index_close(index, AccessShareLock);
+		if (own)
+			return true;
+	}
+	return false;
+}
+
+/* What is kept of a pipeline for its functions, made when first needed */
+AppCache *
+leadscore_app_cache(Pipeline *pipeline)
+{
+	static const char *const tracked[] = {"lead_id", "event_id", "score", "stage", "stage_changed", "duplicate", "scored"};
+	static const Oid tracked_types[] = {INT8OID, INT8OID, NUMERICOID, TEXTOID, BOOLOID, BOOLOID, BOOLOID};
+	static const char *const counted[] = {"inserted", "duplicates"};
+	static const Oid counted_types[] = {INT8OID, INT8OID};
+	static const char *const external_id[] = {"external_id"};
+	static const char *const source_id[] = {"lead_id", "source_id"};
+	AppCache   *cache = pipeline->app;
+	MemoryContext oldcontext;
+	Relation	rel;
+
+	if (cache)
+		return cache;
+	oldcontext = MemoryContextSwitchTo(pipeline->context);
+	cache = palloc0(sizeof(AppCache));
+	cache->tracked = make_result(lengthof(tracked), tracked, tracked_types);
+	cache->counted = make_result(lengthof(counted), counted, counted_types);
+	MemoryContextSwitchTo(oldcontext);
+
+	rel = table_open(pipeline->lead, AccessShareLock);
+	cache->lead_id = leadscore_column(RelationGetDescr(rel), "lead_id", INT8OID,
+									  RelationGetRelationName(rel));
+	cache->created_at = get_attnum(pipeline->lead, "created_at");
+	cache->lead_key = plain_key(rel);
+	/* the engine does without this column: so nothing fails here */
+	if (rel->rd_rel->relkind == RELKIND_RELATION &&
+		get_atttype(pipeline->lead, get_attnum(pipeline->lead, "external_id")) == TEXTOID)
+		cache->external_id_key = leadscore_unique_index(rel, 1, external_id, NULL);
+	table_close(rel, AccessShareLock);
+
+	rel = table_open(pipeline->state, AccessShareLock);
+	cache->state_key = plain_key(rel);
+	table_close(rel, AccessShareLock);
+
+	rel = table_open(pipeline->event, AccessShareLock);
+	cache->source_id_unique = OidIsValid(leadscore_unique_index(rel, 2, source_id, "source_id"));
+	cache->own_code = runs_own_code(rel);
+	table_close(rel, AccessShareLock);
+
+	cache->plain = !pipeline->distributed && OidIsValid(cache->lead_key) && OidIsValid(cache->state_key);
+	pipeline->app = cache;
+	return cache;
+}
+
+/* The pipeline goes: so do its plans, which live in contexts of their own. */
+void
+leadscore_app_forget(Pipeline *pipeline)
+{
+	int			i;
+
+	for (i = 0; pipeline->app && i < N_STATEMENTS; i++)
+		if (pipeline->app->plans[i])
+			SPI_freeplan(pipeline->app->plans[i]);
+}
+
+/* The type that a letter stands for */
+static Oid
+type_of(char letter)
+{
+	switch (letter)
+	{
+		case 'b':
+			return BOOLOID;
+		case 'f':
+			return FLOAT8OID;
+		case 'i':
+			return INT8OID;
+		case 'j':
+			return JSONBOID;
+		case 'n':
+			return NUMERICOID;
+		case 't':
+			return TEXTOID;
+		case 'z':
+			return TIMESTAMPTZOID;
+	}
+	elog(ERROR, "unknown type letter \"%c\"", letter);
+}
+
+/* The types of a function's results: of its OUT parameters, or the one */
+static int
+result_types(HeapTuple tuple, Oid **types)
+{
+	Form_pg_proc form = (Form_pg_proc) GETSTRUCT(tuple);
+	Oid		   *all;
+	char	  **names;
+	char	   *modes;
+	int			n = get_func_arg_info(tuple, &all, &names, &modes);
+	int			nresults = 0;
+	int			i;
+
+	*types = palloc(sizeof(Oid) * (n + 1));
+	for (i = 0; i < n && modes; i++)
+		if (modes[i] == PROARGMODE_OUT || modes[i] == PROARGMODE_TABLE)
+			(*types)[nresults++] = all[i];
+	if (nresults == 0)
+		(*types)[nresults++] = form->prorettype;
+	return nresults;
+}
+
+/*
+ * The row of pg_proc that was last found to be declared right, by function: to
+ * look at it anew in every call costs more than to find it.
+ */
+static struct
+{
+	Oid			oid;
+	TransactionId xmin;
+	ItemPointerData tid;
+}			declared[lengthof(functions)];
+
+/* The function that a row of pg_proc names, which must be declared like it */
+static const AppFunction *
+find_function(HeapTuple tuple)
+{
+	Form_pg_proc form = (Form_pg_proc) GETSTRUCT(tuple);
+	const AppFunction *function = NULL;
+	bool		isnull;
+	char	   *name;
+	Oid		   *results;
+	int			nresults;
+	bool		matches;
+	int			index;
+	int			i;
+
+	name = TextDatumGetCString(SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &isnull));
+	for (index = 0; index < lengthof(functions); index++)
+		if (strcmp(functions[index].name, name) == 0)
+			break;
+	if (index < lengthof(functions))
+		function = &functions[index];
+	if (function && declared[index].oid == form->oid &&
+		declared[index].xmin == HeapTupleHeaderGetRawXmin(tuple->t_data) &&
+		ItemPointerEquals(&declared[index].tid, &tuple->t_self))
+		return function;
+	if (function == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("there is no function \"%s\" in language leadscore", name),
+				 errhint("leadscore.create_pipeline() and leadscore.upgrade_pipeline() create those there are.")));
+	nresults = result_types(tuple, &results);
+	matches = form->prokind == PROKIND_FUNCTION && form->proretset == function->set &&
+		form->pronargs == strlen(function->arguments) && nresults == strlen(function->results);
+	for (i = 0; matches && i < form->pronargs; i++)
+		matches = form->proargtypes.values[i] == type_of(function->arguments[i]);
+	for (i = 0; matches && i < nresults; i++)
+		matches = results[i] == type_of(function->results[i]);
+	if (!matches)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
+				 errmsg("function \"%s\" is not declared as \"%s\" of language leadscore has to be",
+						NameStr(form->proname), name),
+				 errhint("leadscore.upgrade_pipeline() creates the functions of a pipeline anew.")));
+	declared[index].oid = form->oid;
+	declared[index].xmin = HeapTupleHeaderGetRawXmin(tuple->t_data);
+	declared[index].tid = tuple->t_self;
+	return function;
+}
+
+/* The validator of the language */
+Datum
+leadscore_validator(PG_FUNCTION_ARGS)
+{
+	Oid			oid = PG_GETARG_OID(0);
+	HeapTuple	tuple;
+
+	if (!CheckFunctionValidatorAccess(fcinfo->flinfo->fn_oid, oid))
+		PG_RETURN_VOID();
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(oid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", oid);
+	find_function(tuple);
+	ReleaseSysCache(tuple);
+	PG_RETURN_VOID();
+}
+
+/*
+ * The pipeline of a function, whose owner must be able to act for the owner of
+ * the pipeline: the function does that one's work.
+ */
+static void
+check_owner(const AppCall *call, const Pipeline *pipeline)
+{
+	if (call->owner != pipeline->owner && !has_privs_of_role(call->owner, pipeline->owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("function \"%s\" does not belong to the owner of pipeline \"%s\"",
+						call->function->name, get_namespace_name(call->schema)),
+				 errhint("Give the tables and functions of a pipeline one owner.")));
+}
+
+/* The pipeline of a function that reads */
+Pipeline *
+leadscore_app_pipeline(FunctionCallInfo fcinfo)
+{
+	const AppCall *call = fcinfo->flinfo->fn_extra;
+	PipelinePart part = {call->schema, InvalidOid};
+	Pipeline   *pipeline = leadscore_pipeline_for_query(part);
+
+	check_owner(call, pipeline);
+	return pipeline;
+}
+
+static AppWatch *watched = NULL;
+
+/* Have the engine say what it does to an event; returns who asked before. */
+AppWatch *
+leadscore_app_watch(AppWatch *watch)
+{
+	AppWatch   *before = watched;
+
+	watched = watch;
+	return before;
+}
+
+/*
+ * The engine has counted a statement's events, of which from_stage is the stage
+ * of the first lead before it.
+ */
+void
+leadscore_app_tell(const DeltaList *deltas, Oid event, uint8 from_stage)
+{
+	int64		i;
+
+	for (i = 0; watched && watched->event == event && i < deltas->n; i++)
+	{
+		const EventDelta *delta = &deltas->deltas[i];
+
+		if (delta->lead_id != watched->lead_id || delta->removed)
+			continue;
+		watched->scored |= delta->ncounts > 0;
+		if (watched->from_stage == 0)
+			watched->from_stage = from_stage;
+	}
+}
+
+/*
+ * An error about a constraint shows the row, which the caller may have no right
+ * to see: leave that to the server's log, and say what can be said.  Nor does
+ * the caller know the statement of ours that failed.  For a PG_CATCH block.
+ */
+void
+leadscore_rethrow_without_row(MemoryContext context)
+{
+	ErrorData  *error;
+	int			category = ERRCODE_TO_CATEGORY(geterrcode());
+
+	if (category != ERRCODE_TO_CATEGORY(ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION) &&
+		category != ERRCODE_TO_CATEGORY(ERRCODE_WITH_CHECK_OPTION_VIOLATION))
+		PG_RE_THROW();
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	FlushErrorState();
+	if (error->detail_log == NULL)
+		error->detail_log = error->detail;
+	error->detail = NULL;
+	error->context = NULL;
+	if (error->sqlerrcode == ERRCODE_FOREIGN_KEY_VIOLATION && error->constraint_name == NULL &&
+		strstr(error->message, "event_lead_id_fkey"))
+	{
+		/* the lead was there a moment ago */
+		error->sqlerrcode = ERRCODE_T_R_SERIALIZATION_FAILURE;
+		error->message = pstrdup("could not serialize access due to concurrent delete of the lead");
+		error->hint = pstrdup("Run the transaction again.");
+	}
+	else if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION && error->hint == NULL &&
+			 error->constraint_name && strstr(error->constraint_name, "_pkey"))
+		error->hint = psprintf("The sequence of %s is behind the table: set it past the largest number there with setval().",
+							   strncmp(error->table_name, "event", 5) == 0 ? "event_id" : "lead_id");
+	ReThrowError(error);
+}
+
+/* Let code of users that runs as the owner find nothing of the caller's. */
+void
+leadscore_app_fix_path(AppWrite *call)
+{
+	if (call->guc_level > 0)
+		return;
+	call->guc_level = NewGUCNestLevel();
+	(void) set_config_option("search_path", SAFE_SEARCH_PATH, PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+/* Run a function that writes, as the owner of its pipeline. */
+static Datum
+run_writer(FunctionCallInfo fcinfo, const AppCall *call)
+{
+	PipelinePart part = {call->schema, InvalidOid};
+	MemoryContext context = CurrentMemoryContext;
+	AppWatch   *watch = watched;
+	AppWrite	writer = {0};
+	Datum volatile result = (Datum) 0;
+
+	PreventCommandIfReadOnly(call->function->name);
+	PreventCommandIfParallelMode(call->function->name);
+	PG_TRY();
+	{
+		writer.caller = context;
+		writer.pipeline = leadscore_pipeline_for_write(part);
+		writer.cache = leadscore_app_cache(writer.pipeline);
+		check_owner(call, writer.pipeline);
+		if (!writer.cache->plain)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("tables \"lead\" and \"lead_state\" need a primary key (lead_id)"),
+					 errhint("Add it again, to tables that are not partitioned.")));
+		leadscore_run_as(writer.pipeline->owner, false, &writer.saved);
+		if (writer.cache->own_code)
+			leadscore_app_fix_path(&writer);
+		if (SPI_connect() != SPI_OK_CONNECT)
+			elog(ERROR, "SPI_connect failed");
+		result = call->function->write(fcinfo, &writer);
+		SPI_finish();
+		if (writer.guc_level > 0)
+			AtEOXact_GUC(true, writer.guc_level);
+		leadscore_run_back(&writer.saved);
+	}
+	PG_CATCH();
+	{
+		watched = watch;
+		leadscore_rethrow_without_row(context);
+	}
+	PG_END_TRY();
+	return result;
+}
+
+/* The handler of the language */
+Datum
+leadscore_call_handler(PG_FUNCTION_ARGS)
+{
+	AppCall    *call = fcinfo->flinfo->fn_extra;
+
+	if (CALLED_AS_TRIGGER(fcinfo) || CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("functions of language leadscore are no triggers"),
+				 errhint("leadscore.attach_pipeline() creates the triggers of a pipeline.")));
+	if (call == NULL)
+	{
+		HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(fcinfo->flinfo->fn_oid));
+		Form_pg_proc form;
+
+		if (!HeapTupleIsValid(tuple))
+			elog(ERROR, "cache lookup failed for function %u", fcinfo->flinfo->fn_oid);
+		form = (Form_pg_proc) GETSTRUCT(tuple);
+		call = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(AppCall));
+		call->function = find_function(tuple);
+		call->schema = form->pronamespace;
+		call->owner = form->proowner;
+		ReleaseSysCache(tuple);
+		fcinfo->flinfo->fn_extra = call;
+	}
+	return call->function->write ? run_writer(fcinfo, call) : call->function->read(fcinfo);
+}

@@ -1,0 +1,158 @@
+/*-------------------------------------------------------------------------
+ *
+ * app.h
+ *		The functions of a pipeline that apps call.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEADSCORE_APP_H
+#define LEADSCORE_APP_H
+
+#include "executor/spi.h"
+#include "funcapi.h"
+#include "utils/snapshot.h"
+
+#include "lookup.h"
+
+/* Statements whose plans stay with the pipeline */
+typedef enum AppStatement
+{
+	READ_LEAD,
+	READ_EXTERNAL_ID,
+	SEE_LEAD,
+	SEE_STATE,
+	SEE_STAGES,
+	PROFILE_SINCE,
+	ACTIVE_MODEL,
+	MODEL_OF_THEN,
+	STAGE_AT,
+	STAGE_AS_KNOWN_AT,
+	CREATE_LEADS,
+	LOCK_LEADS,
+	LOCK_STATES,
+	MERGE_PROFILES,
+	ADD_EVENT,
+	ADD_EVENT_ONCE,
+	FIND_EVENT,
+	ADD_EVENTS,
+	ADD_EVENTS_ONCE,
+	COUNT_KNOWN,
+	FIND_KNOWN,
+	FIND_TWICE,
+	NEWEST_STAGE_SET,
+	N_STATEMENTS
+} AppStatement;
+
+/* What these functions keep of a pipeline; it goes with it */
+typedef struct AppCache
+{
+	SPIPlanPtr	plans[N_STATEMENTS];
+	TupleDesc	tracked;		/* result of track() */
+	TupleDesc	counted;		/* result of track_many() */
+	bool		plain;			/* leads and states are found by an index */
+	Oid			lead_key;		/* their indexes */
+	Oid			state_key;
+	Oid			external_id_key;	/* InvalidOid: not unique */
+	bool		source_id_unique;	/* is there an index that says so? */
+	bool		own_code;		/* does an INSERT into event run code of users? */
+	CallSite   *active;			/* the active model that was last asked for */
+	AttrNumber	lead_id;		/* columns of lead */
+	AttrNumber	created_at;
+} AppCache;
+
+/* A call of such a function; what its call site keeps */
+typedef struct AppCall
+{
+	const struct AppFunction *function;
+	Oid			schema;
+	Oid			owner;			/* of the function */
+	CallSite   *then;			/* the model of another time */
+	bool		active;			/* the active one is known: as seen by ... */
+	SnapshotData seen;			/* ... this, of which no pointer holds ... */
+	uint64		hash;			/* ... it has this hash */
+} AppCall;
+
+/* A call that writes, as the owner of the pipeline */
+typedef struct AppWrite
+{
+	Pipeline   *pipeline;
+	AppCache   *cache;
+	MemoryContext caller;		/* for what is returned */
+	UserSwitch	saved;
+	int			guc_level;		/* 0: search_path is as it was */
+} AppWrite;
+
+/* What the engine says of an event that track() inserts */
+typedef struct AppWatch
+{
+	Oid			event;			/* the table */
+	int64		lead_id;
+	bool		scored;			/* does it match a signal? */
+	uint8		from_stage;		/* before it moved the lead; 0: it did not */
+} AppWatch;
+
+/* A function: how it is declared, and what it does */
+typedef struct AppFunction
+{
+	const char *name;
+	const char *arguments;		/* a letter for each, see type_of() */
+	const char *results;
+	bool		set;
+	Datum		(*read) (FunctionCallInfo fcinfo);
+	Datum		(*write) (FunctionCallInfo fcinfo, AppWrite *call);
+} AppFunction;
+
+/* What is to be done to a lead */
+typedef struct LeadInput
+{
+	Datum		external_id;	/* text */
+	Jsonb	   *document;		/* checked; NULL: nothing is known of it */
+	TimestampTz at;				/* of the document */
+	TimestampTz created_at;		/* if it is new */
+	Datum		channel;		/* if it is new; 0: unknown */
+	Datum		campaign;
+	int64		lead_id;		/* 0: not found yet */
+	bool		created;
+	bool		locked;
+	uint8		stage;			/* before, once locked; 0: no state */
+} LeadInput;
+
+/* app.c */
+extern AppCache *leadscore_app_cache(Pipeline *pipeline);
+extern void leadscore_app_forget(Pipeline *pipeline);
+extern Pipeline *leadscore_app_pipeline(FunctionCallInfo fcinfo);
+extern uint64 leadscore_app_run(Pipeline *pipeline, AppStatement statement, Datum *values,
+								const char *nulls, Snapshot snapshot);
+extern void leadscore_rethrow_without_row(MemoryContext context);
+extern void leadscore_app_fix_path(AppWrite *call);
+extern AppWatch *leadscore_app_watch(AppWatch *watch);
+extern Datum leadscore_app_array(const Datum *items, const bool *nulls, int n, Oid type);
+
+/* lead_write.c */
+extern Datum leadscore_required_text(FunctionCallInfo fcinfo, int argument, const char *name);
+extern void leadscore_check_length(const char *name, Datum value);
+extern Jsonb *leadscore_check_document(Jsonb *document, const char *element);
+extern void leadscore_leads_touch(AppWrite *call, LeadInput *leads, int n);
+extern Datum leadscore_upsert_lead(FunctionCallInfo fcinfo, AppWrite *call);
+
+/* track.c */
+extern Datum leadscore_track(FunctionCallInfo fcinfo, AppWrite *call);
+extern Datum leadscore_track_many(FunctionCallInfo fcinfo, AppWrite *call);
+extern Datum leadscore_set_stage(FunctionCallInfo fcinfo, AppWrite *call);
+extern Datum leadscore_set_stage_by_id(FunctionCallInfo fcinfo, AppWrite *call);
+
+/* lead_read.c */
+extern Datum leadscore_lead_id(FunctionCallInfo fcinfo);
+extern Datum leadscore_lead_score(FunctionCallInfo fcinfo);
+extern Datum leadscore_lead_explain(FunctionCallInfo fcinfo);
+extern Datum leadscore_lead_next_steps(FunctionCallInfo fcinfo);
+extern Datum leadscore_lead_stage_at(FunctionCallInfo fcinfo);
+extern bool leadscore_find_lead(Pipeline *pipeline, Datum external_id, Snapshot snapshot,
+								int64 *lead_id);
+extern bool leadscore_find_state(Pipeline *pipeline, int64 lead_id, Snapshot snapshot,
+								 ActivityList *activity, uint8 *stage);
+
+/* source_id.c */
+extern bool leadscore_lock_states(Pipeline *pipeline, const int64 *lead_ids, int n);
+
+#endif							/* LEADSCORE_APP_H */

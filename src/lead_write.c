@@ -1,0 +1,511 @@
+/*-------------------------------------------------------------------------
+ *
+ * lead_write.c
+ *		Creating leads, and merging what apps say of them.
+ *
+ * A document about a lead is merged into its profile, except keys that are
+ * columns of lead: these go there.  So does the key consent, true or false,
+ * which sets or clears consented_at.  All is checked first, so that no
+ * constraint has to refuse it.
+ *
+ * Leads are locked before states, both in the order of lead_id, as the engine
+ * locks them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/detoast.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/memutils.h"
+#include "utils/numeric.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "app.h"
+#include "stage.h"
+
+/* what an index can hold, with room for the lead's number */
+#define MAX_NAME_BYTES	2000
+
+/* how often a lead that vanishes again and again is looked for */
+#define MAX_ATTEMPTS	100
+
+/* How a value of a document is to be read */
+typedef enum FieldType
+{
+	FIELD_TEXT,
+	FIELD_KIND,
+	FIELD_MARKET,
+	FIELD_BOOLEAN,
+	FIELD_INSTANT,
+	FIELD_NUMBER
+} FieldType;
+
+static const struct
+{
+	const char *name;
+	FieldType	type;
+}			fields[] = {
+	{"kind", FIELD_KIND},
+	{"email", FIELD_TEXT},
+	{"organization", FIELD_TEXT},
+	{"market", FIELD_MARKET},
+	{"country", FIELD_TEXT},
+	{"channel", FIELD_TEXT},
+	{"campaign", FIELD_TEXT},
+	{"owner", FIELD_TEXT},
+	{"persona", FIELD_TEXT},
+	{"consent", FIELD_BOOLEAN},
+	{"consented_at", FIELD_INSTANT},
+	{"contact_allowed", FIELD_BOOLEAN},
+	{"referred_by", FIELD_NUMBER}
+};
+
+/* Refuse a name that no index can hold. */
+void
+leadscore_check_length(const char *name, Datum value)
+{
+	Size		size = toast_raw_datum_size(value) - VARHDRSZ;
+
+	if (size > MAX_NAME_BYTES)
+		ereport(ERROR,
+				(errcode(ERRCODE_STRING_DATA_RIGHT_TRUNCATION),
+				 errmsg("%s is too long", name),
+				 errdetail("It has %zu bytes.", size),
+				 errhint("Pass at most %d bytes.", MAX_NAME_BYTES)));
+}
+
+/* A text argument that must be there */
+Datum
+leadscore_required_text(FunctionCallInfo fcinfo, int argument, const char *name)
+{
+	const char *hint = strcmp(name, "external_id") == 0 ?
+		"Pass the name of the lead in your application, say the number of its account or of its visitor cookie." :
+		strcmp(name, "kind") == 0 ?
+		"Pass the kind of the event, such as page_view; those in use are in the table event_kind." :
+		"Pass a stage, such as lost.";
+
+	if (PG_ARGISNULL(argument))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be null", name), errhint("%s", hint)));
+	if (VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(argument)) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must not be empty", name), errhint("%s", hint)));
+	leadscore_check_length(name, PG_GETARG_DATUM(argument));
+	return PG_GETARG_DATUM(argument);
+}
+
+/* Is a text one that a type reads? */
+static bool
+is_readable(PGFunction input, char *text)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool valid = true;
+
+	PG_TRY();
+	{
+		(void) DirectFunctionCall3(input, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid),
+								   Int32GetDatum(-1));
+	}
+	PG_CATCH();
+	{
+		/* an input function of these touches nothing, so nothing is left behind */
+		if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION))
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		valid = false;
+	}
+	PG_END_TRY();
+	return valid;
+}
+
+/* What is wrong with a value of a document; NULL if it is right */
+static const char *
+field_problem(FieldType type, const JsonbValue *value)
+{
+	char	   *text;
+	bool		boolean;
+
+	if (value->type == jbvNull)
+		return NULL;
+	if (value->type == jbvBinary)
+		return "a single value";
+	if (value->type == jbvString)
+		text = pnstrdup(value->val.string.val, value->val.string.len);
+	else if (value->type == jbvBool)
+		text = pstrdup(value->val.boolean ? "true" : "false");
+	else
+		text = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
+	switch (type)
+	{
+		case FIELD_TEXT:
+			return NULL;
+		case FIELD_KIND:
+			return strcmp(text, "person") == 0 || strcmp(text, "organization") == 0 ?
+				NULL : "person or organization";
+		case FIELD_MARKET:
+			return strcmp(text, "b2b") == 0 || strcmp(text, "b2c") == 0 ? NULL : "b2b or b2c";
+		case FIELD_BOOLEAN:
+			return parse_bool(text, &boolean) ? NULL : "true or false";
+		case FIELD_INSTANT:
+			return is_readable(timestamptz_in, text) ? NULL : "a date and time";
+		case FIELD_NUMBER:
+			return is_readable(int8in, text) ? NULL : "the lead_id of a lead";
+	}
+	return NULL;
+}
+
+/*
+ * A document about a lead that can be merged, or an error; of an element of
+ * track_many(), it names that.
+ */
+Jsonb *
+leadscore_check_document(Jsonb *document, const char *element)
+{
+	JsonbValue	value;
+	int			i;
+
+	if (!JB_ROOT_IS_OBJECT(document))
+	{
+		const char *type = JsonbExtractScalar(&document->root, &value) ?
+			JsonbTypeName(&value) : "array";
+
+		if (element)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("%s is not valid", element),
+					 errdetail("Its profile is not an object."),
+					 errhint("Pass something like {\"job_title\": \"head of sales\", \"employees\": 50}.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("profile must be a JSON object, not %s", type),
+				 errhint("Pass something like {\"job_title\": \"head of sales\", \"employees\": 50}.")));
+	}
+	for (i = 0; i < lengthof(fields); i++)
+	{
+		const char *problem;
+
+		if (getKeyJsonValueFromContainer(&document->root, fields[i].name,
+										 strlen(fields[i].name), &value) == NULL)
+			continue;
+		problem = field_problem(fields[i].type, &value);
+		if (problem == NULL)
+			continue;
+		if (element)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("%s is not valid", element),
+					 errdetail("In its profile, %s must be %s.", fields[i].name, problem),
+					 errhint("Pass null where nothing is known.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must be %s", fields[i].name, problem),
+				 errhint("Pass null where nothing is known.")));
+	}
+	return document;
+}
+
+static int
+lead_input_cmp(const void *a, const void *b)
+{
+	const LeadInput *x = *(LeadInput *const *) a;
+	const LeadInput *y = *(LeadInput *const *) b;
+
+	return x->lead_id < y->lead_id ? -1 : (x->lead_id > y->lead_id ? 1 : 0);
+}
+
+/* Find the leads that are not found yet; returns how many are missing. */
+static int
+find_leads(AppWrite *call, LeadInput *leads, int n)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	int			missing = 0;
+	int			i;
+
+	for (i = 0; i < n; i++)
+		if (leads[i].lead_id == 0 &&
+			!leadscore_find_lead(call->pipeline, leads[i].external_id, snapshot, &leads[i].lead_id))
+			missing++;
+	UnregisterSnapshot(snapshot);
+	return missing;
+}
+
+/* The lead of a name, in an array that is in order of names */
+static LeadInput *
+input_of(LeadInput *leads, int n, Datum external_id)
+{
+	text	   *name = DatumGetTextPP(external_id);
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		text	   *other = DatumGetTextPP(leads[i].external_id);
+
+		if (VARSIZE_ANY_EXHDR(name) == VARSIZE_ANY_EXHDR(other) &&
+			memcmp(VARDATA_ANY(name), VARDATA_ANY(other), VARSIZE_ANY_EXHDR(name)) == 0)
+			return &leads[i];
+	}
+	return NULL;
+}
+
+/* Create the leads that are missing, unless somebody else just has. */
+static void
+create_leads(AppWrite *call, LeadInput *leads, int n)
+{
+	Datum	   *columns[5];
+	bool	   *nulls[5];
+	static const Oid types[5] = {TEXTOID, JSONBOID, TIMESTAMPTZOID, TEXTOID, TEXTOID};
+	Datum		values[5];
+	LeadInput **missing = palloc(sizeof(LeadInput *) * n);
+	int			nmissing = 0;
+	int			next = 0;
+	uint64		row;
+	int			i;
+
+	for (i = 0; i < 5; i++)
+	{
+		columns[i] = palloc0(sizeof(Datum) * n);
+		nulls[i] = palloc0(sizeof(bool) * n);
+	}
+	for (i = 0; i < n; i++)
+	{
+		LeadInput  *lead = &leads[i];
+
+		if (lead->lead_id != 0)
+			continue;
+		columns[0][nmissing] = lead->external_id;
+		columns[1][nmissing] = lead->document ? JsonbPGetDatum(lead->document) :
+			DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"));
+		columns[2][nmissing] = TimestampTzGetDatum(lead->created_at);
+		columns[3][nmissing] = lead->channel;
+		nulls[3][nmissing] = lead->channel == (Datum) 0;
+		columns[4][nmissing] = lead->campaign;
+		nulls[4][nmissing] = lead->campaign == (Datum) 0;
+		missing[nmissing++] = lead;
+	}
+	for (i = 0; i < 5; i++)
+		values[i] = leadscore_app_array(columns[i], nulls[i], nmissing, types[i]);
+	leadscore_app_run(call->pipeline, CREATE_LEADS, values, NULL, NULL);
+	for (row = 0; row < SPI_processed; row++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[row];
+		bool		isnull;
+		Datum		name = SPI_getbinval(tuple, SPI_tuptable->tupdesc, 1, &isnull);
+		LeadInput  *lead = NULL;
+
+		/* they come back in order, but for those that are left out */
+		while (!isnull && lead == NULL && next < nmissing)
+			lead = input_of(missing[next++], 1, name);
+		if (lead == NULL)
+			break;
+		lead->lead_id = DatumGetInt64(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 2, &isnull));
+		lead->created = true;
+	}
+}
+
+/*
+ * Lock the leads whose documents are to be merged, then the states of all:
+ * the events of the others come later.  False if a lead has vanished.
+ */
+static bool
+lock_leads(AppWrite *call, LeadInput **leads, int n)
+{
+	Datum	   *ids = palloc(sizeof(Datum) * n);
+	int			nmerged = 0;
+	int			next = 0;
+	Datum		value;
+	uint64		nlocked;
+	uint64		row;
+	int			i;
+
+	for (i = 0; i < n; i++)
+		if (leads[i]->document && !leads[i]->created)
+			ids[nmerged++] = Int64GetDatum(leads[i]->lead_id);
+	value = leadscore_app_array(ids, NULL, nmerged, INT8OID);
+	nlocked = leadscore_app_run(call->pipeline, LOCK_LEADS, &value, NULL, NULL);
+	if (nlocked < nmerged)
+	{
+		if (IsolationUsesXactSnapshot())
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					 errmsg("could not serialize access due to concurrent update")));
+		/* which one?  look for them all again */
+		for (i = 0; i < n; i++)
+			if (!leads[i]->created)
+				leads[i]->lead_id = 0;
+		return false;
+	}
+	for (i = 0; i < n; i++)
+		ids[i] = Int64GetDatum(leads[i]->lead_id);
+	value = leadscore_app_array(ids, NULL, n, INT8OID);
+	nlocked = leadscore_app_run(call->pipeline, LOCK_STATES, &value, NULL, NULL);
+	for (i = 0; i < n; i++)
+		leads[i]->locked = true;
+	for (row = 0; row < nlocked; row++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[row];
+		bool		isnull;
+		int64		lead_id = DatumGetInt64(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 1, &isnull));
+		char	   *stage = SPI_getvalue(tuple, SPI_tuptable->tupdesc, 2);
+
+		while (next < n && leads[next]->lead_id < lead_id)
+			next++;
+		if (next < n && leads[next]->lead_id == lead_id && stage && !leads[next]->created)
+			lead_stage_parse(stage, strlen(stage), &leads[next]->stage);
+	}
+	return true;
+}
+
+/* Merge the documents of leads that were there, which are locked. */
+static void
+merge_profiles(AppWrite *call, LeadInput **leads, int n)
+{
+	Datum	   *columns[3];
+	static const Oid types[3] = {INT8OID, JSONBOID, TIMESTAMPTZOID};
+	Datum		values[3];
+	int			nmerged = 0;
+	int			i;
+
+	for (i = 0; i < 3; i++)
+		columns[i] = palloc(sizeof(Datum) * n);
+	for (i = 0; i < n; i++)
+	{
+		if (leads[i]->document == NULL || leads[i]->created)
+			continue;
+		columns[0][nmerged] = Int64GetDatum(leads[i]->lead_id);
+		columns[1][nmerged] = JsonbPGetDatum(leads[i]->document);
+		columns[2][nmerged++] = TimestampTzGetDatum(leads[i]->at);
+	}
+	for (i = 0; i < 3; i++)
+		values[i] = leadscore_app_array(columns[i], NULL, nmerged, types[i]);
+	leadscore_app_run(call->pipeline, MERGE_PROFILES, values, NULL, NULL);
+}
+
+/*
+ * Find these leads, which are in order of external_id, create those that are
+ * missing, and merge what is known of the others.
+ */
+void
+leadscore_leads_touch(AppWrite *call, LeadInput *leads, int n)
+{
+	LeadInput **by_id = palloc(sizeof(LeadInput *) * n);
+	int			attempt;
+	int			i;
+
+	if (!OidIsValid(call->cache->external_id_key))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("column \"external_id\" of table \"lead\" is not a unique text"),
+				 errhint("Add UNIQUE (external_id) again, or write to the tables lead and event themselves.")));
+	/* the table lead may have triggers too */
+	leadscore_app_fix_path(call);
+	for (attempt = 0; attempt < MAX_ATTEMPTS; attempt++)
+	{
+		bool		merge = false;
+
+		CHECK_FOR_INTERRUPTS();
+		if (find_leads(call, leads, n) > 0)
+		{
+			create_leads(call, leads, n);
+			/* what others have created meanwhile is found now */
+			if (find_leads(call, leads, n) > 0)
+				continue;
+		}
+		for (i = 0; i < n; i++)
+		{
+			by_id[i] = &leads[i];
+			merge |= leads[i].document && !leads[i].created;
+		}
+		if (!merge)
+			return;
+		qsort(by_id, n, sizeof(LeadInput *), lead_input_cmp);
+		if (!lock_leads(call, by_id, n))
+			continue;
+		merge_profiles(call, by_id, n);
+		return;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not create a lead"),
+			 errdetail("It was deleted each time, or a trigger of table \"lead\" keeps it out."),
+			 errhint("Run the transaction again.")));
+}
+
+/* Add an argument to a document unless it is null. */
+static void
+push_argument(FunctionCallInfo fcinfo, int argument, const char *name, JsonbParseState **state)
+{
+	JsonbValue	key;
+	JsonbValue	value;
+
+	if (PG_ARGISNULL(argument))
+		return;
+	key.type = jbvString;
+	key.val.string.val = unconstify(char *, name);
+	key.val.string.len = strlen(name);
+	pushJsonbValue(state, WJB_KEY, &key);
+	if (strcmp(name, "consent") == 0 || strcmp(name, "contact_allowed") == 0)
+	{
+		value.type = jbvBool;
+		value.val.boolean = PG_GETARG_BOOL(argument);
+	}
+	else if (strcmp(name, "referred_by") == 0)
+	{
+		value.type = jbvNumeric;
+		value.val.numeric = int64_to_numeric(PG_GETARG_INT64(argument));
+	}
+	else
+	{
+		text	   *string = PG_GETARG_TEXT_PP(argument);
+
+		value.type = jbvString;
+		value.val.string.val = VARDATA_ANY(string);
+		value.val.string.len = VARSIZE_ANY_EXHDR(string);
+	}
+	pushJsonbValue(state, WJB_VALUE, &value);
+}
+
+/*
+ * upsert_lead(external_id, email, profile, kind, organization, market, country,
+ * channel, campaign, owner, persona, consent, contact_allowed, referred_by, at):
+ * create a lead or update it, return its number.
+ */
+Datum
+leadscore_upsert_lead(FunctionCallInfo fcinfo, AppWrite *call)
+{
+	static const char *const names[] = {NULL, "email", NULL, "kind", "organization", "market",
+		"country", "channel", "campaign", "owner", "persona", "consent", "contact_allowed",
+	"referred_by"};
+	TimestampTz now = GetCurrentTransactionStartTimestamp();
+	JsonbParseState *state = NULL;
+	LeadInput	lead = {0};
+	Jsonb	   *document;
+	int			i;
+
+	lead.external_id = leadscore_required_text(fcinfo, 0, "external_id");
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	for (i = 0; i < lengthof(names); i++)
+		if (names[i])
+			push_argument(fcinfo, i, names[i], &state);
+	document = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	if (!PG_ARGISNULL(2))
+	{
+		leadscore_check_document(PG_GETARG_JSONB_P(2), NULL);
+		document = DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, PG_GETARG_DATUM(2),
+													  JsonbPGetDatum(document)));
+	}
+	lead.document = leadscore_check_document(document, NULL);
+	/* what is to come is known now */
+	lead.at = PG_ARGISNULL(14) ? now : Min(PG_GETARG_TIMESTAMPTZ(14), now);
+	lead.created_at = lead.at;
+	leadscore_leads_touch(call, &lead, 1);
+	PG_RETURN_INT64(lead.lead_id);
+}

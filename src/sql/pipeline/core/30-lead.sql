@@ -1,0 +1,69 @@
+-- The functions by which apps ask where a lead stands.
+--
+-- They are in language leadscore: the body names a function of the library,
+-- which finds the pipeline by the schema that its caller is in. So they work
+-- under any search_path and follow renames.
+--
+-- Who may ask: the role that has EXECUTE, as they read with the rights of the
+-- pipeline's owner; no right on a table is needed. Where row security on lead
+-- or lead_state holds for the caller, a lead that it hides is not there: they
+-- look the lead up as the caller first, who then needs SELECT (lead_id) on
+-- that table.
+
+CREATE OR REPLACE FUNCTION lead_id(external_id text) RETURNS bigint
+    LANGUAGE leadscore STABLE PARALLEL SAFE COST 20 AS 'lead_id';
+REVOKE EXECUTE ON FUNCTION lead_id(text) FROM PUBLIC;
+COMMENT ON FUNCTION lead_id(text) IS
+    'number of the lead that the app calls so; NULL if there is none, or row security hides it from the caller';
+
+CREATE OR REPLACE FUNCTION score(external_id text, at timestamptz DEFAULT now(), as_of_model boolean DEFAULT false)
+    RETURNS numeric
+    LANGUAGE leadscore STABLE PARALLEL SAFE COST 50 AS 'score';
+REVOKE EXECUTE ON FUNCTION score(text, timestamptz, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION score(text, timestamptz, boolean) IS
+    'points of a lead at an instant, exact to a thousandth, by its events up to then (those of the whole day or hour) and its profile of then; by the active model, or with as_of_model by the one that was active then. NULL if there is no such lead, if it was not created yet, or if no model is active';
+
+CREATE OR REPLACE FUNCTION score_by_id(lead_id bigint, at timestamptz DEFAULT now(), as_of_model boolean DEFAULT false)
+    RETURNS numeric
+    LANGUAGE leadscore STABLE PARALLEL SAFE COST 50 AS 'score_by_id';
+REVOKE EXECUTE ON FUNCTION score_by_id(bigint, timestamptz, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION score_by_id(bigint, timestamptz, boolean) IS 'score() of the lead with this number';
+
+CREATE OR REPLACE FUNCTION explain(external_id text, at timestamptz DEFAULT now(), as_of_model boolean DEFAULT false)
+    RETURNS TABLE (dimension text, rule text, signal text, source text, events bigint, last_at timestamptz, points numeric, note text)
+    LANGUAGE leadscore STABLE PARALLEL SAFE COST 100 ROWS 10 AS 'explain';
+REVOKE EXECUTE ON FUNCTION explain(text, timestamptz, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION explain(text, timestamptz, boolean) IS
+    'where the score() of a lead at an instant comes from: the points of the rows add up to it exactly; no rows where score() is NULL';
+
+CREATE OR REPLACE FUNCTION explain_by_id(lead_id bigint, at timestamptz DEFAULT now(), as_of_model boolean DEFAULT false)
+    RETURNS TABLE (dimension text, rule text, signal text, source text, events bigint, last_at timestamptz, points numeric, note text)
+    LANGUAGE leadscore STABLE PARALLEL SAFE COST 100 ROWS 10 AS 'explain_by_id';
+REVOKE EXECUTE ON FUNCTION explain_by_id(bigint, timestamptz, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION explain_by_id(bigint, timestamptz, boolean) IS 'explain() of the lead with this number';
+
+CREATE OR REPLACE FUNCTION next_steps(external_id text)
+    RETURNS TABLE (stage text, gate text, met boolean, missing text)
+    LANGUAGE leadscore STABLE PARALLEL SAFE COST 100 ROWS 5 AS 'next_steps';
+REVOKE EXECUTE ON FUNCTION next_steps(text) FROM PUBLIC;
+COMMENT ON FUNCTION next_steps(text) IS
+    'what the next stage of a lead needs now, and what of it is missing; no rows if there is no such lead or no next stage';
+
+CREATE OR REPLACE FUNCTION next_steps_by_id(lead_id bigint)
+    RETURNS TABLE (stage text, gate text, met boolean, missing text)
+    LANGUAGE leadscore STABLE PARALLEL SAFE COST 100 ROWS 5 AS 'next_steps_by_id';
+REVOKE EXECUTE ON FUNCTION next_steps_by_id(bigint) FROM PUBLIC;
+COMMENT ON FUNCTION next_steps_by_id(bigint) IS 'next_steps() of the lead with this number';
+
+CREATE OR REPLACE FUNCTION stage_at(external_id text, at timestamptz DEFAULT now(), as_known_at timestamptz DEFAULT NULL)
+    RETURNS text
+    LANGUAGE leadscore STABLE PARALLEL SAFE COST 50 AS 'stage_at';
+REVOKE EXECUTE ON FUNCTION stage_at(text, timestamptz, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION stage_at(text, timestamptz, timestamptz) IS
+    'stage of a lead at an instant, as it is known now or was known at as_known_at; NULL before its creation, or if there is no such lead';
+
+CREATE OR REPLACE FUNCTION stage_at_by_id(lead_id bigint, at timestamptz DEFAULT now(), as_known_at timestamptz DEFAULT NULL)
+    RETURNS text
+    LANGUAGE leadscore STABLE PARALLEL SAFE COST 50 AS 'stage_at_by_id';
+REVOKE EXECUTE ON FUNCTION stage_at_by_id(bigint, timestamptz, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION stage_at_by_id(bigint, timestamptz, timestamptz) IS 'stage_at() of the lead with this number';

@@ -1,0 +1,34 @@
+-- Activating models, and comparing them.
+
+CREATE OR REPLACE FUNCTION activate_model(model text, wait boolean DEFAULT false) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN leadscore_internal.activate_model(leadscore_internal.pipeline_schema(@pipeline_name@), model, wait);
+END
+$$;
+REVOKE EXECUTE ON FUNCTION activate_model(text, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION activate_model(text, boolean) IS
+    'makes a draft (or a retired model) the one that scores. Queries show the new scores and stages at once; leads are brought up to date at their next write or by sweep(), with wait => true before this returns, while writers wait. Returns how many leads were brought up to date. Error 55P03 if transactions that write do not end within some seconds';
+
+CREATE OR REPLACE FUNCTION compare_models(a text, b text, at timestamptz DEFAULT now())
+    RETURNS TABLE (level text, lead_id bigint, leads bigint, stage_a text, stage_b text,
+        score_a numeric, score_b numeric, difference numeric)
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
+BEGIN
+    RETURN QUERY
+    SELECT CASE WHEN c.lead_id IS NULL THEN 'stage' ELSE 'lead' END AS level,
+        c.lead_id, c.leads, c.stage_a::text, c.stage_b::text,
+        trim_scale(round(c.score_milli_a / 1000.0 / c.leads, 3)) AS score_a,
+        trim_scale(round(c.score_milli_b / 1000.0 / c.leads, 3)) AS score_b,
+        trim_scale(round((c.score_milli_b - c.score_milli_a) / 1000.0 / c.leads, 3)) AS difference
+    FROM leadscore_internal.compare_leads(pipeline, @pipeline@.compiled_model(compare_models.a), @pipeline@.compiled_model(compare_models.b), compare_models.at) c
+    ORDER BY c.lead_id IS NOT NULL, leadscore.stage_rank(c.stage_a) DESC, leadscore.stage_rank(c.stage_b) DESC, c.lead_id;
+END
+$$;
+COMMENT ON FUNCTION compare_models(text, text, timestamptz) IS
+    'two models side by side, by the events and profiles up to at, nothing is changed: level stage = how many leads each pair of qualified stages has (scores are means), level lead = every lead that differs';
