@@ -173,10 +173,12 @@ is(errors(), '', 'all at once: no deadlocks');
 is(query('SELECT count(*) FROM p.event e WHERE NOT EXISTS (SELECT FROM p.lead l WHERE l.lead_id = e.lead_id)'), '0', 'no events without a lead');
 is(query(q{
 	SELECT count(*) FROM (
-		SELECT h.*, row_number() OVER w AS n, lag(to_stage) OVER w AS before, lead(seq) OVER w IS NULL AS newest, s.stage
+		SELECT h.*, lag(to_stage) OVER w AS before, lag(effective_at) OVER w AS at_before, lead(seq) OVER w IS NULL AS newest, s.stage
 		FROM p.stage_history h FULL JOIN p.lead_state s USING (lead_id) WINDOW w AS (PARTITION BY lead_id ORDER BY seq)) h
-	WHERE seq <> n OR from_stage::text IS DISTINCT FROM before::text OR newest AND to_stage::text IS DISTINCT FROM stage::text
+	WHERE from_stage::text IS DISTINCT FROM before::text OR effective_at < at_before OR newest AND to_stage::text IS DISTINCT FROM stage::text
 	}), '0', 'histories without gaps');
+query('SELECT p.sweep(1000000)');
+is(query('SELECT p.sweep()'), '0', 'nothing is due');
 is(query('SELECT p.rebuild()'), '0', 'nothing to rebuild');
 $node->stop;
 unlike(slurp_file($node->logfile), qr/TRAP|PANIC|XX000|terminated by signal/, 'log');
