@@ -105,7 +105,7 @@ sub both
 	$node->safe_psql('cut', ($role ? 'SET search_path = trap, pg_catalog;' : '') . "$sql[1]; $sql[2]", @user);
 }
 my %columns = (
-	lead_state => 'lead_id, activity, stage, held, cycle, stage_since, processed_until, next_review_at',
+	lead_state => 'lead_id, activity, stage, promotion_blocked, cycle, stage_since, processed_until, next_review_at',
 	stage_log => 'lead_id, seq, cycle, from_stage, to_stage, effective_at, from_since, cause, model, score, is_lead, superseded_at IS NULL',
 	profile_change => 'lead_id, seq, signal, count, changed_at');
 sub same

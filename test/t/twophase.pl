@@ -36,7 +36,7 @@ verify_is_empty('with both prepared');
 my ($rc, $out, $err) = $node->psql('postgres', "SET lock_timeout = '100ms'; " . sprintf($insert, 1, 1));
 like($err, qr/lock timeout/, 'an event waits for a prepared one of its lead');
 ($rc, $out, $err) = $node->psql('postgres', "SET lock_timeout = '100ms'; SELECT p.activate_model('other', wait => true)");
-like($err, qr/lock timeout/, 'so does an activation');
+like($err, qr/In the way: prepared transaction 'a', prepared transaction 'b'\./, 'so does an activation');
 sql("COMMIT PREPARED 'a'");
 is(sql($stages), 'iql 500, mql 500', 'committed');
 verify_is_empty('with one committed');
