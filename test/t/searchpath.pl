@@ -167,8 +167,8 @@ foreach my $db (sort keys %pipeline)
 }
 my $digest = q{SET search_path = pg_catalog; SET quote_all_identifiers = off; SET standard_conforming_strings = on; SET datestyle = 'ISO'; SET intervalstyle = 'postgres';
 	SELECT md5(string_agg(d, E'\n' ORDER BY d COLLATE "C")) FROM (
-		SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace IN ('leadscore'::regnamespace, 'leadscore_internal'::regnamespace, 'p'::regnamespace) AND prokind = 'f'
-		UNION ALL SELECT pg_get_viewdef(oid) FROM pg_class WHERE relnamespace = 'p'::regnamespace AND relkind = 'v'
+		SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace IN ('leadscore'::regnamespace, 'leadscore_internal'::regnamespace, 'p'::regnamespace, 'p_reports'::regnamespace) AND prokind = 'f'
+		UNION ALL SELECT pg_get_viewdef(oid) FROM pg_class WHERE relnamespace IN ('p'::regnamespace, 'p_reports'::regnamespace) AND relkind = 'v'
 		UNION ALL SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'p'::regnamespace) AS s (d)};
 is($node->safe_psql('trapped', $digest), $node->safe_psql('clean', $digest), 'what is made there is the same as elsewhere');
 
@@ -206,7 +206,7 @@ my $calls = $node->safe_psql('clean', <<'SQL');
 		SELECT p.proname, p.oid::regprocedure AS what, format('SELECT %s %I.%I(%s)', CASE WHEN p.prokind = 'a' OR NOT p.proretset THEN '' ELSE '* FROM' END, n.nspname, p.proname,
 			(SELECT string_agg(coalesce(a.expression, 'no sample'), ', ' ORDER BY a.i) FROM argument a WHERE a.oid = p.oid)) AS sql
 		FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-		WHERE (n.nspname IN ('leadscore', 'leadscore_internal', 'p') OR EXISTS (
+		WHERE (n.nspname IN ('leadscore', 'leadscore_internal', 'p', 'p_reports') OR EXISTS (
 				SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e' AND d.refobjid = (SELECT e.oid FROM pg_extension e WHERE e.extname = 'leadscore'))) AND p.prorettype <> 'trigger'::regtype
 			-- these cannot be called, see hostile.sql
 			AND NOT 'internal'::regtype = ANY (p.proargtypes)
@@ -214,8 +214,8 @@ my $calls = $node->safe_psql('clean', <<'SQL');
 	SELECT what::text || E'\t' || CASE what::text
 			-- to make a pipeline takes a name that is free
 			WHEN 'leadscore.create_pipeline(text,text,interval,boolean,boolean)' THEN replace(sql, '''p''', '''q''')
-				WHEN 'p.attribution(text)' THEN 'SELECT * FROM p.attribution(''linear'')'
-			WHEN 'p.known_attribution(text)' THEN 'SELECT p.known_attribution(''linear'')'
+			WHEN 'p_reports.attribution(text)' THEN 'SELECT * FROM p_reports.attribution(''linear'')'
+			WHEN 'leadscore_internal.require_attribution(text)' THEN 'SELECT leadscore_internal.require_attribution(''linear'')'
 			WHEN 'leadscore.window_funnel_transfn(bytea,timestamp with time zone,interval,text,boolean[])' THEN replace(sql, '''mql''', '''any''')
 			WHEN 'leadscore.window_funnel_except_transfn(bytea,timestamp with time zone,interval,text,boolean,integer,integer,boolean[])'
 				THEN replace(replace(sql, '''mql''', '''strict'''), '''1''::pg_catalog.int4, ''1''', '''1''::pg_catalog.int4, ''2''')
@@ -230,8 +230,8 @@ my $calls = $node->safe_psql('clean', <<'SQL');
 		o.oprname, (SELECT a.expression FROM argument a WHERE a.oid = o.oprcode ORDER BY a.i DESC LIMIT 1))
 	FROM pg_operator o JOIN pg_proc f ON f.oid = o.oprcode WHERE f.pronamespace = 'leadscore'::regnamespace
 	UNION ALL
-	SELECT format(E'%s %s\tSELECT v.* FROM p.%I v', CASE c.relkind WHEN 'v' THEN 'view' ELSE 'table' END, c.relname, c.relname)
-	FROM pg_class c WHERE c.relnamespace = 'p'::regnamespace AND c.relkind IN ('r', 'v')
+	SELECT format(E'%s %s\tSELECT v.* FROM %s v', CASE c.relkind WHEN 'v' THEN 'view' ELSE 'table' END, c.relname, c.oid::regclass)
+	FROM pg_class c WHERE c.relnamespace IN ('p'::regnamespace, 'p_reports'::regnamespace) AND c.relkind IN ('r', 'v')
 SQL
 my (@names, @calls);
 foreach (sort split /\n/, $calls)
