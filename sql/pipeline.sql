@@ -147,10 +147,11 @@ SELECT a.attrelid::regclass, a.attname FROM pg_class c JOIN pg_attribute a ON a.
     WHERE c.relnamespace = 'p'::regnamespace AND a.attidentity <> '';
 SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'p'::regnamespace AND c.relkind = 'r'
     AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary);
--- tables about leads have lead_id first in keys, but for external_id,
+-- tables about leads have lead_id first in keys, but for external_id and event_id,
 SELECT i.indexrelid::regclass
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'lead_id' JOIN pg_index i ON i.indrelid = c.oid
-    WHERE c.relnamespace = 'p'::regnamespace AND i.indisunique AND i.indkey[0] <> a.attnum;
+    WHERE c.relnamespace = 'p'::regnamespace AND i.indisunique AND i.indkey[0] <> a.attnum
+    ORDER BY 1::text;
 -- sequences belong to columns, defaults need no schema in search_path,
 SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'p'::regnamespace AND c.relkind = 'S'
     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'a');
