@@ -265,7 +265,6 @@ push @calls, @writes;
 # What fails though nothing is in the way, and why
 my %fails = (
 	'leadscore_internal.refuse(text,text,text,text)' => qr/^mql$/,
-	'leadscore_internal.require_attribution(text)' => qr/^unknown attribution model/,
 	# PostgreSQL calls these
 	'leadscore_internal.call_handler()' => qr/^permission denied/,
 	'leadscore_internal.validator(oid)' => qr/^permission denied/,
