@@ -433,8 +433,8 @@ leadscore_known_pipeline(PG_FUNCTION_ARGS)
 	layout = query_text(psprintf("SELECT layout_version FROM %s", leadscore_table_name(setting)));
 	for (file = leadscore_pipeline_files; file->name; file++)
 		if (strncmp(file->name, "layout/", strlen("layout/")) == 0)
-			newest = Max(newest, atoi(file->name + strlen("layout/")));
-	if (layout && atoi(layout) > newest)
+			newest = Max(newest, strtol(file->name + strlen("layout/"), NULL, 10));
+	if (layout && pg_strtoint32(layout) > newest)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("pipeline \"%s\" has layout version %s, which this version of leadscore does not know",
