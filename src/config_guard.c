@@ -397,13 +397,14 @@ leadscore_signals_changed(PG_FUNCTION_ARGS)
 	if (is_loading(part))
 		return PointerGetDatum(NULL);
 	leadscore_pipeline_lock(part);
-	leadscore_run_as(leadscore_table_owner(leadscore_sibling(part, "event")), false, &saved);
+	/* a copy of the signals goes with no shard of leads in particular */
+	leadscore_run_as(leadscore_table_owner(RelationGetRelid(trigdata->tg_relation)), false, &saved);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	write_configuration(psprintf("UPDATE %s SET (configuration, signals_configuration) = (SELECT n, n"
 								 " FROM pg_catalog.nextval(pg_catalog.pg_get_serial_sequence(%s, 'activation_id')) n)",
 								 leadscore_table_name(leadscore_sibling(part, "setting")),
-								 quote_literal_cstr(leadscore_table_name(leadscore_sibling(part, "model_activation")))),
+								 quote_literal_cstr(leadscore_table_name(leadscore_table(part.schema, "model_activation")))),
 						0, NULL, NULL);
 	SPI_finish();
 	leadscore_run_back(&saved);
