@@ -461,11 +461,7 @@ END;
 CREATE FUNCTION check_replay() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	INSERT INTO kept SELECT * FROM course;
-	IF EXISTS (SELECT FROM pg_proc WHERE pronamespace = 'p'::regnamespace AND proname = 'rebuild' AND proargnames @> '{history}') THEN
-		EXECUTE 'SELECT p.rebuild(history => true)';
-	ELSE
-		PERFORM p.rebuild();
-	END IF;
+	PERFORM p.rebuild();
 	PERFORM sweep_all();
 	INSERT INTO problem
 		SELECT (k.lead_id - 1) / 8, 'replay', concat('lead ', k.lead_id, E'\n  ', k.course, E'\nafter a replay\n  ', c.course)
