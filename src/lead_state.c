@@ -43,7 +43,7 @@ init_writer(Writer *writer, Pipeline *pipeline)
 void
 leadscore_reader_begin(Writer *reader, PipelinePart part)
 {
-	init_writer(reader, leadscore_pipeline_for_query(part));
+	init_writer(reader, leadscore_pipeline_as_seen(part));
 	reader->snapshot = GetActiveSnapshot();
 	leadscore_run_as(reader->pipeline->owner, true, &reader->saved);
 	leadscore_table_open(&reader->state, reader->pipeline->state, AccessShareLock, ACL_SELECT);

@@ -730,6 +730,29 @@ leadscore_pipeline_for_query(PipelinePart part)
 }
 
 /*
+ * The same for what a query computes from logs that it sees by its snapshot:
+ * with the configuration that this snapshot sees, though a newer one is known.
+ */
+Pipeline *
+leadscore_pipeline_as_seen(PipelinePart part)
+{
+	Pipeline   *p = leadscore_pipeline_for_query(part);
+	UserSwitch	saved;
+	bool		same = false;
+	bool		isnull;
+
+	leadscore_run_as(p->owner, false, &saved);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (query("SELECT configuration FROM %s", p->setting) == 1)
+		same = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
+										   &isnull)) == p->configuration;
+	SPI_finish();
+	leadscore_run_back(&saved);
+	return same ? p : load(part, GetActiveSnapshot());
+}
+
+/*
  * The same for a writer: its configuration, and the columns of lead_state,
  * stay as they are until the end of the transaction.  Whoever changes it waits
  * for the writers, and readers wait for nobody.
