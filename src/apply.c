@@ -398,7 +398,6 @@ apply_as_log(Writer *writer, LeadRecord *record, const DeltaList *list, int64 be
 bool
 leadscore_correct(Writer *writer, LeadRecord *record)
 {
-	LogReader	reader;
 	StageBuffer replayed;
 	bool		found;
 
@@ -407,12 +406,7 @@ leadscore_correct(Writer *writer, LeadRecord *record)
 	found = leadscore_lead_read(writer, record->lead_id);
 	if (found)
 	{
-		leadscore_stages_init(&replayed, CurrentMemoryContext);
-		leadscore_log_open(&reader, writer, false);
-		writer->stages = &replayed;
-		leadscore_replay(&reader, record);
-		writer->stages = &writer->appended;
-		leadscore_log_close(&reader);
+		leadscore_replay_one(writer, record, &replayed);
 		leadscore_history_correct(writer->pipeline, &replayed, InvalidSnapshot, NULL);
 	}
 	return found;
@@ -423,7 +417,6 @@ leadscore_correct(Writer *writer, LeadRecord *record)
 static void
 check_record(Writer *writer, const LeadRecord *record)
 {
-	LogReader	reader;
 	StageBuffer replayed;
 	LeadRecord	right;
 
@@ -433,12 +426,7 @@ check_record(Writer *writer, const LeadRecord *record)
 		return;
 	leadscore_history_flush(writer->pipeline, NULL, &writer->profiles);
 	right.lead_id = record->lead_id;
-	leadscore_stages_init(&replayed, CurrentMemoryContext);
-	leadscore_log_open(&reader, writer, false);
-	writer->stages = &replayed;
-	leadscore_replay(&reader, &right);
-	writer->stages = &writer->appended;
-	leadscore_log_close(&reader);
+	leadscore_replay_one(writer, &right, &replayed);
 	writer->profiles.n = 0;
 	/* a log that was changed without triggers is for verify() to tell */
 	if (lead_activity_equal(&right.activity, &record->activity))

@@ -104,8 +104,8 @@ leadscore_writer_flush(Writer *writer, bool if_large)
 }
 
 /* Open the table lead, if it is not open yet. */
-static void
-need_lead(Writer *writer)
+void
+leadscore_lead_open(Writer *writer)
 {
 	MemoryContext oldcontext;
 
@@ -124,7 +124,7 @@ need_lead(Writer *writer)
 bool
 leadscore_lead_read(Writer *writer, int64 lead_id)
 {
-	need_lead(writer);
+	leadscore_lead_open(writer);
 	return leadscore_row_read(&writer->lead, lead_id, writer->snapshot);
 }
 
@@ -132,7 +132,7 @@ leadscore_lead_read(Writer *writer, int64 lead_id)
 bool
 leadscore_lead_lock(Writer *writer, int64 lead_id, LockTupleMode mode)
 {
-	need_lead(writer);
+	leadscore_lead_open(writer);
 	return leadscore_row_lock(&writer->lead, lead_id, mode);
 }
 

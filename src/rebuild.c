@@ -88,11 +88,8 @@ compare_lead(LogReader *log, LeadRecord *stored, Difference *difference)
 	int64		review;
 
 	difference->lead_id = stored->lead_id;
-	leadscore_stages_init(&replayed, CurrentMemoryContext);
 	right.lead_id = stored->lead_id;
-	writer->stages = &replayed;
-	leadscore_replay(log, &right);
-	writer->stages = &writer->appended;
+	leadscore_replay(log, &right, &replayed);
 	if (stored->configuration >= writer->pipeline->signals_configuration &&
 		!lead_activity_equal(&stored->activity, &right.activity))
 	{
@@ -214,6 +211,7 @@ compare_part(Writer *writer, DifferenceFound found, void *context)
 	leads = leadscore_stream_open("*", pipeline->lead, "lead_id", writer->snapshot);
 	states = leadscore_stream_open("*", pipeline->state, "lead_id", writer->snapshot);
 	leadscore_log_open(&log, writer, true);
+	leadscore_lead_open(writer);
 	while (leadscore_stream_peek(leads, &lead_id))
 	{
 		Difference	difference = {0};
@@ -221,8 +219,6 @@ compare_part(Writer *writer, DifferenceFound found, void *context)
 
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextSwitchTo(writer->lead_context);
-		/* opens the table; the row is that of the snapshot */
-		leadscore_lead_read(writer, lead_id);
 		take_row(leads, lead_id, writer->lead.slot);
 		if (!take_row(states, lead_id, writer->state.slot))
 		{

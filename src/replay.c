@@ -302,7 +302,7 @@ profile_signal(const Pipeline *pipeline, const char *name)
 
 /*
  * Read the changes of a lead's profile.  No change can be known before it
- * happens, so one that is dated ahead is dated now.
+ * happens, so none is later than what has been counted up to.
  */
 static void
 read_profile_log(Writer *writer, RowStream *stream, int64 lead_id, ProfileLog *log)
@@ -461,12 +461,12 @@ leadscore_replay_deltas(Writer *writer, LeadRecord *record, const DeltaList *del
 
 /*
  * Replay a lead from its log into a record.  The lead and its state must be in
- * the writer's slots, the state locked unless nothing is to be written.  Rows
- * of history go to the writer's buffer, and so does what the profile is and
- * its log does not say.
+ * the writer's slots, the state locked unless nothing is to be written.  The
+ * rows of its history are put into stages, what the profile is and its log does
+ * not say into the writer's buffer.
  */
 void
-leadscore_replay(LogReader *reader, LeadRecord *record)
+leadscore_replay(LogReader *reader, LeadRecord *record, StageBuffer *stages)
 {
 	Writer	   *writer = reader->writer;
 	RowStream  *events = reader->events;
@@ -498,6 +498,20 @@ leadscore_replay(LogReader *reader, LeadRecord *record)
 	}
 	complete_profile_log(writer, record, &profile);
 	MemoryContextSwitchTo(oldcontext);
+	leadscore_stages_init(stages, CurrentMemoryContext);
+	writer->stages = stages;
 	replay_from_birth(writer, record, &deltas, 0, deltas.n, &profile);
+	writer->stages = &writer->appended;
 	MemoryContextReset(reader->context);
+}
+
+/* The same for a single lead: opens its log and closes it. */
+void
+leadscore_replay_one(Writer *writer, LeadRecord *record, StageBuffer *stages)
+{
+	LogReader	reader;
+
+	leadscore_log_open(&reader, writer, false);
+	leadscore_replay(&reader, record, stages);
+	leadscore_log_close(&reader);
 }

@@ -46,6 +46,8 @@ leadscore_check_maintainer(Oid schema, const char *table, AclMode mode)
 static bool
 bring_up(Writer *writer, LeadRecord *record, bool write)
 {
+	StageBuffer replayed;
+
 	if (record->lifecycle.pending_at > writer->now &&
 		!leadscore_configuration_is_late(writer, record))
 	{
@@ -57,15 +59,8 @@ bring_up(Writer *writer, LeadRecord *record, bool write)
 		return leadscore_correct(writer, record);
 	if (!leadscore_lead_read(writer, record->lead_id))
 		return false;
-	else
-	{
-		LogReader	log;
-
-		leadscore_log_open(&log, writer, false);
-		leadscore_replay(&log, record);
-		leadscore_log_close(&log);
-		return true;
-	}
+	leadscore_replay_one(writer, record, &replayed);
+	return true;
 }
 
 /* Look at one lead; no other session may be at it. */
@@ -84,18 +79,16 @@ sweep_lead(Writer *writer, int64 lead_id)
 
 /* Lock some leads that a condition picks and that no other session has locked. */
 static int64 *
-pick_leads(const Writer *writer, const char *condition, int64 argument, int64 max_leads, uint64 *n)
+pick_leads(const Writer *writer, const char *condition, int64 max_leads, uint64 *n)
 {
-	Oid			types[2] = {INT8OID, INT8OID};
-	Datum		values[2];
-	char	   *sql = psprintf("SELECT lead_id FROM %s WHERE %s LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED",
+	Oid			type = INT8OID;
+	Datum		limit = Int64GetDatum(max_leads);
+	char	   *sql = psprintf("SELECT lead_id FROM %s WHERE %s LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED",
 							   leadscore_table_name(writer->pipeline->state), condition);
 	int64	   *ids;
 	uint64		i;
 
-	values[0] = Int64GetDatum(argument);
-	values[1] = Int64GetDatum(max_leads);
-	if (SPI_execute_with_args(sql, 2, types, values, NULL, false, 0) != SPI_OK_SELECT)
+	if (SPI_execute_with_args(sql, 1, &type, &limit, NULL, false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not pick leads: %s", sql);
 	*n = SPI_processed;
 	ids = MemoryContextAllocHuge(writer->context, (*n + 1) * sizeof(int64));
@@ -134,10 +127,12 @@ leadscore_sweep_part(PipelinePart part, int64 max_leads)
 		/* what is due, then what is behind the configuration */
 		if (round == 0)
 			ids = pick_leads(&writer, "next_review_at OPERATOR(pg_catalog.<=) pg_catalog.now()"
-							 " AND $1 IS NOT NULL ORDER BY next_review_at", 0, max_leads, &n);
+							 " ORDER BY next_review_at", max_leads, &n);
 		else
-			ids = pick_leads(&writer, "configuration OPERATOR(pg_catalog.<) $1 ORDER BY configuration",
-							 writer.pipeline->configuration, max_leads - swept, &n);
+			ids = pick_leads(&writer,
+							 psprintf("configuration OPERATOR(pg_catalog.<) " INT64_FORMAT
+									  " ORDER BY configuration", writer.pipeline->configuration),
+							 max_leads - swept, &n);
 		for (i = 0; i < n; i++)
 		{
 			CHECK_FOR_INTERRUPTS();
