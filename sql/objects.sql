@@ -4,7 +4,7 @@ SET search_path = pg_catalog;
 
 -- The members. Anything new here is public from its first release on.
 SELECT object FROM (SELECT pg_describe_object(classid, objid, 0) COLLATE "C" AS object FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'leadscore') AND deptype = 'e'
-	AND NOT (classid = 'pg_type'::regclass AND EXISTS (SELECT FROM pg_type WHERE oid = objid AND typelem <> 0))) o
+	AND NOT (classid = 'pg_type'::regclass AND EXISTS (SELECT FROM pg_type WHERE oid = objid AND (typelem <> 0 OR typrelid <> 0)))) o
 ORDER BY object;
 
 -- Functions are immutable and parallel safe, but for these
@@ -21,7 +21,7 @@ SELECT signature FROM member WHERE provolatile = 'i' AND prokind = 'f' AND NOT p
 SELECT signature FROM member WHERE comment IS NULL AND proname !~ '^lead_(activity|model)_' ORDER BY signature COLLATE "C";
 SELECT pg_describe_object(d.classid, d.objid, 0) AS without_comment FROM pg_depend d
 WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'leadscore') AND d.deptype = 'e' AND d.classid IN ('pg_type'::regclass, 'pg_namespace'::regclass)
-	AND obj_description(d.objid, d.classid::regclass::name) IS NULL AND NOT (d.classid = 'pg_type'::regclass AND EXISTS (SELECT FROM pg_type WHERE oid = d.objid AND typelem <> 0)) ORDER BY 1;
+	AND obj_description(d.objid, d.classid::regclass::name) IS NULL AND NOT (d.classid = 'pg_type'::regclass AND EXISTS (SELECT FROM pg_type WHERE oid = d.objid AND (typelem <> 0 OR typrelid <> 0))) ORDER BY 1;
 SELECT signature, comment FROM member WHERE comment ~ '^[A-Z][a-z]' OR comment ~ '\.$' OR length(comment) > 800 ORDER BY signature COLLATE "C";
 
 -- Aggregates combine, run in parallel, and have a state that travels

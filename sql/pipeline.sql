@@ -351,6 +351,7 @@ SELECT * FROM p.verify();
 SELECT * FROM leadscore.create_pipeline('loaded', attach => false);
 INSERT INTO loaded.lead SELECT * FROM p.lead;
 INSERT INTO loaded.event SELECT * FROM p.event;
+SELECT setval('loaded.event_event_id_seq', (SELECT max(event_id) FROM loaded.event)) > 0 AS set;
 SELECT count(*) FROM loaded.lead_state;
 SELECT leadscore.attach_pipeline('loaded') > 0;
 SELECT * FROM loaded.verify();
@@ -359,19 +360,38 @@ INSERT INTO loaded.event (lead_id, kind) SELECT lead_id, 'page_view' FROM loaded
 SELECT problem, count(*) FROM loaded.verify() GROUP BY 1;
 SELECT leadscore.attach_pipeline('loaded') > 0;
 SELECT * FROM loaded.verify();
+-- one more page view of each lead than p has
+SELECT external_id, l.count - coalesce(p.count, 0) AS more
+FROM (SELECT external_id, sum(u.count) AS count FROM loaded.lead JOIN loaded.lead_state USING (lead_id), leadscore.unnest(activity) u JOIN loaded.signal USING (signal_id) WHERE signal = 'page_view' GROUP BY 1) l
+    LEFT JOIN (SELECT external_id, sum(u.count) AS count FROM p.lead JOIN p.lead_state USING (lead_id), leadscore.unnest(activity) u JOIN p.signal USING (signal_id) WHERE signal = 'page_view' GROUP BY 1) p USING (external_id)
+ORDER BY 1;
 SELECT loaded.rebuild();
 SELECT loaded.sweep(), loaded.sweep(1);
 DROP SCHEMA loaded, loaded_reports CASCADE;
 
 -- Verify finds what is wrong, rebuild repairs it
 BEGIN;
+INSERT INTO p.lead (external_id, email, consented_at) SELECT 'q' || i, 'q@mail.example', now() FROM generate_series(2, 5) i;
 SET LOCAL session_replication_role = replica;
 UPDATE p.lead_state SET activity = activity - 'day{0@2025-03-01:1}' WHERE lead_id = p.lead_id('m1');
 DELETE FROM p.lead_state WHERE lead_id = p.lead_id('m2');
 UPDATE p.lead_state SET stage = 'sql' WHERE lead_id = p.lead_id('t2');
 UPDATE p.lead_state SET promotion_blocked = true WHERE lead_id = p.lead_id('t1');
-UPDATE p.stage_log SET effective_at = effective_at - interval '1 second' WHERE lead_id = p.lead_id('q1') AND seq = 1;
+UPDATE p.stage_log SET effective_at = effective_at - interval '1 second' WHERE lead_id = p.lead_id('q2') AND seq = 1;
+UPDATE p.lead_state SET cycle = 0 WHERE lead_id = p.lead_id('q3');
+UPDATE p.lead_state SET suspended_stage = 'mql' WHERE lead_id = p.lead_id('q4');
+UPDATE p.lead_state SET stage_since = processed_until + interval '1 second' WHERE lead_id = p.lead_id('q5');
 SET LOCAL session_replication_role = DEFAULT;
+-- nothing is computed from a state that the engine cannot have written
+SAVEPOINT spoilt;
+\set VERBOSITY sqlstate
+INSERT INTO p.event (lead_id, kind) VALUES (p.lead_id('q3'), 'page_view');
+ROLLBACK TO spoilt;
+INSERT INTO p.event (lead_id, kind) VALUES (p.lead_id('q4'), 'page_view');
+ROLLBACK TO spoilt;
+INSERT INTO p.event (lead_id, kind) VALUES (p.lead_id('q5'), 'page_view');
+ROLLBACK TO spoilt;
+\set VERBOSITY default
 SELECT (SELECT external_id FROM p.lead l WHERE l.lead_id = v.lead_id), problem FROM p.verify() v ORDER BY 1, 2;
 -- ... and writes only that
 CREATE TEMP TABLE untouched AS SELECT lead_id, updated_at FROM p.lead_state;

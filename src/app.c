@@ -132,12 +132,13 @@ static const StatementText statements[N_STATEMENTS] = {
 		" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4),"
 		" pg_catalog.unnest($5)) AS n(external_id, document, at, channel, campaign),"
 		" LATERAL pg_catalog.jsonb_to_record(n.document) AS d " DOCUMENT_COLUMNS
-	" ON CONFLICT (external_id) DO NOTHING RETURNING external_id, lead_id",
+		" ON CONFLICT (external_id) DO NOTHING RETURNING external_id, lead_id",
 	5, {TEXTARRAYOID, JSONBARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID}, true},
 	[LOCK_LEADS] = {"SELECT lead_id FROM {lead} WHERE lead_id" EQ "ANY ($1) ORDER BY lead_id FOR NO KEY UPDATE",
 	1, {INT8ARRAYOID}, true},
 	[LOCK_STATES] = {"SELECT lead_id, stage::pg_catalog.text FROM {lead_state} WHERE lead_id" EQ "ANY ($1)"
 	" ORDER BY lead_id FOR NO KEY UPDATE", 1, {INT8ARRAYOID}, true},
+
 	/*
 	 * The change has a time of its own, later than the one before, but never
 	 * one to come: it would act only then.
@@ -162,7 +163,7 @@ static const StatementText statements[N_STATEMENTS] = {
 		"ROW(l.kind, l.email, l.organization, l.market, l.country, l.channel, l.campaign, l.owner, l.persona,"
 		" l.profile, l.consented_at, l.contact_allowed, l.referred_by),"
 		" ROW(n.kind, n.email, n.organization, n.market, n.country, n.channel, n.campaign, n.owner, n.persona,"
-	" n.profile, n.consented_at, n.contact_allowed, n.referred_by))",
+		" n.profile, n.consented_at, n.contact_allowed, n.referred_by))",
 	3, {INT8ARRAYOID, JSONBARRAYOID, TIMESTAMPTZARRAYOID}, true},
 
 	[ADD_EVENT] = {"INSERT INTO {event} (lead_id, kind, properties, occurred_at, value, channel, campaign, source_id)"
@@ -191,7 +192,7 @@ static const StatementText statements[N_STATEMENTS] = {
 		" WHERE (SELECT pg_catalog.count(*) FROM {event} e WHERE e.lead_id" EQ "u.lead_id"
 	" AND e.source_id" EQ "u.source_id) OPERATOR(pg_catalog.>) 1 LIMIT 1", 2, {INT8ARRAYOID, TEXTARRAYOID}, false},
 	[NEWEST_STAGE_SET] = {"SELECT pg_catalog.max(occurred_at) FROM {event} WHERE lead_id" EQ "$1 AND kind" EQ "'stage_set'"
-		" AND occurred_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()", 1, {INT8OID}, false}
+	" AND occurred_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()", 1, {INT8OID}, false}
 };
 
 /* The text of a statement, with the pipeline's tables in it */

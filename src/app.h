@@ -54,7 +54,8 @@ typedef struct AppCache
 	Oid			state_key;
 	Oid			external_id_key;	/* InvalidOid: not unique */
 	bool		source_id_unique;	/* is there an index that says so? */
-	bool		own_code;		/* does an INSERT into event run code of users? */
+	bool		own_code;		/* does an INSERT into event run code of
+								 * users? */
 	CallSite   *active;			/* the active model that was last asked for */
 	AttrNumber	lead_id;		/* columns of lead */
 	AttrNumber	created_at;

@@ -495,7 +495,11 @@ leadscore_activate_model(PG_FUNCTION_ARGS)
 	write_configuration(psprintf("DELETE FROM %s WHERE NOT EXISTS (SELECT FROM %s)", activation,
 								 leadscore_table_name(leadscore_table(whole.schema, "lead"))),
 						0, NULL, NULL);
-	/* a transaction that waited for the lock may be older than the last activation */
+
+	/*
+	 * a transaction that waited for the lock may be older than the last
+	 * activation
+	 */
 	write_configuration(psprintf("WITH a AS (INSERT INTO %s (model, activated_at)"
 								 "  SELECT $1, GREATEST(pg_catalog.now(), pg_catalog.max(o.activated_at)) FROM %s o"
 								 "  RETURNING activation_id)"
@@ -508,11 +512,11 @@ leadscore_activate_model(PG_FUNCTION_ARGS)
 	CommandCounterIncrement();
 	if (wait)
 		foreach(lc, leadscore_parts(whole.schema, NOTICE))
-		{
-			int64		n;
+	{
+		int64		n;
 
-			while ((n = leadscore_sweep_part(*(PipelinePart *) lfirst(lc), 10000)) > 0)
-				followed += n;
-		}
+		while ((n = leadscore_sweep_part(*(PipelinePart *) lfirst(lc), 10000)) > 0)
+			followed += n;
+	}
 	PG_RETURN_INT64(followed);
 }

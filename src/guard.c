@@ -65,7 +65,10 @@ leadscore_engine_execute(SPIPlanPtr plan, Datum *values, Snapshot snapshot,
 	engine_depth++;
 	PG_TRY();
 	{
-		/* without a limit of rows: with one, statement triggers would not fire */
+		/*
+		 * without a limit of rows: with one, statement triggers would not
+		 * fire
+		 */
 		result = SPI_execute_snapshot(plan, values, NULL, snapshot, crosscheck, read_only, true, 0);
 	}
 	PG_FINALLY();

@@ -145,47 +145,54 @@ append_stages(Pipeline *pipeline, const StageRow *rows, int n)
 	Oid			items[STAGE_COLUMNS] = {INT8OID, INT4OID, INT4OID, TEXTOID, TEXTOID,
 	TIMESTAMPTZOID, TEXTOID, TEXTOID, NUMERICOID, TIMESTAMPTZOID, BOOLOID};
 	Oid			types[STAGE_COLUMNS];
-	Datum	   *columns[STAGE_COLUMNS];
-	bool	   *nulls[STAGE_COLUMNS];
 	Datum		values[STAGE_COLUMNS];
+
+	/* column after column */
+	Datum	   *cells = palloc(sizeof(Datum) * STAGE_COLUMNS * n);
+	bool	   *nulls = palloc(sizeof(bool) * STAGE_COLUMNS * n);
 	char	   *name = leadscore_table_name(pipeline->stage_log);
+	int			number = 0;
 	int			i;
 	int			j;
 
-	for (j = 0; j < STAGE_COLUMNS; j++)
-	{
-		types[j] = get_array_type(items[j]);
-		columns[j] = palloc0(sizeof(Datum) * n);
-		nulls[j] = palloc0(sizeof(bool) * n);
-	}
 	for (i = 0; i < n; i++)
 	{
 		const StageRow *row = &rows[i];
-		int			number = 1;
+		bool		born = row->change.from_stage == 0;
+		Datum		cell[STAGE_COLUMNS] = {0};
+		bool		null[STAGE_COLUMNS] = {0};
 
 		Assert(row->change.to_stage != row->change.from_stage);
-		if (i > 0 && rows[i - 1].lead_id == row->lead_id)
-			number = DatumGetInt32(columns[1][i - 1]) + 1;
-		columns[0][i] = Int64GetDatum(row->lead_id);
-		columns[1][i] = Int32GetDatum(number);
-		columns[2][i] = Int32GetDatum(row->change.cycle);
-		nulls[3][i] = row->change.from_stage == 0;
-		if (!nulls[3][i])
-			columns[3][i] = CStringGetTextDatum(lead_stage_label(row->change.from_stage));
-		columns[4][i] = CStringGetTextDatum(lead_stage_label(row->change.to_stage));
-		columns[5][i] = TimestampTzGetDatum(row->change.effective_at);
-		columns[6][i] = CStringGetTextDatum(leadscore_cause_name(row->change.cause));
-		nulls[7][i] = row->model == NULL;
-		if (!nulls[7][i])
-			columns[7][i] = CStringGetTextDatum(row->model);
-		columns[8][i] = leadscore_milli_numeric(row->change.score);
-		nulls[9][i] = row->change.from_stage == 0;
-		columns[9][i] = TimestampTzGetDatum(row->change.from_since);
-		nulls[10][i] = row->model == NULL;
-		columns[10][i] = BoolGetDatum(row->change.is_lead);
+		number = i > 0 && rows[i - 1].lead_id == row->lead_id ? number + 1 : 1;
+		cell[0] = Int64GetDatum(row->lead_id);
+		cell[1] = Int32GetDatum(number);
+		cell[2] = Int32GetDatum(row->change.cycle);
+		null[3] = born;
+		if (!born)
+			cell[3] = CStringGetTextDatum(lead_stage_label(row->change.from_stage));
+		cell[4] = CStringGetTextDatum(lead_stage_label(row->change.to_stage));
+		cell[5] = TimestampTzGetDatum(row->change.effective_at);
+		cell[6] = CStringGetTextDatum(leadscore_cause_name(row->change.cause));
+		null[7] = row->model == NULL;
+		if (row->model)
+			cell[7] = CStringGetTextDatum(row->model);
+		cell[8] = leadscore_milli_numeric(row->change.score);
+		null[9] = born;
+		cell[9] = TimestampTzGetDatum(row->change.from_since);
+		null[10] = row->model == NULL;
+		cell[10] = BoolGetDatum(row->change.is_lead);
+		for (j = 0; j < STAGE_COLUMNS; j++)
+		{
+			cells[j * n + i] = cell[j];
+			nulls[j * n + i] = null[j];
+		}
 	}
 	for (j = 0; j < STAGE_COLUMNS; j++)
-		values[j] = build_array(columns[j], nulls[j], n, items[j]);
+	{
+		types[j] = get_array_type(items[j]);
+		values[j] = build_array(&cells[j * n], &nulls[j * n], n, items[j]);
+	}
+
 	/*
 	 * What is there is looked up once for each lead, not for each row: rows
 	 * that the statement has inserted are in the way of others.  No row is

@@ -182,42 +182,64 @@ read_instant(const TupleTableSlot *slot, AttrNumber column)
 		DatumGetTimestampTz(slot->tts_values[column - 1]);
 }
 
-/* Decode the state that was found into a record. */
+/* Refuse a state that the engine cannot have written. */
+static void
+report_invalid_state(const LeadRecord *record, const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("invalid %s of lead " INT64_FORMAT, what, record->lead_id),
+			 errhint("Run rebuild_by_id() of the pipeline for this lead.")));
+}
+
+/*
+ * Decode the state that was found into a record.  One that the engine cannot
+ * have written is an error; a writer that repairs takes it with valid = false.
+ */
 void
 leadscore_state_decode(Writer *writer, LeadRecord *record)
 {
 	const StateColumns *c = &writer->pipeline->columns;
+	const AttrNumber required[] = {c->activity, c->stage, c->promotion_blocked, c->cycle,
+	c->stage_since, c->processed_until, c->configuration};
 	LeadGrain	grain = writer->pipeline->grain;
 	LeadLifecycle *lifecycle = &record->lifecycle;
 	TupleTableSlot *slot = writer->state.slot;
-	LeadActivity *activity;
-	bool		valid;
+	bool		valid = true;
+	int			i;
 
 	slot_getallattrs(slot);
-	if (slot->tts_isnull[c->activity - 1] || slot->tts_isnull[c->stage - 1])
+	for (i = 0; i < (int) lengthof(required); i++)
+		valid &= !slot->tts_isnull[required[i] - 1];
+	if (!valid && !writer->repair)
 		ereport(ERROR,
 				(errcode(ERRCODE_NOT_NULL_VIOLATION),
-				 errmsg("activity or stage of lead " INT64_FORMAT " is null", record->lead_id),
+				 errmsg("state of lead " INT64_FORMAT " has a null where none can be", record->lead_id),
 				 errhint("Run rebuild_by_id() of the pipeline for this lead.")));
-	activity = DatumGetLeadActivityPP(slot->tts_values[c->activity - 1]);
-	valid = lead_activity_decode((const unsigned char *) VARDATA_ANY(activity),
-								 VARSIZE_ANY_EXHDR(activity), &record->activity);
-	if (writer->repair && (!valid || record->activity.grain != grain))
+	if (valid)
+	{
+		LeadActivity *activity = DatumGetLeadActivityPP(slot->tts_values[c->activity - 1]);
+
+		valid = lead_activity_decode((const unsigned char *) VARDATA_ANY(activity),
+									 VARSIZE_ANY_EXHDR(activity), &record->activity);
+		if (!valid && !writer->repair)
+			report_invalid_state(record, "activity");
+	}
+	if (valid && record->activity.grain != grain)
+	{
+		if (!writer->repair)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("activity of lead " INT64_FORMAT " has another grain than the pipeline",
+							record->lead_id),
+					 errhint("Run rebuild() of the pipeline.")));
+		valid = false;
+	}
+	if (!valid)
 	{
 		record->activity.nitems = 0;
 		record->activity.grain = grain;
 	}
-	else if (!valid)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("invalid activity of lead " INT64_FORMAT, record->lead_id),
-				 errhint("Run rebuild_by_id() of the pipeline for this lead.")));
-	else if (record->activity.grain != grain)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("activity of lead " INT64_FORMAT " has another grain than the pipeline",
-						record->lead_id),
-				 errhint("Run rebuild() of the pipeline.")));
 	lifecycle->standing.stage = DatumGetLeadStage(slot->tts_values[c->stage - 1]);
 	lifecycle->standing.suspended = slot->tts_isnull[c->suspended_stage - 1] ? 0 :
 		DatumGetLeadStage(slot->tts_values[c->suspended_stage - 1]);
@@ -225,6 +247,13 @@ leadscore_state_decode(Writer *writer, LeadRecord *record)
 	lifecycle->cycle = DatumGetInt32(slot->tts_values[c->cycle - 1]);
 	lifecycle->stage_since = DatumGetTimestampTz(slot->tts_values[c->stage_since - 1]);
 	lifecycle->processed_until = DatumGetTimestampTz(slot->tts_values[c->processed_until - 1]);
+	if (valid && !leadscore_lifecycle_valid(lifecycle))
+	{
+		if (!writer->repair)
+			report_invalid_state(record, "stage");
+		valid = false;
+	}
+	record->valid = valid;
 	lifecycle->profile_at = read_instant(slot, c->profile_at);
 	lifecycle->milestone_at = read_instant(slot, c->milestone_at);
 	lifecycle->pending_at = read_instant(slot, c->pending_at);

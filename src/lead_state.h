@@ -20,6 +20,7 @@ typedef struct LeadRecord
 	LeadLifecycle lifecycle;
 	int64		next_review;	/* as stored, NEVER for NULL */
 	int64		configuration;	/* number of the newest one that it knows */
+	bool		valid;			/* could the engine have written it? */
 } LeadRecord;
 
 /* One statement's work on the leads of a pipeline */
@@ -30,8 +31,8 @@ typedef struct Writer
 	MemoryContext context;		/* of the writer */
 	MemoryContext lead_context; /* of one lead */
 	int64		now;
-	int64		counts_until;	/* now, or later if the lead's state is: a clock
-								 * may go back, a lead does not */
+	int64		counts_until;	/* now, or later if the lead's state is: a
+								 * clock may go back, a lead does not */
 	int64		moves_until;	/* the same for milestones */
 	LeadTable	state;
 	LeadTable	lead;			/* opened when first needed */
@@ -40,8 +41,9 @@ typedef struct Writer
 	StageBuffer *stages;		/* where a lifecycle reports to */
 	ProfileBuffer profiles;
 	uint8		from_stage;		/* of the first lead, before; 0: none yet */
-	bool		repair;			/* an activity that cannot be read is empty */
-	Snapshot	snapshot;		/* to read logs by; InvalidSnapshot: the newest */
+	bool		repair;			/* take states that are not valid */
+	Snapshot	snapshot;		/* to read logs by; InvalidSnapshot: the
+								 * newest */
 } Writer;
 
 extern void leadscore_writer_begin(Writer *writer, PipelinePart part, bool restricted);

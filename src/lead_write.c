@@ -116,7 +116,10 @@ is_readable(PGFunction input, char *text)
 	}
 	PG_CATCH();
 	{
-		/* an input function of these touches nothing, so nothing is left behind */
+		/*
+		 * an input function of these touches nothing, so nothing is left
+		 * behind
+		 */
 		if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION))
 			PG_RE_THROW();
 		MemoryContextSwitchTo(context);
@@ -140,10 +143,13 @@ field_problem(FieldType type, const JsonbValue *value)
 		return "a single value";
 	if (value->type == jbvString)
 		text = pnstrdup(value->val.string.val, value->val.string.len);
+
 	else if (value->type == jbvBool)
 		text = pstrdup(value->val.boolean ? "true" : "false");
+
 	else
 		text = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
+
 	switch (type)
 	{
 		case FIELD_TEXT:

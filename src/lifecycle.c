@@ -56,16 +56,15 @@ is_for_leads(uint8 stage)
 	return stage > LEAD_STAGE_VISITOR && stage < LEAD_STAGE_CUSTOMER;
 }
 
-/* What must hold between two calls */
-static inline void
-check_lifecycle(const LeadLifecycle *lifecycle)
+/* Does it hold what must hold between two calls? */
+bool
+leadscore_lifecycle_valid(const LeadLifecycle *lifecycle)
 {
-	Assert(lead_stage_label(lifecycle->standing.stage) != NULL);
-	Assert(lifecycle->standing.suspended == 0 ||
-		   (lifecycle->standing.stage == LEAD_STAGE_VISITOR &&
-			is_for_leads(lifecycle->standing.suspended)));
-	Assert(lifecycle->cycle >= 1);
-	Assert(lifecycle->stage_since <= lifecycle->processed_until);
+	return lead_stage_label(lifecycle->standing.stage) != NULL &&
+		(lifecycle->standing.suspended == 0 ||
+		 (lifecycle->standing.stage == LEAD_STAGE_VISITOR &&
+		  is_for_leads(lifecycle->standing.suspended))) &&
+		lifecycle->cycle >= 1 && lifecycle->stage_since <= lifecycle->processed_until;
 }
 
 /* Score the lead at an instant. */
@@ -281,7 +280,7 @@ leadscore_lifecycle_begin(LeadLifecycle *lifecycle, int64 birth)
 														 lifecycle->evaluation,
 														 lifecycle->standing);
 	report(lifecycle, 0, 0, CAUSE_CREATED);
-	check_lifecycle(lifecycle);
+	Assert(leadscore_lifecycle_valid(lifecycle));
 }
 
 /*
@@ -394,7 +393,7 @@ leadscore_lifecycle_leap(LeadLifecycle *lifecycle, const LeadStep *steps, int64 
 			n /= 2;
 	}
 	pfree(most.items);
-	check_lifecycle(lifecycle);
+	Assert(leadscore_lifecycle_valid(lifecycle));
 	if (!leapt)
 		n = 0;
 	*stride = Max(2 * n, LEAST_LEAP);
@@ -445,7 +444,7 @@ leadscore_lifecycle_step(LeadLifecycle *lifecycle, const LeadStep *steps, int ns
 		apply_moves(lifecycle, at, steps, nsteps);
 		reconsider(lifecycle, at, CAUSE_POINTS, false);
 	}
-	check_lifecycle(lifecycle);
+	Assert(leadscore_lifecycle_valid(lifecycle));
 }
 
 /* Go on under another model from an instant on. */
@@ -459,7 +458,7 @@ leadscore_lifecycle_activate(LeadLifecycle *lifecycle, int64 at, Scorer *scorer,
 	lifecycle->evaluation = evaluation;
 	lifecycle->processed_until = at;
 	reconsider(lifecycle, at, CAUSE_ACTIVATION, false);
-	check_lifecycle(lifecycle);
+	Assert(leadscore_lifecycle_valid(lifecycle));
 }
 
 /*
@@ -474,6 +473,7 @@ leadscore_lifecycle_keeps(const LeadLifecycle *lifecycle, int64 from)
 
 	if (lifecycle->scorer == NULL)
 		return true;
+
 	/*
 	 * A promotion that is blocked was so all the time.  One that is not may
 	 * have been: then less would have moved it.

@@ -97,6 +97,7 @@ nearest_instant(int64 at)
 extern const char *leadscore_cause_name(StageCause cause);
 extern bool leadscore_step_moves(const Scorer *scorer, const LeadStep *step);
 extern bool leadscore_step_is_positive(const Scorer *scorer, const LeadStep *step);
+extern bool leadscore_lifecycle_valid(const LeadLifecycle *lifecycle);
 extern void leadscore_lifecycle_begin(LeadLifecycle *lifecycle, int64 birth);
 extern void leadscore_lifecycle_step(LeadLifecycle *lifecycle, const LeadStep *steps,
 									 int nsteps, int64 now);

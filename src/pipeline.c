@@ -336,9 +336,9 @@ index_kinds(Pipeline *p, char ***signal_kinds, int *signal_nkinds)
 			any.signals[any.nsignals++] = signal;
 		for (j = 0; j < signal_nkinds[k]; j++)
 			pairs[n++] = (KindOfSignal)
-			{
-				signal_kinds[k][j], signal
-			};
+		{
+			signal_kinds[k][j], signal
+		};
 	}
 	qsort(pairs, n, sizeof(KindOfSignal), kind_of_signal_cmp);
 	p->nkinds = 0;
@@ -353,7 +353,7 @@ index_kinds(Pipeline *p, char ***signal_kinds, int *signal_nkinds)
 			;
 		fill_kind(&p->kinds[k++], pairs[i].kind, &pairs[i], (int) (end - i), &any);
 	}
-	fill_kind(&p->other, NULL, NULL, 0, &any);
+	fill_kind(&p->other, NULL, pairs, 0, &any);
 	pfree(pairs);
 	pfree(any.signals);
 }

@@ -235,10 +235,10 @@ fill_in(const char *text, const char *pipeline, const char *reports)
 		if (i < lengthof(names))
 		{
 			appendStringInfoString(&filled, names[i].value);
-			text += strlen(names[i].placeholder);
+			text	  +=strlen(names[i].placeholder);
 		}
 		else
-			appendStringInfoChar(&filled, *text++);
+			appendStringInfoChar(&filled, *text ++);
 	}
 	return filled.data;
 }
@@ -247,14 +247,16 @@ fill_in(const char *text, const char *pipeline, const char *reports)
 static const char *
 skip_comments(const char *text, const char *end)
 {
-	while (text < end)
+	while (text <end)
 	{
 		if (scanner_isspace(*text))
-			text++;
-		else if (end - text >= 2 && text[0] == '-' && text[1] == '-')
-			while (text < end && *text != '\n')
-				text++;
-		else if (end - text >= 2 && text[0] == '/' && text[1] == '*')
+			text	  ++;
+
+		else if (end - text >=2 && text[0] == '-' && text[1] == '-')
+			while (text <end && *text !='\n')
+				text	  ++;
+
+		else if (end - text >=2 && text[0] == '/' && text[1] == '*')
 		{
 			int			depth = 0;
 
@@ -264,8 +266,8 @@ skip_comments(const char *text, const char *end)
 				bool		closes = text[0] == '*' && text[1] == '/';
 
 				depth += opens - closes;
-				text += opens || closes ? 2 : 1;
-			} while (depth > 0 && text < end);
+				text	  +=opens || closes ? 2 : 1;
+			} while (depth > 0 && text <end);
 		}
 		else
 			break;
@@ -323,10 +325,11 @@ leadscore_run_ddl(PG_FUNCTION_ARGS)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	text = fill_in(file->text, pipeline, reports);
+
 	foreach(lc, raw_parser(text, RAW_PARSE_DEFAULT))
 	{
 		RawStmt    *statement = lfirst_node(RawStmt, lc);
-		const char *start = text + statement->stmt_location;
+		const char *start = text +statement->stmt_location;
 		const char *end = statement->stmt_len > 0 ? start + statement->stmt_len : start + strlen(start);
 		int			result;
 

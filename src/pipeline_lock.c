@@ -91,6 +91,7 @@ describe_holders(Oid relid)
 	Datum		value = ObjectIdGetDatum(relid);
 	MemoryContext context = CurrentMemoryContext;
 	char	   *holders = NULL;
+
 	/* a prepared transaction has no pid: its name is found by its transaction */
 	static const char sql[] =
 		"SELECT pg_catalog.string_agg(CASE WHEN l.pid IS NOT NULL"

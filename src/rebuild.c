@@ -90,6 +90,11 @@ compare_lead(LogReader *log, LeadRecord *stored, Difference *difference)
 	difference->lead_id = stored->lead_id;
 	right.lead_id = stored->lead_id;
 	leadscore_replay(log, &right, &replayed);
+	if (!stored->valid)
+	{
+		difference->problem = "state is not valid";
+		return true;
+	}
 	if (stored->configuration >= writer->pipeline->signals_configuration &&
 		!lead_activity_equal(&stored->activity, &right.activity))
 	{

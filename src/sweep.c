@@ -167,7 +167,7 @@ leadscore_sweep(PG_FUNCTION_ARGS)
 	leadscore_check_maintainer(schema, "lead_state", ACL_UPDATE);
 	foreach(lc, leadscore_parts(schema, NOTICE))
 		if (swept < max_leads)
-			swept += leadscore_sweep_part(*(PipelinePart *) lfirst(lc), max_leads - swept);
+		swept += leadscore_sweep_part(*(PipelinePart *) lfirst(lc), max_leads - swept);
 	PG_RETURN_INT64(swept);
 }
 

@@ -432,7 +432,6 @@ read_events(FunctionCallInfo fcinfo, int *n)
 	Jsonb	   *json = PG_ARGISNULL(0) ? NULL : PG_GETARG_JSONB_P(0);
 	EventInput *events;
 	JsonbIterator *iterator;
-	JsonbIteratorToken token;
 	JsonbValue	item;
 
 	if (json == NULL || !JB_ROOT_IS_ARRAY(json) || JB_ROOT_IS_SCALAR(json))
@@ -444,7 +443,7 @@ read_events(FunctionCallInfo fcinfo, int *n)
 	events = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(EventInput) * (JB_ROOT_COUNT(json) + 1));
 	iterator = JsonbIteratorInit(&json->root);
 	(void) JsonbIteratorNext(&iterator, &item, true);
-	while ((token = JsonbIteratorNext(&iterator, &item, true)) == WJB_ELEM)
+	while (JsonbIteratorNext(&iterator, &item, true) == WJB_ELEM)
 	{
 		CHECK_FOR_INTERRUPTS();
 		read_event(&item, *n + 1, &events[*n]);

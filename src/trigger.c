@@ -81,4 +81,3 @@ leadscore_refuse_truncate(Relation rel)
 						RelationGetRelationName(rel)),
 				 errhint("Use DELETE.")));
 }
-
