@@ -5,22 +5,24 @@
 -- conversion_rates
 SELECT step_from, step_to, market, numerator, denominator FROM conversion_rates;
 -- by hand
-WITH r AS (SELECT lead_id, cycle, min(seq) FILTER (WHERE to_stage = 'visitor') AS visitor, min(seq) FILTER (WHERE to_stage BETWEEN 'iql' AND 'prospect') AS lead, min(seq) FILTER (WHERE to_stage = 'iql') AS iql,
+WITH r AS (SELECT lead_id, cycle, min(seq) FILTER (WHERE to_stage = 'visitor') AS visitor, min(seq) FILTER (WHERE is_lead AND to_stage >= 'iql') AS lead, min(seq) FILTER (WHERE to_stage = 'iql') AS iql,
         min(seq) FILTER (WHERE to_stage = 'mql') AS mql, min(seq) FILTER (WHERE to_stage = 'sql') AS sql, max(seq) FILTER (WHERE to_stage >= 'iql') AS lead_last, max(seq) FILTER (WHERE to_stage >= 'mql') AS mql_last,
-        max(seq) FILTER (WHERE to_stage >= 'sql') AS sql_last, max(seq) FILTER (WHERE to_stage >= 'customer') AS customer_last FROM stage_history GROUP BY 1, 2),
+        max(seq) FILTER (WHERE to_stage >= 'sql') AS sql_last, max(seq) FILTER (WHERE to_stage >= 'customer') AS customer_last FROM stage_history GROUP BY 1, 2
+        -- a customer who never was a lead is in no rate
+        HAVING coalesce(max(to_stage) < 'customer' OR bool_or(is_lead AND to_stage >= 'iql'), true)),
 t AS (SELECT coalesce(market, 'none') AS market, count(visitor) AS visitor, count(lead) AS lead, count(iql) AS iql, count(mql) AS mql, count(sql) AS sql, count(*) FILTER (WHERE lead_last > visitor) AS visitor_lead, count(*) FILTER (WHERE mql_last > iql) AS iql_mql,
         count(*) FILTER (WHERE sql_last > iql) AS iql_sql, count(*) FILTER (WHERE sql_last > mql) AS mql_sql, count(*) FILTER (WHERE customer_last > mql) AS mql_customer,
-        count(*) FILTER (WHERE customer_last > sql) AS sql_customer, count(*) FILTER (WHERE customer_last > lead) AS lead_customer FROM r JOIN lead USING (lead_id) GROUP BY 1)
+        count(*) FILTER (WHERE customer_last > sql) AS sql_customer, count(*) FILTER (WHERE customer_last >= lead) AS lead_customer FROM r JOIN lead USING (lead_id) GROUP BY 1)
 SELECT v.a, v.b, coalesce(t.market, 'all'), sum(v.n), sum(v.d) FROM t, LATERAL (VALUES ('visitor', 'lead', visitor_lead, visitor), ('iql', 'mql', iql_mql, iql), ('iql', 'sql', iql_sql, iql), ('mql', 'sql', mql_sql, mql),
     ('mql', 'customer', mql_customer, mql), ('sql', 'customer', sql_customer, sql), ('lead', 'customer', lead_customer, lead)) v (a, b, n, d) GROUP BY v.a, v.b, ROLLUP (t.market) HAVING coalesce(t.market, 'all') <> 'none';
 
 -- cost_per_lead
 SELECT calendar_month, channel, campaign, leads, mqls, sqls, customers, cost_amount FROM cost_per_lead WHERE leads + mqls + sqls + customers > 0 OR cost_amount > 0;
 -- by hand
-WITH first AS (SELECT lead_id, min(effective_at) AS lead_at, min(effective_at) FILTER (WHERE to_stage >= 'mql') AS mql_at, min(effective_at) FILTER (WHERE to_stage >= 'sql') AS sql_at,
+WITH first AS (SELECT lead_id, min(effective_at) FILTER (WHERE is_lead) AS lead_at, min(effective_at) FILTER (WHERE to_stage >= 'mql' AND is_lead) AS mql_at, min(effective_at) FILTER (WHERE to_stage >= 'sql' AND is_lead) AS sql_at,
         min(effective_at) FILTER (WHERE to_stage >= 'customer') AS customer_at FROM stage_history WHERE to_stage >= 'iql' GROUP BY 1),
 sliced AS (SELECT f.*, coalesce(l.channel, c.channel, '(none)') AS channel, coalesce(l.campaign, '(none)') AS campaign FROM first f JOIN lead l USING (lead_id) LEFT JOIN campaign c USING (campaign)),
-a AS (SELECT date_trunc('month', lead_at AT TIME ZONE 'UTC')::date AS month, channel, campaign, count(*) AS leads FROM sliced GROUP BY 1, 2, 3),
+a AS (SELECT date_trunc('month', lead_at AT TIME ZONE 'UTC')::date AS month, channel, campaign, count(*) AS leads FROM sliced WHERE lead_at IS NOT NULL GROUP BY 1, 2, 3),
 b AS (SELECT date_trunc('month', mql_at AT TIME ZONE 'UTC')::date AS month, channel, campaign, count(*) AS mqls FROM sliced WHERE mql_at IS NOT NULL GROUP BY 1, 2, 3),
 c AS (SELECT date_trunc('month', sql_at AT TIME ZONE 'UTC')::date AS month, channel, campaign, count(*) AS sqls FROM sliced WHERE sql_at IS NOT NULL GROUP BY 1, 2, 3),
 d AS (SELECT date_trunc('month', customer_at AT TIME ZONE 'UTC')::date AS month, channel, campaign, count(*) AS customers FROM sliced WHERE customer_at IS NOT NULL GROUP BY 1, 2, 3),
@@ -76,14 +78,14 @@ SELECT stage, leads_now, expected_customers, forecast_amount FROM pipeline_forec
 WITH e AS (SELECT lead_id, cycle, to_stage, min(seq) AS seq FROM stage_history WHERE effective_at <= now() - interval '90 days' GROUP BY 1, 2, 3),
 c AS (SELECT lead_id, cycle, max(seq) AS seq FROM stage_history WHERE to_stage >= 'customer' GROUP BY 1, 2),
 r AS (SELECT e.to_stage, count(*) FILTER (WHERE c.seq > e.seq)::float8 / count(*) AS rate FROM e LEFT JOIN c USING (lead_id, cycle) GROUP BY 1),
-n AS (SELECT CASE WHEN s.next_review_at <= now() THEN settled_stage(s.activity, m.compiled, s.stage, s.held, s.settled_at, now()) ELSE s.stage END AS stage, count(*) AS leads FROM lead_state s, model m WHERE m.status = 'active' GROUP BY 1)
+n AS (SELECT CASE WHEN s.next_review_at <= now() THEN leadscore_internal.current_stage('crm', s.lead_id) ELSE s.stage END AS stage, count(*) AS leads FROM lead_state s, model m WHERE m.status = 'active' GROUP BY 1)
 SELECT n.stage, n.leads, n.leads * r.rate, (n.leads * r.rate * (SELECT avg(value)::float8 FROM event WHERE kind = 'purchase' AND isfinite(occurred_at)))::numeric(14,2) FROM n JOIN r ON r.to_stage = n.stage WHERE n.stage BETWEEN 'iql' AND 'prospect';
 
 -- sourcing_comparison
 SELECT comparison, segment, leads, mqls, sqls, customers, revenue_amount FROM sourcing_comparison WHERE leads > 0;
 -- by hand
 WITH g AS (SELECT p.sourcing, coalesce(p.direction, h.direction) AS direction, count(s.lead_at) AS leads, count(s.mql_at) AS mqls, count(s.sql_at) AS sqls, count(s.customer_at) AS customers, sum(b.value) AS value
-FROM (SELECT lead_id, min(effective_at) AS lead_at, min(effective_at) FILTER (WHERE to_stage >= 'mql') AS mql_at, min(effective_at) FILTER (WHERE to_stage >= 'sql') AS sql_at, min(effective_at) FILTER (WHERE to_stage >= 'customer') AS customer_at FROM stage_history WHERE to_stage >= 'iql' GROUP BY 1) s
+FROM (SELECT lead_id, min(effective_at) FILTER (WHERE is_lead) AS lead_at, min(effective_at) FILTER (WHERE to_stage >= 'mql' AND is_lead) AS mql_at, min(effective_at) FILTER (WHERE to_stage >= 'sql' AND is_lead) AS sql_at, min(effective_at) FILTER (WHERE to_stage >= 'customer') AS customer_at FROM stage_history WHERE to_stage >= 'iql' GROUP BY 1) s
     RIGHT JOIN lead l USING (lead_id) LEFT JOIN campaign p USING (campaign) LEFT JOIN channel h ON h.channel = coalesce(l.channel, p.channel)
     LEFT JOIN (SELECT lead_id, sum(value) AS value FROM event WHERE kind = 'purchase' AND isfinite(occurred_at) GROUP BY 1) b USING (lead_id) GROUP BY 1, 2)
 SELECT 'sourcing', sourcing, sum(leads), sum(mqls), sum(sqls), sum(customers), sum(value)::numeric(14,2) FROM g GROUP BY 2 UNION ALL SELECT 'direction', direction, sum(leads), sum(mqls), sum(sqls), sum(customers), sum(value)::numeric(14,2) FROM g GROUP BY 2;
@@ -101,7 +103,7 @@ SELECT response, leads, qualified, customers FROM response_time_effect WHERE lea
 -- by hand
 WITH q AS (SELECT lead_id, min(occurred_at) AS at FROM event WHERE kind IN ('form_submit', 'newsletter_signup', 'demo_request', 'personal_demo_request', 'quote_request') AND isfinite(occurred_at) GROUP BY 1),
 a AS (SELECT q.lead_id, q.at, min(e.occurred_at) AS answered FROM q LEFT JOIN event e ON e.lead_id = q.lead_id AND e.kind IN ('outreach', 'sales_contact') AND isfinite(e.occurred_at) AND e.occurred_at >= q.at GROUP BY 1, 2),
-s AS (SELECT lead_id, min(effective_at) FILTER (WHERE to_stage >= 'sql') AS sql_at, min(effective_at) FILTER (WHERE to_stage >= 'customer') AS customer_at FROM stage_history GROUP BY 1)
+s AS (SELECT lead_id, min(effective_at) FILTER (WHERE to_stage >= 'sql' AND is_lead) AS sql_at, min(effective_at) FILTER (WHERE to_stage >= 'customer') AS customer_at FROM stage_history GROUP BY 1)
 SELECT CASE WHEN answered IS NULL THEN 'never' WHEN answered <= at + interval '1 hour' THEN 'in time' WHEN answered <= at + interval '1 day' THEN 'within a day' WHEN answered <= at + interval '7 days' THEN 'within a week' ELSE 'later' END,
     count(*), count(*) FILTER (WHERE s.sql_at >= coalesce(a.answered, a.at)), count(*) FILTER (WHERE s.customer_at >= coalesce(a.answered, a.at)) FROM a LEFT JOIN s USING (lead_id) GROUP BY 1;
 
@@ -117,14 +119,14 @@ SELECT count(*), sum(contacts), count(at), (avg(until_won) FILTER (WHERE at IS N
 SELECT stage, count(*) FROM lead_cooling WHERE cold GROUP BY 1;
 -- by hand
 SELECT n.stage, count(*) FROM lead_state s JOIN lead l USING (lead_id) CROSS JOIN model m, LATERAL (SELECT max(u.bucket) AS at FROM unnest(s.activity) u WHERE u.signal_id > 0 AND u.count > 0 AND u.bucket <= now()) a,
-    LATERAL (SELECT CASE WHEN s.next_review_at <= now() THEN settled_stage(s.activity, m.compiled, s.stage, s.held, s.settled_at, now()) ELSE s.stage END) n (stage)
+    LATERAL (SELECT CASE WHEN s.next_review_at <= now() THEN leadscore_internal.current_stage('crm', s.lead_id) ELSE s.stage END) n (stage)
 WHERE m.status = 'active' AND n.stage BETWEEN 'iql' AND 'prospect' AND (coalesce(a.at, l.created_at) <= now() - interval '30 days' OR n.stage IN ('mql', 'sql') AND qualified_stage(s.activity, m.compiled, now()) < n.stage) GROUP BY 1;
 
 -- bant_gaps
 SELECT gate, stage, leads, met FROM bant_gaps WHERE leads > 0;
 -- by hand
 SELECT g.gate, n.stage, count(*), count(*) FILTER (WHERE g.met) FROM lead_state s CROSS JOIN model m, LATERAL stage_gates(s.activity, m.compiled, now()) g,
-    LATERAL (SELECT CASE WHEN s.next_review_at <= now() THEN settled_stage(s.activity, m.compiled, s.stage, s.held, s.settled_at, now()) ELSE s.stage END) n (stage)
+    LATERAL (SELECT CASE WHEN s.next_review_at <= now() THEN leadscore_internal.current_stage('crm', s.lead_id) ELSE s.stage END) n (stage)
 WHERE m.status = 'active' AND n.stage BETWEEN 'iql' AND 'prospect' AND g.stage = 'sql' AND g.gate IN ('budget', 'authority', 'need', 'timeline') GROUP BY 1, 2;
 
 -- landing_pages
@@ -134,7 +136,7 @@ WITH v AS MATERIALIZED (SELECT lead_id, coalesce(split_part(split_part(propertie
 p AS (SELECT page, count(*) AS views, count(DISTINCT lead_id) AS visitors FROM v GROUP BY 1),
 l AS (SELECT DISTINCT ON (lead_id) * FROM v ORDER BY lead_id, occurred_at, page),
 f AS (SELECT lead_id, max(occurred_at) FILTER (WHERE kind = 'form_view') AS viewed, max(occurred_at) FILTER (WHERE kind = 'form_submit') AS sent FROM event WHERE kind IN ('form_view', 'form_submit') AND isfinite(occurred_at) GROUP BY 1),
-s AS (SELECT lead_id, min(effective_at) AS lead_at, min(effective_at) FILTER (WHERE to_stage >= 'customer') AS customer_at FROM stage_history WHERE to_stage >= 'iql' GROUP BY 1)
+s AS (SELECT lead_id, min(effective_at) FILTER (WHERE is_lead) AS lead_at, min(effective_at) FILTER (WHERE to_stage >= 'customer') AS customer_at FROM stage_history WHERE to_stage >= 'iql' GROUP BY 1)
 SELECT page, min(p.views), min(p.visitors), count(l.lead_id), count(*) FILTER (WHERE f.viewed >= l.occurred_at), count(*) FILTER (WHERE f.sent >= l.occurred_at),
     count(*) FILTER (WHERE s.lead_at >= l.occurred_at), count(*) FILTER (WHERE s.customer_at >= l.occurred_at) FROM p LEFT JOIN l USING (page) LEFT JOIN f USING (lead_id) LEFT JOIN s USING (lead_id) GROUP BY 1;
 
@@ -173,9 +175,9 @@ FROM w JOIN (SELECT to_stage, count(*) AS n, count(*) FILTER (WHERE up >= at) AS
 -- lead_quality
 SELECT channel, campaign, contacts, leads, mqls, sqls, customers, revenue_amount FROM lead_quality WHERE contacts > 0;
 -- by hand
-SELECT coalesce(l.channel, p.channel, '(none)'), coalesce(l.campaign, '(none)'), count(*), count(s.lead_at), count(s.mql_at), count(s.sql_at), count(s.customer_at), coalesce(sum(b.value) FILTER (WHERE s.lead_at IS NOT NULL), 0)::numeric(14,2)
+SELECT coalesce(l.channel, p.channel, '(none)'), coalesce(l.campaign, '(none)'), count(*), count(s.lead_at), count(s.mql_at), count(s.sql_at), count(s.customer_at), coalesce(sum(b.value) FILTER (WHERE s.lead_at IS NOT NULL OR s.customer_at IS NOT NULL), 0)::numeric(14,2)
 FROM lead l LEFT JOIN campaign p USING (campaign)
-    LEFT JOIN (SELECT lead_id, min(effective_at) AS lead_at, min(effective_at) FILTER (WHERE to_stage >= 'mql') AS mql_at, min(effective_at) FILTER (WHERE to_stage >= 'sql') AS sql_at, min(effective_at) FILTER (WHERE to_stage >= 'customer') AS customer_at FROM stage_history WHERE to_stage >= 'iql' GROUP BY 1) s USING (lead_id)
+    LEFT JOIN (SELECT lead_id, min(effective_at) FILTER (WHERE is_lead) AS lead_at, min(effective_at) FILTER (WHERE to_stage >= 'mql' AND is_lead) AS mql_at, min(effective_at) FILTER (WHERE to_stage >= 'sql' AND is_lead) AS sql_at, min(effective_at) FILTER (WHERE to_stage >= 'customer') AS customer_at FROM stage_history WHERE to_stage >= 'iql' GROUP BY 1) s USING (lead_id)
     LEFT JOIN (SELECT lead_id, sum(value) AS value FROM event WHERE kind = 'purchase' AND isfinite(occurred_at) GROUP BY 1) b USING (lead_id) GROUP BY 1, 2;
 
 -- interest_by_topic
@@ -183,7 +185,7 @@ SELECT topic, events, leads, leads_lately, mqls, customers FROM interest_by_topi
 -- by hand
 WITH i AS (SELECT lead_id, coalesce(properties ->> 'topic', properties ->> 'content', split_part(split_part(properties ->> 'page', '?', 1), '#', 1), kind) AS topic, count(*) AS n, min(occurred_at) AS at, max(occurred_at) AS last FROM event
     WHERE kind IN ('page_view', 'product_page_view', 'pricing_view', 'content_download', 'case_study_download', 'webinar_attended') AND isfinite(occurred_at) GROUP BY 1, 2),
-s AS (SELECT lead_id, min(effective_at) FILTER (WHERE to_stage >= 'mql') AS mql_at, min(effective_at) FILTER (WHERE to_stage >= 'customer') AS customer_at FROM stage_history WHERE to_stage >= 'mql' GROUP BY 1)
+s AS (SELECT lead_id, min(effective_at) FILTER (WHERE to_stage >= 'mql' AND is_lead) AS mql_at, min(effective_at) FILTER (WHERE to_stage >= 'customer') AS customer_at FROM stage_history WHERE to_stage >= 'mql' GROUP BY 1)
 SELECT topic, sum(n), count(*), count(*) FILTER (WHERE last > now() - interval '30 days'), count(*) FILTER (WHERE mql_at >= at), count(*) FILTER (WHERE customer_at >= at) FROM i LEFT JOIN s USING (lead_id) GROUP BY 1;
 
 -- capture_gaps
@@ -211,7 +213,7 @@ UNION ALL SELECT 'threshold', 60, count(*), count(*) FILTER (WHERE won), count(*
 SELECT CASE WHEN to_date = (now() AT TIME ZONE 'UTC')::date - 1 THEN 'now' ELSE 'before' END, leads, sqls, customers, revenue_per_lead_amount, sales, median_sale_days FROM period_comparison WHERE period = 'half year';
 -- by hand
 WITH p AS (SELECT k, (date_trunc('day', now() AT TIME ZONE 'UTC') - make_interval(months => a))::timestamp AT TIME ZONE 'UTC' AS from_at, (date_trunc('day', now() AT TIME ZONE 'UTC') - make_interval(months => b))::timestamp AT TIME ZONE 'UTC' AS to_at FROM (VALUES ('before', 12, 6), ('now', 6, 0)) k (k, a, b)),
-s AS (SELECT lead_id, min(effective_at) AS lead_at, min(effective_at) FILTER (WHERE to_stage >= 'sql') AS sql_at, min(effective_at) FILTER (WHERE to_stage >= 'customer') AS customer_at FROM stage_history WHERE to_stage >= 'iql' GROUP BY 1),
+s AS (SELECT lead_id, min(effective_at) AS lead_at, min(effective_at) FILTER (WHERE to_stage >= 'sql') AS sql_at, min(effective_at) FILTER (WHERE to_stage >= 'customer') AS customer_at FROM stage_history WHERE to_stage >= 'iql' AND is_lead GROUP BY 1),
 n AS (SELECT p.k, s.*, (SELECT sum(e.value) FROM event e WHERE e.lead_id = s.lead_id AND e.kind = 'purchase' AND isfinite(e.occurred_at) AND e.occurred_at BETWEEN s.lead_at AND s.lead_at + interval '90 days') AS value FROM p JOIN s ON s.lead_at >= p.from_at - interval '90 days' AND s.lead_at < p.to_at - interval '90 days'),
 c AS (SELECT p.k, count(*) AS sales, percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM s.customer_at - s.lead_at)::float8 / 86400) AS days FROM p JOIN s ON s.customer_at >= p.from_at AND s.customer_at < p.to_at GROUP BY 1)
 SELECT n.k, count(*), count(*) FILTER (WHERE n.sql_at <= n.lead_at + interval '90 days'), count(*) FILTER (WHERE n.customer_at <= n.lead_at + interval '90 days'), (sum(n.value) / count(*))::numeric(14,2), min(c.sales), min(c.days) FROM n JOIN c USING (k) GROUP BY 1;
