@@ -94,9 +94,9 @@ describe_holders(Oid relid)
 
 	/* a prepared transaction has no pid: its name is found by its transaction */
 	static const char sql[] =
-		"SELECT pg_catalog.string_agg(CASE WHEN l.pid IS NOT NULL"
-		"  THEN pg_catalog.format('session %s (%s)', l.pid, COALESCE(a.state, 'of another user'))"
-		"  ELSE pg_catalog.format('prepared transaction %L', x.gid) END, ', ' ORDER BY l.pid)"
+		"SELECT pg_catalog.string_agg(h.holder, ', ' ORDER BY h.holder) FROM (SELECT DISTINCT CASE"
+		"  WHEN l.pid IS NOT NULL THEN pg_catalog.format('session %s (%s)', l.pid, COALESCE(a.state, 'of another user'))"
+		"  ELSE pg_catalog.format('prepared transaction %L', x.gid) END AS holder"
 		" FROM pg_catalog.pg_locks l"
 		"  LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) l.pid"
 		"  LEFT JOIN pg_catalog.pg_locks t ON l.pid IS NULL AND t.pid IS NULL"
@@ -107,7 +107,7 @@ describe_holders(Oid relid)
 		"  AND l.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d"
 		"   WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())"
 		"  AND l.mode OPERATOR(pg_catalog.<>) 'AccessShareLock'"
-		"  AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()";
+		"  AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()) h";
 
 	PushActiveSnapshot(GetLatestSnapshot());
 	if (SPI_connect() != SPI_OK_CONNECT)
