@@ -77,7 +77,7 @@ BEGIN
         END IF;
     END LOOP;
     FOREACH object IN ARRAY ARRAY['crm.funnel_between(''0001-01-10'', ''9999-12-20'')', 'crm_reports.required_leads(10)', 'crm_reports.attribution(''time_decay'')',
-        'crm_reports.model_quality(''inbound'')', 'crm_reports.sla_status_at(now())', 'crm_reports.sla_status_at(''infinity'')', 'crm_reports.sla_status_at(''294276-12-31 00:00Z'')', 'crm_reports.sla_status_at(''4714-11-24 00:00Z BC'')']
+        'crm_reports.model_quality(''inbound'')', 'crm_reports.pipeline_forecast_at(''infinity'')', 'crm_reports.pipeline_forecast_at(''294276-12-31 00:00Z'')', 'crm_reports.pipeline_forecast_at(''4714-11-24 00:00Z BC'')', 'crm_reports.sla_status_at(now())', 'crm_reports.sla_status_at(''infinity'')', 'crm_reports.sla_status_at(''294276-12-31 00:00Z'')', 'crm_reports.sla_status_at(''4714-11-24 00:00Z BC'')']
     LOOP
         BEGIN
             EXECUTE format('SELECT count(v::text) FROM %s v', object);

@@ -16,7 +16,7 @@ SELECT model, count(*), sum(revenue_amount) AS revenue, sum(cost_amount) AS cost
 SELECT count(*), count(profit_amount), count(roi) FROM roas;
 SELECT stage, stage_rank, leads, customers, customer_rate, revenue_amount, value_per_lead_amount, ratio_to_iql, benchmark_low, benchmark_high, benchmark_status FROM value_by_stage ORDER BY stage_rank;
 SELECT stage, entered, matured, converted, customer_rate, low_rate, high_rate, leads_now FROM stage_to_customer ORDER BY stage_rank;
-SELECT stage, stage_rank, leads_now, customer_rate, expected_customers, purchase_amount, forecast_amount, low_amount, high_amount FROM pipeline_forecast ORDER BY stage_rank;
+SELECT stage, stage_rank, leads_now, customer_rate, expected_customers, low_customers, high_customers, customer_amount, forecast_amount, low_amount, high_amount FROM pipeline_forecast ORDER BY stage_rank;
 SELECT * FROM required_leads(10);
 SELECT comparison, segment, cost_amount, leads, cost_per_lead_amount, lead_to_sql_rate, revenue_amount, roi FROM sourcing_comparison ORDER BY place;
 SELECT (SELECT count(*) FROM purchases), (SELECT count(*) FROM cost_by_month), (SELECT count(*) FROM customer_lifetime_value), (SELECT count(*) FROM customer_retention), (SELECT count(*) FROM attribution('last'));
@@ -114,17 +114,40 @@ INSERT INTO event (lead_id, kind, occurred_at, properties) SELECT n, 'stage_set'
 INSERT INTO event (lead_id, kind, occurred_at, value) VALUES (1, 'purchase', '2025-01-04 12:00Z', 100), (2, 'purchase', '2025-01-04 12:00Z', 300), (2, 'purchase', '2025-01-05 12:00Z', 200);
 SELECT stage, leads, customers, customer_rate, revenue_amount, value_per_lead_amount, ratio_to_iql, benchmark_status FROM value_by_stage WHERE leads > 0 ORDER BY stage_rank;
 SELECT stage, matured, converted, customer_rate, round(low_rate::numeric, 4) AS low, round(high_rate::numeric, 4) AS high, leads_now FROM stage_to_customer ORDER BY stage_rank;
--- 5 * 0.2 + 1 * 0.4 + 2 * 0.5 = 2.4 customers of 200 each
-SELECT stage, leads_now, customer_rate, expected_customers, purchase_amount, forecast_amount, low_amount, high_amount FROM pipeline_forecast ORDER BY stage_rank;
--- the margin of sql again, from its formula: mean 200, variance 10000, 3 purchases, 2 leads, 2 of 4
-SELECT round((200 + 1.959963984540054 * sqrt(2 * p * 10000 + 2 * p * (1 - p) * 40000 + power(2 * 200, 2) * p * (1 - p) / 4 + power(2 * 0.5, 2) * 10000 / 3))::numeric, 2) AS high
-    FROM (SELECT (2 + 1.9207294103470494) / (4 + 3.841458820694124)) f (p);
+-- fewer than ten of each, so all are compared with those that came in:
+-- 5 * 2/10 + 1 * 2/5 + 2 * 2/4 = 2.4 customers of (100 + 500) / 2 each
+SELECT stage, leads_now, customer_rate, expected_customers, round(low_customers::numeric, 6) AS low_customers, round(high_customers::numeric, 6) AS high_customers, customer_amount, forecast_amount, low_amount, high_amount FROM pipeline_forecast ORDER BY stage_rank;
+-- the margins of sql again, from their formulas: 2 leads, 2 of 4; two customers, mean 300, variance 80000
+SELECT round((1 + 1.959963984540054 * sqrt(v))::numeric, 6) AS high_customers, round((300 + 1.959963984540054 * sqrt(1 * 80000 + v * 90000 + 80000 / 2.0))::numeric, 2) AS high_amount
+    FROM (SELECT 2 * p * (1 - p) + 4 * p * (1 - p) / 4 FROM (SELECT (2 + 1.9207294103470494) / (4 + 3.841458820694124)) f (p)) g (v);
 SELECT * FROM required_leads(20);
 SELECT stage, required, required_low, required_high, missing FROM required_leads(0);
 -- what is too young does not count, but is there
 UPDATE setting SET mature_after = '100 years';
 SELECT stage, entered, matured, converted, customer_rate, leads_now FROM stage_to_customer WHERE entered > 0 ORDER BY stage_rank;
 SELECT stage, forecast_amount FROM pipeline_forecast ORDER BY stage_rank;
+DROP SCHEMA hand, hand_reports CASCADE;
+
+-- A lead is compared with past leads that were in the stage for as long. Of 40,
+-- 20 bought after 3 days, 3 after 100, 17 never; ten more are there for 95
+-- days. Of the 20 that were there for 90 days 3 bought in the 90 days after:
+-- 10 * 3/20 = 1.5. Of the 17 that were there for a year none did: 17 * 0/17.
+SELECT create_pipeline('hand') \g /dev/null
+SET search_path = hand, hand_reports, leadscore, leadscore_internal;
+INSERT INTO lead (lead_id, email, consented_at, created_at) SELECT n, 'a@b', at, at
+    FROM generate_series(1, 50) n, LATERAL (SELECT CASE WHEN n <= 40 THEN timestamptz '2025-01-01 12:00Z' ELSE now() - interval '95 days' END) c (at);
+INSERT INTO event (lead_id, kind, occurred_at, value)
+    SELECT n, 'purchase', timestamptz '2025-01-01 12:00Z' + interval '1 day' * CASE WHEN n <= 20 THEN 3 ELSE 100 END, 100 FROM generate_series(1, 23) n;
+SELECT stage, leads_now, expected_customers, forecast_amount FROM pipeline_forecast ORDER BY stage_rank;
+-- by those that come in, 23 of 50 buy: 22 for ten customers, and 1.5 are on their way
+SELECT stage, customer_rate, required, leads_now, expected_customers, missing FROM required_leads(10) WHERE stage = 'iql';
+SELECT missing FROM required_leads(1) WHERE stage = 'iql';
+-- as it was after 60 days, nobody had been there for 90 days more; after 95, of
+-- the 20 that were there for 4 days none had bought in the 90 after them
+SELECT leads_now, expected_customers, forecast_amount FROM pipeline_forecast_at('2025-03-02 12:00Z') WHERE stage = 'iql';
+SELECT leads_now, expected_customers, customer_amount FROM pipeline_forecast_at('2025-04-06 12:00Z') WHERE stage = 'iql';
+SELECT count(*), sum(leads_now) FROM pipeline_forecast_at('infinity');
+SELECT count(*), sum(leads_now) FROM pipeline_forecast_at(NULL);
 DROP SCHEMA hand, hand_reports CASCADE;
 
 -- Drawn leads

@@ -33,7 +33,7 @@ SELECT r.campaign, r.cost_amount AS spent, q.leads, round(r.cost_amount / nullif
 FROM crm_reports.roas r JOIN crm_reports.lead_quality q USING (channel, campaign)
 WHERE r.model = 'linear' AND (r.cost_amount > 0 OR r.revenue_amount > 0) ORDER BY r.roas DESC NULLS LAST;
 \echo
-SELECT f.stage, f.leads_now AS "leads now", to_char(100 * f.customer_rate, '990.9 %') AS "will buy", f.forecast_amount AS forecast, f.low_amount AS low, f.high_amount AS high,
+SELECT f.stage, f.leads_now AS "leads now", round(f.expected_customers::numeric, 1) AS "will buy in 90 days", f.forecast_amount AS forecast, f.low_amount AS low, f.high_amount AS high,
     v.value_per_lead_amount AS "worth", round(v.ratio_to_iql::numeric, 1) AS "times an iql"
 FROM crm_reports.pipeline_forecast f LEFT JOIN crm_reports.value_by_stage v USING (stage) ORDER BY f.stage_rank = 0, f.stage_rank;
 \echo

@@ -73,13 +73,14 @@ WITH e AS (SELECT lead_id, to_stage, min(effective_at) AS at FROM stage_history 
 SELECT e.to_stage, count(DISTINCT e.lead_id), count(DISTINCT p.lead_id), coalesce(sum(p.value), 0)::numeric(14,2) FROM e LEFT JOIN event p ON p.lead_id = e.lead_id AND p.kind = 'purchase' AND isfinite(p.occurred_at) AND p.occurred_at >= e.at WHERE e.to_stage >= 'visitor' GROUP BY 1;
 
 -- pipeline_forecast
-SELECT stage, leads_now, expected_customers, forecast_amount FROM pipeline_forecast WHERE stage <> 'all' AND leads_now > 0;
+SELECT stage, leads_now, round(expected_customers::numeric, 9), forecast_amount FROM pipeline_forecast WHERE stage <> 'all' AND leads_now > 0;
 -- by hand
-WITH e AS (SELECT lead_id, cycle, to_stage, min(seq) AS seq FROM stage_history WHERE effective_at <= now() - interval '90 days' GROUP BY 1, 2, 3),
-c AS (SELECT lead_id, cycle, max(seq) AS seq FROM stage_history WHERE to_stage >= 'customer' GROUP BY 1, 2),
-r AS (SELECT e.to_stage, count(*) FILTER (WHERE c.seq > e.seq)::float8 / count(*) AS rate FROM e LEFT JOIN c USING (lead_id, cycle) GROUP BY 1),
-n AS (SELECT CASE WHEN s.next_review_at <= now() THEN leadscore_internal.current_stage('crm', s.lead_id) ELSE s.stage END AS stage, count(*) AS leads FROM lead_state s, model m WHERE m.status = 'active' GROUP BY 1)
-SELECT n.stage, n.leads, n.leads * r.rate, (n.leads * r.rate * (SELECT avg(value)::float8 FROM event WHERE kind = 'purchase' AND isfinite(occurred_at)))::numeric(14,2) FROM n JOIN r ON r.to_stage = n.stage WHERE n.stage BETWEEN 'iql' AND 'prospect';
+WITH s AS MATERIALIZED (SELECT lead_id, cycle, to_stage, effective_at AS at, coalesce(lead(effective_at) OVER (PARTITION BY lead_id ORDER BY seq), 'infinity') AS left_at, min(effective_at) FILTER (WHERE to_stage >= 'customer') OVER (PARTITION BY lead_id, cycle) AS won_at FROM stage_history),
+g AS (SELECT make_interval(days => d) AS age FROM unnest('{0,1,2,4,7,14,30,60,90,120,180,270,365}'::int[]) d),
+p AS MATERIALIZED (SELECT to_stage, age, count(*)::float8 AS n, count(*) FILTER (WHERE won_at > at + age AND won_at <= at + age + interval '90 days') AS won FROM s, g WHERE at + age + interval '90 days' <= now() AND left_at > at + age GROUP BY 1, 2),
+n AS MATERIALIZED (SELECT s.to_stage, max(g.age) AS age, count(*) OVER () AS all_rows FROM s, g WHERE left_at = 'infinity' AND to_stage BETWEEN 'iql' AND 'prospect' AND at + g.age <= now() GROUP BY s.lead_id, s.to_stage)
+SELECT n.to_stage, count(*), round(sum(q.won / q.n)::numeric, 9), (sum(q.won / q.n) * (SELECT avg(v)::float8 FROM (SELECT sum(value) AS v FROM event WHERE kind = 'purchase' AND isfinite(occurred_at) GROUP BY lead_id) b))::numeric(14,2)
+FROM n, LATERAL (SELECT won, p.n FROM p WHERE p.to_stage = n.to_stage AND p.age <= n.age AND (p.n >= 10 OR p.age = '0') ORDER BY p.age DESC LIMIT 1) q GROUP BY 1;
 
 -- sourcing_comparison
 SELECT comparison, segment, leads, mqls, sqls, customers, revenue_amount FROM sourcing_comparison WHERE leads > 0;

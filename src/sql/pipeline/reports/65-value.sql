@@ -190,9 +190,88 @@ COMMENT ON COLUMN stage_to_customer.low_rate IS 'lower end of the 95 % interval 
 COMMENT ON COLUMN stage_to_customer.high_rate IS 'upper end of the 95 % interval of the rate (Wilson)';
 COMMENT ON COLUMN stage_to_customer.leads_now IS 'leads in it now';
 
+-- What a lead has left of its chance: of past leads that were in the stage for
+-- as long as it has been, the share that became customers within mature_after.
+-- (Landmarking: H. C. van Houwelingen, Scandinavian Journal of Statistics 34,
+-- 2007.) Leads are compared at the ages in days below, each at the greatest
+-- that it has reached and that ten past leads or more have reached too, so that
+-- a share is not made of two or three. Who left the stage before that age, in
+-- whatever direction, says nothing about those that are still there.
+CREATE OR REPLACE FUNCTION _chance_left(at timestamptz)
+    RETURNS TABLE (stage_rank integer, age_days integer, leads bigint, past_leads bigint, past_customers bigint)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    ages constant integer[] := '{0,1,2,4,7,14,30,60,90,120,180,270,365}';
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    RETURN QUERY
+        WITH limits AS MATERIALIZED (
+            SELECT leadscore_internal.dated(_chance_left.at) AS at, least(m.mature_after, interval '365000 days') AS mature_after
+            FROM @pipeline@._maturity m
+        ), won AS MATERIALIZED (
+            SELECT h.lead_id, h.cycle, min(h.effective_at) AS won_at
+            FROM @pipeline@._history h
+            WHERE h.to_stage >= 'customer'
+            GROUP BY h.lead_id, h.cycle
+        ), due AS MATERIALIZED (
+            -- stages that no sweep has recorded yet
+            SELECT s.lead_id, s.cycle, s.stage, s.stage_since_at
+            FROM @pipeline@._lead_now s
+            WHERE s.due AND s.stage <> s.recorded_stage
+        ), recorded AS (
+            SELECT h.lead_id, h.cycle, h.to_stage AS stage, h.effective_at AS entered_at,
+                lead(h.effective_at) OVER (PARTITION BY h.lead_id ORDER BY h.seq) AS left_at
+            FROM @pipeline@._history h
+        ), stay AS MATERIALIZED (
+            SELECT leadscore.stage_rank(y.stage) AS stage_rank, y.entered_at, coalesce(y.left_at, 'infinity') AS left_at, w.won_at
+            FROM (
+                    SELECT r.lead_id, r.cycle, r.stage, r.entered_at, coalesce(r.left_at, d.stage_since_at) AS left_at
+                    FROM recorded r
+                        LEFT JOIN due d ON d.lead_id = r.lead_id AND r.left_at IS NULL
+                    UNION ALL
+                    SELECT d.lead_id, d.cycle, d.stage, d.stage_since_at, NULL
+                    FROM due d
+                ) y
+                LEFT JOIN won w USING (lead_id, cycle)
+            WHERE y.stage BETWEEN 'visitor' AND 'prospect'
+        ), past AS MATERIALIZED (
+            SELECT s.stage_rank, a.place, count(*) AS leads,
+                count(*) FILTER (WHERE s.won_at > s.entered_at + a.age AND s.won_at <= s.entered_at + a.age + l.mature_after) AS customers
+            FROM stay s
+                CROSS JOIN limits l
+                CROSS JOIN LATERAL (
+                    SELECT d.place, d.days * interval '1 day' AS age
+                    FROM unnest(ages) WITH ORDINALITY AS d (days, place)
+                ) a
+            WHERE s.entered_at + a.age < s.left_at AND s.entered_at + a.age + l.mature_after <= l.at
+            GROUP BY s.stage_rank, a.place
+        ), present AS MATERIALIZED (
+            SELECT s.stage_rank, width_bucket(date_part('epoch', l.at - s.entered_at) / 86400, ages::double precision[]) AS place, count(*) AS leads
+            FROM stay s
+                CROSS JOIN limits l
+            WHERE s.entered_at <= l.at AND s.left_at > l.at
+            GROUP BY 1, 2
+        )
+        SELECT n.stage_rank, ages[p.place], sum(n.leads)::bigint, p.leads, p.customers
+        FROM present n
+            LEFT JOIN LATERAL (
+                SELECT p.*
+                FROM past p
+                WHERE p.stage_rank = n.stage_rank AND p.place <= n.place AND (p.leads >= 10 OR p.place = 1)
+                ORDER BY p.place DESC
+                LIMIT 1
+            ) p ON true
+        GROUP BY n.stage_rank, p.place, p.leads, p.customers;
+END
+$$;
+COMMENT ON FUNCTION _chance_left(timestamptz) IS
+    'one row a stage and age: leads that were there at an instant, and how many of so many past leads of that age became customers within mature_after';
+
 CREATE OR REPLACE FUNCTION required_leads(target_customers bigint)
     RETURNS TABLE (stage text, stage_rank integer, customer_rate double precision, required bigint, required_low bigint, required_high bigint,
-        leads_now bigint, missing bigint)
+        leads_now bigint, expected_customers double precision, missing bigint)
     LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -204,73 +283,109 @@ BEGIN
     END IF;
     RETURN QUERY
         SELECT r.stage, r.stage_rank, r.customer_rate,
-            n.required::bigint, n.low::bigint, n.high::bigint, r.leads_now, greatest(n.required - r.leads_now, 0)::bigint
-        FROM @reports@.stage_to_customer r,
-            LATERAL (SELECT
+            n.required::bigint, n.low::bigint, n.high::bigint, r.leads_now, c.customers::double precision,
+            CASE WHEN c.customers >= target_customers THEN 0 ELSE n.missing END::bigint
+        FROM @reports@.stage_to_customer r
+            LEFT JOIN (
+                SELECT l.stage_rank, CASE WHEN bool_and(l.past_leads > 0) THEN sum(l.leads * l.past_customers::numeric / nullif(l.past_leads, 0)) END
+                FROM @reports@._chance_left(now()) l
+                GROUP BY l.stage_rank
+            ) w (stage_rank, customers) ON w.stage_rank = r.stage_rank
+            CROSS JOIN LATERAL (SELECT CASE WHEN r.leads_now = 0 THEN 0 ELSE w.customers END) AS c (customers)
+            CROSS JOIN LATERAL (SELECT
                 -- numeric, so that 20 of 1/5 is 100 and not one more
                 ceil(target_customers * r.matured / nullif(r.converted, 0)::numeric),
                 ceil(target_customers / nullif(r.high_rate, 0)),
-                CASE WHEN r.low_rate > 1e-9 THEN ceil(target_customers / r.low_rate) END
-            ) AS n (required, low, high)
+                CASE WHEN r.low_rate > 1e-9 THEN ceil(target_customers / r.low_rate) END,
+                ceil((target_customers - c.customers) * r.matured / nullif(r.converted, 0)::numeric)
+            ) AS n (required, low, high, missing)
         ORDER BY r.stage_rank;
 END
 $$;
 COMMENT ON FUNCTION required_leads(bigint) IS
-    'how many leads each stage must have for this many customers, by the rates so far, with the numbers for the ends of their intervals; missing: beyond those there now';
+    'how many leads each stage must have for this many customers, by the rates so far, with the numbers for the ends of their intervals; expected_customers: what the leads there now still bring within mature_after; missing: new leads for the rest';
 
--- N leads of which a share p buys for m on average. The interval (95 %) is made
--- of what chance does to N leads, N (p s2 + p (1 - p) m2), of not knowing p
--- well, (N m)2 p (1 - p) / n, and of not knowing m well, (N p)2 s2 / purchases.
--- The row all has the sum; its interval is narrower than the sum of intervals.
+-- The forecast is for mature_after from the instant on, and knows nothing that
+-- came later. N leads of which a share p buys for m on average; its interval
+-- (95 %) is made of what chance does to N leads, N p (1 - p), and of not knowing
+-- p well, N2 p (1 - p) / n, which is the same error for all leads of a stage;
+-- in money of N p s2, and of not knowing m well, (N p)2 s2 / customers, too.
+-- For the interval p has two successes and two failures more: none in ten is
+-- not never.
+CREATE OR REPLACE FUNCTION pipeline_forecast_at(at timestamptz)
+    RETURNS TABLE (stage text, stage_rank integer, leads_now bigint, customer_rate double precision, expected_customers double precision,
+        low_customers double precision, high_customers double precision, customer_amount numeric(14,2), forecast_amount numeric(14,2),
+        low_amount numeric(14,2), high_amount numeric(14,2))
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    RETURN QUERY
+        WITH buyer AS (
+            SELECT count(*) AS customers, avg(b.amount) AS mean, coalesce(var_samp(b.amount), 0) AS variance
+            FROM (
+                    SELECT sum(p.purchase_amount)::double precision AS amount
+                    FROM @reports@.purchases p
+                    WHERE p.purchased_at <= pipeline_forecast_at.at
+                    GROUP BY p.lead_id
+                ) b
+            WHERE b.amount IS NOT NULL
+        ), part AS (
+            SELECT t.stage::text AS stage, t.stage_rank,
+                coalesce(sum(c.leads), 0)::bigint AS leads,
+                -- a share that is not known leaves the sum unknown
+                CASE WHEN bool_and(c.leads IS NULL OR c.past_leads > 0) THEN coalesce(sum(c.leads * (c.past_customers::double precision / c.past_leads)), 0) END AS customers,
+                sum(c.leads * q.p * (1 - q.p)) + power(sum(c.leads * sqrt(q.p * (1 - q.p) / c.past_leads)), 2) AS variance
+            FROM leadscore.stages() t
+                LEFT JOIN @reports@._chance_left(pipeline_forecast_at.at) c USING (stage_rank)
+                CROSS JOIN LATERAL (SELECT (c.past_customers + 1.9207294103470494) / (c.past_leads + 3.841458820694124)) AS q (p)
+            WHERE t.stage BETWEEN 'iql' AND 'prospect'
+            GROUP BY t.stage, t.stage_rank
+        ), line AS (
+            SELECT p.stage, p.stage_rank, p.leads, p.customers, coalesce(p.variance, 0) AS variance
+            FROM part p
+            UNION ALL
+            SELECT 'all', 0, sum(p.leads)::bigint, CASE WHEN bool_and(p.customers IS NOT NULL) THEN sum(p.customers) END, coalesce(sum(p.variance), 0)
+            FROM part p
+        )
+        SELECT
+            n.stage,
+            n.stage_rank,
+            n.leads,
+            n.customers / nullif(n.leads, 0),
+            n.customers,
+            CASE WHEN n.customers > m.customers THEN n.customers - m.customers WHEN n.customers IS NOT NULL THEN 0 END,
+            CASE WHEN n.customers + m.customers > n.leads THEN n.leads ELSE n.customers + m.customers END,
+            leadscore_internal.as_amount(b.mean::numeric)::numeric(14,2),
+            leadscore_internal.as_amount((n.customers * b.mean)::numeric)::numeric(14,2),
+            leadscore_internal.as_amount(CASE WHEN n.customers * b.mean > m.amount THEN n.customers * b.mean - m.amount WHEN m.amount IS NOT NULL THEN 0 END::numeric)::numeric(14,2),
+            leadscore_internal.as_amount((n.customers * b.mean + m.amount)::numeric)::numeric(14,2)
+        FROM line n
+            CROSS JOIN buyer b
+            CROSS JOIN LATERAL (SELECT
+                1.959963984540054 * sqrt(n.variance) AS customers,
+                1.959963984540054 * sqrt(n.customers * b.variance + n.variance * b.mean * b.mean + power(n.customers, 2) * b.variance / nullif(b.customers, 0)) AS amount
+            ) m;
+END
+$$;
+COMMENT ON FUNCTION pipeline_forecast_at(timestamptz) IS
+    'pipeline_forecast as it was at an instant, by what had happened until then; to compare with what came';
+
 CREATE OR REPLACE VIEW pipeline_forecast WITH (security_invoker = true) AS
-WITH deal AS (
-    SELECT count(p.purchase_amount) AS purchases,
-        avg(p.purchase_amount)::double precision AS mean,
-        coalesce(var_samp(p.purchase_amount), 0)::double precision AS variance
-    FROM purchases p
-), part AS (
-    SELECT r.stage, r.stage_rank, r.leads_now AS leads, r.customer_rate, d.mean, d.variance, d.purchases,
-        r.leads_now * r.customer_rate AS customers,
-        -- p with two successes and two failures more: none in ten is not never
-        r.leads_now * q.p * d.variance + r.leads_now * q.p * (1 - q.p) * d.mean * d.mean
-            + power(r.leads_now * d.mean, 2) * q.p * (1 - q.p) / nullif(r.matured, 0) AS own_variance
-    FROM stage_to_customer r
-        CROSS JOIN deal d
-        CROSS JOIN LATERAL (SELECT (r.converted + 1.9207294103470494) / (r.matured + 3.841458820694124)) AS q (p)
-    WHERE r.stage_rank >= stage_rank('iql')
-), line AS (
-    SELECT p.stage, p.stage_rank, p.leads, p.customer_rate, p.mean, p.customers, p.customers * p.mean AS forecast,
-        1.959963984540054 * sqrt(p.own_variance + power(p.customers, 2) * p.variance / nullif(p.purchases, 0)) AS margin
-    FROM part p
-    UNION ALL
-    -- a stage of nobody needs no rate
-    SELECT 'all', 0, sum(p.leads)::bigint,
-        CASE WHEN bool_and(p.leads = 0 OR p.customers IS NOT NULL) THEN sum(p.customers) / nullif(sum(p.leads), 0)::double precision END,
-        min(p.mean),
-        CASE WHEN bool_and(p.leads = 0 OR p.customers IS NOT NULL) THEN sum(p.customers) END,
-        CASE WHEN bool_and(p.leads = 0 OR p.customers IS NOT NULL) THEN sum(p.customers) * min(p.mean) END,
-        CASE WHEN bool_and(p.leads = 0 OR p.customers IS NOT NULL)
-            THEN 1.959963984540054 * sqrt(sum(p.own_variance) + power(sum(p.customers), 2) * min(p.variance) / nullif(min(p.purchases), 0)) END
-    FROM part p
-)
-SELECT
-    n.stage,
-    n.stage_rank,
-    n.leads AS leads_now,
-    n.customer_rate,
-    n.customers AS expected_customers,
-    as_amount(n.mean::numeric)::numeric(14,2) AS purchase_amount,
-    as_amount(n.forecast::numeric)::numeric(14,2) AS forecast_amount,
-    as_amount(CASE WHEN n.forecast > n.margin THEN n.forecast - n.margin WHEN n.margin IS NOT NULL THEN 0 END::numeric)::numeric(14,2) AS low_amount,
-    as_amount((n.forecast + n.margin)::numeric)::numeric(14,2) AS high_amount
-FROM line n;
-COMMENT ON VIEW pipeline_forecast IS 'one row a stage from iql to prospect, and one for all: leads there now, times the share that becomes customers, times the mean purchase';
+SELECT f.stage, f.stage_rank, f.leads_now, f.customer_rate, f.expected_customers, f.low_customers, f.high_customers,
+    f.customer_amount::numeric(14,2), f.forecast_amount::numeric(14,2), f.low_amount::numeric(14,2), f.high_amount::numeric(14,2)
+FROM pipeline_forecast_at(now()) f;
+COMMENT ON VIEW pipeline_forecast IS
+    'one row a stage from iql to prospect, and one for all: how many of the leads there now become customers within mature_after, by what past leads did that had been in the stage for as long, and what they bring';
 COMMENT ON COLUMN pipeline_forecast.stage IS 'the stage; all: their sum';
 COMMENT ON COLUMN pipeline_forecast.stage_rank IS 'order of the stages; 0: all';
 COMMENT ON COLUMN pipeline_forecast.leads_now IS 'leads in it now';
-COMMENT ON COLUMN pipeline_forecast.customer_rate IS 'share that becomes customers, from stage_to_customer';
-COMMENT ON COLUMN pipeline_forecast.expected_customers IS 'leads_now * customer_rate';
-COMMENT ON COLUMN pipeline_forecast.purchase_amount IS 'mean purchase so far';
-COMMENT ON COLUMN pipeline_forecast.forecast_amount IS 'expected_customers * purchase_amount';
+COMMENT ON COLUMN pipeline_forecast.customer_rate IS 'expected_customers / leads_now';
+COMMENT ON COLUMN pipeline_forecast.expected_customers IS 'leads that become customers within mature_after from now; NULL if no past lead of the stage has had that time';
+COMMENT ON COLUMN pipeline_forecast.low_customers IS 'lower end of its 95 % interval';
+COMMENT ON COLUMN pipeline_forecast.high_customers IS 'upper end of its 95 % interval';
+COMMENT ON COLUMN pipeline_forecast.customer_amount IS 'what a customer has brought so far, all purchases, on average';
+COMMENT ON COLUMN pipeline_forecast.forecast_amount IS 'expected_customers * customer_amount';
 COMMENT ON COLUMN pipeline_forecast.low_amount IS 'lower end of its 95 % interval';
 COMMENT ON COLUMN pipeline_forecast.high_amount IS 'upper end of its 95 % interval';
