@@ -1,14 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * config_guard.c
- *		Changes of the configuration: what refuses them, keeps writers out
- *		meanwhile and tells every backend's cache; and the activation of models.
+ *		Changes of the configuration: the triggers that refuse some of them,
+ *		keep writers out meanwhile and tell every backend's cache; and the
+ *		activation of models.
  *
- * Refused is what would make the past unexplainable: edits of a model that was
- * active, another number for a signal.  Under the lock only what does not
- * depend on the number of leads is done: they are brought up to date later, at
- * their next write or by a sweep, because each knows the configuration that it
- * was brought up to date with.
+ * A change that would make the past unexplainable is refused: edits of a model
+ * that was active, another number for a signal.  Work that depends on the
+ * number of leads is not done under the lock: leads are brought up to date
+ * later, at their next write or by a sweep, because each knows the
+ * configuration that it was brought up to date with.
  *
  *-------------------------------------------------------------------------
  */
@@ -140,7 +141,7 @@ check_definition(Oid model_table, const char *table, TupleDesc desc, HeapTuple o
 		refuse_edit(model);
 }
 
-/* A row of model: once active, only what activation writes may change. */
+/* A row of model: once active, only activation may change it. */
 static void
 check_model(TupleDesc desc, HeapTuple old, HeapTuple new)
 {
@@ -175,9 +176,9 @@ check_model(TupleDesc desc, HeapTuple old, HeapTuple new)
 }
 
 /*
- * Does a subscription or a restore bring the rows?  They have been checked
- * where they come from, and what they go with may come later.  The settings
- * tell: every pipeline that was created has them.
+ * Do the rows come from a subscription or a restore?  They were checked at
+ * their origin, and rows that they refer to may come later.  The settings tell:
+ * every pipeline that was created has them.
  */
 static bool
 is_loading(PipelinePart part)
@@ -312,7 +313,7 @@ leadscore_config_changed(PG_FUNCTION_ARGS)
 	part = leadscore_part(RelationGetRelid(rel));
 	table = leadscore_logical_name(part, RelationGetRelid(rel));
 	model_table = leadscore_sibling(part, "model");
-	/* what the writers of events depend on */
+	/* the tables on which writers of events depend */
 	locks = strcmp(table, "signal") == 0 || strcmp(table, "value_list") == 0 ||
 		strcmp(table, "setting") == 0;
 

@@ -3,8 +3,8 @@
  * funnel.c
  *		The aggregates window_funnel, window_funnel_except and funnel_times.
  *
- * They collect the events of a lead that satisfy something; what they amount
- * to is worked out at the end, by funnel_match.c.
+ * They collect the events of a lead that satisfy a step; funnel_match.c works
+ * out the result at the end.
  *
  *-------------------------------------------------------------------------
  */
@@ -113,7 +113,7 @@ read_within(const Interval *within)
 				 errmsg("window of a funnel has no fixed length: \"%s\"", text),
 				 errdetail("Months are not all of one length."),
 				 errhint("Give it in days (of 24 hours), hours or less, such as '30 days'.")));
-	/* what a double cannot tell apart is far from these bounds */
+	/* values that a double cannot tell apart are far from these bounds */
 	length = (double) within->day * USECS_PER_DAY + within->time;
 	if (fabs(length) > (double) PG_INT64_MAX / 2)
 		ereport(ERROR,
@@ -420,7 +420,7 @@ add_row(FunctionCallInfo fcinfo, bool except)
 	if (except && !PG_ARGISNULL(ARG_EXCLUDE) && PG_GETARG_BOOL(ARG_EXCLUDE))
 		bits |= UINT64CONST(1) << call->question.nsteps;
 
-	/* what matches nothing matters only to what must be consecutive */
+	/* an event that matches nothing matters only if steps must be consecutive */
 	if (PG_ARGISNULL(ARG_AT) ||
 		(bits == 0 && call->question.mode != FUNNEL_STRICT))
 	{

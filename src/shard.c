@@ -8,8 +8,8 @@
  * triggers fire.  The engine then works in the shards that go with that one,
  * as plain tables of this node: distributed queries inside a trigger are
  * refused or slow, and the table of the bare name is empty here.  This holds
- * for the configuration too, reference tables with one shard on every node:
- * so what is read and locked is what the configuration's triggers fire on.
+ * for the configuration too, reference tables with one shard on every node: the
+ * engine reads and locks the tables on which their triggers fire.
  *
  * All of it comes from the catalogs pg_dist_partition and pg_dist_shard.
  *
