@@ -1,4 +1,4 @@
--- Value: what customers bring, what leads are worth, and what will come.
+-- Value: revenue from customers, value of leads, and forecasts.
 
 CREATE OR REPLACE VIEW customer_lifetime_value WITH (security_invoker = true) AS
 WITH customer AS (
@@ -25,19 +25,19 @@ FROM customer c
     LEFT JOIN campaign p ON p.campaign = l.campaign
     LEFT JOIN channel h ON h.channel = coalesce(l.channel, p.channel)
 GROUP BY 1, 2, 3, 4;
-COMMENT ON VIEW customer_lifetime_value IS 'one row a month of first purchase and source: what those customers have brought so far';
+COMMENT ON VIEW customer_lifetime_value IS 'one row a month of first purchase and source: the revenue of these customers so far';
 COMMENT ON COLUMN customer_lifetime_value.cohort_month IS 'first day of the month of the first purchase';
 COMMENT ON COLUMN customer_lifetime_value.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
 COMMENT ON COLUMN customer_lifetime_value.direction IS 'inbound or outbound, of the campaign or else of the channel; (none): not known';
 COMMENT ON COLUMN customer_lifetime_value.campaign IS 'campaign that the lead came by; (none): not known';
 COMMENT ON COLUMN customer_lifetime_value.customers IS 'leads that bought';
-COMMENT ON COLUMN customer_lifetime_value.purchases IS 'what they bought, in number';
+COMMENT ON COLUMN customer_lifetime_value.purchases IS 'number of their purchases';
 COMMENT ON COLUMN customer_lifetime_value.revenue_amount IS 'sum of purchases';
 COMMENT ON COLUMN customer_lifetime_value.lifetime_value_amount IS 'revenue_amount / customers';
 COMMENT ON COLUMN customer_lifetime_value.revenue_per_purchase_amount IS 'revenue_amount / purchases';
 COMMENT ON COLUMN customer_lifetime_value.repeat_customers IS 'customers that bought more than once';
 COMMENT ON COLUMN customer_lifetime_value.repeat_rate IS 'repeat_customers / customers';
-COMMENT ON COLUMN customer_lifetime_value.buying_days IS 'mean time from the first purchase to the last so far';
+COMMENT ON COLUMN customer_lifetime_value.buying_days IS 'mean days from the first purchase to the last so far';
 
 -- Months are counted from that of the first purchase, up to this one.
 CREATE OR REPLACE VIEW customer_retention WITH (security_invoker = true) AS
@@ -65,14 +65,14 @@ FROM month c
         greatest(c.cohort_month, month_start(now(), s.time_zone))::timestamp, interval '1 month') AS m (calendar_month)
     LEFT JOIN month b ON b.cohort_month = c.cohort_month AND b.purchase_month = m.calendar_month::date
 WHERE c.purchase_month = c.cohort_month;
-COMMENT ON VIEW customer_retention IS 'one row a month of first purchase and month since then: how many of those customers bought again in it';
+COMMENT ON VIEW customer_retention IS 'one row a month of first purchase and month since then: how many of the customers of the first month bought in the second';
 COMMENT ON COLUMN customer_retention.cohort_month IS 'first day of the month of the first purchase';
 COMMENT ON COLUMN customer_retention.calendar_month IS 'first day of the month looked at';
-COMMENT ON COLUMN customer_retention.months_since IS 'months from the one to the other; 0: the month of the first purchase';
+COMMENT ON COLUMN customer_retention.months_since IS 'months from cohort_month to calendar_month; 0: the month of the first purchase';
 COMMENT ON COLUMN customer_retention.customers IS 'leads that first bought in cohort_month';
-COMMENT ON COLUMN customer_retention.buyers IS 'of these, those that bought in calendar_month';
+COMMENT ON COLUMN customer_retention.buyers IS 'of customers, those that bought in calendar_month';
 COMMENT ON COLUMN customer_retention.retention_rate IS 'buyers / customers';
-COMMENT ON COLUMN customer_retention.revenue_amount IS 'what they bought in calendar_month';
+COMMENT ON COLUMN customer_retention.revenue_amount IS 'amount of their purchases in calendar_month';
 
 CREATE OR REPLACE VIEW value_by_stage WITH (security_invoker = true) AS
 WITH entry AS (
@@ -119,22 +119,22 @@ FROM figure f
     LEFT JOIN benchmark b ON b.metric = f.stage || '_value_ratio' AND b.segment = 'all';
 COMMENT ON VIEW value_by_stage IS 'one row a stage: what a lead that was in it has brought on average since it came in, and how that compares with an iql';
 COMMENT ON COLUMN value_by_stage.stage IS 'the stage';
-COMMENT ON COLUMN value_by_stage.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN value_by_stage.stage_rank IS 'rank of the stage to sort by: visitor 40 to advocate 100, exits 10 to 30';
 COMMENT ON COLUMN value_by_stage.stage_label IS 'the stage with a number in front, for tools that sort by name';
-COMMENT ON COLUMN value_by_stage.leads IS 'leads that ever were in it';
-COMMENT ON COLUMN value_by_stage.customers IS 'of these, those that bought afterwards';
+COMMENT ON COLUMN value_by_stage.leads IS 'leads that ever were in the stage';
+COMMENT ON COLUMN value_by_stage.customers IS 'of leads, those that bought afterwards';
 COMMENT ON COLUMN value_by_stage.customer_rate IS 'customers / leads';
-COMMENT ON COLUMN value_by_stage.revenue_amount IS 'what they bought for afterwards';
+COMMENT ON COLUMN value_by_stage.revenue_amount IS 'amount of their purchases afterwards';
 COMMENT ON COLUMN value_by_stage.value_per_lead_amount IS 'revenue_amount / leads';
-COMMENT ON COLUMN value_by_stage.ratio_to_iql IS 'value of a lead here / value of an iql';
+COMMENT ON COLUMN value_by_stage.ratio_to_iql IS 'value_per_lead_amount / value_per_lead_amount of iql';
 COMMENT ON COLUMN value_by_stage.benchmark_low IS 'lower end of the goal for ratio_to_iql';
 COMMENT ON COLUMN value_by_stage.benchmark_high IS 'upper end of the goal for ratio_to_iql';
-COMMENT ON COLUMN value_by_stage.benchmark_source IS 'where the goal comes from';
-COMMENT ON COLUMN value_by_stage.benchmark_status IS 'below, within or above the goal; NULL: nothing to compare';
+COMMENT ON COLUMN value_by_stage.benchmark_source IS 'origin of the goal';
+COMMENT ON COLUMN value_by_stage.benchmark_status IS 'whether the figure is below, within or above the goal; NULL: nothing to compare';
 
--- How many of a stage become customers. Leads younger than mature_after are
--- left out: they had less time. Leaving out open ones instead would overstate
--- it, as customers are settled sooner.
+-- The share of leads of a stage that become customers. Leads younger than
+-- mature_after are left out: they had less time. Leaving out open leads instead
+-- would overstate it, as purchases are known before losses.
 CREATE OR REPLACE VIEW stage_to_customer WITH (security_invoker = true) AS
 WITH total AS (
     SELECT
@@ -179,16 +179,16 @@ FROM total t
         ('prospect', t.prospects, t.prospects_matured, t.prospects_won)
     ) AS v (stage, entered, matured, converted)
     LEFT JOIN present p ON p.stage_rank = stage_rank(v.stage::lead_stage);
-COMMENT ON VIEW stage_to_customer IS 'one row an open stage: the share of those in it that become customers; only of those in it for mature_after';
+COMMENT ON VIEW stage_to_customer IS 'one row an open stage: the share of cycles in it that ended in a customer, among cycles that entered it at least setting.mature_after ago';
 COMMENT ON COLUMN stage_to_customer.stage IS 'the stage';
-COMMENT ON COLUMN stage_to_customer.stage_rank IS 'order of the stages';
-COMMENT ON COLUMN stage_to_customer.entered IS 'runs through the funnel that were in it';
-COMMENT ON COLUMN stage_to_customer.matured IS 'of these, those that came in before mature_after';
-COMMENT ON COLUMN stage_to_customer.converted IS 'of the matured, those that became customers afterwards';
+COMMENT ON COLUMN stage_to_customer.stage_rank IS 'rank of the stage to sort by: visitor 40 to advocate 100, exits 10 to 30';
+COMMENT ON COLUMN stage_to_customer.entered IS 'cycles that were in the stage';
+COMMENT ON COLUMN stage_to_customer.matured IS 'of entered, cycles that entered at least setting.mature_after ago';
+COMMENT ON COLUMN stage_to_customer.converted IS 'of matured, cycles that became customers afterwards';
 COMMENT ON COLUMN stage_to_customer.customer_rate IS 'converted / matured';
 COMMENT ON COLUMN stage_to_customer.low_rate IS 'lower end of the 95 % interval of the rate (Wilson)';
 COMMENT ON COLUMN stage_to_customer.high_rate IS 'upper end of the 95 % interval of the rate (Wilson)';
-COMMENT ON COLUMN stage_to_customer.leads_now IS 'leads in it now';
+COMMENT ON COLUMN stage_to_customer.leads_now IS 'leads in the stage now';
 
 CREATE OR REPLACE FUNCTION required_leads(target_customers bigint)
     RETURNS TABLE (stage text, stage_rank integer, customer_rate double precision, required bigint, required_low bigint, required_high bigint,
@@ -216,12 +216,13 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION required_leads(bigint) IS
-    'how many leads each stage must have for this many customers, by the rates so far, with the numbers for the ends of their intervals; missing: beyond those there now';
+    'how many leads each stage must have for this many customers, by the rates so far, with the numbers for the ends of their intervals; missing: required less leads_now';
 
--- N leads of which a share p buys for m on average. The interval (95 %) is made
--- of what chance does to N leads, N (p s2 + p (1 - p) m2), of not knowing p
--- well, (N m)2 p (1 - p) / n, and of not knowing m well, (N p)2 s2 / purchases.
--- The row all has the sum; its interval is narrower than the sum of intervals.
+-- N leads of which a share p buys for m on average. The variance behind the 95 %
+-- interval is the sum of that of chance among N leads, N (p s2 + p (1 - p) m2),
+-- that of the estimate of p, (N m)2 p (1 - p) / n, and that of the estimate of
+-- m, (N p)2 s2 / purchases. The row all has the sum; its interval is narrower
+-- than the sum of intervals.
 CREATE OR REPLACE VIEW pipeline_forecast WITH (security_invoker = true) AS
 WITH deal AS (
     SELECT count(p.purchase_amount) AS purchases,
@@ -231,7 +232,7 @@ WITH deal AS (
 ), part AS (
     SELECT r.stage, r.stage_rank, r.leads_now AS leads, r.customer_rate, d.mean, d.variance, d.purchases,
         r.leads_now * r.customer_rate AS customers,
-        -- p with two successes and two failures more: none in ten is not never
+        -- p with two successes and two failures more: no sale in ten is not p = 0
         r.leads_now * q.p * d.variance + r.leads_now * q.p * (1 - q.p) * d.mean * d.mean
             + power(r.leads_now * d.mean, 2) * q.p * (1 - q.p) / nullif(r.matured, 0) AS own_variance
     FROM stage_to_customer r
@@ -243,7 +244,7 @@ WITH deal AS (
         1.959963984540054 * sqrt(p.own_variance + power(p.customers, 2) * p.variance / nullif(p.purchases, 0)) AS margin
     FROM part p
     UNION ALL
-    -- a stage of nobody needs no rate
+    -- a stage without leads needs no rate
     SELECT 'all', 0, sum(p.leads)::bigint,
         CASE WHEN bool_and(p.leads = 0 OR p.customers IS NOT NULL) THEN sum(p.customers) / nullif(sum(p.leads), 0)::double precision END,
         min(p.mean),
@@ -265,12 +266,12 @@ SELECT
     as_amount((n.forecast + n.margin)::numeric)::numeric(14,2) AS high_amount
 FROM line n;
 COMMENT ON VIEW pipeline_forecast IS 'one row a stage from iql to prospect, and one for all: leads there now, times the share that becomes customers, times the mean purchase';
-COMMENT ON COLUMN pipeline_forecast.stage IS 'the stage; all: their sum';
-COMMENT ON COLUMN pipeline_forecast.stage_rank IS 'order of the stages; 0: all';
-COMMENT ON COLUMN pipeline_forecast.leads_now IS 'leads in it now';
-COMMENT ON COLUMN pipeline_forecast.customer_rate IS 'share that becomes customers, from stage_to_customer';
+COMMENT ON COLUMN pipeline_forecast.stage IS 'the stage; all: the sum over all stages';
+COMMENT ON COLUMN pipeline_forecast.stage_rank IS 'rank of the stage to sort by; 0: all';
+COMMENT ON COLUMN pipeline_forecast.leads_now IS 'leads in the stage now';
+COMMENT ON COLUMN pipeline_forecast.customer_rate IS 'share of the leads of the stage that become customers, from stage_to_customer';
 COMMENT ON COLUMN pipeline_forecast.expected_customers IS 'leads_now * customer_rate';
 COMMENT ON COLUMN pipeline_forecast.purchase_amount IS 'mean purchase so far';
 COMMENT ON COLUMN pipeline_forecast.forecast_amount IS 'expected_customers * purchase_amount';
-COMMENT ON COLUMN pipeline_forecast.low_amount IS 'lower end of its 95 % interval';
-COMMENT ON COLUMN pipeline_forecast.high_amount IS 'upper end of its 95 % interval';
+COMMENT ON COLUMN pipeline_forecast.low_amount IS 'lower end of the 95 % interval of forecast_amount';
+COMMENT ON COLUMN pipeline_forecast.high_amount IS 'upper end of the 95 % interval of forecast_amount';
