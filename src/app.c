@@ -498,7 +498,7 @@ find_function(HeapTuple tuple)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_FUNCTION),
 				 errmsg("there is no function \"%s\" in language leadscore", name),
-				 errhint("leadscore.create_pipeline() and leadscore.upgrade_pipeline() create those there are.")));
+				 errhint("leadscore.create_pipeline() and leadscore.upgrade_pipeline() create its functions.")));
 	nresults = result_types(tuple, &results);
 	matches = form->prokind == PROKIND_FUNCTION && form->proretset == function->set &&
 		form->pronargs == strlen(function->arguments) && nresults == strlen(function->results);
@@ -509,7 +509,7 @@ find_function(HeapTuple tuple)
 	if (!matches)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
-				 errmsg("function \"%s\" is not declared as \"%s\" of language leadscore has to be",
+				 errmsg("function \"%s\" must be declared like function \"%s\" of language leadscore",
 						NameStr(form->proname), name),
 				 errhint("leadscore.upgrade_pipeline() creates the functions of a pipeline anew.")));
 	declared[index].oid = form->oid;
@@ -694,7 +694,7 @@ leadscore_call_handler(PG_FUNCTION_ARGS)
 	if (CALLED_AS_TRIGGER(fcinfo) || CALLED_AS_EVENT_TRIGGER(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("functions of language leadscore are no triggers"),
+				 errmsg("functions of language leadscore cannot be trigger functions"),
 				 errhint("leadscore.attach_pipeline() creates the triggers of a pipeline.")));
 	if (call == NULL)
 	{

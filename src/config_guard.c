@@ -122,8 +122,8 @@ refuse_edit(const char *model)
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("model \"%s\" is not a draft and cannot be edited", model),
-			 errdetail("Stages of the past are explained by it."),
-			 errhint("Use clone_model() to make a draft of it, edit that, look at compare_models(), then call activate_model().")));
+			 errdetail("It explains stages of the past."),
+			 errhint("Copy it with clone_model(), edit the copy, compare both with compare_models(), then call activate_model().")));
 }
 
 /* A row of a model's definition: its model must be a draft, before and after. */
@@ -223,7 +223,7 @@ check_signal(PipelinePart part, TupleDesc desc, HeapTuple old, HeapTuple new)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the signal_id of signal \"%s\" cannot be changed", name),
-				 errdetail("Activities know the signal by its number."),
+				 errdetail("Activities refer to the signal by this number."),
 				 errhint("Define a new signal instead.")));
 	if (new == NULL || is_loading(part))
 		return;
@@ -274,7 +274,7 @@ check_setting(TupleDesc desc, HeapTuple old, HeapTuple new)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the number of a pipeline's configuration cannot be changed by hand"),
-				 errhint("Activate a model or edit signals: each change has the next number.")));
+				 errhint("It changes when a model is activated or signals are edited.")));
 	grains[0] = heap_getattr(old, number, desc, &nulls[0]);
 	grains[1] = heap_getattr(new, number, desc, &nulls[1]);
 	if (nulls[0] || nulls[1] ||
@@ -282,7 +282,7 @@ check_setting(TupleDesc desc, HeapTuple old, HeapTuple new)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the grain of a pipeline cannot be changed"),
-				 errdetail("All activities are counted in it."),
+				 errdetail("The events of all leads are counted in buckets of this width."),
 				 errhint("Create another pipeline of that grain, and copy leads and events.")));
 }
 
@@ -485,7 +485,7 @@ leadscore_activate_model(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("model \"%s\" is active already", TextDatumGetCString(model)),
-				 errhint("To change it, call clone_model(), edit the copy, look at compare_models() and activate the copy.")));
+				 errhint("To change it, copy it with clone_model(), edit the copy, then activate the copy.")));
 	write_configuration(psprintf("UPDATE %s SET status = 'retired' WHERE status OPERATOR(pg_catalog.=) 'active'", name),
 						0, NULL, NULL);
 	write_configuration(psprintf("UPDATE %s SET status = 'active', compiled = %s.model_definition(model)::leadscore.lead_model,"

@@ -286,7 +286,7 @@ stage_code(const char *label)
 	if (label != NULL && !lead_stage_parse(label, strlen(label), &code))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("table \"stage_log\" has something else than stages"),
+				 errmsg("table \"stage_log\" contains a value that is not a stage"),
 				 errhint("Give its columns their types back; leadscore relies on them.")));
 	return code;
 }

@@ -212,7 +212,7 @@ leadscore_state_decode(Writer *writer, LeadRecord *record)
 	if (!valid && !writer->repair)
 		ereport(ERROR,
 				(errcode(ERRCODE_NOT_NULL_VIOLATION),
-				 errmsg("state of lead " INT64_FORMAT " has a null where none can be", record->lead_id),
+				 errmsg("state of lead " INT64_FORMAT " contains an unexpected null", record->lead_id),
 				 errhint("Run rebuild_by_id() of the pipeline for this lead.")));
 	if (valid)
 	{

@@ -210,11 +210,11 @@ leadscore_check_document(Jsonb *document, const char *element)
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("%s is not valid", element),
 					 errdetail("In its profile, %s must be %s.", fields[i].name, problem),
-					 errhint("Pass null where nothing is known.")));
+					 errhint("Pass null if it is not known.")));
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s must be %s", fields[i].name, problem),
-				 errhint("Pass null where nothing is known.")));
+				 errhint("Pass null if it is not known.")));
 	}
 	return document;
 }
@@ -409,8 +409,8 @@ leadscore_leads_touch(AppWrite *call, LeadInput *leads, int n)
 	if (!OidIsValid(call->cache->external_id_key))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("column \"external_id\" of table \"lead\" is not a unique text"),
-				 errhint("Add UNIQUE (external_id) again, or write to the tables lead and event themselves.")));
+				 errmsg("column \"external_id\" of table \"lead\" must be a text with a unique constraint"),
+				 errhint("Add UNIQUE (external_id) again, or write to the tables lead and event directly.")));
 	/* the table lead may have triggers too */
 	leadscore_app_fix_path(call);
 	for (attempt = 0; attempt < MAX_ATTEMPTS; attempt++)
@@ -441,7 +441,7 @@ leadscore_leads_touch(AppWrite *call, LeadInput *leads, int n)
 	ereport(ERROR,
 			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 			 errmsg("could not create a lead"),
-			 errdetail("It was deleted each time, or a trigger of table \"lead\" keeps it out."),
+			 errdetail("It was deleted at each attempt, or a trigger of table \"lead\" keeps it out."),
 			 errhint("Run the transaction again.")));
 }
 

@@ -121,9 +121,9 @@ leadscore_table(Oid schema, const char *name)
 
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("schema \"%s\" is not a whole pipeline: table \"%s\" is missing",
+				 errmsg("schema \"%s\" is not a complete pipeline: table \"%s\" is missing",
 						schema_name ? schema_name : "?", name),
-				 errhint("Make a pipeline with leadscore.create_pipeline(), and rename or move none of its tables.")));
+				 errhint("Create pipelines with leadscore.create_pipeline(), and do not rename or move their tables.")));
 	}
 	return relid;
 }

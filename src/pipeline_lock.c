@@ -149,7 +149,7 @@ leadscore_pipeline_lock(PipelinePart part)
 	holders = describe_holders(relid);
 	ereport(ERROR,
 			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-			 errmsg("could not change the configuration of pipeline \"%s\" while others write to it",
+			 errmsg("could not change the configuration of pipeline \"%s\" while other transactions write to it",
 					get_namespace_name(part.schema)),
 			 holders ? errdetail("In the way: %s.", holders) : 0,
 			 errhint("End these transactions, or try again when they have ended.")));

@@ -193,7 +193,7 @@ leadscore_sibling(PipelinePart part, const char *name)
 	if (!OidIsValid(table))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("no shard of table \"%s\" goes with \"%s\"",
+				 errmsg("no shard of table \"%s\" is colocated with \"%s\"",
 						name, get_rel_name(part.shard)),
 				 of_leads ?
 				 errhint("Distribute all tables that have a lead_id by it, colocated with each other.") :
@@ -229,7 +229,7 @@ leadscore_parts(Oid schema, int elevel)
 	}
 	if (list_length(parts) < n)
 		ereport(elevel,
-				(errmsg("%d of %d shards of pipeline \"%s\" are not on this node and left alone",
+				(errmsg("%d of %d shards of pipeline \"%s\" are not on this node and were not processed",
 						n - list_length(parts), n, get_namespace_name(schema)),
 				 errhint("Do the same on the other nodes.")));
 	return parts;

@@ -77,11 +77,11 @@ stored_value(double value, const char *element)
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("%s is not valid", element),
 					 errdetail("Its value is not a number that can be stored."),
-					 errhint("Pass null where there is no value.")));
+					 errhint("Pass null if there is none.")));
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("value must be a number, neither NaN nor infinity"),
-				 errhint("Pass null where there is no value.")));
+				 errhint("Pass null if there is none.")));
 	}
 	return DirectFunctionCall1(float8_numeric, Float8GetDatum(value));
 }
@@ -268,7 +268,7 @@ invalid_item(int position, const char *problem)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("element %d of events is not valid", position),
 			 errdetail("%s", problem),
-			 errhint("Keys are external_id and kind, and if wanted properties, occurred_at, value, channel, campaign, source_id and profile.")));
+			 errhint("Required keys are external_id and kind; optional keys are properties, occurred_at, value, channel, campaign, source_id and profile.")));
 }
 
 /* A value of an element as text; NULL if it is not there or null */
@@ -694,10 +694,10 @@ check_is_lead(AppWrite *call, int64 lead_id, uint8 stage)
 	if (missing)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("lead " INT64_FORMAT " cannot be set to stage %s: it lacks what makes a contact a lead",
+				 errmsg("cannot set lead " INT64_FORMAT " to stage %s because it fails the gates of stage iql",
 						lead_id, lead_stage_label(stage)),
 				 errdetail("Missing: %s.", missing),
-				 errhint("Record it with upsert_lead() first.")));
+				 errhint("Record the missing facts with upsert_lead() first.")));
 }
 
 /* The instant of a stage by hand: now, but after the one before */

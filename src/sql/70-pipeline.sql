@@ -172,7 +172,7 @@ BEGIN
 	IF FOUND THEN
 		RAISE EXCEPTION 'schema "%" already exists', taken
 			USING ERRCODE = 'duplicate_schema',
-				HINT = 'A pipeline is a schema of its own. Choose another name, or drop the schema with all it holds.';
+				HINT = 'Choose another name, or drop the schema; leadscore.drop_pipeline() drops a pipeline with all its data.';
 	END IF;
 	-- its functions would work on this one
 	SELECT n.nspname INTO taken
@@ -209,12 +209,12 @@ BEGIN
 	IF attach IS NULL THEN
 		RAISE EXCEPTION 'attach must not be null'
 			USING ERRCODE = 'null_value_not_allowed',
-				HINT = 'Pass true, or false to load data first and call attach_pipeline() then.';
+				HINT = 'Pass true, or false to load data first and then call attach_pipeline().';
 	END IF;
 	IF reports IS NULL THEN
 		RAISE EXCEPTION 'reports must not be null'
 			USING ERRCODE = 'null_value_not_allowed',
-				HINT = 'Pass true, or false to do without the views for reports; add_reports() makes them later.';
+				HINT = 'Pass true, or false to leave out the views for reports; add_reports() makes them later.';
 	END IF;
 
 	EXECUTE pg_catalog.format('CREATE SCHEMA %I', name);
@@ -411,7 +411,7 @@ BEGIN
 	IF dependents IS NOT NULL THEN
 		RAISE EXCEPTION 'cannot drop pipeline "%" because other objects depend on it', pipeline
 			USING ERRCODE = 'dependent_objects_still_exist',
-				DETAIL = pg_catalog.format('Of other schemas: %s.', dependents),
+				DETAIL = pg_catalog.format('Objects of other schemas depend on it: %s.', dependents),
 				HINT = 'Drop these objects first.';
 	END IF;
 	FOR schema_name IN SELECT n.nspname FROM pg_catalog.pg_namespace n WHERE n.oid = ANY (schemas) LOOP

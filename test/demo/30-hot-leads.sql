@@ -1,4 +1,4 @@
--- Whom to call first.
+-- The leads to call first.
 \set QUIET on
 \pset footer off
 \pset pager off
