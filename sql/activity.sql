@@ -245,7 +245,7 @@ SELECT DISTINCT left(outcome, 3) IN ('day', 'hou', 'inv', 'can') AS clean FROM (
 SELECT DISTINCT try_state(decode(md5(i::text) || md5(i || 'x'), 'hex')) FROM generate_series(1, 500) i;
 DROP FUNCTION try_state(bytea);
 
--- The binary form: what is sent is read; the bytes are the documented ones
+-- The binary form: sent values are read back; the bytes are the documented ones
 SELECT lead_activity_send('day{}'), lead_activity_send('hour{}'), lead_activity_send('day{0@*:1}'), lead_activity_send('day{1@2000-01-01:1,1@2000-01-02:-1,1@2000-02-01:64,3@*:2,3@1999-12-31:1}');
 \getenv abs_builddir PG_ABS_BUILDDIR
 \cd :abs_builddir

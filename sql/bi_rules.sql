@@ -1,5 +1,5 @@
 --
--- What BI tools rely on: rules for all views, and for who may read them.
+-- Rules that BI tools rely on: for all views, and for the roles that may read them.
 -- Each query finds what breaks a rule, and must find nothing.
 --
 SET timezone = 'UTC';
@@ -13,10 +13,10 @@ CREATE TEMP VIEW view_column AS
     WHERE c.relnamespace IN ('crm'::regnamespace, 'crm_reports'::regnamespace) AND c.relkind = 'v' AND c.relname !~ '^_' AND a.attnum > 0
         -- it stands for a table, of which it has the types
         AND c.relname <> 'stage_history';
--- all of them; and, internal, those that they are made of
+-- all of them; and, internal, the base views
 SELECT schema, view, string_agg(name, ', ' ORDER BY attnum) AS columns FROM view_column GROUP BY 1, 2 ORDER BY schema::text, view COLLATE "C";
 SELECT schema, count(DISTINCT view) AS views, count(*) AS columns FROM view_column GROUP BY 1 ORDER BY schema::text;
-SELECT relnamespace::regnamespace AS schema, relname FROM pg_class WHERE relnamespace IN ('crm'::regnamespace, 'crm_reports'::regnamespace) AND relkind = 'v' AND relname ~ '^_' ORDER BY 1::text, 2;
+SELECT relnamespace::regnamespace AS schema, relname FROM pg_class WHERE relnamespace IN ('crm'::regnamespace, 'crm_reports'::regnamespace) AND relkind = 'v' AND relname ~ '^_' ORDER BY relnamespace::regnamespace::text COLLATE "C", relname;
 SELECT p.oid::regprocedure AS function FROM pg_proc p WHERE p.pronamespace = 'crm_reports'::regnamespace OR p.pronamespace = 'crm'::regnamespace AND p.proname ~ '^(_|funnel)' ORDER BY p.oid::regprocedure::text COLLATE "C";
 
 -- Types that every tool knows; the name says what it is

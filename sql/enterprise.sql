@@ -24,7 +24,7 @@ FROM unnest('{A,B,C,D}'::text[]) AS f (grade),
         profile => jsonb_build_object('email', 'x@customer.example', 'consent', true, 'fit', f.grade)) t
 ORDER BY 1;
 SELECT external_id, grade FROM lead_score ORDER BY external_id;
--- (an activation takes the place of those that judged no lead)
+-- (an activation replaces earlier ones that judged no lead)
 DELETE FROM lead;
 SELECT activate_model('enterprise', wait => true);
 

@@ -1,7 +1,7 @@
 --
 -- Extreme instants: whatever an app sends, no view and no function that readers
 -- call fails, in any time zone. Instants outside the years 1 to 9999 are NULL,
--- or left out of what is by day or month.
+-- or count for no day and no month.
 --
 SET datestyle = 'ISO';
 SET client_min_messages = 'warning';
@@ -104,7 +104,7 @@ SELECT * FROM pg_temp.read_all();
 UPDATE crm.setting SET mature_after = '0', first_response_within = '1 microsecond';
 SELECT * FROM pg_temp.read_all();
 
--- What is in the years 1 to 9999 is shown, and nothing else
+-- Instants in the years 1 to 9999 are shown, and no others
 SET timezone = 'UTC';
 SELECT e.n, s.created_at, d.created_date, d.created_month FROM extreme e LEFT JOIN crm.lead_score s ON s.lead_id = e.n LEFT JOIN crm_reports.lead_dim d ON d.lead_id = e.n ORDER BY 1;
 SELECT n, leadscore_internal.dated(at) AS dated, leadscore_internal.date_of(at, 'Etc/GMT-14') AS east, leadscore_internal.date_of(at, 'Etc/GMT+12') AS west,

@@ -221,7 +221,7 @@ BEGIN
 END $$;
 DROP TABLE funnel_bad;
 
--- Support functions by hand: a state is a bytea; what is not one is refused
+-- Support functions by hand: a state is a bytea; other bytes are refused
 SELECT leadscore.window_funnel_finalfn(NULL), leadscore.funnel_times_finalfn(NULL), leadscore.window_funnel_combinefn(NULL, NULL);
 SELECT leadscore.window_funnel_finalfn('');
 \echo :SQLSTATE

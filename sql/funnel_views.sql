@@ -44,7 +44,7 @@ SELECT stage FROM track('f', 'page_view', NULL, '2025-01-31 23:30Z');
 
 -- entered = converted + lost + open; direct entries push no rate over 1
 SELECT stage, leads_now, entered, entered_directly, converted, lost, open, step_rate, round(cumulative_rate::numeric, 4) AS cumulative_rate, reached FROM funnel;
--- all are old enough; lost leads, and rates of those that are resolved
+-- all are old enough; lost leads, and rates of resolved entries
 SELECT stage, entered, resolved, matured, matured_converted, resolved_rate, matured_rate, round(step_low_rate::numeric, 4) AS low, round(step_high_rate::numeric, 4) AS high FROM funnel;
 -- a conversion counts in the month of the entry: a's iql of January converted in February
 SELECT entered_month, stage, entered, entered_directly, converted, lost, open, step_rate FROM funnel_cohort WHERE entered > 0;
@@ -108,8 +108,8 @@ RESET search_path;
 DROP SCHEMA crm, crm_reports CASCADE;
 
 -- Random histories: stages are entered, left, skipped, fallen back from and
--- come back to in any way. What stage_entry says of each entry is compared
--- with what is looked up one by one; the funnels with sums of it.
+-- come back to in any way. Each row of stage_entry is compared with one that is
+-- looked up by itself; the funnels with sums of stage_entry.
 SELECT leadscore.create_pipeline('crm', attach => false) \g /dev/null
 SET search_path = crm, crm_reports, leadscore, leadscore_internal;
 UPDATE setting SET time_zone = 'America/New_York', mature_after = '6 months';
@@ -121,7 +121,7 @@ WITH step AS (
     FROM lead l, generate_series(1, 12) n
     WHERE n <= 1 + l.lead_id % 12
 ), moved AS (
-    -- without what is no change, numbered anew
+    -- without rows that are no change, numbered anew
     SELECT m.lead_id, m.stage, row_number() OVER (PARTITION BY m.lead_id ORDER BY m.seq) AS seq
     FROM (SELECT s.*, lag(leadscore.stage_rank(s.stage)) OVER (PARTITION BY s.lead_id ORDER BY s.seq) AS before FROM step s) m
     WHERE m.before IS DISTINCT FROM leadscore.stage_rank(m.stage)

@@ -1,6 +1,6 @@
 --
--- Whatever arguments anybody calls a function with: an answer or a decent
--- error, never a crash or an internal error
+-- With any arguments a function gives an answer or a decent error, never a crash
+-- or an internal error
 --
 SET timezone = 'UTC';
 SET client_min_messages = 'warning';
@@ -41,7 +41,7 @@ INSERT INTO hostile.value (type, expression) VALUES
     ('anyelement', 'jsonb_populate_record(NULL::crm.event, ''{"lead_id": 1}'')'), ('anyelement', 'jsonb_populate_record(NULL::crm.lead, ''{}'')'),
     ('anyelement', 'jsonb_populate_record(NULL::crm.lead_score, ''{}'')');
 
--- What can be called; nobody can call what asks for an internal argument
+-- Functions that can be called: all but those with an argument of type internal
 CREATE TABLE hostile.function AS
     SELECT p.oid, p.pronamespace::regnamespace::text || '.' || quote_ident(p.proname) AS name, p.oid::regprocedure AS signature, p.prokind, p.provolatile, p.proargtypes::oid[]::regtype[] AS types, p.provariadic > 0 AS variadic
     FROM pg_proc p

@@ -10,7 +10,7 @@ SET timezone = 'UTC';
 
 SELECT leadscore.version() = extversion AS same FROM pg_extension WHERE extname = 'leadscore';
 
--- Create: what is asked for and no more
+-- Create: the asked parts and no more
 SET ROLE house_owner;
 SELECT * FROM leadscore.create_pipeline('small', 'empty', '1 hour', attach => false, reports => false);
 SELECT * FROM leadscore.create_pipeline('crm');

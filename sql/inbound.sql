@@ -54,7 +54,7 @@ SELECT stage FROM track('ann', 'lost');
 -- but no iql a prospect
 SELECT stage FROM track('maria', 'sales_contact', occurred_at => '2025-03-02');
 
--- Without consent, or without contact data, nobody is a lead
+-- Without consent, or without contact data, a contact is no lead
 SELECT stage FROM track('carl', 'case_study_download', profile => '{"email": "carl@mail.example"}');
 SELECT stage FROM track('carl', 'points_added', value => 100);
 SELECT gate, met, missing FROM next_steps('carl');
@@ -159,7 +159,7 @@ SELECT stage, stage_rank, stage_label, leads_now, entered, entered_directly, con
 SELECT bool_and(entered = converted + lost + open AND converted <= entered AND entered_directly <= entered AND entered <= reached) AS sound,
     bool_and(entered - entered_directly <= entered_before) AS whole FROM (SELECT *, lag(entered, 1, 0::bigint) OVER (ORDER BY stage_rank) AS entered_before FROM funnel) f;
 
--- What is stored is what a computation from all events gives
+-- Stored activities equal a computation from all events
 SELECT * FROM verify();
 SELECT rebuild();
 SELECT * FROM verify();

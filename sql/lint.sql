@@ -105,7 +105,7 @@ CREATE TEMP VIEW finding AS
     FROM pg_proc p JOIN pg_type t ON t.oid = p.prorettype
     WHERE t.typrelid <> 0
     UNION ALL
-    -- bound to what somebody else made: operators, functions, types, tables
+    -- bound to objects of another schema: operators, functions, types, tables
     SELECT o.schema::regnamespace, 'uses something of another schema', o.object || ': ' || r.identity
     FROM (
             SELECT d.classid, d.objid, d.refclassid, d.refobjid, d.refobjsubid,
@@ -131,8 +131,8 @@ CREATE TEMP VIEW finding AS
 SELECT * FROM finding f
     WHERE schema::text IN ('leadscore', 'leadscore_internal', 'crm', 'crm_reports')
     ORDER BY schema::text COLLATE "C", finding COLLATE "C", object COLLATE "C";
--- of text that is run, what is not put together by format() with %I and %L
--- only: names out of the catalog
+-- text that is run and not put together by format() with %I and %L only: names
+-- out of the catalog
 CREATE TEMP VIEW unquoted AS
     SELECT schema, signature, m[1] AS statement
     FROM function, regexp_matches(prosrc, '(?n)((?<=^|[;\s])EXECUTE\s+(?!pg_catalog\.format\(''(?:[^%'']|%(?:\d\$)?[IL])*'').*)', 'g') m

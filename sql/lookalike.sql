@@ -1,6 +1,6 @@
 --
--- A schema that only looks like a pipeline: anybody can make one, so the
--- engine believes nothing that it finds there
+-- A schema that only looks like a pipeline: any role can make one, so the
+-- engine trusts nothing that it finds there
 --
 SET timezone = 'UTC';
 SET client_min_messages = 'warning';
@@ -169,8 +169,8 @@ SELECT count(*) > 200 AS tried FROM fake.tried_trigger;
 SELECT * FROM fake.tried_trigger WHERE error > 'XX';
 SELECT tgfoid FROM fake.tried_trigger WHERE error LIKE '39P01%' GROUP BY 1 HAVING count(*) > 10 ORDER BY tgfoid::text;
 
--- Who may create tables in the schema of a pipeline must not get at its leads
--- by way of them: the engine works for the owner of the pipeline only
+-- A role that may create tables in the schema of a pipeline must not get at its
+-- leads through them: the engine works for the owner of the pipeline only
 RESET ROLE;
 CREATE ROLE leadscore_guest;
 SET ROLE leadscore_forger;

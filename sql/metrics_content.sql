@@ -40,7 +40,7 @@ SELECT page_name('/a?b#c'), page_name('/a#b?c'), page_name('?'), page_name(NULL)
 SELECT j, field_count(j) FROM jsonb_array_elements('[3, 1e9, -1, 2.6, "4", "many", "9999", [], [1, 2], {"a": 1, "b": null}, true, null]') j;
 
 -- Forms: 3 fields 8 of 10, 5 fields 2 of 10: half lost with each field. Variants
--- by what was seen last; who comes back counts once
+-- by the form that was seen last; a lead that comes back counts once
 TRUNCATE event;
 DELETE FROM lead;
 INSERT INTO lead (lead_id, created_at) SELECT n, '2025-03-01 09:00Z' FROM generate_series(1, 30) n;

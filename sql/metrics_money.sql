@@ -20,7 +20,7 @@ SELECT stage, stage_rank, leads_now, customer_rate, expected_customers, low_cust
 SELECT * FROM required_leads(10);
 SELECT comparison, segment, cost_amount, leads, cost_per_lead_amount, lead_to_sql_rate, revenue_amount, roi FROM sourcing_comparison ORDER BY place;
 SELECT (SELECT count(*) FROM purchases), (SELECT count(*) FROM cost_by_month), (SELECT count(*) FROM customer_lifetime_value), (SELECT count(*) FROM customer_retention), (SELECT count(*) FROM attribution('last'));
--- what is refused
+-- refused arguments
 SELECT * FROM attribution('u_shaped');
 SELECT * FROM attribution(NULL);
 SELECT * FROM required_leads(-1);
@@ -105,7 +105,7 @@ SELECT count(*), min(months_since), min(customers), min(buyers) FROM customer_re
 DROP SCHEMA hand, hand_reports CASCADE;
 
 -- Value, forecast and how many are needed, by hand: ten iql, all matured; five
--- become mql, four sql, two customers who buy for 100 and 300, one of them twice
+-- become mql, four sql, two customers that buy for 100 and 300, one of them twice
 SELECT create_pipeline('hand') \g /dev/null
 SET search_path = hand, hand_reports, leadscore, leadscore_internal;
 INSERT INTO lead (lead_id, email, consented_at, created_at) SELECT n, 'a@b', '2025-01-01 12:00Z', '2025-01-01 12:00Z' FROM generate_series(1, 10) n;
@@ -122,7 +122,7 @@ SELECT round((1 + 1.959963984540054 * sqrt(v))::numeric, 6) AS high_customers, r
     FROM (SELECT 2 * p * (1 - p) + 4 * p * (1 - p) / 4 FROM (SELECT (2 + 1.9207294103470494) / (4 + 3.841458820694124)) f (p)) g (v);
 SELECT * FROM required_leads(20);
 SELECT stage, required, required_low, required_high, missing FROM required_leads(0);
--- what is too young does not count, but is there
+-- cycles that are too young do not count, but are there
 UPDATE setting SET mature_after = '100 years';
 SELECT stage, entered, matured, converted, customer_rate, leads_now FROM stage_to_customer WHERE entered > 0 ORDER BY stage_rank;
 SELECT stage, forecast_amount FROM pipeline_forecast ORDER BY stage_rank;
@@ -159,7 +159,7 @@ SELECT model, count(*) AS purchases, count(*) FILTER (WHERE micro_credits = 1000
 FROM (SELECT model, purchase_event_id, sum(micro_credits) AS micro_credits, sum(revenue_amount) AS revenue, min(purchase_amount) AS amount, count(*) AS places, max(touches) AS touches
     FROM attribution_credit GROUP BY 1, 2) p GROUP BY 1 ORDER BY 1;
 SELECT count(*) FROM attribution_credit WHERE micro_credits < 0 OR channel IS NULL OR campaign IS NULL OR touched_at > purchased_at;
--- another computation of who gets what: shares in numeric, sorted by hand in arrays
+-- another computation of the credits: shares in numeric, sorted by hand in arrays
 WITH touch AS (
     SELECT p.event_id AS purchase, e.event_id AS touch, e.occurred_at AS at FROM event p JOIN event e USING (lead_id)
     WHERE p.kind = 'purchase' AND e.occurred_at <= p.occurred_at AND (e.channel IS NOT NULL OR e.campaign IS NOT NULL)

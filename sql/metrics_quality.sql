@@ -10,7 +10,7 @@ SET client_min_messages = 'warning';
 SELECT leadscore.create_pipeline('crm') \g /dev/null
 SET search_path = crm, crm_reports, leadscore, leadscore_internal;
 
--- An empty pipeline, and what is refused
+-- An empty pipeline, and refused arguments
 SELECT level, place, stage, score_from, score_to, leads, converted, converted_rate, lift, captured_rate, true_positives, auc, auc_low, auc_high FROM model_quality('inbound');
 SELECT period, leads, sqls, sql_rate, customer_rate, revenue_per_lead_amount, sales, median_sale_days, sql_change FROM period_comparison WHERE period = 'half year' ORDER BY from_date;
 SELECT * FROM model_quality('outbound');
@@ -47,7 +47,7 @@ SELECT score_to, round(auc::numeric, 6) AS auc FROM model_quality('triple', '202
 -- ties count half: all have the same
 UPDATE dimension SET weight = 0 WHERE model = 'triple';
 SELECT score_to, auc FROM model_quality('triple', '2025-03-01 00:00Z', '30 days') WHERE level = 'summary';
--- nobody bought, or everybody: no area
+-- no lead bought, or all: no area
 SELECT leads, converted, auc, auc_low FROM model_quality('inbound', '2025-03-01 00:00Z', '1 day') WHERE level = 'summary';
 DELETE FROM lead WHERE lead_id NOT IN (5, 8);
 SELECT leads, converted, lift, auc, auc_high FROM model_quality('inbound', '2025-03-01 00:00Z', '30 days') WHERE level = 'summary';
@@ -55,7 +55,7 @@ DELETE FROM lead WHERE lead_id = 8;
 SELECT level, place, leads, converted, lift, captured_rate FROM model_quality('inbound', '2025-03-01 00:00Z', '30 days') WHERE leads > 0;
 DROP SCHEMA crm, crm_reports CASCADE;
 
--- Half years: 4 leads before with 1 sql and no customer, 2 now with 1 sql who
+-- Half years: 4 leads before with 1 sql and no customer, 2 now with 1 sql that
 -- bought for 50 within the time, and for 1000 after it
 SELECT leadscore.create_pipeline('crm') \g /dev/null
 UPDATE setting SET mature_after = '10 days', time_zone = 'Pacific/Auckland';
@@ -76,7 +76,7 @@ DROP SCHEMA crm, crm_reports CASCADE;
 UPDATE lead SET profile = '{"job_title": "CEO"}', updated_at = created_at + interval '20 days' WHERE lead_id % 3 = 0;
 UPDATE lead SET profile = '{"job_title": "student"}', updated_at = created_at + interval '90 days' WHERE lead_id % 6 = 0;
 CREATE TEMP TABLE past AS SELECT l.* FROM model m, _scored_leads(m.compiled, '2025-06-15 10:00Z', '90 days') l WHERE m.status = 'active';
--- what was won
+-- purchases
 SELECT count(*) > 50 AS enough, count(*) FILTER (WHERE p.won) > 5 AS some,
     bool_and(p.won = EXISTS (SELECT FROM stage_history h WHERE h.lead_id = p.lead_id AND h.to_stage >= 'customer' AND h.effective_at >= '2025-06-15 00:00Z' AND h.effective_at < '2025-09-13 00:00Z')) AS won_right,
     bool_and(stage_at_by_id(p.lead_id, '2025-06-14 23:59:59Z')::lead_stage BETWEEN 'iql' AND 'prospect') AS open_then FROM past p;

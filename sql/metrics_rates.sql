@@ -18,7 +18,7 @@ SELECT metric, market, conversions, mean_days, median_days, p90_days, benchmark_
     FROM conversion_times ORDER BY market, place;
 SELECT count(*) FROM lead_dim;
 
--- Goals are data. What was changed or removed stays so when the pipeline is upgraded
+-- Goals are data. Rows that were changed or removed stay so when the pipeline is upgraded
 UPDATE benchmark SET low = 0.5, high = 0.6, source = 'us' WHERE metric = 'mql_to_sql';
 DELETE FROM benchmark WHERE metric = 'visitor_to_lead';
 INSERT INTO benchmark VALUES ('mql_to_sql', 'b2c', 0.7, 0.8, NULL, 'us, b2c');
@@ -61,7 +61,7 @@ INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES
     (12, 'purchase', '2025-02-01 12:00Z', NULL);
 SELECT metric, market, numerator, denominator, conversion_rate, benchmark_denominator, benchmark_rate, benchmark_status
     FROM conversion_rates WHERE denominator > 0 ORDER BY market, place;
--- the goal says leads and means mqls; saying leads changes what is compared
+-- the goal says leads and means mqls; with leads as denominator another rate is compared
 UPDATE benchmark SET denominator = 'lead' WHERE metric = 'lead_to_customer';
 SELECT market, round(conversion_rate::numeric, 4) AS rate, benchmark_denominator, round(benchmark_rate::numeric, 4) AS compared, benchmark_status
     FROM conversion_rates WHERE metric = 'lead_to_customer' ORDER BY 1;
@@ -91,7 +91,7 @@ CREATE TEMP VIEW step AS
             SELECT DISTINCT ON (h.lead_id, h.cycle) h.lead_id, h.cycle, h.seq, h.effective_at AS at
             FROM stage_history h JOIN lead l USING (lead_id)
             WHERE CASE s.f WHEN 'lead' THEN h.to_stage >= 'iql' AND h.is_lead ELSE h.to_stage::text = s.low END AND (m.market = 'all' OR l.market = m.market)
-                -- a customer who never was a lead is in no rate
+                -- a customer that never was a lead is in no rate
                 AND NOT (EXISTS (SELECT FROM stage_history c WHERE c.lead_id = h.lead_id AND c.cycle = h.cycle AND c.to_stage >= 'customer')
                     AND NOT EXISTS (SELECT FROM stage_history c WHERE c.lead_id = h.lead_id AND c.cycle = h.cycle AND c.to_stage >= 'iql' AND c.is_lead))
             ORDER BY h.lead_id, h.cycle, h.seq

@@ -49,7 +49,7 @@ SELECT * FROM verify();
 DROP SCHEMA crm, crm_reports CASCADE;
 
 -- Answers: h in time, i a second late, j after two days, k after ten, l never,
--- m was an sql before anybody answered, n asked again and counts once
+-- m was an sql before it was answered, n asked again and counts once
 SELECT leadscore.create_pipeline('crm') \g /dev/null
 INSERT INTO lead (lead_id, external_id, email, consented_at, created_at)
     SELECT n, chr(103 + n), 'a@b', '2025-03-01 09:00Z', '2025-03-01 09:00Z' FROM generate_series(1, 7) n;
@@ -60,13 +60,13 @@ INSERT INTO event (lead_id, kind, occurred_at) VALUES
 INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES (1, 'stage_set', '2025-03-05 10:00Z', '{"stage": "sql"}'), (2, 'stage_set', '2025-03-05 10:00Z', '{"stage": "sql"}'), (6, 'stage_set', '2025-03-01 10:10Z', '{"stage": "sql"}');
 INSERT INTO event (lead_id, kind, occurred_at) VALUES (1, 'purchase', '2025-03-06 10:00Z'), (3, 'purchase', '2025-03-06 10:00Z');
 SELECT lead_id, enquired_at AT TIME ZONE 'UTC' AS enquired, responded_at AT TIME ZONE 'UTC' AS responded, response_days, in_time, response FROM first_response ORDER BY 1;
--- in time h and n answered before they were sql, m after; late i, j and k: i and j (who bought) got there
+-- in time h and n were answered before they were sql, m after; late i, j and k: i and j (which bought) got there
 SELECT response, leads, unqualified, qualified, round(qualified_rate::numeric, 4) AS rate, customers, round(customer_rate::numeric, 4) AS customer_rate,
     round(qualified_ratio_to_late::numeric, 4) AS qualified_ratio, round(customer_ratio_to_late::numeric, 4) AS customer_ratio FROM response_time_effect ORDER BY place;
 UPDATE setting SET first_response_within = '61 minutes';
 SELECT response, leads FROM response_time_effect WHERE leads > 0 ORDER BY place;
 
--- Follow-up: after how many contacts; who said no, and who gave up
+-- Follow-up: after how many contacts; leads that said no, and leads that sales gave up
 DELETE FROM lead;
 INSERT INTO lead (lead_id, email, consented_at, created_at) SELECT n, 'a@b', '2025-03-01 09:00Z', '2025-03-01 09:00Z' FROM generate_series(1, 7) n;
 INSERT INTO event (lead_id, kind, occurred_at, properties)

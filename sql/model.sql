@@ -144,14 +144,14 @@ SELECT message, hint FROM mistake(jsonb_build_object('signals', (SELECT jsonb_ag
 SELECT left(message, 30) AS message, length(message), hint LIKE 'The keys are %' AS hint FROM mistake(jsonb_build_object(repeat('x', 5000), 1));
 \x off
 \pset format aligned
--- What is no mistake
+-- No mistakes
 SELECT (e).message LIKE 'accepted%' AS accepted, part, change FROM (VALUES
 	('', '{"note": [1, {"a": 2}]}'::jsonb), ('', '{"min_score": 5, "max_score": 5.000}'), ('', '{"min_score": -1000000000000, "max_score": 1e12}'), ('rules', '{"points": -0.0}'), ('rules', '{"points": 1.2300000000}'), ('rules', '{"decay": "window", "decay_period": "1day"}'), ('rules', '{"decay": "window", "decay_period": "24 hours"}'),
 	('rules', '{"decay": "window", "decay_period": "1440 minutes"}'), ('rules', '{"max_points": 0}'), ('rules', '{"points": 0, "max_points": -5}'), ('rules', '{"points": -1, "max_points": 0}'), ('rules', '{"only_if": ["a"], "unless": ["a"]}'), ('rules', '{"aggregate": "tier", "points": null, "tiers": {"2": -0.5, "1": 0}}'),
 	('rules', '{"model": "another", "limit_count": null, "limit_period": null, "tiers": null, "repeat": null, "within": null}'), ('+stage_rules', '{"stage": "sql"}'), ('+stage_rules', '{"stage": "mql", "only_if": "a", "min_score": 31}'), ('+stage_rules', '{"stage": "visitor", "entry_signals": ["a"]}'),
 	('+stage_gates', '{"stage": "mql", "gate": "g", "signal": "a", "negate": true}'), ('+grades', '{"dimension": "d", "grade": "a", "min_points": 0}')) v(part, change), mistake(small(part, change)) e;
 
--- What is no JSON is refused as softly
+-- Text that is no JSON is refused as softly
 DO $$
 BEGIN
 	IF current_setting('server_version_num')::int >= 160000 THEN

@@ -17,7 +17,7 @@ SELECT signature, CASE provolatile WHEN 'i' THEN 'immutable' WHEN 's' THEN 'stab
 -- Immutable functions are strict, but for constructors, aggregates and their parts
 SELECT signature FROM member WHERE provolatile = 'i' AND prokind = 'f' AND NOT proisstrict AND pronargs > 0 ORDER BY signature COLLATE "C";
 
--- What is for people has a comment; support functions of a type need none
+-- Objects for people have a comment; support functions of a type need none
 SELECT signature FROM member WHERE comment IS NULL AND proname !~ '^lead_(activity|model)_' ORDER BY signature COLLATE "C";
 SELECT pg_describe_object(d.classid, d.objid, 0) AS without_comment FROM pg_depend d
 WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'leadscore') AND d.deptype = 'e' AND d.classid IN ('pg_type'::regclass, 'pg_namespace'::regclass)
@@ -35,7 +35,7 @@ SELECT signature, lanname FROM member WHERE lanname = 'c' AND probin <> 'leadsco
 -- The others bind names when they are created or set their search_path
 SELECT signature FROM member WHERE lanname NOT IN ('c', 'internal') AND prokind = 'f' AND prosqlbody IS NULL AND NOT coalesce(array_to_string(proconfig, ',') LIKE '%search_path=%', false) ORDER BY signature COLLATE "C";
 
--- Everybody may use the schemas and nobody may add to it; functions that are not for everybody
+-- Every role may use the schemas and none may add to them; functions that not every role may call
 SELECT nspname, array(SELECT CASE grantee WHEN 0 THEN 'public' ELSE 'owner' END || ' ' || privilege_type FROM aclexplode(nspacl) ORDER BY 1) AS privileges FROM pg_namespace WHERE nspname LIKE 'leadscore%' ORDER BY 1;
 SELECT signature FROM member WHERE NOT has_function_privilege('public', oid, 'EXECUTE') ORDER BY signature COLLATE "C";
 
@@ -45,6 +45,6 @@ FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND refobjid = (SELEC
 	AND pg_describe_object(classid, objid, 0) !~ '(leadscore(_internal)?\.|^schema leadscore(_internal)?$|^language leadscore$|^cast )' ORDER BY 1;
 SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace IN ('leadscore'::regnamespace, 'leadscore_internal'::regnamespace) AND NOT EXISTS (SELECT FROM member WHERE member.oid = p.oid);
 -- Every operator has its commutator and negator inside, and estimates what it selects
-SELECT oprname, oprleft::regtype, oprright::regtype FROM pg_operator WHERE oprcode IN (SELECT oid FROM member) AND oprresult = 'bool'::regtype AND (oprrest = 0 OR oprjoin = 0 OR oprnegate = 0) ORDER BY 1, 2::text, 3::text;
+SELECT oprname, oprleft::regtype, oprright::regtype FROM pg_operator WHERE oprcode IN (SELECT oid FROM member) AND oprresult = 'bool'::regtype AND (oprrest = 0 OR oprjoin = 0 OR oprnegate = 0) ORDER BY oprname, oprleft::regtype::text COLLATE "C", oprright::regtype::text COLLATE "C";
 
 DROP VIEW member;

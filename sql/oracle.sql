@@ -9,7 +9,7 @@
 \i :golden
 \set ECHO all
 
--- The oracle gives what was worked out by hand
+-- The oracle gives the values that were worked out by hand
 SELECT * FROM oracle.golden_errors;
 
 -- A count of an age, for the oracle and for the extension

@@ -1,5 +1,5 @@
 --
--- Who may do what: an owner who is no superuser, an app, a reader, a stranger
+-- Rights of roles: an owner that is no superuser, an app, a reader, a stranger
 --
 SET timezone = 'UTC';
 SET client_min_messages = 'warning';
@@ -10,7 +10,7 @@ CREATE ROLE leadscore_reader;
 CREATE ROLE leadscore_stranger;
 DO $$BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO leadscore_owner', current_database()); END$$;
 
--- Anybody who may create a schema may create a pipeline, and owns all of it
+-- A role that may create a schema may create a pipeline, and owns all of it
 SET ROLE leadscore_stranger;
 \set VERBOSITY sqlstate
 SELECT * FROM leadscore.create_pipeline('crm');
@@ -72,8 +72,8 @@ SELECT * FROM crm.lead_score;
 SELECT crm.score_by_id(1);
 SELECT leadscore.upgrade_pipeline('crm');
 
--- Nor does a superuser get to run by accident what somebody has laid into a
--- schema, or own a part of somebody else's pipeline
+-- Nor does a superuser run by accident code that another role has put into a
+-- schema, or own a part of another role's pipeline
 RESET ROLE;
 SELECT leadscore.upgrade_pipeline('crm');
 SELECT leadscore.grant_reader('crm', 'leadscore_reader');

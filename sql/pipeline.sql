@@ -6,7 +6,7 @@ SET datestyle = 'ISO';
 SET client_min_messages = 'warning';
 \set SHOW_CONTEXT never
 
--- What is refused
+-- Refused arguments
 SELECT * FROM leadscore.create_pipeline(NULL);
 SELECT * FROM leadscore.create_pipeline('');
 SELECT * FROM leadscore.create_pipeline(repeat('x', 41));
@@ -151,7 +151,7 @@ SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'p'::regnamespace AND c.
 SELECT i.indexrelid::regclass
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'lead_id' JOIN pg_index i ON i.indrelid = c.oid
     WHERE c.relnamespace = 'p'::regnamespace AND i.indisunique AND i.indkey[0] <> a.attnum
-    ORDER BY 1::text;
+    ORDER BY i.indexrelid::regclass::text COLLATE "C";
 -- sequences belong to columns, defaults need no schema in search_path,
 SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'p'::regnamespace AND c.relkind = 'S'
     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'a');
@@ -249,7 +249,7 @@ SELECT external_id, email, channel, owner, profile, consented_at, contact_allowe
 SELECT stage, stage_changed FROM p.track('t1', 'page_view', occurred_at => '2025-03-03 10:00Z', profile => '{"consent": false, "email": null}');
 SELECT email, consented_at, updated_at FROM p.lead WHERE external_id = 't1';
 SELECT seq, cycle, from_stage, to_stage, effective_at, cause FROM p.stage_history WHERE lead_id = p.lead_id('t1') ORDER BY seq;
--- what is refused
+-- refused arguments
 SELECT * FROM p.track(NULL, 'page_view');
 SELECT * FROM p.track('t1', NULL);
 SELECT * FROM p.track('', 'page_view');
@@ -369,7 +369,7 @@ SELECT loaded.rebuild();
 SELECT loaded.sweep(), loaded.sweep(1);
 DROP SCHEMA loaded, loaded_reports CASCADE;
 
--- Verify finds what is wrong, rebuild repairs it
+-- Verify finds differences, rebuild repairs them
 BEGIN;
 INSERT INTO p.lead (external_id, email, consented_at) SELECT 'q' || i, 'q@mail.example', now() FROM generate_series(2, 5) i;
 SET LOCAL session_replication_role = replica;

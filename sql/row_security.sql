@@ -1,10 +1,10 @@
 --
--- Row security on the tables of a pipeline: who may see some leads only sees
--- neither others nor figures made of them, and the engine stays right
+-- Row security on the tables of a pipeline: a role that may see some leads only
+-- sees neither others nor figures made of them, and the engine stays right
 --
 SET timezone = 'UTC';
 SET client_min_messages = 'warning';
--- what is planned is small, whatever the planner thinks of it
+-- tables are small, whatever the planner expects
 SET jit = off;
 \set SHOW_CONTEXT never
 CREATE ROLE leadscore_owner;
@@ -16,7 +16,7 @@ SET ROLE leadscore_owner;
 -- all in one transaction, so that all is recorded, and looked at, at one time
 BEGIN;
 
--- Two pipelines: crm has the leads of two tenants, alone those of one
+-- Two pipelines: crm has the leads of two tenants, alone has the leads of one
 DO $$
 DECLARE
     p text;
@@ -83,8 +83,8 @@ SELECT view, cardinality(t.rows) AS rows, cardinality(s.rows) AS rows_if_alone F
     WHERE s.who = 'alone leadscore_owner' AND t.who = 'crm leadscore_tenant' AND s.rows IS DISTINCT FROM t.rows ORDER BY view COLLATE "C";
 COMMIT;
 
--- So do functions that look into properties when they are called directly,
--- by somebody from whom row security hides leads, and serve others
+-- So do functions that look into properties when a role calls them directly from
+-- which row security hides leads; they serve other roles
 CREATE FUNCTION alone.call() RETURNS TABLE (function text, rows bigint) LANGUAGE plpgsql AS $$
 BEGIN
     FOR function IN
@@ -105,7 +105,7 @@ SELECT count(*) FROM crm_reports._contacts_by_lead();
 SELECT set_config(name, 'off', false) FROM pg_settings WHERE name IN ('debug_parallel_query', 'force_parallel_mode') \g /dev/null
 SET ROLE leadscore_auditor;
 SELECT * FROM alone.call();
--- whoever runs as a role that sees all
+-- a session that runs as a role that sees all
 RESET ROLE;
 SELECT sum(rows) > 40 FROM alone.call();
 SET ROLE leadscore_tenant;

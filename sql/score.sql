@@ -122,7 +122,7 @@ SELECT l.name, m.name AS model, score(l.a, m.m, at), stage_by_points(l.a, m.m, a
 FROM lead l, m, (VALUES ('2025-03-05 09:00 UTC'::timestamptz)) v(at) WHERE m.name <> 'hourly' ORDER BY m.name, l.name;
 SELECT l.name, d.* FROM lead l, m, dimension_scores(l.a, m.m, '2025-03-05 09:00 UTC') d WHERE m.name = 'inbound' AND l.name IN ('nobody', 'hot', 'rival') ORDER BY l.name;
 SELECT l.name, g.* FROM lead l, m, stage_gates(l.a, m.m, '2025-03-05 09:00 UTC') g WHERE m.name = 'inbound' AND l.name IN ('nobody', 'hot', 'warm', 'rival');
--- without gates those of iql stay
+-- without gates the gates of iql stay
 SELECT g.* FROM lead l, m, stage_gates(l.a, m.m, '2025-03-05 09:00 UTC') g WHERE m.name = 'open' AND l.name = 'visitor';
 -- only_if rows: the first present one in alphabetical order decides, without any the stage is out of reach
 SELECT a, qualified_stage(a, m, '2025-03-05 UTC'), stage_by_points(a, m, '2025-03-05 UTC') AS points, (SELECT string_agg(stage || ' ' || gate || ': ' || coalesce(missing, 'met'), ', ') FROM stage_gates(a, m, '2025-03-05 UTC')) AS gates
@@ -157,7 +157,7 @@ SELECT count(*), bool_and((SELECT coalesce(sum(points), 0) FROM explain(a, m, at
        bool_and((SELECT coalesce(bool_and(NOT met = (missing IS NOT NULL)), true) FROM stage_gates(a, m, at))) AS texts,
        bool_and(qualified_stage(a, m, at) >= stage OR coalesce(NOT met, false)) AS gates
 FROM crowd, m, generate_series('2025-01-15 12:00 UTC', '2025-06-30 12:00 UTC', interval '9 days') at, LATERAL (SELECT stage, bool_and(met) AS met FROM stage_gates(a, m, at) GROUP BY stage) g WHERE m.name IN ('inbound', 'open');
--- what is later changes nothing
+-- later events change nothing
 SELECT bool_and(score(a, m, at) = score(past, m, at)) AS score, bool_and(qualified_stage(a, m, at) = qualified_stage(past, m, at)) AS stage
 FROM crowd, m, generate_series('2025-01-15 UTC', '2025-04-15 UTC', interval '6 days') at, LATERAL (SELECT coalesce(lead_activity_agg(u.signal_id, u.bucket, u.count, '1 day'), 'day{}') FROM unnest(a) u WHERE u.bucket IS NULL OR u.bucket < at + interval '1 day') p(past) WHERE name <> 'hourly';
 -- the next change is the first day of another stage

@@ -10,7 +10,7 @@ SELECT c.oid::regclass, c.relkind FROM pg_depend d JOIN pg_class c ON c.oid = d.
     WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
         AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'leadscore') AND c.relkind <> 'v';
 
--- Tables: those of leads, and the others, of which every node has a copy
+-- Tables with a lead_id, and the others, of which every node has a copy
 CREATE TEMP VIEW tables AS
     SELECT c.oid, c.relname, a.attnum AS lead_id, a.atttypid = 'bigint'::regtype AND a.attnotnull AS good
     FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'lead_id'
@@ -18,12 +18,12 @@ CREATE TEMP VIEW tables AS
 SELECT relname FROM tables WHERE lead_id IS NOT NULL ORDER BY 1;
 SELECT relname FROM tables WHERE NOT good;
 SELECT relname FROM tables t WHERE NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.oid AND i.indisprimary);
--- what is unique is so for one lead, or cannot be checked on one node. Two
--- exceptions: names of leads in the app, and numbers of events. Who distributes
--- leads drops them; names stay unique by what makes lead_id of them, and numbers
--- by their sequence.
+-- unique keys contain lead_id, or they cannot be checked on one node. Two
+-- exceptions: names of leads in the app, and numbers of events. Before leads are
+-- distributed these keys are dropped; names stay unique as lead_id is computed
+-- from them, and numbers by their sequence.
 SELECT t.relname, i.indexrelid::regclass AS index FROM tables t JOIN pg_index i ON i.indrelid = t.oid
-    WHERE t.lead_id IS NOT NULL AND i.indisunique AND i.indkey[0] <> t.lead_id ORDER BY 2::text;
+    WHERE t.lead_id IS NOT NULL AND i.indisunique AND i.indkey[0] <> t.lead_id ORDER BY i.indexrelid::regclass::text COLLATE "C";
 -- foreign keys of leads' tables lead to the same lead, or to what every node has
 SELECT t.relname, k.conname FROM tables t JOIN pg_constraint k ON k.conrelid = t.oid JOIN tables f ON f.oid = k.confrelid
     WHERE f.lead_id IS NOT NULL AND (t.lead_id IS NULL OR k.conkey[1] <> t.lead_id OR k.confkey[1] <> f.lead_id);

@@ -66,7 +66,7 @@ RESET ROLE;
 SELECT kind, value FROM crm.event ORDER BY event_id;
 SET ROLE leadscore_app;
 
--- What is missing or of the wrong kind is said before anything is written
+-- An argument that is missing or of the wrong kind is an error before anything is written
 SELECT * FROM unnest(ARRAY[
     $$SELECT crm.track(NULL, 'page_view')$$, $$SELECT crm.track('x', '')$$, $$SELECT crm.track(repeat('x', 2001), 'page_view')$$,
     $$SELECT crm.track('x', 'page_view', source_id => repeat('x', 2001))$$, $$SELECT crm.track('x', 'page_view', profile => '[]')$$,
@@ -81,7 +81,7 @@ SELECT * FROM unnest(ARRAY[
     $$SELECT crm.set_stage(NULL, 'lost')$$, $$SELECT crm.set_stage('x', 'lost')$$, $$SELECT crm.set_stage('v', NULL)$$, $$SELECT crm.set_stage('v', 'boss')$$,
     $$SELECT crm.set_stage_by_id(NULL, 'lost')$$, $$SELECT crm.set_stage_by_id(0, 'lost')$$
     ]) AS s (statement), try.try(s.statement);
--- who asks about nobody gets nothing
+-- questions about no lead have no answer
 SELECT crm.lead_id('x'), crm.lead_id(NULL), crm.score('x'), crm.score(NULL), crm.score_by_id(NULL), crm.score_by_id(0), crm.stage_at('x'), crm.stage_at(NULL), crm.stage_at_by_id(0);
 SELECT count(*) FROM crm.explain('x') UNION ALL SELECT count(*) FROM crm.explain(NULL) UNION ALL SELECT count(*) FROM crm.next_steps('x') UNION ALL SELECT count(*) FROM crm.next_steps_by_id(NULL);
 
@@ -270,7 +270,7 @@ SELECT crm.activate_model('double') >= 0;
 SET ROLE leadscore_app;
 SELECT crm.score('then', '2025-01-31'), crm.score('then', '2025-01-31', as_of_model => true) AS of_then, crm.score('then', '2025-03-02', true),
     (SELECT sum(points) FROM crm.explain('then', '2025-01-31', true)) AS explained, crm.score('then', now(), true) = crm.score('then') AS now;
--- what is dated ahead counts from now
+-- an instant in the future counts as now
 SELECT stage, score FROM crm.track('ahead', 'page_view', occurred_at => now() + interval '100 days', profile => '{"email": "a@mail.example", "consent": true}');
 SELECT crm.upsert_lead('ahead', profile => '{"consent": false}', at => now() + interval '100 days') > 0;
 SELECT crm.stage_at('ahead');
@@ -281,7 +281,7 @@ SELECT * FROM crm.verify();
 -- Stages at instants, as they are known, or were
 SELECT crm.stage_at('s', '2024-12-31'), crm.stage_at('s', '2025-01-02'), crm.stage_at('s'), crm.stage_at('s', NULL) = crm.stage_at('s') AS now, crm.stage_at('s', now(), now() - interval '1 day') AS known_yesterday;
 SELECT * FROM crm.next_steps('then');
--- a purchase by mistake, deleted: what was believed, and what is right
+-- a purchase by mistake, deleted: as it was known, and as it is
 SELECT stage FROM crm.track('known', 'purchase', occurred_at => '2025-01-01');
 SELECT clock_timestamp() AS before \gset
 DELETE FROM crm.event WHERE lead_id = crm.lead_id('known');

@@ -68,7 +68,7 @@ CALL pg_temp.course(3, '2025-01-01', 'visitor', '3.5', 'mql');
 CALL pg_temp.course(4, now() - interval '4.5 days', 'visitor');
 SELECT stage, after_days, at_risk, converted, lost, open, round(converted_rate::numeric, 10) AS converted_rate, round(lost_rate::numeric, 10) AS lost_rate, round(open_rate::numeric, 10) AS open_rate
     FROM conversion_curve WHERE stage = 'visitor';
--- who falls back and then rises converted when it rose
+-- a lead that falls back and then rises converted when it rose
 CALL pg_temp.course(5, '2025-01-01', 'mql', '2', 'iql', '5', 'mql', '3', 'sql');
 SELECT stage, after_days, at_risk, converted FROM conversion_curve WHERE stage IN ('mql', 'iql') AND converted > 0;
 ROLLBACK;

@@ -1,6 +1,6 @@
 --
 -- Every way to write events and leads, each followed by verify(), which
--- computes all from the log anew: what is stored must be the same
+-- computes all from the log anew: stored values must be equal to that
 --
 SET client_min_messages = 'warning';
 SET timezone = 'UTC';
@@ -357,8 +357,8 @@ SELECT lead_id, problem FROM verify() ORDER BY 1, 2;
 DELETE FROM event WHERE lead_id = 22;
 SELECT rebuild();
 :check
--- what was missed since the last event gives the history that it would have
--- given: milestones, stages by hand, profiles and points, in their order
+-- events that were missed since the last one give the history that they would
+-- have given: milestones, stages by hand, profiles and points, in their order
 INSERT INTO lead (lead_id, created_at, updated_at) SELECT i, '2025-01-01', '2025-01-01' FROM generate_series(61, 65) i;
 INSERT INTO event (lead_id, kind, occurred_at) SELECT i, 'act', '2025-01-02' FROM generate_series(61, 65) i;
 CREATE TEMP TABLE missed AS
@@ -386,7 +386,7 @@ INSERT INTO event (lead_id, kind, occurred_at, properties) SELECT lead_id + 10, 
 CREATE VIEW told AS SELECT lead_id, row_number() OVER (PARTITION BY lead_id ORDER BY seq) AS n, cycle, from_stage, to_stage, effective_at, cause FROM stage_history;
 SELECT * FROM told WHERE lead_id BETWEEN 61 AND 65 ORDER BY 1, 2;
 SELECT lead_id - 10, n, cycle, from_stage, to_stage, effective_at, cause FROM told WHERE lead_id > 70 EXCEPT TABLE told;
--- what is late is where it belongs; DELETE and TRUNCATE too
+-- late events are where they belong; DELETE and TRUNCATE too
 SET session_replication_role = replica;
 INSERT INTO event (lead_id, kind, occurred_at) VALUES (63, 'win', '2025-01-04');
 DELETE FROM event WHERE lead_id = 61 AND kind = 'act';
@@ -474,7 +474,7 @@ ALTER TABLE event_1 DROP COLUMN junk;
 ALTER TABLE event ATTACH PARTITION event_1 FOR VALUES WITH (MODULUS 2, REMAINDER 1);
 ALTER SEQUENCE event_event_id_seq OWNED BY event.event_id;
 INSERT INTO event TABLE event_plain;
--- what is bound to the old table is bound anew
+-- views that are bound to the old table are bound anew
 SELECT leadscore.upgrade_pipeline('w');
 DROP TABLE event_plain;
 SELECT leadscore.attach_pipeline('w');

@@ -44,7 +44,7 @@ lead_activity_reserve(ActivityList *list, int nitems)
 
 	if (nitems <= list->capacity)
 		return;
-	/* this may fail, and whoever catches it may come again */
+	/* this may fail, and code that catches the error may call again */
 	list->items = repalloc(list->items, (Size) capacity * sizeof(ActivityItem));
 	list->capacity = capacity;
 }
@@ -353,7 +353,7 @@ parse_digits(const char **s, int digits, int64 max, int64 *value)
 
 /*
  * Read "2025-03-01" or "2025-03-01T13" as a bucket.  All digits must be there:
- * who writes 25-3-1 need not mean the year 25.
+ * 25-3-1 need not mean the year 25.
  */
 static bool
 parse_bucket(const char **s, LeadGrain grain, int32 *bucket)
@@ -519,7 +519,7 @@ lead_activity_append(ActivityList *list, int32 signal, int32 bucket, int64 count
 	};
 }
 
-/* Sort the items, add up equal ones and drop those that count zero. */
+/* Sort the items, add up equal ones and drop counts of zero. */
 void
 lead_activity_normalize(ActivityList *list)
 {

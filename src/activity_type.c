@@ -455,7 +455,7 @@ state_list(ActivityState *state, ActivityList *list)
  * A state with room for more items.  Inside an aggregate the state is ours
  * and is changed in place; the executor copies a new one into its context and
  * frees the old one, so that growing by doubling costs a constant per row.
- * What adds up is added up first, before it is taken for large.
+ * Equal items are added up before the state grows.
  */
 static ActivityState *
 state_with_room(FunctionCallInfo fcinfo, ActivityState *state, int more)

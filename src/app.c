@@ -45,7 +45,7 @@
 PG_FUNCTION_INFO_V1(leadscore_call_handler);
 PG_FUNCTION_INFO_V1(leadscore_validator);
 
-/* the search_path of what writes: triggers of the owner may look things up */
+/* the search_path while we write: triggers of the owner may look names up */
 #define SAFE_SEARCH_PATH	"pg_catalog, pg_temp"
 
 static const AppFunction functions[] = {
@@ -102,7 +102,7 @@ static const StatementText statements[N_STATEMENTS] = {
 	[SEE_LEAD] = {"SELECT 1 FROM {lead} WHERE lead_id" EQ "$1", 1, {INT8OID}, false},
 	[SEE_STATE] = {"SELECT 1 FROM {lead_state} WHERE lead_id" EQ "$1", 1, {INT8OID}, false},
 	[SEE_STAGES] = {"SELECT 1 FROM {stage_log} WHERE lead_id" EQ "$1 LIMIT 1", 1, {INT8OID}, false},
-	/* what the profile has begun and ceased to match since */
+	/* signals that the profile has begun or ceased to match since */
 	[PROFILE_SINCE] = {"SELECT g.signal_id, pg_catalog.sum(c.count) FROM {profile_change} c JOIN {signal} g"
 		" ON g.signal" EQ "c.signal WHERE c.lead_id" EQ "$1 AND c.changed_at OPERATOR(pg_catalog.>) $2"
 	" GROUP BY g.signal_id", 2, {INT8OID, TIMESTAMPTZOID}, false},
@@ -230,7 +230,7 @@ statement_sql(const Pipeline *p, const char *sql)
  * Run a statement; its plan stays with the pipeline.  Without a row limit: an
  * INSERT ... RETURNING that is stopped by one fires no AFTER STATEMENT trigger,
  * so its events would not be counted.  Needs an SPI connection.  With a
- * snapshot it reads by that one, what a STABLE function is to do.
+ * snapshot it reads by that one, as a STABLE function must.
  */
 uint64
 leadscore_app_run(Pipeline *pipeline, AppStatement statement, Datum *values,
@@ -498,7 +498,7 @@ find_function(HeapTuple tuple)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_FUNCTION),
 				 errmsg("there is no function \"%s\" in language leadscore", name),
-				 errhint("leadscore.create_pipeline() and leadscore.upgrade_pipeline() create those there are.")));
+				 errhint("leadscore.create_pipeline() and leadscore.upgrade_pipeline() create its functions.")));
 	nresults = result_types(tuple, &results);
 	matches = form->prokind == PROKIND_FUNCTION && form->proretset == function->set &&
 		form->pronargs == strlen(function->arguments) && nresults == strlen(function->results);
@@ -509,7 +509,7 @@ find_function(HeapTuple tuple)
 	if (!matches)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
-				 errmsg("function \"%s\" is not declared as \"%s\" of language leadscore has to be",
+				 errmsg("function \"%s\" must be declared like function \"%s\" of language leadscore",
 						NameStr(form->proname), name),
 				 errhint("leadscore.upgrade_pipeline() creates the functions of a pipeline anew.")));
 	declared[index].oid = form->oid;
@@ -536,8 +536,8 @@ leadscore_validator(PG_FUNCTION_ARGS)
 }
 
 /*
- * The pipeline of a function, whose owner must be able to act for the owner of
- * the pipeline: the function does that one's work.
+ * Check that the owner of a function can act for the owner of its pipeline:
+ * the function does the work of the latter.
  */
 static void
 check_owner(const AppCall *call, const Pipeline *pipeline)
@@ -564,7 +564,7 @@ leadscore_app_pipeline(FunctionCallInfo fcinfo)
 
 static AppWatch *watched = NULL;
 
-/* Have the engine say what it does to an event; returns who asked before. */
+/* Have the engine report what it does to an event; returns the watch before. */
 AppWatch *
 leadscore_app_watch(AppWatch *watch)
 {
@@ -597,8 +597,8 @@ leadscore_app_tell(const DeltaList *deltas, Oid event, uint8 from_stage)
 
 /*
  * An error about a constraint shows the row, which the caller may have no right
- * to see: leave that to the server's log, and say what can be said.  Nor does
- * the caller know the statement of ours that failed.  For a PG_CATCH block.
+ * to see: leave the row to the server's log, and report the rest.  The caller
+ * does not know our statement that failed either.  For a PG_CATCH block.
  */
 void
 leadscore_rethrow_without_row(MemoryContext context)
@@ -694,7 +694,7 @@ leadscore_call_handler(PG_FUNCTION_ARGS)
 	if (CALLED_AS_TRIGGER(fcinfo) || CALLED_AS_EVENT_TRIGGER(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("functions of language leadscore are no triggers"),
+				 errmsg("functions of language leadscore cannot be trigger functions"),
 				 errhint("leadscore.attach_pipeline() creates the triggers of a pipeline.")));
 	if (call == NULL)
 	{

@@ -43,7 +43,7 @@ typedef enum AppStatement
 	N_STATEMENTS
 } AppStatement;
 
-/* What these functions keep of a pipeline; it goes with it */
+/* Cache of these functions for a pipeline; freed with it */
 typedef struct AppCache
 {
 	SPIPlanPtr	plans[N_STATEMENTS];

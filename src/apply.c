@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * apply.c
- *		What a statement does to events, applied lead by lead.
+ *		Applying the changes of a statement to events, lead by lead.
  *
- * What happens after all that a lead has applied is a step of its lifecycle.
- * What comes late, is corrected or taken back mostly changes no stage: the
- * activity, which knows every bucket, tells.  Else the lead is replayed from
- * its log.
+ * An event that is later than all events that a lead has applied is a step of
+ * its lifecycle.  An event that is late, corrected or removed mostly changes
+ * no stage: the activity, which knows every bucket, tells.  Else the lead is
+ * replayed from its log.
  *
  *-------------------------------------------------------------------------
  */
@@ -116,7 +116,7 @@ delta_cmp(const void *a, const void *b)
 	return (int) y->removed - (int) x->removed;
 }
 
-/* Sort by lead and event time; of one event what is removed comes first. */
+/* Sort by lead and event time; of one event the removal comes first. */
 void
 leadscore_deltas_sort(DeltaList *list)
 {
@@ -157,9 +157,9 @@ same_step(const DeltaList *list, const EventDelta *a, const EventDelta *b)
 }
 
 /*
- * Drop deltas that change nothing: what an update removes and puts back, and
- * events that do nothing.  An event that keeps its time and its stage is no
- * milestone anew.
+ * Drop deltas that change nothing: counts that an update removes and puts back,
+ * and events that match no signal.  An event that keeps its time and its stage
+ * is not a milestone again.
  */
 static int64
 drop_unchanged(DeltaList *list, int64 begin, int64 end)
@@ -263,16 +263,17 @@ model_is_newer(const Writer *writer, int64 at)
 {
 	const Pipeline *pipeline = writer->pipeline;
 
-	/* what happened before the first one is judged by it too */
+	/* events before the first activation are judged by the first model too */
 	return pipeline->nperiods > 1 &&
 		pipeline->periods[pipeline->nperiods - 1].activated_at >= at;
 }
 
 /*
- * Count what comes late or is taken back, if that changes no stage: all of it
- * must be points of a time in which the stage, the profile and the model were
- * those of now.  What blocks a promotion, or has unblocked it, only the log can
- * tell.  False if the log must be read; then the activity is spoilt.
+ * Count events that come late or are removed, if that changes no stage: all of
+ * them must be points of a time in which the stage, the profile and the model
+ * were those of now.  Which event blocks a promotion, or has unblocked it, only
+ * the log can tell.  False if the log must be read; the activity is then
+ * useless.
  */
 static bool
 count_late(Writer *writer, LeadRecord *record, const DeltaList *list, int64 begin, int64 end)
@@ -293,7 +294,7 @@ count_late(Writer *writer, LeadRecord *record, const DeltaList *list, int64 begi
 			 leadscore_step_is_positive(lifecycle->scorer, &step)))
 			return false;
 		leadscore_lifecycle_count(lifecycle, &step, delta->removed ? -1 : 1);
-		/* what is still to come is of no account yet */
+		/* future buckets do not count yet */
 		if (bucket_of(delta->at, writer->pipeline->grain) <=
 			bucket_of(writer->counts_until, writer->pipeline->grain))
 			from = Min(from, delta->at);
@@ -392,8 +393,8 @@ apply_as_log(Writer *writer, LeadRecord *record, const DeltaList *list, int64 be
 }
 
 /*
- * Make a lead what its log says: its history, if that is wrong, and its
- * record.  The state must be locked.  False if the lead is gone.
+ * Make history and record of a lead equal to a replay of its log.  The state
+ * must be locked.  False if the lead is gone.
  */
 bool
 leadscore_correct(Writer *writer, LeadRecord *record)
@@ -401,7 +402,7 @@ leadscore_correct(Writer *writer, LeadRecord *record)
 	StageBuffer replayed;
 	bool		found;
 
-	/* what waits to be appended is part of what is corrected */
+	/* rows that wait to be appended are part of the history to correct */
 	leadscore_writer_flush(writer, false);
 	found = leadscore_lead_read(writer, record->lead_id);
 	if (found)
@@ -414,8 +415,8 @@ leadscore_correct(Writer *writer, LeadRecord *record)
 
 #ifdef USE_ASSERT_CHECKING
 /*
- * Is a record what the log of its lead gives?  It has been written; here it is
- * brought up to now, as a sweep would.
+ * Does a record equal a replay of its lead's log?  It has been written; here it
+ * is brought up to now, as a sweep would do.
  */
 static void
 check_record(Writer *writer, LeadRecord *record)
@@ -425,7 +426,7 @@ check_record(Writer *writer, LeadRecord *record)
 	int64		nevents = 0;
 	int			i;
 
-	/* what only a check reads must not make a transaction fail */
+	/* reads of a mere check must not make a transaction fail */
 	if (IsolationIsSerializable())
 		return;
 	/* a table that nothing guards may hold anything */
@@ -497,7 +498,7 @@ apply_lead(DeltaList *list, Writer *writer, int64 begin, int64 end, const char *
 			writer->appended.n = nstages;
 			if (!locked)
 			{
-				/* begin again with what is there once it is locked */
+				/* begin again, with the state as it is once it is locked */
 				locked = true;
 				continue;
 			}
@@ -516,7 +517,7 @@ apply_lead(DeltaList *list, Writer *writer, int64 begin, int64 end, const char *
 #endif
 			return;
 		}
-		/* another session was faster: begin again with what it wrote */
+		/* another session was faster: begin again with its state */
 		writer->appended.n = nstages;
 	}
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * apply.h
- *		What a statement does to events, applied lead by lead.
+ *		Applying the changes of a statement to events, lead by lead.
  *
  *-------------------------------------------------------------------------
  */

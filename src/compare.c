@@ -58,9 +58,9 @@ put_comparison(ReturnSetInfo *rsinfo, const int64 *lead_id, int64 leads,
 }
 
 /*
- * What is read of each lead that was there at $1: its activity, and what its
- * profile has begun to match since, which is to be taken back.  The profile of
- * now and later is that of today.
+ * Read of each lead that existed at $1: its activity, and the signals that its
+ * profile has begun to match since, which are to be taken back.  For an instant
+ * that is not in the past the profile is that of now.
  */
 static char *
 leads_sql(Oid schema, bool past)
@@ -84,7 +84,7 @@ leads_sql(Oid schema, bool past)
 					leadscore_table_name(leadscore_table(schema, "signal")));
 }
 
-/* Take back what a profile has begun to match, and the reverse. */
+/* Take back signals that a profile has begun or ceased to match. */
 static void
 take_back(ActivityList *activity, Datum signals, Datum counts)
 {
@@ -108,9 +108,9 @@ take_back(ActivityList *activity, Datum signals, Datum counts)
  * compare_leads(pipeline, a, b, at): a row for every lead that has another
  * score or qualified stage under model b than under model a, and a row with
  * lead_id NULL for every pair of stages, with the milli-points of its leads
- * added up.  Leads are as they were then: without what their profile has come
- * to match since, and without those that were not there yet.  Reads with the
- * rights of the caller.
+ * added up.  Leads are as they were then: without signals that their profile
+ * has come to match since, and without leads that did not exist yet.  Reads
+ * with the rights of the caller.
  */
 Datum
 leadscore_compare_leads(PG_FUNCTION_ARGS)

@@ -1,14 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * config_guard.c
- *		Changes of the configuration: what refuses them, keeps writers out
- *		meanwhile and tells every backend's cache; and the activation of models.
+ *		Changes of the configuration: the triggers that refuse some of them,
+ *		keep writers out meanwhile and tell every backend's cache; and the
+ *		activation of models.
  *
- * Refused is what would make the past unexplainable: edits of a model that was
- * active, another number for a signal.  Under the lock only what does not
- * depend on the number of leads is done: they are brought up to date later, at
- * their next write or by a sweep, because each knows the configuration that it
- * was brought up to date with.
+ * A change that would make the past unexplainable is refused: edits of a model
+ * that was active, another number for a signal.  Work that depends on the
+ * number of leads is not done under the lock: leads are brought up to date
+ * later, at their next write or by a sweep, because each knows the
+ * configuration that it was brought up to date with.
  *
  *-------------------------------------------------------------------------
  */
@@ -121,8 +122,8 @@ refuse_edit(const char *model)
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("model \"%s\" is not a draft and cannot be edited", model),
-			 errdetail("Stages of the past are explained by it."),
-			 errhint("Use clone_model() to make a draft of it, edit that, look at compare_models(), then call activate_model().")));
+			 errdetail("It explains stages of the past."),
+			 errhint("Copy it with clone_model(), edit the copy, compare both with compare_models(), then call activate_model().")));
 }
 
 /* A row of a model's definition: its model must be a draft, before and after. */
@@ -140,7 +141,7 @@ check_definition(Oid model_table, const char *table, TupleDesc desc, HeapTuple o
 		refuse_edit(model);
 }
 
-/* A row of model: once active, only what activation writes may change. */
+/* A row of model: once active, only activation may change it. */
 static void
 check_model(TupleDesc desc, HeapTuple old, HeapTuple new)
 {
@@ -175,9 +176,9 @@ check_model(TupleDesc desc, HeapTuple old, HeapTuple new)
 }
 
 /*
- * Does a subscription or a restore bring the rows?  They have been checked
- * where they come from, and what they go with may come later.  The settings
- * tell: every pipeline that was created has them.
+ * Do the rows come from a subscription or a restore?  They were checked at
+ * their origin, and rows that they refer to may come later.  The settings tell:
+ * every pipeline that was created has them.
  */
 static bool
 is_loading(PipelinePart part)
@@ -222,7 +223,7 @@ check_signal(PipelinePart part, TupleDesc desc, HeapTuple old, HeapTuple new)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the signal_id of signal \"%s\" cannot be changed", name),
-				 errdetail("Activities know the signal by its number."),
+				 errdetail("Activities refer to the signal by this number."),
 				 errhint("Define a new signal instead.")));
 	if (new == NULL || is_loading(part))
 		return;
@@ -273,7 +274,7 @@ check_setting(TupleDesc desc, HeapTuple old, HeapTuple new)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the number of a pipeline's configuration cannot be changed by hand"),
-				 errhint("Activate a model or edit signals: each change has the next number.")));
+				 errhint("It changes when a model is activated or signals are edited.")));
 	grains[0] = heap_getattr(old, number, desc, &nulls[0]);
 	grains[1] = heap_getattr(new, number, desc, &nulls[1]);
 	if (nulls[0] || nulls[1] ||
@@ -281,7 +282,7 @@ check_setting(TupleDesc desc, HeapTuple old, HeapTuple new)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the grain of a pipeline cannot be changed"),
-				 errdetail("All activities are counted in it."),
+				 errdetail("The events of all leads are counted in buckets of this width."),
 				 errhint("Create another pipeline of that grain, and copy leads and events.")));
 }
 
@@ -312,7 +313,7 @@ leadscore_config_changed(PG_FUNCTION_ARGS)
 	part = leadscore_part(RelationGetRelid(rel));
 	table = leadscore_logical_name(part, RelationGetRelid(rel));
 	model_table = leadscore_sibling(part, "model");
-	/* what the writers of events depend on */
+	/* the tables on which writers of events depend */
 	locks = strcmp(table, "signal") == 0 || strcmp(table, "value_list") == 0 ||
 		strcmp(table, "setting") == 0;
 
@@ -484,7 +485,7 @@ leadscore_activate_model(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("model \"%s\" is active already", TextDatumGetCString(model)),
-				 errhint("To change it, call clone_model(), edit the copy, look at compare_models() and activate the copy.")));
+				 errhint("To change it, copy it with clone_model(), edit the copy, then activate the copy.")));
 	write_configuration(psprintf("UPDATE %s SET status = 'retired' WHERE status OPERATOR(pg_catalog.=) 'active'", name),
 						0, NULL, NULL);
 	write_configuration(psprintf("UPDATE %s SET status = 'active', compiled = %s.model_definition(model)::leadscore.lead_model,"

@@ -289,7 +289,7 @@ gate_text(const Scorer *scorer, const Evaluation *e, int index)
 	return text.data;
 }
 
-/* Add a line about a stage; what is met misses nothing. */
+/* Add a line about a stage; nothing is missing if it is met. */
 static List *
 add_line(List *lines, uint8 stage, bool threshold, bool met, const char *gate, const char *missing)
 {
@@ -332,7 +332,7 @@ add_gates(List *lines, const Scorer *scorer, const Evaluation *e,
 }
 
 /*
- * What each stage asks for, whether it is met, and what is missing; the gate
+ * The gates of each stage: whether they are met, and what is missing.  The gate
  * "score" is the threshold.
  */
 List *
@@ -356,7 +356,7 @@ leadscore_gate_lines(Scorer *scorer, const Evaluation *e)
 		if (rule->min_score != NO_POINTS)
 			lines = add_line(lines, stage->stage, true, e->total >= rule->min_score, "score",
 							 psprintf("%s points", points_text(rule->min_score - e->total)));
-		/* what makes a contact a lead is asked for at every stage */
+		/* the gates of iql hold for every stage above it */
 		if (iql != NULL && stage != iql)
 			lines = add_gates(lines, scorer, e, iql, stage->stage);
 		if (gated)
@@ -365,7 +365,7 @@ leadscore_gate_lines(Scorer *scorer, const Evaluation *e)
 	return lines;
 }
 
-/* What puts a lead into a stage whatever its points: a line for each row */
+/* Milestones, which put a lead into a stage whatever its points: a line each */
 List *
 leadscore_milestone_lines(const Scorer *scorer)
 {

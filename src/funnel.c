@@ -3,8 +3,8 @@
  * funnel.c
  *		The aggregates window_funnel, window_funnel_except and funnel_times.
  *
- * They collect the events of a lead that satisfy something; what they amount
- * to is worked out at the end, by funnel_match.c.
+ * They collect the events of a lead that satisfy a step; funnel_match.c works
+ * out the result at the end.
  *
  *-------------------------------------------------------------------------
  */
@@ -110,21 +110,21 @@ read_within(const Interval *within)
 	if (within->month != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("window of a funnel has no fixed length: \"%s\"", text),
-				 errdetail("Months are not all of one length."),
-				 errhint("Give it in days (of 24 hours), hours or less, such as '30 days'.")));
-	/* what a double cannot tell apart is far from these bounds */
+				 errmsg("window of a funnel must have a fixed length: \"%s\"", text),
+				 errdetail("Months differ in length."),
+				 errhint("Use days (of 24 hours), hours or smaller units, such as '30 days'.")));
+	/* values that a double cannot tell apart are far from these bounds */
 	length = (double) within->day * USECS_PER_DAY + within->time;
 	if (fabs(length) > (double) PG_INT64_MAX / 2)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("window of a funnel is out of range: \"%s\"", text),
-				 errhint("Give less than 100000 years.")));
+				 errhint("Use less than 100000 years.")));
 	if ((int64) within->day * USECS_PER_DAY + within->time <= 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("window of a funnel must be greater than zero: \"%s\"", text),
-				 errhint("Give an interval such as '14 days'.")));
+				 errhint("Pass an interval such as '14 days'.")));
 	return (int64) within->day * USECS_PER_DAY + within->time;
 }
 
@@ -154,12 +154,12 @@ count_steps(const ArrayType *steps)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
 				 errmsg("steps of a funnel must be a list"),
-				 errhint("Give an array of one dimension after VARIADIC.")));
+				 errhint("Pass an array of one dimension after VARIADIC.")));
 	if (nsteps == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a funnel needs at least one step"),
-				 errhint("Give 1 to %d conditions as last arguments.", FUNNEL_MAX_STEPS)));
+				 errhint("Pass 1 to %d conditions as last arguments.", FUNNEL_MAX_STEPS)));
 	if (nsteps > FUNNEL_MAX_STEPS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -187,8 +187,9 @@ check_exclusion(int32 from_step, int32 to_step, int nsteps, FunnelMode mode)
 	if (mode == FUNNEL_ANY && (from_step > 1 || to_step < nsteps))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("funnel mode \"%s\" has no order that events could be excluded from step %d to %d in",
+				 errmsg("funnel mode \"%s\" cannot exclude events from step %d to %d",
 						mode_names[mode], from_step, to_step),
+				 errdetail("Steps have no order in this mode."),
 				 errhint("Exclude from the first to the last step (1 to %d), or choose another mode.",
 						 nsteps)));
 }
@@ -209,7 +210,7 @@ read_call(FunctionCallInfo fcinfo, bool except, const ArrayType *steps)
 	int32		to_step = 0;
 
 	if (PG_ARGISNULL(ARG_WITHIN))
-		null_argument("within", "Give an interval such as '14 days'.");
+		null_argument("within", "Pass an interval such as '14 days'.");
 	if (PG_ARGISNULL(ARG_MODE))
 		null_argument("mode", "The usual mode is \"ordered\".");
 	within = PG_GETARG_INTERVAL_P(ARG_WITHIN);
@@ -420,7 +421,7 @@ add_row(FunctionCallInfo fcinfo, bool except)
 	if (except && !PG_ARGISNULL(ARG_EXCLUDE) && PG_GETARG_BOOL(ARG_EXCLUDE))
 		bits |= UINT64CONST(1) << call->question.nsteps;
 
-	/* what matches nothing matters only to what must be consecutive */
+	/* an event that matches nothing matters only if steps must be consecutive */
 	if (PG_ARGISNULL(ARG_AT) ||
 		(bits == 0 && call->question.mode != FUNNEL_STRICT))
 	{

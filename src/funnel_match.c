@@ -1,17 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * funnel_match.c
- *		How far a lead got in a funnel: see funnel_match.h for what is asked.
+ *		How far a lead got in a funnel: see funnel_match.h for the definition.
  *
- * Events at one instant may serve in any order, but each for one step only, so
- * what an instant can do is a matter of bipartite matching: from level a (a
- * steps done) it leads to level b if the steps a + 1 .. b can be given distinct
- * events of the instant.  A part of such a run is such a run, so that one
- * number for every a says it all, the furthest b: the runs of the instant.
+ * Events at one instant may serve in any order, but each for one step only.  So
+ * it is a matter of bipartite matching how far an instant leads: from level a
+ * (a steps done) to level b if the steps a + 1 .. b can be given distinct
+ * events of the instant.  Any part of such a run of steps is such a run, so it
+ * is enough to keep, for every a, the furthest b: the runs of the instant.
  *
  * Between instants nothing but the level and the start of a chain matters.  Of
- * two chains of one level the one that started later can be continued by all
- * that continues the other, so the latest start of every level is kept.
+ * two chains of one level, any event that continues the one that started
+ * earlier continues the other too, so the latest start of every level is kept.
  *
  *-------------------------------------------------------------------------
  */
@@ -194,7 +194,7 @@ make_instants(const FunnelSpec *spec, const FunnelEvent *events, int32 nevents,
 		{
 			steps |= events[i].steps;
 			excluded |= events[i].excluded;
-			/* what satisfies nothing is in the way in strict mode only */
+			/* an event that satisfies nothing matters in strict mode only */
 			count += events[i].steps != 0 || spec->mode == FUNNEL_STRICT;
 			i++;
 		} while (i < nevents && events[i].at == events[first].at);
@@ -335,13 +335,13 @@ next_exclusions(const Instant *instants, int32 ninstants)
  * Modes ordered and increase with an exclusion.  Let attempts be known by
  * their start.  Three kinds of chains count:
  *
- * - those that got to to_step: valid[] keeps the latest start as ever, but
- *   where an excluded event is, chains between from_step and to_step end,
- *   unless they got to from_step at that very instant;
+ * - chains that got to to_step: valid[] keeps the latest start as ever, but at
+ *   an excluded event chains between from_step and to_step end, unless they got
+ *   to from_step at that very instant;
  *
- * - those that got to from_step after the last excluded event of their window:
- *   late[] keeps their latest start.  Between two excluded events only those
- *   starts may be used whose window ends before the next one.  Had chains of
+ * - chains that got to from_step after the last excluded event of their window:
+ *   late[] keeps their latest start.  Between two excluded events only starts
+ *   whose window ends before the next one may be used.  Had chains of
  *   the levels below from_step a later start, they can be had with an earlier
  *   one too: replace the first event.
  *

@@ -21,7 +21,7 @@
  * chain that got to from_step is void if an excluded event lies after its
  * from_step and before its to_step, or, when it did not get to to_step, after
  * its from_step and up to the end of the window.  After and before are strict:
- * what happens at the same instant may be taken first or last.  An attempt
+ * events at the same instant may be taken first or last.  An attempt
  * that got to from_step counts for the longest of its chains that got there
  * and are not void; if all are, it reached nothing.  In mode any the first
  * event counts as from_step and the last as to_step.

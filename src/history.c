@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * history.c
- *		What is appended to stage_log and profile_change, and what a corrected
- *		history supersedes.
+ *		Appending rows to stage_log and profile_change, and superseding rows of
+ *		a corrected history.
  *
  * Rows of stage_log are inserted once; only superseded_at is set, once.  A
  * correction supersedes all valid rows from the first difference on and
- * appends what takes their place.  So among valid rows the order of seq is that
- * of event time.
+ * appends the rows that take their place.  So among valid rows the order of
+ * seq is that of event time.
  *
  *-------------------------------------------------------------------------
  */
@@ -60,7 +60,7 @@ run_plan(Pipeline *pipeline, PipelinePlan number, const char *sql, int nargs, Oi
 		leadscore_engine_execute(*plan, values, snapshot, InvalidSnapshot, true);
 	else
 	{
-		/* what the transaction has written so far is to be seen */
+		/* see the rows that the transaction has written so far */
 		CommandCounterIncrement();
 		leadscore_engine_execute(*plan, values, GetLatestSnapshot(),
 								 IsolationUsesXactSnapshot() ? GetTransactionSnapshot() : InvalidSnapshot,
@@ -136,8 +136,8 @@ build_array(Datum *items, bool *nulls, int n, Oid type)
 #define STAGE_COLUMNS	11
 
 /*
- * Append stage changes, numbered after those that each lead has.  The lock on
- * the state keeps other sessions from numbering the same lead.
+ * Append stage changes, numbered after the rows that each lead has.  The lock
+ * on the state keeps other sessions from numbering the same lead.
  */
 static void
 append_stages(Pipeline *pipeline, const StageRow *rows, int n)
@@ -194,9 +194,9 @@ append_stages(Pipeline *pipeline, const StageRow *rows, int n)
 	}
 
 	/*
-	 * What is there is looked up once for each lead, not for each row: rows
-	 * that the statement has inserted are in the way of others.  No row is
-	 * recorded before another of its lead, whatever clocks say.
+	 * The newest row is looked up once for each lead, not for each row: rows
+	 * that the statement has inserted lie in the way of later lookups.  No
+	 * row is recorded before another of its lead, whatever clocks say.
 	 */
 	run_plan(pipeline, PLAN_APPEND_STAGES,
 			 psprintf("INSERT INTO %s (lead_id, seq, cycle, from_stage, to_stage, effective_at,"
@@ -256,7 +256,7 @@ append_profiles(Pipeline *pipeline, const ProfileRow *rows, int n)
 			 5, types, values, InvalidSnapshot);
 }
 
-/* Append what has gathered; either buffer may be NULL. */
+/* Append the rows of the buffers, either of which may be NULL. */
 void
 leadscore_history_flush(Pipeline *pipeline, StageBuffer *stages, ProfileBuffer *profiles)
 {
@@ -286,7 +286,7 @@ stage_code(const char *label)
 	if (label != NULL && !lead_stage_parse(label, strlen(label), &code))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("table \"stage_log\" has something else than stages"),
+				 errmsg("table \"stage_log\" contains a value that is not a stage"),
 				 errhint("Give its columns their types back; leadscore relies on them.")));
 	return code;
 }
@@ -333,7 +333,7 @@ read_stages(Pipeline *pipeline, int64 lead_id, Snapshot snapshot, int *n, int64 
 	return stages;
 }
 
-/* Does a row of the log say what a replayed one says? */
+/* Is a row of the log equal to a replayed one? */
 static bool
 same_change(const LoggedStage *logged, const StageRow *row)
 {
@@ -345,7 +345,7 @@ same_change(const LoggedStage *logged, const StageRow *row)
 		 logged->model == NULL && row->model == NULL);
 }
 
-/* What one of the two histories says at the first difference */
+/* One of the two histories at their first difference, in words */
 static char *
 describe(uint8 from, uint8 to, int64 at, int32 cycle)
 {
@@ -354,12 +354,12 @@ describe(uint8 from, uint8 to, int64 at, int32 cycle)
 }
 
 /*
- * Make the valid history of a lead that which was replayed: supersede what
- * differs and append what takes its place.  Rows that were recorded at the very
- * instant of the correction, as by this transaction, were never valid for
- * anybody: they are deleted.  False if nothing differs.  With difference, which
- * takes two texts, nothing is written: it is set to what is stored, by the
- * snapshot, and to what is right.
+ * Make the valid history of a lead equal to a replayed one: supersede the rows
+ * from the first difference on and append those of the replay.  Rows that were
+ * recorded at the very instant of the correction, as by this transaction, were
+ * never valid for anybody: they are deleted.  False if nothing differs.  With
+ * difference, which takes two texts, nothing is written: it is set to the
+ * stored row, as the snapshot sees it, and to the right one.
  */
 bool
 leadscore_history_correct(Pipeline *pipeline, const StageBuffer *replayed, Snapshot snapshot,

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * history.h
- *		What is appended to stage_log and profile_change.
+ *		Rows to be appended to stage_log and profile_change.
  *
  *-------------------------------------------------------------------------
  */

@@ -90,8 +90,8 @@ is_current(const Pipeline *pipeline, TupleTableSlot *slot)
 }
 
 /*
- * Find what is counted of a lead, and its stage; as of now, though no sweep has
- * recorded yet what is due.
+ * Find the activity and the stage of a lead as of now, including changes that
+ * are due and that no sweep has recorded yet.
  */
 bool
 leadscore_find_state(Pipeline *pipeline, int64 lead_id, Snapshot snapshot,
@@ -136,8 +136,8 @@ was_born(Pipeline *pipeline, int64 lead_id, TimestampTz at, Snapshot snapshot)
 }
 
 /*
- * A lead as it is now; false if there is none, or none yet at an instant.
- * What a table holds where it cannot be looked up by an index is asked for.
+ * A lead as it is now; false if there is none, or none yet at an instant.  A
+ * table without a fitting index is read by a query.
  */
 static bool
 read_lead(Pipeline *pipeline, TimestampTz at, Snapshot snapshot, LeadThen *lead)
@@ -177,7 +177,7 @@ read_lead(Pipeline *pipeline, TimestampTz at, Snapshot snapshot, LeadThen *lead)
 		leadscore_find_state(pipeline, lead->lead_id, snapshot, &lead->activity, &lead->stage);
 }
 
-/* Take back what the profile has begun to match since, and the reverse. */
+/* Take back signals that the profile has begun or ceased to match since. */
 static void
 take_back_profile(Pipeline *pipeline, TimestampTz at, Snapshot snapshot, LeadThen *lead)
 {
@@ -199,7 +199,7 @@ take_back_profile(Pipeline *pipeline, TimestampTz at, Snapshot snapshot, LeadThe
 	}
 }
 
-/* Does row security show what a table holds of a lead to the caller? */
+/* Does row security show the caller the rows of a lead in a table? */
 static bool
 shows(Pipeline *pipeline, Oid table, AppStatement statement, int64 lead_id, Snapshot snapshot,
 	  const UserSwitch *caller)
@@ -282,8 +282,9 @@ same_view(const SnapshotData *a, Snapshot b)
 
 /*
  * The model that a function is to judge by: the one that is active as its query
- * sees it, whoever activates another meanwhile, or that of then.  NULL if there
- * is none.  Of the active one a query looks once.
+ * sees it, even if another session activates a model meanwhile, or the one that
+ * was active then.  NULL if there is none.  A query looks up the active model
+ * once.
  */
 static CallSite *
 find_model(FunctionCallInfo fcinfo, Pipeline *pipeline, TimestampTz at, bool of_then,

@@ -37,8 +37,9 @@ init_writer(Writer *writer, Pipeline *pipeline)
 }
 
 /*
- * Begin to compute, for a query, what a writer would write, as the owner: by
- * the snapshot of the query, without a lock, perhaps in a parallel worker.
+ * Begin to compute, for a query, the record that a writer would write, as the
+ * owner: by the snapshot of the query, without a lock, perhaps in a parallel
+ * worker.
  */
 void
 leadscore_reader_begin(Writer *reader, PipelinePart part)
@@ -52,7 +53,7 @@ leadscore_reader_begin(Writer *reader, PipelinePart part)
 						   RelationGetRelationName(reader->lead.rel), &reader->lead_columns);
 }
 
-/* Forget what was computed, and be the caller again. */
+/* Forget the computed record, and be the caller again. */
 void
 leadscore_reader_end(Writer *reader)
 {
@@ -73,17 +74,14 @@ leadscore_writer_begin(Writer *writer, PipelinePart part, bool restricted)
 	init_writer(writer, leadscore_pipeline_for_write(part));
 	leadscore_run_as(writer->pipeline->owner, restricted, &writer->saved);
 
-	/*
-	 * what this command has written so far is to be seen, and its own writes
-	 * later
-	 */
+	/* see the rows that this command has written, and later our own writes */
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	leadscore_table_open(&writer->state, writer->pipeline->state, RowExclusiveLock,
 						 ACL_SELECT | ACL_INSERT | ACL_UPDATE);
 }
 
-/* Write what is left to write, and be the caller again. */
+/* Write all buffered rows, and be the caller again. */
 void
 leadscore_writer_end(Writer *writer)
 {
@@ -214,7 +212,7 @@ leadscore_state_decode(Writer *writer, LeadRecord *record)
 	if (!valid && !writer->repair)
 		ereport(ERROR,
 				(errcode(ERRCODE_NOT_NULL_VIOLATION),
-				 errmsg("state of lead " INT64_FORMAT " has a null where none can be", record->lead_id),
+				 errmsg("state of lead " INT64_FORMAT " contains an unexpected null", record->lead_id),
 				 errhint("Run rebuild_by_id() of the pipeline for this lead.")));
 	if (valid)
 	{
@@ -357,7 +355,7 @@ leadscore_state_create(Writer *writer, LeadRecord *record)
 	leadscore_pool_init(&profile);
 	leadscore_profile_difference(writer, &record->activity, &profile);
 	if (profile.n > 0)
-		/* what is known of a lead is known now, whenever it is to begin */
+		/* a profile is known now, even if the lead is to begin later */
 		birth = Min(created_at, writer->now);
 	leadscore_profile_log(writer, record->lead_id, &profile, birth);
 	for (i = 0; i < profile.n; i++)
@@ -407,7 +405,7 @@ leadscore_profile_difference(Writer *writer, const ActivityList *activity, Count
 		leadscore_pool_add(difference, now.counts[j].signal, now.counts[j].count);
 }
 
-/* Remember what a profile began or ceased to match, to be appended. */
+/* Buffer the signals that a profile began or ceased to match. */
 void
 leadscore_profile_log(Writer *writer, int64 lead_id, const CountPool *difference, int64 at)
 {

@@ -64,8 +64,8 @@ leadscore_table_open(LeadTable *table, Oid relid, LOCKMODE lockmode, AclMode pri
 }
 
 /*
- * Set up what inserts, new index entries and triggers need.  A HOT update of
- * a table without triggers does without.
+ * Set up the executor for inserts, new index entries and triggers.  A HOT
+ * update of a table without triggers does not need it.
  */
 static void
 need_executor(LeadTable *table)
@@ -108,7 +108,7 @@ leadscore_table_close(LeadTable *table)
 	{
 		EvalPlanQualEnd(&table->epq);
 		ExecCloseIndices(table->result);
-		/* what the row triggers have opened */
+		/* tables that the row triggers have opened */
 		ExecCloseResultRelations(table->estate);
 		ExecResetTupleTable(table->estate->es_tupleTable, false);
 		FreeExecutorState(table->estate);
@@ -145,7 +145,7 @@ find_row(LeadTable *table, int64 lead_id)
 	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(lead_id));
 	for (;;)
 	{
-		/* what the scan remembers has to live as long as the scan */
+		/* memory of the scan has to live as long as the scan */
 		MemoryContext oldcontext = MemoryContextSwitchTo(table->context);
 		TransactionId xwait;
 		bool		found;
@@ -258,9 +258,8 @@ leadscore_row_begin(LeadTable *table, bool found)
 
 /*
  * Write the row that was begun over the one that was found.  False if another
- * session changed it since.  What is the owner's own on the table (row
- * triggers, checks) is honoured by way of the executor, which needs the row to
- * be locked.
+ * session changed it since.  If the owner has added row triggers or checks to
+ * the table, the executor writes, which needs the row to be locked.
  */
 bool
 leadscore_row_update(LeadTable *table)

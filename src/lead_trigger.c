@@ -26,7 +26,7 @@ PG_FUNCTION_INFO_V1(leadscore_lead_changed);
 PG_FUNCTION_INFO_V1(leadscore_lead_truncated);
 PG_FUNCTION_INFO_V1(leadscore_lead_touched);
 
-/* number of the tables whose rows go with a lead */
+/* number of tables whose rows are deleted with a lead */
 #define LEAD_TABLES	4
 
 /*
@@ -44,7 +44,7 @@ delete_now(const char *sql)
 	leadscore_engine_execute(plan, NULL, GetLatestSnapshot(), InvalidSnapshot, false);
 }
 
-/* Lock the events of some leads, waiting for whoever changes them. */
+/* Lock the events of some leads, waiting for sessions that change them. */
 static void
 lock_events(const Pipeline *pipeline, Datum lead_ids)
 {
@@ -73,7 +73,7 @@ delete_rows(Oid table, Datum lead_ids)
 
 	if (plan == NULL)
 		elog(ERROR, "could not prepare: %s", sql);
-	/* what the commands before this one did is to be seen */
+	/* see the changes of the commands before this one */
 	CommandCounterIncrement();
 	leadscore_engine_execute(plan, &lead_ids,
 							 fixed ? GetLatestSnapshot() : InvalidSnapshot,
@@ -126,7 +126,7 @@ id_array(int64 *ids, int n)
 										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
-/* What goes with a lead; the states first, for their locks keep new events away */
+/* Tables to delete from; the states first: their locks keep new events away */
 static void
 list_tables(const Pipeline *pipeline, Oid *tables)
 {
@@ -137,8 +137,8 @@ list_tables(const Pipeline *pipeline, Oid *tables)
 }
 
 /*
- * Leads are gone: so are their states, events and histories.  Who updates or
- * deletes events has locked them before it locks the state: so do we.
+ * Delete states, events and histories of leads that are gone.  A session that
+ * updates or deletes events locks them before the state: so do we.
  */
 static void
 delete_leads(Writer *writer, int64 *ids, int n)

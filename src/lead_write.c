@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * lead_write.c
- *		Creating leads, and merging what apps say of them.
+ *		Creating leads, and merging documents about them.
  *
  * A document about a lead is merged into its profile, except keys that are
  * columns of lead: these go there.  So does the key consent, true or false,
@@ -29,7 +29,7 @@
 #include "app.h"
 #include "stage.h"
 
-/* what an index can hold, with room for the lead's number */
+/* length that an index can hold, with room for the lead's number */
 #define MAX_NAME_BYTES	2000
 
 /* how often a lead that vanishes again and again is looked for */
@@ -210,11 +210,11 @@ leadscore_check_document(Jsonb *document, const char *element)
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("%s is not valid", element),
 					 errdetail("In its profile, %s must be %s.", fields[i].name, problem),
-					 errhint("Pass null where nothing is known.")));
+					 errhint("Pass null if it is not known.")));
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s must be %s", fields[i].name, problem),
-				 errhint("Pass null where nothing is known.")));
+				 errhint("Pass null if it is not known.")));
 	}
 	return document;
 }
@@ -307,7 +307,7 @@ create_leads(AppWrite *call, LeadInput *leads, int n)
 		Datum		name = SPI_getbinval(tuple, SPI_tuptable->tupdesc, 1, &isnull);
 		LeadInput  *lead = NULL;
 
-		/* they come back in order, but for those that are left out */
+		/* they come back in order; some may be left out */
 		while (!isnull && lead == NULL && next < nmissing)
 			lead = input_of(missing[next++], 1, name);
 		if (lead == NULL)
@@ -396,8 +396,8 @@ merge_profiles(AppWrite *call, LeadInput **leads, int n)
 }
 
 /*
- * Find these leads, which are in order of external_id, create those that are
- * missing, and merge what is known of the others.
+ * Find these leads, which are in order of external_id, create the missing ones,
+ * and merge the documents about the others.
  */
 void
 leadscore_leads_touch(AppWrite *call, LeadInput *leads, int n)
@@ -409,8 +409,8 @@ leadscore_leads_touch(AppWrite *call, LeadInput *leads, int n)
 	if (!OidIsValid(call->cache->external_id_key))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("column \"external_id\" of table \"lead\" is not a unique text"),
-				 errhint("Add UNIQUE (external_id) again, or write to the tables lead and event themselves.")));
+				 errmsg("column \"external_id\" of table \"lead\" must be a text with a unique constraint"),
+				 errhint("Add UNIQUE (external_id) again, or write to the tables lead and event directly.")));
 	/* the table lead may have triggers too */
 	leadscore_app_fix_path(call);
 	for (attempt = 0; attempt < MAX_ATTEMPTS; attempt++)
@@ -421,7 +421,7 @@ leadscore_leads_touch(AppWrite *call, LeadInput *leads, int n)
 		if (find_leads(call, leads, n) > 0)
 		{
 			create_leads(call, leads, n);
-			/* what others have created meanwhile is found now */
+			/* leads that others have created meanwhile are found now */
 			if (find_leads(call, leads, n) > 0)
 				continue;
 		}
@@ -441,7 +441,7 @@ leadscore_leads_touch(AppWrite *call, LeadInput *leads, int n)
 	ereport(ERROR,
 			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 			 errmsg("could not create a lead"),
-			 errdetail("It was deleted each time, or a trigger of table \"lead\" keeps it out."),
+			 errdetail("It was deleted at each attempt, or a trigger of table \"lead\" keeps it out."),
 			 errhint("Run the transaction again.")));
 }
 
@@ -509,7 +509,7 @@ leadscore_upsert_lead(FunctionCallInfo fcinfo, AppWrite *call)
 													  JsonbPGetDatum(document)));
 	}
 	lead.document = leadscore_check_document(document, NULL);
-	/* what is to come is known now */
+	/* a fact that is dated ahead is known now */
 	lead.at = PG_ARGISNULL(14) ? now : Min(PG_GETARG_TIMESTAMPTZ(14), now);
 	lead.created_at = lead.at;
 	leadscore_leads_touch(call, &lead, 1);

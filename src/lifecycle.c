@@ -10,9 +10,9 @@
  * consent is a visitor, and its stage is suspended until consent is given
  * again.
  *
- * What happens in one instant is one step, so that the order of arrival never
- * matters: first all its counts, of the profile and of events; then what these
- * promote; then stages set by hand and milestones, up the funnel and exits
+ * All events of one instant are one step, so that the order of arrival never
+ * matters: first all its counts, of the profile and of events; then promotions
+ * by these; then stages set by hand and milestones, up the funnel and exits
  * last; then points and gates again.
  *
  *-------------------------------------------------------------------------
@@ -56,7 +56,7 @@ is_for_leads(uint8 stage)
 	return stage > LEAD_STAGE_VISITOR && stage < LEAD_STAGE_CUSTOMER;
 }
 
-/* Does it hold what must hold between two calls? */
+/* Do the invariants hold that must hold between two calls? */
 bool
 leadscore_lifecycle_valid(const LeadLifecycle *lifecycle)
 {
@@ -113,7 +113,7 @@ move(LeadLifecycle *lifecycle, uint8 stage, int64 at, StageCause cause)
 	Assert(at >= from_since);
 	if (stage == LEAD_STAGE_VISITOR && is_for_leads(from) && !is_lead(lifecycle))
 	{
-		/* what consent takes away, consent gives back */
+		/* the stage comes back when consent is given again */
 		standing->suspended = from;
 	}
 	else
@@ -239,7 +239,7 @@ apply_moves(LeadLifecycle *lifecycle, int64 at, const LeadStep *steps, int nstep
 		move_to(lifecycle, stage, set[stage], milestone[stage], at);
 }
 
-/* Apply what the passing of time changes, bucket by bucket. */
+/* Apply changes by the passing of time, bucket by bucket. */
 static void
 pass_time(LeadLifecycle *lifecycle, int64 from, int64 until)
 {
@@ -258,8 +258,8 @@ pass_time(LeadLifecycle *lifecycle, int64 from, int64 until)
 }
 
 /*
- * Begin a lead's lifecycle: its first stage is what it qualifies for by what
- * the activity holds already.
+ * Begin a lead's lifecycle: its first stage is the one that it qualifies for by
+ * the counts that the activity holds already.
  */
 void
 leadscore_lifecycle_begin(LeadLifecycle *lifecycle, int64 birth)
@@ -284,9 +284,9 @@ leadscore_lifecycle_begin(LeadLifecycle *lifecycle, int64 birth)
 }
 
 /*
- * Apply all that was due up to an instant because time passed.  What comes
- * after a change is late if it is dated before it; so no more is taken for
- * processed than up to the last change.
+ * Apply all that was due up to an instant because time passed.  An event that
+ * comes after a change, but is dated before it, is late; so no more is taken
+ * for processed than up to the last change.
  */
 void
 leadscore_lifecycle_advance(LeadLifecycle *lifecycle, int64 until)
@@ -401,8 +401,8 @@ leadscore_lifecycle_leap(LeadLifecycle *lifecycle, const LeadStep *steps, int64 
 }
 
 /*
- * Apply all that happens in one instant, which must not be before what is
- * processed already.  Points count from the beginning of their bucket, so the
+ * Apply all that happens in one instant, which must not be before
+ * processed_until.  Points count from the beginning of their bucket, so the
  * instant may be later in the bucket of now; a milestone waits for its time.
  */
 void
@@ -462,9 +462,9 @@ leadscore_lifecycle_activate(LeadLifecycle *lifecycle, int64 at, Scorer *scorer,
 }
 
 /*
- * Is the stage what it is now, all the time from an instant up to where all is
- * processed, by the activity as it is?  True is certain.  Only for a time in
- * which the profile and the model were those of now.
+ * Does the activity as it is give the stage of now, all the time from an instant
+ * up to processed_until?  True is certain.  Only for a time in which the
+ * profile and the model were those of now.
  */
 bool
 leadscore_lifecycle_keeps(const LeadLifecycle *lifecycle, int64 from)

@@ -39,7 +39,7 @@ says_not_null(List *predicate, AttrNumber column)
 /*
  * A unique index over just these columns, InvalidOid if there is none.  It may
  * leave out rows in which the column not_null is null.  A deferrable one does
- * not count: what it allows for a while would be found twice.
+ * not count: until it is checked, two rows may have one key.
  */
 Oid
 leadscore_unique_index(Relation rel, int ncolumns, const char *const *columns,

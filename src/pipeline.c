@@ -43,7 +43,7 @@ typedef struct PipelineEntry
 
 static HTAB *pipelines = NULL;
 
-/* A relation changed: forget what was read from it.  No catalog access here. */
+/* A relation changed: forget pipelines read from it.  No catalog access here. */
 static void
 relation_changed(Datum arg, Oid relid)
 {
@@ -121,9 +121,9 @@ leadscore_table(Oid schema, const char *name)
 
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("schema \"%s\" is not a whole pipeline: table \"%s\" is missing",
+				 errmsg("schema \"%s\" is not a complete pipeline: table \"%s\" is missing",
 						schema_name ? schema_name : "?", name),
-				 errhint("Make a pipeline with leadscore.create_pipeline(), and rename or move none of its tables.")));
+				 errhint("Create pipelines with leadscore.create_pipeline(), and do not rename or move their tables.")));
 	}
 	return relid;
 }
@@ -170,8 +170,8 @@ leadscore_run_back(const UserSwitch *saved)
 }
 
 /*
- * The engine does the work of the owner of event, so only who may act for that
- * owner may make it.
+ * The engine does the work of the owner of event, so only the triggers of a
+ * role that may act for that owner may run it.
  */
 void
 leadscore_check_owner(Relation rel)
@@ -718,8 +718,8 @@ leadscore_pipeline(PipelinePart part)
 
 /*
  * The same for a query, which may run in parallel: no newer snapshot can be
- * taken then.  What is read as of the query is no good for others: it stays
- * in the current context.
+ * taken then.  A pipeline that is read with the query's snapshot must not be
+ * cached: it is allocated in the current context.
  */
 Pipeline *
 leadscore_pipeline_for_query(PipelinePart part)
@@ -730,8 +730,8 @@ leadscore_pipeline_for_query(PipelinePart part)
 }
 
 /*
- * The same for what a query computes from logs that it sees by its snapshot:
- * with the configuration that this snapshot sees, though a newer one is known.
+ * The same for a query that replays logs, which it sees by its snapshot: with
+ * the configuration that this snapshot sees, even if a newer one is known.
  */
 Pipeline *
 leadscore_pipeline_as_seen(PipelinePart part)
@@ -754,8 +754,8 @@ leadscore_pipeline_as_seen(PipelinePart part)
 
 /*
  * The same for a writer: its configuration, and the columns of lead_state,
- * stay as they are until the end of the transaction.  Whoever changes it waits
- * for the writers, and readers wait for nobody.
+ * stay as they are until the end of the transaction.  A session that changes
+ * the configuration waits for the writers, and readers wait for nobody.
  */
 Pipeline *
 leadscore_pipeline_for_write(PipelinePart part)
@@ -775,7 +775,7 @@ leadscore_pipeline_for_write(PipelinePart part)
 		if (p->model == model && p->state == state)
 			break;
 	}
-	/* what would be written into these tables nobody would find */
+	/* rows written into these tables would never be found */
 	if (p->distributed)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

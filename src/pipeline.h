@@ -87,8 +87,8 @@ typedef struct StateColumns
 } StateColumns;
 
 /*
- * Once read it never changes; a newer one takes its place, and it stays until
- * the transaction ends for those who still use it.
+ * Once read it never changes; a newer one takes its place.  Until the
+ * transaction ends it stays valid for code that still uses it.
  */
 typedef struct Pipeline
 {
@@ -107,7 +107,7 @@ typedef struct Pipeline
 	Oid			value_list;
 	Oid			setting;
 	Oid			activation;
-	Oid			owner;			/* of event: whose work the engine does */
+	Oid			owner;			/* of event; the engine runs as this role */
 
 	StateColumns columns;
 	LeadGrain	grain;

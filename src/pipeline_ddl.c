@@ -115,8 +115,8 @@ installed_version(void)
 
 /*
  * check_version(): the version of the library, or an error if the extension in
- * this database has another one.  Only what runs the library's DDL asks: a
- * package upgrade replaces the library under all databases at once, and
+ * this database has another one.  Only functions that run the library's DDL
+ * ask: a package upgrade replaces the library under all databases at once, and
  * nothing else may stop working then.
  */
 Datum
@@ -286,7 +286,7 @@ set_guc(const char *name, const char *value)
 /*
  * run_ddl(pipeline, file): run the statements of a file.  Bare names are
  * looked up in pg_catalog first, as it is not listed, then in the pipeline,
- * then in ours; what is created goes to the first schema of the list.
+ * then in our schemas; new objects go to the first schema of the list.
  */
 Datum
 leadscore_run_ddl(PG_FUNCTION_ARGS)
@@ -315,7 +315,7 @@ leadscore_run_ddl(PG_FUNCTION_ARGS)
 	set_guc("search_path", path.data);
 	set_guc("client_min_messages", "warning");
 	set_guc("check_function_bodies", "on");
-	/* what changes the meaning of a text */
+	/* settings that change the meaning of a text */
 	set_guc("standard_conforming_strings", "on");
 	set_guc("quote_all_identifiers", "off");
 	set_guc("transform_null_equals", "off");
@@ -378,9 +378,9 @@ query_text(const char *query)
 
 /*
  * known_pipeline(name): the schema of this name, or an error if it is not a
- * pipeline of the caller with a layout that we know.  What we do to a pipeline
- * runs what is in it: only its owner may trust that, not even a superuser.
- * And what we make in it is to belong to its owner.
+ * pipeline of the caller with a layout that we know.  Our functions run code of
+ * the pipeline, which only its owner may trust, not even a superuser; and new
+ * objects are to belong to its owner.
  */
 Datum
 leadscore_known_pipeline(PG_FUNCTION_ARGS)

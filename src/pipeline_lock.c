@@ -83,7 +83,7 @@ pause_attempts(void)
 	CHECK_FOR_INTERRUPTS();
 }
 
-/* Who holds a lock on a table that ours waits for, in words */
+/* The sessions that hold a lock on a table which ours waits for, in words */
 static char *
 describe_holders(Oid relid)
 {
@@ -126,8 +126,8 @@ describe_holders(Oid relid)
 }
 
 /*
- * Keep writers out until the transaction ends.  One lock, and not on what is
- * edited by hand: two sessions that edit signals hold a lock on that table
+ * Keep writers out until the transaction ends.  One lock, and not on a table
+ * that users edit: two sessions that edit signals hold a lock on that table
  * already, and would wait for each other.  An error if writers do not end
  * within some seconds.
  */
@@ -149,7 +149,7 @@ leadscore_pipeline_lock(PipelinePart part)
 	holders = describe_holders(relid);
 	ereport(ERROR,
 			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-			 errmsg("could not change the configuration of pipeline \"%s\" while others write to it",
+			 errmsg("could not change the configuration of pipeline \"%s\" while other transactions write to it",
 					get_namespace_name(part.schema)),
 			 holders ? errdetail("In the way: %s.", holders) : 0,
 			 errhint("End these transactions, or try again when they have ended.")));

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * rebuild.c
- *		Comparing what is stored with what the log gives, and repairing it.
+ *		Comparing stored leads with a replay of their logs, and repairing them.
  *
  * One snapshot shows the events, the profiles and the states of all leads as
  * they belong together, as each transaction writes them together.  So a lead
@@ -278,7 +278,7 @@ remember(void *context, const Difference *difference)
 	set->ids[set->n++] = difference->lead_id;
 }
 
-/* Delete what we keep of a lead that is gone.  Events are not ours to delete. */
+/* Delete our rows of a lead that is gone.  Events are not ours to delete. */
 static void
 delete_orphan(Writer *writer, int64 lead_id)
 {
@@ -303,7 +303,7 @@ delete_orphan(Writer *writer, int64 lead_id)
 	SPI_finish();
 }
 
-/* Make one lead what its log says. */
+/* Make one lead equal to a replay of its log. */
 static void
 repair_lead(Writer *writer, int64 lead_id)
 {

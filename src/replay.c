@@ -3,14 +3,14 @@
  * replay.c
  *		Running the lifecycle of a lead.
  *
- * The valid history of a lead is what its events, the changes of its profile
- * and the activations of models give in the order of event time, from its
- * birth on.  Live statements run the same code on what is new, and read the
- * log only where that cannot be enough.
+ * The valid history of a lead is the one that its events, the changes of its
+ * profile and the activations of models give in the order of event time, from
+ * its birth on.  Live statements run the same code on new events, and read the
+ * log only where new events cannot be enough.
  *
  * A lead is born when it was created, or at its first event or change of the
- * profile if that is earlier.  What happened before the first activation is
- * judged by the first model.
+ * profile if that is earlier.  Events before the first activation are judged
+ * by the first model.
  *
  *-------------------------------------------------------------------------
  */
@@ -64,7 +64,7 @@ leadscore_period_begin(Writer *writer, LeadRecord *record)
 	use_period(writer, record, period_of_configuration(writer->pipeline, record->configuration));
 }
 
-/* Begin the lifecycle of a record, whose activity holds what it is born with. */
+/* Begin the lifecycle of a record; its activity holds the counts at birth. */
 void
 leadscore_run_begin(Writer *writer, LeadRecord *record, int64 birth)
 {
@@ -87,7 +87,7 @@ activate_until(Writer *writer, LeadRecord *record, int64 until)
 
 	for (; period < pipeline->nperiods && pipeline->periods[period].activated_at <= until; period++)
 	{
-		/* of several of one instant the last one is what counts */
+		/* of several activations of one instant the last one counts */
 		if (period + 1 < pipeline->nperiods &&
 			pipeline->periods[period + 1].activated_at == pipeline->periods[period].activated_at)
 			continue;
@@ -134,8 +134,8 @@ leap_end(const Writer *writer, const LeadRecord *record)
 }
 
 /*
- * Apply steps, in the order of event time and none before what is processed
- * already, and the activations between them and up to now.
+ * Apply steps, in the order of event time and none before processed_until, and
+ * the activations between them and up to now.
  */
 void
 leadscore_run(Writer *writer, LeadRecord *record, const LeadStep *steps, int64 n)
@@ -164,7 +164,11 @@ leadscore_run(Writer *writer, LeadRecord *record, const LeadStep *steps, int64 n
 		leadscore_lifecycle_step(&record->lifecycle, &steps[i], (int) (end - i), writer->moves_until);
 		i = end;
 	}
-	/* what is dated ahead is counted, and acts when its bucket begins */
+
+	/*
+	 * an event that is dated ahead is counted, and acts when its bucket
+	 * begins
+	 */
 	for (; i < n; i++)
 	{
 		leadscore_lifecycle_count(&record->lifecycle, &steps[i], 1);
@@ -175,7 +179,7 @@ leadscore_run(Writer *writer, LeadRecord *record, const LeadStep *steps, int64 n
 	record->configuration = writer->pipeline->configuration;
 }
 
-/* Start an activity with what the log no longer has. */
+/* Start an activity with the counts of events that were purged from the log. */
 static void
 read_baseline(Writer *writer, LeadRecord *record)
 {
@@ -260,7 +264,7 @@ read_events(LogReader *reader, RowStream *stream, int64 lead_id, DeltaList *delt
 		ExecStoreHeapTuple(tuple, slot, false);
 		leadscore_deltas_add(deltas, writer->pipeline, &columns, slot, false);
 		ExecClearTuple(slot);
-		/* what does nothing is no part of a lifecycle */
+		/* an event that matches nothing is no part of a lifecycle */
 		if (deltas->deltas[deltas->n - 1].ncounts == 0 &&
 			deltas->deltas[deltas->n - 1].set_stage == 0)
 			deltas->n--;
@@ -302,7 +306,7 @@ profile_signal(const Pipeline *pipeline, const char *name)
 
 /*
  * Read the changes of a lead's profile.  No change can be known before it
- * happens, so none is later than what has been counted up to.
+ * happens, so none is later than counts_until.
  */
 static void
 read_profile_log(Writer *writer, RowStream *stream, int64 lead_id, ProfileLog *log)
@@ -370,7 +374,7 @@ replay_from_birth(Writer *writer, LeadRecord *record, const DeltaList *events,
 		birth = Min(birth, events->deltas[begin].at);
 	if (profile->n > 0)
 		birth = Min(birth, profile->steps[0].at);
-	/* what is known at birth the lead is born with */
+	/* changes up to the birth are counted at birth */
 	for (; p < profile->n && profile->steps[p].at <= birth; p++)
 		leadscore_lifecycle_count(&record->lifecycle, &profile->steps[p], 1);
 	for (i = begin; i < end; i++)
@@ -388,8 +392,9 @@ replay_from_birth(Writer *writer, LeadRecord *record, const DeltaList *events,
 }
 
 /*
- * Add what the lead's row says and its log does not, as after an update without
- * triggers: it changed when the row was updated, after all that was logged.
+ * Add signals that the lead's row matches and its log does not have, as after an
+ * update without triggers: they changed when the row was updated, after all
+ * that was logged.
  */
 static void
 complete_profile_log(Writer *writer, LeadRecord *record, ProfileLog *log)
@@ -427,7 +432,7 @@ complete_profile_log(Writer *writer, LeadRecord *record, ProfileLog *log)
 }
 
 /*
- * Replay a lead whose whole log are these deltas, sorted and none removed.  Its
+ * Replay a lead whose whole log is these deltas, sorted, with no removal.  Its
  * profile must be as it was when it was created, and that must be its birth.
  */
 void
@@ -438,7 +443,7 @@ leadscore_replay_deltas(Writer *writer, LeadRecord *record, const DeltaList *del
 	ActivityList old;
 	int			i;
 
-	/* what it was born with */
+	/* the counts at birth */
 	lead_activity_init(&old, writer->pipeline->grain, record->activity.nitems);
 	lead_activity_copy(&record->activity, &old);
 	profile.steps = palloc0(sizeof(LeadStep) * (old.nitems + 1));
@@ -462,8 +467,8 @@ leadscore_replay_deltas(Writer *writer, LeadRecord *record, const DeltaList *del
 /*
  * Replay a lead from its log into a record.  The lead and its state must be in
  * the writer's slots, the state locked unless nothing is to be written.  The
- * rows of its history are put into stages, what the profile is and its log does
- * not say into the writer's buffer.
+ * rows of its history are put into stages; signals of the profile that its log
+ * does not have, into the writer's buffer.
  */
 void
 leadscore_replay(LogReader *reader, LeadRecord *record, StageBuffer *stages)

@@ -2,7 +2,7 @@
  *
  * replay.h
  *		Running the lifecycle of a lead: steps and activations of models in
- *		event-time order, those that come or those of the log.
+ *		event-time order, new ones or those of the log.
  *
  *-------------------------------------------------------------------------
  */

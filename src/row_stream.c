@@ -40,8 +40,8 @@ make_stream(Portal portal, Oid relid)
 }
 
 /*
- * Push the snapshot to read by: InvalidSnapshot stands for what is committed,
- * or written by this transaction, now, whatever the transaction sees.
+ * Push the snapshot to read by.  InvalidSnapshot stands for the newest one: all
+ * that is committed, or written by this transaction, now.
  */
 static void
 push_snapshot(Snapshot snapshot)

@@ -72,7 +72,7 @@ leadscore_stage_by_score(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("points must be a number"),
-				 errhint("Give points such as 30.5.")));
+				 errhint("Pass points such as 30.5.")));
 	points = DatumGetNumeric(DirectFunctionCall2(numeric_smaller,
 												 NumericGetDatum(points),
 												 NumericGetDatum(limit)));

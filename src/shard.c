@@ -8,8 +8,8 @@
  * triggers fire.  The engine then works in the shards that go with that one,
  * as plain tables of this node: distributed queries inside a trigger are
  * refused or slow, and the table of the bare name is empty here.  This holds
- * for the configuration too, reference tables with one shard on every node:
- * so what is read and locked is what the configuration's triggers fire on.
+ * for the configuration too, reference tables with one shard on every node: the
+ * engine reads and locks the tables on which their triggers fire.
  *
  * All of it comes from the catalogs pg_dist_partition and pg_dist_shard.
  *
@@ -193,7 +193,7 @@ leadscore_sibling(PipelinePart part, const char *name)
 	if (!OidIsValid(table))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("no shard of table \"%s\" goes with \"%s\"",
+				 errmsg("no shard of table \"%s\" is colocated with \"%s\"",
 						name, get_rel_name(part.shard)),
 				 of_leads ?
 				 errhint("Distribute all tables that have a lead_id by it, colocated with each other.") :
@@ -229,7 +229,7 @@ leadscore_parts(Oid schema, int elevel)
 	}
 	if (list_length(parts) < n)
 		ereport(elevel,
-				(errmsg("%d of %d shards of pipeline \"%s\" are not on this node and left alone",
+				(errmsg("%d of %d shards of pipeline \"%s\" are not on this node and were not processed",
 						n - list_length(parts), n, get_namespace_name(schema)),
 				 errhint("Do the same on the other nodes.")));
 	return parts;

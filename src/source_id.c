@@ -124,6 +124,6 @@ leadscore_check_source_ids(const DeltaList *deltas, Relation event,
 				(errcode(ERRCODE_UNIQUE_VIOLATION),
 				 errmsg("duplicate key value violates unique constraint \"%s\"",
 						"event_source_id_key"),
-				 errhint("Call track(), which knows what is there already, or look it up first."),
+				 errhint("Call track(), which reports duplicates, or look the event up first."),
 				 errtableconstraint(event, "event_source_id_key")));
 }

@@ -27,7 +27,7 @@
 #include "compat.h"
 #include "stage.h"
 
-/* What there is to know of a stage; NULL where it has no such thing */
+/* Properties of a stage; NULL where it has no such property */
 typedef struct StageInfo
 {
 	uint8		code;
@@ -71,7 +71,7 @@ static const struct
 /* Room for the longest name and the terminating zero */
 #define MAX_STAGE_NAME	sizeof("information qualified lead")
 
-/* Find what is known of a code; NULL if there is no such stage. */
+/* Find the properties of a code; NULL if there is no such stage. */
 static const StageInfo *
 find_stage(uint8 code)
 {
@@ -168,7 +168,7 @@ lead_stage_parse(const char *s, size_t len, uint8 *code)
  * ----------
  */
 
-/* What is known of the stage in argument 0 */
+/* The properties of the stage in argument 0 */
 static const StageInfo *
 get_stage(FunctionCallInfo fcinfo)
 {

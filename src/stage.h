@@ -16,7 +16,7 @@
 #define LEADSCORE_STAGE_H
 
 /*
- * A code is what is stored, so it never changes its meaning.  The gaps leave
+ * Codes are stored, so a code never changes its meaning.  The gaps leave
  * room for stages to come.  Codes stay below 128: a one-byte datum is read
  * from a tuple as a signed char.
  */

@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * sweep.c
- *		Leads whose stage is to be looked at though nothing happens: because
- *		time passed, because something dated ahead is due, or because models
- *		or signals changed.
+ *		Leads whose stage may change though nothing happens: because time
+ *		passed, because an event that was dated ahead is due, or because
+ *		models or signals changed.
  *
  * A change of configuration records only itself; each lead is brought up to
  * date at its next write or by a sweep, and until then queries compute.
@@ -124,7 +124,7 @@ leadscore_sweep_part(PipelinePart part, int64 max_leads)
 		uint64		i;
 		int64	   *ids;
 
-		/* what is due, then what is behind the configuration */
+		/* leads that are due, then leads behind the configuration */
 		if (round == 0)
 			ids = pick_leads(&writer, "next_review_at OPERATOR(pg_catalog.<=) pg_catalog.now()"
 							 " ORDER BY next_review_at", max_leads, &n);
@@ -154,7 +154,7 @@ leadscore_sweep_part(PipelinePart part, int64 max_leads)
 
 /*
  * sweep(pipeline, max_leads): brings up to date at most so many leads whose
- * stage is due to be looked at; returns how many that were.
+ * stage may have changed; returns how many it did.
  */
 Datum
 leadscore_sweep(PG_FUNCTION_ARGS)
@@ -190,7 +190,7 @@ caller_sees_state(const Pipeline *pipeline, int64 lead_id)
 	return sees;
 }
 
-/* What to return of a record */
+/* The part of a record to return */
 typedef enum RecordPart
 {
 	RECORD_STAGE,
@@ -199,9 +199,9 @@ typedef enum RecordPart
 } RecordPart;
 
 /*
- * Compute, by the active snapshot, what a sweep would write for a lead: its
- * activity, in the current context, its stage and since when it is in it.  Each
- * may be NULL.  False if there is no such lead.
+ * Compute, by the active snapshot, the record that a sweep would write for a
+ * lead: its activity, in the current context, its stage and since when it is in
+ * it.  Each pointer may be NULL.  False if there is no such lead.
  */
 bool
 leadscore_current_record(PipelinePart part, int64 lead_id, ActivityList *activity,
@@ -260,8 +260,9 @@ current_record(FunctionCallInfo fcinfo, RecordPart part)
 }
 
 /*
- * current_stage(pipeline, lead_id): the stage of a lead as of now, though no
- * sweep has recorded yet what is due.  For views, where that is so.
+ * current_stage(pipeline, lead_id): the stage of a lead as of now, including
+ * changes that are due and that no sweep has recorded yet.  Views call it for
+ * leads that are due.
  */
 Datum
 leadscore_current_stage(PG_FUNCTION_ARGS)

@@ -49,7 +49,7 @@ NUMERICOID, TEXTOID, TEXTOID, TEXTOID};
 /* An event to be inserted */
 typedef struct EventInput
 {
-	int			position;		/* in what the app sent, from 1 */
+	int			position;		/* in the array of the app, from 1 */
 	Datum		external_id;
 	Jsonb	   *profile;
 	Datum		values[EVENT_COLUMNS];
@@ -77,11 +77,11 @@ stored_value(double value, const char *element)
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("%s is not valid", element),
 					 errdetail("Its value is not a number that can be stored."),
-					 errhint("Pass null where there is no value.")));
+					 errhint("Pass null if there is none.")));
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("value must be a number, neither NaN nor infinity"),
-				 errhint("Pass null where there is no value.")));
+				 errhint("Pass null if there is none.")));
 	}
 	return DirectFunctionCall1(float8_numeric, Float8GetDatum(value));
 }
@@ -150,7 +150,7 @@ add_event(AppWrite *call, EventInput *event, AppWatch *watch, bool *duplicate)
 	return 0;
 }
 
-/* Where a lead stands: what this transaction did is to be seen. */
+/* Where a lead stands, as this transaction sees it */
 static void
 read_standing(AppWrite *call, int64 lead_id, bool score, Standing *standing)
 {
@@ -268,7 +268,7 @@ invalid_item(int position, const char *problem)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("element %d of events is not valid", position),
 			 errdetail("%s", problem),
-			 errhint("Keys are external_id and kind, and if wanted properties, occurred_at, value, channel, campaign, source_id and profile.")));
+			 errhint("Required keys are external_id and kind; optional keys are properties, occurred_at, value, channel, campaign, source_id and profile.")));
 }
 
 /* A value of an element as text; NULL if it is not there or null */
@@ -305,7 +305,7 @@ item_jsonb(JsonbContainer *item, const char *key)
 	return value == NULL || value->type == jbvNull ? NULL : JsonbValueToJsonb(value);
 }
 
-/* Read a text by an input function; what is wrong with it names the element. */
+/* Read a text by an input function; an error names the element. */
 static Datum
 read_item(PGFunction input, text *value, int position)
 {
@@ -357,7 +357,7 @@ check_keys(JsonbContainer *item, int position)
 	}
 }
 
-/* Read one element of what track_many() is given. */
+/* Read one element of the argument of track_many(). */
 static void
 read_event(const JsonbValue *item, int position, EventInput *event)
 {
@@ -425,7 +425,7 @@ read_event(const JsonbValue *item, int position, EventInput *event)
 		leadscore_check_document(event->profile, psprintf("element %d of events", position));
 }
 
-/* Read what track_many() is given. */
+/* Read the argument of track_many(). */
 static EventInput *
 read_events(FunctionCallInfo fcinfo, int *n)
 {
@@ -594,7 +594,7 @@ drop_known(AppWrite *call, EventInput *events, int n)
 	return kept;
 }
 
-/* Insert events; only those whose source_id is known are duplicates. */
+/* Insert events; only events whose source_id is known are duplicates. */
 static void
 add_events(AppWrite *call, EventInput *events, int n, int64 *inserted, int64 *duplicates)
 {
@@ -620,7 +620,7 @@ add_events(AppWrite *call, EventInput *events, int n, int64 *inserted, int64 *du
 	named = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
 	if (unique && *inserted < kept)
 	{
-		/* what is not there either was dropped by a trigger of the owner's */
+		/* an event that is not there either was dropped by an owner's trigger */
 		values[1] = values[EVENT_SOURCE_ID];
 		leadscore_app_run(call->pipeline, COUNT_KNOWN, values, NULL, NULL);
 		*duplicates = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
@@ -674,7 +674,7 @@ push_pair(JsonbParseState **state, const char *name, text *string)
 }
 
 /*
- * Refuse to make a lead of somebody whom the gates of iql keep out: without
+ * Refuse to make a lead of a contact that fails the gates of iql: one without
  * consent or an address, say.
  */
 static void
@@ -694,10 +694,10 @@ check_is_lead(AppWrite *call, int64 lead_id, uint8 stage)
 	if (missing)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("lead " INT64_FORMAT " cannot be set to stage %s: it lacks what makes a contact a lead",
+				 errmsg("cannot set lead " INT64_FORMAT " to stage %s because it fails the gates of stage iql",
 						lead_id, lead_stage_label(stage)),
 				 errdetail("Missing: %s.", missing),
-				 errhint("Record it with upsert_lead() first.")));
+				 errhint("Record the missing facts with upsert_lead() first.")));
 }
 
 /* The instant of a stage by hand: now, but after the one before */
@@ -727,7 +727,7 @@ set_stage(FunctionCallInfo fcinfo, AppWrite *call, int64 lead_id, Datum label)
 	MemoryContext oldcontext;
 	Datum		result;
 
-	/* what is judged stays so; a contact that was never counted has no state */
+	/* nobody may change the judgement; an uncounted contact has no state */
 	leadscore_lock_states(call->pipeline, &lead_id, 1);
 	check_is_lead(call, lead_id, stage);
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * visible.c
- *		What row security hides from whoever asks.
+ *		Does row security hide rows of a table from the session?
  *
  *-------------------------------------------------------------------------
  */
@@ -15,9 +15,9 @@ PG_FUNCTION_INFO_V1(leadscore_shows_all);
 
 /*
  * shows_all(relation): does row security leave all rows of a table to the role
- * that the session runs as?  row_security_active() speaks of the role that the
- * function which asks runs as; functions of a pipeline's owner must know who
- * their figures are for.
+ * that the session runs as?  row_security_active() judges by the current role,
+ * which in functions that run as the pipeline's owner is the owner; but the
+ * caller is to see their figures.
  */
 Datum
 leadscore_shows_all(PG_FUNCTION_ARGS)

@@ -13,6 +13,6 @@ COMMENT ON SCHEMA leadscore IS
 GRANT USAGE ON SCHEMA leadscore TO PUBLIC;
 
 COMMENT ON SCHEMA leadscore_internal IS
-	'lead scoring: what the functions, views and triggers of pipelines call, and users do not';
+	'lead scoring: helpers that the functions, views and triggers of pipelines call, and users do not';
 
 GRANT USAGE ON SCHEMA leadscore_internal TO PUBLIC;

@@ -231,7 +231,7 @@ CREATE AGGREGATE pg_catalog.max(leadscore.lead_stage) (
 );
 COMMENT ON AGGREGATE pg_catalog.max(leadscore.lead_stage) IS 'latest stage';
 
--- What BI tools generate for a column that they show as text
+-- Functions and operators that BI tools use for a column that they show as text
 
 CREATE FUNCTION leadscore.lead_stage_like(leadscore.lead_stage, text) RETURNS boolean
 	AS 'MODULE_PATHNAME', 'lead_stage_like'
@@ -295,7 +295,7 @@ CREATE FUNCTION pg_catalog.upper(leadscore.lead_stage) RETURNS text
 	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION pg_catalog.upper(leadscore.lead_stage) IS 'label of a stage in upper case';
 
--- What a stage tells
+-- Properties of stages
 
 CREATE FUNCTION leadscore.stage_title(leadscore.lead_stage) RETURNS text
 	AS 'MODULE_PATHNAME', 'lead_stage_title'

@@ -21,7 +21,7 @@ CREATE TYPE leadscore.lead_activity (
 	STORAGE = extended
 );
 COMMENT ON TYPE leadscore.lead_activity IS
-	'what a lead has done and is: counts by signal and bucket (UTC day or hour, or * for what has no time), written day{7@2025-03-01:2,9@*:1}';
+	'counts of the signals of a lead by bucket: UTC day or hour, or * for counts without a time (profile signals); written day{7@2025-03-01:2,9@*:1}';
 
 CREATE FUNCTION leadscore.lead_activity(signal_id int, at timestamptz, count bigint, grain interval)
 	RETURNS leadscore.lead_activity
@@ -119,7 +119,7 @@ CREATE FUNCTION leadscore.unnest(activity leadscore.lead_activity)
 	RETURNS TABLE (signal_id smallint, bucket timestamptz, count bigint)
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE ROWS 30 AS 'MODULE_PATHNAME', 'lead_activity_unnest';
 COMMENT ON FUNCTION leadscore.unnest(leadscore.lead_activity) IS
-	'the counts as rows; bucket is its first instant (UTC), NULL for what has no time';
+	'the counts as rows; bucket is the first instant of the UTC day or hour, NULL for a count without a time';
 
 CREATE FUNCTION leadscore.lead_activity_agg_transfn(bytea, int, timestamptz, bigint, interval) RETURNS bytea
 	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME';

@@ -4,13 +4,13 @@ CREATE FUNCTION leadscore.score(activity leadscore.lead_activity, model leadscor
 	RETURNS numeric
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 10 AS 'MODULE_PATHNAME', 'leadscore_score';
 COMMENT ON FUNCTION leadscore.score(leadscore.lead_activity, leadscore.lead_model, timestamptz) IS
-	'points of an activity under a model at an instant, exact to a thousandth';
+	'score of an activity under a model at an instant, in points, exact to a thousandth';
 
 CREATE FUNCTION leadscore.score_milli(activity leadscore.lead_activity, model leadscore.lead_model, at timestamptz DEFAULT now())
 	RETURNS bigint
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 10 AS 'MODULE_PATHNAME', 'leadscore_score_milli';
 COMMENT ON FUNCTION leadscore.score_milli(leadscore.lead_activity, leadscore.lead_model, timestamptz) IS
-	'the score in milli-points: as exact as score and faster to sum and sort';
+	'score in milli-points, thousandths of a point: as exact as score() and faster to sum and sort';
 
 CREATE FUNCTION leadscore.qualified_stage(activity leadscore.lead_activity, model leadscore.lead_model, at timestamptz DEFAULT now())
 	RETURNS leadscore.lead_stage
@@ -22,13 +22,13 @@ CREATE FUNCTION leadscore.stage_by_points(activity leadscore.lead_activity, mode
 	RETURNS leadscore.lead_stage
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 10 AS 'MODULE_PATHNAME', 'leadscore_stage_by_activity';
 COMMENT ON FUNCTION leadscore.stage_by_points(leadscore.lead_activity, leadscore.lead_model, timestamptz) IS
-	'the stage that the points alone say, gates left aside';
+	'the stage that points alone give, without gates';
 
 CREATE FUNCTION leadscore.stage_by_points(points numeric, model leadscore.lead_model)
 	RETURNS leadscore.lead_stage
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_stage_by_score';
 COMMENT ON FUNCTION leadscore.stage_by_points(numeric, leadscore.lead_model) IS
-	'the stage that a number of points alone says';
+	'the stage that a number of points alone gives, without gates';
 
 CREATE FUNCTION leadscore.next_change(activity leadscore.lead_activity, model leadscore.lead_model, at timestamptz DEFAULT now())
 	RETURNS timestamptz
@@ -53,10 +53,10 @@ CREATE FUNCTION leadscore.explain(activity leadscore.lead_activity, model leadsc
 				   last_at timestamptz, points numeric, note text)
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 50 ROWS 10 AS 'MODULE_PATHNAME', 'leadscore_explain';
 COMMENT ON FUNCTION leadscore.explain(leadscore.lead_activity, leadscore.lead_model, timestamptz) IS
-	'rows whose points add up to the score exactly: rules, then what limits, caps, weights and clamps change';
+	'the parts of a score, whose points add up to it exactly: a row for each rule, then rows for the effect of limits, caps, weights and clamps';
 
 CREATE FUNCTION leadscore.stage_gates(activity leadscore.lead_activity, model leadscore.lead_model, at timestamptz DEFAULT now())
 	RETURNS TABLE (stage leadscore.lead_stage, gate text, met boolean, missing text)
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 50 ROWS 10 AS 'MODULE_PATHNAME', 'leadscore_stage_gates';
 COMMENT ON FUNCTION leadscore.stage_gates(leadscore.lead_activity, leadscore.lead_model, timestamptz) IS
-	'what each stage asks for, whether it is met, and what is missing; the gate named score is the threshold';
+	'gates of each stage, whether each is met, and what is missing; the gate named score is the threshold of points';

@@ -28,7 +28,7 @@ EXCEPTION
 END
 $$;
 COMMENT ON FUNCTION leadscore_internal.require_time_zone(text) IS
-	'the time zone, or an error that says which ones there are';
+	'the time zone, or an error that says where to find names';
 
 CREATE FUNCTION leadscore_internal.require_range(first_day timestamptz, last_day timestamptz) RETURNS boolean
 	LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp

@@ -1,4 +1,4 @@
-/* leadscore: what the views and reports of pipelines compute with */
+/* leadscore: helpers for the views and reports of pipelines */
 
 -- Apps may send any instant. A calendar has the years 1 to 9999: outside of
 -- them most clients have no date, and sums of an instant and a period, or of
@@ -96,7 +96,7 @@ BEGIN ATOMIC
 	SELECT coalesce(nullif(split_part(split_part(page_name.page, '?', 1), '#', 1), ''), '(none)');
 END;
 COMMENT ON FUNCTION leadscore_internal.page_name(text) IS
-	'the address of a page without what follows ? or #; (none) if there is nothing';
+	'the address of a page without the part after ? or #; (none) if there is none';
 
 CREATE FUNCTION leadscore_internal.field_count(fields jsonb) RETURNS integer
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -124,7 +124,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION leadscore_internal.require_attribution(text) IS
-	'the attribution model, or an error that lists those there are';
+	'the attribution model, or an error that lists the models';
 
 CREATE FUNCTION leadscore_internal.dimension_points(activity leadscore.lead_activity, model leadscore.lead_model, dimension text, at timestamptz)
 	RETURNS double precision

@@ -1,4 +1,4 @@
-/* The engine: triggers of a pipeline, and what maintains it */
+/* The engine: triggers and upkeep of a pipeline */
 
 CREATE FUNCTION leadscore_internal.event_signals(event anyelement)
 	RETURNS TABLE (signal_id smallint, quantity bigint)
@@ -15,7 +15,7 @@ COMMENT ON FUNCTION leadscore_internal.profile_signals(anyelement) IS
 CREATE FUNCTION leadscore_internal.shows_all(relation regclass) RETURNS boolean
 	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_shows_all';
 COMMENT ON FUNCTION leadscore_internal.shows_all(regclass) IS
-	'whether row security leaves all rows of a table to the role that the session runs as; unlike row_security_active() also in a function that runs as somebody else';
+	'whether row security leaves all rows of a table to the role that the session runs as; unlike row_security_active() also in a function that runs as another role';
 
 CREATE FUNCTION leadscore_internal.lock_pipeline(pipeline regnamespace) RETURNS void
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_lock_pipeline';
@@ -35,18 +35,18 @@ COMMENT ON FUNCTION leadscore_internal.sweep(regnamespace, bigint) IS
 CREATE FUNCTION leadscore_internal.rebuild(pipeline regnamespace, lead_id bigint) RETURNS bigint
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_rebuild';
 COMMENT ON FUNCTION leadscore_internal.rebuild(regnamespace, bigint) IS
-	'makes a lead what its log says (NULL: every lead that is not); returns how many';
+	'repairs a lead by a replay of its log (NULL: every lead that differs from it); returns how many';
 
 CREATE FUNCTION leadscore_internal.verify(pipeline regnamespace)
 	RETURNS TABLE (lead_id bigint, problem text, stored text, expected text)
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED COST 100000 ROWS 1 AS 'MODULE_PATHNAME', 'leadscore_verify';
 COMMENT ON FUNCTION leadscore_internal.verify(regnamespace) IS
-	'leads that are not as their log says, and rows without a lead';
+	'leads that differ from a replay of their log, and rows without a lead';
 
 CREATE FUNCTION leadscore_internal.current_stage(pipeline regnamespace, lead_id bigint) RETURNS leadscore.lead_stage
 	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 10000 AS 'MODULE_PATHNAME', 'leadscore_current_stage';
 COMMENT ON FUNCTION leadscore_internal.current_stage(regnamespace, bigint) IS
-	'stage of a lead now, though no sweep has recorded yet what is due; NULL if row security hides its state';
+	'stage of a lead now, including a change that is due and not recorded yet; NULL if row security hides its state';
 CREATE FUNCTION leadscore_internal.current_stage_since(pipeline regnamespace, lead_id bigint) RETURNS timestamptz
 	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 10000 AS 'MODULE_PATHNAME', 'leadscore_current_stage_since';
 COMMENT ON FUNCTION leadscore_internal.current_stage_since(regnamespace, bigint) IS
@@ -54,7 +54,7 @@ COMMENT ON FUNCTION leadscore_internal.current_stage_since(regnamespace, bigint)
 CREATE FUNCTION leadscore_internal.current_activity(pipeline regnamespace, lead_id bigint) RETURNS leadscore.lead_activity
 	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 10000 AS 'MODULE_PATHNAME', 'leadscore_current_activity';
 COMMENT ON FUNCTION leadscore_internal.current_activity(regnamespace, bigint) IS
-	'activity of a lead as signals are defined now, though it was not counted again yet';
+	'activity of a lead as signals are defined now, even if it was not counted again yet';
 
 CREATE FUNCTION leadscore_internal.compare_leads(pipeline regnamespace, a leadscore.lead_model, b leadscore.lead_model, at timestamptz DEFAULT now())
 	RETURNS TABLE (lead_id bigint, leads bigint, stage_a leadscore.lead_stage, stage_b leadscore.lead_stage,

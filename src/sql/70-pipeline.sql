@@ -55,7 +55,7 @@ COMMENT ON FUNCTION leadscore_internal.ddl_views(text) IS 'names of the views th
 CREATE FUNCTION leadscore_internal.run_ddl(pipeline text, file text) RETURNS void
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_run_ddl';
 COMMENT ON FUNCTION leadscore_internal.run_ddl(text, text) IS
-	'runs the statements of a file in a pipeline; what is created belongs to the caller';
+	'runs the statements of a file in a pipeline; the objects that it creates belong to the caller';
 
 CREATE FUNCTION leadscore_internal.reports_schema(pipeline text) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_reports_schema';
@@ -66,7 +66,7 @@ CREATE FUNCTION leadscore_internal.known_pipeline(pipeline text) RETURNS regname
 	LANGUAGE c STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'leadscore_known_pipeline';
 COMMENT ON FUNCTION leadscore_internal.known_pipeline(text) IS
-	'the schema of a pipeline that belongs to the caller, or an error that says what is wrong';
+	'the schema of a pipeline that belongs to the caller, or an error: no such schema, no pipeline, or another owner';
 
 CREATE FUNCTION leadscore_internal.pipeline_schema(name text) RETURNS regnamespace
 	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_pipeline_schema';
@@ -92,14 +92,14 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION leadscore_internal.require_model(regnamespace, text) IS
-	'the model of this name, or an error that lists those there are';
+	'the model of this name, or an error that lists the models of the pipeline';
 
 CREATE FUNCTION leadscore_internal.pipeline_figure(pipeline regnamespace, figure text) RETURNS text
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_pipeline_figure';
 COMMENT ON FUNCTION leadscore_internal.pipeline_figure(regnamespace, text) IS
 	'a column of the view leadscore.pipelines; NULL if the schema is not a pipeline or the caller may not read all of the table';
 
--- What an upgrade must do to the tables of a pipeline stands in files
+-- Changes that an upgrade must make to the tables of a pipeline are in files
 -- layout/2-..., layout/3-... and so on, each run once.
 CREATE FUNCTION leadscore_internal.layout_of(file text) RETURNS integer
 	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -132,7 +132,7 @@ COMMENT ON FUNCTION leadscore_internal.is_attached(regnamespace) IS
 	'whether the events of a pipeline are counted when they are inserted';
 
 
--- What users call
+-- Functions for users
 
 CREATE FUNCTION leadscore.version() RETURNS text
 	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_version';
@@ -172,7 +172,7 @@ BEGIN
 	IF FOUND THEN
 		RAISE EXCEPTION 'schema "%" already exists', taken
 			USING ERRCODE = 'duplicate_schema',
-				HINT = 'A pipeline is a schema of its own. Choose another name, or drop the schema with all it holds.';
+				HINT = 'Choose another name, or drop the schema; leadscore.drop_pipeline() drops a pipeline with all its data.';
 	END IF;
 	-- its functions would work on this one
 	SELECT n.nspname INTO taken
@@ -209,12 +209,12 @@ BEGIN
 	IF attach IS NULL THEN
 		RAISE EXCEPTION 'attach must not be null'
 			USING ERRCODE = 'null_value_not_allowed',
-				HINT = 'Pass true, or false to load data first and call attach_pipeline() then.';
+				HINT = 'Pass true, or false to load data first and then call attach_pipeline().';
 	END IF;
 	IF reports IS NULL THEN
 		RAISE EXCEPTION 'reports must not be null'
 			USING ERRCODE = 'null_value_not_allowed',
-				HINT = 'Pass true, or false to do without the views for reports; add_reports() makes them later.';
+				HINT = 'Pass true, or false to leave out the views for reports; add_reports() makes them later.';
 	END IF;
 
 	EXECUTE pg_catalog.format('CREATE SCHEMA %I', name);
@@ -309,7 +309,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION leadscore.attach_pipeline(text) IS
-	'creates the triggers that keep scores and stages right, counts what was loaded without them, returns how many leads changed';
+	'creates the triggers that keep scores and stages right, counts events that were loaded without them, returns how many leads changed';
 
 CREATE FUNCTION leadscore.detach_pipeline(pipeline text) RETURNS void
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -321,10 +321,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION leadscore.detach_pipeline(text) IS
-	'drops these triggers, to load much data or to distribute the tables; scores stand still until attach_pipeline()';
+	'drops the triggers of attach_pipeline(), to load much data or to distribute the tables; scores stand still until it is called again';
 
 -- The files core/1... and core/2... make tables and rows and are run once; the
--- others replace what is there. Reports are replaced as far as there are any.
+-- others replace functions and views. Reports are replaced if there are any.
 CREATE FUNCTION leadscore.upgrade_pipeline(pipeline text) RETURNS integer
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -365,8 +365,8 @@ $$;
 COMMENT ON FUNCTION leadscore.upgrade_pipeline(text) IS
 	'brings a pipeline to this version of the extension, after ALTER EXTENSION leadscore UPDATE or ALTER SCHEMA ... RENAME; returns its layout version';
 
--- CASCADE takes what is in the two schemas, and only that: anything else that
--- depends on it is looked for before.
+-- CASCADE must drop the objects of the two schemas and no others: so objects of
+-- other schemas that depend on them are looked for before.
 CREATE FUNCTION leadscore.drop_pipeline(pipeline text) RETURNS void
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET client_min_messages = 'warning'
 AS $$
@@ -411,7 +411,7 @@ BEGIN
 	IF dependents IS NOT NULL THEN
 		RAISE EXCEPTION 'cannot drop pipeline "%" because other objects depend on it', pipeline
 			USING ERRCODE = 'dependent_objects_still_exist',
-				DETAIL = pg_catalog.format('Of other schemas: %s.', dependents),
+				DETAIL = pg_catalog.format('Objects of other schemas depend on it: %s.', dependents),
 				HINT = 'Drop these objects first.';
 	END IF;
 	FOR schema_name IN SELECT n.nspname FROM pg_catalog.pg_namespace n WHERE n.oid = ANY (schemas) LOOP
@@ -450,10 +450,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION leadscore.grant_app(text, text) IS
-	'lets a role do what an application needs: record events and leads, ask where a lead stands';
+	'lets a role do the work of an app: record events and leads, ask for scores and stages';
 
--- Our views only, not those a user may have added. What they read is in the
--- catalog, so that the two cannot disagree.
+-- Our views only, not views that a user may have added. The catalog tells which
+-- columns they read, so that grants and views cannot disagree.
 CREATE FUNCTION leadscore.grant_reader(pipeline text, role text) RETURNS void
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -520,7 +520,7 @@ CREATE VIEW leadscore.pipelines WITH (security_invoker = true) AS
 	WHERE leadscore_internal.pipeline_figure(n.oid, 'layout_version') IS NOT NULL;
 COMMENT ON VIEW leadscore.pipelines IS
 	'the pipelines of this database that the current role may read';
-COMMENT ON COLUMN leadscore.pipelines.pipeline IS 'its name, which is that of its schema';
+COMMENT ON COLUMN leadscore.pipelines.pipeline IS 'name of the pipeline, which is that of its schema';
 COMMENT ON COLUMN leadscore.pipelines.layout_version IS 'version of its tables, see upgrade_pipeline()';
 COMMENT ON COLUMN leadscore.pipelines.grain IS 'width of the buckets that its events are counted in: 1 day or 1 hour';
 COMMENT ON COLUMN leadscore.pipelines.leads IS 'number of leads, counted now; NULL if the role may not see all of them';

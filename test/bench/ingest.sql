@@ -6,7 +6,7 @@ SELECT setseed(0.5) \g /dev/null
 CREATE EXTENSION leadscore;
 SELECT leadscore.create_pipeline('crm', attach => false) \g /dev/null
 
--- What is inserted: 24 kinds, most of them visits and opened mail. `kinds`
+-- The inserted events: 24 kinds, most of them visits and opened mail. `kinds`
 -- has each as often as its share in a hundred; scored are 18 of them, and
 -- three more are known.
 CREATE TABLE kind_share (kind text, share int);
@@ -63,7 +63,7 @@ CREATE TABLE fk.event (LIKE crm.event INCLUDING ALL);
 INSERT INTO fk.event SELECT * FROM crm.event;
 ALTER TABLE fk.event ADD FOREIGN KEY (lead_id) REFERENCES fk.lead;
 
--- What those write who do it by hand. Less than leadscore: no profiles, no
+-- Triggers as written by hand. They do less than leadscore: no profiles, no
 -- late events, no changes and deletions, limits by day only, one model that
 -- cannot be changed for what has happened.
 --
@@ -266,6 +266,6 @@ CREATE TRIGGER count_events AFTER INSERT ON sum_set.event
     REFERENCING NEW TABLE AS new_event
     FOR EACH STATEMENT EXECUTE FUNCTION sum_set.count_events();
 
--- (e) leadscore: attaching counts what is there
+-- (e) leadscore: attaching counts the events that are there
 SELECT leadscore.attach_pipeline('crm') \g /dev/null
 VACUUM ANALYZE;

@@ -36,7 +36,7 @@ INSERT INTO crm.event (lead_id, kind, occurred_at, recorded_at, channel, propert
 ALTER TABLE crm.event ADD CONSTRAINT event_pkey PRIMARY KEY (lead_id, event_id);
 SELECT leadscore.attach_pipeline('crm') \g /dev/null
 
--- What somebody wants to know: how would it be with other points for prices?
+-- The question: how would scores be with other points for prices?
 SELECT crm.clone_model('inbound', 'other') \g /dev/null
 UPDATE crm.rule SET points = 20, max_points = 60 WHERE model = 'other' AND rule = 'prices viewed';
 

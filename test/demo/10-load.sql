@@ -39,7 +39,7 @@ INSERT INTO crm.campaign (campaign, channel, direction, sourcing) VALUES
     ('trade-fair', 'physical_event', 'outbound', 'outsourced'),
     ('call-centre', 'telemarketing', 'outbound', 'outsourced');
 
--- Who came, from where, and who is to leave an address and consent.
+-- The visitors, their origin, and whether they leave an address and consent.
 CREATE TEMP TABLE visitor AS
     SELECT n AS lead_id, c.campaign, c.share, c.quality,
         :'today'::timestamptz - interval '548 days'
@@ -208,7 +208,7 @@ INSERT INTO crm.event (lead_id, kind, occurred_at, value, properties)
             ) AS b (kind, before, properties)
         WHERE j.fate IN ('mql', 'customer', 'lost', 'recycled', 'prospect')
         UNION ALL
-        -- and those who will talk to sales ask for more
+        -- and leads that will talk to sales ask for more
         SELECT j.lead_id, b.kind, j.sql_at - j.pace * b.before, NULL, NULL
         FROM journey j,
             LATERAL (VALUES
@@ -221,7 +221,7 @@ INSERT INTO crm.event (lead_id, kind, occurred_at, value, properties)
             ) AS b (kind, before)
         WHERE j.sells
         UNION ALL
-        -- sales calls until somebody answers; a few never do and go back to marketing
+        -- sales calls until the lead answers; a few leads never do and go back to marketing
         SELECT j.lead_id, 'outreach', j.sql_at + (j.contact_at - j.sql_at) * k / 4, NULL,
             jsonb_build_object('outcome', CASE k WHEN 3 THEN 'call back' ELSE 'no answer' END)
         FROM journey j, generate_series(1, 3) k

@@ -1,4 +1,4 @@
--- Whom to call first.
+-- The leads to call first.
 \set QUIET on
 \pset footer off
 \pset pager off
@@ -7,7 +7,7 @@ SET timezone = 'UTC';
 
 \echo
 \echo
-\echo '== 2. Whom to call first: the view hot_leads. An sql is to be contacted within the hour.'
+\echo '== 2. Leads to call first: the view hot_leads. An sql is to be contacted within the hour.'
 \echo
 
 SELECT call_order AS "#", external_id AS lead, organization, stage, score,

@@ -5,7 +5,7 @@
 \pset null ''
 SET timezone = 'UTC';
 
--- the hottest of those that are not yet ready for sales and have points cut
+-- the hottest lead that is not yet ready for sales and has points cut
 SELECT lead_id, external_id, score AS lead_score
 FROM crm.hot_leads h
 WHERE stage = 'mql' AND EXISTS (SELECT FROM crm.explain_by_id(h.lead_id) e WHERE e.note ~ '^(cap|limit)')
@@ -25,7 +25,7 @@ SELECT 'total', '', sum(events), '', sum(points), CASE WHEN sum(points) = crm.sc
 FROM crm.explain_by_id(:lead_id);
 
 \echo
-\echo '      What the next stage takes, and what is missing: SELECT * FROM' crm.next_steps_by_id(:lead_id)
+\echo '      Gates of the next stage, and what is missing: SELECT * FROM' crm.next_steps_by_id(:lead_id)
 \echo
 
 SELECT stage, gate, met, missing FROM crm.next_steps_by_id(:lead_id);

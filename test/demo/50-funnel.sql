@@ -8,7 +8,7 @@ SET timezone = 'UTC';
 \echo
 \echo
 \echo '== 4. The funnel: the view funnel. entered = converted + lost + open; converted: reached a higher stage later.'
-\echo '      Whoever was lost and came back entered again.'
+\echo '      A lead that was lost and came back entered again.'
 \echo
 
 SELECT stage, leads_now, entered, entered_directly AS directly, converted, lost, open,

@@ -38,4 +38,4 @@ ORDER BY abs(c.difference) DESC, c.lead_id
 LIMIT 5;
 
 \echo
-\echo '      To go over to it: SELECT crm.activate_model(''cooler'');'
+\echo '      To activate it: SELECT crm.activate_model(''cooler'');'

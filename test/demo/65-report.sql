@@ -11,7 +11,7 @@ SET client_min_messages = 'warning';
 \echo '== 6. The marketing report, from the metrics views (doc/views.md)'
 \echo
 
--- what was spent: each campaign every month, and wages and tools for all
+-- costs: each campaign every month, and wages and tools for all
 INSERT INTO crm.cost (day_from, day_to, campaign, category, amount)
     SELECT m, (m + interval '1 month')::date - 1, c.campaign, 'media', c.amount
     FROM (VALUES ('brewing-guides', 1200), ('search', 2500), ('latte-art', 900), ('friends', 300), ('tasting', 1500), ('trade-fair', 2200), ('call-centre', 1800)) c (campaign, amount),

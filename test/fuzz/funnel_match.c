@@ -3,7 +3,7 @@
  * funnel_match.c
  *		How far a lead got in any small funnel, against a search of all chains.
  *
- * The first bytes of the input choose what is asked, each byte after them is
+ * The first bytes of the input choose the question, each byte after them is
  * an event.
  *
  *-------------------------------------------------------------------------

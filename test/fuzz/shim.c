@@ -138,7 +138,7 @@ construct_empty_array(Oid type)
 	return palloc(1);
 }
 
-/* An error unwinds to whom it may concern; what it says is nobody's concern. */
+/* An error unwinds to the code that catches it; its text is dropped. */
 sigjmp_buf	fuzz_error;
 
 bool

@@ -125,7 +125,7 @@ $$;
 /*
  * Powers are slow, so those of half_life and step are computed once.  A
  * half-life is looked up by its age, a step by the number of whole periods;
- * what is not in the table any more weighs nothing.
+ * an age that is not in the table any more weighs nothing.
  */
 CREATE TABLE oracle.known_weight (
 	decay		text,

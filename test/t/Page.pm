@@ -70,7 +70,7 @@ sub check_page
 	ok($ok, 'all SQL of the page runs') or diag($err);
 	unlike($err, qr/WARNING/, 'without warnings');
 
-	# what is shown is what comes out, trailing blanks aside
+	# shown results are the results of the run, trailing blanks aside
 	$out =~ s/ +$//mg;
 	foreach (@results)
 	{

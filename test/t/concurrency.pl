@@ -1,4 +1,4 @@
-# Many clients at a time: nothing is lost, what is stored is what verify()
+# Many clients at a time: nothing is lost, stored values are those that verify()
 # computes, and nothing deadlocks but transactions of several statements that
 # lock the same leads in different orders. CONCURRENCY_SECONDS says how long
 # each of the loads runs, default 1.

@@ -1,6 +1,6 @@
 # A process of the server, or the whole of it, is killed at any point, under a
 # load of everything: nothing is lost but the transactions that were open, and
-# what is stored is what verify() computes from the log. CRASH_CYCLES says how
+# stored values are those that verify() computes from the log. CRASH_CYCLES says how
 # often (default 4), CRASH_SECONDS how long at most the load runs before (0.5).
 use strict;
 use warnings;

@@ -1,7 +1,7 @@
 # What BI tools see through the drivers that most of them use, JDBC and ODBC:
 # all views as views, every column with a type that they know, and comments.
 # Needs Debian's libpostgresql-jdbc-java with a JDK, and odbc-postgresql with
-# unixodbc; what is missing is skipped.
+# unixodbc; a driver that is missing is skipped.
 
 use strict;
 use warnings;

@@ -1,4 +1,4 @@
-# A dump that is restored by the owner, who is no superuser: the same scores,
+# A dump that is restored by an owner that is no superuser: the same scores,
 # and triggers that go on. Whatever restores it.
 use strict;
 use warnings;
@@ -30,7 +30,7 @@ sub restore
 	my ($file, $db) = @_;
 	tool("restore $file", 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-o', "$dir/out", '-f', "$dir/$file.sql", $db);
 }
-# What was shown once and read again has fewer parentheses, and names for
+# A definition that was shown once and read again has fewer parentheses, and names for
 # constants.
 sub catalogs
 {

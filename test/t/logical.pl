@@ -1,4 +1,4 @@
-# Logical replication: what is computed goes to a database for reports, without
+# Logical replication: results go to a database for reports, without
 # events and personal data, and the views show the same there. Leads and events
 # go to another one that has a pipeline of its own: no statement trigger fires
 # there, verify() says so and rebuild() makes up for it.

@@ -2,7 +2,7 @@
 # sections are one program, which is run as the role of an app; of three events
 # it deletes one and no more. Needs Debian's python3-django, python3-psycopg2,
 # python3-sqlalchemy, ruby-activerecord, ruby-pg, and npm's pg and sequelize
-# where node finds them (NODE_PATH); what is missing is skipped.
+# where node finds them (NODE_PATH); a client that is missing is skipped.
 
 use strict;
 use warnings;

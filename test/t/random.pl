@@ -323,7 +323,7 @@ DELETE FROM p.stage_gate WHERE model = 'model 3' AND gate IN ('budget', 'authori
 CREATE TABLE history (hist int, created_at timestamptz, email text, consented boolean, profile jsonb, leads int);
 CREATE TABLE op (hist int, ord int, round int, what text, key int, which int, at timestamptz, phase int, micros int,
 	kind text, value numeric, properties jsonb, email text, consented boolean, profile jsonb);
--- what is in the end, and the order in which it happened
+-- the final events, and the order in which they happened
 CREATE TABLE final (LIKE op);
 ALTER TABLE final ADD comes int, ADD n int;
 CREATE TABLE phases (phase int, starts timestamptz);
@@ -395,7 +395,7 @@ BEGIN
 	END IF;
 END $$;
 
--- What is final, one by one in time order
+-- The final events, one by one in time order
 CREATE FUNCTION in_order(p int) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
 	i int;
@@ -407,7 +407,7 @@ BEGIN
 	END LOOP;
 END $$;
 
--- What is final, all events at once
+-- The final events, all at once
 CREATE FUNCTION in_batch() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
 	late boolean;
@@ -590,7 +590,7 @@ sub simpler
 	return @simpler;
 }
 
-# Make a failed history minimal; returns it, and what is wrong with it.
+# Make a failed history minimal; returns it and its first difference.
 sub shrink
 {
 	my ($pipeline, $models, $history, $problems) = @_;

@@ -1,7 +1,7 @@
 # PL/Perl, PL/Python and PL/Tcl can stop a statement after so many rows. One
 # that inserts and returns ends then before its statement triggers: its events
 # are stored and not counted (see doc/operations.md). verify() says so, rebuild()
-# counts them, and track() is not concerned. What is not installed is skipped.
+# counts them, and track() is not affected. A language that is not installed is skipped.
 
 use strict;
 use warnings;

@@ -56,7 +56,7 @@ sub errors
 }
 
 # What lies in the way: everything of pg_catalog and of a pipeline once more,
-# in schema public, by its owner; whoever touches any of it draws a number.
+# in schema public, by its owner; a session that touches any of it draws a number.
 my $traps = q[
 	CREATE SEQUENCE public.caught;
 	GRANT ALL ON SEQUENCE public.caught TO PUBLIC;

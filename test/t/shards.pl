@@ -171,7 +171,7 @@ my $event = "INSERT INTO $shards{event}[0] (lead_id, kind, occurred_at) VALUES (
 $node->safe_psql('cut', "BEGIN; SELECT leadscore_internal.lock_pipeline('crm'); PREPARE TRANSACTION 'locked'");
 fails("SET lock_timeout = '100ms'; $event", 'canceling statement due to lock timeout', undef, 'an event waits for a lock of the pipeline');
 $node->safe_psql('cut', "ROLLBACK PREPARED 'locked'");
-fails("UPDATE $shards{rule}[0] SET note = 'x'", 'model "inbound" is not a draft', 'Use clone_model', 'the rules of the active model are frozen');
+fails("UPDATE $shards{rule}[0] SET note = 'x'", 'model "inbound" is not a draft', 'Copy it with clone_model', 'the rules of the active model are frozen');
 fails("UPDATE $shards{signal}[0] SET signal_id = 999 WHERE signal = 'visit'", 'the signal_id of signal "visit" cannot be changed', 'Define a new', 'so are numbers of signals');
 
 # queries of the whole, which are distributed, classify as the shards do
@@ -191,16 +191,16 @@ is($node->safe_psql('cut', "SELECT leadscore_internal.kinds_of('crm.event_kind',
 # what does not belong together is refused, also by a session that knew better
 my $all = 'Distribute all tables that have a lead_id by it, colocated';
 fails("$event; UPDATE pg_dist_partition SET colocationid = 9 WHERE logicalrelid = 'crm.lead_state'::regclass; ALTER TABLE crm.lead_state SET (fillfactor = 71); $event",
-	'no shard of table "lead_state" goes with "event_\d+"', $all, 'another colocation group');
+	'no shard of table "lead_state" is colocated with "event_\d+"', $all, 'another colocation group');
 fails("DELETE FROM pg_dist_shard WHERE '$shards{stage_log}[0]' = 'crm.stage_log_' || shardid; $event",
-	'no shard of table "stage_log" goes with "event_\d+"', $all, 'other limits');
-fails("ALTER TABLE $shards{lead}[0] RENAME TO elsewhere; $event", 'no shard of table "lead" goes with "event_\d+"', $all, 'a shard on another node');
+	'no shard of table "stage_log" is colocated with "event_\d+"', $all, 'other limits');
+fails("ALTER TABLE $shards{lead}[0] RENAME TO elsewhere; $event", 'no shard of table "lead" is colocated with "event_\d+"', $all, 'a shard on another node');
 fails("UPDATE pg_dist_partition SET partmethod = 'n', colocationid = 8 WHERE logicalrelid = 'crm.lead_state'::regclass; $event",
-	'no shard of table "lead_state" goes with "event_\d+"', $all, 'states as a reference table');
+	'no shard of table "lead_state" is colocated with "event_\d+"', $all, 'states as a reference table');
 fails("DELETE FROM pg_dist_partition WHERE logicalrelid = 'crm.signal'::regclass; $event",
-	'no shard of table "signal" goes with "event_\d+"', 'Make it a reference table', 'configuration that is not distributed');
+	'no shard of table "signal" is colocated with "event_\d+"', 'Make it a reference table', 'configuration that is not distributed');
 fails("UPDATE pg_dist_partition SET colocationid = 0 WHERE partmethod = 'h'; $event",
-	'no shard of table "lead" goes with "event_\d+"', $all, 'tables that are not colocated');
+	'no shard of table "lead" is colocated with "event_\d+"', $all, 'tables that are not colocated');
 fails("INSERT INTO crm.event (lead_id, kind) VALUES (2, 'page_view')",
 	'leads of pipeline "crm" can be written in their shards only', $all, 'an event that is not in a shard');
 fails("DELETE FROM pg_dist_shard WHERE '$shards{event}[0]' = 'crm.event_' || shardid; $event",

@@ -1,7 +1,7 @@
 # Large numbers of everything, and what a server must live through: one lead
 # with very many events, many signals, kinds and pipelines, states that are
 # updated very often, a full disk, a clock that goes back, transaction ids that
-# wrap around. After each, what is stored is what verify() computes.
+# wrap around. After each, stored values are those that verify() computes.
 #
 # SIZES=1 is the full size (make sizes); by default it is a hundredth.
 use strict;

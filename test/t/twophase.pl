@@ -64,7 +64,7 @@ sql(sprintf($insert, 1, 10));
 verify_is_empty('under the new model and the new signal');
 is(sql('SELECT p.rebuild()'), '0', 'nothing to rebuild');
 
-# What is prepared in a database is there once it is committed.
+# Changes that are prepared in a database are there once they are committed.
 sub prepared
 {
 	my ($db, $sql, $commit) = @_;

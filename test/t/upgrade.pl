@@ -1,5 +1,5 @@
 # ALTER EXTENSION UPDATE and upgrade_pipeline(), from a made-up predecessor to
-# a made-up successor of what is in the tree. The predecessor has a smaller
+# a made-up successor of the version in the tree. The predecessor has a smaller
 # number, and one function and one view less; the successor has one column
 # more. Both are built here. What comes out is what a fresh install has, and
 # what users added is still there.
@@ -25,7 +25,7 @@ my ($version) = slurp_file("$top/leadscore.control") =~ /^default_version = '(.*
 my $older = '0.0.1';
 delete @ENV{qw(MAKEFLAGS MFLAGS MAKELEVEL)};
 
-# a copy of what is built
+# a copy of the build
 sub copy_tree
 {
 	my $dir = PostgreSQL::Test::Utils::tempdir;

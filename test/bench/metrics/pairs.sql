@@ -116,7 +116,7 @@ w AS (SELECT lead_id, min(effective_at) AS at FROM stage_history WHERE to_stage 
 n AS (SELECT lead_id, w.at, count(c.occurred_at) AS contacts, count(*) FILTER (WHERE c.occurred_at <= w.at) AS until_won, min(c.no_at) AS no_at, count(*) FILTER (WHERE c.occurred_at > c.no_at) AS after_no FROM c FULL JOIN w USING (lead_id) GROUP BY 1, 2)
 SELECT count(*), sum(contacts), count(at), (avg(until_won) FILTER (WHERE at IS NOT NULL))::numeric(12,6), count(*) FILTER (WHERE at IS NOT NULL AND until_won >= 5), count(no_at), count(*) FILTER (WHERE no_at IS NOT NULL AND after_no = 0 AND at IS NULL), count(*) FILTER (WHERE at > no_at) FROM n;
 
--- lead_cooling, of those that are cold
+-- lead_cooling, of leads that are cold
 SELECT stage, count(*) FROM lead_cooling WHERE cold GROUP BY 1;
 -- by hand
 SELECT n.stage, count(*) FROM lead_state s JOIN lead l USING (lead_id) CROSS JOIN model m, LATERAL (SELECT max(u.bucket) AS at FROM unnest(s.activity) u WHERE u.signal_id > 0 AND u.count > 0 AND u.bucket <= now()) a,

@@ -1,7 +1,7 @@
 -- The tables of a pipeline.
 --
--- Plain tables of whoever creates the pipeline. No schema names: what is made
--- here goes where search_path says. lead and event use no type of the
+-- Plain tables of the role that creates the pipeline. No schema names: new
+-- objects go to the first schema of search_path. lead and event use no type of the
 -- extension, so that they outlive it. Every table about leads has lead_id
 -- first in its keys, so that it can be partitioned or distributed by it.
 
@@ -25,7 +25,7 @@ END;
 COMMENT ON FUNCTION period_text(interval) IS
     'a period in whole days, hours or minutes, whatever IntervalStyle; NULL if it is none';
 
--- What the pipeline is.
+-- Settings.
 
 CREATE TABLE setting (
     id boolean NOT NULL DEFAULT true,
@@ -54,8 +54,8 @@ COMMENT ON COLUMN setting.signals_configuration IS 'number of the newest change 
 COMMENT ON COLUMN setting.grain IS 'width of the buckets that events are counted in, 1 day or 1 hour; fixed when the pipeline is created';
 COMMENT ON COLUMN setting.time_zone IS 'time zone of the dates in the views';
 COMMENT ON COLUMN setting.currency IS 'currency of all amounts, ISO 4217';
-COMMENT ON COLUMN setting.mature_after IS 'a lead this old is expected to have converted if it ever does';
-COMMENT ON COLUMN setting.first_response_within IS 'the time in which a new enquiry should be answered';
+COMMENT ON COLUMN setting.mature_after IS 'age at which a lead is expected to have converted, if it ever does';
+COMMENT ON COLUMN setting.first_response_within IS 'time in which a new enquiry should be answered';
 
 -- Leads and what they do.
 
@@ -83,23 +83,23 @@ CREATE TABLE lead (
     CONSTRAINT lead_market_check CHECK (market IN ('b2b', 'b2c')),
     CONSTRAINT lead_profile_check CHECK (jsonb_typeof(profile) = 'object')
 );
-COMMENT ON TABLE lead IS 'everybody who left contact data, or may yet: one row each';
+COMMENT ON TABLE lead IS 'persons and organizations that left contact data, or may yet: one row each';
 COMMENT ON COLUMN lead.lead_id IS 'number of the lead, never reused';
 COMMENT ON COLUMN lead.external_id IS 'name of the lead in the app that sends the events';
 COMMENT ON COLUMN lead.kind IS 'person or organization';
 COMMENT ON COLUMN lead.email IS 'e-mail address; personal data, in no view';
 COMMENT ON COLUMN lead.organization IS 'organization that the person belongs to; contacts of one organization add up in account_score';
-COMMENT ON COLUMN lead.market IS 'b2b or b2c';
-COMMENT ON COLUMN lead.country IS 'country, best as ISO 3166 code';
+COMMENT ON COLUMN lead.market IS 'market of the lead: b2b or b2c';
+COMMENT ON COLUMN lead.country IS 'country of the lead, best as ISO 3166 code';
 COMMENT ON COLUMN lead.channel IS 'channel that the lead came by';
 COMMENT ON COLUMN lead.campaign IS 'campaign that the lead came by';
-COMMENT ON COLUMN lead.owner IS 'who looks after the lead';
+COMMENT ON COLUMN lead.owner IS 'person of your company in charge of the lead';
 COMMENT ON COLUMN lead.persona IS 'buyer persona that the lead stands for';
-COMMENT ON COLUMN lead.profile IS 'what else is known about the lead; profile signals are conditions on it. Personal data, in no view';
-COMMENT ON COLUMN lead.consented_at IS 'when the data protection policy was accepted; NULL: not accepted, or taken back';
+COMMENT ON COLUMN lead.profile IS 'other facts about the lead, a JSON object; profile signals have conditions on it. Personal data, in no view';
+COMMENT ON COLUMN lead.consented_at IS 'when the data protection policy was accepted; NULL: it was not, or consent was taken back';
 COMMENT ON COLUMN lead.contact_allowed IS 'whether messages may be sent; NULL: not asked';
 COMMENT ON COLUMN lead.referred_by IS 'lead_id of the lead that recommended us';
-COMMENT ON COLUMN lead.created_at IS 'when the lead was first heard of';
+COMMENT ON COLUMN lead.created_at IS 'when the lead became known';
 COMMENT ON COLUMN lead.updated_at IS 'time of the last change of this row';
 
 -- No foreign key to lead: it would more than halve the rate of inserts. The
@@ -121,17 +121,17 @@ CREATE TABLE event (
     CONSTRAINT event_event_id_key UNIQUE (event_id)
 );
 CREATE UNIQUE INDEX event_source_id_key ON event (lead_id, source_id) WHERE source_id IS NOT NULL;
-COMMENT ON TABLE event IS 'everything that happened to leads: one row each; insert here and score and stage are right at commit';
-COMMENT ON COLUMN event.lead_id IS 'the lead that did it, or that it was done to';
+COMMENT ON TABLE event IS 'things that happened to leads, one row each; insert here, and score and stage are right at commit';
+COMMENT ON COLUMN event.lead_id IS 'number of the lead that did it, or to which it was done';
 COMMENT ON COLUMN event.event_id IS 'number of the event; not an order in time';
-COMMENT ON COLUMN event.kind IS 'what happened, see event_kind; other kinds are kept and count for nothing';
+COMMENT ON COLUMN event.kind IS 'kind of event, see event_kind; other kinds are kept and score nothing';
 COMMENT ON COLUMN event.occurred_at IS 'when it happened';
 COMMENT ON COLUMN event.recorded_at IS 'when it was recorded here';
 COMMENT ON COLUMN event.value IS 'amount of a purchase, number of points, or the like';
-COMMENT ON COLUMN event.channel IS 'channel that it came by';
-COMMENT ON COLUMN event.campaign IS 'campaign that it came by';
-COMMENT ON COLUMN event.properties IS 'what else is known about it; signals are conditions on it';
-COMMENT ON COLUMN event.source_id IS 'name of the event where it comes from; a second one of the same name for the same lead is refused';
+COMMENT ON COLUMN event.channel IS 'channel that the event came by';
+COMMENT ON COLUMN event.campaign IS 'campaign that the event came by';
+COMMENT ON COLUMN event.properties IS 'other facts about the event, a JSON object; signals have conditions on it';
+COMMENT ON COLUMN event.source_id IS 'name of the event in the app that sends it; a second event of this name for the same lead is refused';
 
 -- How events and profiles are classified.
 
@@ -154,14 +154,14 @@ CREATE TABLE signal (
     CONSTRAINT signal_event_kinds_check CHECK (array_position(event_kinds, NULL) IS NULL
         AND (cardinality(event_kinds) > 0 OR signal_id = 0))
 );
-COMMENT ON TABLE signal IS 'what events and profiles are classified as when they are written; models give points to signals';
+COMMENT ON TABLE signal IS 'signals: the classes that events and profiles fall into when they are written; models give points to signals';
 COMMENT ON COLUMN signal.signal IS 'name of the signal';
 COMMENT ON COLUMN signal.signal_id IS 'number of the signal in lead_state.activity; never change or reuse it';
 COMMENT ON COLUMN signal.source IS 'event: counted for every event that matches; profile: present while the lead''s profile matches';
 COMMENT ON COLUMN signal.event_kinds IS 'kinds of events that match; NULL: any kind';
-COMMENT ON COLUMN signal.condition IS 'what must hold besides, on event.properties or lead.profile; columns and value lists are variables, as in $value > 100';
-COMMENT ON COLUMN signal.quantity IS 'how often an event counts, a number; NULL: once';
-COMMENT ON COLUMN signal.note IS 'what it is for';
+COMMENT ON COLUMN signal.condition IS 'jsonpath on event.properties or lead.profile that must hold too; columns and value lists are variables, as in $value > 100; NULL: none';
+COMMENT ON COLUMN signal.quantity IS 'jsonpath that gives how often an event counts, a number; NULL: once';
+COMMENT ON COLUMN signal.note IS 'remark for people';
 
 CREATE TABLE value_list (
     list text,
@@ -173,7 +173,7 @@ COMMENT ON TABLE value_list IS 'lists for the conditions of signals: the list co
 COMMENT ON COLUMN value_list.list IS 'name of the list';
 COMMENT ON COLUMN value_list.item IS 'one item of the list';
 
--- Models: what signals are worth, and what makes a stage. Numbers have at
+-- Models: points of signals, and conditions of stages. Numbers have at
 -- most three decimals, so that scores are exact.
 
 CREATE TABLE model (
@@ -206,13 +206,13 @@ COMMENT ON COLUMN model.status IS 'draft, active (one) or retired; set by activa
 COMMENT ON COLUMN model.min_score IS 'no score is lower; NULL: no limit';
 COMMENT ON COLUMN model.max_score IS 'no score is higher; NULL: no limit';
 COMMENT ON COLUMN model.gates_required IS 'false: points alone make an mql or sql; gates of iql always hold';
-COMMENT ON COLUMN model.allow_demotion IS 'whether an iql, mql or sql falls back when its points do';
-COMMENT ON COLUMN model.demotion_margin IS 'points below the threshold before it does';
-COMMENT ON COLUMN model.note IS 'what it is for';
+COMMENT ON COLUMN model.allow_demotion IS 'whether an iql, mql or sql falls back when its points fall below the threshold';
+COMMENT ON COLUMN model.demotion_margin IS 'points below the threshold at which it falls back';
+COMMENT ON COLUMN model.note IS 'remark for people';
 COMMENT ON COLUMN model.compiled IS 'the model as it was activated; model::text exports it';
-COMMENT ON COLUMN model.created_by IS 'who created it';
+COMMENT ON COLUMN model.created_by IS 'role that created it';
 COMMENT ON COLUMN model.created_at IS 'when it was created';
-COMMENT ON COLUMN model.activated_by IS 'who activated it last';
+COMMENT ON COLUMN model.activated_by IS 'role that activated it last';
 COMMENT ON COLUMN model.activated_at IS 'when it was activated last';
 
 CREATE TABLE model_activation (
@@ -222,10 +222,10 @@ CREATE TABLE model_activation (
     CONSTRAINT model_activation_pkey PRIMARY KEY (activation_id),
     CONSTRAINT model_activation_model_fkey FOREIGN KEY (model) REFERENCES model
 );
-COMMENT ON TABLE model_activation IS 'which model was active since when; append-only, so that the history of stages can be replayed';
+COMMENT ON TABLE model_activation IS 'activations of models, one row each; append-only, so that the history of stages can be replayed';
 COMMENT ON COLUMN model_activation.activation_id IS 'order of the activations';
 COMMENT ON COLUMN model_activation.model IS 'the model that became active';
-COMMENT ON COLUMN model_activation.activated_at IS 'since when; what happened before the first activation is judged by the first model';
+COMMENT ON COLUMN model_activation.activated_at IS 'when it became active; events before the first activation are judged by the first model';
 
 CREATE TABLE dimension (
     model text,
@@ -243,14 +243,14 @@ CREATE TABLE dimension (
     CONSTRAINT dimension_weight_check CHECK (abs(weight) <= 1e6 AND weight = round(weight, 3)),
     CONSTRAINT dimension_reset_signals_check CHECK (array_position(reset_signals, NULL) IS NULL)
 );
-COMMENT ON TABLE dimension IS 'what a model measures apart, such as engagement and fit; the score is their weighted sum';
+COMMENT ON TABLE dimension IS 'parts of the score that a model adds up apart, such as engagement and fit; the score is their weighted sum';
 COMMENT ON COLUMN dimension.model IS 'the model';
 COMMENT ON COLUMN dimension.dimension IS 'name of the dimension';
-COMMENT ON COLUMN dimension.position IS 'place in lists and in grades such as A1';
-COMMENT ON COLUMN dimension.min_points IS 'it never has fewer points; NULL: no limit';
-COMMENT ON COLUMN dimension.max_points IS 'it never has more points; NULL: no limit';
+COMMENT ON COLUMN dimension.position IS 'place in lists, and of its grade in grades such as A1';
+COMMENT ON COLUMN dimension.min_points IS 'its points never fall below this; NULL: no limit';
+COMMENT ON COLUMN dimension.max_points IS 'its points never rise above this; NULL: no limit';
 COMMENT ON COLUMN dimension.weight IS 'factor in the score; 0: shown, but not in the score';
-COMMENT ON COLUMN dimension.reset_signals IS 'only what came after the last of these counts';
+COMMENT ON COLUMN dimension.reset_signals IS 'only events after the newest of these signals count';
 
 CREATE TABLE rule (
     model text,
@@ -299,15 +299,15 @@ CREATE TABLE rule (
     CONSTRAINT rule_only_if_check CHECK (array_position(only_if, NULL) IS NULL),
     CONSTRAINT rule_unless_check CHECK (array_position(unless, NULL) IS NULL)
 );
-COMMENT ON TABLE rule IS 'points of a model for a signal';
+COMMENT ON TABLE rule IS 'rules: points that a model gives to a signal';
 COMMENT ON COLUMN rule.model IS 'the model';
 COMMENT ON COLUMN rule.rule IS 'name of the rule, as explain() shows it';
 COMMENT ON COLUMN rule.dimension IS 'dimension that the points go to';
 COMMENT ON COLUMN rule.signal IS 'signal that the points are for';
 COMMENT ON COLUMN rule.points IS 'points, positive or negative, for each count, or for what aggregate makes of the counts';
-COMMENT ON COLUMN rule.aggregate IS 'sum: every count; last: the newest; first_n: the first ones; days: every day; tier: points by number; idle: quiet times';
+COMMENT ON COLUMN rule.aggregate IS 'which counts give points: sum: every count; last: the newest; first_n: the first ones; days: one a day; tier: points by number; idle: quiet times';
 COMMENT ON COLUMN rule.first_n IS 'for aggregate first_n: how many counts';
-COMMENT ON COLUMN rule.tiers IS 'for aggregate tier: points by number reached, as in {"3": 5, "10": 15}';
+COMMENT ON COLUMN rule.tiers IS 'for aggregate tier: points by the number of counts that is reached, as in {"3": 5, "10": 15}';
 COMMENT ON COLUMN rule.within IS 'for aggregate tier: only counts younger than this; NULL: all';
 COMMENT ON COLUMN rule.after IS 'for aggregate idle: the time without the signal';
 COMMENT ON COLUMN rule.repeat IS 'for aggregate idle: again each time it has passed';
@@ -319,7 +319,7 @@ COMMENT ON COLUMN rule.decay_percent IS 'for decay linear (100 if NULL) and step
 COMMENT ON COLUMN rule.max_points IS 'at most this many points in all, of the same sign as points; NULL: no limit';
 COMMENT ON COLUMN rule.only_if IS 'signals that must all be present';
 COMMENT ON COLUMN rule.unless IS 'signals of which none may be present';
-COMMENT ON COLUMN rule.note IS 'what it is for';
+COMMENT ON COLUMN rule.note IS 'remark for people';
 
 CREATE TABLE stage_rule (
     model text,
@@ -335,14 +335,14 @@ CREATE TABLE stage_rule (
     CONSTRAINT stage_rule_entry_signals_check CHECK (array_position(entry_signals, NULL) IS NULL),
     CONSTRAINT stage_rule_sla_check CHECK (sla IS NULL OR period_text(sla) IS NOT NULL)
 );
-COMMENT ON TABLE stage_rule IS 'what makes a stage: points, gates (see stage_gate) or a milestone';
+COMMENT ON TABLE stage_rule IS 'points and milestones of each stage; its other conditions are in stage_gate';
 COMMENT ON COLUMN stage_rule.model IS 'the model';
 COMMENT ON COLUMN stage_rule.stage IS 'the stage';
-COMMENT ON COLUMN stage_rule.only_if IS 'profile signal that this row is for, say B2C; empty: everybody else';
-COMMENT ON COLUMN stage_rule.min_score IS 'score needed; NULL: gates alone decide, or milestones';
+COMMENT ON COLUMN stage_rule.only_if IS 'profile signal of the leads that this row is for, say B2C; empty: all other leads';
+COMMENT ON COLUMN stage_rule.min_score IS 'score that the stage needs; NULL: gates alone decide, or milestones';
 COMMENT ON COLUMN stage_rule.entry_signals IS 'milestones: one of these puts a lead into the stage';
-COMMENT ON COLUMN stage_rule.sla IS 'time in which a lead in this stage should be contacted';
-COMMENT ON COLUMN stage_rule.note IS 'what it is for';
+COMMENT ON COLUMN stage_rule.sla IS 'time in which a lead that enters the stage should be contacted; NULL: none';
+COMMENT ON COLUMN stage_rule.note IS 'remark for people';
 
 CREATE TABLE stage_gate (
     gate_id bigserial,
@@ -369,17 +369,17 @@ CREATE TABLE stage_gate (
     CONSTRAINT stage_gate_min_points_check CHECK (abs(min_points) <= 1e9 AND min_points = round(min_points, 3)),
     CONSTRAINT stage_gate_within_check CHECK (within IS NULL OR period_text(within) ~ '(days|hours)$')
 );
-COMMENT ON TABLE stage_gate IS 'what a stage needs besides points; rows with one gate name are alternatives, different gates must all hold';
+COMMENT ON TABLE stage_gate IS 'gates: conditions of a stage besides points; rows with one gate name are alternatives, different gates must all hold';
 COMMENT ON COLUMN stage_gate.gate_id IS 'number of the row';
 COMMENT ON COLUMN stage_gate.model IS 'the model';
 COMMENT ON COLUMN stage_gate.stage IS 'the stage';
 COMMENT ON COLUMN stage_gate.gate IS 'name of the gate, as next_steps() shows it';
-COMMENT ON COLUMN stage_gate.signal IS 'signal that must be there';
-COMMENT ON COLUMN stage_gate.dimension IS 'or dimension that must have points';
-COMMENT ON COLUMN stage_gate.min_count IS 'how often the signal must be there; NULL: once';
-COMMENT ON COLUMN stage_gate.min_points IS 'how many points the dimension must have';
-COMMENT ON COLUMN stage_gate.within IS 'only signals younger than this; NULL: all';
-COMMENT ON COLUMN stage_gate.negate IS 'true: it must not be so';
+COMMENT ON COLUMN stage_gate.signal IS 'signal that must have been counted; NULL: see dimension';
+COMMENT ON COLUMN stage_gate.dimension IS 'dimension that must have points; NULL: see signal';
+COMMENT ON COLUMN stage_gate.min_count IS 'how often the signal must have been counted; NULL: once';
+COMMENT ON COLUMN stage_gate.min_points IS 'points that the dimension must have';
+COMMENT ON COLUMN stage_gate.within IS 'only counts younger than this; NULL: all';
+COMMENT ON COLUMN stage_gate.negate IS 'true: the condition must not hold';
 
 CREATE TABLE grade (
     model text,
@@ -396,13 +396,14 @@ COMMENT ON TABLE grade IS 'grades of a dimension, such as A to D for fit';
 COMMENT ON COLUMN grade.model IS 'the model';
 COMMENT ON COLUMN grade.dimension IS 'the dimension';
 COMMENT ON COLUMN grade.grade IS 'the grade';
-COMMENT ON COLUMN grade.min_points IS 'points from which it is given';
+COMMENT ON COLUMN grade.min_points IS 'points of the dimension from which it is given';
 
--- What the engine keeps. Written by its triggers only, which also follow when
--- a lead is deleted: foreign keys would cost a check for every event.
+-- Tables that the engine keeps. Only its triggers write them; they also delete
+-- the rows of a lead that is deleted: foreign keys would cost a check for every
+-- event.
 
 CREATE TABLE lead_state (
-    -- what seldom changes first: WAL of an update leaves out the common start
+    -- columns that seldom change first: WAL of an update leaves out the common start
     lead_id bigint,
     stage_since timestamptz NOT NULL,
     profile_at timestamptz,
@@ -424,20 +425,20 @@ CREATE TABLE lead_state (
 CREATE INDEX lead_state_stage_idx ON lead_state (stage);
 CREATE INDEX lead_state_next_review_at_idx ON lead_state (next_review_at) WHERE next_review_at IS NOT NULL;
 CREATE INDEX lead_state_configuration_idx ON lead_state (configuration);
-COMMENT ON TABLE lead_state IS 'what a lead''s score and stage are computed from; kept by the engine, see verify() and rebuild()';
-COMMENT ON COLUMN lead_state.lead_id IS 'the lead';
-COMMENT ON COLUMN lead_state.activity IS 'how often each signal was seen, by day or hour';
+COMMENT ON TABLE lead_state IS 'one row a lead: counts of its signals, and its stage; kept by the engine, see verify() and rebuild()';
+COMMENT ON COLUMN lead_state.lead_id IS 'number of the lead, see the table lead';
+COMMENT ON COLUMN lead_state.activity IS 'how often each signal was counted, by bucket (UTC day or hour)';
 COMMENT ON COLUMN lead_state.baseline IS 'the part of activity whose events were purged from the log';
 COMMENT ON COLUMN lead_state.stage IS 'the stage';
 COMMENT ON COLUMN lead_state.stage_since IS 'when the stage began, in event time';
 COMMENT ON COLUMN lead_state.suspended_stage IS 'of a visitor that lost consent: the stage that it comes back to when consent is given again';
 COMMENT ON COLUMN lead_state.promotion_blocked IS 'true after an exit or a step back: points promote again only after a later positive event';
 COMMENT ON COLUMN lead_state.cycle IS 'number of the cycle through the funnel; a new one begins when a lost or recycled lead comes back';
-COMMENT ON COLUMN lead_state.processed_until IS 'event time up to which everything is applied; what is dated before it comes late';
+COMMENT ON COLUMN lead_state.processed_until IS 'event time up to which everything is applied; an event dated before it comes late';
 COMMENT ON COLUMN lead_state.profile_at IS 'when the profile changed last; NULL: not since the lead began';
 COMMENT ON COLUMN lead_state.milestone_at IS 'time of the newest milestone or stage set by hand, whether it moved the stage or not; NULL: none';
 COMMENT ON COLUMN lead_state.pending_at IS 'when an event that is dated ahead acts next; NULL: none waits';
-COMMENT ON COLUMN lead_state.next_review_at IS 'when the stage may change though nothing happens; sweep() looks then';
+COMMENT ON COLUMN lead_state.next_review_at IS 'when the stage may change though nothing happens: from then on sweep() looks at the lead; NULL: never';
 COMMENT ON COLUMN lead_state.configuration IS 'number of the change of models or signals that the lead was brought up to date with, see setting.configuration';
 COMMENT ON COLUMN lead_state.updated_at IS 'time of the last change of this row';
 
@@ -456,27 +457,27 @@ CREATE TABLE stage_log (
     from_since timestamptz,
     is_lead boolean,
     -- A column and not only a condition of the index: so the planner knows how
-    -- few they are.
+    -- few rows have it.
     stepped_back boolean
         GENERATED ALWAYS AS (from_stage IS NOT NULL AND to_stage < from_stage AND to_stage >= 'visitor') STORED,
     changed_at timestamptz GENERATED ALWAYS AS (greatest(recorded_at, superseded_at)) STORED,
     CONSTRAINT stage_log_pkey PRIMARY KEY (lead_id, seq)
 );
 CREATE INDEX stage_log_stepped_back_idx ON stage_log (lead_id) WHERE stepped_back;
-COMMENT ON TABLE stage_log IS 'every stage that a lead was ever recorded in; a correction of the past supersedes rows and appends others. What is valid is in stage_history';
-COMMENT ON COLUMN stage_log.lead_id IS 'the lead';
+COMMENT ON TABLE stage_log IS 'every stage that a lead was ever recorded in; a correction of the past supersedes rows and appends others. The valid rows are in stage_history';
+COMMENT ON COLUMN stage_log.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN stage_log.seq IS 'number of the row of this lead; of valid rows also their order in event time';
 COMMENT ON COLUMN stage_log.cycle IS 'number of the cycle through the funnel';
 COMMENT ON COLUMN stage_log.from_stage IS 'the stage before; NULL: the lead was new';
 COMMENT ON COLUMN stage_log.to_stage IS 'the stage from then on';
-COMMENT ON COLUMN stage_log.effective_at IS 'when it began, in event time';
+COMMENT ON COLUMN stage_log.effective_at IS 'when the stage began, in event time';
 COMMENT ON COLUMN stage_log.recorded_at IS 'when it was recorded: the start of the transaction, not its commit';
 COMMENT ON COLUMN stage_log.superseded_at IS 'when a correction took its place; NULL: the row is valid';
 COMMENT ON COLUMN stage_log.cause IS 'created, points, decay, milestone, set, profile or activation';
 COMMENT ON COLUMN stage_log.model IS 'the model that decided';
-COMMENT ON COLUMN stage_log.score IS 'the score at that time, as recorded';
+COMMENT ON COLUMN stage_log.score IS 'score at that time in points, as recorded';
 COMMENT ON COLUMN stage_log.from_since IS 'when the stage before had begun; NULL: the lead was new';
-COMMENT ON COLUMN stage_log.is_lead IS 'whether the contact was a lead then: what the gates of iql ask for was there; NULL: no model was active';
+COMMENT ON COLUMN stage_log.is_lead IS 'whether the contact was a lead then, that is met the gates of iql; NULL: no model was active';
 COMMENT ON COLUMN stage_log.stepped_back IS 'whether the lead went to a lower stage without leaving the funnel';
 COMMENT ON COLUMN stage_log.changed_at IS 'when the row was recorded or superseded last: a cursor for programs that copy changes';
 
@@ -484,20 +485,20 @@ CREATE OR REPLACE VIEW stage_history WITH (security_invoker = true) AS
 SELECT lead_id, seq, cycle, from_stage, to_stage, effective_at, recorded_at, cause, model, score, from_since, stepped_back, is_lead
 FROM stage_log
 WHERE superseded_at IS NULL;
-COMMENT ON VIEW stage_history IS 'the stages that a lead was in: what its events give in the order of event time, whatever was corrected meanwhile';
-COMMENT ON COLUMN stage_history.lead_id IS 'the lead';
+COMMENT ON VIEW stage_history IS 'the stages that a lead was in, as its events give them in the order of event time, corrections included';
+COMMENT ON COLUMN stage_history.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN stage_history.seq IS 'order of the changes of this lead';
 COMMENT ON COLUMN stage_history.cycle IS 'number of the cycle through the funnel';
 COMMENT ON COLUMN stage_history.from_stage IS 'the stage before; NULL: the lead was new';
 COMMENT ON COLUMN stage_history.to_stage IS 'the stage from then on';
-COMMENT ON COLUMN stage_history.effective_at IS 'when it began, in event time';
+COMMENT ON COLUMN stage_history.effective_at IS 'when the stage began, in event time';
 COMMENT ON COLUMN stage_history.recorded_at IS 'when it was recorded';
 COMMENT ON COLUMN stage_history.cause IS 'created, points, decay, milestone, set, profile or activation';
 COMMENT ON COLUMN stage_history.model IS 'the model that decided';
-COMMENT ON COLUMN stage_history.score IS 'the score at that time, as recorded';
+COMMENT ON COLUMN stage_history.score IS 'score at that time in points, as recorded';
 COMMENT ON COLUMN stage_history.from_since IS 'when the stage before had begun; NULL: the lead was new';
 COMMENT ON COLUMN stage_history.stepped_back IS 'whether the lead went to a lower stage without leaving the funnel';
-COMMENT ON COLUMN stage_history.is_lead IS 'whether the contact was a lead then: what the gates of iql ask for was there; NULL: no model was active';
+COMMENT ON COLUMN stage_history.is_lead IS 'whether the contact was a lead then, that is met the gates of iql; NULL: no model was active';
 
 CREATE TABLE profile_change (
     lead_id bigint,
@@ -508,15 +509,15 @@ CREATE TABLE profile_change (
     CONSTRAINT profile_change_pkey PRIMARY KEY (lead_id, seq),
     CONSTRAINT profile_change_count_check CHECK (count IN (-1, 1))
 );
-COMMENT ON TABLE profile_change IS 'when a profile began or ceased to match a signal; append-only, so that the history of stages can be replayed';
-COMMENT ON COLUMN profile_change.lead_id IS 'the lead';
+COMMENT ON TABLE profile_change IS 'one row each time that a profile began or ceased to match a signal; append-only, so that the history of stages can be replayed';
+COMMENT ON COLUMN profile_change.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN profile_change.seq IS 'number of the change of this lead';
 COMMENT ON COLUMN profile_change.signal IS 'the profile signal';
 COMMENT ON COLUMN profile_change.count IS '1: began to match, -1: ceased to match';
-COMMENT ON COLUMN profile_change.changed_at IS 'when, in event time';
+COMMENT ON COLUMN profile_change.changed_at IS 'when it did, in event time';
 
--- What the metrics views look things up in. No foreign keys from leads and
--- events: an unknown kind or channel must not stop an app.
+-- Tables in which reports look things up. No foreign keys from leads and events:
+-- an unknown kind or channel must not stop an app.
 
 CREATE TABLE event_kind (
     kind text,
@@ -524,10 +525,10 @@ CREATE TABLE event_kind (
     note text,
     CONSTRAINT event_kind_pkey PRIMARY KEY (kind)
 );
-COMMENT ON TABLE event_kind IS 'kinds of events that are known, and what the metrics views take them for';
-COMMENT ON COLUMN event_kind.kind IS 'the kind';
-COMMENT ON COLUMN event_kind.role IS 'what the metrics views take it for: visit, form_view, form_submit, capture, email_open, outreach, sales_contact, purchase ...';
-COMMENT ON COLUMN event_kind.note IS 'what it means, and its properties';
+COMMENT ON TABLE event_kind IS 'known kinds of events, and their roles in reports';
+COMMENT ON COLUMN event_kind.kind IS 'kind of event';
+COMMENT ON COLUMN event_kind.role IS 'role that reports ask for: visit, form_view, form_submit, capture, email_open, outreach, sales_contact, purchase ...';
+COMMENT ON COLUMN event_kind.note IS 'meaning of the kind, and its properties';
 
 CREATE TABLE channel (
     channel text,
@@ -535,7 +536,7 @@ CREATE TABLE channel (
     CONSTRAINT channel_pkey PRIMARY KEY (channel),
     CONSTRAINT channel_direction_check CHECK (direction IN ('inbound', 'outbound'))
 );
-COMMENT ON TABLE channel IS 'ways that leads come by';
+COMMENT ON TABLE channel IS 'channels: ways by which leads come, such as seo or physical_event';
 COMMENT ON COLUMN channel.channel IS 'the channel';
 COMMENT ON COLUMN channel.direction IS 'inbound: they find us; outbound: we go to them';
 
@@ -549,11 +550,11 @@ CREATE TABLE campaign (
     CONSTRAINT campaign_direction_check CHECK (direction IN ('inbound', 'outbound')),
     CONSTRAINT campaign_sourcing_check CHECK (sourcing IN ('internal', 'outsourced'))
 );
-COMMENT ON TABLE campaign IS 'campaigns';
+COMMENT ON TABLE campaign IS 'campaigns, each with its channel';
 COMMENT ON COLUMN campaign.campaign IS 'the campaign';
 COMMENT ON COLUMN campaign.channel IS 'its channel';
 COMMENT ON COLUMN campaign.direction IS 'inbound or outbound, if other than its channel; e-mail may be both';
-COMMENT ON COLUMN campaign.sourcing IS 'internal or outsourced: who generates the leads';
+COMMENT ON COLUMN campaign.sourcing IS 'internal: we generate the leads; outsourced: another company does';
 
 CREATE TABLE cost (
     cost_id bigserial,
@@ -569,13 +570,13 @@ CREATE TABLE cost (
     CONSTRAINT cost_day_check CHECK (isfinite(day_from) AND isfinite(day_to) AND day_to >= day_from),
     CONSTRAINT cost_amount_check CHECK (amount <> 'NaN')
 );
-COMMENT ON TABLE cost IS 'what marketing and sales cost';
+COMMENT ON TABLE cost IS 'costs of marketing and sales, one row for each amount and range of days';
 COMMENT ON COLUMN cost.cost_id IS 'number of the cost';
 COMMENT ON COLUMN cost.day_from IS 'first day that it is for';
 COMMENT ON COLUMN cost.day_to IS 'last day that it is for';
 COMMENT ON COLUMN cost.channel IS 'channel that it is for; NULL: see campaign, or all';
 COMMENT ON COLUMN cost.campaign IS 'campaign that it is for; NULL: all';
-COMMENT ON COLUMN cost.category IS 'what it was spent on: media, wages, technology, training ...';
+COMMENT ON COLUMN cost.category IS 'purpose of the cost: media, wages, technology, training ...';
 COMMENT ON COLUMN cost.amount IS 'amount in the currency of the pipeline';
 
 CREATE TABLE benchmark (
@@ -588,10 +589,10 @@ CREATE TABLE benchmark (
     CONSTRAINT benchmark_pkey PRIMARY KEY (metric, segment),
     CONSTRAINT benchmark_range_check CHECK (high >= low)
 );
-COMMENT ON TABLE benchmark IS 'goals that the metrics views compare with; goals, not laws: edit them';
-COMMENT ON COLUMN benchmark.metric IS 'what is measured';
-COMMENT ON COLUMN benchmark.segment IS 'for whom; all: everybody';
-COMMENT ON COLUMN benchmark.low IS 'lower end of the goal';
-COMMENT ON COLUMN benchmark.high IS 'upper end of the goal';
-COMMENT ON COLUMN benchmark.denominator IS 'what a rate is a share of';
-COMMENT ON COLUMN benchmark.source IS 'where the goal comes from';
+COMMENT ON TABLE benchmark IS 'goals with which reports compare their figures; edit them';
+COMMENT ON COLUMN benchmark.metric IS 'name of the figure, such as mql_to_sql';
+COMMENT ON COLUMN benchmark.segment IS 'market that the goal is for, or all';
+COMMENT ON COLUMN benchmark.low IS 'lower end of the goal, in the unit of the figure';
+COMMENT ON COLUMN benchmark.high IS 'upper end of the goal, in the unit of the figure';
+COMMENT ON COLUMN benchmark.denominator IS 'stage of the leads that the rate is a share of; NULL: that of the figure';
+COMMENT ON COLUMN benchmark.source IS 'origin of the goal';

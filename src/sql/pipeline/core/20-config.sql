@@ -1,9 +1,9 @@
--- Triggers of the configuration, and what every pipeline starts with.
+-- Triggers of the configuration, and the rows that every pipeline starts with.
 
 -- The engine caches the configuration. Plain DML tells caches nothing, so
--- these triggers do. They also refuse what would break the past: edits of a
--- model that was active, another number for a signal. ALWAYS: a replica or a
--- bulk load must not escape them.
+-- these triggers do. They also refuse changes that would break the past: edits
+-- of a model that was active, another number for a signal. ALWAYS: a replica or
+-- a bulk load must not escape them.
 
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON setting
     FOR EACH ROW EXECUTE FUNCTION config_changed();
@@ -86,8 +86,8 @@ CREATE TRIGGER signals_changed
 CREATE TRIGGER signals_truncated AFTER TRUNCATE ON value_list
     FOR EACH STATEMENT EXECUTE FUNCTION signals_changed();
 
--- What the engine keeps no other writer may change, not even the owner.
--- Logical replication, and restores with --disable-triggers, pass.
+-- No other writer may change the tables that the engine keeps, not even the
+-- owner. Logical replication, and restores with --disable-triggers, pass.
 CREATE TRIGGER guarded BEFORE INSERT OR UPDATE OR DELETE ON lead_state
     FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
 CREATE TRIGGER guarded_truncate BEFORE TRUNCATE ON lead_state

@@ -31,4 +31,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION compare_models(text, text, timestamptz) IS
-    'two models side by side, by the events and profiles up to at, nothing is changed: level stage = how many leads each pair of qualified stages has (scores are means), level lead = every lead that differs';
+    'two models side by side, by the events and profiles up to at; nothing is changed. Level stage: number of leads of each pair of qualified stages (scores are means); level lead: every lead that differs';

@@ -1,4 +1,4 @@
--- Upkeep: what is due, and what is wrong.
+-- Upkeep: sweeps, checks and repair.
 
 CREATE OR REPLACE FUNCTION sweep(max_leads integer DEFAULT 1000) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -9,7 +9,7 @@ END
 $$;
 REVOKE EXECUTE ON FUNCTION sweep(integer) FROM PUBLIC;
 COMMENT ON FUNCTION sweep(integer) IS
-    'brings up to date at most so many leads: those whose stage is due to be looked at because time passed, and those that are behind a change of models or signals; returns how many; call it now and then until it returns 0. Several sweeps at a time share the work';
+    'brings up to date at most so many leads: leads whose stage may have changed because time passed, and leads that are behind a change of models or signals; returns how many. Call it every ten minutes or so, again while it returns more than 0. Several sweeps at a time share the work';
 
 CREATE OR REPLACE FUNCTION rebuild() RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -20,7 +20,7 @@ END
 $$;
 REVOKE EXECUTE ON FUNCTION rebuild() FROM PUBLIC;
 COMMENT ON FUNCTION rebuild() IS
-    'makes every lead that verify() would list what its events, its profile and the models say, whatever row security says; returns how many there were';
+    'repairs every lead that verify() would list, by a replay of its events, its profile and the models, whatever row security says; returns how many there were';
 
 CREATE OR REPLACE FUNCTION rebuild_by_id(lead_id bigint) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -31,7 +31,7 @@ END
 $$;
 REVOKE EXECUTE ON FUNCTION rebuild_by_id(bigint) FROM PUBLIC;
 COMMENT ON FUNCTION rebuild_by_id(bigint) IS
-    'makes one lead what its events, its profile and the models say; returns 1';
+    'repairs one lead by a replay of its events, its profile and the models; returns 1';
 
 CREATE OR REPLACE FUNCTION verify()
     RETURNS TABLE (lead_id bigint, problem text, stored text, expected text)
@@ -43,4 +43,4 @@ END
 $$;
 REVOKE EXECUTE ON FUNCTION verify() FROM PUBLIC;
 COMMENT ON FUNCTION verify() IS
-    'what is stored but wrong, compared with a replay of the log: no rows, ever. Of leads that are due, or behind a change of models or signals, only the counts are compared';
+    'stored values that differ from a replay of the log: no rows, ever. Of leads that are due, or behind a change of models or signals, only the counts are compared';

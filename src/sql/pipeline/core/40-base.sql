@@ -1,13 +1,13 @@
--- Base views and functions: what several views are made of.
+-- Base views and functions, which several views read.
 --
 -- Names that begin with an underscore are internal: they may change in any
 -- version. The others are CREATE OR REPLACE too, columns are only appended,
 -- and security_invoker is restated.
 
--- Functions that views need to read what their readers may not see run as the
--- owner, whom row security does not stop. They return no rows to a role that
--- row security prevents from seeing every lead, because they could not leave
--- out the hidden ones.
+-- Some views call functions that read columns which the reader of the view may
+-- not see. These run as the owner, who is not subject to row security. They
+-- return no rows to a role that row security prevents from seeing every lead,
+-- because they could not leave out the hidden leads.
 CREATE OR REPLACE FUNCTION _shows_all_leads() RETURNS boolean
     LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -18,11 +18,11 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION _shows_all_leads() IS
-    'whether row security hides no lead, nor what it did, from the role that the session runs as';
+    'whether the role that the session runs as sees every row of lead, event, lead_state and stage_log';
 
--- Where each lead stands now, though no sweep has recorded yet what is due
--- because time passed, or because models or signals changed. The only view
--- that reads the stage of lead_state.
+-- Where each lead stands now, including changes that no sweep has recorded yet:
+-- because time passed, or because models or signals changed. The only view that
+-- reads the stage of lead_state.
 CREATE OR REPLACE VIEW _lead_now WITH (security_invoker = true) AS
 SELECT
     s.lead_id,
@@ -60,7 +60,7 @@ FROM (
 COMMENT ON VIEW _lead_now IS
     'one row a lead: its stage of now, beside what a score is computed from; due: the stage had to be computed, else it is recorded_stage';
 
--- What leads are sliced by.
+-- The columns that leads are sliced by.
 CREATE OR REPLACE VIEW _source WITH (security_invoker = true) AS
 SELECT
     l.lead_id,
@@ -78,11 +78,11 @@ SELECT
 FROM lead l
     LEFT JOIN campaign c ON c.campaign = l.campaign
     LEFT JOIN channel h ON h.channel = coalesce(l.channel, c.channel);
-COMMENT ON VIEW _source IS 'one row a lead: where it came from and whose it is; (none): not known';
+COMMENT ON VIEW _source IS 'one row a lead: its source, owner and other columns to slice by; (none): not known';
 
--- A contact is a lead while it has the stage iql or a higher one and what makes
--- a lead (is_lead; where no model was active, the stages up to prospect). A
--- customer who never was a lead is in no rate of leads.
+-- A contact is a lead while it has the stage iql or a higher one and meets the
+-- gates of iql (is_lead; where no model was active, the stages up to prospect).
+-- A customer that never was a lead is in no rate of leads.
 CREATE OR REPLACE VIEW _history WITH (security_invoker = true) AS
 SELECT
     h.lead_id,
@@ -99,7 +99,7 @@ FROM stage_history h;
 COMMENT ON VIEW _history IS
     'one row for each time that a lead was in a stage; is_lead: as a lead; instants outside the years 1 to 9999 are NULL';
 
--- What sales does: tried to reach the lead (outreach) or spoke with it
+-- Contacts by sales: it tried to reach the lead (outreach) or spoke with it
 -- (sales_contact).
 CREATE OR REPLACE VIEW _contact WITH (security_invoker = true) AS
 SELECT e.lead_id, e.event_id, e.occurred_at AS contacted_at

@@ -1,8 +1,8 @@
 -- Where leads stand: for sales.
 --
 -- Plain types only; dates in the time zone of the pipeline; stage as text, with
--- stage_rank to sort by. No personal data: leadscore.grant_reader grants what
--- views read.
+-- stage_rank to sort by. No personal data: leadscore.grant_reader grants the
+-- columns that views read.
 
 CREATE OR REPLACE VIEW lead_score WITH (security_invoker = true) AS
 SELECT
@@ -32,31 +32,31 @@ SELECT
     dated(l.created_at) AS created_at
 FROM lead l
     LEFT JOIN _lead_now s ON s.lead_id = l.lead_id;
-COMMENT ON VIEW lead_score IS 'one row a lead: where it stands now';
-COMMENT ON COLUMN lead_score.lead_id IS 'the lead';
+COMMENT ON VIEW lead_score IS 'one row a lead: its score and stage now';
+COMMENT ON COLUMN lead_score.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN lead_score.external_id IS 'name of the lead in the app';
 COMMENT ON COLUMN lead_score.kind IS 'person or organization';
 COMMENT ON COLUMN lead_score.organization IS 'organization that the person belongs to';
-COMMENT ON COLUMN lead_score.market IS 'b2b or b2c';
+COMMENT ON COLUMN lead_score.market IS 'market of the lead: b2b or b2c';
 COMMENT ON COLUMN lead_score.country IS 'country of the lead, best as ISO 3166 code';
 COMMENT ON COLUMN lead_score.channel IS 'channel that the lead came by, as recorded with the lead; lead_dim has that of its campaign too';
 COMMENT ON COLUMN lead_score.campaign IS 'campaign that the lead came by';
-COMMENT ON COLUMN lead_score.owner IS 'who looks after the lead';
+COMMENT ON COLUMN lead_score.owner IS 'person of your company in charge of the lead';
 COMMENT ON COLUMN lead_score.persona IS 'buyer persona that the lead stands for';
 COMMENT ON COLUMN lead_score.stage IS 'stage: visitor, iql, mql, sql, prospect, customer, advocate; recycled, lost, disqualified';
-COMMENT ON COLUMN lead_score.stage_rank IS 'order of the stages: visitor 40 to advocate 100, exits below';
-COMMENT ON COLUMN lead_score.temperature IS 'cold (iql), warm (mql), hot (sql)';
-COMMENT ON COLUMN lead_score.score IS 'score now, by the active model';
+COMMENT ON COLUMN lead_score.stage_rank IS 'rank of the stage to sort by: visitor 40 to advocate 100, exits 10 to 30';
+COMMENT ON COLUMN lead_score.temperature IS 'cold (iql), warm (mql) or hot (sql); NULL: another stage';
+COMMENT ON COLUMN lead_score.score IS 'score now in points, by the active model';
 COMMENT ON COLUMN lead_score.engagement IS 'points of the dimension engagement, if the model has one';
 COMMENT ON COLUMN lead_score.fit IS 'points of the dimension fit, if the model has one';
 COMMENT ON COLUMN lead_score.grade IS 'grades of the graded dimensions, such as A or A1';
 COMMENT ON COLUMN lead_score.last_activity_at IS 'beginning of the UTC day (or hour, by the grain) of the newest event that counts';
 COMMENT ON COLUMN lead_score.stage_since_at IS 'since when the lead is in its stage';
-COMMENT ON COLUMN lead_score.next_review_at IS 'when the stage may change though nothing happens';
-COMMENT ON COLUMN lead_score.cycle IS 'number of the run through the funnel; a new one begins when a lost or recycled lead comes back';
+COMMENT ON COLUMN lead_score.next_review_at IS 'when the stage may change though nothing happens; NULL: never';
+COMMENT ON COLUMN lead_score.cycle IS 'number of the cycle through the funnel; a new one begins when a lost or recycled lead comes back';
 COMMENT ON COLUMN lead_score.consented IS 'whether the data protection policy is accepted';
 COMMENT ON COLUMN lead_score.contact_allowed IS 'whether messages may be sent; NULL: not asked';
-COMMENT ON COLUMN lead_score.created_at IS 'when the lead was first heard of';
+COMMENT ON COLUMN lead_score.created_at IS 'when the lead became known';
 
 CREATE OR REPLACE VIEW lead_dimension WITH (security_invoker = true) AS
 SELECT
@@ -69,14 +69,14 @@ SELECT
     s.stage_rank
 FROM _lead_now s
     CROSS JOIN LATERAL dimension_scores(s.activity, s.compiled, s.at) d;
-COMMENT ON VIEW lead_dimension IS 'one row a lead and dimension: what the score is made of';
-COMMENT ON COLUMN lead_dimension.lead_id IS 'the lead';
+COMMENT ON VIEW lead_dimension IS 'one row a lead and dimension of the active model: the parts of the score';
+COMMENT ON COLUMN lead_dimension.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN lead_dimension.dimension IS 'the dimension';
-COMMENT ON COLUMN lead_dimension.points IS 'points now, by the active model';
-COMMENT ON COLUMN lead_dimension.weight IS 'factor in the score';
+COMMENT ON COLUMN lead_dimension.points IS 'points now, by the active model, after the limits of the dimension and before its weight';
+COMMENT ON COLUMN lead_dimension.weight IS 'factor of the points in the score';
 COMMENT ON COLUMN lead_dimension.grade IS 'grade, if the dimension has grades';
 COMMENT ON COLUMN lead_dimension.stage IS 'stage of the lead now';
-COMMENT ON COLUMN lead_dimension.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN lead_dimension.stage_rank IS 'rank of the stage to sort by: visitor 40 to advocate 100, exits 10 to 30';
 
 CREATE OR REPLACE VIEW account_score WITH (security_invoker = true) AS
 SELECT
@@ -112,13 +112,13 @@ COMMENT ON COLUMN account_score.organization IS 'the organization';
 COMMENT ON COLUMN account_score.leads IS 'contacts of the organization, in whatever stage';
 COMMENT ON COLUMN account_score.people IS 'contacts that are persons';
 COMMENT ON COLUMN account_score.stage IS 'highest stage of the contacts';
-COMMENT ON COLUMN account_score.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN account_score.stage_rank IS 'rank of the stage to sort by: visitor 40 to advocate 100, exits 10 to 30';
 COMMENT ON COLUMN account_score.score IS 'score of what all contacts did and are, with the caps and limits of one lead';
 COMMENT ON COLUMN account_score.engagement IS 'points of the dimension engagement, if the model has one';
 COMMENT ON COLUMN account_score.fit IS 'points of the dimension fit, if the model has one';
 COMMENT ON COLUMN account_score.grade IS 'grades of the graded dimensions';
 COMMENT ON COLUMN account_score.customers IS 'contacts that are customers';
-COMMENT ON COLUMN account_score.created_at IS 'when the first of the contacts was heard of';
+COMMENT ON COLUMN account_score.created_at IS 'when the first of the contacts became known';
 
 CREATE OR REPLACE VIEW hot_leads WITH (security_invoker = true) AS
 SELECT
@@ -183,23 +183,23 @@ FROM (
     LEFT JOIN _stay y ON y.lead_id = q.lead_id AND y.is_current
 -- as call_order, and so that LIMIT need not explain all
 ORDER BY q.stage_rank DESC, q.score DESC, q.stage_since_at, q.lead_id;
-COMMENT ON VIEW hot_leads IS 'whom to call: leads that are sql or mql, the hottest first';
-COMMENT ON COLUMN hot_leads.call_order IS '1: call first; sql before mql, then by score';
-COMMENT ON COLUMN hot_leads.lead_id IS 'the lead';
+COMMENT ON VIEW hot_leads IS 'one row a lead that is sql or mql, in the order in which sales should call them';
+COMMENT ON COLUMN hot_leads.call_order IS '1: call this lead first; sql before mql, then by score';
+COMMENT ON COLUMN hot_leads.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN hot_leads.external_id IS 'name of the lead in the app';
 COMMENT ON COLUMN hot_leads.organization IS 'organization that the person belongs to';
-COMMENT ON COLUMN hot_leads.owner IS 'who looks after the lead';
+COMMENT ON COLUMN hot_leads.owner IS 'person of your company in charge of the lead';
 COMMENT ON COLUMN hot_leads.channel IS 'channel that the lead came by, as recorded with the lead';
 COMMENT ON COLUMN hot_leads.campaign IS 'campaign that the lead came by';
 COMMENT ON COLUMN hot_leads.stage IS 'stage: sql or mql';
-COMMENT ON COLUMN hot_leads.stage_rank IS 'order of the stages';
-COMMENT ON COLUMN hot_leads.score IS 'score now, by the active model';
+COMMENT ON COLUMN hot_leads.stage_rank IS 'rank of the stage to sort by: visitor 40 to advocate 100, exits 10 to 30';
+COMMENT ON COLUMN hot_leads.score IS 'score now in points, by the active model';
 COMMENT ON COLUMN hot_leads.why IS 'the three rules that give most points';
 COMMENT ON COLUMN hot_leads.stage_since_at IS 'since when the lead is in its stage';
-COMMENT ON COLUMN hot_leads.due_at IS 'by when sales should contact the lead; NULL: no such time is set for the stage';
-COMMENT ON COLUMN hot_leads.contacted IS 'whether sales tried to reach the lead since then, or before then in a contact that led to the stage: in the same cycle, and at most as long before as sales has time to contact it (stage_rule.sla, or else setting.first_response_within)';
-COMMENT ON COLUMN hot_leads.contacted_at IS 'the last contact that led to the stage, or else the first contact since';
-COMMENT ON COLUMN hot_leads.breached IS 'whether the contact was, or is already, too late';
+COMMENT ON COLUMN hot_leads.due_at IS 'until when sales should contact the lead; NULL: the stage has no such time';
+COMMENT ON COLUMN hot_leads.contacted IS 'whether there is an outreach or sales_contact since then, or before then in the same cycle, at most stage_rule.sla (or else setting.first_response_within) before it';
+COMMENT ON COLUMN hot_leads.contacted_at IS 'the last contact before the stage that counts for it, or else the first contact since';
+COMMENT ON COLUMN hot_leads.breached IS 'whether the contact was too late, or is already';
 COMMENT ON COLUMN hot_leads.contact_allowed IS 'whether messages may be sent; NULL: not asked';
 
 CREATE OR REPLACE VIEW unscored_events WITH (security_invoker = true) AS
@@ -215,12 +215,12 @@ SELECT
 FROM _unscored() u
     JOIN event e USING (lead_id, event_id)
     LEFT JOIN (SELECT kind FROM event_kind UNION SELECT unnest(event_kinds) FROM signal) k ON k.kind = e.kind;
-COMMENT ON VIEW unscored_events IS 'events that count for nothing though they should: of a kind that nobody knows, or matching no signal of their kind';
-COMMENT ON COLUMN unscored_events.lead_id IS 'the lead';
-COMMENT ON COLUMN unscored_events.event_id IS 'the event';
-COMMENT ON COLUMN unscored_events.kind IS 'kind of the event';
-COMMENT ON COLUMN unscored_events.reason IS 'unknown kind: neither in event_kind nor of any signal; no signal matches: signals of this kind have conditions that do not hold';
+COMMENT ON VIEW unscored_events IS 'one row an event that counts for nothing though it should: of an unknown kind, or matching no signal of its kind';
+COMMENT ON COLUMN unscored_events.lead_id IS 'number of the lead, see the table lead';
+COMMENT ON COLUMN unscored_events.event_id IS 'number of the event, see the table event';
+COMMENT ON COLUMN unscored_events.kind IS 'kind of the event, see event_kind';
+COMMENT ON COLUMN unscored_events.reason IS 'unknown kind: neither in event_kind nor in event_kinds of a signal; no signal matches: the conditions of all signals of this kind fail';
 COMMENT ON COLUMN unscored_events.occurred_at IS 'when it happened; NULL outside the years 1 to 9999';
 COMMENT ON COLUMN unscored_events.recorded_at IS 'when it was recorded';
-COMMENT ON COLUMN unscored_events.channel IS 'channel that it came by';
-COMMENT ON COLUMN unscored_events.campaign IS 'campaign that it came by';
+COMMENT ON COLUMN unscored_events.channel IS 'channel that the event came by';
+COMMENT ON COLUMN unscored_events.campaign IS 'campaign that the event came by';

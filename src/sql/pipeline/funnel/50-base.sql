@@ -1,5 +1,5 @@
--- What the funnel and the reports are made of. Internal, as all names that
--- begin with an underscore.
+-- Base views of the funnel and the reports. Internal, as all names that begin
+-- with an underscore.
 
 -- Entries up to this instant are mature. One row; grouped, so that it is
 -- computed once. Join it ON m.id = (h.lead_id IS NOT NULL), an equality that
@@ -14,8 +14,8 @@ FROM setting z
 GROUP BY z.id;
 COMMENT ON VIEW _maturity IS 'one row: the instant that is setting.mature_after ago, and the time zone of the pipeline';
 
--- One row a run through the funnel (lead and cycle). …_seq: the first entry
--- into this stage; …_last: the last entry into this stage or a higher one;
+-- One row a run through the funnel, that is a lead and cycle. …_seq: the first
+-- entry into this stage; …_last: the last entry into this stage or a higher one;
 -- …_at: the first entry into this stage, …_reached_at: or a higher one.
 -- Columns that a query does not use cost nothing.
 CREATE OR REPLACE VIEW _run WITH (security_invoker = true) AS
@@ -46,10 +46,10 @@ SELECT
     min(h.effective_at) FILTER (WHERE h.to_stage < 'visitor') AS ended_at
 FROM _history h
 GROUP BY h.lead_id, h.cycle;
-COMMENT ON VIEW _run IS 'one row a lead and run through the funnel: what it entered, in which order and when';
+COMMENT ON VIEW _run IS 'one row a lead and cycle: the stages that it entered, in which order and when';
 
 -- Reached: in this stage or a higher one, so that leads >= mqls >= sqls,
--- whatever stages were skipped. Customers who never were leads have only a
+-- even if stages were skipped. Customers that never were leads have only a
 -- customer_at.
 CREATE OR REPLACE VIEW _milestone WITH (security_invoker = true) AS
 SELECT
@@ -63,8 +63,8 @@ WHERE h.to_stage >= 'iql'
 GROUP BY h.lead_id;
 COMMENT ON VIEW _milestone IS 'one row a lead or customer: when it first was in each stage or a higher one';
 
--- Each change of a stage books an entry and what became of the entry before
--- it. Where leads only rise, that is all.
+-- Each change of a stage counts an entry, and the outcome of the entry before
+-- it. For leads that only rise this is complete.
 CREATE OR REPLACE VIEW _funnel_delta WITH (security_invoker = true) AS
 SELECT
     h.lead_id,
@@ -99,8 +99,8 @@ FROM _history h
 WHERE h.from_stage >= 'visitor' AND NOT h.stepped_back;
 COMMENT ON VIEW _funnel_delta IS 'what the funnels add up, together with _funnel_regression: entries, and what became of them; single rows mean nothing';
 
--- Of leads that ever fell back all entries are looked at, and what
--- _funnel_delta has counted wrongly is corrected.
+-- For leads that ever fell back all entries are looked at, and the errors of
+-- _funnel_delta are corrected.
 CREATE OR REPLACE VIEW _funnel_regression WITH (security_invoker = true) AS
 SELECT
     h.lead_id,
@@ -147,4 +147,4 @@ FROM (
         WHERE p.stage_rank >= 40
     ) h
     JOIN _maturity m ON m.id = (h.lead_id IS NOT NULL);
-COMMENT ON VIEW _funnel_regression IS 'what is added to _funnel_delta because leads fell back; single rows mean nothing';
+COMMENT ON VIEW _funnel_regression IS 'corrections to add to _funnel_delta because leads fell back; only sums have a meaning';

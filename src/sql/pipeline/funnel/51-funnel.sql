@@ -1,14 +1,14 @@
--- The funnel: who entered a stage, and who went on.
+-- The funnel: how many leads entered a stage, and how many went on.
 --
--- All is counted per lead and run (cycle): a lead that comes back after an exit
--- runs through the funnel again. In a run the first entry into a stage counts,
--- and all that follows counts where and when it was entered: so a lead that
--- converted was counted as entered before, and no rate of entries exceeds 1,
--- though leads skip stages, fall back and begin anywhere.
+-- All is counted per cycle: a lead that comes back after an exit begins a new
+-- cycle. In a cycle the first entry into a stage counts, and conversion and loss
+-- count with that entry: so a lead that converted was counted as entered before,
+-- and no rate of entries exceeds 1, though leads skip stages, fall back and
+-- begin anywhere.
 --
--- stage_entry says so for each entry. The funnels do not read it, as windows
--- over millions of rows take seconds: they add up _funnel_delta (those of all
--- leads count moves that are alike together), and a test compares the two.
+-- stage_entry has a row for each entry. The funnels do not read it, as windows
+-- over millions of rows take seconds: they add up _funnel_delta (funnels of all
+-- leads count equal changes together), and a test compares the two.
 -- Ranks of stages that follow each other differ by 10, and 1 << rank / 10 is a
 -- stage as a bit.
 
@@ -90,7 +90,7 @@ FROM (
     ) e
     CROSS JOIN setting z
     LEFT JOIN _source d USING (lead_id)
-    -- who fell back first converted later than when the stage was left
+    -- a lead that fell back first converted later than it left the stage
     LEFT JOIN LATERAL (
         SELECT min(h.effective_at) AS converted_at
         FROM _history h
@@ -98,41 +98,41 @@ FROM (
             AND h.lead_id = e.lead_id AND h.cycle = e.cycle AND h.seq > e.seq AND stage_rank(h.to_stage) > e.stage_rank
     ) c ON true;
 COMMENT ON VIEW stage_entry IS 'one row for each time that a lead was in a stage: sums of the 0/1 columns, grouped by anything, are funnels; rows of exits (recycled, lost, disqualified) have 0 in all of them';
-COMMENT ON COLUMN stage_entry.lead_id IS 'the lead';
+COMMENT ON COLUMN stage_entry.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN stage_entry.entry_seq IS 'number of the stage of this lead';
-COMMENT ON COLUMN stage_entry.cycle IS 'number of the run through the funnel';
+COMMENT ON COLUMN stage_entry.cycle IS 'number of the cycle through the funnel';
 COMMENT ON COLUMN stage_entry.stage IS 'the stage';
-COMMENT ON COLUMN stage_entry.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN stage_entry.stage_rank IS 'rank of the stage to sort by: visitor 40 to advocate 100, exits 10 to 30';
 COMMENT ON COLUMN stage_entry.entered_at IS 'when it began';
 COMMENT ON COLUMN stage_entry.entered_date IS 'the day of that';
 COMMENT ON COLUMN stage_entry.entered_month IS 'first day of the month of that';
-COMMENT ON COLUMN stage_entry.left_at IS 'when it ended; NULL: the lead is still there';
-COMMENT ON COLUMN stage_entry.next_stage IS 'the stage after it; NULL: the lead is still there';
-COMMENT ON COLUMN stage_entry.next_stage_rank IS 'order of the stages';
-COMMENT ON COLUMN stage_entry.days_in_stage IS 'how long it lasted; NULL: the lead is still there';
-COMMENT ON COLUMN stage_entry.open_days IS 'how long it lasts so far; NULL: the lead has left';
+COMMENT ON COLUMN stage_entry.left_at IS 'when the lead left the stage; NULL: it is still in it';
+COMMENT ON COLUMN stage_entry.next_stage IS 'the stage after this one; NULL: the lead is still in this one';
+COMMENT ON COLUMN stage_entry.next_stage_rank IS 'rank of the stage to sort by: visitor 40 to advocate 100, exits 10 to 30';
+COMMENT ON COLUMN stage_entry.days_in_stage IS 'days that the lead was in the stage; NULL: it still is';
+COMMENT ON COLUMN stage_entry.open_days IS 'days that the lead has been in the stage so far; NULL: it has left';
 COMMENT ON COLUMN stage_entry.cause IS 'how it was entered: created, points, decay, milestone, set, profile, activation or rebuild';
-COMMENT ON COLUMN stage_entry.entered IS '1: first entry into this stage in this run; 0: came back to it, or an exit';
-COMMENT ON COLUMN stage_entry.entered_directly IS '1: of these, the lead had not been in the stage before it in this run';
-COMMENT ON COLUMN stage_entry.converted IS '1: of those entered, the lead reached a higher stage later in this run';
-COMMENT ON COLUMN stage_entry.lost IS '1: of those entered, it did not, and the run ended in an exit';
-COMMENT ON COLUMN stage_entry.open IS '1: of those entered, neither so far';
-COMMENT ON COLUMN stage_entry.matured IS '1: of those entered, at least setting.mature_after ago';
+COMMENT ON COLUMN stage_entry.entered IS '1: first entry into this stage in this cycle; 0: the lead came back to it, or it is an exit';
+COMMENT ON COLUMN stage_entry.entered_directly IS '1: entered, and the lead had not been in the next lower stage before in this cycle';
+COMMENT ON COLUMN stage_entry.converted IS '1: entered, and the lead reached a higher stage later in this cycle';
+COMMENT ON COLUMN stage_entry.lost IS '1: entered, and the lead did not, and the cycle ended in an exit';
+COMMENT ON COLUMN stage_entry.open IS '1: entered, and neither converted nor lost so far';
+COMMENT ON COLUMN stage_entry.matured IS '1: entered, at least setting.mature_after ago';
 COMMENT ON COLUMN stage_entry.matured_converted IS '1: matured and converted';
 COMMENT ON COLUMN stage_entry.converted_at IS 'when the higher stage was reached';
-COMMENT ON COLUMN stage_entry.lost_at IS 'when the run ended';
+COMMENT ON COLUMN stage_entry.lost_at IS 'when the cycle ended in an exit';
 COMMENT ON COLUMN stage_entry.external_id IS 'name of the lead in the app';
 COMMENT ON COLUMN stage_entry.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
 COMMENT ON COLUMN stage_entry.direction IS 'inbound or outbound, of the campaign or else of the channel; (none): not known';
 COMMENT ON COLUMN stage_entry.campaign IS 'campaign that the lead came by; (none): not known';
-COMMENT ON COLUMN stage_entry.market IS 'b2b or b2c; (none): not known';
-COMMENT ON COLUMN stage_entry.country IS 'country; (none): not known';
-COMMENT ON COLUMN stage_entry.owner IS 'who looks after the lead; (none): nobody';
-COMMENT ON COLUMN stage_entry.persona IS 'buyer persona; (none): not known';
+COMMENT ON COLUMN stage_entry.market IS 'market of the lead: b2b or b2c; (none): not known';
+COMMENT ON COLUMN stage_entry.country IS 'country of the lead, best as ISO 3166 code; (none): not known';
+COMMENT ON COLUMN stage_entry.owner IS 'person of your company in charge of the lead; (none): nobody';
+COMMENT ON COLUMN stage_entry.persona IS 'buyer persona that the lead stands for; (none): not known';
 
 CREATE OR REPLACE VIEW funnel WITH (security_invoker = true) AS
 WITH moved AS (
-    -- moves that book alike, counted in one pass
+    -- changes that count in the same way, counted in one pass
     SELECT
         h.from_stage,
         h.to_stage,
@@ -237,31 +237,31 @@ SELECT
     repeat('#', CASE WHEN c.reached > 0 THEN greatest(1, round(40 * c.reached::double precision / nullif(c.runs, 0))::integer) ELSE 0 END) AS chart
 FROM counted c
 ORDER BY c.stage_rank;
-COMMENT ON VIEW funnel IS 'one row a stage, from visitor to advocate: how many leads came in and how many went on; a lead that was lost and came back counts again';
+COMMENT ON VIEW funnel IS 'one row a stage, from visitor to advocate: how many cycles entered it and how many went on; a lead that was lost and came back counts again';
 COMMENT ON COLUMN funnel.stage IS 'the stage';
-COMMENT ON COLUMN funnel.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN funnel.stage_rank IS 'rank of the stage to sort by: visitor 40 to advocate 100, exits 10 to 30';
 COMMENT ON COLUMN funnel.stage_label IS 'the stage with a number in front, for tools that sort by name';
 COMMENT ON COLUMN funnel.leads_now IS 'leads in this stage now';
 COMMENT ON COLUMN funnel.entered IS 'leads that ever were in this stage: converted, lost and open together';
-COMMENT ON COLUMN funnel.entered_directly IS 'of these, those that had not been in the stage before it in this run';
-COMMENT ON COLUMN funnel.converted IS 'of those that entered, those that reached a higher stage afterwards';
-COMMENT ON COLUMN funnel.lost IS 'of those that entered, those that did not, and are recycled, lost or disqualified';
-COMMENT ON COLUMN funnel.open IS 'of those that entered, those of whom neither is known yet';
+COMMENT ON COLUMN funnel.entered_directly IS 'of entered, cycles that had not been in the next lower stage before';
+COMMENT ON COLUMN funnel.converted IS 'of entered, cycles that reached a higher stage later';
+COMMENT ON COLUMN funnel.lost IS 'of entered, cycles that did not, and ended in recycled, lost or disqualified';
+COMMENT ON COLUMN funnel.open IS 'of entered, cycles that neither converted nor were lost yet';
 COMMENT ON COLUMN funnel.step_rate IS 'converted / entered; too low for young entries, which had little time';
 COMMENT ON COLUMN funnel.cumulative_rate IS 'reached / all leads of the funnel';
 COMMENT ON COLUMN funnel.reached IS 'leads that got this far or farther, whether or not they were in this very stage';
 COMMENT ON COLUMN funnel.resolved IS 'converted + lost';
-COMMENT ON COLUMN funnel.matured IS 'of those that entered, those that did so at least setting.mature_after ago';
-COMMENT ON COLUMN funnel.matured_converted IS 'of these, those that reached a higher stage afterwards';
-COMMENT ON COLUMN funnel.resolved_rate IS 'converted / resolved; too high for young entries, as winners are known first';
-COMMENT ON COLUMN funnel.matured_rate IS 'matured_converted / matured; right for every age, but silent about the young ones';
-COMMENT ON COLUMN funnel.step_low_rate IS 'lower end of the 95 % interval of step_rate (Wilson): wide means few leads';
-COMMENT ON COLUMN funnel.step_high_rate IS 'upper end of it';
+COMMENT ON COLUMN funnel.matured IS 'of entered, entries at least setting.mature_after ago';
+COMMENT ON COLUMN funnel.matured_converted IS 'of matured, cycles that reached a higher stage later';
+COMMENT ON COLUMN funnel.resolved_rate IS 'converted / resolved; too high for young entries, as conversions are known before losses';
+COMMENT ON COLUMN funnel.matured_rate IS 'matured_converted / matured; fair, but says nothing about young entries';
+COMMENT ON COLUMN funnel.step_low_rate IS 'lower end of the 95 % interval of step_rate (Wilson); a wide interval means few leads';
+COMMENT ON COLUMN funnel.step_high_rate IS 'upper end of the 95 % interval of step_rate (Wilson)';
 COMMENT ON COLUMN funnel.chart IS 'reached as a bar, for psql: 40 characters are all leads of the funnel';
 
 CREATE OR REPLACE VIEW funnel_cohort WITH (security_invoker = true) AS
 WITH moved AS (
-    -- moves that book alike, counted in one pass
+    -- changes that count in the same way, counted in one pass
     SELECT
         h.from_stage,
         h.to_stage,
@@ -367,27 +367,27 @@ SELECT
 FROM counted c
 WINDOW same_month AS (PARTITION BY c.entered_month ORDER BY c.stage_rank)
 ORDER BY c.entered_month, c.stage_rank;
-COMMENT ON VIEW funnel_cohort IS 'one row a month and stage: what became, whenever, of the leads that entered the stage in that month; months without entries are left out, but for this one, and entries outside the years 1 to 9999';
+COMMENT ON VIEW funnel_cohort IS 'one row a month and stage: the outcome up to now of entries into the stage in that month. The current month has rows without entries too; entries outside the years 1 to 9999 are left out';
 COMMENT ON COLUMN funnel_cohort.entered_month IS 'first day of the month of entry';
 COMMENT ON COLUMN funnel_cohort.stage IS 'the stage';
-COMMENT ON COLUMN funnel_cohort.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN funnel_cohort.stage_rank IS 'rank of the stage to sort by: visitor 40 to advocate 100, exits 10 to 30';
 COMMENT ON COLUMN funnel_cohort.stage_label IS 'the stage with a number in front, for tools that sort by name';
 COMMENT ON COLUMN funnel_cohort.entered IS 'leads that entered the stage: converted, lost and open together';
-COMMENT ON COLUMN funnel_cohort.entered_directly IS 'of these, those that had not been in the stage before it in this run';
-COMMENT ON COLUMN funnel_cohort.converted IS 'of those that entered, those that reached a higher stage afterwards';
-COMMENT ON COLUMN funnel_cohort.lost IS 'of those that entered, those that did not, and are recycled, lost or disqualified';
-COMMENT ON COLUMN funnel_cohort.open IS 'of those that entered, those of whom neither is known yet';
+COMMENT ON COLUMN funnel_cohort.entered_directly IS 'of entered, cycles that had not been in the next lower stage before';
+COMMENT ON COLUMN funnel_cohort.converted IS 'of entered, cycles that reached a higher stage later';
+COMMENT ON COLUMN funnel_cohort.lost IS 'of entered, cycles that did not, and ended in recycled, lost or disqualified';
+COMMENT ON COLUMN funnel_cohort.open IS 'of entered, cycles that neither converted nor were lost yet';
 COMMENT ON COLUMN funnel_cohort.step_rate IS 'converted / entered; too low for young entries, which had little time';
 COMMENT ON COLUMN funnel_cohort.resolved IS 'converted + lost';
-COMMENT ON COLUMN funnel_cohort.matured IS 'of those that entered, those that did so at least setting.mature_after ago';
-COMMENT ON COLUMN funnel_cohort.matured_converted IS 'of these, those that reached a higher stage afterwards';
-COMMENT ON COLUMN funnel_cohort.resolved_rate IS 'converted / resolved; too high for young entries, as winners are known first';
-COMMENT ON COLUMN funnel_cohort.matured_rate IS 'matured_converted / matured; right for every age, but silent about the young ones';
-COMMENT ON COLUMN funnel_cohort.step_low_rate IS 'lower end of the 95 % interval of step_rate (Wilson): wide means few leads';
-COMMENT ON COLUMN funnel_cohort.step_high_rate IS 'upper end of it';
-COMMENT ON COLUMN funnel_cohort.previous_stage IS 'the stage before; NULL: there is none';
-COMMENT ON COLUMN funnel_cohort.previous_stage_rank IS 'order of the stages';
-COMMENT ON COLUMN funnel_cohort.previous_entered IS 'leads that entered the stage before in the same month, mostly other leads';
+COMMENT ON COLUMN funnel_cohort.matured IS 'of entered, entries at least setting.mature_after ago';
+COMMENT ON COLUMN funnel_cohort.matured_converted IS 'of matured, cycles that reached a higher stage later';
+COMMENT ON COLUMN funnel_cohort.resolved_rate IS 'converted / resolved; too high for young entries, as conversions are known before losses';
+COMMENT ON COLUMN funnel_cohort.matured_rate IS 'matured_converted / matured; fair, but says nothing about young entries';
+COMMENT ON COLUMN funnel_cohort.step_low_rate IS 'lower end of the 95 % interval of step_rate (Wilson); a wide interval means few leads';
+COMMENT ON COLUMN funnel_cohort.step_high_rate IS 'upper end of the 95 % interval of step_rate (Wilson)';
+COMMENT ON COLUMN funnel_cohort.previous_stage IS 'the next lower stage; NULL: there is none';
+COMMENT ON COLUMN funnel_cohort.previous_stage_rank IS 'rank of the stage to sort by: visitor 40 to advocate 100, exits 10 to 30';
+COMMENT ON COLUMN funnel_cohort.previous_entered IS 'leads that entered the next lower stage in the same month, mostly other leads';
 COMMENT ON COLUMN funnel_cohort.period_rate IS 'entered / previous_entered; may exceed 1, as these are not the same leads';
 
 -- Counted by all slices of a lead at once first, then by each.
@@ -486,21 +486,21 @@ COMMENT ON VIEW funnel_by IS 'one row a slice and stage: the funnel of the leads
 COMMENT ON COLUMN funnel_by.slice_by IS 'what leads are sliced by: channel, campaign, market, owner, persona or country';
 COMMENT ON COLUMN funnel_by.slice IS 'the slice, such as the channel seo; a channel is that of the lead or else of its campaign; (none): not known';
 COMMENT ON COLUMN funnel_by.stage IS 'the stage';
-COMMENT ON COLUMN funnel_by.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN funnel_by.stage_rank IS 'rank of the stage to sort by: visitor 40 to advocate 100, exits 10 to 30';
 COMMENT ON COLUMN funnel_by.stage_label IS 'the stage with a number in front, for tools that sort by name';
 COMMENT ON COLUMN funnel_by.entered IS 'leads that entered the stage: converted, lost and open together';
-COMMENT ON COLUMN funnel_by.entered_directly IS 'of these, those that had not been in the stage before it in this run';
-COMMENT ON COLUMN funnel_by.converted IS 'of those that entered, those that reached a higher stage afterwards';
-COMMENT ON COLUMN funnel_by.lost IS 'of those that entered, those that did not, and are recycled, lost or disqualified';
-COMMENT ON COLUMN funnel_by.open IS 'of those that entered, those of whom neither is known yet';
+COMMENT ON COLUMN funnel_by.entered_directly IS 'of entered, cycles that had not been in the next lower stage before';
+COMMENT ON COLUMN funnel_by.converted IS 'of entered, cycles that reached a higher stage later';
+COMMENT ON COLUMN funnel_by.lost IS 'of entered, cycles that did not, and ended in recycled, lost or disqualified';
+COMMENT ON COLUMN funnel_by.open IS 'of entered, cycles that neither converted nor were lost yet';
 COMMENT ON COLUMN funnel_by.step_rate IS 'converted / entered; too low for young entries, which had little time';
 COMMENT ON COLUMN funnel_by.resolved IS 'converted + lost';
-COMMENT ON COLUMN funnel_by.matured IS 'of those that entered, those that did so at least setting.mature_after ago';
-COMMENT ON COLUMN funnel_by.matured_converted IS 'of these, those that reached a higher stage afterwards';
-COMMENT ON COLUMN funnel_by.resolved_rate IS 'converted / resolved; too high for young entries, as winners are known first';
-COMMENT ON COLUMN funnel_by.matured_rate IS 'matured_converted / matured; right for every age, but silent about the young ones';
-COMMENT ON COLUMN funnel_by.step_low_rate IS 'lower end of the 95 % interval of step_rate (Wilson): wide means few leads';
-COMMENT ON COLUMN funnel_by.step_high_rate IS 'upper end of it';
+COMMENT ON COLUMN funnel_by.matured IS 'of entered, entries at least setting.mature_after ago';
+COMMENT ON COLUMN funnel_by.matured_converted IS 'of matured, cycles that reached a higher stage later';
+COMMENT ON COLUMN funnel_by.resolved_rate IS 'converted / resolved; too high for young entries, as conversions are known before losses';
+COMMENT ON COLUMN funnel_by.matured_rate IS 'matured_converted / matured; fair, but says nothing about young entries';
+COMMENT ON COLUMN funnel_by.step_low_rate IS 'lower end of the 95 % interval of step_rate (Wilson); a wide interval means few leads';
+COMMENT ON COLUMN funnel_by.step_high_rate IS 'upper end of the 95 % interval of step_rate (Wilson)';
 
 -- A timestamp stands for the day that it is on by the session's time zone.
 CREATE OR REPLACE FUNCTION funnel_between(first_day timestamptz, last_day timestamptz, time_zone text DEFAULT NULL)
@@ -598,8 +598,8 @@ COMMENT ON FUNCTION funnel_between(timestamptz, timestamptz, text) IS
 -- A row of every day on which a lead changed, and sums up to it.
 CREATE OR REPLACE VIEW stage_daily WITH (security_invoker = true) AS
 WITH moved AS (
-    -- what is older than 50 years, or than year 1 and so without a date, counts
-    -- from then on: one wrong date must not make the view endless
+    -- a change before that, or before year 1 and so without a date, counts from
+    -- then on: one wrong date must not make the view endless
     SELECT greatest(v.day_date, (now() AT TIME ZONE 'UTC')::date - 18262) AS day_date, v.stage_rank, sum(v.leads) AS leads
     FROM (
             SELECT date_of(h.effective_at, z.time_zone) AS day_date, stage_rank(h.to_stage) AS stage_rank, 1 AS leads
@@ -633,6 +633,6 @@ ORDER BY d.day_date, t.stage_rank;
 COMMENT ON VIEW stage_daily IS 'one row a day and stage: how many leads were in the stage at the end of the day; exits too';
 COMMENT ON COLUMN stage_daily.day_date IS 'the day, in the time zone of the pipeline; the last is today so far';
 COMMENT ON COLUMN stage_daily.stage IS 'the stage';
-COMMENT ON COLUMN stage_daily.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN stage_daily.stage_rank IS 'rank of the stage to sort by: visitor 40 to advocate 100, exits 10 to 30';
 COMMENT ON COLUMN stage_daily.stage_label IS 'the stage with a number in front, for tools that sort by name';
 COMMENT ON COLUMN stage_daily.leads IS 'leads in this stage as the day ended';

@@ -1,7 +1,7 @@
 -- How long it takes: in stages, from stage to stage, to the sale.
 
--- What has ended and what goes on are rows of their own: a mean over both
--- would be too short, and one over what has ended alone hides the slow ones.
+-- Stays that have ended and stays that go on are rows of their own: a mean over
+-- both would be too short, and one over ended stays alone hides slow leads.
 CREATE OR REPLACE VIEW stage_velocity WITH (security_invoker = true) AS
 WITH period AS (
     SELECT
@@ -49,20 +49,20 @@ FROM stages() t
     LEFT JOIN measured m ON m.outcome = k.outcome AND m.stage_rank = t.stage_rank
 WHERE t.stage >= 'visitor' AND (k.outcome <> 'step' OR m.periods > 0)
 ORDER BY t.stage_rank, k.place, next_stage_rank;
-COMMENT ON VIEW stage_velocity IS 'how long leads stay in a stage: for each stage a row for all who left it, a row for each stage they left it for, and a row for those still there';
+COMMENT ON VIEW stage_velocity IS 'how long leads stay in a stage: for each stage a row for all leads that left it, a row for each stage that they left it for, and a row for leads that are still in it';
 COMMENT ON COLUMN stage_velocity.stage IS 'the stage';
-COMMENT ON COLUMN stage_velocity.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN stage_velocity.stage_rank IS 'rank of the stage to sort by: visitor 40 to advocate 100, exits 10 to 30';
 COMMENT ON COLUMN stage_velocity.stage_label IS 'the stage with a number in front, for tools that sort by name';
-COMMENT ON COLUMN stage_velocity.outcome IS 'left: all who left the stage; step: those who went to next_stage; open: those still there, with the days so far';
-COMMENT ON COLUMN stage_velocity.next_stage IS 'stage that they went to, of the rows step';
-COMMENT ON COLUMN stage_velocity.next_stage_rank IS 'order of the stages';
-COMMENT ON COLUMN stage_velocity.periods IS 'how often';
+COMMENT ON COLUMN stage_velocity.outcome IS 'left: all leads that left the stage; step: leads that went on to next_stage; open: leads that are still in it, with the days so far';
+COMMENT ON COLUMN stage_velocity.next_stage IS 'stage that the leads went to; only in rows of outcome step';
+COMMENT ON COLUMN stage_velocity.next_stage_rank IS 'rank of the stage to sort by: visitor 40 to advocate 100, exits 10 to 30';
+COMMENT ON COLUMN stage_velocity.periods IS 'number of stays in the stage';
 COMMENT ON COLUMN stage_velocity.mean_days IS 'mean of the days in the stage';
-COMMENT ON COLUMN stage_velocity.median_days IS 'half took no longer';
-COMMENT ON COLUMN stage_velocity.p90_days IS 'nine of ten took no longer';
+COMMENT ON COLUMN stage_velocity.median_days IS 'median of the days in the stage';
+COMMENT ON COLUMN stage_velocity.p90_days IS 'days that nine of ten cycles did not exceed';
 
--- Aalen-Johansen: of those still in the running on a day, a share converts and
--- a share is lost; who is younger than that day is not counted there, rather
+-- Aalen-Johansen: of the entries that are open on a day, a share converts and a
+-- share is lost; an entry younger than that day is not counted there, rather
 -- than counted as a failure. Lost leads are an outcome of their own: taken for
 -- merely unknown (Kaplan-Meier alone) they would make conversion look better.
 CREATE OR REPLACE VIEW conversion_curve WITH (security_invoker = true) AS
@@ -114,18 +114,18 @@ FROM stages() t
 WHERE t.stage >= 'visitor'
 WINDOW so_far AS (PARTITION BY t.stage_rank ORDER BY s.after_days)
 ORDER BY t.stage_rank, s.after_days;
-COMMENT ON VIEW conversion_curve IS 'one row a stage and number of days on which something happened: the share of leads that has reached a higher stage so many days after it entered, with young leads counted for the days they have had (Kaplan-Meier, with lost as an outcome of its own)';
+COMMENT ON VIEW conversion_curve IS 'one row a stage and number of days on which something happened: the share of entries that reached a higher stage within so many days; young entries count for the days that they have had (Kaplan-Meier, with lost as an outcome of its own)';
 COMMENT ON COLUMN conversion_curve.stage IS 'the stage';
-COMMENT ON COLUMN conversion_curve.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN conversion_curve.stage_rank IS 'rank of the stage to sort by: visitor 40 to advocate 100, exits 10 to 30';
 COMMENT ON COLUMN conversion_curve.stage_label IS 'the stage with a number in front, for tools that sort by name';
-COMMENT ON COLUMN conversion_curve.after_days IS 'full days since the entry; NULL: nobody entered the stage';
-COMMENT ON COLUMN conversion_curve.at_risk IS 'entries that were in the running for so many days';
-COMMENT ON COLUMN conversion_curve.converted IS 'of these, those that reached a higher stage on that day';
-COMMENT ON COLUMN conversion_curve.lost IS 'of these, those that were lost on that day';
-COMMENT ON COLUMN conversion_curve.open IS 'of these, those that are just so old and still open';
-COMMENT ON COLUMN conversion_curve.converted_rate IS 'share that has converted up to that day';
-COMMENT ON COLUMN conversion_curve.lost_rate IS 'share that was lost up to that day';
-COMMENT ON COLUMN conversion_curve.open_rate IS 'share that is neither: the three add up to 1';
+COMMENT ON COLUMN conversion_curve.after_days IS 'full days since the entry; NULL: no lead entered the stage';
+COMMENT ON COLUMN conversion_curve.at_risk IS 'entries that were open for at least so many days';
+COMMENT ON COLUMN conversion_curve.converted IS 'of at_risk, entries that reached a higher stage on that day';
+COMMENT ON COLUMN conversion_curve.lost IS 'of at_risk, entries that were lost on that day';
+COMMENT ON COLUMN conversion_curve.open IS 'of at_risk, entries that are exactly so old and still open';
+COMMENT ON COLUMN conversion_curve.converted_rate IS 'share of entries that converted up to that day';
+COMMENT ON COLUMN conversion_curve.lost_rate IS 'share of entries that were lost up to that day';
+COMMENT ON COLUMN conversion_curve.open_rate IS 'share of entries that did neither: the three add up to 1';
 
 CREATE OR REPLACE VIEW cycle_time WITH (security_invoker = true) AS
 SELECT
@@ -153,22 +153,22 @@ FROM _run r
     CROSS JOIN setting z
     LEFT JOIN _source d USING (lead_id)
 WHERE r.started_at IS NOT NULL;
-COMMENT ON VIEW cycle_time IS 'one row a lead and run through the funnel: when it got where, and how long it took to become a customer';
-COMMENT ON COLUMN cycle_time.lead_id IS 'the lead';
-COMMENT ON COLUMN cycle_time.cycle IS 'number of the run through the funnel';
-COMMENT ON COLUMN cycle_time.started_at IS 'when the run began';
-COMMENT ON COLUMN cycle_time.iql_at IS 'first became an iql in this run; NULL: never was one';
-COMMENT ON COLUMN cycle_time.mql_at IS 'first became an mql';
-COMMENT ON COLUMN cycle_time.sql_at IS 'first became an sql';
-COMMENT ON COLUMN cycle_time.customer_at IS 'became a customer or advocate';
-COMMENT ON COLUMN cycle_time.ended_at IS 'was recycled, lost or disqualified';
+COMMENT ON VIEW cycle_time IS 'one row a lead and cycle: when it reached which stage, and how long it took to become a customer';
+COMMENT ON COLUMN cycle_time.lead_id IS 'number of the lead, see the table lead';
+COMMENT ON COLUMN cycle_time.cycle IS 'number of the cycle through the funnel';
+COMMENT ON COLUMN cycle_time.started_at IS 'when the cycle began';
+COMMENT ON COLUMN cycle_time.iql_at IS 'when the lead first became an iql in this cycle; NULL: never';
+COMMENT ON COLUMN cycle_time.mql_at IS 'when the lead first became an mql in this cycle; NULL: never';
+COMMENT ON COLUMN cycle_time.sql_at IS 'when the lead first became an sql in this cycle; NULL: never';
+COMMENT ON COLUMN cycle_time.customer_at IS 'when the lead became a customer or advocate; NULL: never';
+COMMENT ON COLUMN cycle_time.ended_at IS 'when the lead was recycled, lost or disqualified; NULL: it was not';
 COMMENT ON COLUMN cycle_time.outcome IS 'won: became a customer; lost: left the funnel before; open: neither so far';
-COMMENT ON COLUMN cycle_time.total_days IS 'from the beginning of the run to the customer';
-COMMENT ON COLUMN cycle_time.iql_to_sql_days IS 'from iql to sql; NULL also if it was an sql first';
-COMMENT ON COLUMN cycle_time.sql_to_customer_days IS 'from sql to customer';
-COMMENT ON COLUMN cycle_time.full_months IS 'full calendar months from the beginning of the run to the customer';
-COMMENT ON COLUMN cycle_time.started_month IS 'first day of the month in which the run began';
+COMMENT ON COLUMN cycle_time.total_days IS 'days from the beginning of the cycle to the customer';
+COMMENT ON COLUMN cycle_time.iql_to_sql_days IS 'days from iql to sql; NULL also if the lead was an sql first';
+COMMENT ON COLUMN cycle_time.sql_to_customer_days IS 'days from sql to customer';
+COMMENT ON COLUMN cycle_time.full_months IS 'full calendar months from the beginning of the cycle to the customer';
+COMMENT ON COLUMN cycle_time.started_month IS 'first day of the month in which the cycle began';
 COMMENT ON COLUMN cycle_time.customer_month IS 'first day of the month in which the lead became a customer';
-COMMENT ON COLUMN cycle_time.market IS 'b2b or b2c; (none): not known';
+COMMENT ON COLUMN cycle_time.market IS 'market of the lead: b2b or b2c; (none): not known';
 COMMENT ON COLUMN cycle_time.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
-COMMENT ON COLUMN cycle_time.owner IS 'who looks after the lead; (none): nobody';
+COMMENT ON COLUMN cycle_time.owner IS 'person of your company in charge of the lead; (none): nobody';

@@ -1,4 +1,4 @@
--- The page of one lead: what happened, where it came from, what it wants.
+-- The page of one lead: its timeline, origin, interests and path.
 --
 -- Ask for one lead by lead_id: WHERE lead_id = lead_id('visitor-1'). No
 -- personal data and no properties but the names of contents.
@@ -67,16 +67,16 @@ FROM (
             NULL::timestamptz AS recorded_at
         FROM profile_change p
     ) t;
-COMMENT ON VIEW lead_timeline IS 'all that happened to a lead, in one order: events, changes of its profile, changes of its stage';
-COMMENT ON COLUMN lead_timeline.lead_id IS 'the lead';
+COMMENT ON VIEW lead_timeline IS 'one row an entry in the timeline of a lead: its events, changes of its profile and of its stage, in event time';
+COMMENT ON COLUMN lead_timeline.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN lead_timeline.entry IS 'number of the entry of this lead, in the order in which things happened';
-COMMENT ON COLUMN lead_timeline.happened_at IS 'when';
+COMMENT ON COLUMN lead_timeline.happened_at IS 'when it happened';
 COMMENT ON COLUMN lead_timeline.what IS 'event, profile or stage';
-COMMENT ON COLUMN lead_timeline.name IS 'event: its kind; profile: the signal that began (+) or ceased (-) to match; stage: from where to where';
-COMMENT ON COLUMN lead_timeline.stage IS 'stage from then on, of the rows stage';
-COMMENT ON COLUMN lead_timeline.stage_rank IS 'order of the stages';
-COMMENT ON COLUMN lead_timeline.cause IS 'why the stage changed';
-COMMENT ON COLUMN lead_timeline.score IS 'score at that change';
+COMMENT ON COLUMN lead_timeline.name IS 'event: its kind; profile: the signal that began (+) or ceased (-) to match; stage: the stage before and after';
+COMMENT ON COLUMN lead_timeline.stage IS 'stage from then on; only in rows of stage';
+COMMENT ON COLUMN lead_timeline.stage_rank IS 'rank of the stage to sort by: visitor 40 to advocate 100, exits 10 to 30';
+COMMENT ON COLUMN lead_timeline.cause IS 'why the stage changed: created, points, decay, milestone, set, profile or activation';
+COMMENT ON COLUMN lead_timeline.score IS 'score at that change in points, as recorded';
 COMMENT ON COLUMN lead_timeline.channel IS 'channel of the event';
 COMMENT ON COLUMN lead_timeline.campaign IS 'campaign of the event';
 COMMENT ON COLUMN lead_timeline.recorded_at IS 'when it was recorded; later than happened_at if it came late';
@@ -122,21 +122,21 @@ FROM _source d
         WHERE h.lead_id = d.lead_id AND h.is_lead
     ) b ON true;
 COMMENT ON VIEW lead_origin IS 'one row a lead: where it came from, and the action by which it first showed interest';
-COMMENT ON COLUMN lead_origin.lead_id IS 'the lead';
+COMMENT ON COLUMN lead_origin.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN lead_origin.external_id IS 'name of the lead in the app';
-COMMENT ON COLUMN lead_origin.created_at IS 'when the lead was first heard of';
+COMMENT ON COLUMN lead_origin.created_at IS 'when the lead became known';
 COMMENT ON COLUMN lead_origin.first_kind IS 'kind of its first event';
-COMMENT ON COLUMN lead_origin.first_at IS 'when that was';
+COMMENT ON COLUMN lead_origin.first_at IS 'when its first event was';
 COMMENT ON COLUMN lead_origin.first_channel IS 'channel of that event, or of its campaign';
 COMMENT ON COLUMN lead_origin.first_campaign IS 'campaign of that event';
 COMMENT ON COLUMN lead_origin.interest_kind IS 'kind of the first event that shows interest: a form sent, a download, a request, a trial, a purchase ...';
-COMMENT ON COLUMN lead_origin.interest_at IS 'when that was';
-COMMENT ON COLUMN lead_origin.interest_content IS 'what it was about';
+COMMENT ON COLUMN lead_origin.interest_at IS 'when the first event that shows interest was';
+COMMENT ON COLUMN lead_origin.interest_content IS 'property content of that event';
 COMMENT ON COLUMN lead_origin.lead_at IS 'when it became a lead, that is iql or higher';
 COMMENT ON COLUMN lead_origin.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
 COMMENT ON COLUMN lead_origin.direction IS 'inbound or outbound, of the campaign or else of the channel; (none): not known';
 COMMENT ON COLUMN lead_origin.campaign IS 'campaign that the lead came by; (none): not known';
-COMMENT ON COLUMN lead_origin.referred_by IS 'the lead that recommended us';
+COMMENT ON COLUMN lead_origin.referred_by IS 'lead_id of the lead that recommended us';
 
 CREATE OR REPLACE VIEW lead_profile WITH (security_invoker = true) AS
 SELECT
@@ -176,23 +176,23 @@ FROM lead l
                 FROM event e
                     LEFT JOIN event_kind k USING (kind)
                 WHERE e.lead_id = l.lead_id AND is_dated(e.occurred_at)
-                    -- not what we do, and not what is entered by hand
+                    -- no actions of ours, and no entries by hand
                     AND coalesce(k.role, '') NOT IN ('download', 'webinar', 'email_sent', 'outreach', 'points', 'stage', 'lost', 'disqualified', 'recycled')
                 GROUP BY e.kind
             ) n
     ) a ON true;
-COMMENT ON VIEW lead_profile IS 'one row a lead, three questions: which persona, which offers did it take, what else did it do';
-COMMENT ON COLUMN lead_profile.lead_id IS 'the lead';
+COMMENT ON VIEW lead_profile IS 'one row a lead: its persona, the offers that it took, and its other actions';
+COMMENT ON COLUMN lead_profile.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN lead_profile.external_id IS 'name of the lead in the app';
-COMMENT ON COLUMN lead_profile.persona IS 'buyer persona; (none): not known';
+COMMENT ON COLUMN lead_profile.persona IS 'buyer persona that the lead stands for; (none): not known';
 COMMENT ON COLUMN lead_profile.offers_taken IS 'contents that it took or attended, or the kind of event if that has no content; NULL: none';
-COMMENT ON COLUMN lead_profile.other_actions IS 'what else it did and how often, most often first; NULL: nothing';
-COMMENT ON COLUMN lead_profile.offers IS 'how many offers it took, repeated ones too';
-COMMENT ON COLUMN lead_profile.first_offer IS 'the first one';
-COMMENT ON COLUMN lead_profile.last_offer IS 'the newest one';
-COMMENT ON COLUMN lead_profile.last_offer_at IS 'when that was';
-COMMENT ON COLUMN lead_profile.actions IS 'how many other actions';
-COMMENT ON COLUMN lead_profile.last_action_at IS 'when the newest was';
+COMMENT ON COLUMN lead_profile.other_actions IS 'kinds of other actions and how often, most often first; NULL: none';
+COMMENT ON COLUMN lead_profile.offers IS 'number of offers that it took, repeated ones too';
+COMMENT ON COLUMN lead_profile.first_offer IS 'the first offer that it took';
+COMMENT ON COLUMN lead_profile.last_offer IS 'the newest offer that it took';
+COMMENT ON COLUMN lead_profile.last_offer_at IS 'when the newest offer was taken';
+COMMENT ON COLUMN lead_profile.actions IS 'number of other actions';
+COMMENT ON COLUMN lead_profile.last_action_at IS 'when the newest of these actions was';
 
 CREATE OR REPLACE VIEW lead_path WITH (security_invoker = true) AS
 SELECT
@@ -231,19 +231,19 @@ FROM (
         FROM stages() t
         WHERE t.stage_rank > r.lowest_rank AND t.stage_rank < r.highest_rank AND t.stage_rank <> ALL (r.ranks)
     ) k ON true;
-COMMENT ON VIEW lead_path IS 'one row a lead and run through the funnel: the way it went';
-COMMENT ON COLUMN lead_path.lead_id IS 'the lead';
+COMMENT ON VIEW lead_path IS 'one row a lead and cycle: the stages that it went through';
+COMMENT ON COLUMN lead_path.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN lead_path.external_id IS 'name of the lead in the app';
-COMMENT ON COLUMN lead_path.cycle IS 'number of the run through the funnel';
-COMMENT ON COLUMN lead_path.path IS 'its stages, in order';
+COMMENT ON COLUMN lead_path.cycle IS 'number of the cycle through the funnel';
+COMMENT ON COLUMN lead_path.path IS 'stages of the cycle, in order';
 COMMENT ON COLUMN lead_path.stages IS 'number of different stages, without exits';
-COMMENT ON COLUMN lead_path.step_backs IS 'how often it fell back to a lower stage';
-COMMENT ON COLUMN lead_path.skipped_stages IS 'stages between its lowest and its highest that it never was in; NULL: none';
-COMMENT ON COLUMN lead_path.started_at IS 'when the run began';
-COMMENT ON COLUMN lead_path.ended_at IS 'when it was recycled, lost or disqualified; NULL: it was not';
-COMMENT ON COLUMN lead_path.stage IS 'the last stage of the run';
-COMMENT ON COLUMN lead_path.stage_rank IS 'order of the stages';
-COMMENT ON COLUMN lead_path.total_days IS 'how long the run lasted, or lasts so far';
+COMMENT ON COLUMN lead_path.step_backs IS 'how often the lead fell back to a lower stage';
+COMMENT ON COLUMN lead_path.skipped_stages IS 'stages between its lowest and its highest that the lead never was in; NULL: none';
+COMMENT ON COLUMN lead_path.started_at IS 'when the cycle began';
+COMMENT ON COLUMN lead_path.ended_at IS 'when the lead was recycled, lost or disqualified; NULL: it was not';
+COMMENT ON COLUMN lead_path.stage IS 'the last stage of the cycle';
+COMMENT ON COLUMN lead_path.stage_rank IS 'rank of the stage to sort by: visitor 40 to advocate 100, exits 10 to 30';
+COMMENT ON COLUMN lead_path.total_days IS 'days that the cycle lasted, or has lasted so far';
 
 CREATE OR REPLACE VIEW touchpoints WITH (security_invoker = true) AS
 SELECT
@@ -271,17 +271,17 @@ FROM (
     ) t
     LEFT JOIN campaign c ON c.campaign = t.campaign
     LEFT JOIN channel h ON h.channel = coalesce(t.channel, c.channel);
-COMMENT ON VIEW touchpoints IS 'one row a contact between a lead and us, up to its becoming a customer or up to now: events of a known kind, but for purchases and what is entered by hand';
-COMMENT ON COLUMN touchpoints.lead_id IS 'the lead';
-COMMENT ON COLUMN touchpoints.event_id IS 'the event';
-COMMENT ON COLUMN touchpoints.touch IS 'number of the contact of this lead';
-COMMENT ON COLUMN touchpoints.touches IS 'how many contacts the lead has here';
-COMMENT ON COLUMN touchpoints.touched_at IS 'when';
-COMMENT ON COLUMN touchpoints.kind IS 'kind of the event';
-COMMENT ON COLUMN touchpoints.role IS 'what the kind is taken for, see event_kind';
+COMMENT ON VIEW touchpoints IS 'one row a contact between a lead and us, up to its becoming a customer or up to now: events of known kinds, without purchases and without points and stages by hand';
+COMMENT ON COLUMN touchpoints.lead_id IS 'number of the lead, see the table lead';
+COMMENT ON COLUMN touchpoints.event_id IS 'number of the event, see the table event';
+COMMENT ON COLUMN touchpoints.touch IS 'number of the contact among those of the lead, from 1';
+COMMENT ON COLUMN touchpoints.touches IS 'number of contacts of this lead in the view';
+COMMENT ON COLUMN touchpoints.touched_at IS 'when the contact was';
+COMMENT ON COLUMN touchpoints.kind IS 'kind of the event, see event_kind';
+COMMENT ON COLUMN touchpoints.role IS 'role of the kind in event_kind';
 COMMENT ON COLUMN touchpoints.channel IS 'channel of the event, or of its campaign; (none): not known';
 COMMENT ON COLUMN touchpoints.direction IS 'inbound or outbound, of the campaign or else of the channel';
 COMMENT ON COLUMN touchpoints.campaign IS 'campaign of the event; (none): not known';
 COMMENT ON COLUMN touchpoints.won IS 'whether the lead became a customer';
-COMMENT ON COLUMN touchpoints.customer_at IS 'when it first did';
-COMMENT ON COLUMN touchpoints.before_days IS 'days from the contact to that';
+COMMENT ON COLUMN touchpoints.customer_at IS 'when it first became a customer; NULL: never';
+COMMENT ON COLUMN touchpoints.before_days IS 'days from the contact to customer_at';

@@ -1,6 +1,6 @@
 -- Preset inbound: people find us, read, ask, and buy.
 --
--- Points come from what they do (engagement) and who they are (fit). From 31
+-- Points come from actions (engagement) and from the profile (fit). From 31
 -- points and a look at solution content a lead is an mql; from 71 points and
 -- with budget, authority, need and timeline confirmed it is an sql.
 

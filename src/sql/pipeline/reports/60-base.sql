@@ -1,8 +1,8 @@
--- What the reports of several parts are made of; with every part.
+-- Base views of the reports, made with every part.
 
--- Goals are data of the user. They are put in once, when the views come: rows
--- that were changed or removed since stay so at every upgrade. Before the
--- view below, as its absence tells that this is the first time.
+-- Goals are data of the user. They are inserted once, when the views are made:
+-- rows that were changed or removed since stay so at every upgrade. This comes
+-- before the view below, whose absence tells that it is the first time.
 INSERT INTO benchmark (metric, segment, low, high, denominator, source)
 SELECT b.metric, b.segment, b.low, b.high, b.denominator, b.source
 FROM (VALUES
@@ -38,10 +38,10 @@ FROM event e
 WHERE e.kind = ANY (kinds_of('event_kind', 'purchase'))
     AND is_dated(e.occurred_at);
 COMMENT ON VIEW purchases IS 'one row a purchase: events of role purchase';
-COMMENT ON COLUMN purchases.lead_id IS 'the lead';
-COMMENT ON COLUMN purchases.event_id IS 'the event';
+COMMENT ON COLUMN purchases.lead_id IS 'number of the lead, see the table lead';
+COMMENT ON COLUMN purchases.event_id IS 'number of the event, see the table event';
 COMMENT ON COLUMN purchases.purchased_at IS 'when it was bought';
-COMMENT ON COLUMN purchases.purchase_month IS 'first day of the month of that';
+COMMENT ON COLUMN purchases.purchase_month IS 'first day of the month of purchased_at';
 COMMENT ON COLUMN purchases.purchase_amount IS 'amount of the purchase; NULL: not known';
 COMMENT ON COLUMN purchases.channel IS 'channel that the purchase came by, if the event says so';
 COMMENT ON COLUMN purchases.campaign IS 'campaign that the purchase came by, if the event says so';
@@ -69,17 +69,17 @@ FROM cost c
 -- one wrong date must not make the view endless
 WHERE c.day_from >= '1900-01-01' AND c.day_to < '2200-01-01'
 GROUP BY 1, 2, 3, 4, 5, 6;
-COMMENT ON VIEW cost_by_month IS 'one row a month, source and category: costs, those of several months split by days; costs of days before 1900 or after 2199 are left out';
+COMMENT ON VIEW cost_by_month IS 'one row a month, source and category: costs, split by days if they are for several months; costs of days before 1900 or after 2199 are left out';
 COMMENT ON COLUMN cost_by_month.calendar_month IS 'first day of the month';
 COMMENT ON COLUMN cost_by_month.channel IS 'channel of the cost, or of its campaign; (none): all';
 COMMENT ON COLUMN cost_by_month.direction IS 'inbound or outbound, of the campaign or else of the channel; (none): not known';
 COMMENT ON COLUMN cost_by_month.campaign IS 'campaign of the cost; (none): all';
 COMMENT ON COLUMN cost_by_month.sourcing IS 'internal or outsourced, of the campaign; (none): not known';
-COMMENT ON COLUMN cost_by_month.category IS 'what it was spent on; (none): not said';
-COMMENT ON COLUMN cost_by_month.cost_amount IS 'amount';
+COMMENT ON COLUMN cost_by_month.category IS 'purpose of the cost: media, wages, technology, training ...; (none): not said';
+COMMENT ON COLUMN cost_by_month.cost_amount IS 'cost in the month';
 
--- The pairs of channel and campaign that are known, so that reports have a row
--- for each though nothing came of it.
+-- The known pairs of channel and campaign, so that reports have a row for each,
+-- even if no lead came by it.
 CREATE OR REPLACE VIEW _source_list WITH (security_invoker = true) AS
 SELECT n.channel, coalesce(p.direction, h.direction, '(none)') AS direction, n.campaign, coalesce(p.sourcing, '(none)') AS sourcing
 FROM (
@@ -107,4 +107,4 @@ CREATE OR REPLACE VIEW _revenue WITH (security_invoker = true) AS
 SELECT p.lead_id, sum(p.purchase_amount) AS revenue_amount
 FROM purchases p
 GROUP BY p.lead_id;
-COMMENT ON VIEW _revenue IS 'one row a lead that bought: what for, in all';
+COMMENT ON VIEW _revenue IS 'one row a lead that bought: the sum of its purchases';

@@ -1,12 +1,12 @@
--- Rates: what share goes on, how sure that is, how long it takes, and how it
--- compares with goals.
+-- Rates: the share of leads that goes on, its interval, the time it takes, and
+-- goals to compare with.
 
--- Per run through the funnel (lead and cycle): where it was, and whether it came
--- farther afterwards. Runs that never were in the first stage of a step are in
--- neither number of its rate, so no rate exceeds 1.
+-- Per cycle of a lead: where it was, and whether it came farther afterwards.
+-- Cycles that never were in the first stage of a step are in neither number of
+-- its rate, so no rate exceeds 1.
 CREATE OR REPLACE VIEW conversion_rates WITH (security_invoker = true) AS
 WITH run AS (
-    -- customers who never were leads are in no rate
+    -- customers that never were leads are in no rate
     SELECT r.lead_id, r.visitor_seq, r.lead_seq, r.iql_seq, r.mql_seq, r.sql_seq, r.lead_last, r.mql_last, r.sql_last, r.customer_last
     FROM _run r
     WHERE r.lead_seq IS NOT NULL OR r.customer_last IS NULL
@@ -97,23 +97,23 @@ FROM (VALUES
         LIMIT 1
     ) b ON true
     LEFT JOIN pair q ON q.market = g.market AND q.step_from = coalesce(b.denominator, k.step_from) AND q.step_to = k.step_to;
-COMMENT ON VIEW conversion_rates IS 'one row a step and market: the share that goes on, its 95 % interval, and the goal for it';
-COMMENT ON COLUMN conversion_rates.metric IS 'the step';
-COMMENT ON COLUMN conversion_rates.place IS 'order of the rows';
+COMMENT ON VIEW conversion_rates IS 'one row a step and market: the share of cycles that takes the step, its 95 % interval, and the goal for it';
+COMMENT ON COLUMN conversion_rates.metric IS 'name of the step';
+COMMENT ON COLUMN conversion_rates.place IS 'number to sort the rows by';
 COMMENT ON COLUMN conversion_rates.market IS 'all, b2b or b2c';
-COMMENT ON COLUMN conversion_rates.step_from IS 'where it starts; lead: any stage from iql on, as a lead';
-COMMENT ON COLUMN conversion_rates.step_to IS 'where it goes: this stage or a higher one; lead: iql';
-COMMENT ON COLUMN conversion_rates.numerator IS 'of the denominator, those that came to step_to or higher afterwards';
-COMMENT ON COLUMN conversion_rates.denominator IS 'runs through the funnel that were in step_from, without those of customers who never were leads';
+COMMENT ON COLUMN conversion_rates.step_from IS 'stage where the step starts; lead: any stage from iql on, as a lead';
+COMMENT ON COLUMN conversion_rates.step_to IS 'stage that the step leads to: this one or a higher one; lead: iql';
+COMMENT ON COLUMN conversion_rates.numerator IS 'of denominator, cycles that came to step_to or higher afterwards';
+COMMENT ON COLUMN conversion_rates.denominator IS 'cycles that were in step_from; cycles of customers that never were leads are left out';
 COMMENT ON COLUMN conversion_rates.conversion_rate IS 'numerator / denominator';
 COMMENT ON COLUMN conversion_rates.low_rate IS 'lower end of the 95 % interval of the rate (Wilson)';
 COMMENT ON COLUMN conversion_rates.high_rate IS 'upper end of the 95 % interval of the rate (Wilson)';
-COMMENT ON COLUMN conversion_rates.benchmark_low_rate IS 'lower end of the goal';
-COMMENT ON COLUMN conversion_rates.benchmark_high_rate IS 'upper end of the goal';
-COMMENT ON COLUMN conversion_rates.benchmark_denominator IS 'what the goal is a share of, if other than step_from';
-COMMENT ON COLUMN conversion_rates.benchmark_source IS 'where the goal comes from';
-COMMENT ON COLUMN conversion_rates.benchmark_rate IS 'the rate with the denominator of the goal: what is compared with it';
-COMMENT ON COLUMN conversion_rates.benchmark_status IS 'below, within or above the goal; NULL: nothing to compare';
+COMMENT ON COLUMN conversion_rates.benchmark_low_rate IS 'lower end of the goal, a fraction';
+COMMENT ON COLUMN conversion_rates.benchmark_high_rate IS 'upper end of the goal, a fraction';
+COMMENT ON COLUMN conversion_rates.benchmark_denominator IS 'stage of the leads that the goal is a share of, if other than step_from';
+COMMENT ON COLUMN conversion_rates.benchmark_source IS 'origin of the goal';
+COMMENT ON COLUMN conversion_rates.benchmark_rate IS 'rate that is compared with the goal: with the denominator of the goal';
+COMMENT ON COLUMN conversion_rates.benchmark_status IS 'whether the figure is below, within or above the goal; NULL: nothing to compare';
 
 CREATE OR REPLACE VIEW conversion_times WITH (security_invoker = true) AS
 WITH figure AS (
@@ -165,17 +165,17 @@ FROM (VALUES
         ORDER BY b.segment = 'all'
         LIMIT 1
     ) b ON true;
-COMMENT ON VIEW conversion_times IS 'one row a step and market: how long it took those that went on, and the goal for it';
-COMMENT ON COLUMN conversion_times.metric IS 'the step';
-COMMENT ON COLUMN conversion_times.place IS 'order of the rows';
+COMMENT ON VIEW conversion_times IS 'one row a step and market: how many days the step took, and the goal for it';
+COMMENT ON COLUMN conversion_times.metric IS 'name of the step';
+COMMENT ON COLUMN conversion_times.place IS 'number to sort the rows by';
 COMMENT ON COLUMN conversion_times.market IS 'all, b2b or b2c';
-COMMENT ON COLUMN conversion_times.conversions IS 'runs through the funnel that took the step';
-COMMENT ON COLUMN conversion_times.mean_days IS 'mean time';
-COMMENT ON COLUMN conversion_times.median_days IS 'half of them took no longer';
-COMMENT ON COLUMN conversion_times.p90_days IS 'nine of ten took no longer';
-COMMENT ON COLUMN conversion_times.benchmark_low_days IS 'lower end of the goal';
-COMMENT ON COLUMN conversion_times.benchmark_high_days IS 'upper end of the goal';
-COMMENT ON COLUMN conversion_times.benchmark_source IS 'where the goal comes from';
+COMMENT ON COLUMN conversion_times.conversions IS 'cycles that took the step';
+COMMENT ON COLUMN conversion_times.mean_days IS 'mean of the days that the step took';
+COMMENT ON COLUMN conversion_times.median_days IS 'median of the days that the step took';
+COMMENT ON COLUMN conversion_times.p90_days IS 'days that nine of ten cycles did not exceed';
+COMMENT ON COLUMN conversion_times.benchmark_low_days IS 'lower end of the goal, in days';
+COMMENT ON COLUMN conversion_times.benchmark_high_days IS 'upper end of the goal, in days';
+COMMENT ON COLUMN conversion_times.benchmark_source IS 'origin of the goal';
 COMMENT ON COLUMN conversion_times.benchmark_status IS 'whether median_days is below, within or above the goal; NULL: nothing to compare';
 
 CREATE OR REPLACE VIEW cycle_time_histogram WITH (security_invoker = true) AS
@@ -200,24 +200,23 @@ FROM (VALUES
     LEFT JOIN cycle_time c ON c.full_months >= b.from_month AND (c.full_months < b.until_month OR b.until_month IS NULL)
 GROUP BY b.bucket, b.bucket_rank, b.from_month, b.until_month
 ORDER BY b.bucket_rank;
-COMMENT ON VIEW cycle_time_histogram IS 'how many customers took how many calendar months from the beginning of their run; all buckets are there';
-COMMENT ON COLUMN cycle_time_histogram.bucket IS 'from so many full months to fewer than so many';
-COMMENT ON COLUMN cycle_time_histogram.bucket_rank IS 'order of the buckets';
-COMMENT ON COLUMN cycle_time_histogram.months_from IS 'full months from';
-COMMENT ON COLUMN cycle_time_histogram.months_until IS 'fewer than; NULL: no end';
-COMMENT ON COLUMN cycle_time_histogram.customers IS 'runs that ended in a customer';
-COMMENT ON COLUMN cycle_time_histogram.share_rate IS 'share of all of them';
-COMMENT ON COLUMN cycle_time_histogram.cumulative_rate IS 'share of this and the shorter ones';
+COMMENT ON VIEW cycle_time_histogram IS 'one row a range of calendar months: how many customers took so long from the beginning of their cycle; ranges without customers too';
+COMMENT ON COLUMN cycle_time_histogram.bucket IS 'range of full months, from so many to fewer than so many';
+COMMENT ON COLUMN cycle_time_histogram.bucket_rank IS 'number to sort the ranges by';
+COMMENT ON COLUMN cycle_time_histogram.months_from IS 'lower end of the range, in full months';
+COMMENT ON COLUMN cycle_time_histogram.months_until IS 'upper end of the range, itself not included; NULL: no end';
+COMMENT ON COLUMN cycle_time_histogram.customers IS 'cycles that ended in a customer';
+COMMENT ON COLUMN cycle_time_histogram.share_rate IS 'share of all customers';
+COMMENT ON COLUMN cycle_time_histogram.cumulative_rate IS 'share of all customers that took so many months or fewer';
 
--- Quality up, time down, revenue up: the three numbers that tell whether it
--- gets better.
+-- Quality of leads, time to a sale, revenue: the three numbers that tell whether
+-- marketing gets better.
 --
 -- Half years are the last one and the one before, ending with yesterday. Their
--- leads are those that were new in the half year, judged by what they did
--- within mature_after, and both halves are moved back by that time: so no lead
--- had less time than another. Months have all leads that became leads in them,
--- judged by what they did up to now: the newest months look worse than they
--- are.
+-- leads are new in the half year that lies mature_after before, and judged by
+-- what they did within mature_after: so no lead had less time than another.
+-- Months have all leads that became leads in them, judged by what they did up to
+-- now: the newest months look worse than they are.
 CREATE OR REPLACE VIEW period_comparison WITH (security_invoker = true) AS
 WITH half AS (
     SELECT d.place,
@@ -342,20 +341,20 @@ SELECT
 FROM rated r
 WINDOW before AS (PARTITION BY r.period ORDER BY r.from_date)
 ORDER BY r.period, r.from_date;
-COMMENT ON VIEW period_comparison IS 'one row a month, and one for each of the last two half years: how good the leads of that time were, how long a sale took, and what the leads brought';
+COMMENT ON VIEW period_comparison IS 'one row a month, and one for each of the last two half years: the quality of its leads, the time that a sale took, and the revenue';
 COMMENT ON COLUMN period_comparison.period IS 'month or half year';
 COMMENT ON COLUMN period_comparison.from_date IS 'first day of the period';
 COMMENT ON COLUMN period_comparison.to_date IS 'last day of the period';
-COMMENT ON COLUMN period_comparison.leads IS 'month: runs through the funnel that became leads in it; half year: leads that first became leads in it, moved back by mature_after';
-COMMENT ON COLUMN period_comparison.sqls IS 'leads of the period that reached sql or higher; of a half year within mature_after';
-COMMENT ON COLUMN period_comparison.customers IS 'leads of the period that became customers; of a half year within mature_after';
+COMMENT ON COLUMN period_comparison.leads IS 'month: cycles that became leads in it; half year: leads that first became leads in the half year that lies setting.mature_after before it';
+COMMENT ON COLUMN period_comparison.sqls IS 'leads of the period that reached sql or higher; of a half year within setting.mature_after';
+COMMENT ON COLUMN period_comparison.customers IS 'leads of the period that became customers; of a half year within setting.mature_after';
 COMMENT ON COLUMN period_comparison.sql_rate IS 'sqls / leads';
 COMMENT ON COLUMN period_comparison.customer_rate IS 'customers / leads';
-COMMENT ON COLUMN period_comparison.sales IS 'sales that median_sale_days is of; month: customers; half year: leads that became customers in it, not moved back';
-COMMENT ON COLUMN period_comparison.median_sale_days IS 'half of the sales took no longer from lead to customer';
-COMMENT ON COLUMN period_comparison.revenue_amount IS 'purchases of those who first became leads in the period, whenever they bought; of a half year within mature_after';
+COMMENT ON COLUMN period_comparison.sales IS 'sales that median_sale_days is computed from; month: customers; half year: leads that became customers between from_date and to_date';
+COMMENT ON COLUMN period_comparison.median_sale_days IS 'median of the days from lead to customer';
+COMMENT ON COLUMN period_comparison.revenue_amount IS 'revenue from leads that first became leads in the period; of a half year within setting.mature_after';
 COMMENT ON COLUMN period_comparison.revenue_per_lead_amount IS 'revenue_amount / leads';
 COMMENT ON COLUMN period_comparison.sql_change IS 'change of sql_rate against the period before, as a fraction';
-COMMENT ON COLUMN period_comparison.customer_change IS 'change of customer_rate';
-COMMENT ON COLUMN period_comparison.revenue_change IS 'change of revenue_per_lead_amount';
-COMMENT ON COLUMN period_comparison.sale_days_change IS 'change of median_sale_days';
+COMMENT ON COLUMN period_comparison.customer_change IS 'change of customer_rate against the period before, as a fraction';
+COMMENT ON COLUMN period_comparison.revenue_change IS 'change of revenue_per_lead_amount against the period before, as a fraction';
+COMMENT ON COLUMN period_comparison.sale_days_change IS 'change of median_sale_days against the period before, as a fraction';

@@ -31,7 +31,7 @@ WITH reached AS (
     SELECT p.calendar_month, p.channel, p.campaign, p.leads, p.mqls, p.sqls, p.customers, p.cost_amount
     FROM part p
     UNION ALL
-    -- a source of which there is nothing has one row, in this month
+    -- a source without costs and leads has one row, in this month
     SELECT month_start(now(), s.time_zone) AS calendar_month, n.channel, n.campaign, 0, 0, 0, 0, 0
     FROM _source_list n
         CROSS JOIN setting s
@@ -63,12 +63,12 @@ SELECT
 FROM total t
     LEFT JOIN campaign p ON p.campaign = t.campaign
     LEFT JOIN channel h ON h.channel = t.channel;
-COMMENT ON VIEW cost_per_lead IS 'one row a month and source: what was spent in the month, who was new in it, and what one cost';
+COMMENT ON VIEW cost_per_lead IS 'one row a month and source: the cost in the month, the number of leads that were new in it, and the cost of one';
 COMMENT ON COLUMN cost_per_lead.calendar_month IS 'first day of the month';
 COMMENT ON COLUMN cost_per_lead.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
 COMMENT ON COLUMN cost_per_lead.direction IS 'inbound or outbound, of the campaign or else of the channel; (none): not known';
 COMMENT ON COLUMN cost_per_lead.campaign IS 'campaign that the lead came by; (none): not known';
-COMMENT ON COLUMN cost_per_lead.cost_amount IS 'what was spent on the source in the month; costs without a campaign or a channel have rows of their own, (none)';
+COMMENT ON COLUMN cost_per_lead.cost_amount IS 'cost of the source in the month; costs without a campaign or a channel have rows of their own, (none)';
 COMMENT ON COLUMN cost_per_lead.leads IS 'leads that first were iql or higher in the month';
 COMMENT ON COLUMN cost_per_lead.mqls IS 'leads that first were mql or higher in the month';
 COMMENT ON COLUMN cost_per_lead.sqls IS 'leads that first were sql or higher in the month';
@@ -131,20 +131,20 @@ SELECT
     as_amount(t.lead_revenue / nullif(t.leads, 0))::numeric(14,2) AS revenue_per_lead_amount,
     (t.revenue_amount - t.cost_amount)::double precision / nullif(t.cost_amount, 0)::double precision AS roi
 FROM total t;
-COMMENT ON VIEW sourcing_comparison IS 'internal against outsourced and inbound against outbound: what was spent, what came of it';
+COMMENT ON VIEW sourcing_comparison IS 'internal against outsourced and inbound against outbound: cost, leads, customers and revenue of each';
 COMMENT ON COLUMN sourcing_comparison.comparison IS 'sourcing or direction';
-COMMENT ON COLUMN sourcing_comparison.place IS 'order of the rows';
-COMMENT ON COLUMN sourcing_comparison.segment IS 'internal or outsourced, inbound or outbound; (none): costs and leads of no campaign or channel that says so';
+COMMENT ON COLUMN sourcing_comparison.place IS 'number to sort the rows by';
+COMMENT ON COLUMN sourcing_comparison.segment IS 'internal or outsourced, inbound or outbound; (none): costs and leads whose campaign and channel do not say';
 COMMENT ON COLUMN sourcing_comparison.cost_amount IS 'all costs, wages and tools too';
 COMMENT ON COLUMN sourcing_comparison.leads IS 'contacts that reached iql or higher';
-COMMENT ON COLUMN sourcing_comparison.mqls IS 'those that reached mql or higher';
-COMMENT ON COLUMN sourcing_comparison.sqls IS 'those that reached sql or higher';
-COMMENT ON COLUMN sourcing_comparison.customers IS 'those that became customers';
+COMMENT ON COLUMN sourcing_comparison.mqls IS 'leads that reached mql or higher';
+COMMENT ON COLUMN sourcing_comparison.sqls IS 'leads that reached sql or higher';
+COMMENT ON COLUMN sourcing_comparison.customers IS 'leads that became customers';
 COMMENT ON COLUMN sourcing_comparison.cost_per_lead_amount IS 'cost_amount / leads';
 COMMENT ON COLUMN sourcing_comparison.cost_per_sql_amount IS 'cost_amount / sqls';
 COMMENT ON COLUMN sourcing_comparison.cost_per_customer_amount IS 'cost_amount / customers';
 COMMENT ON COLUMN sourcing_comparison.lead_to_sql_rate IS 'sqls / leads';
-COMMENT ON COLUMN sourcing_comparison.lead_to_customer_rate IS 'share of the leads that became customers; customers who never were leads are left out';
+COMMENT ON COLUMN sourcing_comparison.lead_to_customer_rate IS 'share of the leads that became customers; customers that never were leads are left out';
 COMMENT ON COLUMN sourcing_comparison.revenue_amount IS 'sum of purchases';
-COMMENT ON COLUMN sourcing_comparison.revenue_per_lead_amount IS 'what the leads bought for / leads';
+COMMENT ON COLUMN sourcing_comparison.revenue_per_lead_amount IS 'purchases of the leads / leads';
 COMMENT ON COLUMN sourcing_comparison.roi IS '(revenue_amount - cost_amount) / cost_amount';

@@ -1,9 +1,10 @@
 -- Attribution: which touches brought a purchase.
 
 -- A touch is an event that names a channel or a campaign and that the lead did
--- or took part in. The lead's own origin is one too, unless an event tells it.
--- Who has none at all came by (none). Credits are millionths, given out by
--- largest remainder: so those of a purchase add up to one million exactly.
+-- or took part in. The lead's own origin is a touch too, unless an event up to
+-- its creation is one. A purchase without any touch is credited to (none).
+-- Credits are millionths, rounded by largest remainder: so the credits of a
+-- purchase add up to one million exactly.
 CREATE OR REPLACE VIEW attribution_credit WITH (security_invoker = true) AS
 WITH buyer AS MATERIALIZED (
     SELECT p.lead_id, p.event_id, p.purchased_at, p.purchase_month, p.purchase_amount
@@ -78,23 +79,23 @@ SELECT
 FROM given g
     LEFT JOIN campaign c ON c.campaign = g.campaign
     LEFT JOIN channel h ON h.channel = coalesce(g.channel, c.channel);
-COMMENT ON VIEW attribution_credit IS 'one row a purchase, touch before it, and attribution model: what share of the purchase the touch is given';
+COMMENT ON VIEW attribution_credit IS 'one row a purchase, touch before it, and attribution model: the share of the purchase that is credited to the touch';
 COMMENT ON COLUMN attribution_credit.model IS 'attribution model: first, last, linear, position or time_decay';
-COMMENT ON COLUMN attribution_credit.lead_id IS 'the lead';
+COMMENT ON COLUMN attribution_credit.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN attribution_credit.purchase_event_id IS 'event of the purchase';
 COMMENT ON COLUMN attribution_credit.purchased_at IS 'when it was bought';
-COMMENT ON COLUMN attribution_credit.purchase_month IS 'first day of the month of that';
+COMMENT ON COLUMN attribution_credit.purchase_month IS 'first day of the month of purchased_at';
 COMMENT ON COLUMN attribution_credit.purchase_amount IS 'amount of the purchase; NULL: not known';
 COMMENT ON COLUMN attribution_credit.touch_event_id IS 'event of the touch; NULL: the origin of the lead';
-COMMENT ON COLUMN attribution_credit.touched_at IS 'when it was';
+COMMENT ON COLUMN attribution_credit.touched_at IS 'when the touch was';
 COMMENT ON COLUMN attribution_credit.channel IS 'channel of the touch, or of its campaign; (none): not known';
 COMMENT ON COLUMN attribution_credit.direction IS 'inbound or outbound, of the campaign or else of the channel; (none): not known';
 COMMENT ON COLUMN attribution_credit.campaign IS 'campaign of the touch; (none): not known';
-COMMENT ON COLUMN attribution_credit.place IS 'number of the touch';
+COMMENT ON COLUMN attribution_credit.place IS 'number of the touch among those before the purchase, from 1';
 COMMENT ON COLUMN attribution_credit.touches IS 'number of touches before the purchase';
-COMMENT ON COLUMN attribution_credit.micro_credits IS 'share of the purchase in millionths; those of a purchase and model add up to 1000000';
+COMMENT ON COLUMN attribution_credit.micro_credits IS 'share of the purchase in millionths; the shares of a purchase add up to 1000000 in each model';
 COMMENT ON COLUMN attribution_credit.credit IS 'the share as a fraction';
-COMMENT ON COLUMN attribution_credit.revenue_amount IS 'share of the amount; those of a purchase and model add up to it';
+COMMENT ON COLUMN attribution_credit.revenue_amount IS 'share of the amount; the shares of a purchase add up to its amount in each model';
 
 CREATE OR REPLACE FUNCTION attribution(model text)
     RETURNS TABLE (lead_id bigint, purchase_event_id bigint, purchased_at timestamptz, purchase_amount numeric, touch_event_id bigint,
@@ -115,7 +116,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION attribution(text) IS
-    'what each touch before a purchase is given of it: first, last, linear, position (2/5, 1/5, 2/5) or time_decay (halved every 7 days); micro_credits of a purchase add up to 1000000';
+    'share of each purchase that is credited to each touch before it, by the model first, last, linear, position (2/5, 1/5, 2/5) or time_decay (halved every 7 days); micro_credits of a purchase add up to 1000000';
 
 CREATE OR REPLACE VIEW roas WITH (security_invoker = true) AS
 WITH revenue AS (
@@ -154,9 +155,9 @@ COMMENT ON COLUMN roas.model IS 'attribution model: first, last, linear, positio
 COMMENT ON COLUMN roas.channel IS 'the channel';
 COMMENT ON COLUMN roas.direction IS 'inbound or outbound, of the campaign or else of the channel; (none): not known';
 COMMENT ON COLUMN roas.campaign IS 'the campaign';
-COMMENT ON COLUMN roas.credited_purchases IS 'purchases, shared ones in part';
+COMMENT ON COLUMN roas.credited_purchases IS 'number of purchases credited to the source, shared ones in part';
 COMMENT ON COLUMN roas.revenue_amount IS 'revenue credited to the source';
-COMMENT ON COLUMN roas.cost_amount IS 'what was spent on the source';
+COMMENT ON COLUMN roas.cost_amount IS 'cost of the source';
 COMMENT ON COLUMN roas.roas IS 'revenue_amount / cost_amount';
 COMMENT ON COLUMN roas.profit_amount IS 'revenue_amount - cost_amount';
 COMMENT ON COLUMN roas.roi IS 'profit_amount / cost_amount';

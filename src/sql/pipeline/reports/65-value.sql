@@ -1,4 +1,4 @@
--- Value: what customers bring, what leads are worth, and what will come.
+-- Value: revenue from customers, value of leads, and forecasts.
 
 CREATE OR REPLACE VIEW customer_lifetime_value WITH (security_invoker = true) AS
 WITH customer AS (
@@ -25,19 +25,19 @@ FROM customer c
     LEFT JOIN campaign p ON p.campaign = l.campaign
     LEFT JOIN channel h ON h.channel = coalesce(l.channel, p.channel)
 GROUP BY 1, 2, 3, 4;
-COMMENT ON VIEW customer_lifetime_value IS 'one row a month of first purchase and source: what those customers have brought so far';
+COMMENT ON VIEW customer_lifetime_value IS 'one row a month of first purchase and source: the revenue of these customers so far';
 COMMENT ON COLUMN customer_lifetime_value.cohort_month IS 'first day of the month of the first purchase';
 COMMENT ON COLUMN customer_lifetime_value.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
 COMMENT ON COLUMN customer_lifetime_value.direction IS 'inbound or outbound, of the campaign or else of the channel; (none): not known';
 COMMENT ON COLUMN customer_lifetime_value.campaign IS 'campaign that the lead came by; (none): not known';
 COMMENT ON COLUMN customer_lifetime_value.customers IS 'leads that bought';
-COMMENT ON COLUMN customer_lifetime_value.purchases IS 'what they bought, in number';
+COMMENT ON COLUMN customer_lifetime_value.purchases IS 'number of their purchases';
 COMMENT ON COLUMN customer_lifetime_value.revenue_amount IS 'sum of purchases';
 COMMENT ON COLUMN customer_lifetime_value.lifetime_value_amount IS 'revenue_amount / customers';
 COMMENT ON COLUMN customer_lifetime_value.revenue_per_purchase_amount IS 'revenue_amount / purchases';
 COMMENT ON COLUMN customer_lifetime_value.repeat_customers IS 'customers that bought more than once';
 COMMENT ON COLUMN customer_lifetime_value.repeat_rate IS 'repeat_customers / customers';
-COMMENT ON COLUMN customer_lifetime_value.buying_days IS 'mean time from the first purchase to the last so far';
+COMMENT ON COLUMN customer_lifetime_value.buying_days IS 'mean days from the first purchase to the last so far';
 
 -- Months are counted from that of the first purchase, up to this one.
 CREATE OR REPLACE VIEW customer_retention WITH (security_invoker = true) AS
@@ -65,14 +65,14 @@ FROM month c
         greatest(c.cohort_month, month_start(now(), s.time_zone))::timestamp, interval '1 month') AS m (calendar_month)
     LEFT JOIN month b ON b.cohort_month = c.cohort_month AND b.purchase_month = m.calendar_month::date
 WHERE c.purchase_month = c.cohort_month;
-COMMENT ON VIEW customer_retention IS 'one row a month of first purchase and month since then: how many of those customers bought again in it';
+COMMENT ON VIEW customer_retention IS 'one row a month of first purchase and month since then: how many of the customers of the first month bought in the second';
 COMMENT ON COLUMN customer_retention.cohort_month IS 'first day of the month of the first purchase';
 COMMENT ON COLUMN customer_retention.calendar_month IS 'first day of the month looked at';
-COMMENT ON COLUMN customer_retention.months_since IS 'months from the one to the other; 0: the month of the first purchase';
+COMMENT ON COLUMN customer_retention.months_since IS 'months from cohort_month to calendar_month; 0: the month of the first purchase';
 COMMENT ON COLUMN customer_retention.customers IS 'leads that first bought in cohort_month';
-COMMENT ON COLUMN customer_retention.buyers IS 'of these, those that bought in calendar_month';
+COMMENT ON COLUMN customer_retention.buyers IS 'of customers, those that bought in calendar_month';
 COMMENT ON COLUMN customer_retention.retention_rate IS 'buyers / customers';
-COMMENT ON COLUMN customer_retention.revenue_amount IS 'what they bought in calendar_month';
+COMMENT ON COLUMN customer_retention.revenue_amount IS 'amount of their purchases in calendar_month';
 
 CREATE OR REPLACE VIEW value_by_stage WITH (security_invoker = true) AS
 WITH entry AS (
@@ -119,22 +119,22 @@ FROM figure f
     LEFT JOIN benchmark b ON b.metric = f.stage || '_value_ratio' AND b.segment = 'all';
 COMMENT ON VIEW value_by_stage IS 'one row a stage: what a lead that was in it has brought on average since it came in, and how that compares with an iql';
 COMMENT ON COLUMN value_by_stage.stage IS 'the stage';
-COMMENT ON COLUMN value_by_stage.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN value_by_stage.stage_rank IS 'rank of the stage to sort by: visitor 40 to advocate 100, exits 10 to 30';
 COMMENT ON COLUMN value_by_stage.stage_label IS 'the stage with a number in front, for tools that sort by name';
-COMMENT ON COLUMN value_by_stage.leads IS 'leads that ever were in it';
-COMMENT ON COLUMN value_by_stage.customers IS 'of these, those that bought afterwards';
+COMMENT ON COLUMN value_by_stage.leads IS 'leads that ever were in the stage';
+COMMENT ON COLUMN value_by_stage.customers IS 'of leads, those that bought afterwards';
 COMMENT ON COLUMN value_by_stage.customer_rate IS 'customers / leads';
-COMMENT ON COLUMN value_by_stage.revenue_amount IS 'what they bought for afterwards';
+COMMENT ON COLUMN value_by_stage.revenue_amount IS 'amount of their purchases afterwards';
 COMMENT ON COLUMN value_by_stage.value_per_lead_amount IS 'revenue_amount / leads';
-COMMENT ON COLUMN value_by_stage.ratio_to_iql IS 'value of a lead here / value of an iql';
+COMMENT ON COLUMN value_by_stage.ratio_to_iql IS 'value_per_lead_amount / value_per_lead_amount of iql';
 COMMENT ON COLUMN value_by_stage.benchmark_low IS 'lower end of the goal for ratio_to_iql';
 COMMENT ON COLUMN value_by_stage.benchmark_high IS 'upper end of the goal for ratio_to_iql';
-COMMENT ON COLUMN value_by_stage.benchmark_source IS 'where the goal comes from';
-COMMENT ON COLUMN value_by_stage.benchmark_status IS 'below, within or above the goal; NULL: nothing to compare';
+COMMENT ON COLUMN value_by_stage.benchmark_source IS 'origin of the goal';
+COMMENT ON COLUMN value_by_stage.benchmark_status IS 'whether the figure is below, within or above the goal; NULL: nothing to compare';
 
--- How many of a stage become customers. Leads younger than mature_after are
--- left out: they had less time. Leaving out open ones instead would overstate
--- it, as customers are settled sooner.
+-- The share of leads of a stage that become customers. Leads younger than
+-- mature_after are left out: they had less time. Leaving out open leads instead
+-- would overstate it, as purchases are known before losses.
 CREATE OR REPLACE VIEW stage_to_customer WITH (security_invoker = true) AS
 WITH total AS (
     SELECT
@@ -179,24 +179,24 @@ FROM total t
         ('prospect', t.prospects, t.prospects_matured, t.prospects_won)
     ) AS v (stage, entered, matured, converted)
     LEFT JOIN present p ON p.stage_rank = stage_rank(v.stage::lead_stage);
-COMMENT ON VIEW stage_to_customer IS 'one row an open stage: the share of those in it that become customers; only of those in it for mature_after';
+COMMENT ON VIEW stage_to_customer IS 'one row an open stage: the share of cycles in it that ended in a customer, among cycles that entered it at least setting.mature_after ago';
 COMMENT ON COLUMN stage_to_customer.stage IS 'the stage';
-COMMENT ON COLUMN stage_to_customer.stage_rank IS 'order of the stages';
-COMMENT ON COLUMN stage_to_customer.entered IS 'runs through the funnel that were in it';
-COMMENT ON COLUMN stage_to_customer.matured IS 'of these, those that came in before mature_after';
-COMMENT ON COLUMN stage_to_customer.converted IS 'of the matured, those that became customers afterwards';
+COMMENT ON COLUMN stage_to_customer.stage_rank IS 'rank of the stage to sort by: visitor 40 to advocate 100, exits 10 to 30';
+COMMENT ON COLUMN stage_to_customer.entered IS 'cycles that were in the stage';
+COMMENT ON COLUMN stage_to_customer.matured IS 'of entered, cycles that entered at least setting.mature_after ago';
+COMMENT ON COLUMN stage_to_customer.converted IS 'of matured, cycles that became customers afterwards';
 COMMENT ON COLUMN stage_to_customer.customer_rate IS 'converted / matured';
 COMMENT ON COLUMN stage_to_customer.low_rate IS 'lower end of the 95 % interval of the rate (Wilson)';
 COMMENT ON COLUMN stage_to_customer.high_rate IS 'upper end of the 95 % interval of the rate (Wilson)';
-COMMENT ON COLUMN stage_to_customer.leads_now IS 'leads in it now';
+COMMENT ON COLUMN stage_to_customer.leads_now IS 'leads in the stage now';
 
--- What a lead has left of its chance: of past leads that were in the stage for
--- as long as it has been, the share that became customers within mature_after.
--- (Landmarking: H. C. van Houwelingen, Scandinavian Journal of Statistics 34,
--- 2007.) Leads are compared at the ages in days below, each at the greatest
--- that it has reached and that ten past leads or more have reached too, so that
--- a share is not made of two or three. Who left the stage before that age, in
--- whatever direction, says nothing about those that are still there.
+-- The chance that a lead has left: of the past leads that were in the stage for
+-- as long as this lead has been, the share that became customers within
+-- mature_after. (Landmarking: H. C. van Houwelingen, Scandinavian Journal of
+-- Statistics 34, 2007.) Leads are compared at the ages in days below, each lead
+-- at the greatest age that it has reached and that ten past leads or more have
+-- reached too, so that no share is made of two or three. A lead that left the
+-- stage before that age says nothing about a lead that is still there.
 CREATE OR REPLACE FUNCTION _chance_left(at timestamptz)
     RETURNS TABLE (stage_rank integer, age_days integer, leads bigint, past_leads bigint, past_customers bigint)
     LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -279,7 +279,7 @@ BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     IF target_customers IS NULL OR target_customers < 0 THEN
         RAISE EXCEPTION 'target_customers must not be %', CASE WHEN target_customers IS NULL THEN 'null' ELSE 'negative' END
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass how many customers are wanted, such as 20.';
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass a number of customers, such as 20.';
     END IF;
     RETURN QUERY
         SELECT r.stage, r.stage_rank, r.customer_rate,
@@ -287,7 +287,7 @@ BEGIN
             CASE WHEN c.customers >= target_customers THEN 0 ELSE n.missing END::bigint
         FROM @reports@.stage_to_customer r
             LEFT JOIN (
-                SELECT l.stage_rank, CASE WHEN bool_and(l.past_leads > 0) THEN sum(l.leads * l.past_customers::numeric / nullif(l.past_leads, 0)) END
+                SELECT l.stage_rank, CASE WHEN bool_and(coalesce(l.past_leads, 0) > 0) THEN sum(l.leads * l.past_customers::numeric / nullif(l.past_leads, 0)) END
                 FROM @reports@._chance_left(now()) l
                 GROUP BY l.stage_rank
             ) w (stage_rank, customers) ON w.stage_rank = r.stage_rank
@@ -335,7 +335,7 @@ BEGIN
             SELECT t.stage::text AS stage, t.stage_rank,
                 coalesce(sum(c.leads), 0)::bigint AS leads,
                 -- a share that is not known leaves the sum unknown
-                CASE WHEN bool_and(c.leads IS NULL OR c.past_leads > 0) THEN coalesce(sum(c.leads * (c.past_customers::double precision / c.past_leads)), 0) END AS customers,
+                CASE WHEN bool_and(c.leads IS NULL OR coalesce(c.past_leads, 0) > 0) THEN coalesce(sum(c.leads * (c.past_customers::double precision / c.past_leads)), 0) END AS customers,
                 sum(c.leads * q.p * (1 - q.p)) + power(sum(c.leads * sqrt(q.p * (1 - q.p) / c.past_leads)), 2) AS variance
             FROM leadscore.stages() t
                 LEFT JOIN @reports@._chance_left(pipeline_forecast_at.at) c USING (stage_rank)

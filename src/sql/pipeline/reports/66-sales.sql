@@ -1,10 +1,10 @@
--- Sales: who was contacted when, how often, and who is left to cool.
+-- Sales: when and how often leads were contacted, and which leads cool.
 
--- Contacts are what sales does: events of role outreach (tried to reach) and
--- sales_contact (spoke with).
+-- Contacts are events of role outreach (sales tried to reach the lead) and
+-- sales_contact (sales spoke with it).
 
--- One row for each time that a lead was in a stage which the active model gives
--- a time for (stage_rule.sla). The clock starts with the stage; the stays and
+-- One row for each time that a lead was in a stage for which the active model
+-- has a time (stage_rule.sla). The clock starts with the stage; the stays and
 -- their contacts are those of hot_leads.
 CREATE OR REPLACE VIEW _sla_clock WITH (security_invoker = true) AS
 SELECT y.lead_id, y.seq, y.cycle, y.stage, y.entered_at, y.due_at, y.contacted_at, y.left_at
@@ -36,21 +36,21 @@ FROM _sla_clock c
     JOIN _source d USING (lead_id)
 WHERE c.entered_at <= now();
 COMMENT ON VIEW sla_status IS 'one row a stay in a stage with a time for a first contact: whether sales kept it';
-COMMENT ON COLUMN sla_status.lead_id IS 'the lead';
-COMMENT ON COLUMN sla_status.seq IS 'number of the change of stage by which it came in; NULL: no sweep has recorded it yet';
-COMMENT ON COLUMN sla_status.cycle IS 'number of the run through the funnel';
+COMMENT ON COLUMN sla_status.lead_id IS 'number of the lead, see the table lead';
+COMMENT ON COLUMN sla_status.seq IS 'number of the change by which the lead entered the stage, see stage_history; NULL: no sweep has recorded it yet';
+COMMENT ON COLUMN sla_status.cycle IS 'number of the cycle through the funnel';
 COMMENT ON COLUMN sla_status.stage IS 'the stage';
-COMMENT ON COLUMN sla_status.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN sla_status.stage_rank IS 'rank of the stage to sort by: visitor 40 to advocate 100, exits 10 to 30';
 COMMENT ON COLUMN sla_status.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
 COMMENT ON COLUMN sla_status.campaign IS 'campaign that the lead came by; (none): not known';
-COMMENT ON COLUMN sla_status.owner IS 'who looks after the lead; (none): nobody';
-COMMENT ON COLUMN sla_status.entered_at IS 'when it came into the stage';
-COMMENT ON COLUMN sla_status.due_at IS 'when it should have been contacted';
-COMMENT ON COLUMN sla_status.contacted_at IS 'the last outreach or sales_contact that led to the stage: before it in the same cycle, and at most as long before as sales has time to contact the lead; or else the first one in the stage';
-COMMENT ON COLUMN sla_status.left_at IS 'when it left the stage; NULL: it is in it';
-COMMENT ON COLUMN sla_status.status IS 'kept: contacted in time; due: the time runs; breached: it is over; left: left the stage in time without a contact';
-COMMENT ON COLUMN sla_status.remaining_days IS 'time left for leads not contacted that are still in the stage; negative: overdue';
-COMMENT ON COLUMN sla_status.response_days IS 'from entered_at to contacted_at; 0 if the contact led to the stage';
+COMMENT ON COLUMN sla_status.owner IS 'person of your company in charge of the lead; (none): nobody';
+COMMENT ON COLUMN sla_status.entered_at IS 'when the lead entered the stage';
+COMMENT ON COLUMN sla_status.due_at IS 'until when it is to be contacted';
+COMMENT ON COLUMN sla_status.contacted_at IS 'the last outreach or sales_contact before the stage, in the same cycle and at most stage_rule.sla before it; or else the first one in the stage';
+COMMENT ON COLUMN sla_status.left_at IS 'when the lead left the stage; NULL: it is still in it';
+COMMENT ON COLUMN sla_status.status IS 'kept: contacted in time; due: the time runs; breached: the time is over; left: left the stage in time without a contact';
+COMMENT ON COLUMN sla_status.remaining_days IS 'days that are left to contact a lead that is still in the stage; negative: overdue';
+COMMENT ON COLUMN sla_status.response_days IS 'days from entered_at to contacted_at; 0 if the contact led to the stage';
 
 CREATE OR REPLACE FUNCTION sla_status_at(at timestamptz)
     RETURNS TABLE (lead_id bigint, seq integer, stage text, stage_rank integer, entered_at timestamptz, due_at timestamptz,
@@ -112,22 +112,22 @@ FROM answered a
     -- OFFSET: once, not for each lead
     CROSS JOIN (SELECT fixed_period(s.first_response_within) AS within FROM setting s OFFSET 0) s;
 COMMENT ON VIEW first_response IS 'one row a lead that enquired: how long it took to answer it';
-COMMENT ON COLUMN first_response.lead_id IS 'the lead';
+COMMENT ON COLUMN first_response.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN first_response.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
 COMMENT ON COLUMN first_response.direction IS 'inbound or outbound, of the campaign or else of the channel; (none): not known';
 COMMENT ON COLUMN first_response.campaign IS 'campaign that the lead came by; (none): not known';
-COMMENT ON COLUMN first_response.market IS 'b2b or b2c; (none): not known';
-COMMENT ON COLUMN first_response.owner IS 'who looks after the lead; (none): nobody';
+COMMENT ON COLUMN first_response.market IS 'market of the lead: b2b or b2c; (none): not known';
+COMMENT ON COLUMN first_response.owner IS 'person of your company in charge of the lead; (none): nobody';
 COMMENT ON COLUMN first_response.enquired_at IS 'first event of role request, form_submit or capture';
 COMMENT ON COLUMN first_response.responded_at IS 'first outreach or sales_contact since';
-COMMENT ON COLUMN first_response.response_days IS 'time between';
-COMMENT ON COLUMN first_response.in_time IS 'whether that is within the setting first_response_within';
-COMMENT ON COLUMN first_response.response IS 'in time, within a day, within a week, later or never';
+COMMENT ON COLUMN first_response.response_days IS 'days from enquired_at to responded_at; NULL: no response';
+COMMENT ON COLUMN first_response.in_time IS 'whether the response came within setting.first_response_within';
+COMMENT ON COLUMN first_response.response IS 'speed of the response: in time, within a day, within a week, later or never';
 COMMENT ON COLUMN first_response.sql_at IS 'when it first was sql or higher';
-COMMENT ON COLUMN first_response.customer_at IS 'when it first was customer or higher';
+COMMENT ON COLUMN first_response.customer_at IS 'when it first was customer or higher; NULL: never';
 
--- Qualified counts only after the answer: sales likes to answer those who are
--- qualified already, which would look as if the answer had done it.
+-- Only leads that qualify after the response count: sales likes to answer leads
+-- that are qualified already, which would look like an effect of the response.
 CREATE OR REPLACE VIEW response_time_effect WITH (security_invoker = true) AS
 WITH figure AS (
     SELECT k.place, k.response,
@@ -159,22 +159,22 @@ SELECT
     f.customers::double precision / nullif(f.leads, 0) / nullif(l.customer_rate, 0) AS customer_ratio_to_late
 FROM figure f
     CROSS JOIN late l;
-COMMENT ON VIEW response_time_effect IS 'one row a speed of answer: what became of those enquiries';
-COMMENT ON COLUMN response_time_effect.response IS 'how fast: in time (setting first_response_within), within a day, within a week, later, never';
-COMMENT ON COLUMN response_time_effect.place IS 'order of the rows';
+COMMENT ON VIEW response_time_effect IS 'one row a speed of response: how many of the enquiries became sql and customers';
+COMMENT ON COLUMN response_time_effect.response IS 'speed of the response: in time (setting.first_response_within), within a day, within a week, later or never';
+COMMENT ON COLUMN response_time_effect.place IS 'number to sort the rows by';
 COMMENT ON COLUMN response_time_effect.leads IS 'leads that enquired';
-COMMENT ON COLUMN response_time_effect.unqualified IS 'of these, those that were not sql or higher before the answer';
-COMMENT ON COLUMN response_time_effect.qualified IS 'of the unqualified, those that reached sql or higher then';
+COMMENT ON COLUMN response_time_effect.unqualified IS 'leads that were not sql or higher before the response';
+COMMENT ON COLUMN response_time_effect.qualified IS 'of unqualified, leads that reached sql or higher after the response';
 COMMENT ON COLUMN response_time_effect.qualified_rate IS 'qualified / unqualified';
-COMMENT ON COLUMN response_time_effect.qualified_low_rate IS 'lower end of its 95 % interval';
-COMMENT ON COLUMN response_time_effect.qualified_high_rate IS 'upper end of its 95 % interval';
-COMMENT ON COLUMN response_time_effect.customers IS 'those that became customers';
+COMMENT ON COLUMN response_time_effect.qualified_low_rate IS 'lower end of the 95 % interval of qualified_rate (Wilson)';
+COMMENT ON COLUMN response_time_effect.qualified_high_rate IS 'upper end of the 95 % interval of qualified_rate (Wilson)';
+COMMENT ON COLUMN response_time_effect.customers IS 'leads that became customers';
 COMMENT ON COLUMN response_time_effect.customer_rate IS 'customers / leads';
-COMMENT ON COLUMN response_time_effect.qualified_ratio_to_late IS 'qualified_rate / that of all that were answered late';
-COMMENT ON COLUMN response_time_effect.customer_ratio_to_late IS 'customer_rate / that of all that were answered late';
+COMMENT ON COLUMN response_time_effect.qualified_ratio_to_late IS 'qualified_rate / qualified_rate of all leads that were answered late';
+COMMENT ON COLUMN response_time_effect.customer_ratio_to_late IS 'customer_rate / customer_rate of all leads that were answered late';
 
--- What a contact came to is a property of the event, which readers of views
--- must not see: so this is counted with the rights of the pipeline's owner.
+-- The outcome of a contact is a property of the event, which readers of views
+-- must not see: so outcomes are counted with the rights of the pipeline's owner.
 CREATE OR REPLACE FUNCTION _contacts_by_lead()
     RETURNS TABLE (lead_id bigint, won_at timestamptz, contacts bigint, contacts_until_won bigint,
         first_contact_at timestamptz, last_contact_at timestamptz, first_no_at timestamptz, contacts_after_no bigint, last_no boolean)
@@ -218,7 +218,7 @@ END
 $$;
 REVOKE EXECUTE ON FUNCTION _contacts_by_lead() FROM PUBLIC;
 COMMENT ON FUNCTION _contacts_by_lead() IS
-    'how often sales contacted each lead and when it said no';
+    'one row a lead: how often sales contacted it and when it said no';
 
 CREATE OR REPLACE VIEW followups WITH (security_invoker = true) AS
 SELECT
@@ -235,26 +235,26 @@ SELECT
     c.contacts_until_won,
     c.first_no_at,
     c.contacts_after_no,
-    -- after a no as the last word, and before the fifth contact
+    -- the last outcome is no, and there were fewer than five contacts
     c.won_at IS NULL AND c.last_no AND c.contacts < 5 AS given_up,
     c.won_at IS NULL AND c.first_no_at IS NOT NULL AND c.contacts_after_no = 0 AS given_up_after_first_no
 FROM _contacts_by_lead() c
     JOIN _source d USING (lead_id)
     JOIN _lead_now s USING (lead_id);
 COMMENT ON VIEW followups IS 'one row a lead that sales contacted or that bought: how often it was contacted';
-COMMENT ON COLUMN followups.lead_id IS 'the lead';
+COMMENT ON COLUMN followups.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN followups.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
 COMMENT ON COLUMN followups.campaign IS 'campaign that the lead came by; (none): not known';
-COMMENT ON COLUMN followups.owner IS 'who looks after the lead; (none): nobody';
+COMMENT ON COLUMN followups.owner IS 'person of your company in charge of the lead; (none): nobody';
 COMMENT ON COLUMN followups.stage IS 'stage of the lead now';
-COMMENT ON COLUMN followups.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN followups.stage_rank IS 'rank of the stage to sort by: visitor 40 to advocate 100, exits 10 to 30';
 COMMENT ON COLUMN followups.contacts IS 'events of role outreach or sales_contact';
 COMMENT ON COLUMN followups.first_contact_at IS 'the first contact';
 COMMENT ON COLUMN followups.last_contact_at IS 'the last contact';
 COMMENT ON COLUMN followups.won_at IS 'when it first became a customer';
-COMMENT ON COLUMN followups.contacts_until_won IS 'contacts up to then; NULL: not won';
+COMMENT ON COLUMN followups.contacts_until_won IS 'contacts up to won_at; NULL: not won';
 COMMENT ON COLUMN followups.first_no_at IS 'first contact with outcome no';
-COMMENT ON COLUMN followups.contacts_after_no IS 'contacts after that';
+COMMENT ON COLUMN followups.contacts_after_no IS 'contacts after first_no_at';
 COMMENT ON COLUMN followups.given_up IS 'not won, the last outcome is no, and there were fewer than five contacts';
 COMMENT ON COLUMN followups.given_up_after_first_no IS 'not won, and no contact after the first no';
 
@@ -277,10 +277,10 @@ COMMENT ON COLUMN followup_summary.leads IS 'leads that sales contacted or that 
 COMMENT ON COLUMN followup_summary.contacts IS 'events of role outreach or sales_contact';
 COMMENT ON COLUMN followup_summary.sales IS 'sales, each lead once';
 COMMENT ON COLUMN followup_summary.mean_contacts_until_won IS 'mean number of contacts of a sale';
-COMMENT ON COLUMN followup_summary.won_with_five IS 'sales that took five or more';
+COMMENT ON COLUMN followup_summary.won_with_five IS 'sales that took five or more contacts';
 COMMENT ON COLUMN followup_summary.won_with_five_rate IS 'won_with_five / sales';
 COMMENT ON COLUMN followup_summary.said_no IS 'leads that said no at least once';
-COMMENT ON COLUMN followup_summary.gave_up_after_first_no IS 'of these, those not won and not contacted again';
+COMMENT ON COLUMN followup_summary.gave_up_after_first_no IS 'of said_no, leads that were neither won nor contacted again';
 COMMENT ON COLUMN followup_summary.gave_up_after_first_no_rate IS 'gave_up_after_first_no / said_no';
 COMMENT ON COLUMN followup_summary.won_after_no IS 'sales to leads that had said no before';
 
@@ -299,12 +299,12 @@ FROM generate_series(0, 10) AS k (contact_number)
         WHERE c.won_at IS NOT NULL
     ) c ON c.contact_number = k.contact_number
 GROUP BY k.contact_number;
-COMMENT ON VIEW won_by_contact_number IS 'one row a number of contacts: sales that took that many';
+COMMENT ON VIEW won_by_contact_number IS 'one row a number of contacts: how many sales took that many';
 COMMENT ON COLUMN won_by_contact_number.contact_number IS 'contacts up to the sale; 10: ten or more';
-COMMENT ON COLUMN won_by_contact_number.contact_label IS 'the same in words';
+COMMENT ON COLUMN won_by_contact_number.contact_label IS 'contact_number in words';
 COMMENT ON COLUMN won_by_contact_number.sales IS 'sales, each lead once';
 COMMENT ON COLUMN won_by_contact_number.won_rate IS 'share of all sales';
-COMMENT ON COLUMN won_by_contact_number.cumulative_rate IS 'share of sales with so many contacts or fewer';
+COMMENT ON COLUMN won_by_contact_number.cumulative_rate IS 'share of all sales that took so many contacts or fewer';
 
 -- An open lead cools when its points no longer carry its stage (mql or sql; a
 -- prospect is in the hands of sales), or when it has been quiet for too long
@@ -345,21 +345,21 @@ FROM (
             AND (s.recorded_stage >= 'iql' AND s.recorded_stage <= 'prospect' OR s.due)
             AND s.stage >= 'iql' AND s.stage <= 'prospect'
     ) q;
-COMMENT ON VIEW lead_cooling IS 'one row an open lead: when its interest will have faded if nothing happens';
-COMMENT ON COLUMN lead_cooling.lead_id IS 'the lead';
+COMMENT ON VIEW lead_cooling IS 'one row an open lead: when it will be cold if nothing happens, because its points fade or because it is quiet';
+COMMENT ON COLUMN lead_cooling.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN lead_cooling.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
 COMMENT ON COLUMN lead_cooling.campaign IS 'campaign that the lead came by; (none): not known';
-COMMENT ON COLUMN lead_cooling.owner IS 'who looks after the lead; (none): nobody';
+COMMENT ON COLUMN lead_cooling.owner IS 'person of your company in charge of the lead; (none): nobody';
 COMMENT ON COLUMN lead_cooling.stage IS 'stage of the lead now';
-COMMENT ON COLUMN lead_cooling.stage_rank IS 'order of the stages';
-COMMENT ON COLUMN lead_cooling.score IS 'score now, by the active model';
+COMMENT ON COLUMN lead_cooling.stage_rank IS 'rank of the stage to sort by: visitor 40 to advocate 100, exits 10 to 30';
+COMMENT ON COLUMN lead_cooling.score IS 'score now in points, by the active model';
 COMMENT ON COLUMN lead_cooling.last_activity_at IS 'beginning of the UTC day (or hour, by the grain) of the newest event that counts';
-COMMENT ON COLUMN lead_cooling.quiet_days IS 'time since then';
-COMMENT ON COLUMN lead_cooling.faded IS 'whether it is an mql or sql and its points no longer carry that';
-COMMENT ON COLUMN lead_cooling.fades_at IS 'when they will cease to; NULL: they have, or never will';
-COMMENT ON COLUMN lead_cooling.quiet_at IS 'when it will have been quiet for longer than the benchmark quiet_days says';
-COMMENT ON COLUMN lead_cooling.cools_at IS 'the earlier of both';
-COMMENT ON COLUMN lead_cooling.cold IS 'whether either is so already';
+COMMENT ON COLUMN lead_cooling.quiet_days IS 'days since last_activity_at';
+COMMENT ON COLUMN lead_cooling.faded IS 'whether it is an mql or sql and its points no longer suffice for that';
+COMMENT ON COLUMN lead_cooling.fades_at IS 'when its points will no longer suffice for its stage; NULL: they do not already, or always will';
+COMMENT ON COLUMN lead_cooling.quiet_at IS 'when it will have been quiet for as long as the benchmark quiet_days says';
+COMMENT ON COLUMN lead_cooling.cools_at IS 'the earlier of fades_at and quiet_at';
+COMMENT ON COLUMN lead_cooling.cold IS 'whether it has faded or gone quiet already';
 COMMENT ON COLUMN lead_cooling.reason IS 'why it is cold: faded, quiet, or faded and quiet; NULL: it is not';
 
 -- Gates of the stage sql in the active model, which are budget, authority,
@@ -402,9 +402,9 @@ FROM gap g;
 COMMENT ON VIEW bant_gaps IS 'one row a gate of the stage sql and stage: how many open leads fail it; in the presets the gates are budget, authority, need and timeline';
 COMMENT ON COLUMN bant_gaps.gate IS 'the gate';
 COMMENT ON COLUMN bant_gaps.stage IS 'stage of the leads: iql, mql, sql or prospect';
-COMMENT ON COLUMN bant_gaps.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN bant_gaps.stage_rank IS 'rank of the stage to sort by: visitor 40 to advocate 100, exits 10 to 30';
 COMMENT ON COLUMN bant_gaps.leads IS 'open leads in that stage';
-COMMENT ON COLUMN bant_gaps.met IS 'of these, those that meet the gate';
-COMMENT ON COLUMN bant_gaps.missing IS 'of these, those that do not';
+COMMENT ON COLUMN bant_gaps.met IS 'open leads in that stage that meet the gate';
+COMMENT ON COLUMN bant_gaps.missing IS 'open leads in that stage that fail the gate';
 COMMENT ON COLUMN bant_gaps.missing_rate IS 'missing / leads';
-COMMENT ON COLUMN bant_gaps.only_missing IS 'of the missing, those that lack no other gate of sql';
+COMMENT ON COLUMN bant_gaps.only_missing IS 'of missing, leads that fail no other gate of sql';

@@ -5,7 +5,7 @@
 -- that name pages, forms, messages and contents, and give out the counts only,
 -- and no rows to a role that row security prevents from seeing every lead.
 
--- Landing: the first visit of a lead. What it did afterwards counts for that page.
+-- Landing: the first visit of a lead. Its later actions count for that page.
 CREATE OR REPLACE FUNCTION _landing_page_counts()
     RETURNS TABLE (page text, views bigint, visitors bigint, landed bigint, form_viewed bigint, form_submitted bigint, leads bigint, customers bigint)
     LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -76,25 +76,25 @@ SELECT
     (c.leads::double precision / nullif(c.landed, 0))
         / nullif((sum(c.leads) OVER ())::double precision / nullif(sum(c.landed) OVER (), 0)::double precision, 0) AS ratio_to_all
 FROM _landing_page_counts() c;
-COMMENT ON VIEW landing_pages IS 'one row a page: who came in there, and what became of them';
-COMMENT ON COLUMN landing_pages.page IS 'the page, without what follows ? or #';
+COMMENT ON VIEW landing_pages IS 'one row a page: how many contacts had their first visit there, and what they did afterwards';
+COMMENT ON COLUMN landing_pages.page IS 'address of the page, without the part after ? or #';
 COMMENT ON COLUMN landing_pages.views IS 'visits to it';
 COMMENT ON COLUMN landing_pages.visitors IS 'leads and visitors that saw it';
-COMMENT ON COLUMN landing_pages.landed IS 'of these, those whose first visit it was';
-COMMENT ON COLUMN landing_pages.form_viewed IS 'of the landed, those that saw a form afterwards';
-COMMENT ON COLUMN landing_pages.form_submitted IS 'of the landed, those that sent one afterwards';
-COMMENT ON COLUMN landing_pages.leads IS 'of the landed, those that became iql or higher afterwards';
-COMMENT ON COLUMN landing_pages.customers IS 'of the landed, those that became customers afterwards';
+COMMENT ON COLUMN landing_pages.landed IS 'of visitors, contacts whose first visit it was';
+COMMENT ON COLUMN landing_pages.form_viewed IS 'of landed, contacts that saw a form afterwards';
+COMMENT ON COLUMN landing_pages.form_submitted IS 'of landed, contacts that sent a form afterwards';
+COMMENT ON COLUMN landing_pages.leads IS 'of landed, contacts that became iql or higher afterwards';
+COMMENT ON COLUMN landing_pages.customers IS 'of landed, contacts that became customers afterwards';
 COMMENT ON COLUMN landing_pages.form_view_rate IS 'form_viewed / landed';
 COMMENT ON COLUMN landing_pages.form_submit_rate IS 'form_submitted / landed';
 COMMENT ON COLUMN landing_pages.lead_rate IS 'leads / landed';
-COMMENT ON COLUMN landing_pages.lead_low_rate IS 'lower end of its 95 % interval';
-COMMENT ON COLUMN landing_pages.lead_high_rate IS 'upper end of its 95 % interval';
+COMMENT ON COLUMN landing_pages.lead_low_rate IS 'lower end of the 95 % interval of lead_rate (Wilson)';
+COMMENT ON COLUMN landing_pages.lead_high_rate IS 'upper end of the 95 % interval of lead_rate (Wilson)';
 COMMENT ON COLUMN landing_pages.customer_rate IS 'customers / landed';
-COMMENT ON COLUMN landing_pages.ratio_to_all IS 'lead_rate / that of all pages together';
+COMMENT ON COLUMN landing_pages.ratio_to_all IS 'lead_rate / lead_rate of all pages together';
 
--- A form that was sent without saying which variant counts for the variant
--- that the lead saw last.
+-- A form that was sent without a variant counts for the variant that the lead
+-- saw last.
 CREATE OR REPLACE FUNCTION _form_counts()
     RETURNS TABLE (form text, variant text, fields integer, viewed bigint, submitted bigint, submitted_unseen bigint)
     LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -175,19 +175,19 @@ SELECT
         END AS drop_per_field_rate
 FROM figure f
 WINDOW fewer AS (PARTITION BY f.level ORDER BY f.fields NULLS LAST);
-COMMENT ON VIEW form_conversion IS 'one row a form and variant, and one row a number of fields: who saw forms, and who sent them';
+COMMENT ON VIEW form_conversion IS 'one row a form and variant, and one row a number of fields: how many leads saw the form, and how many sent it';
 COMMENT ON COLUMN form_conversion.level IS 'form: a form and variant; fields: all forms and variants with so many fields';
 COMMENT ON COLUMN form_conversion.form IS 'name of the form; (none): without';
 COMMENT ON COLUMN form_conversion.variant IS 'name of the variant; (none): without';
 COMMENT ON COLUMN form_conversion.fields IS 'number of fields that it was sent with most often; NULL: not known';
 COMMENT ON COLUMN form_conversion.forms IS 'forms and variants with so many fields; 1 in the rows of level form';
 COMMENT ON COLUMN form_conversion.viewed IS 'leads that saw it';
-COMMENT ON COLUMN form_conversion.submitted IS 'of these, leads that sent it afterwards';
-COMMENT ON COLUMN form_conversion.submitted_unseen IS 'leads that sent it without having seen it as far as is known';
+COMMENT ON COLUMN form_conversion.submitted IS 'of viewed, leads that sent it afterwards';
+COMMENT ON COLUMN form_conversion.submitted_unseen IS 'leads that sent it without a recorded view before';
 COMMENT ON COLUMN form_conversion.submit_rate IS 'submitted / viewed';
 COMMENT ON COLUMN form_conversion.low_rate IS 'lower end of the 95 % interval of the rate (Wilson)';
 COMMENT ON COLUMN form_conversion.high_rate IS 'upper end of the 95 % interval of the rate (Wilson)';
-COMMENT ON COLUMN form_conversion.drop_per_field_rate IS 'level fields: share of senders lost with each field more, against the row with fewer fields';
+COMMENT ON COLUMN form_conversion.drop_per_field_rate IS 'level fields: share of senders lost with each further field, compared with the row with fewer fields';
 
 CREATE OR REPLACE FUNCTION _offers_by_lead()
     RETURNS TABLE (lead_id bigint, offers bigint, first_offer text, first_offer_at timestamptz, last_offer text, last_offer_at timestamptz, all_offers text)
@@ -234,19 +234,19 @@ SELECT
 FROM _offers_by_lead() o
     JOIN _source d USING (lead_id);
 COMMENT ON VIEW lead_offers IS 'one row a lead: the downloads and webinars it took';
-COMMENT ON COLUMN lead_offers.lead_id IS 'the lead';
+COMMENT ON COLUMN lead_offers.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN lead_offers.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
 COMMENT ON COLUMN lead_offers.campaign IS 'campaign that the lead came by; (none): not known';
-COMMENT ON COLUMN lead_offers.persona IS 'buyer persona; (none): not known';
-COMMENT ON COLUMN lead_offers.offers IS 'number of different ones';
-COMMENT ON COLUMN lead_offers.first_offer IS 'the first';
-COMMENT ON COLUMN lead_offers.first_offer_at IS 'when it was taken';
-COMMENT ON COLUMN lead_offers.last_offer IS 'the last';
-COMMENT ON COLUMN lead_offers.last_offer_at IS 'when it was taken';
-COMMENT ON COLUMN lead_offers.all_offers IS 'all of them, in the order of the first time';
+COMMENT ON COLUMN lead_offers.persona IS 'buyer persona that the lead stands for; (none): not known';
+COMMENT ON COLUMN lead_offers.offers IS 'number of different offers';
+COMMENT ON COLUMN lead_offers.first_offer IS 'the first offer';
+COMMENT ON COLUMN lead_offers.first_offer_at IS 'when the first offer was taken';
+COMMENT ON COLUMN lead_offers.last_offer IS 'the last offer';
+COMMENT ON COLUMN lead_offers.last_offer_at IS 'when the last offer was taken';
+COMMENT ON COLUMN lead_offers.all_offers IS 'all offers, in the order in which each was first taken';
 
--- Of those that a message was sent to: what they did with it then. A response
--- is a click or a reply; openings, of which there are many, are none.
+-- Leads that a message was sent to, and their actions afterwards. A response is
+-- a click or a reply, not an opening, of which there are many.
 CREATE OR REPLACE FUNCTION _message_counts()
     RETURNS TABLE (message text, variant text, sent bigint, opened bigint, clicked bigint, replied bigint, responded bigint,
         letters bigint, first_sent_at timestamptz, last_sent_at timestamptz)
@@ -282,7 +282,7 @@ BEGIN
 END
 $$;
 REVOKE EXECUTE ON FUNCTION _message_counts() FROM PUBLIC;
-COMMENT ON FUNCTION _message_counts() IS 'what leads did with each variant of each message';
+COMMENT ON FUNCTION _message_counts() IS 'counts of the actions of leads on each variant of each message';
 
 CREATE OR REPLACE VIEW email_engagement WITH (security_invoker = true) AS
 SELECT
@@ -302,14 +302,14 @@ FROM (
         FROM _message_counts() v
         GROUP BY v.message
     ) c;
-COMMENT ON VIEW email_engagement IS 'one row a message: what those did with it that it was sent to';
+COMMENT ON VIEW email_engagement IS 'one row a message: how many leads it was sent to, and how many opened, clicked or replied';
 COMMENT ON COLUMN email_engagement.message IS 'name of the message; (none): without';
 COMMENT ON COLUMN email_engagement.first_sent_at IS 'when it was first sent';
-COMMENT ON COLUMN email_engagement.last_sent_at IS 'when it was last sent to somebody new';
+COMMENT ON COLUMN email_engagement.last_sent_at IS 'when it was last sent to a lead for the first time';
 COMMENT ON COLUMN email_engagement.sent IS 'leads that it was sent to';
-COMMENT ON COLUMN email_engagement.opened IS 'of these, those that opened it';
-COMMENT ON COLUMN email_engagement.clicked IS 'of these, those that followed a link';
-COMMENT ON COLUMN email_engagement.replied IS 'of these, those that answered';
+COMMENT ON COLUMN email_engagement.opened IS 'of sent, leads that opened it';
+COMMENT ON COLUMN email_engagement.clicked IS 'of sent, leads that followed a link in it';
+COMMENT ON COLUMN email_engagement.replied IS 'of sent, leads that answered it';
 COMMENT ON COLUMN email_engagement.open_rate IS 'opened / sent';
 COMMENT ON COLUMN email_engagement.click_rate IS 'clicked / sent';
 COMMENT ON COLUMN email_engagement.reply_rate IS 'replied / sent';
@@ -348,16 +348,16 @@ FROM variant v
 COMMENT ON VIEW message_response IS 'one row a message and variant: how many clicked or replied, against the baseline variant';
 COMMENT ON COLUMN message_response.message IS 'name of the message; (none): without';
 COMMENT ON COLUMN message_response.variant IS 'name of the variant; (none): without';
-COMMENT ON COLUMN message_response.baseline IS 'the variant compared with: generic, control, or the first by name';
+COMMENT ON COLUMN message_response.baseline IS 'the variant to compare with: generic, control, or else the first by name';
 COMMENT ON COLUMN message_response.sent IS 'leads that it was sent to';
-COMMENT ON COLUMN message_response.responded IS 'of these, those that followed a link or answered';
+COMMENT ON COLUMN message_response.responded IS 'of sent, leads that followed a link or answered';
 COMMENT ON COLUMN message_response.response_rate IS 'responded / sent';
 COMMENT ON COLUMN message_response.low_rate IS 'lower end of the 95 % interval of the rate (Wilson)';
 COMMENT ON COLUMN message_response.high_rate IS 'upper end of the 95 % interval of the rate (Wilson)';
-COMMENT ON COLUMN message_response.ratio_to_baseline IS 'response_rate / that of the baseline';
-COMMENT ON COLUMN message_response.difference_rate IS 'response_rate - that of the baseline';
-COMMENT ON COLUMN message_response.difference_low_rate IS 'lower end of its 95 % interval (Newcombe)';
-COMMENT ON COLUMN message_response.difference_high_rate IS 'upper end of its 95 % interval (Newcombe)';
+COMMENT ON COLUMN message_response.ratio_to_baseline IS 'response_rate / response_rate of the baseline';
+COMMENT ON COLUMN message_response.difference_rate IS 'response_rate - response_rate of the baseline';
+COMMENT ON COLUMN message_response.difference_low_rate IS 'lower end of the 95 % interval of difference_rate (Newcombe)';
+COMMENT ON COLUMN message_response.difference_high_rate IS 'upper end of the 95 % interval of difference_rate (Newcombe)';
 COMMENT ON COLUMN message_response.z_score IS 'difference in standard errors, pooled; beyond 1.96 chance alone is unlikely (p < 0.05)';
 
 CREATE OR REPLACE FUNCTION _topic_counts()
@@ -403,12 +403,12 @@ SELECT
     c.mqls::double precision / nullif(c.leads, 0) AS mql_rate,
     c.customers::double precision / nullif(c.leads, 0) AS customer_rate
 FROM _topic_counts() c;
-COMMENT ON VIEW interest_by_topic IS 'one row a topic: who looked at it or took it, and what became of them';
-COMMENT ON COLUMN interest_by_topic.topic IS 'the property topic of the event, or else content, page or kind';
+COMMENT ON VIEW interest_by_topic IS 'one row a topic: how many leads looked at it or took it, and how many became mql and customers';
+COMMENT ON COLUMN interest_by_topic.topic IS 'property topic of the events, or else content, page or kind';
 COMMENT ON COLUMN interest_by_topic.events IS 'events of role visit, download or webinar';
-COMMENT ON COLUMN interest_by_topic.leads IS 'leads and visitors that did them';
-COMMENT ON COLUMN interest_by_topic.leads_lately IS 'of these, those with one in the last 30 days';
-COMMENT ON COLUMN interest_by_topic.mqls IS 'of these, those that became mql or higher afterwards';
-COMMENT ON COLUMN interest_by_topic.customers IS 'of these, those that became customers afterwards';
+COMMENT ON COLUMN interest_by_topic.leads IS 'leads and visitors with such an event';
+COMMENT ON COLUMN interest_by_topic.leads_lately IS 'leads and visitors with such an event in the last 30 days';
+COMMENT ON COLUMN interest_by_topic.mqls IS 'of leads, those that became mql or higher afterwards';
+COMMENT ON COLUMN interest_by_topic.customers IS 'of leads, those that became customers afterwards';
 COMMENT ON COLUMN interest_by_topic.mql_rate IS 'mqls / leads';
 COMMENT ON COLUMN interest_by_topic.customer_rate IS 'customers / leads';

@@ -1,5 +1,5 @@
 -- Quality: which sources and actions bring good leads, whether a source has gone
--- quiet, and whether the scoring is any good.
+-- quiet, and how well scores tell customers from other leads.
 
 CREATE OR REPLACE VIEW lead_quality WITH (security_invoker = true) AS
 WITH figure AS (
@@ -37,26 +37,26 @@ FROM (
     LEFT JOIN figure f USING (channel, campaign)
     LEFT JOIN campaign p ON p.campaign = n.campaign
     LEFT JOIN channel h ON h.channel = n.channel;
-COMMENT ON VIEW lead_quality IS 'one row a source: how good its leads are and what they bring';
+COMMENT ON VIEW lead_quality IS 'one row a source: how far its leads come, and their revenue';
 COMMENT ON COLUMN lead_quality.channel IS 'the channel';
 COMMENT ON COLUMN lead_quality.direction IS 'inbound or outbound, of the campaign or else of the channel; (none): not known';
 COMMENT ON COLUMN lead_quality.campaign IS 'the campaign';
-COMMENT ON COLUMN lead_quality.contacts IS 'all that came by the source, visitors too';
-COMMENT ON COLUMN lead_quality.leads IS 'of these, those that reached iql or higher';
-COMMENT ON COLUMN lead_quality.mqls IS 'those that reached mql or higher';
-COMMENT ON COLUMN lead_quality.sqls IS 'those that reached sql or higher';
-COMMENT ON COLUMN lead_quality.customers IS 'those that became customers';
+COMMENT ON COLUMN lead_quality.contacts IS 'leads and visitors that came by the source';
+COMMENT ON COLUMN lead_quality.leads IS 'of contacts, leads that reached iql or higher';
+COMMENT ON COLUMN lead_quality.mqls IS 'leads that reached mql or higher';
+COMMENT ON COLUMN lead_quality.sqls IS 'leads that reached sql or higher';
+COMMENT ON COLUMN lead_quality.customers IS 'leads that became customers';
 COMMENT ON COLUMN lead_quality.lead_rate IS 'leads / contacts';
 COMMENT ON COLUMN lead_quality.mql_rate IS 'mqls / leads';
 COMMENT ON COLUMN lead_quality.sql_rate IS 'sqls / leads';
-COMMENT ON COLUMN lead_quality.sql_low_rate IS 'lower end of its 95 % interval';
-COMMENT ON COLUMN lead_quality.sql_high_rate IS 'upper end of its 95 % interval';
-COMMENT ON COLUMN lead_quality.customer_rate IS 'share of the leads that became customers; customers who never were leads are left out';
+COMMENT ON COLUMN lead_quality.sql_low_rate IS 'lower end of the 95 % interval of sql_rate (Wilson)';
+COMMENT ON COLUMN lead_quality.sql_high_rate IS 'upper end of the 95 % interval of sql_rate (Wilson)';
+COMMENT ON COLUMN lead_quality.customer_rate IS 'share of the leads that became customers; customers that never were leads are left out';
 COMMENT ON COLUMN lead_quality.revenue_amount IS 'sum of purchases';
-COMMENT ON COLUMN lead_quality.value_per_lead_amount IS 'what the leads bought for / leads';
+COMMENT ON COLUMN lead_quality.value_per_lead_amount IS 'purchases of the leads / leads';
 
--- A lead is with an event if it came while the lead was in the stage, up to
--- the step to a higher one: what came afterwards cannot have helped. Kinds of
+-- A stay is with an event if the event came while the lead was in the stage, up
+-- to the step to a higher one: a later event cannot have helped. Kinds of
 -- events that are the step themselves (milestones) are left out.
 CREATE OR REPLACE VIEW stage_lift_by_event WITH (security_invoker = true) AS
 WITH stay AS (
@@ -114,23 +114,23 @@ FROM stages() t
     CROSS JOIN LATERAL (SELECT (coalesce(n.converted, 0) - coalesce(h.converted, 0))::double precision
         / nullif(coalesce(n.leads, 0) - coalesce(h.leads, 0), 0)) AS w (rate)
 WHERE t.stage >= 'iql' AND t.stage <= 'prospect';
-COMMENT ON VIEW stage_lift_by_event IS 'one row a stage and kind of event: the share that goes on to a higher stage, with such an event in the stage before the step and without';
+COMMENT ON VIEW stage_lift_by_event IS 'one row a stage and kind of event: the share of stays that end with a step up, with such an event in the stage before the step and without';
 COMMENT ON COLUMN stage_lift_by_event.stage IS 'the stage';
-COMMENT ON COLUMN stage_lift_by_event.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN stage_lift_by_event.stage_rank IS 'rank of the stage to sort by: visitor 40 to advocate 100, exits 10 to 30';
 COMMENT ON COLUMN stage_lift_by_event.kind IS 'kind of event';
 COMMENT ON COLUMN stage_lift_by_event.leads_with IS 'stays in the stage with such an event';
-COMMENT ON COLUMN stage_lift_by_event.converted_with IS 'of these, those that ended with a step up';
+COMMENT ON COLUMN stage_lift_by_event.converted_with IS 'of leads_with, stays that ended with a step up';
 COMMENT ON COLUMN stage_lift_by_event.with_rate IS 'converted_with / leads_with';
-COMMENT ON COLUMN stage_lift_by_event.with_low_rate IS 'lower end of its 95 % interval';
-COMMENT ON COLUMN stage_lift_by_event.with_high_rate IS 'upper end of its 95 % interval';
+COMMENT ON COLUMN stage_lift_by_event.with_low_rate IS 'lower end of the 95 % interval of with_rate (Wilson)';
+COMMENT ON COLUMN stage_lift_by_event.with_high_rate IS 'upper end of the 95 % interval of with_rate (Wilson)';
 COMMENT ON COLUMN stage_lift_by_event.leads_without IS 'stays in the stage without such an event';
-COMMENT ON COLUMN stage_lift_by_event.converted_without IS 'of these, those that ended with a step up';
+COMMENT ON COLUMN stage_lift_by_event.converted_without IS 'of leads_without, stays that ended with a step up';
 COMMENT ON COLUMN stage_lift_by_event.without_rate IS 'converted_without / leads_without';
 COMMENT ON COLUMN stage_lift_by_event.lift IS 'with_rate / without_rate; not a proof of cause';
 
 -- The usual gap is the mean time between captures: five times as long happens
 -- to a source that goes on as before in one of 150 cases. Nights and holidays
--- are gaps too: so it must also be longer than any before.
+-- are gaps too: so the gap must also be longer than any before.
 CREATE OR REPLACE FUNCTION _capture_times()
     RETURNS TABLE (source_kind text, source text, captures bigint, first_capture_at timestamptz, last_capture_at timestamptz, longest_gap interval)
     LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -197,17 +197,16 @@ COMMENT ON VIEW capture_gaps IS 'one row a channel and one a form: when it last 
 COMMENT ON COLUMN capture_gaps.source_kind IS 'channel or form';
 COMMENT ON COLUMN capture_gaps.source IS 'the channel or form';
 COMMENT ON COLUMN capture_gaps.captures IS 'events of role capture, form_submit or request';
-COMMENT ON COLUMN capture_gaps.first_capture_at IS 'the first';
-COMMENT ON COLUMN capture_gaps.last_capture_at IS 'the last';
-COMMENT ON COLUMN capture_gaps.usual_gap_days IS 'mean time between two';
-COMMENT ON COLUMN capture_gaps.longest_gap_days IS 'longest time between two';
-COMMENT ON COLUMN capture_gaps.quiet_days IS 'time since the last';
+COMMENT ON COLUMN capture_gaps.first_capture_at IS 'when the first enquiry came';
+COMMENT ON COLUMN capture_gaps.last_capture_at IS 'when the last enquiry came';
+COMMENT ON COLUMN capture_gaps.usual_gap_days IS 'mean days between two enquiries';
+COMMENT ON COLUMN capture_gaps.longest_gap_days IS 'longest time between two enquiries, in days';
+COMMENT ON COLUMN capture_gaps.quiet_days IS 'days since last_capture_at';
 COMMENT ON COLUMN capture_gaps.quiet_ratio IS 'quiet_days / usual_gap_days';
-COMMENT ON COLUMN capture_gaps.gone_quiet IS 'whether quiet_days is more than five usual gaps, and than any before; NULL: fewer than three captures';
+COMMENT ON COLUMN capture_gaps.gone_quiet IS 'whether quiet_days is more than five times usual_gap_days and more than longest_gap_days; NULL: fewer than three enquiries';
 
--- Leads are scored as they were at an instant of the past, by what was known
--- then: only events up to it count, and profiles are put back to what they
--- were. The instant is the end of a bucket (day or hour), as a score counts the
+-- Leads are scored as they were at an instant of the past: only events up to it
+-- count, and profiles are those of then. The instant is the end of a bucket (day or hour), as a score counts the
 -- whole of its bucket. Outcomes are customers won after it, within horizon.
 CREATE OR REPLACE FUNCTION _scored_leads(compiled lead_model, at timestamptz, horizon interval)
     RETURNS TABLE (lead_id bigint, milli bigint, band lead_stage, won boolean)
@@ -335,4 +334,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION model_quality(text, timestamptz, interval) IS
-    'how well the scores of at (default: horizon ago) told who became a customer within horizon (default: mature_after): summary with AUC, bands of points, tenths of leads, thresholds';
+    'how well the scores at an instant (default: horizon ago) told which leads became customers within horizon (default: setting.mature_after): summary with AUC, bands of points, tenths of leads, thresholds';
