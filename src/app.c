@@ -40,6 +40,7 @@
 
 #include "app.h"
 #include "apply.h"
+#include "guard.h"
 #include "stage.h"
 
 PG_FUNCTION_INFO_V1(leadscore_call_handler);
@@ -596,26 +597,15 @@ leadscore_app_tell(const DeltaList *deltas, Oid event, uint8 from_stage)
 }
 
 /*
- * An error about a constraint shows the row, which the caller may have no right
- * to see: leave that to the server's log, and say what can be said.  Nor does
- * the caller know the statement of ours that failed.  For a PG_CATCH block.
+ * Throw the error that is being handled again, without the row that an error
+ * about a constraint shows, and say what the caller can do.  For a PG_CATCH
+ * block.
  */
-void
-leadscore_rethrow_without_row(MemoryContext context)
+static void
+rethrow_without_row(MemoryContext context)
 {
-	ErrorData  *error;
-	int			category = ERRCODE_TO_CATEGORY(geterrcode());
+	ErrorData  *error = leadscore_constraint_error(context, true);
 
-	if (category != ERRCODE_TO_CATEGORY(ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION) &&
-		category != ERRCODE_TO_CATEGORY(ERRCODE_WITH_CHECK_OPTION_VIOLATION))
-		PG_RE_THROW();
-	MemoryContextSwitchTo(context);
-	error = CopyErrorData();
-	FlushErrorState();
-	if (error->detail_log == NULL)
-		error->detail_log = error->detail;
-	error->detail = NULL;
-	error->context = NULL;
 	if (error->sqlerrcode == ERRCODE_FOREIGN_KEY_VIOLATION && error->constraint_name == NULL &&
 		strstr(error->message, "event_lead_id_fkey"))
 	{
@@ -679,7 +669,7 @@ run_writer(FunctionCallInfo fcinfo, const AppCall *call)
 	PG_CATCH();
 	{
 		watched = watch;
-		leadscore_rethrow_without_row(context);
+		rethrow_without_row(context);
 	}
 	PG_END_TRY();
 	return result;

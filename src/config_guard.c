@@ -318,7 +318,7 @@ leadscore_config_changed(PG_FUNCTION_ARGS)
 
 	if (TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event))
 	{
-		if (strcmp(table, "value_list") != 0)
+		if (strcmp(table, "value_list") != 0 && strcmp(table, "event_kind") != 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("configuration table \"%s\" cannot be truncated", table),
@@ -374,13 +374,8 @@ write_configuration(const char *sql, int nargs, Oid *types, Datum *values)
 	leadscore_engine_execute(plan, values, GetLatestSnapshot(), InvalidSnapshot, false);
 }
 
-/*
- * signals_changed(): AFTER INSERT, UPDATE, DELETE or TRUNCATE on signal and
- * value_list, FOR EACH STATEMENT.  Counts follow from signals, so from here on
- * every lead is behind: it is counted again from its log.
- */
-Datum
-leadscore_signals_changed(PG_FUNCTION_ARGS)
+static Datum
+signals_changed(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
 	PipelinePart part;
@@ -409,6 +404,17 @@ leadscore_signals_changed(PG_FUNCTION_ARGS)
 	SPI_finish();
 	leadscore_run_back(&saved);
 	return PointerGetDatum(NULL);
+}
+
+/*
+ * signals_changed(): AFTER INSERT, UPDATE, DELETE or TRUNCATE on signal and
+ * value_list, FOR EACH STATEMENT.  Counts follow from signals, so from here on
+ * every lead is behind: it is counted again from its log.
+ */
+Datum
+leadscore_signals_changed(PG_FUNCTION_ARGS)
+{
+	return leadscore_call_discreetly(signals_changed, fcinfo);
 }
 
 /* lock_pipeline(pipeline): writers wait until the transaction ends */
@@ -451,13 +457,8 @@ model_status(Oid model_table, Datum model)
 	return status;
 }
 
-/*
- * activate_model(pipeline, model, wait): makes a model the one that scores.
- * Leads follow at their next write or by sweep(); with wait all of them before
- * this returns, and writers are kept out so long.  Returns how many followed.
- */
-Datum
-leadscore_activate_model(PG_FUNCTION_ARGS)
+static Datum
+activate_model(PG_FUNCTION_ARGS)
 {
 	PipelinePart whole = {PG_GETARG_OID(0), InvalidOid};
 	Datum		model = PG_GETARG_DATUM(1);
@@ -519,4 +520,15 @@ leadscore_activate_model(PG_FUNCTION_ARGS)
 			followed += n;
 	}
 	PG_RETURN_INT64(followed);
+}
+
+/*
+ * activate_model(pipeline, model, wait): makes a model the one that scores.
+ * Leads follow at their next write or by sweep(); with wait all of them before
+ * this returns, and writers are kept out so long.  Returns how many followed.
+ */
+Datum
+leadscore_activate_model(PG_FUNCTION_ARGS)
+{
+	return leadscore_call_discreetly(activate_model, fcinfo);
 }

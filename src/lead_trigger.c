@@ -196,12 +196,8 @@ update_leads(Writer *writer, const int64 *ids, int n)
 	}
 }
 
-/*
- * lead_changed(): AFTER INSERT, UPDATE or DELETE on lead, FOR EACH STATEMENT,
- * with transition tables.
- */
-Datum
-leadscore_lead_changed(PG_FUNCTION_ARGS)
+static Datum
+lead_changed(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = leadscore_check_trigger(fcinfo, "lead_changed", false, false);
 	Relation	rel = trigdata->tg_relation;
@@ -243,9 +239,18 @@ leadscore_lead_changed(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
-/* lead_truncated(): AFTER TRUNCATE on lead, FOR EACH STATEMENT */
+/*
+ * lead_changed(): AFTER INSERT, UPDATE or DELETE on lead, FOR EACH STATEMENT,
+ * with transition tables.
+ */
 Datum
-leadscore_lead_truncated(PG_FUNCTION_ARGS)
+leadscore_lead_changed(PG_FUNCTION_ARGS)
+{
+	return leadscore_call_discreetly(lead_changed, fcinfo);
+}
+
+static Datum
+lead_truncated(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = leadscore_check_trigger(fcinfo, "lead_truncated", false, false);
 	Oid			tables[LEAD_TABLES];
@@ -264,6 +269,13 @@ leadscore_lead_truncated(PG_FUNCTION_ARGS)
 	SPI_finish();
 	leadscore_run_back(&saved);
 	return PointerGetDatum(NULL);
+}
+
+/* lead_truncated(): AFTER TRUNCATE on lead, FOR EACH STATEMENT */
+Datum
+leadscore_lead_truncated(PG_FUNCTION_ARGS)
+{
+	return leadscore_call_discreetly(lead_truncated, fcinfo);
 }
 
 /*

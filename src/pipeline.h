@@ -107,6 +107,7 @@ typedef struct Pipeline
 	Oid			value_list;
 	Oid			setting;
 	Oid			activation;
+	Oid			event_kind;
 	Oid			owner;			/* of event: whose work the engine does */
 
 	StateColumns columns;
@@ -121,6 +122,8 @@ typedef struct Pipeline
 	JsonbValue *lists;			/* value lists, as variables */
 	int			nlists;
 	char	  **list_names;
+	int			nunsubscribes;	/* kinds of events with the role unsubscribe */
+	text	  **unsubscribes;
 	int			nmissing;		/* lists that paths name but are gone */
 	char	  **missing;
 	int64		configuration;	/* number of the newest change of models or

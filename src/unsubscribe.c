@@ -1,0 +1,153 @@
+/*-------------------------------------------------------------------------
+ *
+ * unsubscribe.c
+ *		Leads that want no more messages.
+ *
+ * An event of a kind with the role unsubscribe clears contact_allowed of its
+ * lead when it is inserted.  The lead is updated before any state is locked,
+ * because whoever changes a lead locks it before its state.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/rel.h"
+
+#include "unsubscribe.h"
+
+/* An empty list */
+void
+leadscore_unsubscribes_init(UnsubscribeList *list)
+{
+	memset(list, 0, sizeof(UnsubscribeList));
+}
+
+/* Is an event of a kind that takes back the permission to send messages? */
+static bool
+is_unsubscribe(const Pipeline *pipeline, Datum kind)
+{
+	text	   *name = DatumGetTextPP(kind);
+	int			i;
+
+	for (i = 0; i < pipeline->nunsubscribes; i++)
+	{
+		const text *other = pipeline->unsubscribes[i];
+
+		if (VARSIZE_ANY_EXHDR(name) == VARSIZE_ANY_EXHDR(other) &&
+			memcmp(VARDATA_ANY(name), VARDATA_ANY(other), VARSIZE_ANY_EXHDR(other)) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Add the event in a slot if it is one; removed: as it was before an update. */
+void
+leadscore_unsubscribes_add(UnsubscribeList *list, const Pipeline *pipeline,
+						   const EventColumns *columns, TupleTableSlot *slot, bool removed)
+{
+	Unsubscribe *item;
+	bool		isnull;
+	Datum		kind = slot_getattr(slot, columns->kind, &isnull);
+
+	if (isnull || !is_unsubscribe(pipeline, kind))
+		return;
+	if (list->n == list->capacity)
+	{
+		list->capacity = Max(16, list->capacity * 2);
+		list->items = list->items == NULL ? palloc(list->capacity * sizeof(Unsubscribe)) :
+			repalloc_huge(list->items, list->capacity * sizeof(Unsubscribe));
+	}
+	item = &list->items[list->n++];
+	item->lead_id = DatumGetInt64(slot_getattr(slot, columns->lead_id, &isnull));
+	item->event_id = DatumGetInt64(slot_getattr(slot, columns->event_id, &isnull));
+	item->at = DatumGetTimestampTz(slot_getattr(slot, columns->occurred_at, &isnull));
+	item->removed = removed;
+}
+
+/* By lead, and of one event what it was before an update comes first. */
+static int
+unsubscribe_cmp(const void *a, const void *b)
+{
+	const Unsubscribe *x = a;
+	const Unsubscribe *y = b;
+
+	if (x->lead_id != y->lead_id)
+		return x->lead_id < y->lead_id ? -1 : 1;
+	if (x->event_id != y->event_id)
+		return x->event_id < y->event_id ? -1 : 1;
+	return (int) y->removed - (int) x->removed;
+}
+
+static void
+execute(const char *sql, Oid *types, Datum *values)
+{
+	if (SPI_execute_with_args(sql, 2, types, values, NULL, false, 0) < 0)
+		elog(ERROR, "could not execute: %s", sql);
+}
+
+/*
+ * Clear contact_allowed of the leads of a list, in the order of lead_id.  An
+ * event that an update only edits was there before.  Consent that was given
+ * after the event stays.
+ */
+void
+leadscore_unsubscribes_apply(UnsubscribeList *list, const Pipeline *pipeline)
+{
+	Oid			types[2] = {INT8ARRAYOID, TIMESTAMPTZARRAYOID};
+	Datum	   *columns[2];
+	Datum		values[2];
+	const char *lead = leadscore_table_name(pipeline->lead);
+	int			nestlevel;
+	int64		n = 0;
+	int64		i;
+
+	if (list->n == 0)
+		return;
+	qsort(list->items, list->n, sizeof(Unsubscribe), unsubscribe_cmp);
+	for (i = 0; i < 2; i++)
+		columns[i] = MemoryContextAllocHuge(CurrentMemoryContext, list->n * sizeof(Datum));
+	for (i = 0; i < list->n; i++)
+	{
+		const Unsubscribe *item = &list->items[i];
+
+		if (item->removed || (i > 0 && item[-1].removed && item[-1].lead_id == item->lead_id &&
+							  item[-1].event_id == item->event_id))
+			continue;
+		columns[0][n] = Int64GetDatum(item->lead_id);
+		columns[1][n++] = TimestampTzGetDatum(item->at);
+	}
+	if (n == 0)
+		return;
+	values[0] = PointerGetDatum(construct_array(columns[0], (int) n, INT8OID, sizeof(int64),
+												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	values[1] = PointerGetDatum(construct_array(columns[1], (int) n, TIMESTAMPTZOID, sizeof(int64),
+												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+
+	/* triggers of the owner's on lead find nothing that the caller chose */
+	nestlevel = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	execute(psprintf("SELECT FROM %s WHERE lead_id OPERATOR(pg_catalog.=) ANY ($1) AND $2 IS NOT NULL"
+					 " AND contact_allowed IS DISTINCT FROM false ORDER BY lead_id FOR NO KEY UPDATE", lead),
+			types, values);
+	/* the change has a time of its own, as one by track() has */
+	execute(psprintf("UPDATE %s l SET contact_allowed = false,"
+					 " updated_at = CASE WHEN l.updated_at OPERATOR(pg_catalog.>) pg_catalog.now() THEN pg_catalog.clock_timestamp()"
+					 "  ELSE GREATEST(l.updated_at OPERATOR(pg_catalog.+) '1 microsecond'::pg_catalog.interval,"
+					 "   LEAST(u.at, pg_catalog.now())) END"
+					 " FROM (SELECT u.lead_id, pg_catalog.max(u.at) AS at"
+					 "  FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS u(lead_id, at) GROUP BY u.lead_id) u"
+					 " WHERE l.lead_id OPERATOR(pg_catalog.=) u.lead_id AND l.contact_allowed IS DISTINCT FROM false"
+					 "  AND (l.consented_at OPERATOR(pg_catalog.>) u.at) IS NOT TRUE", lead),
+			types, values);
+	SPI_finish();
+	AtEOXact_GUC(true, nestlevel);
+	CommandCounterIncrement();
+}
