@@ -97,7 +97,7 @@ COMMENT ON COLUMN lead.owner IS 'who looks after the lead';
 COMMENT ON COLUMN lead.persona IS 'buyer persona that the lead stands for';
 COMMENT ON COLUMN lead.profile IS 'what else is known about the lead; profile signals are conditions on it. Personal data, in no view';
 COMMENT ON COLUMN lead.consented_at IS 'when the data protection policy was accepted; NULL: not accepted, or taken back';
-COMMENT ON COLUMN lead.contact_allowed IS 'whether messages may be sent; NULL: not asked';
+COMMENT ON COLUMN lead.contact_allowed IS 'whether messages may be sent; NULL: not asked. An event that unsubscribes makes it false';
 COMMENT ON COLUMN lead.referred_by IS 'lead_id of the lead that recommended us';
 COMMENT ON COLUMN lead.created_at IS 'when the lead was first heard of';
 COMMENT ON COLUMN lead.updated_at IS 'time of the last change of this row';
