@@ -14,6 +14,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/array.h"
+#include "utils/datum.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -278,10 +279,34 @@ leadscore_lead_truncated(PG_FUNCTION_ARGS)
 	return leadscore_call_discreetly(lead_truncated, fcinfo);
 }
 
+/* Does an update leave a row as it was? */
+static bool
+same_row(TupleDesc desc, HeapTuple old, HeapTuple new)
+{
+	int			i;
+
+	for (i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		Datum		values[2];
+		bool		nulls[2];
+
+		/* what is generated follows from the rest, and is not there yet */
+		if (att->attisdropped || att->attgenerated)
+			continue;
+		values[0] = heap_getattr(old, att->attnum, desc, &nulls[0]);
+		values[1] = heap_getattr(new, att->attnum, desc, &nulls[1]);
+		if (nulls[0] != nulls[1] ||
+			(!nulls[0] && !datum_image_eq(values[0], values[1], att->attbyval, att->attlen)))
+			return false;
+	}
+	return true;
+}
+
 /*
  * lead_touched(): BEFORE UPDATE on lead, FOR EACH ROW.  Sets updated_at to
- * now() unless the statement sets it: a load of history says when a profile
- * changed.
+ * now() unless the statement sets it, as a load of history does that says when
+ * a profile changed, or changes nothing.
  */
 Datum
 leadscore_lead_touched(PG_FUNCTION_ARGS)
@@ -301,7 +326,8 @@ leadscore_lead_touched(PG_FUNCTION_ARGS)
 							  RelationGetRelationName(trigdata->tg_relation));
 	old_value = heap_getattr(trigdata->tg_trigtuple, column, desc, &old_null);
 	new_value = heap_getattr(trigdata->tg_newtuple, column, desc, &new_null);
-	if (!new_null && (old_null || old_value != new_value))
+	if ((!new_null && (old_null || old_value != new_value)) ||
+		same_row(desc, trigdata->tg_trigtuple, trigdata->tg_newtuple))
 		return PointerGetDatum(trigdata->tg_newtuple);
 	attnum = column;
 	new_value = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
