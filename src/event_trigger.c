@@ -73,7 +73,7 @@ event_changed(PG_FUNCTION_ARGS)
 					  writer.pipeline, rel, trigdata->tg_oldtable, true);
 	if (!TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
 		gather_events(&deltas, &unsubscribes, writer.pipeline, rel, trigdata->tg_newtable, false);
-	leadscore_unsubscribes_apply(&unsubscribes, writer.pipeline);
+	leadscore_unsubscribes_apply(&unsubscribes, &deltas, writer.pipeline);
 	if (trigdata->tg_newtable)
 		leadscore_check_source_ids(&deltas, rel, trigdata->tg_newtable, writer.pipeline);
 	leadscore_deltas_apply(&deltas, &writer, RelationGetRelationName(rel));

@@ -4,8 +4,9 @@
  *		Leads that want no more messages.
  *
  * An event of a kind with the role unsubscribe clears contact_allowed of its
- * lead when it is inserted.  The lead is updated before any state is locked,
- * because whoever changes a lead locks it before its state.
+ * lead when it is inserted.  A session that changes a lead locks it before its
+ * state; so leads are locked first, then the states of the whole statement, both
+ * in the order of lead_id.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,11 +14,11 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/rel.h"
 
+#include "app.h"
 #include "unsubscribe.h"
 
 /* An empty list */
@@ -27,9 +28,9 @@ leadscore_unsubscribes_init(UnsubscribeList *list)
 	memset(list, 0, sizeof(UnsubscribeList));
 }
 
-/* Is an event of a kind that takes back the permission to send messages? */
-static bool
-is_unsubscribe(const Pipeline *pipeline, Datum kind)
+/* Does a kind of event take back the permission to send messages? */
+bool
+leadscore_is_unsubscribe(const Pipeline *pipeline, Datum kind)
 {
 	text	   *name = DatumGetTextPP(kind);
 	int			i;
@@ -54,7 +55,7 @@ leadscore_unsubscribes_add(UnsubscribeList *list, const Pipeline *pipeline,
 	bool		isnull;
 	Datum		kind = slot_getattr(slot, columns->kind, &isnull);
 
-	if (isnull || !is_unsubscribe(pipeline, kind))
+	if (isnull || !leadscore_is_unsubscribe(pipeline, kind))
 		return;
 	if (list->n == list->capacity)
 	{
@@ -83,25 +84,28 @@ unsubscribe_cmp(const void *a, const void *b)
 	return (int) y->removed - (int) x->removed;
 }
 
-static void
-execute(const char *sql, Oid *types, Datum *values)
-{
-	if (SPI_execute_with_args(sql, 2, types, values, NULL, false, 0) < 0)
-		elog(ERROR, "could not execute: %s", sql);
-}
-
 /*
  * Clear contact_allowed of the leads of a list, in the order of lead_id.  An
  * event that an update only edits was there before.  Consent that was given
  * after the event stays.
  */
 void
-leadscore_unsubscribes_apply(UnsubscribeList *list, const Pipeline *pipeline)
+leadscore_unsubscribes_apply(UnsubscribeList *list, const DeltaList *deltas, Pipeline *pipeline)
 {
 	Oid			types[2] = {INT8ARRAYOID, TIMESTAMPTZARRAYOID};
 	Datum	   *columns[2];
 	Datum		values[2];
 	const char *lead = leadscore_table_name(pipeline->lead);
+
+	/* the change has a time of its own, as one by track() has */
+	char	   *sql = psprintf("UPDATE %s l SET contact_allowed = false,"
+							   " updated_at = CASE WHEN l.updated_at OPERATOR(pg_catalog.>) pg_catalog.now() THEN pg_catalog.clock_timestamp()"
+							   "  ELSE GREATEST(l.updated_at OPERATOR(pg_catalog.+) '1 microsecond'::pg_catalog.interval,"
+							   "   LEAST(u.at, pg_catalog.now())) END"
+							   " FROM (SELECT u.lead_id, pg_catalog.max(u.at) AS at"
+							   "  FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS u(lead_id, at) GROUP BY u.lead_id) u"
+							   " WHERE l.lead_id OPERATOR(pg_catalog.=) u.lead_id AND l.contact_allowed IS DISTINCT FROM false"
+							   "  AND (l.consented_at OPERATOR(pg_catalog.>) u.at) IS NOT TRUE", lead);
 	int			nestlevel;
 	int64		n = 0;
 	int64		i;
@@ -123,10 +127,8 @@ leadscore_unsubscribes_apply(UnsubscribeList *list, const Pipeline *pipeline)
 	}
 	if (n == 0)
 		return;
-	values[0] = PointerGetDatum(construct_array(columns[0], (int) n, INT8OID, sizeof(int64),
-												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	values[1] = PointerGetDatum(construct_array(columns[1], (int) n, TIMESTAMPTZOID, sizeof(int64),
-												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	values[0] = leadscore_app_array(columns[0], NULL, (int) n, INT8OID);
+	values[1] = leadscore_app_array(columns[1], NULL, (int) n, TIMESTAMPTZOID);
 
 	/* triggers of the owner's on lead find nothing that the caller chose */
 	nestlevel = NewGUCNestLevel();
@@ -134,19 +136,10 @@ leadscore_unsubscribes_apply(UnsubscribeList *list, const Pipeline *pipeline)
 							 GUC_ACTION_SAVE, true, 0, false);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	execute(psprintf("SELECT FROM %s WHERE lead_id OPERATOR(pg_catalog.=) ANY ($1) AND $2 IS NOT NULL"
-					 " AND contact_allowed IS DISTINCT FROM false ORDER BY lead_id FOR NO KEY UPDATE", lead),
-			types, values);
-	/* the change has a time of its own, as one by track() has */
-	execute(psprintf("UPDATE %s l SET contact_allowed = false,"
-					 " updated_at = CASE WHEN l.updated_at OPERATOR(pg_catalog.>) pg_catalog.now() THEN pg_catalog.clock_timestamp()"
-					 "  ELSE GREATEST(l.updated_at OPERATOR(pg_catalog.+) '1 microsecond'::pg_catalog.interval,"
-					 "   LEAST(u.at, pg_catalog.now())) END"
-					 " FROM (SELECT u.lead_id, pg_catalog.max(u.at) AS at"
-					 "  FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS u(lead_id, at) GROUP BY u.lead_id) u"
-					 " WHERE l.lead_id OPERATOR(pg_catalog.=) u.lead_id AND l.contact_allowed IS DISTINCT FROM false"
-					 "  AND (l.consented_at OPERATOR(pg_catalog.>) u.at) IS NOT TRUE", lead),
-			types, values);
+	leadscore_app_run(pipeline, LOCK_LEADS, values, NULL, NULL);
+	leadscore_lock_deltas(deltas, pipeline);
+	if (SPI_execute_with_args(sql, 2, types, values, NULL, false, 0) < 0)
+		elog(ERROR, "could not execute: %s", sql);
 	SPI_finish();
 	AtEOXact_GUC(true, nestlevel);
 	CommandCounterIncrement();

@@ -10,7 +10,7 @@
 
 #include "executor/tuptable.h"
 
-#include "classify.h"
+#include "apply.h"
 
 typedef struct Unsubscribe
 {
@@ -28,10 +28,12 @@ typedef struct UnsubscribeList
 	Unsubscribe *items;
 } UnsubscribeList;
 
+extern bool leadscore_is_unsubscribe(const Pipeline *pipeline, Datum kind);
 extern void leadscore_unsubscribes_init(UnsubscribeList *list);
 extern void leadscore_unsubscribes_add(UnsubscribeList *list, const Pipeline *pipeline,
 									   const EventColumns *columns, TupleTableSlot *slot,
 									   bool removed);
-extern void leadscore_unsubscribes_apply(UnsubscribeList *list, const Pipeline *pipeline);
+extern void leadscore_unsubscribes_apply(UnsubscribeList *list, const DeltaList *deltas,
+										 Pipeline *pipeline);
 
 #endif							/* LEADSCORE_UNSUBSCRIBE_H */
