@@ -59,6 +59,13 @@ INSERT INTO crm.own VALUES (2);
 SET ROLE leadscore_app;
 UPDATE crm.lead SET profile = '{"budget": true}' WHERE lead_id = 2;
 DELETE FROM crm.lead WHERE lead_id = 2;
+-- an event that changes its lead
+SET ROLE leadscore_owner;
+ALTER TABLE crm.lead ADD CONSTRAINT own_allowed CHECK (contact_allowed IS NOT FALSE);
+SET ROLE leadscore_app;
+INSERT INTO crm.event (lead_id, kind) VALUES (1, 'unsubscribe');
+SET ROLE leadscore_owner;
+ALTER TABLE crm.lead DROP CONSTRAINT own_allowed;
 -- a trigger of the owner's that writes elsewhere
 SET ROLE leadscore_owner;
 CREATE TABLE crm.audit (lead_id bigint, email text, CONSTRAINT own_audit CHECK (lead_id <> 2));
@@ -101,6 +108,50 @@ INSERT INTO crm.event (lead_id, kind) VALUES (999, 'page_view');
 RESET ROLE;
 SELECT * FROM crm.verify();
 
+-- Triggers find nothing that the caller chose, whatever is written
+SET ROLE leadscore_owner;
+CREATE TABLE crm.seen (relation text, who text, path text);
+CREATE FUNCTION crm.look() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO crm.seen VALUES (TG_TABLE_NAME, current_user, current_setting('search_path')); RETURN NULL; END$$;
+CREATE FUNCTION crm.look_everywhere() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    t text;
+BEGIN
+    FOREACH t IN ARRAY '{lead,event,lead_state,stage_log,profile_change,setting}'::text[] LOOP
+        EXECUTE format('CREATE TRIGGER look AFTER INSERT OR UPDATE OR DELETE ON crm.%I FOR EACH ROW EXECUTE FUNCTION crm.look()', t);
+    END LOOP;
+END
+$$;
+SELECT crm.look_everywhere();
+GRANT TRUNCATE ON crm.lead TO leadscore_app;
+GRANT SELECT, INSERT ON crm.seen TO leadscore_app;
+DROP TABLE crm.own;
+SET ROLE leadscore_app;
+SET search_path = 'chosen';
+INSERT INTO crm.event (lead_id, kind) VALUES (1, 'quote_request'), (1, 'disqualified'), (2, 'unsubscribe');
+DELETE FROM crm.event WHERE lead_id = 1;
+UPDATE crm.signal SET condition = '$.page == "y"' WHERE signal = 'page_view';
+SELECT DISTINCT * FROM crm.seen ORDER BY 1;
+BEGIN;
+TRUNCATE crm.lead;
+SELECT relation, who, path, count(*) > 2 AS many FROM crm.seen WHERE relation IN ('lead_state', 'stage_log') GROUP BY 1, 2, 3 ORDER BY 1;
+ROLLBACK;
+BEGIN;
+DELETE FROM crm.lead WHERE lead_id = 3;
+SELECT DISTINCT path FROM crm.seen WHERE relation IN ('event', 'lead_state') AND who = 'leadscore_owner';
+ROLLBACK;
+RESET ROLE;
+TRUNCATE crm.seen;
+SET ROLE leadscore_app;
+-- (this one is the caller's own update)
+UPDATE crm.lead SET profile = '{"need": true}' WHERE lead_id = 3;
+SELECT crm.track('looked at', 'quote_request', profile => '{"email": "n@mail.example", "consent": true}') IS NOT NULL AS tracked;
+SHOW search_path;
+RESET search_path;
+RESET ROLE;
+SELECT DISTINCT * FROM crm.seen ORDER BY 1, 2;
+DROP FUNCTION crm.look() CASCADE;
+SELECT crm.sweep() > 0 AS swept;
+
 -- Row triggers on lead_state fire, before and after, as the owner
 SET ROLE leadscore_owner;
 CREATE TABLE crm.fired (trigger text, event text, lead_id bigint, stage text, who text);
@@ -137,6 +188,7 @@ DROP TRIGGER entries ON crm.stage_log;
 
 -- Code of the owner's that waits for the end of the transaction, when a
 -- superuser would run it: maintenance refuses to put it off
+\set SHOW_CONTEXT never
 CREATE TABLE crm.ran (who text, superuser boolean);
 GRANT INSERT ON crm.ran TO PUBLIC;
 CREATE FUNCTION crm.run() RETURNS trigger LANGUAGE plpgsql AS $$

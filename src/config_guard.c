@@ -22,6 +22,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
@@ -380,6 +381,7 @@ signals_changed(PG_FUNCTION_ARGS)
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
 	PipelinePart part;
 	UserSwitch	saved;
+	int			nestlevel;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigdata->tg_event) ||
 		!TRIGGER_FIRED_FOR_STATEMENT(trigdata->tg_event))
@@ -394,6 +396,7 @@ signals_changed(PG_FUNCTION_ARGS)
 	leadscore_pipeline_lock(part);
 	/* a copy of the signals goes with no shard of leads in particular */
 	leadscore_run_as(leadscore_table_owner(RelationGetRelid(trigdata->tg_relation)), false, &saved);
+	nestlevel = leadscore_fix_path();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	write_configuration(psprintf("UPDATE %s SET (configuration, signals_configuration) = (SELECT n, n"
@@ -402,6 +405,7 @@ signals_changed(PG_FUNCTION_ARGS)
 								 quote_literal_cstr(leadscore_table_name(leadscore_table(part.schema, "model_activation")))),
 						0, NULL, NULL);
 	SPI_finish();
+	AtEOXact_GUC(true, nestlevel);
 	leadscore_run_back(&saved);
 	return PointerGetDatum(NULL);
 }
@@ -471,12 +475,14 @@ activate_model(PG_FUNCTION_ARGS)
 	Datum		values[2];
 	int64		followed = 0;
 	UserSwitch	saved;
+	int			nestlevel;
 	ListCell   *lc;
 
 	leadscore_check_maintainer(whole.schema, "model", ACL_UPDATE);
 	values[0] = model;
 	values[1] = CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false));
 	leadscore_run_as(leadscore_table_owner(leadscore_table(whole.schema, "event")), true, &saved);
+	nestlevel = leadscore_fix_path();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	(void) model_status(model_table, model);
@@ -509,6 +515,7 @@ activate_model(PG_FUNCTION_ARGS)
 								 leadscore_table_name(leadscore_table(whole.schema, "setting"))),
 						1, types, values);
 	SPI_finish();
+	AtEOXact_GUC(true, nestlevel);
 	leadscore_run_back(&saved);
 	CommandCounterIncrement();
 	if (wait)

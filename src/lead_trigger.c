@@ -15,6 +15,7 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/datum.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -146,6 +147,7 @@ delete_leads(Writer *writer, int64 *ids, int n)
 {
 	Datum		lead_ids = id_array(ids, n);
 	Oid			tables[LEAD_TABLES];
+	int			nestlevel = leadscore_fix_path();
 	int			i;
 
 	list_tables(writer->pipeline, tables);
@@ -157,6 +159,7 @@ delete_leads(Writer *writer, int64 *ids, int n)
 	for (i = 0; i < LEAD_TABLES; i++)
 		delete_rows(tables[i], lead_ids);
 	SPI_finish();
+	AtEOXact_GUC(true, nestlevel);
 }
 
 /* Give new leads a state, if an event has not done so already. */
@@ -257,17 +260,20 @@ lead_truncated(PG_FUNCTION_ARGS)
 	Oid			tables[LEAD_TABLES];
 	Pipeline   *pipeline;
 	UserSwitch	saved;
+	int			nestlevel;
 	int			i;
 
 	leadscore_refuse_truncate(trigdata->tg_relation);
 	pipeline = leadscore_pipeline_for_write(leadscore_part(RelationGetRelid(trigdata->tg_relation)));
 	list_tables(pipeline, tables);
 	leadscore_run_as(pipeline->owner, false, &saved);
+	nestlevel = leadscore_fix_path();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	for (i = 0; i < LEAD_TABLES; i++)
 		delete_now(psprintf("DELETE FROM %s", leadscore_table_name(tables[i])));
 	SPI_finish();
+	AtEOXact_GUC(true, nestlevel);
 	leadscore_run_back(&saved);
 	return PointerGetDatum(NULL);
 }

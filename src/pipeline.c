@@ -652,6 +652,17 @@ find_table(Pipeline *p, const char *name)
 	return table;
 }
 
+/* Does a write of a table run code of users? */
+static bool
+runs_own_code(Oid table)
+{
+	Relation	rel = table_open(table, AccessShareLock);
+	bool		own = leadscore_runs_own_code(rel);
+
+	table_close(rel, AccessShareLock);
+	return own;
+}
+
 /* Read a pipeline anew, as of a snapshot. */
 static Pipeline *
 load(PipelinePart part, Snapshot snapshot)
@@ -685,6 +696,8 @@ load(PipelinePart part, Snapshot snapshot)
 		 leadscore_is_distributed(p->state) || leadscore_is_distributed(p->stage_log) ||
 		 leadscore_is_distributed(p->profile_change));
 	p->owner = leadscore_table_owner(p->event);
+	p->own_code = runs_own_code(p->state) || runs_own_code(p->stage_log) ||
+		runs_own_code(p->profile_change);
 	read_columns(p);
 
 	leadscore_run_as(p->owner, false, &saved);

@@ -131,9 +131,7 @@ leadscore_unsubscribes_apply(UnsubscribeList *list, const DeltaList *deltas, Pip
 	values[1] = leadscore_app_array(columns[1], NULL, (int) n, TIMESTAMPTZOID);
 
 	/* triggers of the owner's on lead find nothing that the caller chose */
-	nestlevel = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	nestlevel = leadscore_fix_path();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	leadscore_app_run(pipeline, LOCK_LEADS, values, NULL, NULL);
