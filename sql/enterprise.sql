@@ -8,6 +8,15 @@ SET client_min_messages = 'warning';
 SELECT * FROM leadscore.create_pipeline('ent', 'enterprise');
 SET search_path = ent, leadscore, public;
 
+-- What is blank is no contact data, wherever it stands
+SELECT lead, EXISTS (SELECT FROM leadscore_internal.profile_signals(jsonb_populate_record(NULL::lead, lead)) s JOIN signal USING (signal_id) WHERE signal = 'contactable') AS contact
+FROM unnest(ARRAY['{}', '{"email": ""}', '{"email": " @ "}', '{"email": "a@b.example"}', '{"email": "\"Ann B\"@b.example"}',
+    '{"profile": {"phone": ""}}', '{"profile": {"phone": " \t\n"}}', '{"profile": {"phone": null}}', '{"profile": {"phone": []}}', '{"profile": {"phone": [null, "", [" "]]}}',
+    '{"profile": {"phone": {}}}', '{"profile": {"phone": {"home": ""}}}', '{"profile": {"phone": false}}', '{"profile": {"phone": "-"}}', '{"profile": {"social": ""}}', '{"profile": {"social": [" "]}}',
+    '{"profile": {"phone": "+43 1 1234"}}', '{"profile": {"phone": 4311234}}', '{"profile": {"phone": ["", "1234"]}}', '{"profile": {"phone": {"home": "", "work": "1234"}}}',
+    '{"profile": {"social": "@ann"}}', '{"profile": {"social": [{"network": "x", "name": "ann"}]}}', '{"email": "", "profile": {"phone": "", "social": "@ann"}}']::jsonb[]) WITH ORDINALITY AS v (lead, n)
+ORDER BY n;
+
 -- The matrix decides: every cell, with the points that its grades begin at,
 -- lifted to 100 in all by a dimension of its own, so that only the cell decides
 SELECT clone_model('enterprise', 'lifted');

@@ -114,3 +114,57 @@ SELECT calendar_month, channel, campaign, cost_amount FROM crm_reports.cost_by_m
 -- a lead of which nothing has a date counts in the funnel, and in no month
 SELECT (SELECT sum(entered) FROM crm.funnel) >= (SELECT sum(entered) FROM crm.funnel_cohort) AS all_in_funnel, count(*) FILTER (WHERE entered_month IS NULL) AS without_month FROM crm.funnel_cohort;
 DROP SCHEMA crm, crm_reports CASCADE;
+
+-- No sentinel is a value that a column can hold: models that are active from
+-- the beginning or the end of time, and events there, by a role that may only
+-- create schemas. A day that is no day of the calendar counts as the nearest
+-- one that is.
+CREATE ROLE leadscore_nobody;
+DO $$BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO leadscore_nobody', current_database()); END$$;
+SET ROLE leadscore_nobody;
+SELECT active_model FROM leadscore.create_pipeline('mine');
+SELECT mine.clone_model('inbound', 'other');
+UPDATE mine.rule SET points = 2 WHERE model = 'other' AND rule = 'page viewed';
+INSERT INTO mine.lead (lead_id, email, consented_at, created_at, updated_at) VALUES (1, 'a@mail.example', '2025-01-01', '2025-01-01', '2025-01-01');
+INSERT INTO mine.event (lead_id, kind, occurred_at) VALUES (1, 'page_view', '2025-01-02');
+INSERT INTO mine.model_activation (model, activated_at) VALUES ('inbound', 'infinity');
+SELECT mine.activate_model('other'), mine.activate_model('inbound');
+CREATE VIEW mine.told AS
+    SELECT s.activity, s.stage, (SELECT string_agg(h.to_stage || ' ' || h.effective_at, ', ' ORDER BY h.seq) FROM mine.stage_history h) AS stages FROM mine.lead_state s;
+-- models
+SELECT leadscore.detach_pipeline('mine');
+INSERT INTO mine.model_activation (model, activated_at) VALUES ('inbound', 'infinity');
+SELECT leadscore.attach_pipeline('mine');
+SELECT mine.rebuild();
+SELECT mine.sweep() <= 1 AS swept, mine.score_by_id(1, '2025-01-02') AS score, mine.score_by_id(1, 'infinity', true) AS at_the_end;
+SELECT * FROM mine.verify();
+SELECT leadscore.detach_pipeline('mine');
+INSERT INTO mine.model_activation (model, activated_at) VALUES ('other', '-infinity');
+SELECT leadscore.attach_pipeline('mine');
+SELECT mine.rebuild();
+SELECT mine.score_by_id(1, '2025-01-02', true) AS score, mine.score_by_id(1, '-infinity', true) AS at_the_start, mine.stage_at_by_id(1, 'infinity'), mine.stage_at_by_id(1, '-infinity');
+SELECT * FROM mine.verify();
+TABLE mine.told;
+-- events
+INSERT INTO mine.event (lead_id, event_id, kind, occurred_at) VALUES (1, 11, 'pricing_view', 'infinity'), (1, 12, 'pricing_view', '-infinity'), (1, 13, 'purchase', 'infinity'), (1, 14, 'stage_set', '-infinity');
+SELECT * FROM mine.verify();
+SELECT mine.rebuild();
+TABLE mine.told;
+UPDATE mine.event SET occurred_at = CASE WHEN occurred_at = 'infinity' THEN '-infinity'::timestamptz ELSE 'infinity' END WHERE event_id > 10;
+SELECT * FROM mine.verify();
+SELECT mine.rebuild();
+TABLE mine.told;
+UPDATE mine.event SET kind = 'form_submit' WHERE event_id IN (11, 12);
+SELECT * FROM mine.verify();
+DELETE FROM mine.event WHERE event_id > 11;
+SELECT * FROM mine.verify();
+SELECT mine.rebuild();
+TABLE mine.told;
+DELETE FROM mine.event WHERE event_id = 11;
+SELECT * FROM mine.verify();
+TABLE mine.told;
+SELECT mine.rebuild();
+RESET ROLE;
+DROP SCHEMA mine, mine_reports CASCADE;
+DO $$BEGIN EXECUTE format('REVOKE CREATE ON DATABASE %I FROM leadscore_nobody', current_database()); END$$;
+DROP ROLE leadscore_nobody;

@@ -61,7 +61,19 @@ SELECT gate, met, missing FROM next_steps('carl');
 SELECT stage, stage_changed FROM track('carl', 'page_view', profile => '{"consent": true}');
 SELECT stage, stage_changed FROM track('carl', 'page_view', profile => '{"consent": false}');
 SELECT stage FROM track('dora', 'page_view', profile => '{"consent": true, "email": "none"}');
+SELECT stage, stage_changed FROM track('dora', 'page_view', profile => '{"phone": ""}');
 SELECT stage, stage_changed FROM track('dora', 'page_view', profile => '{"phone": "+43 1 1234"}');
+SELECT stage, stage_changed FROM track('dora', 'page_view', profile => '{"phone": " "}');
+SELECT gate, met FROM next_steps('dora');
+
+-- What is blank is no contact data, wherever it stands
+SELECT lead, EXISTS (SELECT FROM leadscore_internal.profile_signals(jsonb_populate_record(NULL::lead, lead)) s JOIN signal USING (signal_id) WHERE signal = 'contactable') AS contact
+FROM unnest(ARRAY['{}', '{"email": ""}', '{"email": " @ "}', '{"email": "a@b.example"}', '{"email": "\"Ann B\"@b.example"}',
+    '{"profile": {"phone": ""}}', '{"profile": {"phone": " \t\n"}}', '{"profile": {"phone": null}}', '{"profile": {"phone": []}}', '{"profile": {"phone": [null, "", [" "]]}}',
+    '{"profile": {"phone": {}}}', '{"profile": {"phone": {"home": ""}}}', '{"profile": {"phone": false}}', '{"profile": {"phone": "-"}}', '{"profile": {"social": ""}}', '{"profile": {"social": [" "]}}',
+    '{"profile": {"phone": "+43 1 1234"}}', '{"profile": {"phone": 4311234}}', '{"profile": {"phone": ["", "1234"]}}', '{"profile": {"phone": {"home": "", "work": "1234"}}}',
+    '{"profile": {"social": "@ann"}}', '{"profile": {"social": [{"network": "x", "name": "ann"}]}}', '{"email": "", "profile": {"phone": "", "social": "@ann"}}']::jsonb[]) WITH ORDINALITY AS v (lead, n)
+ORDER BY n;
 
 -- Out and in again: a new cycle. Recycling resets engagement
 SELECT stage FROM track('bob', 'lost', '{"reason": "budget"}');

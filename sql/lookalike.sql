@@ -29,6 +29,13 @@ $$;
 ALTER TABLE fake.lead ADD PRIMARY KEY (lead_id);
 ALTER TABLE fake.lead_state ADD PRIMARY KEY (lead_id);
 SELECT leadscore_internal.run_ddl('fake', 'triggers/attach');
+-- what nothing guards may hold anything
+DO $$
+BEGIN
+    EXECUTE (SELECT string_agg(format('DROP TRIGGER %I ON %s', tgname, tgrelid::regclass), ';') FROM pg_trigger
+        WHERE tgfoid = 'leadscore_internal.guard_engine_table'::regproc AND tgrelid::regclass::text LIKE 'fake.%');
+END
+$$;
 INSERT INTO fake.lead (lead_id, email, consented_at) VALUES (1, 'a@mail.example', now());
 INSERT INTO fake.event (lead_id, kind, properties) VALUES (1, 'content_download', '{"intent": "solution"}'), (1, 'points_added', '{}');
 SELECT stage, leadscore.score(s.activity, m.compiled) FROM fake.lead_state s, fake.model m;

@@ -278,6 +278,52 @@ RESET ROLE;
 SELECT created_at <= now() AS created, updated_at <= clock_timestamp() AS updated FROM crm.lead WHERE external_id = 'ahead';
 SELECT * FROM crm.verify();
 
+-- An event that unsubscribes clears contact_allowed in the same transaction,
+-- however it is written, until the app sets it again
+SET ROLE leadscore_app;
+SELECT count(crm.upsert_lead('u' || i, 'a@mail.example', contact_allowed => true, at => '2025-01-01')) FROM generate_series(1, 9) i;
+SELECT event_id > 0 FROM crm.track('u1', 'unsubscribe', occurred_at => '2025-02-01');
+INSERT INTO crm.event (lead_id, kind, occurred_at) VALUES (crm.lead_id('u2'), 'unsubscribe', '2025-02-01');
+SELECT inserted FROM crm.track_many('[{"external_id": "u4", "kind": "unsubscribe", "occurred_at": "2025-02-02"}, {"external_id": "u3", "kind": "unsubscribe", "occurred_at": "2025-02-01"},
+    {"external_id": "u4", "kind": "unsubscribe", "occurred_at": "2025-02-01"}, {"external_id": "u5", "kind": "email_open", "occurred_at": "2025-02-01"},
+    {"external_id": "fresh", "kind": "unsubscribe", "occurred_at": "2025-02-01", "profile": {"contact_allowed": true}}]');
+-- with a profile in the same call the event is later; of kinds with the role too
+SELECT event_id > 0 FROM crm.track('u6', 'unsubscribe', profile => '{"contact_allowed": true}');
+RESET ROLE;
+INSERT INTO crm.event_kind (kind, role) VALUES ('opt_out', 'unsubscribe');
+SET ROLE leadscore_app;
+SELECT event_id > 0 FROM crm.track('u7', 'opt_out');
+RESET ROLE;
+SELECT external_id, contact_allowed, updated_at FROM crm.lead WHERE external_id IN ('u1', 'u2', 'u3', 'u4', 'u5', 'u8', 'fresh') ORDER BY 1;
+SELECT external_id, contact_allowed FROM crm.lead WHERE external_id IN ('u6', 'u7') ORDER BY 1;
+SELECT external_id, contact_allowed FROM crm.lead_score WHERE external_id IN ('u1', 'u5') ORDER BY 1;
+UPDATE crm.event_kind SET role = 'other' WHERE kind = 'opt_out';
+SET ROLE leadscore_app;
+-- allowed again; an event that is only edited changes nothing, one that becomes
+-- such does, and what is undone never was
+SELECT count(crm.upsert_lead('u' || i, contact_allowed => true)) FROM unnest('{1,2,7}'::int[]) i;
+SELECT event_id > 0 FROM crm.track('u7', 'opt_out');
+RESET ROLE;
+UPDATE crm.event SET properties = '{"message": "spring"}', occurred_at = occurred_at + interval '1 hour' WHERE lead_id = crm.lead_id('u1');
+UPDATE crm.event SET lead_id = lead_id, kind = 'unsubscribe' WHERE lead_id = crm.lead_id('u5');
+BEGIN;
+INSERT INTO crm.event (lead_id, kind) SELECT lead_id, 'unsubscribe' FROM crm.lead;
+SELECT count(*) AS allowed FROM crm.lead WHERE contact_allowed;
+ROLLBACK;
+SELECT string_agg(external_id, ' ' ORDER BY external_id) AS allowed FROM crm.lead WHERE external_id LIKE 'u_' AND contact_allowed;
+-- consent that was given after it stays
+SET ROLE leadscore_app;
+SELECT crm.upsert_lead('u8', consent => true, at => '2025-03-01') > 0;
+SELECT a.event_id > 0, b.event_id > 0 FROM crm.track('u8', 'unsubscribe', occurred_at => '2025-02-01') a, crm.track('u9', 'unsubscribe', occurred_at => 'infinity') b;
+RESET ROLE;
+SELECT external_id, contact_allowed, updated_at > now() AS ahead FROM crm.lead WHERE external_id IN ('u8', 'u9') ORDER BY 1;
+-- a signal on it follows at once
+INSERT INTO crm.signal (signal, source, condition) VALUES ('reachable', 'profile', '$contact_allowed == true');
+SELECT crm.sweep() > 0;
+SELECT event_id > 0 FROM crm.track('u8', 'unsubscribe', occurred_at => '2025-04-01');
+SELECT c.signal, c.count, c.changed_at FROM crm.profile_change c WHERE c.lead_id = crm.lead_id('u8') AND c.signal = 'reachable' ORDER BY seq;
+SELECT * FROM crm.verify();
+
 -- Stages at instants, as they are known, or were
 SELECT crm.stage_at('s', '2024-12-31'), crm.stage_at('s', '2025-01-02'), crm.stage_at('s'), crm.stage_at('s', NULL) = crm.stage_at('s') AS now, crm.stage_at('s', now(), now() - interval '1 day') AS known_yesterday;
 SELECT * FROM crm.next_steps('then');

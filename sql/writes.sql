@@ -130,6 +130,30 @@ SELECT lead_id, seq, signal, count, changed_at FROM profile_change ORDER BY 1, 2
 -- updated_at is set unless the statement sets it
 UPDATE lead SET owner = 'v' WHERE lead_id = 7;
 SELECT updated_at > '2025-02-03' AS touched FROM lead WHERE lead_id = 7;
+-- ... or changes nothing: then nothing is logged and nothing scores otherwise
+BEGIN;
+INSERT INTO lead (lead_id, profile, created_at, updated_at) VALUES (90, '{}', '2025-01-01', '2025-01-01');
+UPDATE lead SET updated_at = '2025-02-04' WHERE lead_id = 90;
+CREATE TEMP TABLE untouched AS SELECT l.*, s.updated_at AS state_at, s.ctid AS place FROM lead l JOIN lead_state s USING (lead_id) WHERE lead_id = 90;
+UPDATE lead SET updated_at = updated_at WHERE lead_id = 90;
+UPDATE lead SET profile = '{}', owner = NULL WHERE lead_id = 90;
+SELECT count(*) AS same FROM (TABLE untouched INTERSECT SELECT l.*, s.updated_at, s.ctid FROM lead l JOIN lead_state s USING (lead_id)) s;
+SELECT count(*) AS logged FROM profile_change WHERE lead_id = 90;
+-- a change of the profile counts from the time that the statement gives, though
+-- the row has a later one, but not before the change before it, and at the
+-- latest from now on
+UPDATE lead SET profile = '{"fit": true}', updated_at = '2025-02-02' WHERE lead_id = 90;
+SELECT score_by_id(90, '2025-02-01') AS before, score_by_id(90, '2025-02-02') AS after;
+UPDATE lead SET profile = '{}', updated_at = '2025-01-20' WHERE lead_id = 90;
+UPDATE lead SET profile = '{"fit": true}', updated_at = '2025-02-06' WHERE lead_id = 90;
+UPDATE lead SET profile = '{}', updated_at = now() + interval '10 days' WHERE lead_id = 90;
+SELECT seq, signal, count, CASE WHEN changed_at < '2025-03-01' THEN changed_at END AS changed_at, changed_at <= clock_timestamp() AS past FROM profile_change WHERE lead_id = 90 ORDER BY seq;
+SELECT score_by_id(90, '2025-02-03') AS taken_back, score_by_id(90, '2025-02-07') AS again, score_by_id(90) AS now;
+-- a time that is ahead does not hold up the next change
+UPDATE lead SET profile = '{"fit": true}' WHERE lead_id = 90;
+SELECT score_by_id(90) AS now;
+SELECT * FROM verify();
+ROLLBACK;
 
 -- An update takes back what it replaces before anything is decided: no event
 -- counts twice on its way, and none is missing

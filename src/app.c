@@ -18,7 +18,6 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
@@ -28,7 +27,6 @@
 #include "commands/trigger.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
-#include "nodes/nodeFuncs.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -40,13 +38,12 @@
 
 #include "app.h"
 #include "apply.h"
+#include "guard.h"
 #include "stage.h"
 
 PG_FUNCTION_INFO_V1(leadscore_call_handler);
 PG_FUNCTION_INFO_V1(leadscore_validator);
 
-/* the search_path while we write: triggers of the owner may look names up */
-#define SAFE_SEARCH_PATH	"pg_catalog, pg_temp"
 
 static const AppFunction functions[] = {
 	{"explain", "tzb", "ttttiznt", true, leadscore_lead_explain, NULL},
@@ -297,65 +294,6 @@ plain_key(Relation rel)
 	return leadscore_unique_index(rel, 1, lead_id, NULL);
 }
 
-static bool
-is_own_function(Oid function, void *context)
-{
-	return function >= FirstNormalObjectId;
-}
-
-/* Does an expression call a function that is not PostgreSQL's own? */
-static bool
-has_own_function(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (check_functions_in_node(node, is_own_function, NULL))
-		return true;
-	return expression_tree_walker(node, has_own_function, context);
-}
-
-/*
- * May an INSERT run code of users: triggers, defaults, checks, indexes,
- * domains?  It would run as the owner, so under a search_path that the caller
- * has not chosen.  To set one takes longer than to look up a lead.
- */
-static bool
-runs_own_code(Relation rel)
-{
-	TupleDesc	desc = RelationGetDescr(rel);
-	Oid			ours = get_namespace_oid("leadscore", false);
-	List	   *indexes = RelationGetIndexList(rel);
-	ListCell   *lc;
-	int			i;
-
-	if (rel->rd_rel->relkind != RELKIND_RELATION || rel->rd_rel->relispartition)
-		return true;
-	for (i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
-		if (get_func_namespace(rel->trigdesc->triggers[i].tgfoid) != ours)
-			return true;
-	if (desc->constr && (desc->constr->num_check > 0 || desc->constr->has_generated_stored))
-		return true;
-	for (i = 0; desc->constr && i < desc->constr->num_defval; i++)
-		if (has_own_function(stringToNode(desc->constr->defval[i].adbin), NULL))
-			return true;
-	for (i = 0; i < desc->natts; i++)
-		if (get_typtype(TupleDescAttr(desc, i)->atttypid) == TYPTYPE_DOMAIN)
-			return true;
-	foreach(lc, indexes)
-	{
-		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
-		bool		own = has_own_function((Node *) RelationGetIndexExpressions(index), NULL) ||
-			has_own_function((Node *) RelationGetIndexPredicate(index), NULL);
-
-		for (i = 0; i < index->rd_index->indnatts; i++)
-			own |= i < index->rd_index->indnkeyatts && index->rd_opfamily[i] >= FirstNormalObjectId;
-		index_close(index, AccessShareLock);
-		if (own)
-			return true;
-	}
-	return false;
-}
-
 /* What is kept of a pipeline for its functions, made when first needed */
 AppCache *
 leadscore_app_cache(Pipeline *pipeline)
@@ -395,7 +333,7 @@ leadscore_app_cache(Pipeline *pipeline)
 
 	rel = table_open(pipeline->event, AccessShareLock);
 	cache->source_id_unique = OidIsValid(leadscore_unique_index(rel, 2, source_id, "source_id"));
-	cache->own_code = runs_own_code(rel);
+	cache->own_code = leadscore_runs_own_code(rel);
 	table_close(rel, AccessShareLock);
 
 	cache->plain = !pipeline->distributed && OidIsValid(cache->lead_key) && OidIsValid(cache->state_key);
@@ -596,26 +534,15 @@ leadscore_app_tell(const DeltaList *deltas, Oid event, uint8 from_stage)
 }
 
 /*
- * An error about a constraint shows the row, which the caller may have no right
- * to see: leave the row to the server's log, and report the rest.  The caller
- * does not know our statement that failed either.  For a PG_CATCH block.
+ * Throw the error that is being handled again, without the row that an error
+ * about a constraint shows, which the caller may have no right to see, and
+ * tell the caller what to do.  For a PG_CATCH block.
  */
-void
-leadscore_rethrow_without_row(MemoryContext context)
+static void
+rethrow_without_row(MemoryContext context)
 {
-	ErrorData  *error;
-	int			category = ERRCODE_TO_CATEGORY(geterrcode());
+	ErrorData  *error = leadscore_constraint_error(context, true);
 
-	if (category != ERRCODE_TO_CATEGORY(ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION) &&
-		category != ERRCODE_TO_CATEGORY(ERRCODE_WITH_CHECK_OPTION_VIOLATION))
-		PG_RE_THROW();
-	MemoryContextSwitchTo(context);
-	error = CopyErrorData();
-	FlushErrorState();
-	if (error->detail_log == NULL)
-		error->detail_log = error->detail;
-	error->detail = NULL;
-	error->context = NULL;
 	if (error->sqlerrcode == ERRCODE_FOREIGN_KEY_VIOLATION && error->constraint_name == NULL &&
 		strstr(error->message, "event_lead_id_fkey"))
 	{
@@ -635,11 +562,8 @@ leadscore_rethrow_without_row(MemoryContext context)
 void
 leadscore_app_fix_path(AppWrite *call)
 {
-	if (call->guc_level > 0)
-		return;
-	call->guc_level = NewGUCNestLevel();
-	(void) set_config_option("search_path", SAFE_SEARCH_PATH, PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	if (call->guc_level == 0)
+		call->guc_level = leadscore_fix_path();
 }
 
 /* Run a function that writes, as the owner of its pipeline. */
@@ -679,7 +603,7 @@ run_writer(FunctionCallInfo fcinfo, const AppCall *call)
 	PG_CATCH();
 	{
 		watched = watch;
-		leadscore_rethrow_without_row(context);
+		rethrow_without_row(context);
 	}
 	PG_END_TRY();
 	return result;

@@ -124,7 +124,6 @@ extern void leadscore_app_forget(Pipeline *pipeline);
 extern Pipeline *leadscore_app_pipeline(FunctionCallInfo fcinfo);
 extern uint64 leadscore_app_run(Pipeline *pipeline, AppStatement statement, Datum *values,
 								const char *nulls, Snapshot snapshot);
-extern void leadscore_rethrow_without_row(MemoryContext context);
 extern void leadscore_app_fix_path(AppWrite *call);
 extern AppWatch *leadscore_app_watch(AppWatch *watch);
 extern Datum leadscore_app_array(const Datum *items, const bool *nulls, int n, Oid type);

@@ -23,6 +23,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
@@ -319,7 +320,7 @@ leadscore_config_changed(PG_FUNCTION_ARGS)
 
 	if (TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event))
 	{
-		if (strcmp(table, "value_list") != 0)
+		if (strcmp(table, "value_list") != 0 && strcmp(table, "event_kind") != 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("configuration table \"%s\" cannot be truncated", table),
@@ -375,17 +376,13 @@ write_configuration(const char *sql, int nargs, Oid *types, Datum *values)
 	leadscore_engine_execute(plan, values, GetLatestSnapshot(), InvalidSnapshot, false);
 }
 
-/*
- * signals_changed(): AFTER INSERT, UPDATE, DELETE or TRUNCATE on signal and
- * value_list, FOR EACH STATEMENT.  Counts follow from signals, so from here on
- * every lead is behind: it is counted again from its log.
- */
-Datum
-leadscore_signals_changed(PG_FUNCTION_ARGS)
+static Datum
+signals_changed(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
 	PipelinePart part;
 	UserSwitch	saved;
+	int			nestlevel;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigdata->tg_event) ||
 		!TRIGGER_FIRED_FOR_STATEMENT(trigdata->tg_event))
@@ -400,6 +397,7 @@ leadscore_signals_changed(PG_FUNCTION_ARGS)
 	leadscore_pipeline_lock(part);
 	/* a copy of the signals goes with no shard of leads in particular */
 	leadscore_run_as(leadscore_table_owner(RelationGetRelid(trigdata->tg_relation)), false, &saved);
+	nestlevel = leadscore_fix_path();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	write_configuration(psprintf("UPDATE %s SET (configuration, signals_configuration) = (SELECT n, n"
@@ -408,8 +406,20 @@ leadscore_signals_changed(PG_FUNCTION_ARGS)
 								 quote_literal_cstr(leadscore_table_name(leadscore_table(part.schema, "model_activation")))),
 						0, NULL, NULL);
 	SPI_finish();
+	AtEOXact_GUC(true, nestlevel);
 	leadscore_run_back(&saved);
 	return PointerGetDatum(NULL);
+}
+
+/*
+ * signals_changed(): AFTER INSERT, UPDATE, DELETE or TRUNCATE on signal and
+ * value_list, FOR EACH STATEMENT.  Counts follow from signals, so from here on
+ * every lead is behind: it is counted again from its log.
+ */
+Datum
+leadscore_signals_changed(PG_FUNCTION_ARGS)
+{
+	return leadscore_call_discreetly(signals_changed, fcinfo);
 }
 
 /* lock_pipeline(pipeline): writers wait until the transaction ends */
@@ -452,13 +462,8 @@ model_status(Oid model_table, Datum model)
 	return status;
 }
 
-/*
- * activate_model(pipeline, model, wait): makes a model the one that scores.
- * Leads follow at their next write or by sweep(); with wait all of them before
- * this returns, and writers are kept out so long.  Returns how many followed.
- */
-Datum
-leadscore_activate_model(PG_FUNCTION_ARGS)
+static Datum
+activate_model(PG_FUNCTION_ARGS)
 {
 	PipelinePart whole = {PG_GETARG_OID(0), InvalidOid};
 	Datum		model = PG_GETARG_DATUM(1);
@@ -471,12 +476,14 @@ leadscore_activate_model(PG_FUNCTION_ARGS)
 	Datum		values[2];
 	int64		followed = 0;
 	UserSwitch	saved;
+	int			nestlevel;
 	ListCell   *lc;
 
 	leadscore_check_maintainer(whole.schema, "model", ACL_UPDATE);
 	values[0] = model;
 	values[1] = CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false));
 	leadscore_run_as(leadscore_table_owner(leadscore_table(whole.schema, "event")), true, &saved);
+	nestlevel = leadscore_fix_path();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	(void) model_status(model_table, model);
@@ -509,6 +516,7 @@ leadscore_activate_model(PG_FUNCTION_ARGS)
 								 leadscore_table_name(leadscore_table(whole.schema, "setting"))),
 						1, types, values);
 	SPI_finish();
+	AtEOXact_GUC(true, nestlevel);
 	leadscore_run_back(&saved);
 	CommandCounterIncrement();
 	if (wait)
@@ -520,4 +528,15 @@ leadscore_activate_model(PG_FUNCTION_ARGS)
 			followed += n;
 	}
 	PG_RETURN_INT64(followed);
+}
+
+/*
+ * activate_model(pipeline, model, wait): makes a model the one that scores.
+ * Leads follow at their next write or by sweep(); with wait all of them before
+ * this returns, and writers are kept out so long.  Returns how many followed.
+ */
+Datum
+leadscore_activate_model(PG_FUNCTION_ARGS)
+{
+	return leadscore_call_discreetly(activate_model, fcinfo);
 }

@@ -15,17 +15,19 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "guard.h"
 #include "maintain.h"
 #include "replay.h"
 #include "trigger.h"
+#include "unsubscribe.h"
 
 PG_FUNCTION_INFO_V1(leadscore_event_changed);
 PG_FUNCTION_INFO_V1(leadscore_event_truncated);
 
-/* Classify all rows of a transition table. */
+/* Classify all rows of a transition table, and find those that unsubscribe. */
 static void
-gather_events(DeltaList *list, const Pipeline *pipeline, Relation rel,
-			  Tuplestorestate *rows, bool removed)
+gather_events(DeltaList *list, UnsubscribeList *unsubscribes, const Pipeline *pipeline,
+			  Relation rel, Tuplestorestate *rows, bool removed)
 {
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel),
 													&TTSOpsMinimalTuple);
@@ -34,16 +36,16 @@ gather_events(DeltaList *list, const Pipeline *pipeline, Relation rel,
 	leadscore_event_columns(RelationGetDescr(rel), RelationGetRelationName(rel), &columns);
 	leadscore_read_from_start(rows);
 	while (tuplestore_gettupleslot(rows, true, false, slot))
+	{
 		leadscore_deltas_add(list, pipeline, &columns, slot, removed);
+		if (unsubscribes)
+			leadscore_unsubscribes_add(unsubscribes, pipeline, &columns, slot, removed);
+	}
 	ExecDropSingleTupleTableSlot(slot);
 }
 
-/*
- * event_changed(): AFTER INSERT, UPDATE or DELETE on event, FOR EACH
- * STATEMENT, with transition tables.
- */
-Datum
-leadscore_event_changed(PG_FUNCTION_ARGS)
+static Datum
+event_changed(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = leadscore_check_trigger(fcinfo, "event_changed", false, false);
 	Relation	rel = trigdata->tg_relation;
@@ -51,6 +53,7 @@ leadscore_event_changed(PG_FUNCTION_ARGS)
 	MemoryContext oldcontext;
 	MemoryContext scratch;
 	DeltaList	deltas;
+	UnsubscribeList unsubscribes;
 	Writer		writer;
 
 	leadscore_check_transition_tables(trigdata, "event_changed");
@@ -64,10 +67,13 @@ leadscore_event_changed(PG_FUNCTION_ARGS)
 	leadscore_writer_begin(&writer, leadscore_part(RelationGetRelid(rel)), false);
 	scratch = AllocSetContextCreate(context, "leadscore event", ALLOCSET_DEFAULT_SIZES);
 	leadscore_deltas_init(&deltas, scratch);
+	leadscore_unsubscribes_init(&unsubscribes);
 	if (!TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
-		gather_events(&deltas, writer.pipeline, rel, trigdata->tg_oldtable, true);
+		gather_events(&deltas, TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ? &unsubscribes : NULL,
+					  writer.pipeline, rel, trigdata->tg_oldtable, true);
 	if (!TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
-		gather_events(&deltas, writer.pipeline, rel, trigdata->tg_newtable, false);
+		gather_events(&deltas, &unsubscribes, writer.pipeline, rel, trigdata->tg_newtable, false);
+	leadscore_unsubscribes_apply(&unsubscribes, &deltas, writer.pipeline);
 	if (trigdata->tg_newtable)
 		leadscore_check_source_ids(&deltas, rel, trigdata->tg_newtable, writer.pipeline);
 	leadscore_deltas_apply(&deltas, &writer, RelationGetRelationName(rel));
@@ -78,13 +84,29 @@ leadscore_event_changed(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
-/* event_truncated(): AFTER TRUNCATE on event, FOR EACH STATEMENT */
+/*
+ * event_changed(): AFTER INSERT, UPDATE or DELETE on event, FOR EACH
+ * STATEMENT, with transition tables.
+ */
 Datum
-leadscore_event_truncated(PG_FUNCTION_ARGS)
+leadscore_event_changed(PG_FUNCTION_ARGS)
+{
+	return leadscore_call_discreetly(event_changed, fcinfo);
+}
+
+static Datum
+event_truncated(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = leadscore_check_trigger(fcinfo, "event_truncated", false, false);
 
 	leadscore_refuse_truncate(trigdata->tg_relation);
 	leadscore_rebuild_part(leadscore_part(RelationGetRelid(trigdata->tg_relation)));
 	return PointerGetDatum(NULL);
+}
+
+/* event_truncated(): AFTER TRUNCATE on event, FOR EACH STATEMENT */
+Datum
+leadscore_event_truncated(PG_FUNCTION_ARGS)
+{
+	return leadscore_call_discreetly(event_truncated, fcinfo);
 }

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * guard.c
- *		Keeps other writers from the tables that the engine keeps.
+ *		Keeps other writers from the tables that the engine keeps, and rows of
+ *		the owner's out of errors.
  *
  *-------------------------------------------------------------------------
  */
@@ -33,7 +34,7 @@ leadscore_guard_engine_table(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("guard_engine_table: must be called as a BEFORE trigger, for each statement"),
-				 errhint("Use leadscore.create_pipeline().")));
+				 errhint("Use leadscore.attach_pipeline().")));
 	if (engine_depth == 0)
 	{
 		const char *table = RelationGetRelationName(trigdata->tg_relation);
@@ -43,7 +44,7 @@ leadscore_guard_engine_table(PG_FUNCTION_ARGS)
 				 errmsg("table \"%s\" is kept by leadscore and cannot be changed by hand", table),
 				 strcmp(table, "model_activation") == 0 ?
 				 errhint("Call activate_model(), which writes to it.") :
-				 errhint("Change the events and the lead that its rows follow from. To repair a lead, call rebuild_by_id(). To load a copy of the table, use ALTER TABLE ... DISABLE TRIGGER USER first, and verify() after it.")));
+				 errhint("Change the events and the lead that its rows follow from. To repair a lead, call rebuild_by_id(). To load a copy of the table, call leadscore.detach_pipeline() before it and leadscore.attach_pipeline() after it.")));
 	}
 	return PointerGetDatum(NULL);
 }
@@ -78,4 +79,56 @@ leadscore_engine_execute(SPIPlanPtr plan, Datum *values, Snapshot snapshot,
 	PG_END_TRY();
 	if (result < 0)
 		elog(ERROR, "SPI_execute_snapshot failed: %s", SPI_result_code_string(result));
+}
+
+/*
+ * Take the error that is being handled if it is about a constraint, without the
+ * row that it shows and without the statement of ours that failed: the caller
+ * may have no right to see them.  The server's log shows the row.  Any other
+ * error is thrown again.  So is one that names no table, unless even_ours: we
+ * raise it in the words of a constraint, about what the caller sent.  For a
+ * PG_CATCH block.
+ */
+ErrorData *
+leadscore_constraint_error(MemoryContext context, bool even_ours)
+{
+	ErrorData  *error;
+	int			category = ERRCODE_TO_CATEGORY(geterrcode());
+
+	if (category != ERRCODE_TO_CATEGORY(ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION) &&
+		category != ERRCODE_TO_CATEGORY(ERRCODE_WITH_CHECK_OPTION_VIOLATION))
+		PG_RE_THROW();
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	if (!even_ours && error->table_name == NULL &&
+		category == ERRCODE_TO_CATEGORY(ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION))
+		PG_RE_THROW();
+	FlushErrorState();
+	if (error->detail_log == NULL)
+		error->detail_log = error->detail;
+	error->detail = NULL;
+	error->context = NULL;
+	return error;
+}
+
+/*
+ * Call a function that writes in the name of the pipeline's owner, for somebody
+ * who may not be allowed to read what it writes.
+ */
+Datum
+leadscore_call_discreetly(PGFunction function, FunctionCallInfo fcinfo)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Datum volatile result = (Datum) 0;
+
+	PG_TRY();
+	{
+		result = function(fcinfo);
+	}
+	PG_CATCH();
+	{
+		ReThrowError(leadscore_constraint_error(context, false));
+	}
+	PG_END_TRY();
+	return result;
 }

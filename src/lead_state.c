@@ -10,6 +10,7 @@
 #include "access/xact.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -73,6 +74,8 @@ leadscore_writer_begin(Writer *writer, PipelinePart part, bool restricted)
 {
 	init_writer(writer, leadscore_pipeline_for_write(part));
 	leadscore_run_as(writer->pipeline->owner, restricted, &writer->saved);
+	if (writer->pipeline->own_code)
+		writer->guc_level = leadscore_fix_path();
 
 	/* see the rows that this command has written, and later our own writes */
 	CommandCounterIncrement();
@@ -89,6 +92,8 @@ leadscore_writer_end(Writer *writer)
 	leadscore_writer_flush(writer, false);
 	leadscore_table_close(&writer->state);
 	PopActiveSnapshot();
+	if (writer->guc_level > 0)
+		AtEOXact_GUC(true, writer->guc_level);
 	leadscore_run_back(&writer->saved);
 	MemoryContextDelete(writer->lead_context);
 }

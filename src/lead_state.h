@@ -28,6 +28,7 @@ typedef struct Writer
 {
 	Pipeline   *pipeline;
 	UserSwitch	saved;
+	int			guc_level;		/* 0: search_path is the caller's */
 	MemoryContext context;		/* of the writer */
 	MemoryContext lead_context; /* of one lead */
 	int64		now;

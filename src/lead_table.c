@@ -21,6 +21,7 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
@@ -29,12 +30,53 @@
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "lead_table.h"
 #include "pipeline.h"
+
+/* Is a trigger the one that keeps other writers out?  Shards add to its name. */
+static bool
+is_guard(const Trigger *trigger)
+{
+	char	   *function;
+
+	if (strncmp(trigger->tgname, "guarded", strlen("guarded")) != 0)
+		return false;
+	function = get_func_name(trigger->tgfoid);
+	return function && strcmp(function, "guard_engine_table") == 0;
+}
+
+/*
+ * Refuse triggers of the owner's that a write would not fire: rows are written
+ * one by one, so there is no statement.
+ */
+static void
+refuse_statement_triggers(Relation rel)
+{
+	TriggerDesc *triggers = rel->trigdesc;
+	int			i;
+
+	for (i = 0; triggers && i < triggers->numtriggers; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+
+		if (trigger->tgenabled == TRIGGER_DISABLED ||
+			!(TRIGGER_FOR_INSERT(trigger->tgtype) || TRIGGER_FOR_UPDATE(trigger->tgtype)) ||
+			(TRIGGER_FOR_ROW(trigger->tgtype) && !trigger->tgoldtable && !trigger->tgnewtable) ||
+			is_guard(trigger))
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("trigger \"%s\" on table \"%s\" cannot be fired",
+						trigger->tgname, RelationGetRelationName(rel)),
+				 errdetail("leadscore writes the table row by row, without statements and transition tables."),
+				 errhint("Make it a trigger FOR EACH ROW without transition tables, or put it on stage_log.")));
+	}
+}
 
 /* Open a table for finding rows by lead_id, as the owner of the pipeline. */
 void
@@ -48,6 +90,8 @@ leadscore_table_open(LeadTable *table, Oid relid, LOCKMODE lockmode, AclMode pri
 	table->context = CurrentMemoryContext;
 	if (pg_class_aclmask(relid, GetUserId(), privileges, ACLMASK_ALL) != privileges)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, name);
+	if (privileges & ACL_INSERT)
+		refuse_statement_triggers(rel);
 	list_free(RelationGetIndexList(rel));
 	if (rel->rd_rel->relkind == RELKIND_RELATION && OidIsValid(rel->rd_pkindex))
 		table->index = index_open(rel->rd_pkindex, lockmode);

@@ -14,6 +14,8 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/array.h"
+#include "utils/datum.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -145,6 +147,7 @@ delete_leads(Writer *writer, int64 *ids, int n)
 {
 	Datum		lead_ids = id_array(ids, n);
 	Oid			tables[LEAD_TABLES];
+	int			nestlevel = leadscore_fix_path();
 	int			i;
 
 	list_tables(writer->pipeline, tables);
@@ -156,6 +159,7 @@ delete_leads(Writer *writer, int64 *ids, int n)
 	for (i = 0; i < LEAD_TABLES; i++)
 		delete_rows(tables[i], lead_ids);
 	SPI_finish();
+	AtEOXact_GUC(true, nestlevel);
 }
 
 /* Give new leads a state, if an event has not done so already. */
@@ -196,12 +200,8 @@ update_leads(Writer *writer, const int64 *ids, int n)
 	}
 }
 
-/*
- * lead_changed(): AFTER INSERT, UPDATE or DELETE on lead, FOR EACH STATEMENT,
- * with transition tables.
- */
-Datum
-leadscore_lead_changed(PG_FUNCTION_ARGS)
+static Datum
+lead_changed(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = leadscore_check_trigger(fcinfo, "lead_changed", false, false);
 	Relation	rel = trigdata->tg_relation;
@@ -243,33 +243,76 @@ leadscore_lead_changed(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
-/* lead_truncated(): AFTER TRUNCATE on lead, FOR EACH STATEMENT */
+/*
+ * lead_changed(): AFTER INSERT, UPDATE or DELETE on lead, FOR EACH STATEMENT,
+ * with transition tables.
+ */
 Datum
-leadscore_lead_truncated(PG_FUNCTION_ARGS)
+leadscore_lead_changed(PG_FUNCTION_ARGS)
+{
+	return leadscore_call_discreetly(lead_changed, fcinfo);
+}
+
+static Datum
+lead_truncated(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = leadscore_check_trigger(fcinfo, "lead_truncated", false, false);
 	Oid			tables[LEAD_TABLES];
 	Pipeline   *pipeline;
 	UserSwitch	saved;
+	int			nestlevel;
 	int			i;
 
 	leadscore_refuse_truncate(trigdata->tg_relation);
 	pipeline = leadscore_pipeline_for_write(leadscore_part(RelationGetRelid(trigdata->tg_relation)));
 	list_tables(pipeline, tables);
 	leadscore_run_as(pipeline->owner, false, &saved);
+	nestlevel = leadscore_fix_path();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	for (i = 0; i < LEAD_TABLES; i++)
 		delete_now(psprintf("DELETE FROM %s", leadscore_table_name(tables[i])));
 	SPI_finish();
+	AtEOXact_GUC(true, nestlevel);
 	leadscore_run_back(&saved);
 	return PointerGetDatum(NULL);
 }
 
+/* lead_truncated(): AFTER TRUNCATE on lead, FOR EACH STATEMENT */
+Datum
+leadscore_lead_truncated(PG_FUNCTION_ARGS)
+{
+	return leadscore_call_discreetly(lead_truncated, fcinfo);
+}
+
+/* Does an update leave a row as it was? */
+static bool
+same_row(TupleDesc desc, HeapTuple old, HeapTuple new)
+{
+	int			i;
+
+	for (i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		Datum		values[2];
+		bool		nulls[2];
+
+		/* what is generated follows from the rest, and is not there yet */
+		if (att->attisdropped || att->attgenerated)
+			continue;
+		values[0] = heap_getattr(old, att->attnum, desc, &nulls[0]);
+		values[1] = heap_getattr(new, att->attnum, desc, &nulls[1]);
+		if (nulls[0] != nulls[1] ||
+			(!nulls[0] && !datum_image_eq(values[0], values[1], att->attbyval, att->attlen)))
+			return false;
+	}
+	return true;
+}
+
 /*
  * lead_touched(): BEFORE UPDATE on lead, FOR EACH ROW.  Sets updated_at to
- * now() unless the statement sets it: a load of history says when a profile
- * changed.
+ * now() unless the statement sets it, as a load of history does that says when
+ * a profile changed, or changes nothing.
  */
 Datum
 leadscore_lead_touched(PG_FUNCTION_ARGS)
@@ -289,7 +332,8 @@ leadscore_lead_touched(PG_FUNCTION_ARGS)
 							  RelationGetRelationName(trigdata->tg_relation));
 	old_value = heap_getattr(trigdata->tg_trigtuple, column, desc, &old_null);
 	new_value = heap_getattr(trigdata->tg_newtuple, column, desc, &new_null);
-	if (!new_null && (old_null || old_value != new_value))
+	if ((!new_null && (old_null || old_value != new_value)) ||
+		same_row(desc, trigdata->tg_trigtuple, trigdata->tg_newtuple))
 		return PointerGetDatum(trigdata->tg_newtuple);
 	attnum = column;
 	new_value = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());

@@ -450,6 +450,24 @@ read_lists(Pipeline *p)
 	MemoryContextSwitchTo(oldcontext);
 }
 
+/* The kinds of events that take back the permission to send messages */
+static void
+read_unsubscribes(Pipeline *p)
+{
+	uint64		n = query("SELECT kind::pg_catalog.text FROM %s"
+						  " WHERE role OPERATOR(pg_catalog.=) 'unsubscribe' AND kind IS NOT NULL",
+						  p->event_kind);
+	MemoryContext oldcontext = MemoryContextSwitchTo(p->context);
+	uint64		i;
+
+	p->unsubscribes = palloc0(sizeof(text *) * (n + 1));
+	p->nunsubscribes = (int) n;
+	for (i = 0; i < n; i++)
+		p->unsubscribes[i] = cstring_to_text(SPI_getvalue(SPI_tuptable->vals[i],
+														  SPI_tuptable->tupdesc, 1));
+	MemoryContextSwitchTo(oldcontext);
+}
+
 /* Variables that a path of ours names although their list is gone: null */
 static void
 find_missing(Pipeline *p)
@@ -634,6 +652,17 @@ find_table(Pipeline *p, const char *name)
 	return table;
 }
 
+/* Does a write of a table run code of users? */
+static bool
+runs_own_code(Oid table)
+{
+	Relation	rel = table_open(table, AccessShareLock);
+	bool		own = leadscore_runs_own_code(rel);
+
+	table_close(rel, AccessShareLock);
+	return own;
+}
+
 /* Read a pipeline anew, as of a snapshot. */
 static Pipeline *
 load(PipelinePart part, Snapshot snapshot)
@@ -661,11 +690,14 @@ load(PipelinePart part, Snapshot snapshot)
 	p->value_list = find_table(p, "value_list");
 	p->setting = find_table(p, "setting");
 	p->activation = find_table(p, "model_activation");
+	p->event_kind = find_table(p, "event_kind");
 	p->distributed = !OidIsValid(part.shard) &&
 		(leadscore_is_distributed(p->lead) || leadscore_is_distributed(p->event) ||
 		 leadscore_is_distributed(p->state) || leadscore_is_distributed(p->stage_log) ||
 		 leadscore_is_distributed(p->profile_change));
 	p->owner = leadscore_table_owner(p->event);
+	p->own_code = runs_own_code(p->state) || runs_own_code(p->stage_log) ||
+		runs_own_code(p->profile_change);
 	read_columns(p);
 
 	leadscore_run_as(p->owner, false, &saved);
@@ -676,6 +708,7 @@ load(PipelinePart part, Snapshot snapshot)
 	read_signals(p);
 	read_lists(p);
 	find_missing(p);
+	read_unsubscribes(p);
 	read_periods(p);
 	SPI_finish();
 	PopActiveSnapshot();

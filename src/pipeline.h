@@ -96,6 +96,7 @@ typedef struct Pipeline
 	PipelinePart part;
 	List	   *watched;		/* tables whose change makes this stale */
 	bool		distributed;	/* leads are in shards, not here */
+	bool		own_code;		/* what the engine writes runs code of users */
 
 	Oid			lead;
 	Oid			event;
@@ -107,6 +108,7 @@ typedef struct Pipeline
 	Oid			value_list;
 	Oid			setting;
 	Oid			activation;
+	Oid			event_kind;
 	Oid			owner;			/* of event; the engine runs as this role */
 
 	StateColumns columns;
@@ -121,6 +123,8 @@ typedef struct Pipeline
 	JsonbValue *lists;			/* value lists, as variables */
 	int			nlists;
 	char	  **list_names;
+	int			nunsubscribes;	/* kinds of events with the role unsubscribe */
+	text	  **unsubscribes;
 	int			nmissing;		/* lists that paths name but are gone */
 	char	  **missing;
 	int64		configuration;	/* number of the newest change of models or
@@ -161,6 +165,10 @@ extern void leadscore_check_owner(Relation rel);
 extern Oid	leadscore_type(const char *name);
 extern AttrNumber leadscore_column(TupleDesc desc, const char *name, Oid type,
 								   const char *table);
+
+/* own_code.c */
+extern bool leadscore_runs_own_code(Relation rel);
+extern int	leadscore_fix_path(void);
 
 /* shard.c */
 extern bool leadscore_is_shard(Oid table);

@@ -385,12 +385,8 @@ leadscore_rebuild_part(PipelinePart part)
 	return n;
 }
 
-/*
- * rebuild(pipeline, lead_id): repairs a lead (NULL: all leads) that is not as
- * its log says; returns how many were not.
- */
-Datum
-leadscore_rebuild(PG_FUNCTION_ARGS)
+static Datum
+rebuild(PG_FUNCTION_ARGS)
 {
 	Oid			schema;
 	int64		changed = 0;
@@ -427,6 +423,16 @@ leadscore_rebuild(PG_FUNCTION_ARGS)
 		}
 	}
 	PG_RETURN_INT64(changed);
+}
+
+/*
+ * rebuild(pipeline, lead_id): repairs a lead (NULL: all leads) that is not as
+ * its log says; returns how many were not.
+ */
+Datum
+leadscore_rebuild(PG_FUNCTION_ARGS)
+{
+	return leadscore_call_discreetly(rebuild, fcinfo);
 }
 
 /* Return a difference as a row. */

@@ -75,9 +75,12 @@ lead_id_cmp(const void *a, const void *b)
 	return x < y ? -1 : (x > y ? 1 : 0);
 }
 
-/* Lock the states of all leads of a list, as applying it does later. */
-static void
-lock_deltas(const DeltaList *deltas, Pipeline *pipeline)
+/*
+ * Lock the states of all leads of a list, as applying it does later.  Needs an
+ * SPI connection.
+ */
+void
+leadscore_lock_deltas(const DeltaList *deltas, Pipeline *pipeline)
 {
 	int64	   *lead_ids = MemoryContextAllocHuge(CurrentMemoryContext, deltas->n * sizeof(int64));
 	int64		n = 0;
@@ -113,7 +116,7 @@ leadscore_check_source_ids(const DeltaList *deltas, Relation event,
 		return;
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	lock_deltas(deltas, pipeline);
+	leadscore_lock_deltas(deltas, pipeline);
 	values[0] = leadscore_app_array(lead_ids, NULL, (int) n, INT8OID);
 	values[1] = leadscore_app_array(source_ids, NULL, (int) n, TEXTOID);
 	twice = leadscore_app_run(pipeline, FIND_TWICE, values, NULL, GetLatestSnapshot()) > 0;

@@ -22,6 +22,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "guard.h"
 #include "maintain.h"
 #include "replay.h"
 #include "stage.h"
@@ -152,12 +153,8 @@ leadscore_sweep_part(PipelinePart part, int64 max_leads)
 	return swept;
 }
 
-/*
- * sweep(pipeline, max_leads): brings up to date at most so many leads whose
- * stage may have changed; returns how many it did.
- */
-Datum
-leadscore_sweep(PG_FUNCTION_ARGS)
+static Datum
+sweep(PG_FUNCTION_ARGS)
 {
 	Oid			schema = PG_GETARG_OID(0);
 	int64		max_leads = PG_GETARG_INT64(1);
@@ -167,8 +164,18 @@ leadscore_sweep(PG_FUNCTION_ARGS)
 	leadscore_check_maintainer(schema, "lead_state", ACL_UPDATE);
 	foreach(lc, leadscore_parts(schema, NOTICE))
 		if (swept < max_leads)
-		swept += leadscore_sweep_part(*(PipelinePart *) lfirst(lc), max_leads - swept);
+			swept += leadscore_sweep_part(*(PipelinePart *) lfirst(lc), max_leads - swept);
 	PG_RETURN_INT64(swept);
+}
+
+/*
+ * sweep(pipeline, max_leads): brings up to date at most so many leads whose
+ * stage may have changed; returns how many it did.
+ */
+Datum
+leadscore_sweep(PG_FUNCTION_ARGS)
+{
+	return leadscore_call_discreetly(sweep, fcinfo);
 }
 
 /* May the caller see the state of a lead? */

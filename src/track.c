@@ -28,6 +28,7 @@
 #include "app.h"
 #include "explain.h"
 #include "stage.h"
+#include "unsubscribe.h"
 
 /* Columns of an event that is to be inserted, as ADD_EVENT takes them */
 enum
@@ -107,6 +108,15 @@ find_event(AppWrite *call, Datum lead_id, Datum source_id)
 	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
 
+/* Lock the leads with these numbers, in order of them. */
+static void
+lock_leads(AppWrite *call, const Datum *lead_ids, int n)
+{
+	Datum		value = leadscore_app_array(lead_ids, NULL, n, INT8OID);
+
+	leadscore_app_run(call->pipeline, LOCK_LEADS, &value, NULL, NULL);
+}
+
 /*
  * Insert an event; returns its number, or that of the one that is there
  * already, or 0 if a trigger of the owner's drops it.
@@ -126,6 +136,9 @@ add_event(AppWrite *call, EventInput *event, AppWatch *watch, bool *duplicate)
 		int64		number = DatumGetInt64(lead_id);
 		int64		event_id;
 
+		/* its lead is to be changed, and is locked before the state */
+		if (leadscore_is_unsubscribe(call->pipeline, event->values[EVENT_KIND]))
+			lock_leads(call, &lead_id, 1);
 		/* no index tells: the lock keeps others from adding it */
 		leadscore_lock_states(call->pipeline, &number, 1);
 		event_id = find_event(call, lead_id, event->values[EVENT_SOURCE_ID]);
@@ -564,19 +577,28 @@ static int
 drop_known(AppWrite *call, EventInput *events, int n)
 {
 	int64	   *lead_ids = palloc(sizeof(int64) * n);
+	Datum	   *unsubscribed = palloc(sizeof(Datum) * n);
 	bool	   *known = palloc0(sizeof(bool) * n);
 	Datum		values[2];
 	int			nleads = 0;
+	int			nunsubscribed = 0;
 	int			kept = 0;
 	uint64		row;
 	int			i;
 
 	for (i = 0; i < n; i++)
+	{
 		lead_ids[i] = events[i].lead->lead_id;
+		if (leadscore_is_unsubscribe(call->pipeline, events[i].values[EVENT_KIND]))
+			unsubscribed[nunsubscribed++] = events[i].values[EVENT_LEAD_ID];
+	}
 	qsort(lead_ids, n, sizeof(int64), int64_cmp);
 	for (i = 0; i < n; i++)
 		if (nleads == 0 || lead_ids[nleads - 1] != lead_ids[i])
 			lead_ids[nleads++] = lead_ids[i];
+	/* leads that are to be changed are locked before their states */
+	if (nunsubscribed > 0)
+		lock_leads(call, unsubscribed, nunsubscribed);
 	leadscore_lock_states(call->pipeline, lead_ids, nleads);
 	values[0] = column_array(events, n, EVENT_LEAD_ID);
 	values[1] = column_array(events, n, EVENT_SOURCE_ID);

@@ -97,7 +97,7 @@ COMMENT ON COLUMN lead.owner IS 'person of your company in charge of the lead';
 COMMENT ON COLUMN lead.persona IS 'buyer persona that the lead stands for';
 COMMENT ON COLUMN lead.profile IS 'other facts about the lead, a JSON object; profile signals have conditions on it. Personal data, in no view';
 COMMENT ON COLUMN lead.consented_at IS 'when the data protection policy was accepted; NULL: it was not, or consent was taken back';
-COMMENT ON COLUMN lead.contact_allowed IS 'whether messages may be sent; NULL: not asked';
+COMMENT ON COLUMN lead.contact_allowed IS 'whether messages may be sent; NULL: not asked. An event that unsubscribes makes it false';
 COMMENT ON COLUMN lead.referred_by IS 'lead_id of the lead that recommended us';
 COMMENT ON COLUMN lead.created_at IS 'when the lead became known';
 COMMENT ON COLUMN lead.updated_at IS 'time of the last change of this row';

@@ -86,25 +86,6 @@ CREATE TRIGGER signals_changed
 CREATE TRIGGER signals_truncated AFTER TRUNCATE ON value_list
     FOR EACH STATEMENT EXECUTE FUNCTION signals_changed();
 
--- No other writer may change the tables that the engine keeps, not even the
--- owner. Logical replication, and restores with --disable-triggers, pass.
-CREATE TRIGGER guarded BEFORE INSERT OR UPDATE OR DELETE ON lead_state
-    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
-CREATE TRIGGER guarded_truncate BEFORE TRUNCATE ON lead_state
-    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
-CREATE TRIGGER guarded BEFORE INSERT OR UPDATE OR DELETE ON stage_log
-    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
-CREATE TRIGGER guarded_truncate BEFORE TRUNCATE ON stage_log
-    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
-CREATE TRIGGER guarded BEFORE INSERT OR UPDATE OR DELETE ON profile_change
-    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
-CREATE TRIGGER guarded_truncate BEFORE TRUNCATE ON profile_change
-    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
-CREATE TRIGGER guarded BEFORE INSERT OR UPDATE OR DELETE ON model_activation
-    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
-CREATE TRIGGER guarded_truncate BEFORE TRUNCATE ON model_activation
-    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
-
 INSERT INTO signal (signal, signal_id, event_kinds, note) VALUES
     ('lead_created', 0, '{}', 'counted by the engine when a lead begins, so that quiet times have a start');
 

@@ -92,6 +92,8 @@ CREATE OR REPLACE FUNCTION clone_model(source text, target text) RETURNS text
 AS $$
 DECLARE
     pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
+    message text;
+    constraint_name text;
 BEGIN
     source := leadscore_internal.require_model(pipeline, source);
     target := leadscore_internal.require_text('target', target);
@@ -116,6 +118,11 @@ BEGIN
         SELECT target, g.dimension, g.grade, g.min_points
         FROM @pipeline@.grade g WHERE g.model = source;
     RETURN target;
+EXCEPTION
+    -- these show a row, which is the owner's
+    WHEN check_violation OR not_null_violation OR exclusion_violation THEN
+        GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, constraint_name = CONSTRAINT_NAME;
+        RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = message, CONSTRAINT = constraint_name;
 END
 $$;
 REVOKE EXECUTE ON FUNCTION clone_model(text, text) FROM PUBLIC;

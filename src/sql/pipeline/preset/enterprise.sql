@@ -60,7 +60,10 @@ INSERT INTO signal (signal, event_kinds, condition, quantity, note) VALUES
 
 INSERT INTO signal (signal, source, condition, note) VALUES
     ('consented', 'profile', '$consented == true', 'accepted the data protection policy'),
-    ('contactable', 'profile', '$email like_regex "@" || $.phone != null || $.social != null', 'left contact data'),
+    -- what is blank is no contact data
+    ('contactable', 'profile',
+        '$email like_regex "\\S@\\S" || exists ($.phone.** ? (@ like_regex "\\w" || @.type() == "number")) || exists ($.social.** ? (@ like_regex "\\w" || @.type() == "number"))',
+        'left contact data'),
     ('competitor', 'profile', '$competitor_domains[*] == $email_domain', NULL),
     ('own_people', 'profile', '$own_domains[*] == $email_domain', NULL),
     ('free_address', 'profile', '$free_domains[*] == $email_domain', 'an address that anybody can have'),

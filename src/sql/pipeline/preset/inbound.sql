@@ -34,7 +34,10 @@ INSERT INTO signal (signal, event_kinds, condition, quantity, note) VALUES
 
 INSERT INTO signal (signal, source, condition, note) VALUES
     ('consented', 'profile', '$consented == true', 'accepted the data protection policy'),
-    ('contactable', 'profile', '$email like_regex "@" || $.phone != null || $.social != null', 'left contact data'),
+    -- what is blank is no contact data
+    ('contactable', 'profile',
+        '$email like_regex "\\S@\\S" || exists ($.phone.** ? (@ like_regex "\\w" || @.type() == "number")) || exists ($.social.** ? (@ like_regex "\\w" || @.type() == "number"))',
+        'left contact data'),
     ('budget_confirmed', 'profile', '$.budget == true', NULL),
     ('authority_confirmed', 'profile', '$.authority == true', NULL),
     ('need_confirmed', 'profile', '$.need == true', NULL),

@@ -297,7 +297,7 @@ BEGIN
                 ceil(target_customers * r.matured / nullif(r.converted, 0)::numeric),
                 ceil(target_customers / nullif(r.high_rate, 0)),
                 CASE WHEN r.low_rate > 1e-9 THEN ceil(target_customers / r.low_rate) END,
-                ceil((target_customers - c.customers) * r.matured / nullif(r.converted, 0)::numeric)
+                ceil(round((target_customers - c.customers) * r.matured / nullif(r.converted, 0)::numeric, 9))
             ) AS n (required, low, high, missing)
         ORDER BY r.stage_rank;
 END

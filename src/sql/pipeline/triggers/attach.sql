@@ -1,4 +1,5 @@
--- The triggers that keep states right. Run by leadscore.attach_pipeline().
+-- The triggers that keep states right, and those that keep other writers from
+-- them. Run by leadscore.attach_pipeline().
 -- Statement triggers with transition tables: one for each operation.
 
 CREATE OR REPLACE TRIGGER leadscore_inserted AFTER INSERT ON event
@@ -26,3 +27,31 @@ CREATE OR REPLACE TRIGGER leadscore_deleted AFTER DELETE ON lead
     FOR EACH STATEMENT EXECUTE FUNCTION lead_changed();
 CREATE OR REPLACE TRIGGER leadscore_truncated AFTER TRUNCATE ON lead
     FOR EACH STATEMENT EXECUTE FUNCTION lead_truncated();
+
+-- The engine knows which kinds of events unsubscribe.
+CREATE OR REPLACE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON event_kind
+    FOR EACH ROW EXECUTE FUNCTION config_changed();
+CREATE OR REPLACE TRIGGER config_truncated AFTER TRUNCATE ON event_kind
+    FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
+ALTER TABLE event_kind ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE event_kind ENABLE ALWAYS TRIGGER config_truncated;
+
+-- What the engine keeps no other writer may change, not even the owner.
+-- Logical replication, and restores with --disable-triggers, pass; so does a
+-- load into a detached pipeline.
+CREATE OR REPLACE TRIGGER guarded BEFORE INSERT OR UPDATE OR DELETE ON lead_state
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+CREATE OR REPLACE TRIGGER guarded_truncate BEFORE TRUNCATE ON lead_state
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+CREATE OR REPLACE TRIGGER guarded BEFORE INSERT OR UPDATE OR DELETE ON stage_log
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+CREATE OR REPLACE TRIGGER guarded_truncate BEFORE TRUNCATE ON stage_log
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+CREATE OR REPLACE TRIGGER guarded BEFORE INSERT OR UPDATE OR DELETE ON profile_change
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+CREATE OR REPLACE TRIGGER guarded_truncate BEFORE TRUNCATE ON profile_change
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+CREATE OR REPLACE TRIGGER guarded BEFORE INSERT OR UPDATE OR DELETE ON model_activation
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+CREATE OR REPLACE TRIGGER guarded_truncate BEFORE TRUNCATE ON model_activation
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();

@@ -10,3 +10,15 @@ DROP TRIGGER IF EXISTS leadscore_inserted ON lead;
 DROP TRIGGER IF EXISTS leadscore_updated ON lead;
 DROP TRIGGER IF EXISTS leadscore_deleted ON lead;
 DROP TRIGGER IF EXISTS leadscore_truncated ON lead;
+
+DROP TRIGGER IF EXISTS config_changed ON event_kind;
+DROP TRIGGER IF EXISTS config_truncated ON event_kind;
+
+DROP TRIGGER IF EXISTS guarded ON lead_state;
+DROP TRIGGER IF EXISTS guarded_truncate ON lead_state;
+DROP TRIGGER IF EXISTS guarded ON stage_log;
+DROP TRIGGER IF EXISTS guarded_truncate ON stage_log;
+DROP TRIGGER IF EXISTS guarded ON profile_change;
+DROP TRIGGER IF EXISTS guarded_truncate ON profile_change;
+DROP TRIGGER IF EXISTS guarded ON model_activation;
+DROP TRIGGER IF EXISTS guarded_truncate ON model_activation;
