@@ -95,20 +95,7 @@ leadscore_unsubscribes_apply(UnsubscribeList *list, const DeltaList *deltas, Pip
 	Oid			types[2] = {INT8ARRAYOID, TIMESTAMPTZARRAYOID};
 	Datum	   *columns[2];
 	Datum		values[2];
-	const char *lead = leadscore_table_name(pipeline->lead);
-
-	/*
-	 * The change has a time of its own, as one by track() has.  It is not that
-	 * of the event: an app that sends a profile with that time sets it.
-	 */
-	char	   *sql = psprintf("UPDATE %s l SET contact_allowed = false,"
-							   " updated_at = CASE WHEN l.updated_at OPERATOR(pg_catalog.>) pg_catalog.now() THEN pg_catalog.clock_timestamp()"
-							   "  ELSE GREATEST(l.updated_at, LEAST(u.at, pg_catalog.now()))"
-							   "   OPERATOR(pg_catalog.+) '1 microsecond'::pg_catalog.interval END"
-							   " FROM (SELECT u.lead_id, pg_catalog.max(u.at) AS at"
-							   "  FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS u(lead_id, at) GROUP BY u.lead_id) u"
-							   " WHERE l.lead_id OPERATOR(pg_catalog.=) u.lead_id AND l.contact_allowed IS DISTINCT FROM false"
-							   "  AND (l.consented_at OPERATOR(pg_catalog.>) u.at) IS NOT TRUE", lead);
+	char	   *sql;
 	int			nestlevel;
 	int64		n = 0;
 	int64		i;
@@ -132,6 +119,20 @@ leadscore_unsubscribes_apply(UnsubscribeList *list, const DeltaList *deltas, Pip
 		return;
 	values[0] = leadscore_app_array(columns[0], NULL, (int) n, INT8OID);
 	values[1] = leadscore_app_array(columns[1], NULL, (int) n, TIMESTAMPTZOID);
+
+	/*
+	 * The change has a time of its own, as one by track() has.  It is not
+	 * that of the event: an app that sends a profile with that time sets it.
+	 */
+	sql = psprintf("UPDATE %s l SET contact_allowed = false,"
+				   " updated_at = CASE WHEN l.updated_at OPERATOR(pg_catalog.>) pg_catalog.now() THEN pg_catalog.clock_timestamp()"
+				   "  ELSE GREATEST(l.updated_at, LEAST(u.at, pg_catalog.now()))"
+				   "   OPERATOR(pg_catalog.+) '1 microsecond'::pg_catalog.interval END"
+				   " FROM (SELECT u.lead_id, pg_catalog.max(u.at) AS at"
+				   "  FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS u(lead_id, at) GROUP BY u.lead_id) u"
+				   " WHERE l.lead_id OPERATOR(pg_catalog.=) u.lead_id AND l.contact_allowed IS DISTINCT FROM false"
+				   "  AND (l.consented_at OPERATOR(pg_catalog.>) u.at) IS NOT TRUE",
+				   leadscore_table_name(pipeline->lead));
 
 	/* triggers of the owner's on lead find nothing that the caller chose */
 	nestlevel = leadscore_fix_path();
