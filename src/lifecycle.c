@@ -111,7 +111,8 @@ move(LeadLifecycle *lifecycle, uint8 stage, int64 at, StageCause cause)
 
 	Assert(from != stage);
 	Assert(at >= from_since);
-	if (stage == LEAD_STAGE_VISITOR && is_for_leads(from) && !is_lead(lifecycle))
+	if (stage == LEAD_STAGE_VISITOR && cause != CAUSE_SET &&
+		is_for_leads(from) && !is_lead(lifecycle))
 	{
 		/* what consent takes away, consent gives back */
 		standing->suspended = from;
