@@ -549,10 +549,11 @@ leadscore_deltas_apply(DeltaList *list, Writer *writer, const char *table)
  * Bring the state of a lead up to its row: creation and profile.  Does
  * nothing if there is no such lead any more.  A change of the profile counts
  * from updated_at on, but not before the change before it, and at the latest
- * from now on.
+ * from now on.  The activity knows only the bucket of the creation, so the
+ * caller must say if the instant has moved.
  */
 void
-leadscore_lead_refresh(Writer *writer, int64 lead_id)
+leadscore_lead_refresh(Writer *writer, int64 lead_id, bool created_moved)
 {
 	LeadGrain	grain = writer->pipeline->grain;
 	LeadRecord	record;
@@ -572,7 +573,8 @@ leadscore_lead_refresh(Writer *writer, int64 lead_id)
 	leadscore_state_decode(writer, &record);
 	for (i = 0; i < record.activity.nitems && record.activity.items[i].signal == 0; i++)
 		created = &record.activity.items[i];
-	moved = created == NULL || created->bucket != bucket_of(leadscore_lead_created_at(writer), grain);
+	moved = created_moved || created == NULL ||
+		created->bucket != bucket_of(leadscore_lead_created_at(writer), grain);
 	leadscore_pool_init(&difference);
 	leadscore_profile_difference(writer, &record.activity, &difference);
 	if (difference.n == 0 && !moved)
