@@ -14,7 +14,8 @@
 #   stages      {stage => {min, gates => [{gate, signal, count, within, negate}
 #               or {gate, dimension, points}], entry}}; entry: a milestone
 #
-# A lead: created, profile {signal => 1 or 0}. What happens to it: {at, profile},
+# A lead: created, profile {signal => 1 or 0} and profile_at, when that was known.
+# What happens to it: {at, profile},
 # or {at, kind, stage}: an event counts for the signal of the name of its kind,
 # and stage is what an event of kind stage_set names.
 package Lifecycle;
@@ -285,8 +286,8 @@ sub life
 	my %signals = map { $_ => 1 } @{ $first->[1]{signals} };
 	# what counts for nothing is no part of a life, not even its beginning
 	my @items = grep { $_->{profile} || $_->{kind} eq 'stage_set' || $signals{ $_->{kind} } } @$items;
-	push @items, { at => $lead->{created}, profile => $lead->{profile} };
-	my $birth = min map { $_->{at} } @items;
+	push @items, { at => $lead->{profile_at}, profile => $lead->{profile} } if any { $_ } values %{ $lead->{profile} };
+	my $birth = min $lead->{created}, map { $_->{at} } @items;
 	my $today = bucket($life, $now);
 
 	# what is known at birth a lead is born with
