@@ -22,6 +22,8 @@
 #include "replay.h"
 #include "stage.h"
 
+PG_FUNCTION_INFO_V1(leadscore_stage_to_set);
+
 /* An empty list; events are classified in scratch, which must be its own. */
 void
 leadscore_deltas_init(DeltaList *list, MemoryContext scratch)
@@ -33,26 +35,40 @@ leadscore_deltas_init(DeltaList *list, MemoryContext scratch)
 	leadscore_pool_init(&list->pool);
 }
 
-/* The stage that an event of kind stage_set names; 0 if none */
+/* The stage that the properties of an event of kind stage_set name; 0 if none */
+static uint8
+named_stage(Jsonb *properties)
+{
+	JsonbValue	value;
+	uint8		stage = 0;
+
+	if (!JB_ROOT_IS_OBJECT(properties) ||
+		getKeyJsonValueFromContainer(&properties->root, "stage", 5, &value) == NULL ||
+		value.type != jbvString ||
+		!lead_stage_parse(value.val.string.val, value.val.string.len, &stage))
+		return 0;
+	return stage;
+}
+
+/* stage_to_set(properties): the same; NULL if none */
+Datum
+leadscore_stage_to_set(PG_FUNCTION_ARGS)
+{
+	uint8		stage = named_stage(PG_GETARG_JSONB_P(0));
+
+	if (stage == 0)
+		PG_RETURN_NULL();
+	return LeadStageGetDatum(stage);
+}
+
+/* The stage that an event of kind stage_set is to set; 0 if none */
 static uint8
 stage_to_set(const EventColumns *columns, TupleTableSlot *slot)
 {
 	bool		isnull;
 	Datum		properties = slot_getattr(slot, columns->properties, &isnull);
-	Jsonb	   *json;
-	JsonbValue	value;
-	uint8		stage = 0;
 
-	if (isnull)
-		return 0;
-	json = DatumGetJsonbP(properties);
-	if (!JB_ROOT_IS_OBJECT(json) ||
-		getKeyJsonValueFromContainer(&json->root, "stage", 5, &value) == NULL ||
-		value.type != jbvString)
-		return 0;
-	if (!lead_stage_parse(value.val.string.val, value.val.string.len, &stage))
-		return 0;
-	return stage;
+	return isnull ? 0 : named_stage(DatumGetJsonbP(properties));
 }
 
 /* Classify the event in a slot and add it. */

@@ -207,7 +207,11 @@ SELECT
     e.lead_id,
     e.event_id,
     e.kind,
-    CASE WHEN k.kind IS NULL THEN 'unknown kind' ELSE 'no signal matches' END AS reason,
+    CASE
+        WHEN e.kind = 'stage_set' THEN 'stage not set'
+        WHEN k.kind IS NULL THEN 'unknown kind'
+        ELSE 'no signal matches'
+    END AS reason,
     dated(e.occurred_at) AS occurred_at,
     dated(e.recorded_at) AS recorded_at,
     e.channel,
@@ -215,11 +219,11 @@ SELECT
 FROM _unscored() u
     JOIN event e USING (lead_id, event_id)
     LEFT JOIN (SELECT kind FROM event_kind UNION SELECT unnest(event_kinds) FROM signal) k ON k.kind = e.kind;
-COMMENT ON VIEW unscored_events IS 'events that count for nothing though they should: of a kind that nobody knows, or matching no signal of their kind';
+COMMENT ON VIEW unscored_events IS 'events that count for nothing though they should: of a kind that nobody knows, matching no signal of their kind, or setting no stage';
 COMMENT ON COLUMN unscored_events.lead_id IS 'the lead';
 COMMENT ON COLUMN unscored_events.event_id IS 'the event';
 COMMENT ON COLUMN unscored_events.kind IS 'kind of the event';
-COMMENT ON COLUMN unscored_events.reason IS 'unknown kind: neither in event_kind nor of any signal; no signal matches: signals of this kind have conditions that do not hold';
+COMMENT ON COLUMN unscored_events.reason IS 'unknown kind: neither in event_kind nor of any signal; no signal matches: signals of this kind have conditions that do not hold; stage not set: a stage by hand that there is not, or one from iql to prospect for a contact that lacked what makes it a lead';
 COMMENT ON COLUMN unscored_events.occurred_at IS 'when it happened; NULL outside the years 1 to 9999';
 COMMENT ON COLUMN unscored_events.recorded_at IS 'when it was recorded';
 COMMENT ON COLUMN unscored_events.channel IS 'channel that it came by';
