@@ -12,7 +12,8 @@
 #   rules       [{signal, points, dimension, decay, period, limit => [n, period],
 #               only_if, unless, after}]; after: quiet time instead of counts
 #   stages      {stage => {min, gates => [{gate, signal, count, within, negate}
-#               or {gate, dimension, points}], entry}}; entry: a milestone
+#               or {gate, dimension, points}], other => {only_if, min}, entry}};
+#               entry: a milestone
 #
 # A lead: created, profile {signal => 1 or 0} and profile_at, when that was known.
 # What happens to it: {at, profile},
@@ -57,7 +58,12 @@ sub buckets
 	return sort { $a <=> $b } map { bucket($life, $_->{at}) } grep { $_->{kind} eq $signal } @{ $life->{happened} };
 }
 
-sub is_present { return $_[0]{profile}{ $_[1] } || buckets(@_) > 0; }
+sub is_present
+{
+	my ($life, $signal) = @_;
+	my @buckets = buckets($life, $signal);
+	return $life->{profile}{$signal} || @buckets > 0;
+}
 
 # What is left of a count of some age, in units of 2^-31
 sub weight
@@ -156,10 +162,19 @@ sub gates_hold
 # The gates of iql make a contact a lead.
 sub is_lead { return gates_hold($_[0], 'iql', $_[1]); }
 
+# What a stage asks for, of some leads something else
+sub stage_rule
+{
+	my ($life, $stage) = @_;
+	my $rule = $life->{model}{stages}{$stage} || {};
+	my $other = $rule->{other};
+	return $other && is_present($life, $other->{only_if}) ? { %$rule, min => $other->{min} } : $rule;
+}
+
 sub stage_holds
 {
 	my ($life, $stage, $at) = @_;
-	my $rule = $life->{model}{stages}{$stage} or return 0;
+	my $rule = stage_rule($life, $stage);
 	return 0 if !defined $rule->{min} && !$rule->{gates};
 	return 0 if !is_lead($life, $at);
 	return 0 if defined $rule->{min} && score($life, $at) < milli($rule->{min});
@@ -209,7 +224,7 @@ sub next_stage
 {
 	my ($life, $at) = @_;
 	my $stage = $life->{suspended} // $life->{stage};
-	my $rule = $life->{model}{stages}{$stage};
+	my $rule = stage_rule($life, $stage);
 	return 'visitor' if is_for_leads($stage) && !is_lead($life, $at);
 	if (!defined $life->{blocked})
 	{
@@ -255,7 +270,7 @@ sub happen
 		  && any { $_->{signal} eq $item->{kind} && $_->{points} > 0 && !$_->{after} } @{ $life->{model}{rules} };
 		# what is dated ahead counts from its bucket on, but moves no stage yet
 		next if $at > $now;
-		$set{ $item->{stage} } = 1 if $item->{kind} eq 'stage_set';
+		push @{ $set{ $item->{stage} } }, $item if $item->{kind} eq 'stage_set';
 		$milestone{$_} = 1 foreach grep { ($life->{model}{stages}{$_}{entry} // '') eq $item->{kind} } keys %{ $life->{model}{stages} };
 	}
 	my $moves = %set || %milestone;
@@ -265,7 +280,11 @@ sub happen
 	# then milestones and stages by hand: up the funnel, then exits, the gravest last
 	foreach my $to ((grep { !is_exit($_) } @stages), reverse grep { is_exit($_) } @stages)
 	{
-		next if is_for_leads($to) && !is_lead($life, $at);
+		if (is_for_leads($to) && !is_lead($life, $at))
+		{
+			push @{ $life->{ignored} }, @{ $set{$to} || [] };
+			next;
+		}
 		if ($set{$to} && $life->{stage} ne $to) { move($life, $to, $at, 'set'); }
 		elsif ($milestone{$to}) { follow_milestone($life, $to, $at); }
 	}
@@ -273,7 +292,8 @@ sub happen
 	follow_points($life, $at, 'points');
 }
 
-# life(MODELS, LEAD, ITEMS, NOW): {rows, stage, since, cycle, score} of a lead.
+# life(MODELS, LEAD, ITEMS, NOW): {rows, stage, since, cycle, score} of a lead, and
+# which stages by hand are {ignored}.
 # MODELS: [since, model] in the order in which they came into use; what happened
 # before the first of them is judged by it.
 sub life
@@ -284,8 +304,9 @@ sub life
 		model => $first->[1], created => $lead->{created}, stage => 'visitor', cycle => 1,
 		profile => {}, happened => [] };
 	my %signals = map { $_ => 1 } @{ $first->[1]{signals} };
+	my @items = grep { $_->{profile} || $signals{ $_->{kind} } || exists $rank{ $_->{stage} // '' } } @$items;
 	# what counts for nothing is no part of a life, not even its beginning
-	my @items = grep { $_->{profile} || $_->{kind} eq 'stage_set' || $signals{ $_->{kind} } } @$items;
+	$life->{ignored} = [ grep { $_->{stage} && !exists $rank{ $_->{stage} } } @$items ];
 	push @items, { at => $lead->{profile_at}, profile => $lead->{profile} } if any { $_ } values %{ $lead->{profile} };
 	my $birth = min $lead->{created}, map { $_->{at} } @items;
 	my $today = bucket($life, $now);

@@ -20,7 +20,7 @@
 #
 # Environment:
 #   ORDERS_SEED   repeats a run (printed when it fails)
-#   ORDERS_SETS   how many random sets for each model, default 20
+#   ORDERS_SETS   how many random sets for each model, default 30
 
 use strict;
 use warnings;
@@ -34,8 +34,10 @@ use List::Util qw(max min shuffle);
 use Lifecycle;
 
 my $seed = $ENV{ORDERS_SEED} // int(rand(1e9));
-my $sets_each = $ENV{ORDERS_SETS} // 20;
+my $sets_each = $ENV{ORDERS_SETS} // 30;
 my ($faketime) = grep { -e $_ } glob('/usr/lib/*/faketime/libfaketime.so.1');
+# in a set; all orders of five are 120
+my $most_writes = 5;
 # how far the clock is moved in the end
 my $days_ahead = 4;
 my $day = 86_400_000_000;
@@ -77,7 +79,8 @@ my @plain_rules = (
 	{ signal => 'big', points => 10, dimension => 'fit' });
 my @interest = ({ gate => 'interest', signal => 'demo' }, { gate => 'interest', signal => 'fair' });
 my @other_rules = (
-	{ signal => 'view', points => 12, limit => [ 1, 'day' ], unless => ['rival'] },
+	{ signal => 'view', points => 12, limit => [ 1, 'day' ], unless => [qw(rival unsubscribe)] },
+	{ signal => 'view', points => 4, only_if => ['fair'] },
 	{ signal => 'fair', points => 15, decay => 'window', period => 2 },
 	{ signal => 'demo', points => 30.5, decay => 'half_life', period => 4 },
 	{ signal => 'spam', points => -10, decay => 'linear', period => 3 },
@@ -93,7 +96,7 @@ my %pipelines = (
 	steady => [
 		model('steady', %plain),
 		model('lower', rules => \@plain_rules, allow_demotion => 1,
-			stages => { mql => { min => 15 }, sql => { min => 35 } }) ],
+			stages => { mql => { min => 15 }, sql => { min => 35, other => { only_if => 'big', min => 25 } } }) ],
 	falling => [
 		model('falling', rules => \@other_rules, allow_demotion => 1, margin => 5,
 			dimensions => { engagement => { reset => [qw(recycled unsubscribe)], max => 60 } },
@@ -147,6 +150,7 @@ sub model_sql
 		my $s = $m->{stages}{$stage};
 		$sql .= "INSERT INTO $p.stage_rule (model, stage, min_score, entry_signals) VALUES ($name, '$stage', " . ($s->{min} // 'NULL') . ', '
 		  . array(grep { defined } $s->{entry}) . ");\n";
+		$sql .= "INSERT INTO $p.stage_rule (model, stage, only_if, min_score) VALUES ($name, '$stage', '$s->{other}{only_if}', $s->{other}{min});\n" if $s->{other};
 		foreach my $g (@{ $s->{gates} || [] })
 		{
 			$sql .= "INSERT INTO $p.stage_gate (model, stage, gate, signal, min_count, within, dimension, min_points, negate) VALUES ("
@@ -189,11 +193,15 @@ BEGIN
 	WHILE $p.sweep() > 0 LOOP
 	END LOOP;
 END \$\$;
-CREATE FUNCTION $p.lives(at timestamptz) RETURNS TABLE (lead_id bigint, stage text, since numeric, cycle int, score numeric, history text) LANGUAGE sql AS \$\$
-	SELECT s.lead_id, s.stage::text, trunc(extract(epoch FROM s.stage_since) * 1000000), s.cycle, trunc($p.score_by_id(s.lead_id, at) * 1000),
+CREATE FUNCTION $p.lives(at timestamptz) RETURNS TABLE (lead_id bigint, stage text, since numeric, cycle int, score numeric, ignored text, history text) LANGUAGE sql AS \$\$
+	SELECT s.lead_id, s.stage::text, trunc(extract(epoch FROM s.stage_since) * 1000000), s.cycle, trunc($p.score_by_id(s.lead_id, at) * 1000), u.ignored,
 		string_agg(concat_ws(',', h.cycle, coalesce(h.from_stage::text, '-'), h.to_stage, trunc(extract(epoch FROM h.effective_at) * 1000000), h.cause, h.model), ';' ORDER BY h.seq)
 	FROM $p.lead_state s JOIN $p.stage_history h USING (lead_id)
-	GROUP BY s.lead_id
+		LEFT JOIN (
+			SELECT e.lead_id, string_agg(concat_ws(',', trunc(extract(epoch FROM e.occurred_at) * 1000000), e.kind, e.properties ->> 'stage'), ';') AS ignored
+			FROM $p.unscored_events JOIN $p.event e USING (lead_id, event_id) WHERE reason = 'stage not set' GROUP BY e.lead_id
+		) u USING (lead_id)
+	GROUP BY s.lead_id, u.ignored
 \$\$;
 };
 }
@@ -388,7 +396,7 @@ sub random_event
 	my ($at, @kinds) = @_;
 	@kinds = ((@scoring) x 3, 'demo', 'demo', (@milestones) x 2, 'contact', 'unsubscribe', ('stage_set') x 5, 'unknown') if !@kinds;
 	my %event = (at => $at, kind => one_of(@kinds));
-	$event{stage} = one_of(qw(visitor iql mql mql sql sql prospect customer advocate lost recycled disqualified)) if $event{kind} eq 'stage_set';
+	$event{stage} = one_of(qw(visitor iql mql mql sql sql prospect customer advocate lost recycled disqualified nonsense)) if $event{kind} eq 'stage_set';
 	return \%event;
 }
 
@@ -419,12 +427,18 @@ sub random_set
 	my (@chains, @profiles);
 	# profiles of one instant are one profile
 	my %taken = ($created => 1);
-	for (my $left = 2 + int rand 4; $left > 0;)
+	for (my $left = 2 + int rand($most_writes - 1); $left > 0;)
 	{
 		if (chance(25))
 		{
 			my $at = $few_past->();
 			push @profiles, { what => 'profile', at => $at, profile => random_profile(60) } if !$taken{$at}++;
+			$left--;
+			next;
+		}
+		if (chance(6) && !grep { $_->[0]{what} eq 'created' } @chains)
+		{
+			push @chains, [ { what => 'created', at => one_of($created - int rand $width, $created + int rand $width, $any->()) } ];
 			$left--;
 			next;
 		}
@@ -440,7 +454,6 @@ sub random_set
 		push @chains, \@chain;
 		$left -= @chain;
 	}
-	push @chains, [ { what => 'created', at => one_of($created - int rand $width, $created + int rand $width, $any->()) } ] if chance(10) && @chains < 4;
 	push @chains, [ sort { $a->{at} <=> $b->{at} } @profiles ] if @profiles;
 	return { lead => { created => $created, profile_at => $created, profile => random_profile(75) }, base => \@base, chains => \@chains };
 }
@@ -471,7 +484,7 @@ sub has_causes
 {
 	my ($set, $width) = @_;
 	my %seen;
-	my @at = map { $_->{at} // $_->{event}{at} // () } map { @$_ } @{ $set->{chains} };
+	my @at = map { ($_->{event} || $_)->{at} // () } map { @$_ } @{ $set->{chains} };
 	return !grep { $seen{$_}++ || $_ % $width == 0 } @at, $set->{lead}{created}, map { $_->{at} } @{ $set->{base} };
 }
 
@@ -568,7 +581,7 @@ sub write_sets
 	psql("COPY $p.write FROM '$dir/write'; CREATE INDEX ON $p.write (step, what); ANALYZE $p.write");
 	psql("CALL $p.run_step($_)") foreach 0 .. 3;
 	psql("SELECT $p.activate_model(" . quoted($model) . ')') if $model;
-	psql("CALL $p.run_step($_)") foreach 4 .. 6;
+	psql("CALL $p.run_step($_)") foreach 4 .. 1 + $most_writes;
 	return $next - 1;
 }
 
@@ -577,6 +590,12 @@ sub row_text
 {
 	my ($row, $with_cause, $with_model) = @_;
 	return join ' ', $row->{cycle}, "$row->{from}>$row->{to}", instant_text($row->{at}), $with_cause ? $row->{cause} : (), $with_model ? $row->{model} : ();
+}
+
+sub event_text
+{
+	my ($event) = @_;
+	return join ' ', instant_text($event->{at}), $event->{kind}, $event->{stage} // ();
 }
 
 # Where a lead stands in the end, and with how many points
@@ -590,12 +609,6 @@ sub profile_text
 {
 	my ($profile) = @_;
 	return join ' ', 'profile', grep { $profile->{$_} } sort keys %$profile;
-}
-
-sub event_text
-{
-	my ($event) = @_;
-	return join ' ', instant_text($event->{at}), $event->{kind}, $event->{stage} // ();
 }
 
 # A set in some order
@@ -620,8 +633,14 @@ sub read_lives
 	my %lives;
 	foreach (split /\n/, psql("SELECT * FROM $p.lives(to_timestamp($at / 1e6))"))
 	{
-		my ($id, $stage, $since, $cycle, $score, $rows) = split /\|/;
-		$lives{$id} = { stage => $stage, since => $since, cycle => $cycle, score => $score, rows => [] };
+		my ($id, $stage, $since, $cycle, $score, $ignored, $rows) = split /\|/;
+		$lives{$id} = { stage => $stage, since => $since, cycle => $cycle, score => $score, ignored => [], rows => [] };
+		foreach (split /;/, $ignored)
+		{
+			my %event;
+			@event{qw(at kind stage)} = split /,/;
+			push @{ $lives{$id}{ignored} }, \%event;
+		}
 		foreach (split /;/, $rows)
 		{
 			my %row;
@@ -657,7 +676,7 @@ sub compare
 			is_deeply(\@found, [ @{ $set->{history} }, $later ? @{ $set->{later} || [] } : () ], "by hand, $when: $set->{name}");
 		}
 		my $with_causes = has_causes($set, $width);
-		my $text = sub { my ($life) = @_; return join "\n", (map { row_text($_, $with_causes, 1) } @{ $life->{rows} }), standing_text($life); };
+		my $text = sub { my ($life) = @_; return join "\n", (map { row_text($_, $with_causes, 1) } @{ $life->{rows} }), standing_text($life), sort map { 'ignored ' . event_text($_) } @{ $life->{ignored} }; };
 		my $expected = $text->($right);
 		my @others = grep { !$lives->{ $set->{first_id} + $_ } || $text->($lives->{ $set->{first_id} + $_ }) ne $expected } 0 .. $#{ $set->{orders} };
 		next if !@others;
@@ -669,6 +688,22 @@ sub compare
 	}
 	is($wrong, 0, "$p, $when: histories as they should be in each order");
 	is(psql("SELECT v.* FROM $p.verify() v LIMIT 5"), '', "$p, $when: verify() is empty");
+}
+
+# What events do in silence functions refuse, and say why.
+sub check_calls
+{
+	my ($p) = @_;
+	psql("SELECT setval('$p.lead_lead_id_seq', 1000000); SELECT $p.upsert_lead('ann', 'ann\@mail.example')");
+	my ($out, $err) = ('', '');
+	$node->psql('orders', "\\set VERBOSITY verbose\nSELECT $p.set_stage('ann', 'sql')", stdout => \$out, stderr => \$err);
+	like($err, qr/ERROR:  55000: .*cannot be set to stage sql.*\nDETAIL:  Missing: consent \(consented\)\.\nHINT:  /, 'a call that sets a stage says that consent is missing');
+	is(psql("SELECT count(*) FROM $p.event WHERE lead_id = $p.lead_id('ann')"), 0, 'and writes no event');
+	is(psql("SELECT stage FROM $p.track('ann', 'stage_set', '{\"stage\": \"sql\"}')"), 'visitor', 'an event changes nothing');
+	is(psql("SELECT kind, reason FROM $p.unscored_events WHERE lead_id = $p.lead_id('ann')"), 'stage_set|stage not set', 'and is listed');
+	is(psql("SELECT $p.upsert_lead('ann', consent => true) > 0; SELECT $p.set_stage('ann', 'sql')"), "t\nsql", 'with consent the call does it');
+	is(psql("SELECT kind, reason FROM $p.unscored_events WHERE lead_id = $p.lead_id('ann')"), 'stage_set|stage not set', 'and is not listed');
+	psql("DELETE FROM $p.lead WHERE external_id = 'ann'");
 }
 
 # ---------- the test ----------
@@ -695,6 +730,7 @@ foreach my $i (0 .. $#names)
 	compare($p, $sets{$p}, $active{$p}, 'as written');
 	psql("SELECT $p.rebuild()");
 	compare($p, $sets{$p}, $active{$p}, 'rebuilt');
+	check_calls($p) if $p eq 'by_hand';
 	note("$p: ", scalar @{ $sets{$p} }, " sets, $leads leads, ", time - $begin, ' s');
 }
 SKIP:
