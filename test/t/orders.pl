@@ -6,13 +6,15 @@
 #
 # A set is a lead and up to five writes about it, each a statement of its own:
 # events, events that are wrong first and then corrected, events that are deleted
-# again, profiles, and another time of the lead's creation. Each order of the writes is a lead. Only profiles come in
-# the order of their times, as what comes later is what is known now; and a
-# correction comes after what it corrects. All is compared after a sweep, after
-# a rebuild, and after some days have passed.
+# again, profiles, and another time of the lead's creation. Each order of the
+# writes is a lead. Only profiles come in the order of their times, as what comes
+# later is what is known now; and a correction comes after what it corrects. Two
+# more leads get all events in one statement, before the profiles or after them.
+# All is compared after a sweep, after a rebuild, and after some days have passed.
 #
 # First come histories whose stages were worked out by hand, for the oracle too;
-# then random ones. Halfway through these another model is activated.
+# then random ones, and a few longer ones of which some orders are tried. While
+# these are written another model is activated.
 #
 # Compared are cycle, stages, instants and model of each row, the standing and
 # the score. The cause of a row is as recorded: it is compared where nothing
@@ -20,7 +22,8 @@
 #
 # Environment:
 #   ORDERS_SEED   repeats a run (printed when it fails)
-#   ORDERS_SETS   how many random sets for each model, default 30
+#   ORDERS_SETS   how many random sets for each model, default 30; longer ones
+#                 are a tenth of it
 
 use strict;
 use warnings;
@@ -38,6 +41,7 @@ my $sets_each = $ENV{ORDERS_SETS} // 30;
 my ($faketime) = grep { -e $_ } glob('/usr/lib/*/faketime/libfaketime.so.1');
 # in a set; all orders of five are 120
 my $most_writes = 5;
+my $most_writes_long = 40;
 # how far the clock is moved in the end
 my $days_ahead = 4;
 my $day = 86_400_000_000;
@@ -382,7 +386,7 @@ sub set_by_hand
 # ---------- random sets ----------
 
 # A set is {lead, base => events that are there first, chains => lists of writes
-# that come in their order, orders}.
+# that come in their order, long}.
 
 sub random_profile
 {
@@ -402,7 +406,7 @@ sub random_event
 
 sub random_set
 {
-	my ($width) = @_;
+	my ($width, $long) = @_;
 	my $today = $now - $now % $width;
 	my $created = $today - (2 + int rand 9) * $width - one_of(0, int rand $width);
 	my $past = sub {
@@ -418,7 +422,7 @@ sub random_set
 	my ($few, $few_past) = ($any, $past);
 	if (chance(60))
 	{
-		my @past = map { $past->() } 1 .. 3;
+		my @past = map { $past->() } 1 .. ($long ? 8 : 3);
 		my @any = (@past, $any->());
 		$few = sub { return one_of(@any); };
 		$few_past = sub { return one_of(@past); };
@@ -427,9 +431,9 @@ sub random_set
 	my (@chains, @profiles);
 	# profiles of one instant are one profile
 	my %taken = ($created => 1);
-	for (my $left = 2 + int rand($most_writes - 1); $left > 0;)
+	for (my $left = $long ? $most_writes_long / 2 + int rand($most_writes_long / 2 + 1) : 2 + int rand($most_writes - 1); $left > 0;)
 	{
-		if (chance(25))
+		if (chance($long ? 10 : 25))
 		{
 			my $at = $few_past->();
 			push @profiles, { what => 'profile', at => $at, profile => random_profile(60) } if !$taken{$at}++;
@@ -455,7 +459,7 @@ sub random_set
 		$left -= @chain;
 	}
 	push @chains, [ sort { $a->{at} <=> $b->{at} } @profiles ] if @profiles;
-	return { lead => { created => $created, profile_at => $created, profile => random_profile(75) }, base => \@base, chains => \@chains };
+	return { lead => { created => $created, profile_at => $created, profile => random_profile(75) }, base => \@base, chains => \@chains, long => $long };
 }
 
 # What a set amounts to: a lead
@@ -525,24 +529,54 @@ sub profile_row
 		'{' . join(', ', map { qq("$_": ) . ($p->{$_} ? 'true' : 'false') } qw(budget big rival)) . '}');
 }
 
-# The rows of all orders of a set: lead, step, and what is written then
-sub set_rows
+# A way to write a set: {steps => lists of numbers of chains whose next writes
+# come together, from => the step of the first, base => that of the events that
+# are there first, chains}
+sub ways
 {
-	my ($set, $first_id) = @_;
-	my @rows;
-	$set->{first_id} = $first_id;
-	$set->{orders} = [ orders(map { scalar @$_ } @{ $set->{chains} }) ];
-	foreach my $order (@{ $set->{orders} })
+	my ($set) = @_;
+	my @chains = @{ $set->{chains} };
+	my @ways = map { { steps => $_ } } $set->{long} ? map { some_order(@chains) } 1 .. 6 : map { [ map { [$_] } @$_ ] } orders(map { scalar @$_ } @chains);
+	$_ = { chains => \@chains, from => 2, base => 1, %$_ } foreach @ways;
+
+	# and what they amount to, all events at once
+	my @final = map { !$_->[0]{event} ? $_ : $_->[-1]{event} ? [ { what => 'insert', event => $_->[-1]{event} } ] : () } @chains;
+	my @events = grep { $final[$_][0]{event} } 0 .. $#final;
+	my @others = map { [$_] } map { my $chain = $_; map { $chain } @{ $final[$chain] } } grep { !$final[$_][0]{event} } 0 .. $#final;
+	return (@ways,
+		{ chains => \@final, from => 1, base => 1, steps => [ \@events, @others ] },
+		{ chains => \@final, from => 2, base => 2 + @others, steps => [ @others, \@events ] });
+}
+
+# Some order of chains, with a few writes together
+sub some_order
+{
+	my @chains = @_;
+	my $together = one_of(0, 0, 40);
+	my @steps;
+	my %used;
+	foreach my $chain (shuffle map { my $chain = $_; map { $chain } @{ $chains[$chain] } } 0 .. $#chains)
 	{
-		my $id = $first_id++;
-		push @rows, [ $id, 0, profile_row('lead', $set->{lead}{created}, $set->{lead}{profile}) ];
-		push @rows, map { [ $id, 1, event_row('insert', "base $_", $set->{base}[$_]) ] } 0 .. $#{ $set->{base} };
-		my %done;
-		foreach my $i (0 .. $#$order)
+		if (!@steps || $used{$chain} || !chance($together)) { push @steps, []; %used = (); }
+		push @{ $steps[-1] }, $chain;
+		$used{$chain} = 1;
+	}
+	return \@steps;
+}
+
+# The rows of a way: step, and what is written then
+sub way_rows
+{
+	my ($set, $way) = @_;
+	my @rows = ([ 0, profile_row('lead', $set->{lead}{created}, $set->{lead}{profile}) ],
+		map { [ $way->{base}, event_row('insert', "base $_", $set->{base}[$_]) ] } 0 .. $#{ $set->{base} });
+	my %done;
+	foreach my $i (0 .. $#{ $way->{steps} })
+	{
+		foreach my $chain (@{ $way->{steps}[$i] })
 		{
-			my $chain = $order->[$i];
-			my $write = $set->{chains}[$chain][ $done{$chain}++ ];
-			push @rows, [ $id, 2 + $i, $write->{profile} ? profile_row('profile', @$write{qw(at profile)}) : event_row($write->{what}, $chain, $write->{event} || $write) ];
+			my $write = $way->{chains}[$chain][ $done{$chain}++ ];
+			push @rows, [ $way->{from} + $i, $write->{profile} ? profile_row('profile', @$write{qw(at profile)}) : event_row($write->{what}, $chain, $write->{event} || $write) ];
 		}
 	}
 	return @rows;
@@ -566,23 +600,33 @@ sub set_clock
 
 sub server_now { return psql('SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint'); }
 
-# Write all orders of some sets into a pipeline, and activate another model halfway.
+# Write some sets into a pipeline, each in all ways, and activate another model
+# meanwhile.
 sub write_sets
 {
 	my ($p, $sets, $model) = @_;
-	my $next = 1;
+	my $id = 0;
+	my $last_step = 3;
 	open my $fh, '>', "$dir/write" or die $!;
 	foreach my $set (@$sets)
 	{
-		print $fh join("\t", map { $_ // '\N' } @$_), "\n" foreach set_rows($set, $next);
-		$next += @{ $set->{orders} };
+		$set->{first_id} = $id + 1;
+		$set->{ways} = [ ways($set) ];
+		foreach my $way (@{ $set->{ways} })
+		{
+			$id++;
+			foreach my $row (way_rows($set, $way))
+			{
+				print $fh join("\t", $id, map { $_ // '\N' } @$row), "\n";
+				$last_step = max($last_step, $row->[0]);
+			}
+		}
 	}
 	close $fh;
-	psql("COPY $p.write FROM '$dir/write'; CREATE INDEX ON $p.write (step, what); ANALYZE $p.write");
-	psql("CALL $p.run_step($_)") foreach 0 .. 3;
-	psql("SELECT $p.activate_model(" . quoted($model) . ')') if $model;
-	psql("CALL $p.run_step($_)") foreach 4 .. 1 + $most_writes;
-	return $next - 1;
+	my @calls = map { "CALL $p.run_step($_);\n" } 0 .. $last_step;
+	splice @calls, 4, 0, "SELECT $p.activate_model(" . quoted($model) . ");\n" if $model;
+	psql("COPY $p.write FROM '$dir/write'; CREATE INDEX ON $p.write (step, what); ANALYZE $p.write;\n" . join '', @calls);
+	return $id;
 }
 
 # A row of a history in words: with its cause, with its model
@@ -611,17 +655,22 @@ sub profile_text
 	return join ' ', 'profile', grep { $profile->{$_} } sort keys %$profile;
 }
 
-# A set in some order
+# A set that is written in some way
 sub describe
 {
-	my ($set, $order) = @_;
+	my ($set, $way) = @_;
 	my %done;
-	my @lines = ('lead created ' . instant_text($set->{lead}{created}) . ' ' . profile_text($set->{lead}{profile}), map { 'first ' . event_text($_) } @{ $set->{base} });
-	foreach my $chain (@$order)
+	my @lines = ('step 0: lead created ' . instant_text($set->{lead}{created}) . ' ' . profile_text($set->{lead}{profile}),
+		map { "step $way->{base}: " . event_text($_) } @{ $set->{base} });
+	foreach my $i (0 .. $#{ $way->{steps} })
 	{
-		my $write = $set->{chains}[$chain][ $done{$chain}++ ];
-		push @lines, $write->{at} ? join ' ', instant_text($write->{at}), $write->{profile} ? profile_text($write->{profile}) : 'created'
-		  : join ' ', $write->{what}, "event $chain", $write->{event} ? event_text($write->{event}) : ();
+		foreach my $chain (@{ $way->{steps}[$i] })
+		{
+			my $write = $way->{chains}[$chain][ $done{$chain}++ ];
+			push @lines, join ' ', 'step', $way->{from} + $i . ':', $write->{event} ? ($write->{what}, "event $chain", event_text($write->{event}))
+			  : $write->{at} ? (instant_text($write->{at}), $write->{profile} ? profile_text($write->{profile}) : 'created')
+			  : ('delete', "event $chain");
+		}
 	}
 	return join "\n", @lines;
 }
@@ -678,15 +727,15 @@ sub compare
 		my $with_causes = has_causes($set, $width);
 		my $text = sub { my ($life) = @_; return join "\n", (map { row_text($_, $with_causes, 1) } @{ $life->{rows} }), standing_text($life), sort map { 'ignored ' . event_text($_) } @{ $life->{ignored} }; };
 		my $expected = $text->($right);
-		my @others = grep { !$lives->{ $set->{first_id} + $_ } || $text->($lives->{ $set->{first_id} + $_ }) ne $expected } 0 .. $#{ $set->{orders} };
+		my @others = grep { !$lives->{ $set->{first_id} + $_ } || $text->($lives->{ $set->{first_id} + $_ }) ne $expected } 0 .. $#{ $set->{ways} };
 		next if !@others;
-		diag("$p, $when", $set->{name} ? ", $set->{name}" : '', ': ', scalar @others, ' of ', scalar @{ $set->{orders} },
-			" orders, ORDERS_SEED=$seed ORDERS_SETS=$sets_each, such as\n", describe($set, $set->{orders}[ $others[0] ]),
+		diag("$p, $when", $set->{name} ? ", $set->{name}" : '', ': ', scalar @others, ' of ', scalar @{ $set->{ways} },
+			" ways, ORDERS_SEED=$seed ORDERS_SETS=$sets_each, such as\n", describe($set, $set->{ways}[ $others[0] ]),
 			"\n-- lead ", $set->{first_id} + $others[0], ":\n", $lives->{ $set->{first_id} + $others[0] } ? $text->($lives->{ $set->{first_id} + $others[0] }) : 'missing',
 			"\n-- expected:\n$expected\n") if $wrong < 10;
 		$wrong++;
 	}
-	is($wrong, 0, "$p, $when: histories as they should be in each order");
+	is($wrong, 0, "$p, $when: histories as they should be, whatever the order");
 	is(psql("SELECT v.* FROM $p.verify() v LIMIT 5"), '', "$p, $when: verify() is empty");
 }
 
@@ -722,7 +771,8 @@ foreach my $i (0 .. $#names)
 	my ($first, $second) = @{ $models{$p} };
 	srand($seed + $i);
 	psql(pipeline_sql($p, @{ $models{$p} }));
-	$sets{$p} = $second ? [ map { random_set($first->{grain} eq 'hour' ? $day / 24 : $day) } 1 .. $sets_each ]
+	my $width = $first->{grain} eq 'hour' ? $day / 24 : $day;
+	$sets{$p} = $second ? [ map { random_set($width, $_ % 10 == 0) } 1 .. $sets_each ]
 	  : [ map { set_by_hand($_) } grep { ($_->{model} // 'by_hand') eq $p } @by_hand ];
 	my $leads = write_sets($p, $sets{$p}, $second && $second->{name});
 	my @activated = split /\n/, psql("SELECT (extract(epoch FROM activated_at) * 1000000)::bigint FROM $p.model_activation ORDER BY activation_id");
