@@ -197,7 +197,8 @@ BEGIN
             JOIN @pipeline@.lead_state s USING (lead_id)
             CROSS JOIN LATERAL (SELECT greatest(e.occurred_at, timestamptz '0001-01-01 00:00+00') AS at) t
         WHERE e.kind = 'stage_set'
-            -- what is dated ahead waits
+            -- what is dated ahead waits, and what is due until it is recorded
+            AND t.at <= now()
             AND (s.pending_at > t.at) IS NOT FALSE
             AND NOT EXISTS (
                 SELECT FROM @pipeline@.stage_history h
