@@ -216,7 +216,7 @@ sub move
 	$life->{cycle}++ if is_exit($from) && !is_exit($to);
 	$life->{stage} = $to;
 	$life->{since} = $at;
-	push @{ $life->{rows} }, { cycle => $life->{cycle}, from => $from, to => $to, at => $at, cause => $cause, model => $life->{model}{name} };
+	push @{ $life->{rows} }, { cycle => $life->{cycle}, from => $from, to => $to, at => $at, cause => $cause, model => $life->{model}{name}, is_lead => is_lead($life, $at) };
 }
 
 # The stage that points and gates of an instant lead to
@@ -306,7 +306,7 @@ sub life
 	my %signals = map { $_ => 1 } @{ $first->[1]{signals} };
 	my @items = grep { $_->{profile} || $signals{ $_->{kind} } || exists $rank{ $_->{stage} // '' } } @$items;
 	# what counts for nothing is no part of a life, not even its beginning
-	$life->{ignored} = [ grep { $_->{stage} && !exists $rank{ $_->{stage} } } @$items ];
+	$life->{ignored} = [ grep { $_->{stage} && !exists $rank{ $_->{stage} } && $_->{at} <= $now } @$items ];
 	push @items, { at => $lead->{profile_at}, profile => $lead->{profile} } if any { $_ } values %{ $lead->{profile} };
 	my $birth = min $lead->{created}, map { $_->{at} } @items;
 	my $today = bucket($life, $now);
@@ -316,7 +316,7 @@ sub life
 	@items = grep { !$_->{profile} || $_->{at} > $birth } grep { bucket($life, $_->{at}) <= $today } @items;
 	$life->{since} = $birth;
 	$life->{stage} = next_stage($life, $birth);
-	$life->{rows} = [ { cycle => 1, from => '-', to => $life->{stage}, at => $birth, cause => 'created', model => $life->{model}{name} } ];
+	$life->{rows} = [ { cycle => 1, from => '-', to => $life->{stage}, at => $birth, cause => 'created', model => $life->{model}{name}, is_lead => is_lead($life, $birth) } ];
 
 	# the instants: where a bucket begins, where a model comes into use, and
 	# where something happens

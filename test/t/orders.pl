@@ -16,9 +16,10 @@
 # then random ones, and a few longer ones of which some orders are tried. While
 # these are written another model is activated.
 #
-# Compared are cycle, stages, instants and model of each row, the standing and
-# the score. The cause of a row is as recorded: it is compared where nothing
-# else can have made the same move at the same instant.
+# Compared are cycle, stages, instants and model of each row, whether the contact
+# was a lead, the standing, the score, and which stages by hand changed nothing.
+# The cause of a row is as recorded: it is compared where nothing else can have
+# made the same move at the same instant.
 #
 # Environment:
 #   ORDERS_SEED   repeats a run (printed when it fails)
@@ -99,8 +100,8 @@ my %plain = (
 my %pipelines = (
 	steady => [
 		model('steady', %plain),
-		model('lower', rules => \@plain_rules, allow_demotion => 1,
-			stages => { mql => { min => 15 }, sql => { min => 35, other => { only_if => 'big', min => 25 } } }) ],
+		model('higher', rules => \@plain_rules, allow_demotion => 1, margin => 15,
+			stages => { mql => { min => 30 }, sql => { min => 50, other => { only_if => 'big', min => 35 } } }) ],
 	falling => [
 		model('falling', rules => \@other_rules, allow_demotion => 1, margin => 5,
 			dimensions => { engagement => { reset => [qw(recycled unsubscribe)], max => 60 } },
@@ -199,7 +200,7 @@ BEGIN
 END \$\$;
 CREATE FUNCTION $p.lives(at timestamptz) RETURNS TABLE (lead_id bigint, stage text, since numeric, cycle int, score numeric, ignored text, history text) LANGUAGE sql AS \$\$
 	SELECT s.lead_id, s.stage::text, trunc(extract(epoch FROM s.stage_since) * 1000000), s.cycle, trunc($p.score_by_id(s.lead_id, at) * 1000), u.ignored,
-		string_agg(concat_ws(',', h.cycle, coalesce(h.from_stage::text, '-'), h.to_stage, trunc(extract(epoch FROM h.effective_at) * 1000000), h.cause, h.model), ';' ORDER BY h.seq)
+		string_agg(concat_ws(',', h.cycle, coalesce(h.from_stage::text, '-'), h.to_stage, trunc(extract(epoch FROM h.effective_at) * 1000000), h.cause, h.model, h.is_lead::int), ';' ORDER BY h.seq)
 	FROM $p.lead_state s JOIN $p.stage_history h USING (lead_id)
 		LEFT JOIN (
 			SELECT e.lead_id, string_agg(concat_ws(',', trunc(extract(epoch FROM e.occurred_at) * 1000000), e.kind, e.properties ->> 'stage'), ';') AS ignored
@@ -295,10 +296,29 @@ my @by_hand = (
 		writes => [ '-8 08:00 profile contactable budget', '-7 12:00 purchase', '-6 08:00 profile consented contactable budget', '-5 12:00 lost' ],
 		history => [ '1 ->iql -10 09:00 created', '1 iql>mql -9 10:00 points', '1 mql>visitor -8 08:00 profile', '1 visitor>customer -7 12:00 milestone' ] },
 	{
+		name => 'a purchase in the instant in which consent is taken back',
+		writes => [ '-9 10:00 demo', '-8 12:00 purchase', '-8 12:00 profile contactable budget' ],
+		history => [ '1 ->iql -10 09:00 created', '1 iql>mql -9 10:00 points', '1 mql>customer -8 12:00 milestone' ] },
+	{
 		name => 'what is set by hand as consent is taken back is no loss of consent',
 		first => [ '-9 10:00 demo', '-9 10:00 fair', '-9 10:00 view' ],
 		writes => [ '-8 12:00 profile contactable budget', '-8 12:00 stage_set visitor', '-6 08:00 profile consented contactable budget', '-5 10:00 view' ],
 		history => [ '1 ->iql -10 09:00 created', '1 iql>sql -9 10:00 points', '1 sql>visitor -8 12:00 set', '1 visitor>mql -5 10:00 points' ] },
+	{
+		name => 'a step back by hand outlasts a time without consent',
+		first => ['-9 09:00 view'],
+		writes => [ '-9 10:00 demo', '-8 12:00 stage_set iql', '-7 08:00 profile contactable budget', '-6 08:00 profile consented contactable budget', '-5 10:00 fair' ],
+		history => [ '1 ->iql -10 09:00 created', '1 iql>mql -9 10:00 points', '1 mql>iql -8 12:00 set', '1 iql>visitor -7 08:00 profile', '1 visitor>iql -6 08:00 profile',
+			'1 iql>mql -5 10:00 points' ] },
+	{
+		name => 'a late event finds the profile of its time',
+		writes => [ '-9 10:00 demo', '-8 10:00 view', '-8 12:00 fair', '-6 08:00 profile consented contactable' ],
+		history => [ '1 ->iql -10 09:00 created', '1 iql>mql -9 10:00 points', '1 mql>sql -8 12:00 points' ] },
+	{
+		name => 'an event that was a mistake is no reason to promote again',
+		first => ['-9 10:00 demo'],
+		writes => [ '-8 08:00 profile contactable budget', '-7 12:00 lost', [ '-6 10:00 view', 'deleted' ], '-5 08:00 profile consented contactable budget' ],
+		history => [ '1 ->iql -10 09:00 created', '1 iql>mql -9 10:00 points', '1 mql>visitor -8 08:00 profile', '1 visitor>lost -7 12:00 milestone' ] },
 	{
 		name => 'a first event 120 days ahead, and five today',
 		first => ['+120 12:00 demo'],
@@ -436,7 +456,7 @@ sub random_set
 		if (chance($long ? 10 : 25))
 		{
 			my $at = $few_past->();
-			push @profiles, { what => 'profile', at => $at, profile => random_profile(60) } if !$taken{$at}++;
+			push @profiles, { what => 'profile', at => $at } if !$taken{$at}++;
 			$left--;
 			next;
 		}
@@ -458,8 +478,16 @@ sub random_set
 		push @chains, \@chain;
 		$left -= @chain;
 	}
+	my $first = random_profile(75);
+	my $profile = $first;
+	foreach my $write (sort { $a->{at} <=> $b->{at} } @profiles)
+	{
+		# mostly one thing changes
+		my $signal = one_of('consented', 'budget', keys %condition);
+		$profile = $write->{profile} = chance(30) ? random_profile(60) : { %$profile, $signal => 1 - $profile->{$signal} };
+	}
 	push @chains, [ sort { $a->{at} <=> $b->{at} } @profiles ] if @profiles;
-	return { lead => { created => $created, profile_at => $created, profile => random_profile(75) }, base => \@base, chains => \@chains, long => $long };
+	return { lead => { created => $created, profile_at => $created, profile => $first }, base => \@base, chains => \@chains, long => $long };
 }
 
 # What a set amounts to: a lead
@@ -629,11 +657,12 @@ sub write_sets
 	return $id;
 }
 
-# A row of a history in words: with its cause, with its model
+# A row of a history in words: with its cause, with its model and whether the
+# contact was a lead
 sub row_text
 {
 	my ($row, $with_cause, $with_model) = @_;
-	return join ' ', $row->{cycle}, "$row->{from}>$row->{to}", instant_text($row->{at}), $with_cause ? $row->{cause} : (), $with_model ? $row->{model} : ();
+	return join ' ', $row->{cycle}, "$row->{from}>$row->{to}", instant_text($row->{at}), $with_cause ? $row->{cause} : (), $with_model ? ($row->{model}, $row->{is_lead} ? () : 'no lead') : ();
 }
 
 sub event_text
@@ -693,7 +722,7 @@ sub read_lives
 		foreach (split /;/, $rows)
 		{
 			my %row;
-			@row{qw(cycle from to at cause model)} = split /,/;
+			@row{qw(cycle from to at cause model is_lead)} = split /,/;
 			push @{ $lives{$id}{rows} }, \%row;
 		}
 	}
@@ -787,6 +816,15 @@ SKIP:
 {
 	skip('libfaketime is not installed', 1) if !$faketime;
 	set_clock($days_ahead);
+	# what is due by now, and not recorded yet, comes before what is written now
+	foreach my $p (keys %pipelines)
+	{
+		my @some = @{ $sets{$p} }[ grep { $_ % 2 } 0 .. $#{ $sets{$p} } ];
+		my $event = { kind => 'view', at => $now + $days_ahead * $day };
+		push @{ $_->{base} }, $event foreach @some;
+		psql(join '', map { "INSERT INTO $p.event (lead_id, kind, occurred_at) SELECT i, 'view', '" . instant_sql($event->{at})
+			  . "' FROM generate_series($_->{first_id}, " . ($_->{first_id} + $#{ $_->{ways} }) . ") i;\n" } @some);
+	}
 	compare($_, $sets{$_}, $active{$_}, "$days_ahead days later", 1) foreach @names;
 }
 note("seed $seed, ", time - $begin, ' s');
