@@ -22,6 +22,8 @@
 #include "replay.h"
 #include "stage.h"
 
+PG_FUNCTION_INFO_V1(leadscore_stage_to_set);
+
 /* An empty list; events are classified in scratch, which must be its own. */
 void
 leadscore_deltas_init(DeltaList *list, MemoryContext scratch)
@@ -33,26 +35,40 @@ leadscore_deltas_init(DeltaList *list, MemoryContext scratch)
 	leadscore_pool_init(&list->pool);
 }
 
-/* The stage that an event of kind stage_set names; 0 if none */
+/* The stage that the properties of an event of kind stage_set name; 0 if none */
+static uint8
+named_stage(Jsonb *properties)
+{
+	JsonbValue	value;
+	uint8		stage = 0;
+
+	if (!JB_ROOT_IS_OBJECT(properties) ||
+		getKeyJsonValueFromContainer(&properties->root, "stage", 5, &value) == NULL ||
+		value.type != jbvString ||
+		!lead_stage_parse(value.val.string.val, value.val.string.len, &stage))
+		return 0;
+	return stage;
+}
+
+/* stage_to_set(properties): the same; NULL if none */
+Datum
+leadscore_stage_to_set(PG_FUNCTION_ARGS)
+{
+	uint8		stage = named_stage(PG_GETARG_JSONB_P(0));
+
+	if (stage == 0)
+		PG_RETURN_NULL();
+	return LeadStageGetDatum(stage);
+}
+
+/* The stage that an event of kind stage_set is to set; 0 if none */
 static uint8
 stage_to_set(const EventColumns *columns, TupleTableSlot *slot)
 {
 	bool		isnull;
 	Datum		properties = slot_getattr(slot, columns->properties, &isnull);
-	Jsonb	   *json;
-	JsonbValue	value;
-	uint8		stage = 0;
 
-	if (isnull)
-		return 0;
-	json = DatumGetJsonbP(properties);
-	if (!JB_ROOT_IS_OBJECT(json) ||
-		getKeyJsonValueFromContainer(&json->root, "stage", 5, &value) == NULL ||
-		value.type != jbvString)
-		return 0;
-	if (!lead_stage_parse(value.val.string.val, value.val.string.len, &stage))
-		return 0;
-	return stage;
+	return isnull ? 0 : named_stage(DatumGetJsonbP(properties));
 }
 
 /* Classify the event in a slot and add it. */
@@ -550,10 +566,11 @@ leadscore_deltas_apply(DeltaList *list, Writer *writer, const char *table)
  * Bring the state of a lead up to its row: creation and profile.  Does
  * nothing if there is no such lead any more.  A change of the profile counts
  * from updated_at on, but not before the change before it, and at the latest
- * from now on.
+ * from now on.  The activity knows only the bucket of the creation, so the
+ * caller must say if the instant has moved.
  */
 void
-leadscore_lead_refresh(Writer *writer, int64 lead_id)
+leadscore_lead_refresh(Writer *writer, int64 lead_id, bool created_moved)
 {
 	LeadGrain	grain = writer->pipeline->grain;
 	LeadRecord	record;
@@ -573,7 +590,8 @@ leadscore_lead_refresh(Writer *writer, int64 lead_id)
 	leadscore_state_decode(writer, &record);
 	for (i = 0; i < record.activity.nitems && record.activity.items[i].signal == 0; i++)
 		created = &record.activity.items[i];
-	moved = created == NULL || created->bucket != bucket_of(leadscore_lead_created_at(writer), grain);
+	moved = created_moved || created == NULL ||
+		created->bucket != bucket_of(leadscore_lead_created_at(writer), grain);
 	leadscore_pool_init(&difference);
 	leadscore_profile_difference(writer, &record.activity, &difference);
 	if (difference.n == 0 && !moved)

@@ -36,6 +36,7 @@ typedef struct LoggedStage
 	int64		effective_at;
 	int64		recorded_at;
 	char	   *model;			/* NULL: none */
+	bool		is_lead;		/* false for NULL: without a model */
 } LoggedStage;
 
 /*
@@ -305,7 +306,7 @@ read_stages(Pipeline *pipeline, int64 lead_id, Snapshot snapshot, int *n, int64 
 
 	run_plan(pipeline, PLAN_READ_STAGES,
 			 psprintf("SELECT seq, cycle, from_stage::pg_catalog.text, to_stage::pg_catalog.text,"
-					  " effective_at, recorded_at, model, superseded_at IS NULL"
+					  " effective_at, recorded_at, model, superseded_at IS NULL, is_lead"
 					  " FROM %s WHERE lead_id OPERATOR(pg_catalog.=) $1 ORDER BY seq",
 					  leadscore_table_name(pipeline->stage_log)),
 			 1, &type, &value, snapshot);
@@ -326,6 +327,7 @@ read_stages(Pipeline *pipeline, int64 lead_id, Snapshot snapshot, int *n, int64 
 		stage->effective_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 5, &isnull));
 		stage->recorded_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 6, &isnull));
 		stage->model = SPI_getvalue(tuple, desc, 7);
+		stage->is_lead = DatumGetBool(SPI_getbinval(tuple, desc, 9, &isnull)) && !isnull;
 		*recorded_at = Max(*recorded_at, stage->recorded_at);
 		if (DatumGetBool(SPI_getbinval(tuple, desc, 8, &isnull)))
 			(*n)++;
@@ -341,16 +343,17 @@ same_change(const LoggedStage *logged, const StageRow *row)
 		logged->from_stage == row->change.from_stage &&
 		logged->to_stage == row->change.to_stage &&
 		logged->effective_at == row->change.effective_at &&
+		logged->is_lead == (row->model != NULL && row->change.is_lead) &&
 		(logged->model && row->model ? strcmp(logged->model, row->model) == 0 :
 		 logged->model == NULL && row->model == NULL);
 }
 
 /* One of the two histories at their first difference, in words */
 static char *
-describe(uint8 from, uint8 to, int64 at, int32 cycle)
+describe(uint8 from, uint8 to, int64 at, int32 cycle, const char *lead)
 {
-	return psprintf("%s%s%s at %s, cycle %d", from ? lead_stage_label(from) : "",
-					from ? " -> " : "", lead_stage_label(to), timestamptz_to_str(at), cycle);
+	return psprintf("%s%s%s at %s, cycle %d%s", from ? lead_stage_label(from) : "",
+					from ? " -> " : "", lead_stage_label(to), timestamptz_to_str(at), cycle, lead);
 }
 
 /*
@@ -387,14 +390,20 @@ leadscore_history_correct(Pipeline *pipeline, const StageBuffer *replayed, Snaps
 	if (difference)
 	{
 		const StageChange *change = &replayed->rows[first].change;
+		const char *lead[2] = {"", ""};
 		char	   *texts[2] = {NULL, NULL};
 
+		if (first < n && first < replayed->n && logged[first].is_lead != change->is_lead)
+		{
+			lead[logged[first].is_lead ? 0 : 1] = ", a lead";
+			lead[logged[first].is_lead ? 1 : 0] = ", no lead";
+		}
 		if (first < n)
 			texts[0] = describe(logged[first].from_stage, logged[first].to_stage,
-								logged[first].effective_at, logged[first].cycle);
+								logged[first].effective_at, logged[first].cycle, lead[0]);
 		if (first < replayed->n)
 			texts[1] = describe(change->from_stage, change->to_stage, change->effective_at,
-								change->cycle);
+								change->cycle, lead[1]);
 		for (i = 0; i < 2; i++)
 			difference[i] = texts[i] ? MemoryContextStrdup(context, texts[i]) : NULL;
 	}

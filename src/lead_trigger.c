@@ -82,48 +82,72 @@ delete_rows(Oid table, Datum lead_ids)
 							 fixed ? GetTransactionSnapshot() : InvalidSnapshot, false);
 }
 
-static int
-int64_cmp(const void *a, const void *b)
+/* A row of a transition table of lead */
+typedef struct LeadRow
 {
-	int64		x = *(const int64 *) a;
-	int64		y = *(const int64 *) b;
+	int64		lead_id;
+	int64		created_at;		/* NEVER for NULL */
+} LeadRow;
 
-	return x < y ? -1 : (x > y ? 1 : 0);
+static int
+lead_row_cmp(const void *a, const void *b)
+{
+	const LeadRow *x = a;
+	const LeadRow *y = b;
+
+	return x->lead_id < y->lead_id ? -1 : (x->lead_id > y->lead_id ? 1 : 0);
 }
 
-/* The lead_ids of a transition table of lead, sorted */
-static int64 *
+/* The rows of a transition table of lead, sorted by lead_id */
+static LeadRow *
 gather_leads(Relation rel, Tuplestorestate *rows, int *n)
 {
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel),
-													&TTSOpsMinimalTuple);
-	AttrNumber	column = leadscore_column(RelationGetDescr(rel), "lead_id", INT8OID,
-										  RelationGetRelationName(rel));
-	int64	   *ids;
+	TupleDesc	desc = RelationGetDescr(rel);
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
+	AttrNumber	id_column = leadscore_column(desc, "lead_id", INT8OID,
+											 RelationGetRelationName(rel));
+	AttrNumber	created_column = leadscore_column(desc, "created_at", TIMESTAMPTZOID,
+												  RelationGetRelationName(rel));
+	LeadRow    *leads;
 
 	*n = 0;
-	ids = MemoryContextAllocHuge(CurrentMemoryContext,
-								 (tuplestore_tuple_count(rows) + 1) * sizeof(int64));
+	leads = MemoryContextAllocHuge(CurrentMemoryContext,
+								   (tuplestore_tuple_count(rows) + 1) * sizeof(LeadRow));
 	leadscore_read_from_start(rows);
 	while (tuplestore_gettupleslot(rows, true, false, slot))
 	{
+		LeadRow    *lead = &leads[(*n)++];
 		bool		isnull;
+		Datum		created_at = slot_getattr(slot, created_column, &isnull);
 
-		ids[(*n)++] = DatumGetInt64(slot_getattr(slot, column, &isnull));
+		lead->created_at = isnull ? NEVER : DatumGetTimestampTz(created_at);
+		lead->lead_id = DatumGetInt64(slot_getattr(slot, id_column, &isnull));
 	}
 	ExecDropSingleTupleTableSlot(slot);
-	qsort(ids, *n, sizeof(int64), int64_cmp);
-	return ids;
+	qsort(leads, *n, sizeof(LeadRow), lead_row_cmp);
+	return leads;
+}
+
+/* Are these rows of the same leads? */
+static bool
+same_leads(const LeadRow *a, int na, const LeadRow *b, int nb)
+{
+	int			i;
+
+	for (i = 0; i < na && i < nb; i++)
+		if (a[i].lead_id != b[i].lead_id)
+			return false;
+	return na == nb;
 }
 
 static Datum
-id_array(int64 *ids, int n)
+id_array(const LeadRow *leads, int n)
 {
 	Datum	   *items = palloc(sizeof(Datum) * (n + 1));
 	int			i;
 
 	for (i = 0; i < n; i++)
-		items[i] = Int64GetDatum(ids[i]);
+		items[i] = Int64GetDatum(leads[i].lead_id);
 	return PointerGetDatum(construct_array(items, n, INT8OID, sizeof(int64),
 										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
@@ -143,9 +167,9 @@ list_tables(const Pipeline *pipeline, Oid *tables)
  * updates or deletes events locks them before the state: so do we.
  */
 static void
-delete_leads(Writer *writer, int64 *ids, int n)
+delete_leads(Writer *writer, const LeadRow *leads, int n)
 {
-	Datum		lead_ids = id_array(ids, n);
+	Datum		lead_ids = id_array(leads, n);
 	Oid			tables[LEAD_TABLES];
 	int			nestlevel = leadscore_fix_path();
 	int			i;
@@ -155,7 +179,7 @@ delete_leads(Writer *writer, int64 *ids, int n)
 		elog(ERROR, "SPI_connect failed");
 	lock_events(writer->pipeline, lead_ids);
 	for (i = 0; i < n; i++)
-		leadscore_state_lock(writer, ids[i], LockTupleExclusive);
+		leadscore_state_lock(writer, leads[i].lead_id, LockTupleExclusive);
 	for (i = 0; i < LEAD_TABLES; i++)
 		delete_rows(tables[i], lead_ids);
 	SPI_finish();
@@ -164,7 +188,7 @@ delete_leads(Writer *writer, int64 *ids, int n)
 
 /* Give new leads a state, if an event has not done so already. */
 static void
-insert_leads(Writer *writer, const int64 *ids, int n)
+insert_leads(Writer *writer, const LeadRow *leads, int n)
 {
 	int			i;
 
@@ -173,9 +197,9 @@ insert_leads(Writer *writer, const int64 *ids, int n)
 		MemoryContext oldcontext = MemoryContextSwitchTo(writer->lead_context);
 		LeadRecord	record;
 
-		record.lead_id = ids[i];
-		if (!leadscore_row_find(&writer->state, ids[i]) &&
-			leadscore_lead_lock(writer, ids[i], LockTupleNoKeyExclusive))
+		record.lead_id = leads[i].lead_id;
+		if (!leadscore_row_find(&writer->state, record.lead_id) &&
+			leadscore_lead_lock(writer, record.lead_id, LockTupleNoKeyExclusive))
 			leadscore_state_create(writer, &record);
 		MemoryContextSwitchTo(oldcontext);
 		MemoryContextReset(writer->lead_context);
@@ -183,9 +207,9 @@ insert_leads(Writer *writer, const int64 *ids, int n)
 	}
 }
 
-/* Bring the states of changed leads up to their rows. */
+/* Bring the states of changed leads up to their rows, from what these were. */
 static void
-update_leads(Writer *writer, const int64 *ids, int n)
+update_leads(Writer *writer, const LeadRow *old_leads, const LeadRow *leads, int n)
 {
 	int			i;
 
@@ -193,7 +217,8 @@ update_leads(Writer *writer, const int64 *ids, int n)
 	{
 		MemoryContext oldcontext = MemoryContextSwitchTo(writer->lead_context);
 
-		leadscore_lead_refresh(writer, ids[i]);
+		leadscore_lead_refresh(writer, leads[i].lead_id,
+							   leads[i].created_at != old_leads[i].created_at);
 		MemoryContextSwitchTo(oldcontext);
 		MemoryContextReset(writer->lead_context);
 		leadscore_writer_flush(writer, true);
@@ -207,8 +232,8 @@ lead_changed(PG_FUNCTION_ARGS)
 	Relation	rel = trigdata->tg_relation;
 	MemoryContext context;
 	MemoryContext oldcontext;
-	int64	   *old_ids = NULL;
-	int64	   *new_ids = NULL;
+	LeadRow    *old_leads = NULL;
+	LeadRow    *new_leads = NULL;
 	int			nold = 0;
 	int			nnew = 0;
 	Writer		writer;
@@ -218,24 +243,24 @@ lead_changed(PG_FUNCTION_ARGS)
 									ALLOCSET_DEFAULT_SIZES);
 	oldcontext = MemoryContextSwitchTo(context);
 	if (!TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
-		old_ids = gather_leads(rel, trigdata->tg_oldtable, &nold);
+		old_leads = gather_leads(rel, trigdata->tg_oldtable, &nold);
 	if (!TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
-		new_ids = gather_leads(rel, trigdata->tg_newtable, &nnew);
+		new_leads = gather_leads(rel, trigdata->tg_newtable, &nnew);
 	if (nold + nnew > 0)
 	{
 		if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) &&
-			(nold != nnew || memcmp(old_ids, new_ids, nold * sizeof(int64)) != 0))
+			!same_leads(old_leads, nold, new_leads, nnew))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("the lead_id of a lead cannot be changed"),
 					 errhint("Insert a new lead, update the lead_id of its events, and delete the old one.")));
 		leadscore_writer_begin(&writer, leadscore_part(RelationGetRelid(rel)), false);
 		if (TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
-			insert_leads(&writer, new_ids, nnew);
+			insert_leads(&writer, new_leads, nnew);
 		else if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
-			update_leads(&writer, new_ids, nnew);
+			update_leads(&writer, old_leads, new_leads, nnew);
 		else
-			delete_leads(&writer, old_ids, nold);
+			delete_leads(&writer, old_leads, nold);
 		leadscore_writer_end(&writer);
 	}
 	MemoryContextSwitchTo(oldcontext);

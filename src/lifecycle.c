@@ -111,7 +111,8 @@ move(LeadLifecycle *lifecycle, uint8 stage, int64 at, StageCause cause)
 
 	Assert(from != stage);
 	Assert(at >= from_since);
-	if (stage == LEAD_STAGE_VISITOR && is_for_leads(from) && !is_lead(lifecycle))
+	if (stage == LEAD_STAGE_VISITOR && cause != CAUSE_SET &&
+		is_for_leads(from) && !is_lead(lifecycle))
 	{
 		/* the stage comes back when consent is given again */
 		standing->suspended = from;
@@ -183,7 +184,10 @@ leadscore_step_moves(const Scorer *scorer, const LeadStep *step)
 	return false;
 }
 
-/* Is a step a reason to promote a lead again? */
+/*
+ * Does a step give points?  That is a reason to promote a lead again if it is
+ * an event: a profile says who a lead is, not that it has come back.
+ */
 bool
 leadscore_step_is_positive(const Scorer *scorer, const LeadStep *step)
 {
@@ -422,12 +426,14 @@ leadscore_lifecycle_step(LeadLifecycle *lifecycle, const LeadStep *steps, int ns
 	{
 		Assert(steps[i].at == at);
 		leadscore_lifecycle_count(lifecycle, &steps[i], 1);
-		positive |= leadscore_step_is_positive(lifecycle->scorer, &steps[i]);
 		moves |= leadscore_step_moves(lifecycle->scorer, &steps[i]);
 		if (steps[i].profile)
 			lifecycle->profile_at = at;
 		else
+		{
 			events = true;
+			positive |= leadscore_step_is_positive(lifecycle->scorer, &steps[i]);
+		}
 	}
 	lifecycle->processed_until = at;
 	if (positive && at > lifecycle->stage_since)

@@ -12,6 +12,11 @@ CREATE FUNCTION leadscore_internal.profile_signals(lead anyelement)
 COMMENT ON FUNCTION leadscore_internal.profile_signals(anyelement) IS
 	'the profile signals that a row of a pipeline''s table lead matches';
 
+CREATE FUNCTION leadscore_internal.stage_to_set(properties jsonb) RETURNS leadscore.lead_stage
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_stage_to_set';
+COMMENT ON FUNCTION leadscore_internal.stage_to_set(jsonb) IS
+	'the stage that the properties of an event of kind stage_set name; NULL if they name none';
+
 CREATE FUNCTION leadscore_internal.shows_all(relation regclass) RETURNS boolean
 	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_shows_all';
 COMMENT ON FUNCTION leadscore_internal.shows_all(regclass) IS

@@ -183,11 +183,35 @@ BEGIN
     RETURN QUERY
         SELECT e.lead_id, e.event_id
         FROM @pipeline@.event e
-        WHERE NOT EXISTS (SELECT FROM leadscore_internal.event_signals(e) s)
+        WHERE e.kind <> 'stage_set'
+            AND NOT EXISTS (SELECT FROM leadscore_internal.event_signals(e) s)
             AND NOT (
                 -- known, and not meant to count
                 EXISTS (SELECT FROM @pipeline@.event_kind k WHERE k.kind = e.kind)
                 AND NOT EXISTS (SELECT FROM @pipeline@.signal g WHERE g.event_kinds @> ARRAY[e.kind])
+            );
+    -- A stage by hand is to put the lead into it, unless it is in it already.
+    RETURN QUERY
+        SELECT e.lead_id, e.event_id
+        FROM @pipeline@.event e
+            JOIN @pipeline@.lead_state s USING (lead_id)
+            CROSS JOIN LATERAL (SELECT greatest(e.occurred_at, timestamptz '0001-01-01 00:00+00') AS at) t
+        WHERE e.kind = 'stage_set'
+            -- what is dated ahead waits, and what is due until it is recorded
+            AND t.at <= now()
+            AND (s.pending_at > t.at) IS NOT FALSE
+            AND NOT EXISTS (
+                SELECT FROM @pipeline@.stage_history h
+                WHERE h.lead_id = e.lead_id
+                    AND h.to_stage = leadscore_internal.stage_to_set(e.properties)
+                    AND h.effective_at <= t.at
+                    AND NOT EXISTS (
+                        SELECT FROM @pipeline@.stage_history n
+                        WHERE n.lead_id = h.lead_id AND n.seq > h.seq
+                            AND (n.effective_at < t.at
+                                -- lost in the same instant, and so not to be set
+                                OR n.effective_at = t.at AND NOT n.is_lead AND h.to_stage BETWEEN 'iql' AND 'prospect')
+                    )
             );
 END
 $$;

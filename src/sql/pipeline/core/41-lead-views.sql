@@ -207,7 +207,11 @@ SELECT
     e.lead_id,
     e.event_id,
     e.kind,
-    CASE WHEN k.kind IS NULL THEN 'unknown kind' ELSE 'no signal matches' END AS reason,
+    CASE
+        WHEN e.kind = 'stage_set' THEN 'stage not set'
+        WHEN k.kind IS NULL THEN 'unknown kind'
+        ELSE 'no signal matches'
+    END AS reason,
     dated(e.occurred_at) AS occurred_at,
     dated(e.recorded_at) AS recorded_at,
     e.channel,
@@ -215,11 +219,11 @@ SELECT
 FROM _unscored() u
     JOIN event e USING (lead_id, event_id)
     LEFT JOIN (SELECT kind FROM event_kind UNION SELECT unnest(event_kinds) FROM signal) k ON k.kind = e.kind;
-COMMENT ON VIEW unscored_events IS 'one row an event that counts for nothing though it should: of an unknown kind, or matching no signal of its kind';
+COMMENT ON VIEW unscored_events IS 'one row an event that counts for nothing though it should: of an unknown kind, matching no signal of its kind, or setting no stage';
 COMMENT ON COLUMN unscored_events.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN unscored_events.event_id IS 'number of the event, see the table event';
 COMMENT ON COLUMN unscored_events.kind IS 'kind of the event, see event_kind';
-COMMENT ON COLUMN unscored_events.reason IS 'unknown kind: neither in event_kind nor in event_kinds of a signal; no signal matches: the conditions of all signals of this kind fail';
+COMMENT ON COLUMN unscored_events.reason IS 'unknown kind: neither in event_kind nor in event_kinds of a signal; no signal matches: the conditions of all signals of this kind fail; stage not set: the stage that the event names does not exist, or it is one from iql to prospect and the contact lacked what makes a lead';
 COMMENT ON COLUMN unscored_events.occurred_at IS 'when it happened; NULL outside the years 1 to 9999';
 COMMENT ON COLUMN unscored_events.recorded_at IS 'when it was recorded';
 COMMENT ON COLUMN unscored_events.channel IS 'channel that the event came by';

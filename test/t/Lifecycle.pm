@@ -1,0 +1,342 @@
+# The life of a lead, as the documentation tells it: an oracle that shares no
+# code and no data structure with the extension. It goes from instant to instant
+# and computes everything anew each time: slow, and short enough to be read
+# beside the words that it follows.
+#
+# Instants are microseconds since 1970 UTC, points are thousandths.
+#
+# A model, as orders.pl writes them:
+#
+#   name, grain (day or hour), signals (of events), allow_demotion, margin, gates_required
+#   dimensions  {name => {reset => [signals], max => points}}
+#   rules       [{signal, points, dimension, decay, period, limit => [n, period],
+#               only_if, unless, after}]; after: quiet time instead of counts
+#   stages      {stage => {min, gates => [{gate, signal, count, within, negate}
+#               or {gate, dimension, points}], other => {only_if, min}, entry}};
+#               entry: a milestone
+#
+# A lead: created, profile {signal => 1 or 0} and profile_at, when that was known.
+# What happens to it: {at, profile},
+# or {at, kind, stage}: an event counts for the signal of the name of its kind,
+# and stage is what an event of kind stage_set names.
+package Lifecycle;
+
+use strict;
+use warnings;
+use integer;
+
+use Exporter 'import';
+
+use List::Util qw(any all max min sum0 uniqnum);
+
+our @EXPORT = qw(life);
+
+my @stages = qw(disqualified lost recycled visitor iql mql sql prospect customer advocate);
+my %rank = map { $stages[$_] => $_ } 0 .. $#stages;
+
+sub is_exit { return $rank{ $_[0] } < $rank{visitor}; }
+
+# a stage that only a lead can be in
+sub is_for_leads { return $rank{ $_[0] } > $rank{visitor} && $rank{ $_[0] } < $rank{customer}; }
+
+# ---------- counts and points ----------
+
+sub width { return ($_[0]{model}{grain} eq 'hour' ? 3600 : 86400) * 1_000_000; }
+
+# rounded down, before 1970 too
+sub bucket
+{
+	my ($life, $at) = @_;
+	my $width = width($life);
+	return ($at - ($at % $width + $width) % $width) / $width;
+}
+
+# The buckets of a signal's events that have happened, the oldest first
+sub buckets
+{
+	my ($life, $signal) = @_;
+	return sort { $a <=> $b } map { bucket($life, $_->{at}) } grep { $_->{kind} eq $signal } @{ $life->{happened} };
+}
+
+sub is_present
+{
+	my ($life, $signal) = @_;
+	my @buckets = buckets($life, $signal);
+	return $life->{profile}{$signal} || @buckets > 0;
+}
+
+# What is left of a count of some age, in units of 2^-31
+sub weight
+{
+	my ($rule, $age) = @_;
+	my $one = 1 << 31;
+	my $decay = $rule->{decay} // 'none';
+	return $one if $decay eq 'none';
+	return $age < $rule->{period} ? $one : 0 if $decay eq 'window';
+	return $age < $rule->{period} ? (2 * $one * ($rule->{period} - $age) + $rule->{period}) / (2 * $rule->{period}) : 0 if $decay eq 'linear';
+	no integer;
+	return int($one * 2**(-$age / $rule->{period}) + 0.5) if $decay eq 'half_life';
+	die "no decay: $decay";
+}
+
+sub rounded
+{
+	my ($n, $unit) = @_;
+	return $n < 0 ? -((-2 * $n + $unit) / (2 * $unit)) : (2 * $n + $unit) / (2 * $unit);
+}
+
+sub milli
+{
+	no integer;
+	return sprintf('%.0f', $_[0] * 1000);
+}
+
+sub rule_points
+{
+	my ($life, $rule, $at) = @_;
+	my $now = bucket($life, $at);
+	return 0 if any { !is_present($life, $_) } @{ $rule->{only_if} || [] };
+	return 0 if any { is_present($life, $_) } @{ $rule->{unless} || [] };
+	return milli($rule->{points}) if $life->{profile}{ $rule->{signal} };
+
+	# of an engagement that was reset only what came later counts
+	my $reset = max map { buckets($life, $_) } @{ $life->{model}{dimensions}{ $rule->{dimension} }{reset} || [] };
+	my @buckets = grep { !defined $reset || $_ > $reset } buckets($life, $rule->{signal});
+	if ($rule->{after})
+	{
+		my $since = @buckets ? $buckets[-1] : max grep { defined } $reset, bucket($life, $life->{created});
+		return $now - $since >= $rule->{after} ? milli($rule->{points}) : 0;
+	}
+	if (my ($most, $period) = @{ $rule->{limit} || [] })
+	{
+		my $length = $period eq 'day' ? 86_400_000_000 / width($life) : 1 << 40;
+		my %used;
+		@buckets = grep { ++$used{ $_ / $length } <= $most } @buckets;
+	}
+	return rounded(milli($rule->{points}) * sum0(map { weight($rule, $now - $_) } @buckets), 1 << 31);
+}
+
+sub dimension_points
+{
+	my ($life, $dimension, $at) = @_;
+	my $points = sum0 map { rule_points($life, $_, $at) } grep { $_->{dimension} eq $dimension } @{ $life->{model}{rules} };
+	my $most = $life->{model}{dimensions}{$dimension}{max};
+	return defined $most ? min($points, milli($most)) : $points;
+}
+
+sub score
+{
+	my ($life, $at) = @_;
+	return sum0 map { dimension_points($life, $_, $at) } keys %{ $life->{model}{dimensions} };
+}
+
+# ---------- what a stage asks for ----------
+
+sub condition_holds
+{
+	my ($life, $condition, $at) = @_;
+	my $holds;
+	if ($condition->{dimension})
+	{
+		$holds = dimension_points($life, $condition->{dimension}, $at) >= milli($condition->{points});
+	}
+	else
+	{
+		my $now = bucket($life, $at);
+		my $count = grep { !$condition->{within} || $now - $_ < $condition->{within} } buckets($life, $condition->{signal});
+		$count++ if $life->{profile}{ $condition->{signal} };
+		$holds = $count >= ($condition->{count} // 1);
+	}
+	return $condition->{negate} ? !$holds : $holds;
+}
+
+# Gates of one name are alternatives, all names must hold.
+sub gates_hold
+{
+	my ($life, $stage, $at) = @_;
+	my %gates;
+	push @{ $gates{ $_->{gate} } }, $_ foreach @{ $life->{model}{stages}{$stage}{gates} || [] };
+	return all { any { condition_holds($life, $_, $at) } @$_ } values %gates;
+}
+
+# The gates of iql make a contact a lead.
+sub is_lead { return gates_hold($_[0], 'iql', $_[1]); }
+
+# What a stage asks for, of some leads something else
+sub stage_rule
+{
+	my ($life, $stage) = @_;
+	my $rule = $life->{model}{stages}{$stage} || {};
+	my $other = $rule->{other};
+	return $other && is_present($life, $other->{only_if}) ? { %$rule, min => $other->{min} } : $rule;
+}
+
+sub stage_holds
+{
+	my ($life, $stage, $at) = @_;
+	my $rule = stage_rule($life, $stage);
+	return 0 if !defined $rule->{min} && !$rule->{gates};
+	return 0 if !is_lead($life, $at);
+	return 0 if defined $rule->{min} && score($life, $at) < milli($rule->{min});
+	return !$life->{model}{gates_required} || gates_hold($life, $stage, $at);
+}
+
+# The highest stage from visitor on, and below another one, that points and
+# gates allow
+sub highest
+{
+	my ($life, $below, $at) = @_;
+	foreach my $stage (reverse @stages)
+	{
+		next if $rank{$stage} >= $below;
+		last if $stage eq 'visitor';
+		return $stage if stage_holds($life, $stage, $at);
+	}
+	return 'visitor';
+}
+
+# ---------- how the stage moves ----------
+
+sub move
+{
+	my ($life, $to, $at, $cause) = @_;
+	my $from = $life->{stage};
+	if ($cause ne 'set' && $to eq 'visitor' && is_for_leads($from) && !is_lead($life, $at))
+	{
+		# what the loss of consent takes away, consent gives back
+		$life->{suspended} = $from;
+	}
+	else
+	{
+		# an exit or a step back, unless it is consent that is given again
+		delete $life->{blocked} if !$life->{suspended} || is_exit($to);
+		$life->{blocked} = $at if is_exit($to) || $rank{$to} < $rank{$from};
+		delete $life->{suspended};
+	}
+	$life->{cycle}++ if is_exit($from) && !is_exit($to);
+	$life->{stage} = $to;
+	$life->{since} = $at;
+	push @{ $life->{rows} }, { cycle => $life->{cycle}, from => $from, to => $to, at => $at, cause => $cause, model => $life->{model}{name}, is_lead => is_lead($life, $at) };
+}
+
+# The stage that points and gates of an instant lead to
+sub next_stage
+{
+	my ($life, $at) = @_;
+	my $stage = $life->{suspended} // $life->{stage};
+	my $rule = stage_rule($life, $stage);
+	return 'visitor' if is_for_leads($stage) && !is_lead($life, $at);
+	if (!defined $life->{blocked})
+	{
+		my $highest = highest($life, 100, $at);
+		return $highest if $highest ne 'visitor' && $rank{$highest} > $rank{$stage};
+	}
+	return highest($life, $rank{$stage}, $at)
+	  if $life->{model}{allow_demotion} && $rank{$stage} > $rank{visitor} && $rank{$stage} <= $rank{sql}
+	  && defined $rule->{min} && score($life, $at) < milli($rule->{min}) - milli($life->{model}{margin});
+	return $stage;
+}
+
+sub follow_points
+{
+	my ($life, $at, $cause, $only_up) = @_;
+	my $next = next_stage($life, $at);
+	return if $next eq $life->{stage} || ($only_up && $rank{$next} < $rank{ $life->{stage} });
+	move($life, $next, $at, $cause);
+}
+
+sub follow_milestone
+{
+	my ($life, $to, $at) = @_;
+	my $stage = $life->{stage};
+	return if is_exit($to) ? $rank{$stage} >= $rank{customer} || $stage eq $to
+	  # sales is in touch with an sql
+	  : $to eq 'prospect' ? $stage ne 'sql'
+	  : $rank{$to} <= $rank{$stage};
+	move($life, $to, $at, 'milestone');
+}
+
+# All that happens in one instant is one step.
+sub happen
+{
+	my ($life, $at, $now, @items) = @_;
+	my (%set, %milestone);
+	foreach my $item (@items)
+	{
+		$life->{profile} = $item->{profile}, next if $item->{profile};
+		push @{ $life->{happened} }, $item;
+		delete $life->{blocked}
+		  if defined $life->{blocked} && $at > $life->{blocked}
+		  && any { $_->{signal} eq $item->{kind} && $_->{points} > 0 && !$_->{after} } @{ $life->{model}{rules} };
+		# what is dated ahead counts from its bucket on, but moves no stage yet
+		next if $at > $now;
+		push @{ $set{ $item->{stage} } }, $item if $item->{kind} eq 'stage_set';
+		$milestone{$_} = 1 foreach grep { ($life->{model}{stages}{$_}{entry} // '') eq $item->{kind} } keys %{ $life->{model}{stages} };
+	}
+	my $moves = %set || %milestone;
+	# first what points promote
+	follow_points($life, $at, (any { $_->{kind} } @items) ? 'points' : 'profile', $moves);
+	return if !$moves;
+	# then milestones and stages by hand: up the funnel, then exits, the gravest last
+	foreach my $to ((grep { !is_exit($_) } @stages), reverse grep { is_exit($_) } @stages)
+	{
+		if (is_for_leads($to) && !is_lead($life, $at))
+		{
+			push @{ $life->{ignored} }, @{ $set{$to} || [] };
+			next;
+		}
+		if ($set{$to} && $life->{stage} ne $to) { move($life, $to, $at, 'set'); }
+		elsif ($milestone{$to}) { follow_milestone($life, $to, $at); }
+	}
+	# then points and gates again
+	follow_points($life, $at, 'points');
+}
+
+# life(MODELS, LEAD, ITEMS, NOW): {rows, stage, since, cycle, score} of a lead, and
+# which stages by hand are {ignored}.
+# MODELS: [since, model] in the order in which they came into use; what happened
+# before the first of them is judged by it.
+sub life
+{
+	my ($models, $lead, $items, $now) = @_;
+	my ($first, @later) = @$models;
+	my $life = {
+		model => $first->[1], created => $lead->{created}, stage => 'visitor', cycle => 1,
+		profile => {}, happened => [] };
+	my %signals = map { $_ => 1 } @{ $first->[1]{signals} };
+	my @items = grep { $_->{profile} || $signals{ $_->{kind} } || exists $rank{ $_->{stage} // '' } } @$items;
+	# what counts for nothing is no part of a life, not even its beginning
+	$life->{ignored} = [ grep { $_->{stage} && !exists $rank{ $_->{stage} } && $_->{at} <= $now } @$items ];
+	push @items, { at => $lead->{profile_at}, profile => $lead->{profile} } if any { $_ } values %{ $lead->{profile} };
+	my $birth = min $lead->{created}, map { $_->{at} } @items;
+	my $today = bucket($life, $now);
+
+	# what is known at birth a lead is born with
+	$_->{at} == $birth and $life->{profile} = $_->{profile} foreach grep { $_->{profile} } @items;
+	@items = grep { !$_->{profile} || $_->{at} > $birth } grep { bucket($life, $_->{at}) <= $today } @items;
+	$life->{since} = $birth;
+	$life->{stage} = next_stage($life, $birth);
+	$life->{rows} = [ { cycle => 1, from => '-', to => $life->{stage}, at => $birth, cause => 'created', model => $life->{model}{name}, is_lead => is_lead($life, $birth) } ];
+
+	# the instants: where a bucket begins, where a model comes into use, and
+	# where something happens
+	my $width = width($life);
+	my @starts = map { $_ * $width } bucket($life, $birth) + 1 .. $today;
+	my %starts = map { $_ => 1 } @starts;
+	foreach my $at (sort { $a <=> $b } uniqnum(@starts, (map { $_->[0] } @later), map { $_->{at} } @items))
+	{
+		# what the passing of time changes comes first
+		follow_points($life, $at, 'decay') if $starts{$at};
+		foreach my $model (map { $_->[1] } grep { $_->[0] == $at } @later)
+		{
+			$life->{model} = $model;
+			follow_points($life, $at, 'activation');
+		}
+		my @here = grep { $_->{at} == $at } @items;
+		happen($life, $at, $now, @here) if @here;
+	}
+	$life->{score} = score($life, $now);
+	return $life;
+}
+
+1;
