@@ -14,7 +14,7 @@
 #include "activity.h"
 #include "compat.h"
 #include "model.h"
-#include "score.h"
+#include "stage_search.h"
 
 typedef struct varlena LeadActivity;
 
