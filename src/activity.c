@@ -543,7 +543,10 @@ lead_activity_normalize(ActivityList *list)
 	list->nitems = n;
 }
 
-/* Add a count to one (signal, bucket) of a normalized list. */
+/*
+ * Add a count to one (signal, bucket) of a normalized list.  bsearch() would
+ * not say where a missing one belongs.
+ */
 void
 lead_activity_count(ActivityList *list, int32 signal, int32 bucket, int64 count)
 {

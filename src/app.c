@@ -356,6 +356,18 @@ runs_own_code(Relation rel)
 	return false;
 }
 
+/* The pipeline goes: so do its plans, which live in contexts of their own. */
+static void
+forget_statements(void *arg)
+{
+	AppCache   *cache = arg;
+	int			i;
+
+	for (i = 0; i < N_STATEMENTS; i++)
+		if (cache->plans[i])
+			SPI_freeplan(cache->plans[i]);
+}
+
 /* What is kept of a pipeline for its functions, made when first needed */
 AppCache *
 leadscore_app_cache(Pipeline *pipeline)
@@ -399,19 +411,11 @@ leadscore_app_cache(Pipeline *pipeline)
 	table_close(rel, AccessShareLock);
 
 	cache->plain = !pipeline->distributed && OidIsValid(cache->lead_key) && OidIsValid(cache->state_key);
+	cache->forget.func = forget_statements;
+	cache->forget.arg = cache;
+	MemoryContextRegisterResetCallback(pipeline->context, &cache->forget);
 	pipeline->app = cache;
 	return cache;
-}
-
-/* The pipeline goes: so do its plans, which live in contexts of their own. */
-void
-leadscore_app_forget(Pipeline *pipeline)
-{
-	int			i;
-
-	for (i = 0; pipeline->app && i < N_STATEMENTS; i++)
-		if (pipeline->app->plans[i])
-			SPI_freeplan(pipeline->app->plans[i]);
 }
 
 /* The type that a letter stands for */

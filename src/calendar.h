@@ -97,7 +97,10 @@ day_of(int32 bucket, LeadGrain grain)
 }
 
 /*
- * Civil date of a day number.  Years are counted from March inside a 400-year
+ * Civil date of a day number.  The server's j2date() and date2j() would do, but
+ * the code that uses this is fuzzed without a server, and inline.
+ *
+ * Years are counted from March inside a 400-year
  * era, which puts the leap day last and makes the month a linear function.
  */
 static inline void

@@ -30,8 +30,10 @@
 #include "utils/timestamp.h"
 
 #include "classify.h"
+#include "condition.h"
 #include "guard.h"
-#include "maintain.h"
+#include "shard.h"
+#include "sweep.h"
 
 PG_FUNCTION_INFO_V1(leadscore_config_changed);
 PG_FUNCTION_INFO_V1(leadscore_signals_changed);

@@ -15,7 +15,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-#include "maintain.h"
+#include "rebuild.h"
 #include "replay.h"
 #include "trigger.h"
 

@@ -47,13 +47,13 @@ Datum
 leadscore_dimension_scores(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	CallSite   *site;
+	ScorerCache *site;
 	const LeadModel *model;
 	const ModelDimension *dimensions;
 	int			i;
 
 	InitMaterializedSRF(fcinfo, 0);
-	site = leadscore_call_site_evaluate(fcinfo);
+	site = leadscore_scorer_cache_evaluate(fcinfo);
 	model = site->scorer->model;
 	dimensions = model_dimensions(model);
 	for (i = 0; i < model->dimensions.n; i++)
@@ -247,10 +247,10 @@ leadscore_explain_rows(ReturnSetInfo *rsinfo, Scorer *scorer, const Evaluation *
 Datum
 leadscore_explain(PG_FUNCTION_ARGS)
 {
-	CallSite   *site;
+	ScorerCache *site;
 
 	InitMaterializedSRF(fcinfo, 0);
-	site = leadscore_call_site_evaluate(fcinfo);
+	site = leadscore_scorer_cache_evaluate(fcinfo);
 	leadscore_explain_rows((ReturnSetInfo *) fcinfo->resultinfo, site->scorer, site->evaluation);
 	return (Datum) 0;
 }
@@ -421,11 +421,11 @@ leadscore_missing_gates(Scorer *scorer, const Evaluation *e, uint8 stage)
 Datum
 leadscore_stage_gates(PG_FUNCTION_ARGS)
 {
-	CallSite   *site;
+	ScorerCache *site;
 	ListCell   *lc;
 
 	InitMaterializedSRF(fcinfo, 0);
-	site = leadscore_call_site_evaluate(fcinfo);
+	site = leadscore_scorer_cache_evaluate(fcinfo);
 	foreach(lc, leadscore_gate_lines(site->scorer, site->evaluation))
 	{
 		const GateLine *line = lfirst(lc);

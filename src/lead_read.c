@@ -23,8 +23,8 @@
 
 #include "app.h"
 #include "explain.h"
-#include "maintain.h"
 #include "stage.h"
+#include "sweep.h"
 
 /* A lead as of an instant */
 typedef struct LeadThen
@@ -285,7 +285,7 @@ same_view(const SnapshotData *a, Snapshot b)
  * sees it, whoever activates another meanwhile, or that of then.  NULL if there
  * is none.  Of the active one a query looks once.
  */
-static CallSite *
+static ScorerCache *
 find_model(FunctionCallInfo fcinfo, Pipeline *pipeline, TimestampTz at, bool of_then,
 		   Snapshot snapshot)
 {
@@ -306,8 +306,8 @@ find_model(FunctionCallInfo fcinfo, Pipeline *pipeline, TimestampTz at, bool of_
 		return NULL;
 	compiled = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 	if (of_then)
-		return leadscore_call_site_for(&call->then, fcinfo->flinfo->fn_mcxt, compiled);
-	leadscore_call_site_for(&cache->active, pipeline->context, compiled);
+		return leadscore_scorer_cache_at(&call->then, fcinfo->flinfo->fn_mcxt, compiled);
+	leadscore_scorer_cache_at(&cache->active, pipeline->context, compiled);
 	call->active = true;
 	call->seen = *snapshot;
 	call->hash = cache->active->scorer->model->hash;
@@ -315,14 +315,14 @@ find_model(FunctionCallInfo fcinfo, Pipeline *pipeline, TimestampTz at, bool of_
 }
 
 /* Evaluate the lead of the arguments (lead, at, as_of_model); NULL if there is none. */
-static CallSite *
+static ScorerCache *
 evaluate_argument(FunctionCallInfo fcinfo, Pipeline *pipeline, const UserSwitch *caller,
 				  LeadThen *lead)
 {
 	Snapshot	snapshot = GetActiveSnapshot();
 	TimestampTz at = PG_ARGISNULL(1) ? GetCurrentTransactionStartTimestamp() : PG_GETARG_TIMESTAMPTZ(1);
 	bool		of_then = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
-	CallSite   *site;
+	ScorerCache *site;
 
 	if (!find_argument(fcinfo, pipeline, snapshot, caller, &lead->lead_id) ||
 		!read_lead(pipeline, at, snapshot, lead))
@@ -347,7 +347,7 @@ leadscore_lead_score(FunctionCallInfo fcinfo)
 	UserSwitch	caller;
 	Pipeline   *pipeline = begin(fcinfo, &caller);
 	LeadThen	lead;
-	CallSite   *site = evaluate_argument(fcinfo, pipeline, &caller, &lead);
+	ScorerCache *site = evaluate_argument(fcinfo, pipeline, &caller, &lead);
 
 	end(&caller);
 	if (site == NULL)
@@ -362,7 +362,7 @@ leadscore_lead_explain(FunctionCallInfo fcinfo)
 	UserSwitch	caller;
 	Pipeline   *pipeline;
 	LeadThen	lead;
-	CallSite   *site;
+	ScorerCache *site;
 
 	InitMaterializedSRF(fcinfo, 0);
 	pipeline = begin(fcinfo, &caller);
@@ -395,7 +395,7 @@ leadscore_lead_next_steps(FunctionCallInfo fcinfo)
 	UserSwitch	caller;
 	Pipeline   *pipeline;
 	LeadThen	lead;
-	CallSite   *site = NULL;
+	ScorerCache *site = NULL;
 	List	   *lines = NIL;
 	uint8		next = 0;
 	ListCell   *lc;

@@ -15,6 +15,7 @@
 #include "libpq/pqformat.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
+#include "utils/numeric.h"
 
 #include "leadscore.h"
 #include "model_json.h"
@@ -30,27 +31,25 @@ PG_FUNCTION_INFO_V1(lead_model_ne);
 
 #define MODEL_WIRE_FORMAT	1
 
-const char *const lead_model_aggregate_names[] = {
-	"sum", "last", "first_n", "days", "tier", "idle", NULL
-};
-const char *const lead_model_decay_names[] = {
-	"none", "half_life", "linear", "step", "window", NULL
-};
-const char *const lead_model_period_names[] = {
-	"", "day", "week", "month", "quarter", "year", "ever", NULL
-};
-const char *const lead_model_source_names[] = {"event", "profile", NULL};
-
-const char *
-lead_model_period_name(int period)
+/* A model from a datum, whole and aligned, of a format that we know */
+const LeadModel *
+leadscore_model_read(Datum value)
 {
-	return lead_model_period_names[period];
+	const LeadModel *model = (const LeadModel *) PG_DETOAST_DATUM(value);
+
+	if (VARSIZE(model) < sizeof(LeadModel) || model->format != MODEL_FORMAT)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("unsupported format %d of a lead_model", model->format),
+				 errhint("Install the version of leadscore that wrote it, or compile the model again.")));
+	return model;
 }
 
-const char *
-lead_model_source_name(int source)
+/* Compare an id with that of a signal. */
+static int
+signal_id_cmp(const void *id, const void *signal)
 {
-	return lead_model_source_names[source];
+	return *(const int *) id - ((const ModelSignal *) signal)->id;
 }
 
 /* Index of the signal with an id, or NO_INDEX; signals are sorted by id. */
@@ -58,21 +57,10 @@ int
 lead_model_signal_index(const LeadModel *model, int id)
 {
 	const ModelSignal *signals = model_signals(model);
-	int			low = 0;
-	int			high = model->signals.n;
+	const ModelSignal *found = bsearch(&id, signals, model->signals.n, sizeof(ModelSignal),
+									   signal_id_cmp);
 
-	while (low < high)
-	{
-		int			middle = (low + high) / 2;
-
-		if (signals[middle].id == id)
-			return middle;
-		if (signals[middle].id < id)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return NO_INDEX;
+	return found ? (int) (found - signals) : NO_INDEX;
 }
 
 /* Parse JSON text; NULL after a soft error. */
@@ -195,4 +183,17 @@ Datum
 lead_model_ne(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(!models_equal(fcinfo));
+}
+
+/* Milli-points as points, printed with no needless decimals */
+Datum
+leadscore_milli_numeric(int64 milli)
+{
+	if (milli % 1000 == 0)
+		return NumericGetDatum(int64_to_numeric(milli / 1000));
+	if (milli % 100 == 0)
+		return NumericGetDatum(int64_div_fast_to_numeric(milli / 100, 1));
+	if (milli % 10 == 0)
+		return NumericGetDatum(int64_div_fast_to_numeric(milli / 10, 2));
+	return NumericGetDatum(int64_div_fast_to_numeric(milli, 3));
 }

@@ -179,6 +179,8 @@ model_signal_name(const LeadModel *model, int signal)
 
 /* model.c */
 extern int	lead_model_signal_index(const LeadModel *model, int id);
+
+/* model_json.c */
 extern const char *lead_model_period_name(int period);
 extern const char *lead_model_source_name(int source);
 

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * model_json.c
- *		The JSON form of a model, out of the datum.
+ *		The JSON form of a model: its words, and writing it from the datum.
  *
  * What applies, with the defaults of no consequence left out; compiling the
  * text gives an equal model.  The order of rows is that of the datum, so equal
@@ -16,6 +16,31 @@
 
 #include "model_json.h"
 #include "stage.h"
+
+const char *const lead_model_aggregate_names[] = {
+	"sum", "last", "first_n", "days", "tier", "idle", NULL
+};
+const char *const lead_model_decay_names[] = {
+	"none", "half_life", "linear", "step", "window", NULL
+};
+const char *const lead_model_period_names[] = {
+	"", "day", "week", "month", "quarter", "year", "ever", NULL
+};
+const char *const lead_model_source_names[] = {"event", "profile", NULL};
+
+/* The name of a limit period, empty if there is none */
+const char *
+lead_model_period_name(int period)
+{
+	return lead_model_period_names[period];
+}
+
+/* The name of a source of signals */
+const char *
+lead_model_source_name(int source)
+{
+	return lead_model_source_names[source];
+}
 
 static void
 put_key(StringInfo out, const char *key)

@@ -3,8 +3,7 @@
  * model_json.h
  *		The JSON form of a lead_model: compiling it, and writing it.
  *
- * Compiling and writing are apart, in model_compile.c and model_json.c; the
- * words of both are in model.c.
+ * model_compile.c reads it, model_json.c writes it and has the words of both.
  *
  *-------------------------------------------------------------------------
  */

@@ -23,9 +23,10 @@
 #include "utils/snapmgr.h"
 
 #include "guard.h"
-#include "maintain.h"
+#include "rebuild.h"
 #include "replay.h"
 #include "row_stream.h"
+#include "shard.h"
 #include "stage.h"
 
 PG_FUNCTION_INFO_V1(leadscore_rebuild);

@@ -352,7 +352,10 @@ leadscore_evaluation_free(Evaluation *e)
 	pfree(e);
 }
 
-/* The first of some items of one signal that is later than a bucket */
+/*
+ * The first of some items of one signal that is later than a bucket, which
+ * bsearch() cannot find: it looks for equals
+ */
 static int
 first_after(const ActivityItem *items, int low, int high, int32 bucket)
 {

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * compare.c
+ * model_compare.c
  *		Two models over all leads of a pipeline, in one pass.
  *
  *-------------------------------------------------------------------------
@@ -119,7 +119,7 @@ leadscore_compare_leads(PG_FUNCTION_ARGS)
 	int64		at = PG_GETARG_TIMESTAMPTZ(3);
 	Oid			type = TIMESTAMPTZOID;
 	Datum		argument = TimestampTzGetDatum(at);
-	CallSite   *sites[2] = {NULL, NULL};
+	ScorerCache *sites[2] = {NULL, NULL};
 	StagePair  *pairs = palloc0(sizeof(StagePair) * STAGES * STAGES);
 	uint8		stages[2];
 	int64		points[2];
@@ -128,7 +128,7 @@ leadscore_compare_leads(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	for (i = 0; i < 2; i++)
-		leadscore_call_site_for(&sites[i], CurrentMemoryContext, PG_GETARG_DATUM(i + 1));
+		leadscore_scorer_cache_at(&sites[i], CurrentMemoryContext, PG_GETARG_DATUM(i + 1));
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	portal = SPI_cursor_open_with_args(NULL,
@@ -159,7 +159,7 @@ leadscore_compare_leads(PG_FUNCTION_ARGS)
 			value = SPI_getbinval(tuple, SPI_tuptable->tupdesc, 2, &isnull);
 			if (isnull)
 				continue;
-			leadscore_call_site_activity(sites[0], DatumGetLeadActivityPP(value));
+			leadscore_scorer_cache_activity(sites[0], DatumGetLeadActivityPP(value));
 			leadscore_check_grain(sites[1], activity);
 			signals = SPI_getbinval(tuple, SPI_tuptable->tupdesc, 3, &isnull);
 			if (!isnull)
