@@ -161,22 +161,25 @@ CREATE FUNCTION pg_temp.refusal(path text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     refusal text;
 BEGIN
-    INSERT INTO signal (signal, event_kinds, condition) VALUES ('bad', '{a}', path::jsonpath);
-    DELETE FROM signal WHERE signal = 'bad';
-    RETURN 'taken';
-EXCEPTION WHEN undefined_object THEN
+    INSERT INTO signal (signal, signal_id, event_kinds, condition) VALUES ('bad', 999, '{a}', path::jsonpath);
+    RAISE 'taken';
+EXCEPTION WHEN undefined_object OR raise_exception THEN
     GET STACKED DIAGNOSTICS refusal = MESSAGE_TEXT;
     RETURN refusal;
 END $$;
 SELECT pg_temp.refusal(path) AS refusal, count(*), array_agg(path ORDER BY n) AS paths
 FROM unnest(ARRAY['$nobody', '$nobody.a[*]', '$.a ? (@.b > 1).c ? (@ == $nobody)', '$.a[$nobody]', '$.a[0, 1 to $nobody].b',
     '$.a[last - $nobody to 2]', '-$nobody > 1', '!($.a == $nobody)', '($.a == $nobody) is unknown', 'exists($.a ? (@ < $nobody))',
-    '$nobody like_regex "a"', '$.a starts with $nobody', '$.a + 1 * $nobody == 2', '($.a || $nobody == 1).b',
+    '$nobody like_regex "a"', '$.a starts with $nobody', '$.a + 1 * $nobody == 2', '($.a + $nobody).b',
     '$.a > 1 && ($.b == 2 || $.c % $nobody == 0)', '$.size() == $nobody.size()', '$.a.keyvalue() ? (@.key == $nobody)',
     '$.a.** ? (@ == $nobody)',
-    '$.a == "$nobody"', '$."$nobody" == 1', '$.a like_regex "$nobody"', '$."a\"$nobody" == $value', '$.a[$value]')
+    '$.a == "$nobody"', '$."$nobody" == 1', '$.a like_regex "$nobody"', '$."a\"$nobody" == $value', '$.a[$value]'])
     WITH ORDINALITY AS p(path, n)
 GROUP BY 1 ORDER BY 1;
+-- the name of a column may hold what a path has to escape
+ALTER TABLE event ADD COLUMN "the ""big"" one" text;
+SELECT pg_temp.refusal('$"the \"big\" one" == "x"'), pg_temp.refusal('$"the big one" == "x"');
+ALTER TABLE event DROP COLUMN "the ""big"" one";
 \set VERBOSITY terse
 INSERT INTO signal (signal, event_kinds) VALUES ('bad', '{}');
 INSERT INTO signal (signal, event_kinds) VALUES ('bad', '{a,NULL}');
@@ -192,10 +195,6 @@ SELECT * FROM verify();
 -- Value lists are variables
 INSERT INTO value_list VALUES ('rivals', 'rival.example');
 INSERT INTO signal (signal, source, condition) VALUES ('rival', 'profile', '$rivals[*] == $.employer');
--- a name may hold what a path has to escape
-INSERT INTO value_list VALUES ('the "big" ones', 'big.example');
-SELECT pg_temp.refusal('$"the \"big\" ones"[*] == $.employer');
-DELETE FROM value_list WHERE list = 'the "big" ones';
 UPDATE lead SET profile = '{"employer": "other.example"}', updated_at = '2025-02-01' WHERE lead_id = 2;
 CREATE VIEW rivals AS SELECT s.lead_id FROM _lead_now s, unnest(s.activity) u JOIN signal g USING (signal_id) WHERE g.signal = 'rival';
 TABLE rivals;

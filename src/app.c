@@ -103,7 +103,7 @@ static const StatementText statements[N_STATEMENTS] = {
 	[SEE_STATE] = {"SELECT 1 FROM {lead_state} WHERE lead_id" EQ "$1", 1, {INT8OID}, false},
 	[SEE_STAGES] = {"SELECT 1 FROM {stage_log} WHERE lead_id" EQ "$1 LIMIT 1", 1, {INT8OID}, false},
 	/* what the profile has begun and ceased to match since */
-	[PROFILE_SINCE] = {"SELECT g.signal_id, pg_catalog.sum(c.count) FROM {profile_change} c JOIN {signal} g"
+	[PROFILE_SINCE] = {"SELECT g.signal_id::pg_catalog.int2, pg_catalog.sum(c.count)::pg_catalog.int8 FROM {profile_change} c JOIN {signal} g"
 		" ON g.signal" EQ "c.signal WHERE c.lead_id" EQ "$1 AND c.changed_at OPERATOR(pg_catalog.>) $2"
 	" GROUP BY g.signal_id", 2, {INT8OID, TIMESTAMPTZOID}, false},
 	[ACTIVE_MODEL] = {"SELECT compiled FROM {model} WHERE status" EQ "'active' AND compiled IS NOT NULL", 0, {0}, false},

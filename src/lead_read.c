@@ -195,7 +195,10 @@ take_back_profile(Pipeline *pipeline, TimestampTz at, Snapshot snapshot, LeadThe
 		int			signal = DatumGetInt16(SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &isnull));
 		int64		count = DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &isnull));
 
-		lead_activity_count(&lead->activity, signal, BUCKET_TIMELESS, -count);
+		/* a table may hold ids that no signal of an activity has */
+		if (signal >= 0)
+			lead_activity_count(&lead->activity, signal, BUCKET_TIMELESS,
+								-Max(count, -PG_INT64_MAX));
 	}
 }
 

@@ -98,8 +98,15 @@ take_back(ActivityList *activity, Datum signals, Datum counts)
 	deconstruct_array(DatumGetArrayTypeP(counts), INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
 					  TYPALIGN_DOUBLE, &changes, NULL, &n);
 	for (i = 0; i < n; i++)
-		lead_activity_count(activity, (int32) DatumGetInt64(ids[i]), BUCKET_TIMELESS,
-							-DatumGetInt64(changes[i]));
+	{
+		int64		signal = DatumGetInt64(ids[i]);
+		int64		count = DatumGetInt64(changes[i]);
+
+		/* a table may hold ids that no signal of an activity has */
+		if (signal >= 0 && signal <= PG_INT16_MAX)
+			lead_activity_count(activity, (int32) signal, BUCKET_TIMELESS,
+								-Max(count, -PG_INT64_MAX));
+	}
 	pfree(ids);
 	pfree(changes);
 }
