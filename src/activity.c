@@ -21,6 +21,38 @@ typedef struct Reader
 	const unsigned char *end;
 } Reader;
 
+/* By signal, and by bucket */
+static inline int
+compare_items(const ActivityItem *a, const ActivityItem *b)
+{
+	if (a->signal != b->signal)
+		return a->signal < b->signal ? -1 : 1;
+	if (a->bucket != b->bucket)
+		return a->bucket < b->bucket ? -1 : 1;
+	return 0;
+}
+
+#ifdef USE_ASSERT_CHECKING
+/* Is a list normalized: sorted, nothing twice, no zero, all in range? */
+static bool
+is_normal(const ActivityList *list)
+{
+	int			i;
+
+	for (i = 0; i < list->nitems; i++)
+	{
+		const ActivityItem *item = &list->items[i];
+
+		if (item->count == 0 || item->count == PG_INT64_MIN ||
+			item->signal < 0 || item->signal > PG_INT16_MAX ||
+			!bucket_is_valid(item->bucket, list->grain) ||
+			(i > 0 && compare_items(item - 1, item) >= 0))
+			return false;
+	}
+	return list->nitems <= list->capacity;
+}
+#endif
+
 /* The name of a grain, as the text form has it */
 const char *
 lead_activity_grain_name(LeadGrain grain)
@@ -70,38 +102,6 @@ lead_activity_equal(const ActivityList *a, const ActivityList *b)
 	return a->grain == b->grain && a->nitems == b->nitems &&
 		memcmp(a->items, b->items, a->nitems * sizeof(ActivityItem)) == 0;
 }
-
-/* By signal, and by bucket */
-static inline int
-compare_items(const ActivityItem *a, const ActivityItem *b)
-{
-	if (a->signal != b->signal)
-		return a->signal < b->signal ? -1 : 1;
-	if (a->bucket != b->bucket)
-		return a->bucket < b->bucket ? -1 : 1;
-	return 0;
-}
-
-#ifdef USE_ASSERT_CHECKING
-/* Is a list normalized: sorted, nothing twice, no zero, all in range? */
-static bool
-is_normal(const ActivityList *list)
-{
-	int			i;
-
-	for (i = 0; i < list->nitems; i++)
-	{
-		const ActivityItem *item = &list->items[i];
-
-		if (item->count == 0 || item->count == PG_INT64_MIN ||
-			item->signal < 0 || item->signal > PG_INT16_MAX ||
-			!bucket_is_valid(item->bucket, list->grain) ||
-			(i > 0 && compare_items(item - 1, item) >= 0))
-			return false;
-	}
-	return list->nitems <= list->capacity;
-}
-#endif
 
 /* A number with its sign in the lowest bit, so that small ones stay small */
 static inline uint64

@@ -312,6 +312,7 @@ rule_bounds(Scorer *scorer, const Bounds *b, int rule, int64 *low, int64 *high)
 		return false;
 	if (blocked == ANSWER_UNKNOWN)
 		include(0, low, high);
+	Assert(*low <= *high);
 	return true;
 }
 
@@ -326,6 +327,7 @@ leadscore_range_bounds(Scorer *scorer, const Bounds *b, Range *range)
 	int			i;
 	int			j;
 
+	Assert(b->most->at <= b->least->at);
 	for (i = 0; i < model->dimensions.n; i++)
 		if (b->least->resets[i] != b->most->resets[i])
 			return false;

@@ -331,6 +331,7 @@ leadscore_state_write(Writer *writer, LeadRecord *record, bool review_exact)
 	int64		review = leadscore_lifecycle_next_review(&record->lifecycle);
 
 	Assert(record->configuration == writer->pipeline->configuration);
+	Assert(record->activity.grain == writer->pipeline->grain);
 	if (review_exact || review < record->next_review)
 		record->next_review = review;
 	fill_row(writer, record, leadscore_row_begin(&writer->state, true));

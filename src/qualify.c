@@ -75,6 +75,7 @@ leadscore_range_add_up(const Scorer *scorer, Range *range)
 	}
 	range->low = clamp(saturate(low), model->min_score, model->max_score);
 	range->high = clamp(saturate(high), model->min_score, model->max_score);
+	Assert(range->low <= range->high);
 }
 
 /* What lies between two evaluations with no bucket of the activity in between */
@@ -366,9 +367,12 @@ uint8
 leadscore_qualified_stage(Scorer *scorer, const Evaluation *e)
 {
 	Range		range;
+	int			stage;
 
 	single_range(e, &range);
-	return (uint8) leadscore_qualified_over(scorer, &range);
+	stage = leadscore_qualified_over(scorer, &range);
+	Assert(stage != STAGE_UNKNOWN);
+	return (uint8) stage;
 }
 
 /* Does what makes a contact a lead hold at the bucket of an evaluation? */
@@ -386,9 +390,12 @@ uint8
 leadscore_next_stage(Scorer *scorer, const Evaluation *e, LeadStanding standing)
 {
 	Range		range;
+	int			stage;
 
 	single_range(e, &range);
-	return (uint8) leadscore_standing_over(scorer, &range, standing);
+	stage = leadscore_standing_over(scorer, &range, standing);
+	Assert(stage != STAGE_UNKNOWN);
+	return (uint8) stage;
 }
 
 /*

@@ -129,6 +129,7 @@ decay_horizon(const ModelRule *rule)
 void
 leadscore_extend_weights(Scorer *scorer, const ModelRule *rule, RuleWeights *w, int32 age)
 {
+	Assert(age >= w->n && age < w->horizon);
 	if (age >= w->capacity)
 	{
 		int64		capacity = Max(Max(w->capacity * INT64CONST(2), 512),
@@ -251,6 +252,37 @@ index_rules(Scorer *scorer)
 			scorer->idle_rules[scorer->nidle++] = (int16) j;
 }
 
+/* What the compiler of models promises, and the code below relies on */
+static void
+check_order(const LeadModel *model)
+{
+#ifdef USE_ASSERT_CHECKING
+	const ModelSignal *signals = model_signals(model);
+	const ModelStageRule *stage_rules = model_stage_rules(model);
+	const ModelRule *rules = model_rules(model);
+	const ModelGate *gates = model_gates(model);
+	int			i;
+
+	for (i = 1; i < model->signals.n; i++)
+		Assert(signals[i - 1].id < signals[i].id);
+	for (i = 1; i < model->stage_rules.n; i++)
+		Assert(stage_rules[i - 1].stage <= stage_rules[i].stage);
+	for (i = 0; i < model->rules.n; i++)
+	{
+		Assert(rules[i].signal >= 0 && rules[i].signal < model->signals.n);
+		Assert(rules[i].dimension >= 0 && rules[i].dimension < model->dimensions.n);
+		Assert(rules[i].aggregate != AGGREGATE_IDLE || rules[i].after > 0);
+		Assert(rules[i].decay == DECAY_NONE || rules[i].decay_period > 0);
+	}
+	for (i = 0; i < model->gates.n; i++)
+	{
+		Assert(i == 0 || gates[i - 1].stage <= gates[i].stage);
+		Assert((gates[i].signal == NO_INDEX) != (gates[i].dimension == NO_INDEX));
+		Assert(gates[i].signal < model->signals.n && gates[i].dimension < model->dimensions.n);
+	}
+#endif
+}
+
 /* Make a model ready; lives in the current memory context. */
 Scorer *
 leadscore_scorer_create(const LeadModel *model)
@@ -263,6 +295,7 @@ leadscore_scorer_create(const LeadModel *model)
 	int64		quiet = 0;
 	int			i;
 
+	check_order(model);
 	scorer->model = model;
 	scorer->context = CurrentMemoryContext;
 	scorer->max_signal_id = model->signals.n > 0 ? signals[model->signals.n - 1].id : -1;
@@ -327,6 +360,7 @@ leadscore_scorer_create(const LeadModel *model)
 	return scorer;
 }
 
+/* Room for what a lead is worth at one bucket; used again for the next */
 Evaluation *
 leadscore_evaluation_create(const Scorer *scorer)
 {
@@ -341,6 +375,7 @@ leadscore_evaluation_create(const Scorer *scorer)
 	return e;
 }
 
+/* Free an evaluation. */
 void
 leadscore_evaluation_free(Evaluation *e)
 {
@@ -734,6 +769,7 @@ leadscore_evaluate(Scorer *scorer, const ActivityList *activity, int32 at,
 	int			i;
 	int			j;
 
+	Assert(activity->grain == (LeadGrain) model->grain);
 	leadscore_look_at(scorer, activity, at, result);
 	result->at = at;
 	memset(result->dimensions, 0, sizeof(int64) * model->dimensions.n);
@@ -767,6 +803,7 @@ leadscore_evaluate(Scorer *scorer, const ActivityList *activity, int32 at,
 		total += leadscore_weighted(result->dimensions[i], dimensions[i].weight);
 	}
 	result->total = clamp(saturate(total), model->min_score, model->max_score);
+	Assert(result->total >= -MAX_SCORE_MILLI && result->total <= MAX_SCORE_MILLI);
 }
 
 /* Index of the grade that a dimension's points earn, or NO_INDEX */

@@ -31,6 +31,7 @@ extern int64 leadscore_counted_points(Scorer *scorer, const Evaluation *e, int r
 static inline uint32
 weight_at(Scorer *scorer, const ModelRule *rule, RuleWeights *w, int32 age)
 {
+	Assert(age >= 0);
 	if (age >= w->horizon)
 		return 0;
 	if (rule->decay == DECAY_NONE || rule->decay == DECAY_WINDOW)

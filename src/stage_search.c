@@ -219,6 +219,7 @@ search_change(Search *search, int32 after, int32 until)
 		after = end;
 	}
 	leadscore_range_free(&search->range);
+	Assert(found == BUCKET_NEVER || found <= last);
 	return found;
 }
 
