@@ -3,6 +3,10 @@
  * activity.c
  *		Encoding, text form and algebra of lead_activity.
  *
+ * Every function takes and gives lists in the one normal form: sorted by signal
+ * and bucket, nothing twice, no zero.  Adding and subtracting are merges of two
+ * such lists, and equal multisets have equal bytes.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

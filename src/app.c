@@ -297,6 +297,7 @@ plain_key(Relation rel)
 	return leadscore_unique_index(rel, 1, lead_id, NULL);
 }
 
+/* Was a function made by users, not by PostgreSQL? */
 static bool
 is_own_function(Oid function, void *context)
 {

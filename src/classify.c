@@ -28,6 +28,7 @@
 PG_FUNCTION_INFO_V1(leadscore_event_signals);
 PG_FUNCTION_INFO_V1(leadscore_profile_signals);
 
+/* Find the columns of event that the engine reads. */
 void
 leadscore_event_columns(TupleDesc desc, const char *table, EventColumns *columns)
 {
@@ -48,6 +49,7 @@ leadscore_event_kind(const EventColumns *columns, TupleTableSlot *slot)
 	return isnull ? pstrdup("") : TextDatumGetCString(kind);
 }
 
+/* Find the columns of lead that the engine reads. */
 void
 leadscore_lead_columns(TupleDesc desc, const char *table, LeadColumns *columns)
 {
@@ -59,6 +61,7 @@ leadscore_lead_columns(TupleDesc desc, const char *table, LeadColumns *columns)
 	columns->consented_at = leadscore_column(desc, "consented_at", TIMESTAMPTZOID, table);
 }
 
+/* Make an empty pool. */
 void
 leadscore_pool_init(CountPool *pool)
 {
@@ -67,6 +70,7 @@ leadscore_pool_init(CountPool *pool)
 	pool->counts = palloc(pool->capacity * sizeof(SignalCount));
 }
 
+/* Append a count to a pool. */
 void
 leadscore_pool_add(CountPool *pool, int signal, int64 count)
 {
@@ -80,6 +84,7 @@ leadscore_pool_add(CountPool *pool, int signal, int64 count)
 	pool->counts[pool->n++].count = count;
 }
 
+/* Push the name of a variable. */
 static void
 push_key(JsonbParseState **state, const char *name)
 {
@@ -91,6 +96,7 @@ push_key(JsonbParseState **state, const char *name)
 	pushJsonbValue(state, WJB_KEY, &key);
 }
 
+/* Push a variable that is a string, or null if there is none. */
 static void
 push_string(JsonbParseState **state, const char *name, char *text, int len)
 {
@@ -104,6 +110,7 @@ push_string(JsonbParseState **state, const char *name, char *text, int len)
 	pushJsonbValue(state, WJB_VALUE, &value);
 }
 
+/* Push a variable that is null. */
 static void
 push_null(JsonbParseState **state, const char *name)
 {
@@ -210,6 +217,7 @@ push_columns(JsonbParseState **state, TupleTableSlot *slot, AttrNumber document)
 			push_column(state, NameStr(TupleDescAttr(desc, i)->attname), slot, i + 1);
 }
 
+/* The variables of a path over a row of event */
 static Jsonb *
 event_vars(const Pipeline *pipeline, const EventColumns *columns, TupleTableSlot *slot)
 {
@@ -234,6 +242,7 @@ push_email_domain(JsonbParseState **state, TupleTableSlot *slot, AttrNumber attn
 	push_string(state, "email_domain", domain, domain ? strlen(domain) : 0);
 }
 
+/* The variables of a path over a row of lead */
 static Jsonb *
 lead_vars(const Pipeline *pipeline, const LeadColumns *columns, TupleTableSlot *slot)
 {

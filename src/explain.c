@@ -36,6 +36,7 @@ enum
 	EXPLAIN_COLUMNS
 };
 
+/* Append a row to the result. */
 static void
 put_row(ReturnSetInfo *rsinfo, Datum *values, bool *nulls)
 {
@@ -72,6 +73,10 @@ leadscore_dimension_scores(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/*
+ * Append a row about a dimension or a rule that is of no signal: points and a
+ * note.
+ */
 static void
 explain_row(ReturnSetInfo *rsinfo, const char *dimension, const char *rule,
 			int64 points, const char *note)
@@ -93,6 +98,7 @@ explain_row(ReturnSetInfo *rsinfo, const char *dimension, const char *rule,
 	put_row(rsinfo, values, nulls);
 }
 
+/* Milli-points as text, for notes */
 static char *
 points_text(int64 milli)
 {

@@ -252,6 +252,7 @@ begin(FunctionCallInfo fcinfo, UserSwitch *caller)
 	return pipeline;
 }
 
+/* End a function that runs as the owner of the pipeline. */
 static void
 end(const UserSwitch *caller)
 {
@@ -377,6 +378,7 @@ leadscore_lead_explain(FunctionCallInfo fcinfo)
 	return (Datum) 0;
 }
 
+/* What is missing first, then by the name of the gate */
 static int
 line_cmp(const ListCell *a, const ListCell *b)
 {

@@ -101,6 +101,7 @@ lead_model_from_jsonb(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(lead_model_compile(PG_GETARG_JSONB_P(0), NULL));
 }
 
+/* lead_model_out(lead_model): the JSON form */
 Datum
 lead_model_out(PG_FUNCTION_ARGS)
 {
@@ -141,6 +142,7 @@ lead_model_recv(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(lead_model_compile(parse_json(text, NULL), NULL));
 }
 
+/* lead_model_send(lead_model): a format byte and the JSON form */
 Datum
 lead_model_send(PG_FUNCTION_ARGS)
 {
@@ -173,12 +175,14 @@ models_equal(FunctionCallInfo fcinfo)
 	return strcmp(x.data, y.data) == 0;
 }
 
+/* lead_model = lead_model */
 Datum
 lead_model_eq(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(models_equal(fcinfo));
 }
 
+/* lead_model <> lead_model */
 Datum
 lead_model_ne(PG_FUNCTION_ARGS)
 {

@@ -171,6 +171,7 @@ typedef struct LeadModel
 #define model_gates(m)			MODEL_ITEMS(m, ModelGate, (m)->gates)
 #define model_grades(m)			MODEL_ITEMS(m, ModelGrade, (m)->grades)
 
+/* The name of a signal by its index */
 static inline const char *
 model_signal_name(const LeadModel *model, int signal)
 {

@@ -3,6 +3,10 @@
  * model_compare.c
  *		Two models over all leads of a pipeline, in one pass.
  *
+ * A query that computes both scores of every lead and groups them would take the
+ * memory of a row for each lead; this keeps one sum for each pair of stages, and
+ * returns a lead of its own only where the models differ.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -31,6 +35,7 @@ typedef struct StagePair
 	int64		points[2];		/* milli-points, added up */
 } StagePair;
 
+/* a + b, at the end of the range if it is beyond */
 static int64
 saturating_add(int64 a, int64 b)
 {
@@ -41,6 +46,7 @@ saturating_add(int64 a, int64 b)
 	return sum;
 }
 
+/* Append a row to the result; without a lead_id it is a sum over leads. */
 static void
 put_comparison(ReturnSetInfo *rsinfo, const int64 *lead_id, int64 leads,
 			   const uint8 *stages, const int64 *points)

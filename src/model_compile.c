@@ -137,6 +137,7 @@ find(Row *row, const char *key, JsonbValue *value)
 	return value;
 }
 
+/* A string value, zero-terminated */
 static char *
 jsonb_string(const JsonbValue *value)
 {
@@ -168,6 +169,7 @@ check_keys(Row *row, const char *const *allowed)
 	return true;
 }
 
+/* Read a text, NULL if it is absent. */
 static bool
 read_text(Row *row, const char *key, char **text)
 {
@@ -199,6 +201,7 @@ read_name(Row *row, const char *key, char **name)
 	return true;
 }
 
+/* Read a boolean. */
 static bool
 read_bool(Row *row, const char *key, bool dflt, uint8 *result)
 {
@@ -373,6 +376,7 @@ read_period(Row *row, const char *key, int unit_minutes, int32 *result)
 	return true;
 }
 
+/* Minutes in a bucket of the model's grain */
 static int32
 bucket_minutes(Row *row)
 {
@@ -391,6 +395,7 @@ pool_add(Compiler *c, const void *bytes, int len, int align)
 	return (int32) sizeof(LeadModel) + at;
 }
 
+/* Put a string into the pool; returns its offset. */
 static int32
 pool_string(Compiler *c, const char *string)
 {
@@ -404,6 +409,7 @@ pool_get(Compiler *c, int32 offset)
 	return c->pool.data + offset - sizeof(LeadModel);
 }
 
+/* Find a signal by its name. */
 static bool
 find_signal(Row *row, const char *key, const char *name, int16 *index)
 {
@@ -420,6 +426,7 @@ find_signal(Row *row, const char *key, const char *name, int16 *index)
 				"\"%s\" names an unknown signal \"%s\"", key, name);
 }
 
+/* Find a dimension by its name. */
 static bool
 find_dimension(Row *row, const char *name, int16 *index)
 {
@@ -477,6 +484,7 @@ read_signals(Row *row, const char *key, ModelArray *array)
 	return true;
 }
 
+/* By count */
 static int
 tier_cmp(const void *a, const void *b)
 {
@@ -548,6 +556,7 @@ read_tiers(Row *row, ModelArray *array)
 	return true;
 }
 
+/* Read a stage by its label; the row is named by it from then on. */
 static bool
 read_stage(Row *row, uint8 *stage)
 {
@@ -605,12 +614,14 @@ begin_row(Row *model, const char *kind, const char *name_key,
 	return check_keys(row, allowed);
 }
 
+/* By id */
 static int
 signal_cmp(const void *a, const void *b)
 {
 	return (int) ((const ModelSignal *) a)->id - (int) ((const ModelSignal *) b)->id;
 }
 
+/* Read the signals: each id and name once. */
 static bool
 compile_signals(Row *model)
 {
@@ -657,6 +668,7 @@ compile_signals(Row *model)
 	return true;
 }
 
+/* Read the dimensions, in their order. */
 static bool
 compile_dimensions(Row *model)
 {
@@ -757,6 +769,7 @@ check_rule(Row *row, const ModelRule *rule)
 	return true;
 }
 
+/* Read the rules, in their order. */
 static bool
 compile_rules(Row *model)
 {
@@ -850,6 +863,7 @@ stage_rule_cmp(const void *a, const void *b, void *arg)
 				  pool_get(c, c->signals[y->only_if].name));
 }
 
+/* Read the stage rules; of one only_if the thresholds rise with the stage. */
 static bool
 compile_stage_rules(Row *model)
 {
@@ -905,6 +919,10 @@ compile_stage_rules(Row *model)
 	return true;
 }
 
+/*
+ * By stage and name, so that alternatives are together; then by all the rest,
+ * so that equal models have equal bytes
+ */
 static int
 gate_cmp(const void *a, const void *b, void *arg)
 {
@@ -930,6 +948,7 @@ gate_cmp(const void *a, const void *b, void *arg)
 	return x->min_points < y->min_points ? -1 : (x->min_points > y->min_points ? 1 : 0);
 }
 
+/* Read the gates of stages. */
 static bool
 compile_gates(Row *model)
 {
@@ -993,6 +1012,7 @@ compile_gates(Row *model)
 	return true;
 }
 
+/* By dimension, and the highest threshold first */
 static int
 grade_cmp(const void *a, const void *b)
 {
@@ -1004,6 +1024,7 @@ grade_cmp(const void *a, const void *b)
 	return x->min_points > y->min_points ? -1 : (x->min_points < y->min_points ? 1 : 0);
 }
 
+/* Read the grades of dimensions. */
 static bool
 compile_grades(Row *model)
 {
@@ -1045,6 +1066,7 @@ compile_grades(Row *model)
 	return true;
 }
 
+/* Copy an array to its place in the datum. */
 static void
 lay_out(ModelArray *array, const void *items, Size size, char *datum, Size *at)
 {

@@ -42,6 +42,7 @@ lead_model_source_name(int source)
 	return lead_model_source_names[source];
 }
 
+/* Begin a member of an object. */
 static void
 put_key(StringInfo out, const char *key)
 {
@@ -53,6 +54,7 @@ put_key(StringInfo out, const char *key)
 	appendStringInfoString(out, ": ");
 }
 
+/* A member that is a string */
 static void
 put_text(StringInfo out, const char *key, const char *text)
 {
@@ -75,6 +77,7 @@ put_milli_value(StringInfo out, int64 milli)
 	}
 }
 
+/* A member that is a number of milli-points; none if there is none */
 static void
 put_milli(StringInfo out, const char *key, int64 milli)
 {
@@ -84,6 +87,7 @@ put_milli(StringInfo out, const char *key, int64 milli)
 	put_milli_value(out, milli);
 }
 
+/* A member that is a count; none if it is 0 */
 static void
 put_count(StringInfo out, const char *key, int64 count)
 {
@@ -93,6 +97,7 @@ put_count(StringInfo out, const char *key, int64 count)
 	appendStringInfo(out, INT64_FORMAT, count);
 }
 
+/* A member that is a boolean */
 static void
 put_bool(StringInfo out, const char *key, bool value)
 {
@@ -100,6 +105,7 @@ put_bool(StringInfo out, const char *key, bool value)
 	appendStringInfoString(out, value ? "true" : "false");
 }
 
+/* A member that is a period in text, such as 14 days; none if it is 0 */
 static void
 put_period(StringInfo out, const char *key, const char *unit, int32 n)
 {
@@ -109,6 +115,7 @@ put_period(StringInfo out, const char *key, const char *unit, int32 n)
 	appendStringInfo(out, "\"%d %s\"", n, unit);
 }
 
+/* A member that is a list of the names of signals; none if it is empty */
 static void
 put_signals(StringInfo out, const LeadModel *model, const char *key, ModelArray array)
 {
@@ -128,6 +135,7 @@ put_signals(StringInfo out, const LeadModel *model, const char *key, ModelArray 
 	appendStringInfoChar(out, ']');
 }
 
+/* Begin a member that is a list. */
 static void
 begin_list(StringInfo out, const char *key)
 {
@@ -135,6 +143,7 @@ begin_list(StringInfo out, const char *key)
 	appendStringInfoChar(out, '[');
 }
 
+/* Begin an object in a list. */
 static void
 begin_object(StringInfo out)
 {
@@ -143,6 +152,7 @@ begin_object(StringInfo out)
 	appendStringInfoChar(out, '{');
 }
 
+/* A rule, with what its aggregate and decay need */
 static void
 put_rule(StringInfo out, const LeadModel *model, const ModelRule *rule,
 		 const char *unit)

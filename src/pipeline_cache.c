@@ -249,6 +249,7 @@ query(const char *format, Oid relid)
 	return SPI_processed;
 }
 
+/* Read the signals, and which of them are for which kind of event. */
 static void
 read_signals(Pipeline *p)
 {
@@ -484,6 +485,7 @@ leadscore_period_now(Pipeline *pipeline)
 	return &pipeline->periods[pipeline->nperiods - 1];
 }
 
+/* Read the row of settings. */
 static void
 read_settings(Pipeline *p)
 {

@@ -56,6 +56,10 @@ describe_stage(const LeadLifecycle *lifecycle)
 					standing->promotion_blocked ? ", promotion blocked" : "");
 }
 
+/*
+ * Do two lifecycles stand at the same stage, since the same time and in the
+ * same way?
+ */
 static bool
 same_stage(const LeadLifecycle *a, const LeadLifecycle *b)
 {
@@ -65,6 +69,7 @@ same_stage(const LeadLifecycle *a, const LeadLifecycle *b)
 		a->stage_since == b->stage_since && a->cycle == b->cycle;
 }
 
+/* The text form of an activity */
 static char *
 activity_text(const ActivityList *activity)
 {
@@ -344,6 +349,7 @@ repair_leads(Writer *writer, const LeadSet *set)
 	}
 }
 
+/* By number */
 static int
 int64_cmp(const void *a, const void *b)
 {

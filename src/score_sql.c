@@ -3,6 +3,9 @@
  * score_sql.c
  *		The scoring functions as SQL calls them: (activity, model, at) -> ...
  *
+ * Each is a few lines: model_cache.c has the model ready and evaluates, and here
+ * the answer becomes a Datum.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
