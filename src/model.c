@@ -45,24 +45,6 @@ leadscore_model_read(Datum value)
 	return model;
 }
 
-/* Compare an id with that of a signal. */
-static int
-signal_id_cmp(const void *id, const void *signal)
-{
-	return *(const int *) id - ((const ModelSignal *) signal)->id;
-}
-
-/* Index of the signal with an id, or NO_INDEX; signals are sorted by id. */
-int
-lead_model_signal_index(const LeadModel *model, int id)
-{
-	const ModelSignal *signals = model_signals(model);
-	const ModelSignal *found = bsearch(&id, signals, model->signals.n, sizeof(ModelSignal),
-									   signal_id_cmp);
-
-	return found ? (int) (found - signals) : NO_INDEX;
-}
-
 /* Parse JSON text; NULL after a soft error. */
 static Jsonb *
 parse_json(char *text, Node *escontext)

@@ -76,6 +76,32 @@ foreach my $line (split /\n/, $readme)
 }
 cmp_ok($calls, '>', 40, 'the trees were found');
 
+# layers: a file calls files of its own row and below
+my ($layers) = $readme =~ /^A file calls files.*?\n\n(.*?)\n\n/ms;
+my (%layer, %defined_in);
+my $row = 0;
+foreach my $line (split /\n/, $layers)
+{
+	$row++ if $line =~ /^  \S/;
+	$layer{$_} = $row foreach $line =~ /\b(\w+\.[ch])\b/g;
+}
+foreach my $file (keys %function)
+{
+	# static functions of one name are in several files
+	$defined_in{$_} = $file foreach grep { /^lead/ } keys %{ $function{$file} };
+}
+foreach my $file (sort { $a cmp $b } grep { /\.c$/ && $_ ne 'leadscore.c' } keys %function)
+{
+	ok($layer{$file}, "$file is in a layer") or next;
+	my %up;
+	foreach my $called (join('', values %{ $function{$file} }) =~ /\b(lead\w+)\(/g)
+	{
+		my $other = $defined_in{$called} or next;
+		$up{"$called() of $other"} = 1 if $layer{$other} && $layer{$other} < $layer{$file};
+	}
+	is(join(', ', sort { $a cmp $b } keys %up), '', "$file calls nothing above");
+}
+
 # the values know no catalog and no SPI, so that they can be fuzzed alone
 my %of_values = map { $_ => 1 }
   qw(postgres.h miscadmin.h common/int.h lib/sort_template.h port/pg_bitutils.h
