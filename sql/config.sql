@@ -156,6 +156,30 @@ INSERT INTO signal (signal, event_kinds, condition) VALUES ('bad', '{a}', '$emai
 INSERT INTO signal (signal, event_kinds, quantity) VALUES ('bad', '{a}', '$amount');
 INSERT INTO signal (signal, source, condition) VALUES ('bad', 'profile', '$value > 1');
 INSERT INTO signal (signal, source, condition) VALUES ('fine', 'profile', '$.text == "$nobody" || $."$value" == 1');
+-- wherever in a path the variable is
+CREATE FUNCTION pg_temp.refusal(path text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    refusal text;
+BEGIN
+    INSERT INTO signal (signal, signal_id, event_kinds, condition) VALUES ('bad', 999, '{a}', path::jsonpath);
+    RAISE 'taken';
+EXCEPTION WHEN undefined_object OR raise_exception THEN
+    GET STACKED DIAGNOSTICS refusal = MESSAGE_TEXT;
+    RETURN refusal;
+END $$;
+SELECT pg_temp.refusal(path) AS refusal, count(*), array_agg(path ORDER BY n) AS paths
+FROM unnest(ARRAY['$nobody', '$nobody.a[*]', '$.a ? (@.b > 1).c ? (@ == $nobody)', '$.a[$nobody]', '$.a[0, 1 to $nobody].b',
+    '$.a[last - $nobody to 2]', '-$nobody > 1', '!($.a == $nobody)', '($.a == $nobody) is unknown', 'exists($.a ? (@ < $nobody))',
+    '$nobody like_regex "a"', '$.a starts with $nobody', '$.a + 1 * $nobody == 2', '($.a + $nobody).b',
+    '$.a > 1 && ($.b == 2 || $.c % $nobody == 0)', '$.size() == $nobody.size()', '$.a.keyvalue() ? (@.key == $nobody)',
+    '$.a.** ? (@ == $nobody)',
+    '$.a == "$nobody"', '$."$nobody" == 1', '$.a like_regex "$nobody"', '$."a\"$nobody" == $value', '$.a[$value]'])
+    WITH ORDINALITY AS p(path, n)
+GROUP BY 1 ORDER BY 1;
+-- the name of a column may hold what a path has to escape
+ALTER TABLE event ADD COLUMN "the ""big"" one" text;
+SELECT pg_temp.refusal('$"the \"big\" one" == "x"'), pg_temp.refusal('$"the big one" == "x"');
+ALTER TABLE event DROP COLUMN "the ""big"" one";
 \set VERBOSITY terse
 INSERT INTO signal (signal, event_kinds) VALUES ('bad', '{}');
 INSERT INTO signal (signal, event_kinds) VALUES ('bad', '{a,NULL}');

@@ -139,6 +139,18 @@ SELECT array_agg(DISTINCT e ORDER BY e) FROM unnest(fake.after('ALTER TABLE fake
 -- The same signal twice, as without a key
 SELECT * FROM unnest(fake.after('INSERT INTO fake.signal SELECT g.* FROM fake.signal g, generate_series(1, 50); INSERT INTO fake.profile_change SELECT p.* FROM fake.profile_change p, generate_series(1, 50)'));
 
+-- An id that no activity can have, in what is taken back of a profile to see the past
+CREATE FUNCTION fake.score_by_id(lead_id bigint, at timestamptz, model_of_then boolean) RETURNS numeric
+    LANGUAGE leadscore STABLE AS 'score_by_id';
+BEGIN;
+UPDATE fake.lead SET created_at = '2020-01-01' WHERE lead_id = 1;
+SELECT fake.score_by_id(1, '2020-01-01 12:00+00', false) AS before;
+INSERT INTO fake.signal (signal, signal_id, source, condition) VALUES ('below', -32768, 'profile', 'false');
+INSERT INTO fake.profile_change (lead_id, seq, signal, count, changed_at) VALUES (1, 1000, 'below', 1, now());
+SELECT fake.score_by_id(1, '2020-01-01 12:00+00', false) AS after;
+SELECT count(*) FROM fake.model m, leadscore_internal.compare_leads('fake', m.compiled, m.compiled, '2020-01-01 12:00+00') WHERE m.status = 'active';
+ROLLBACK;
+
 -- Every trigger function as every trigger: refused, or nothing happens
 CREATE TABLE fake.tried_trigger (tgfoid regproc, timing text, error text);
 CREATE VIEW fake.shown AS SELECT * FROM fake.lead;

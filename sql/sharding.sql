@@ -55,8 +55,9 @@ SELECT DISTINCT v.relname, p.oid::regprocedure
     FROM views v CROSS JOIN LATERAL regexp_matches(v.tree, ':(?:funcid|opfuncid|aggfnoid|winfnoid) (\d+)', 'g') AS f (id) JOIN pg_proc p ON p.oid = f.id[1]::oid
     WHERE p.provolatile = 'v';
 -- no function that reads leads is called for rows, where it would be a query
--- inside of a distributed one. One exception: _content_name() shows of an event
--- what readers of lead_origin and lead_profile may not look at themselves.
+-- inside of a distributed one. Two exceptions: _content_name() shows of an event
+-- what readers of lead_origin and lead_profile may not look at themselves, and
+-- pipeline_forecast calls its function once, for all of its rows.
 SELECT DISTINCT p.oid::regprocedure
     FROM views v CROSS JOIN LATERAL regexp_matches(v.tree, ':funcid (\d+)', 'g') AS f (id) JOIN pg_proc p ON p.oid = f.id[1]::oid
     WHERE p.pronargs > 0 AND p.pronamespace IN ('crm'::regnamespace, 'crm_reports'::regnamespace);
@@ -72,9 +73,9 @@ SELECT DISTINCT l.relname FROM token l JOIN token s USING (relname)
     WHERE l.token = ':targetList' AND s.token = 'SUBLINK' AND s.place > l.place
         AND NOT EXISTS (SELECT FROM token e WHERE e.relname = l.relname AND e.place > l.place AND e.place < s.place AND e.depth <= l.depth);
 -- Aggregates in views that nodes cannot combine: medians and lists of texts
--- need all rows in one place, as does a variance of numerics. The others that
--- have an internal state are sums and means of numbers, and arrays, which
--- every distributing engine takes apart itself.
+-- need all rows in one place. The others that have an internal state are sums
+-- and means of numbers, and arrays, which every distributing engine takes apart
+-- itself.
 SELECT DISTINCT p.proname
     FROM views v CROSS JOIN LATERAL regexp_matches(v.tree, ':aggfnoid (\d+)', 'g') AS f (id)
         JOIN pg_aggregate a ON a.aggfnoid = f.id[1]::oid JOIN pg_proc p ON p.oid = a.aggfnoid

@@ -3,6 +3,10 @@
  * activity.c
  *		Encoding, text form and algebra of lead_activity.
  *
+ * Every function takes and gives lists in the one normal form: sorted by signal
+ * and bucket, nothing twice, no zero.  Adding and subtracting are merges of two
+ * such lists, and equal multisets have equal bytes.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -21,12 +25,46 @@ typedef struct Reader
 	const unsigned char *end;
 } Reader;
 
+/* By signal, and by bucket */
+static inline int
+compare_items(const ActivityItem *a, const ActivityItem *b)
+{
+	if (a->signal != b->signal)
+		return a->signal < b->signal ? -1 : 1;
+	if (a->bucket != b->bucket)
+		return a->bucket < b->bucket ? -1 : 1;
+	return 0;
+}
+
+#ifdef USE_ASSERT_CHECKING
+/* Is a list normalized: sorted, nothing twice, no zero, all in range? */
+static bool
+is_normal(const ActivityList *list)
+{
+	int			i;
+
+	for (i = 0; i < list->nitems; i++)
+	{
+		const ActivityItem *item = &list->items[i];
+
+		if (item->count == 0 || item->count == PG_INT64_MIN ||
+			item->signal < 0 || item->signal > PG_INT16_MAX ||
+			!bucket_is_valid(item->bucket, list->grain) ||
+			(i > 0 && compare_items(item - 1, item) >= 0))
+			return false;
+	}
+	return list->nitems <= list->capacity;
+}
+#endif
+
+/* The name of a grain, as the text form has it */
 const char *
 lead_activity_grain_name(LeadGrain grain)
 {
 	return grain == GRAIN_DAY ? "day" : "hour";
 }
 
+/* Make an empty list, with room for some items. */
 void
 lead_activity_init(ActivityList *list, LeadGrain grain, int capacity)
 {
@@ -63,23 +101,27 @@ lead_activity_copy(const ActivityList *from, ActivityList *to)
 bool
 lead_activity_equal(const ActivityList *a, const ActivityList *b)
 {
+	Assert(is_normal(a) && is_normal(b));
 	/* items have no padding */
 	return a->grain == b->grain && a->nitems == b->nitems &&
 		memcmp(a->items, b->items, a->nitems * sizeof(ActivityItem)) == 0;
 }
 
+/* A number with its sign in the lowest bit, so that small ones stay small */
 static inline uint64
 zigzag(int64 value)
 {
 	return ((uint64) value << 1) ^ -(uint64) (value < 0);
 }
 
+/* The inverse of zigzag() */
 static inline int64
 unzigzag(uint64 value)
 {
 	return (int64) (value >> 1) ^ -(int64) (value & 1);
 }
 
+/* Write a varint; returns where the next byte goes. */
 static inline unsigned char *
 put_varint(unsigned char *out, uint64 value)
 {
@@ -127,6 +169,7 @@ get_varint(Reader *r, uint64 *value)
 	}
 }
 
+/* Read a count; false if it is one that no activity holds. */
 static inline bool
 get_count(Reader *r, int64 *count)
 {
@@ -217,6 +260,7 @@ lead_activity_decode(const unsigned char *data, size_t len, ActivityList *list)
 			};
 		}
 	}
+	Assert(is_normal(list));
 	return true;
 }
 
@@ -236,6 +280,7 @@ lead_activity_encode(const ActivityList *list, unsigned char *out)
 	int32		previous_first = 0;
 	int			i = 0;
 
+	Assert(is_normal(list));
 	*out++ = (unsigned char) (ACTIVITY_FORMAT << 4 | list->grain);
 	while (i < list->nitems)
 	{
@@ -312,6 +357,7 @@ lead_activity_format(const ActivityList *list, char *out)
 	return out - start;
 }
 
+/* What comes after blanks */
 static inline const char *
 skip_blanks(const char *s)
 {
@@ -481,16 +527,7 @@ lead_activity_parse(const char *text, ActivityList *list, const char **problem)
 	return true;
 }
 
-static inline int
-compare_items(const ActivityItem *a, const ActivityItem *b)
-{
-	if (a->signal != b->signal)
-		return a->signal < b->signal ? -1 : 1;
-	if (a->bucket != b->bucket)
-		return a->bucket < b->bucket ? -1 : 1;
-	return 0;
-}
-
+/* The same for qsort() */
 static int
 item_qsort_cmp(const void *a, const void *b)
 {
@@ -541,9 +578,13 @@ lead_activity_normalize(ActivityList *list)
 			list->items[n++] = item;
 	}
 	list->nitems = n;
+	Assert(is_normal(list));
 }
 
-/* Add a count to one (signal, bucket) of a normalized list. */
+/*
+ * Add a count to one (signal, bucket) of a normalized list.  bsearch() would
+ * not say where a missing one belongs.
+ */
 void
 lead_activity_count(ActivityList *list, int32 signal, int32 bucket, int64 count)
 {
@@ -551,6 +592,7 @@ lead_activity_count(ActivityList *list, int32 signal, int32 bucket, int64 count)
 	int			low = 0;
 	int			high = list->nitems;
 
+	Assert(signal >= 0 && signal <= PG_INT16_MAX && bucket_is_valid(bucket, list->grain));
 	if (count == 0)
 		return;
 	while (low < high)
@@ -591,6 +633,8 @@ lead_activity_merge(const ActivityList *a, const ActivityList *b, int sign,
 	int			i = 0;
 	int			j = 0;
 
+	Assert(a->grain == b->grain && (sign == 1 || sign == -1));
+	Assert(is_normal(a) && is_normal(b) && result != a && result != b);
 	result->grain = a->grain;
 	result->nitems = 0;
 	lead_activity_reserve(result, a->nitems + b->nitems);
@@ -618,4 +662,5 @@ lead_activity_merge(const ActivityList *a, const ActivityList *b, int sign,
 		if (item.count != 0)
 			result->items[result->nitems++] = item;
 	}
+	Assert(is_normal(result));
 }

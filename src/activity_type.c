@@ -3,6 +3,9 @@
  * activity_type.c
  *		The SQL type lead_activity: input and output, operators, aggregates.
  *
+ * What comes from outside is checked here, by activity.c; what is stored has been
+ * checked, and is decoded again wherever it is used.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -106,6 +109,7 @@ leadscore_activity_make(const ActivityList *list)
 	return result;
 }
 
+/* Refuse to put activities of two grains together. */
 static void
 check_same_grain(LeadGrain a, LeadGrain b)
 {
@@ -136,6 +140,7 @@ lead_activity_in(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(leadscore_activity_make(&list));
 }
 
+/* lead_activity_out(lead_activity) */
 Datum
 lead_activity_out(PG_FUNCTION_ARGS)
 {
@@ -166,6 +171,7 @@ lead_activity_recv(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(leadscore_activity_make(&list));
 }
 
+/* lead_activity_send(lead_activity): the bytes as they are stored */
 Datum
 lead_activity_send(PG_FUNCTION_ARGS)
 {
@@ -177,6 +183,7 @@ lead_activity_send(PG_FUNCTION_ARGS)
 	PG_RETURN_BYTEA_P(pq_endtypsend(&buf));
 }
 
+/* The id of a signal, from an argument */
 static int32
 checked_signal(int32 signal)
 {
@@ -232,6 +239,7 @@ combine(const LeadActivity *a, const LeadActivity *b, int sign)
 	return leadscore_activity_make(&result);
 }
 
+/* lead_activity + lead_activity */
 Datum
 lead_activity_add(PG_FUNCTION_ARGS)
 {
@@ -239,6 +247,7 @@ lead_activity_add(PG_FUNCTION_ARGS)
 							  PG_GETARG_LEAD_ACTIVITY_PP(1), 1));
 }
 
+/* lead_activity - lead_activity */
 Datum
 lead_activity_subtract(PG_FUNCTION_ARGS)
 {
@@ -279,48 +288,56 @@ compare(FunctionCallInfo fcinfo)
 	return cmp;
 }
 
+/* lead_activity = lead_activity */
 Datum
 lead_activity_eq(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(compare(fcinfo) == 0);
 }
 
+/* lead_activity <> lead_activity */
 Datum
 lead_activity_ne(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(compare(fcinfo) != 0);
 }
 
+/* lead_activity < lead_activity */
 Datum
 lead_activity_lt(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(compare(fcinfo) < 0);
 }
 
+/* lead_activity <= lead_activity */
 Datum
 lead_activity_le(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(compare(fcinfo) <= 0);
 }
 
+/* lead_activity > lead_activity */
 Datum
 lead_activity_gt(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(compare(fcinfo) > 0);
 }
 
+/* lead_activity >= lead_activity */
 Datum
 lead_activity_ge(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(compare(fcinfo) >= 0);
 }
 
+/* lead_activity_cmp(lead_activity, lead_activity): for btree */
 Datum
 lead_activity_cmp(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_INT32(compare(fcinfo));
 }
 
+/* lead_activity_hash(lead_activity): for hash */
 Datum
 lead_activity_hash(PG_FUNCTION_ARGS)
 {
@@ -332,6 +349,9 @@ lead_activity_hash(PG_FUNCTION_ARGS)
 	PG_RETURN_UINT32(hash);
 }
 
+/*
+ * lead_activity_hash_extended(lead_activity, bigint): for hash, with a seed
+ */
 Datum
 lead_activity_hash_extended(PG_FUNCTION_ARGS)
 {
@@ -386,12 +406,14 @@ lead_activity_unnest(PG_FUNCTION_ARGS)
 	SRF_RETURN_DONE(funcctx);
 }
 
+/* How many items a state has room for */
 static int
 state_capacity(const ActivityState *state)
 {
 	return (int) ((VARSIZE(state) - STATE_HEADER) / sizeof(ActivityItem));
 }
 
+/* An empty state with room for some items */
 static ActivityState *
 state_create(LeadGrain grain, int capacity)
 {
@@ -484,6 +506,7 @@ state_with_room(FunctionCallInfo fcinfo, ActivityState *state, int more)
 	return grown;
 }
 
+/* Append items to a state; it may move. */
 static ActivityState *
 state_append(FunctionCallInfo fcinfo, ActivityState *state,
 			 const ActivityItem *items, int nitems)

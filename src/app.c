@@ -100,7 +100,7 @@ static const StatementText statements[N_STATEMENTS] = {
 	[SEE_STATE] = {"SELECT 1 FROM {lead_state} WHERE lead_id" EQ "$1", 1, {INT8OID}, false},
 	[SEE_STAGES] = {"SELECT 1 FROM {stage_log} WHERE lead_id" EQ "$1 LIMIT 1", 1, {INT8OID}, false},
 	/* signals that the profile has begun or ceased to match since */
-	[PROFILE_SINCE] = {"SELECT g.signal_id, pg_catalog.sum(c.count) FROM {profile_change} c JOIN {signal} g"
+	[PROFILE_SINCE] = {"SELECT g.signal_id::pg_catalog.int2, pg_catalog.sum(c.count)::pg_catalog.int8 FROM {profile_change} c JOIN {signal} g"
 		" ON g.signal" EQ "c.signal WHERE c.lead_id" EQ "$1 AND c.changed_at OPERATOR(pg_catalog.>) $2"
 	" GROUP BY g.signal_id", 2, {INT8OID, TIMESTAMPTZOID}, false},
 	[ACTIVE_MODEL] = {"SELECT compiled FROM {model} WHERE status" EQ "'active' AND compiled IS NOT NULL", 0, {0}, false},
@@ -294,6 +294,18 @@ plain_key(Relation rel)
 	return leadscore_unique_index(rel, 1, lead_id, NULL);
 }
 
+/* The pipeline goes: so do its plans, which live in contexts of their own. */
+static void
+forget_statements(void *arg)
+{
+	AppCache   *cache = arg;
+	int			i;
+
+	for (i = 0; i < N_STATEMENTS; i++)
+		if (cache->plans[i])
+			SPI_freeplan(cache->plans[i]);
+}
+
 /* What is kept of a pipeline for its functions, made when first needed */
 AppCache *
 leadscore_app_cache(Pipeline *pipeline)
@@ -337,19 +349,11 @@ leadscore_app_cache(Pipeline *pipeline)
 	table_close(rel, AccessShareLock);
 
 	cache->plain = !pipeline->distributed && OidIsValid(cache->lead_key) && OidIsValid(cache->state_key);
+	cache->forget.func = forget_statements;
+	cache->forget.arg = cache;
+	MemoryContextRegisterResetCallback(pipeline->context, &cache->forget);
 	pipeline->app = cache;
 	return cache;
-}
-
-/* The pipeline goes: so do its plans, which live in contexts of their own. */
-void
-leadscore_app_forget(Pipeline *pipeline)
-{
-	int			i;
-
-	for (i = 0; pipeline->app && i < N_STATEMENTS; i++)
-		if (pipeline->app->plans[i])
-			SPI_freeplan(pipeline->app->plans[i]);
 }
 
 /* The type that a letter stands for */

@@ -56,9 +56,10 @@ typedef struct AppCache
 	bool		source_id_unique;	/* is there an index that says so? */
 	bool		own_code;		/* does an INSERT into event run code of
 								 * users? */
-	CallSite   *active;			/* the active model that was last asked for */
+	ScorerCache *active;		/* the active model that was last asked for */
 	AttrNumber	lead_id;		/* columns of lead */
 	AttrNumber	created_at;
+	MemoryContextCallback forget;
 } AppCache;
 
 /* A call of such a function; what its call site keeps */
@@ -67,7 +68,7 @@ typedef struct AppCall
 	const struct AppFunction *function;
 	Oid			schema;
 	Oid			owner;			/* of the function */
-	CallSite   *then;			/* the model of another time */
+	ScorerCache *then;			/* the model of another time */
 	bool		active;			/* the active one is known: as seen by ... */
 	SnapshotData seen;			/* ... this, of which no pointer holds ... */
 	uint64		hash;			/* ... it has this hash */
@@ -120,7 +121,6 @@ typedef struct LeadInput
 
 /* app.c */
 extern AppCache *leadscore_app_cache(Pipeline *pipeline);
-extern void leadscore_app_forget(Pipeline *pipeline);
 extern Pipeline *leadscore_app_pipeline(FunctionCallInfo fcinfo);
 extern uint64 leadscore_app_run(Pipeline *pipeline, AppStatement statement, Datum *values,
 								const char *nulls, Snapshot snapshot);

@@ -44,18 +44,21 @@ grain_buckets(LeadGrain grain)
 	return grain == GRAIN_DAY ? 1 : 24;
 }
 
+/* the bucket in which the year 1 begins */
 static inline int32
 first_bucket(LeadGrain grain)
 {
 	return FIRST_DAY * grain_buckets(grain);
 }
 
+/* the bucket in which the year 9999 ends */
 static inline int32
 last_bucket(LeadGrain grain)
 {
 	return (LAST_DAY + 1) * grain_buckets(grain) - 1;
 }
 
+/* is it timeless, or in the calendar? */
 static inline bool
 bucket_is_valid(int32 bucket, LeadGrain grain)
 {
@@ -63,6 +66,7 @@ bucket_is_valid(int32 bucket, LeadGrain grain)
 		(bucket >= first_bucket(grain) && bucket <= last_bucket(grain));
 }
 
+/* a / b rounded down, for b > 0 */
 static inline int32
 floor_div(int32 a, int32 b)
 {
@@ -90,6 +94,7 @@ bucket_start(int32 bucket, LeadGrain grain)
 	return bucket * USECS_IN_HOUR * (grain == GRAIN_DAY ? 24 : 1);
 }
 
+/* the day that a bucket lies in */
 static inline int32
 day_of(int32 bucket, LeadGrain grain)
 {
@@ -97,7 +102,10 @@ day_of(int32 bucket, LeadGrain grain)
 }
 
 /*
- * Civil date of a day number.  Years are counted from March inside a 400-year
+ * Civil date of a day number.  The server's j2date() and date2j() would do, but
+ * the code that uses this is fuzzed without a server, and inline.
+ *
+ * Years are counted from March inside a 400-year
  * era, which puts the leap day last and makes the month a linear function.
  */
 static inline void

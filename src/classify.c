@@ -3,10 +3,9 @@
  * classify.c
  *		From rows of `event` and `lead` to signals.
  *
- * A condition is a jsonpath over the row's properties or profile; columns and
- * value lists are its variables.  It holds if the path gives the single value
- * true, or a non-empty result that is not one boolean or null.  Odd data does
- * not hold; it never fails the statement that brought it.
+ * A condition is a jsonpath over the row's properties or profile (condition.c).
+ * Its variables are put together here: the columns of the row, the value lists,
+ * and a few that follow from columns.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,26 +13,22 @@
 
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
-#include "executor/executor.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/date.h"
 #include "utils/datetime.h"
-#include "utils/fmgroids.h"
 #include "utils/formatting.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/numeric.h"
-#include "utils/acl.h"
 #include "utils/typcache.h"
 
 #include "classify.h"
-#include "maintain.h"
+#include "condition.h"
 
 PG_FUNCTION_INFO_V1(leadscore_event_signals);
 PG_FUNCTION_INFO_V1(leadscore_profile_signals);
 
+/* Find the columns of event that the engine reads. */
 void
 leadscore_event_columns(TupleDesc desc, const char *table, EventColumns *columns)
 {
@@ -54,6 +49,7 @@ leadscore_event_kind(const EventColumns *columns, TupleTableSlot *slot)
 	return isnull ? pstrdup("") : TextDatumGetCString(kind);
 }
 
+/* Find the columns of lead that the engine reads. */
 void
 leadscore_lead_columns(TupleDesc desc, const char *table, LeadColumns *columns)
 {
@@ -65,6 +61,7 @@ leadscore_lead_columns(TupleDesc desc, const char *table, LeadColumns *columns)
 	columns->consented_at = leadscore_column(desc, "consented_at", TIMESTAMPTZOID, table);
 }
 
+/* Make an empty pool. */
 void
 leadscore_pool_init(CountPool *pool)
 {
@@ -73,6 +70,7 @@ leadscore_pool_init(CountPool *pool)
 	pool->counts = palloc(pool->capacity * sizeof(SignalCount));
 }
 
+/* Append a count to a pool. */
 void
 leadscore_pool_add(CountPool *pool, int signal, int64 count)
 {
@@ -86,6 +84,7 @@ leadscore_pool_add(CountPool *pool, int signal, int64 count)
 	pool->counts[pool->n++].count = count;
 }
 
+/* Push the name of a variable. */
 static void
 push_key(JsonbParseState **state, const char *name)
 {
@@ -97,6 +96,7 @@ push_key(JsonbParseState **state, const char *name)
 	pushJsonbValue(state, WJB_KEY, &key);
 }
 
+/* Push a variable that is a string, or null if there is none. */
 static void
 push_string(JsonbParseState **state, const char *name, char *text, int len)
 {
@@ -110,6 +110,7 @@ push_string(JsonbParseState **state, const char *name, char *text, int len)
 	pushJsonbValue(state, WJB_VALUE, &value);
 }
 
+/* Push a variable that is null. */
 static void
 push_null(JsonbParseState **state, const char *name)
 {
@@ -216,6 +217,7 @@ push_columns(JsonbParseState **state, TupleTableSlot *slot, AttrNumber document)
 			push_column(state, NameStr(TupleDescAttr(desc, i)->attname), slot, i + 1);
 }
 
+/* The variables of a path over a row of event */
 static Jsonb *
 event_vars(const Pipeline *pipeline, const EventColumns *columns, TupleTableSlot *slot)
 {
@@ -240,6 +242,7 @@ push_email_domain(JsonbParseState **state, TupleTableSlot *slot, AttrNumber attn
 	push_string(state, "email_domain", domain, domain ? strlen(domain) : 0);
 }
 
+/* The variables of a path over a row of lead */
 static Jsonb *
 lead_vars(const Pipeline *pipeline, const LeadColumns *columns, TupleTableSlot *slot)
 {
@@ -271,107 +274,6 @@ document(TupleTableSlot *slot, AttrNumber attnum)
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
-/* How many items a path gives: 0, 1 or more than that; and the first of them */
-static int
-first_item(JsonPath *path, Jsonb *doc, Jsonb *vars, JsonbValue *first)
-{
-	LOCAL_FCINFO(fcinfo, 4);
-	FmgrInfo	flinfo;
-	ReturnSetInfo rsinfo = {0};
-	int			n = 0;
-
-	fmgr_info_cxt(F_JSONB_PATH_QUERY, &flinfo, CurrentMemoryContext);
-	rsinfo.type = T_ReturnSetInfo;
-	rsinfo.econtext = CreateStandaloneExprContext();
-	rsinfo.allowedModes = SFRM_ValuePerCall;
-	rsinfo.returnMode = SFRM_ValuePerCall;
-	InitFunctionCallInfoData(*fcinfo, &flinfo, 4, InvalidOid, NULL, (Node *) &rsinfo);
-	fcinfo->args[0].value = JsonbPGetDatum(doc);
-	fcinfo->args[1].value = PointerGetDatum(path);
-	fcinfo->args[2].value = JsonbPGetDatum(vars);
-	fcinfo->args[3].value = BoolGetDatum(true);
-	for (; n < 2; n++)
-	{
-		Datum		item;
-
-		fcinfo->args[0].isnull = fcinfo->args[1].isnull = false;
-		fcinfo->args[2].isnull = fcinfo->args[3].isnull = false;
-		fcinfo->isnull = false;
-		item = FunctionCallInvoke(fcinfo);
-		if (rsinfo.isDone != ExprMultipleResult)
-			break;
-		if (n == 0 && !JsonbExtractScalar(&DatumGetJsonbP(item)->root, first))
-			first->type = jbvBinary;
-	}
-	FreeExprContext(rsinfo.econtext, true);
-	return n;
-}
-
-/*
- * The same; 0 if the path fails.  Silent mode hides most errors of data, but
- * not all: casts that ask for a time zone, for example, or a document too deep
- * for the stack.  jsonpath touches no catalog and takes no lock, so catching an
- * error here leaves nothing behind.
- *
- * Only two items are asked for, as all of them may be much larger than the
- * document: $.** of one that is deep gives every part of it.
- */
-static int
-run_path(JsonPath *path, Jsonb *doc, Jsonb *vars, JsonbValue *first)
-{
-	MemoryContext context = CurrentMemoryContext;
-	volatile int n = 0;
-
-	PG_TRY();
-	{
-		n = first_item(path, doc, vars, first);
-	}
-	PG_CATCH();
-	{
-		int			category = ERRCODE_TO_CATEGORY(geterrcode());
-
-		if (category != ERRCODE_DATA_EXCEPTION &&
-			category != ERRCODE_FEATURE_NOT_SUPPORTED &&
-			category != ERRCODE_PROGRAM_LIMIT_EXCEEDED &&
-			category != ERRCODE_TO_CATEGORY(ERRCODE_UNDEFINED_OBJECT))
-			PG_RE_THROW();
-		MemoryContextSwitchTo(context);
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	return n;
-}
-
-static bool
-condition_holds(JsonPath *path, Jsonb *doc, Jsonb *vars)
-{
-	JsonbValue	item;
-	int			n = run_path(path, doc, vars, &item);
-
-	if (n == 1 && item.type == jbvBool)
-		return item.val.boolean;
-	return n > 1 || (n == 1 && item.type != jbvNull);
-}
-
-/* The count that a quantity gives: a whole number from 0 to MAX_COUNT */
-static int64
-quantity_of(JsonPath *path, Jsonb *doc, Jsonb *vars)
-{
-	JsonbValue	item;
-	Datum		limit;
-	Datum		number;
-
-	if (run_path(path, doc, vars, &item) != 1 || item.type != jbvNumeric)
-		return 0;
-	limit = NumericGetDatum(int64_to_numeric(MAX_COUNT));
-	number = NumericGetDatum(item.val.numeric);
-	number = DirectFunctionCall2(numeric_smaller, number, limit);
-	number = DirectFunctionCall2(numeric_larger, number,
-								 NumericGetDatum(int64_to_numeric(0)));
-	/* numeric_int8 rounds to nearest, halves away from zero */
-	return DatumGetInt64(DirectFunctionCall1(numeric_int8, number));
-}
-
 /* Add the signals of an event to the pool. */
 void
 leadscore_classify_event(const Pipeline *pipeline, const KindSignals *kind,
@@ -392,10 +294,10 @@ leadscore_classify_event(const Pipeline *pipeline, const KindSignals *kind,
 		const SignalRule *signal = kind->signals[i];
 		int64		count = 1;
 
-		if (signal->condition && !condition_holds(signal->condition, doc, vars))
+		if (signal->condition && !leadscore_condition_holds(signal->condition, doc, vars))
 			continue;
 		if (signal->quantity)
-			count = quantity_of(signal->quantity, doc, vars);
+			count = leadscore_quantity(signal->quantity, doc, vars);
 		if (count > 0)
 			leadscore_pool_add(pool, signal->id, count);
 	}
@@ -418,56 +320,9 @@ leadscore_classify_lead(const Pipeline *pipeline, const LeadColumns *columns,
 	{
 		const SignalRule *signal = pipeline->profile[i];
 
-		if (signal->condition == NULL || condition_holds(signal->condition, doc, vars))
+		if (signal->condition == NULL || leadscore_condition_holds(signal->condition, doc, vars))
 			leadscore_pool_add(pool, signal->id, 1);
 	}
-}
-
-/* The variables that a path names: strings after a dollar sign in its text */
-List *
-leadscore_path_variables(JsonPath *path)
-{
-	char	   *text = DatumGetCString(DirectFunctionCall1(jsonpath_out,
-														   PointerGetDatum(path)));
-	List	   *names = NIL;
-	char	   *s;
-
-	for (s = text; *s; s++)
-	{
-		bool		variable = *s == '$' && s[1] == '"';
-		char	   *start;
-
-		if (variable)
-			s++;
-		if (*s != '"')
-			continue;
-		start = ++s;
-		while (*s && *s != '"')
-			s += (*s == '\\' && s[1]) ? 2 : 1;
-		if (variable)
-			names = lappend(names, pnstrdup(start, s - start));
-		if (*s == '\0')
-			break;
-	}
-	return names;
-}
-
-/* May a path over rows of a source use a variable of this name? */
-bool
-leadscore_is_variable(const Pipeline *pipeline, SignalSource source, const char *name)
-{
-	Oid			relid = source == SOURCE_EVENT ? pipeline->event : pipeline->lead;
-	int			i;
-
-	if (get_attnum(relid, name) > 0)
-		return true;
-	if (source == SOURCE_PROFILE &&
-		(strcmp(name, "consented") == 0 || strcmp(name, "email_domain") == 0))
-		return true;
-	for (i = 0; i < pipeline->nlists; i++)
-		if (strcmp(pipeline->list_names[i], name) == 0)
-			return true;
-	return false;
 }
 
 /* Refuse a path that names a variable nobody knows. */

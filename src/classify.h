@@ -13,9 +13,6 @@
 #include "pipeline.h"
 #include "lifecycle.h"
 
-/* a quantity larger than this counts as this much */
-#define MAX_COUNT	INT64CONST(1000000000)
-
 /* Attribute numbers of event */
 typedef struct EventColumns
 {
@@ -55,9 +52,6 @@ extern void leadscore_classify_event(const Pipeline *pipeline, const KindSignals
 									 CountPool *pool);
 extern void leadscore_classify_lead(const Pipeline *pipeline, const LeadColumns *columns,
 									TupleTableSlot *slot, CountPool *pool);
-extern List *leadscore_path_variables(JsonPath *path);
-extern bool leadscore_is_variable(const Pipeline *pipeline, SignalSource source,
-								  const char *name);
 extern void leadscore_check_path(const Pipeline *pipeline, SignalSource source,
 								 JsonPath *path, const char *signal, const char *column);
 

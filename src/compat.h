@@ -5,11 +5,6 @@
  *
  * Include it after postgres.h and fmgr.h.
  *
- * Copyright (c) 2026, the leadscore authors
- *
- * IDENTIFICATION
- *		src/compat.h
- *
  *-------------------------------------------------------------------------
  */
 #ifndef LEADSCORE_COMPAT_H

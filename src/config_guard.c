@@ -32,8 +32,10 @@
 #include "utils/timestamp.h"
 
 #include "classify.h"
+#include "condition.h"
 #include "guard.h"
-#include "maintain.h"
+#include "shard.h"
+#include "sweep.h"
 
 PG_FUNCTION_INFO_V1(leadscore_config_changed);
 PG_FUNCTION_INFO_V1(leadscore_signals_changed);
@@ -54,6 +56,7 @@ text_column(HeapTuple tuple, TupleDesc desc, const char *name)
 	return number > 0 && tuple ? SPI_getvalue(tuple, desc, number) : NULL;
 }
 
+/* Are two texts equal, or both null? */
 static bool
 same_text(const char *a, const char *b)
 {
@@ -117,6 +120,7 @@ row_document(const char *table, TupleDesc desc, HeapTuple row)
 	return json.data;
 }
 
+/* Refuse to edit a model that is not a draft. */
 static void
 refuse_edit(const char *model)
 {

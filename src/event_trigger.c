@@ -16,7 +16,7 @@
 #include "utils/rel.h"
 
 #include "guard.h"
-#include "maintain.h"
+#include "rebuild.h"
 #include "replay.h"
 #include "trigger.h"
 #include "unsubscribe.h"

@@ -36,6 +36,7 @@ enum
 	EXPLAIN_COLUMNS
 };
 
+/* Append a row to the result. */
 static void
 put_row(ReturnSetInfo *rsinfo, Datum *values, bool *nulls)
 {
@@ -47,13 +48,13 @@ Datum
 leadscore_dimension_scores(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	CallSite   *site;
+	ScorerCache *site;
 	const LeadModel *model;
 	const ModelDimension *dimensions;
 	int			i;
 
 	InitMaterializedSRF(fcinfo, 0);
-	site = leadscore_call_site_evaluate(fcinfo);
+	site = leadscore_scorer_cache_evaluate(fcinfo);
 	model = site->scorer->model;
 	dimensions = model_dimensions(model);
 	for (i = 0; i < model->dimensions.n; i++)
@@ -72,6 +73,10 @@ leadscore_dimension_scores(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/*
+ * Append a row about a dimension or a rule that is of no signal: points and a
+ * note.
+ */
 static void
 explain_row(ReturnSetInfo *rsinfo, const char *dimension, const char *rule,
 			int64 points, const char *note)
@@ -93,6 +98,7 @@ explain_row(ReturnSetInfo *rsinfo, const char *dimension, const char *rule,
 	put_row(rsinfo, values, nulls);
 }
 
+/* Milli-points as text, for notes */
 static char *
 points_text(int64 milli)
 {
@@ -247,10 +253,10 @@ leadscore_explain_rows(ReturnSetInfo *rsinfo, Scorer *scorer, const Evaluation *
 Datum
 leadscore_explain(PG_FUNCTION_ARGS)
 {
-	CallSite   *site;
+	ScorerCache *site;
 
 	InitMaterializedSRF(fcinfo, 0);
-	site = leadscore_call_site_evaluate(fcinfo);
+	site = leadscore_scorer_cache_evaluate(fcinfo);
 	leadscore_explain_rows((ReturnSetInfo *) fcinfo->resultinfo, site->scorer, site->evaluation);
 	return (Datum) 0;
 }
@@ -421,11 +427,11 @@ leadscore_missing_gates(Scorer *scorer, const Evaluation *e, uint8 stage)
 Datum
 leadscore_stage_gates(PG_FUNCTION_ARGS)
 {
-	CallSite   *site;
+	ScorerCache *site;
 	ListCell   *lc;
 
 	InitMaterializedSRF(fcinfo, 0);
-	site = leadscore_call_site_evaluate(fcinfo);
+	site = leadscore_scorer_cache_evaluate(fcinfo);
 	foreach(lc, leadscore_gate_lines(site->scorer, site->evaluation))
 	{
 		const GateLine *line = lfirst(lc);

@@ -90,6 +90,7 @@ static const char *const mode_names[FUNNEL_MODES] =
 	"ordered", "increase", "strict", "any"
 };
 
+/* An argument that says what is asked is null. */
 static void
 null_argument(const char *name, const char *hint)
 {
@@ -128,6 +129,7 @@ read_within(const Interval *within)
 	return (int64) within->day * USECS_PER_DAY + within->time;
 }
 
+/* A mode by its name */
 static FunnelMode
 read_mode(const char *name, int len)
 {
@@ -169,6 +171,9 @@ count_steps(const ArrayType *steps)
 	return nsteps;
 }
 
+/*
+ * Refuse steps of an exclusion that do not exist, or are in the wrong order.
+ */
 static void
 check_exclusion(int32 from_step, int32 to_step, int nsteps, FunnelMode mode)
 {
@@ -265,12 +270,14 @@ event_width(FunnelQuestion question)
 	return sizeof(int64) + (question.nsteps + (question.from_step > 0) + 7) / 8;
 }
 
+/* How many events a state has room for */
 static inline int64
 state_capacity(const FunnelState *state)
 {
 	return (VARSIZE(state) - STATE_HEADER) / event_width(state->question);
 }
 
+/* A state without events, of so many bytes */
 static FunnelState *
 state_create(FunnelQuestion question, int64 within, Size size)
 {

@@ -3,15 +3,21 @@
  * funnel_match.c
  *		How far a lead got in a funnel: see funnel_match.h for the definition.
  *
- * Events at one instant may serve in any order, but each for one step only.  So
- * it is a matter of bipartite matching how far an instant leads: from level a
- * (a steps done) to level b if the steps a + 1 .. b can be given distinct
- * events of the instant.  Any part of such a run of steps is such a run, so it
- * is enough to keep, for every a, the furthest b: the runs of the instant.
+ * The events are read once, in time order, one instant after the other.  The
+ * level of a chain is the number of steps that it has done.
  *
- * Between instants nothing but the level and the start of a chain matters.  Of
- * two chains of one level, any event that continues the one that started
- * earlier continues the other too, so the latest start of every level is kept.
+ * Within an instant.  Events of one instant may be taken in any order, but each
+ * for one step only.  From level a an instant leads to level b if each of the
+ * steps a + 1 .. b can be given an event of its own: a bipartite matching.  If
+ * a run of steps can be matched, so can every part of it.  Hence one number per
+ * start level is enough, the furthest level that can be reached: these numbers
+ * are the "runs" of the instant.  Most instants have one event, and then the
+ * bits of its steps say the same.
+ *
+ * Between instants.  All that matters of a chain is its level and when it
+ * started.  Take two chains of one level: an event that continues the chain that
+ * started earlier also continues the one that started later, and that one has
+ * more of its window left.  Hence only the latest start of each level is kept.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,6 +43,7 @@ typedef struct Instant
 /* Latest start of a chain by its length, as the index of an instant, or -1 */
 typedef int32 Starts[FUNNEL_MAX_STEPS + 1];
 
+/* By time */
 static inline int
 compare_events(const FunnelEvent *a, const FunnelEvent *b)
 {
@@ -57,6 +64,7 @@ leadscore_funnel_sort(FunnelEvent *events, int32 nevents)
 	sort_events(events, nevents);
 }
 
+/* Room for so many items: more than 1 GB of events may be in one group */
 static void *
 allocate(int64 number, Size size)
 {

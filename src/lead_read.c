@@ -23,8 +23,8 @@
 
 #include "app.h"
 #include "explain.h"
-#include "maintain.h"
 #include "stage.h"
+#include "sweep.h"
 
 /* A lead as of an instant */
 typedef struct LeadThen
@@ -195,7 +195,10 @@ take_back_profile(Pipeline *pipeline, TimestampTz at, Snapshot snapshot, LeadThe
 		int			signal = DatumGetInt16(SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &isnull));
 		int64		count = DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &isnull));
 
-		lead_activity_count(&lead->activity, signal, BUCKET_TIMELESS, -count);
+		/* a table may hold ids that no signal of an activity has */
+		if (signal >= 0)
+			lead_activity_count(&lead->activity, signal, BUCKET_TIMELESS,
+								-Max(count, -PG_INT64_MAX));
 	}
 }
 
@@ -249,6 +252,7 @@ begin(FunctionCallInfo fcinfo, UserSwitch *caller)
 	return pipeline;
 }
 
+/* End a function that runs as the owner of the pipeline. */
 static void
 end(const UserSwitch *caller)
 {
@@ -286,7 +290,7 @@ same_view(const SnapshotData *a, Snapshot b)
  * was active then.  NULL if there is none.  A query looks up the active model
  * once.
  */
-static CallSite *
+static ScorerCache *
 find_model(FunctionCallInfo fcinfo, Pipeline *pipeline, TimestampTz at, bool of_then,
 		   Snapshot snapshot)
 {
@@ -307,8 +311,8 @@ find_model(FunctionCallInfo fcinfo, Pipeline *pipeline, TimestampTz at, bool of_
 		return NULL;
 	compiled = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 	if (of_then)
-		return leadscore_call_site_for(&call->then, fcinfo->flinfo->fn_mcxt, compiled);
-	leadscore_call_site_for(&cache->active, pipeline->context, compiled);
+		return leadscore_scorer_cache_at(&call->then, fcinfo->flinfo->fn_mcxt, compiled);
+	leadscore_scorer_cache_at(&cache->active, pipeline->context, compiled);
 	call->active = true;
 	call->seen = *snapshot;
 	call->hash = cache->active->scorer->model->hash;
@@ -316,14 +320,14 @@ find_model(FunctionCallInfo fcinfo, Pipeline *pipeline, TimestampTz at, bool of_
 }
 
 /* Evaluate the lead of the arguments (lead, at, as_of_model); NULL if there is none. */
-static CallSite *
+static ScorerCache *
 evaluate_argument(FunctionCallInfo fcinfo, Pipeline *pipeline, const UserSwitch *caller,
 				  LeadThen *lead)
 {
 	Snapshot	snapshot = GetActiveSnapshot();
 	TimestampTz at = PG_ARGISNULL(1) ? GetCurrentTransactionStartTimestamp() : PG_GETARG_TIMESTAMPTZ(1);
 	bool		of_then = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
-	CallSite   *site;
+	ScorerCache *site;
 
 	if (!find_argument(fcinfo, pipeline, snapshot, caller, &lead->lead_id) ||
 		!read_lead(pipeline, at, snapshot, lead))
@@ -348,7 +352,7 @@ leadscore_lead_score(FunctionCallInfo fcinfo)
 	UserSwitch	caller;
 	Pipeline   *pipeline = begin(fcinfo, &caller);
 	LeadThen	lead;
-	CallSite   *site = evaluate_argument(fcinfo, pipeline, &caller, &lead);
+	ScorerCache *site = evaluate_argument(fcinfo, pipeline, &caller, &lead);
 
 	end(&caller);
 	if (site == NULL)
@@ -363,7 +367,7 @@ leadscore_lead_explain(FunctionCallInfo fcinfo)
 	UserSwitch	caller;
 	Pipeline   *pipeline;
 	LeadThen	lead;
-	CallSite   *site;
+	ScorerCache *site;
 
 	InitMaterializedSRF(fcinfo, 0);
 	pipeline = begin(fcinfo, &caller);
@@ -375,6 +379,7 @@ leadscore_lead_explain(FunctionCallInfo fcinfo)
 	return (Datum) 0;
 }
 
+/* What is missing first, then by the name of the gate */
 static int
 line_cmp(const ListCell *a, const ListCell *b)
 {
@@ -396,7 +401,7 @@ leadscore_lead_next_steps(FunctionCallInfo fcinfo)
 	UserSwitch	caller;
 	Pipeline   *pipeline;
 	LeadThen	lead;
-	CallSite   *site = NULL;
+	ScorerCache *site = NULL;
 	List	   *lines = NIL;
 	uint8		next = 0;
 	ListCell   *lc;

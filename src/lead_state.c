@@ -3,6 +3,12 @@
  * lead_state.c
  *		Rows of lead_state, and the writer that brings them up to date.
  *
+ * A Writer is the work of one statement on a pipeline: it is its owner meanwhile,
+ * and has the open tables and the history that is still to be appended.  A
+ * LeadRecord is one lead that is worked on: its row of lead_state, decoded.  A
+ * reader is a Writer that locks and writes nothing: a query computes with it
+ * what a writer would write.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -22,6 +28,7 @@
 /* history rows that are kept before they are appended */
 #define LARGE_HISTORY	5000
 
+/* Make a writer without open tables. */
 static void
 init_writer(Writer *writer, Pipeline *pipeline)
 {
@@ -149,12 +156,14 @@ lead_instant(const Writer *writer, AttrNumber column)
 	return isnull ? writer->now : nearest_instant(DatumGetTimestampTz(value));
 }
 
+/* When the lead that was read was created */
 int64
 leadscore_lead_created_at(const Writer *writer)
 {
 	return lead_instant(writer, writer->lead_columns.created_at);
 }
 
+/* When the profile of the lead that was read was last changed */
 int64
 leadscore_lead_updated_at(const Writer *writer)
 {
@@ -282,6 +291,7 @@ leadscore_state_lock(Writer *writer, int64 lead_id, LockTupleMode mode)
 	return true;
 }
 
+/* Set a column of the row to be written. */
 static void
 set_column(TupleTableSlot *slot, AttrNumber column, Datum value, bool isnull)
 {
@@ -289,6 +299,7 @@ set_column(TupleTableSlot *slot, AttrNumber column, Datum value, bool isnull)
 	slot->tts_isnull[column - 1] = isnull;
 }
 
+/* Set a timestamp column, to NULL for NEVER. */
 static void
 set_instant(TupleTableSlot *slot, AttrNumber column, int64 at)
 {
@@ -334,6 +345,7 @@ leadscore_state_write(Writer *writer, LeadRecord *record, bool review_exact)
 	int64		review = leadscore_lifecycle_next_review(&record->lifecycle);
 
 	Assert(record->configuration == writer->pipeline->configuration);
+	Assert(record->activity.grain == writer->pipeline->grain);
 	if (review_exact || review < record->next_review)
 		record->next_review = review;
 	fill_row(writer, record, leadscore_row_begin(&writer->state, true));

@@ -219,6 +219,7 @@ leadscore_check_document(Jsonb *document, const char *element)
 	return document;
 }
 
+/* By number */
 static int
 lead_input_cmp(const void *a, const void *b)
 {

@@ -3,11 +3,6 @@
  * leadscore.c
  *		Module definition and initialization.
  *
- * Copyright (c) 2026, the leadscore authors
- *
- * IDENTIFICATION
- *		src/leadscore.c
- *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

@@ -14,7 +14,7 @@
 #include "activity.h"
 #include "compat.h"
 #include "model.h"
-#include "score.h"
+#include "stage_search.h"
 
 typedef struct varlena LeadActivity;
 
@@ -33,7 +33,7 @@ extern LeadGrain leadscore_grain(const Interval *interval);
  * What a call site keeps from one row to the next: the model made ready, and
  * room for an activity and its evaluation.
  */
-typedef struct CallSite
+typedef struct ScorerCache
 {
 	MemoryContext context;		/* of the scorer; reset with the model */
 	bool		toasted;
@@ -42,19 +42,21 @@ typedef struct CallSite
 	Scorer	   *scorer;
 	ActivityList activity;
 	Evaluation *evaluation;
-} CallSite;
+} ScorerCache;
 
 /* stage.c */
 extern PGDLLEXPORT Datum lead_stage_in(PG_FUNCTION_ARGS);
 
-/* callsite.c */
+/* model.c */
 extern const LeadModel *leadscore_model_read(Datum value);
-extern CallSite *leadscore_call_site_for(CallSite **place, MemoryContext context,
-										 Datum value);
-extern CallSite *leadscore_call_site(FunctionCallInfo fcinfo, Datum model);
-extern void leadscore_check_grain(const CallSite *site, const ActivityList *activity);
-extern void leadscore_call_site_activity(CallSite *site, const LeadActivity *activity);
-extern CallSite *leadscore_call_site_evaluate(FunctionCallInfo fcinfo);
 extern Datum leadscore_milli_numeric(int64 milli);
+
+/* model_cache.c */
+extern ScorerCache *leadscore_scorer_cache_at(ScorerCache **place, MemoryContext context,
+											  Datum value);
+extern ScorerCache *leadscore_scorer_cache(FunctionCallInfo fcinfo, Datum model);
+extern void leadscore_check_grain(const ScorerCache *site, const ActivityList *activity);
+extern void leadscore_scorer_cache_activity(ScorerCache *site, const LeadActivity *activity);
+extern ScorerCache *leadscore_scorer_cache_evaluate(FunctionCallInfo fcinfo);
 
 #endif							/* LEADSCORE_H */

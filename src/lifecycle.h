@@ -13,7 +13,7 @@
 #ifndef LEADSCORE_LIFECYCLE_H
 #define LEADSCORE_LIFECYCLE_H
 
-#include "score.h"
+#include "stage_search.h"
 
 /*
  * No instant.  Nothing that a column can hold: instants of leads are brought

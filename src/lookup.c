@@ -87,6 +87,7 @@ leadscore_lookup_open(Lookup *lookup, Oid relid, Oid index)
 	lookup->slot = table_slot_create(lookup->rel, NULL);
 }
 
+/* Close what leadscore_lookup_open() has opened; the locks stay. */
 void
 leadscore_lookup_close(Lookup *lookup)
 {

@@ -171,14 +171,32 @@ typedef struct LeadModel
 #define model_gates(m)			MODEL_ITEMS(m, ModelGate, (m)->gates)
 #define model_grades(m)			MODEL_ITEMS(m, ModelGrade, (m)->grades)
 
+/* The name of a signal by its index */
 static inline const char *
 model_signal_name(const LeadModel *model, int signal)
 {
 	return MODEL_STRING(model, model_signals(model)[signal].name);
 }
 
-/* model.c */
-extern int	lead_model_signal_index(const LeadModel *model, int id);
+/* Compare an id with that of a signal. */
+static inline int
+model_signal_id_cmp(const void *id, const void *signal)
+{
+	return *(const int *) id - ((const ModelSignal *) signal)->id;
+}
+
+/* Index of the signal with an id, or NO_INDEX; signals are sorted by id. */
+static inline int
+lead_model_signal_index(const LeadModel *model, int id)
+{
+	const ModelSignal *signals = model_signals(model);
+	const ModelSignal *found = bsearch(&id, signals, model->signals.n, sizeof(ModelSignal),
+									   model_signal_id_cmp);
+
+	return found ? (int) (found - signals) : NO_INDEX;
+}
+
+/* model_json.c */
 extern const char *lead_model_period_name(int period);
 extern const char *lead_model_source_name(int source);
 

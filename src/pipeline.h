@@ -10,19 +10,9 @@
 
 #include "utils/jsonb.h"
 #include "utils/jsonpath.h"
-#include "utils/relcache.h"
 
+#include "catalog.h"
 #include "leadscore.h"
-
-/*
- * A pipeline, or of a distributed one the part that is in one shard of each
- * table
- */
-typedef struct PipelinePart
-{
-	Oid			schema;
-	Oid			shard;			/* one of them, if there are any */
-} PipelinePart;
 
 /* A signal as rows are classified by it */
 typedef struct SignalRule
@@ -138,44 +128,24 @@ typedef struct Pipeline
 	MemoryContextCallback forget_plans;
 } Pipeline;
 
-/* Running as somebody else */
-typedef struct UserSwitch
-{
-	Oid			userid;
-	int			sec_context;
-} UserSwitch;
-
-/* pipeline.c */
+/* pipeline_cache.c */
 extern PipelinePart leadscore_part(Oid table);
 extern Pipeline *leadscore_pipeline(PipelinePart part);
 extern Pipeline *leadscore_pipeline_for_query(PipelinePart part);
 extern Pipeline *leadscore_pipeline_as_seen(PipelinePart part);
 extern Pipeline *leadscore_pipeline_for_write(PipelinePart part);
-extern void leadscore_pipeline_lock(PipelinePart part);
 extern const KindSignals *leadscore_kind_signals(const Pipeline *pipeline, const char *kind);
 extern const SignalRule *leadscore_signal_rule(const Pipeline *pipeline, int id);
 extern void leadscore_period_load(Pipeline *pipeline, int period);
 extern ModelPeriod *leadscore_period_now(Pipeline *pipeline);
-extern Oid	leadscore_table(Oid schema, const char *name);
-extern char *leadscore_table_name(Oid relid);
-extern Oid	leadscore_table_owner(Oid relid);
-extern void leadscore_run_as(Oid owner, bool restricted, UserSwitch *saved);
-extern void leadscore_run_back(const UserSwitch *saved);
-extern void leadscore_check_owner(Relation rel);
-extern Oid	leadscore_type(const char *name);
-extern AttrNumber leadscore_column(TupleDesc desc, const char *name, Oid type,
-								   const char *table);
+extern bool leadscore_is_variable(const Pipeline *pipeline, SignalSource source,
+								  const char *name);
 
 /* own_code.c */
 extern bool leadscore_runs_own_code(Relation rel);
 extern int	leadscore_fix_path(void);
 
-/* shard.c */
-extern bool leadscore_is_shard(Oid table);
-extern bool leadscore_is_distributed(Oid table);
-extern char *leadscore_logical_name(PipelinePart part, Oid table);
-extern Oid	leadscore_sibling(PipelinePart part, const char *name);
-extern Oid	leadscore_reference_copy(Oid table);
-extern List *leadscore_parts(Oid schema, int elevel);
+/* pipeline_lock.c */
+extern void leadscore_pipeline_lock(PipelinePart part);
 
 #endif							/* LEADSCORE_PIPELINE_H */

@@ -26,6 +26,7 @@
 #include "utils/snapmgr.h"
 
 #include "pipeline.h"
+#include "shard.h"
 
 #define LOCK_ATTEMPTS	20
 #define ATTEMPT_TIMEOUT	"50ms"

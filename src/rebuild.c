@@ -23,9 +23,10 @@
 #include "utils/snapmgr.h"
 
 #include "guard.h"
-#include "maintain.h"
+#include "rebuild.h"
 #include "replay.h"
 #include "row_stream.h"
+#include "shard.h"
 #include "stage.h"
 
 PG_FUNCTION_INFO_V1(leadscore_rebuild);
@@ -55,6 +56,10 @@ describe_stage(const LeadLifecycle *lifecycle)
 					standing->promotion_blocked ? ", promotion blocked" : "");
 }
 
+/*
+ * Do two lifecycles stand at the same stage, since the same time and in the
+ * same way?
+ */
 static bool
 same_stage(const LeadLifecycle *a, const LeadLifecycle *b)
 {
@@ -64,6 +69,7 @@ same_stage(const LeadLifecycle *a, const LeadLifecycle *b)
 		a->stage_since == b->stage_since && a->cycle == b->cycle;
 }
 
+/* The text form of an activity */
 static char *
 activity_text(const ActivityList *activity)
 {
@@ -343,6 +349,7 @@ repair_leads(Writer *writer, const LeadSet *set)
 	}
 }
 
+/* By number */
 static int
 int64_cmp(const void *a, const void *b)
 {

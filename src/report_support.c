@@ -1,22 +1,44 @@
 /*-------------------------------------------------------------------------
  *
  * report_support.c
- *		What views ask of an activity, one value a row.
- *
- * The same could be had from dimension_scores() and unnest(), at the price of
- * a set of rows for each lead and of a join for the planner.
+ *		Functions that the views of a pipeline call, for which SQL would be too
+ *		slow or the planner knows too little.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "catalog/pg_type_d.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/datetime.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/rls.h"
+#include "utils/timestamp.h"
 
 #include "leadscore.h"
+#include "shard.h"
 
 PG_FUNCTION_INFO_V1(leadscore_dimension_points);
 PG_FUNCTION_INFO_V1(leadscore_last_activity);
 PG_FUNCTION_INFO_V1(leadscore_has_signal);
+PG_FUNCTION_INFO_V1(leadscore_kinds_of);
+PG_FUNCTION_INFO_V1(leadscore_month_start);
+PG_FUNCTION_INFO_V1(leadscore_shows_all);
+
+/* The years 1 to 9999, in every time zone: see is_dated() */
+#define FIRST_DATED ((date2j(1, 1, 3) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY)
+#define END_DATED	((date2j(9999, 12, 30) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY)
+
+/*
+ * Values of an activity, one a row.  The same could be had from
+ * dimension_scores() and unnest(), at the price of a set of rows for each lead
+ * and of a join for the planner.
+ */
 
 /* The activity of an argument, read into memory of this call */
 static void
@@ -32,7 +54,7 @@ read_activity(Datum value, ActivityList *list)
 Datum
 leadscore_dimension_points(PG_FUNCTION_ARGS)
 {
-	CallSite   *site = leadscore_call_site(fcinfo, PG_GETARG_DATUM(1));
+	ScorerCache *site = leadscore_scorer_cache(fcinfo, PG_GETARG_DATUM(1));
 	LeadActivity *activity = PG_GETARG_LEAD_ACTIVITY_PP(0);
 	text	   *name = PG_GETARG_TEXT_PP(2);
 	const LeadModel *model = site->scorer->model;
@@ -49,7 +71,7 @@ leadscore_dimension_points(PG_FUNCTION_ARGS)
 	}
 	if (i == model->dimensions.n)
 		PG_RETURN_NULL();
-	leadscore_call_site_activity(site, activity);
+	leadscore_scorer_cache_activity(site, activity);
 	PG_FREE_IF_COPY(activity, 0);
 	leadscore_evaluate(site->scorer, &site->activity,
 					   bucket_of(PG_GETARG_TIMESTAMPTZ(3), site->activity.grain),
@@ -99,4 +121,119 @@ leadscore_has_signal(PG_FUNCTION_ARGS)
 			PG_RETURN_BOOL(true);
 	}
 	PG_RETURN_BOOL(false);
+}
+
+/*
+ * The kinds of events that have a role, as a constant for the planner.
+ *
+ * Metrics views look for events by their role.  A subquery for the kinds would
+ * do, but the planner knows nothing of its result and takes half of all events
+ * for purchases.  It computes a stable function of constants beforehand,
+ * though, and so has the statistics of just these kinds.  While the query runs
+ * the kinds are read once; of a distributed pipeline from the copy on this
+ * node, for queries inside of distributed ones are refused.
+ */
+static Datum
+read_kinds(Oid event_kind, Datum roles, MemoryContext context)
+{
+	Oid			copy = leadscore_reference_copy(event_kind);
+	Oid			table = OidIsValid(copy) ? copy : event_kind;
+	char	   *schema = get_namespace_name(get_rel_namespace(table));
+	char	   *name = get_rel_name(table);
+	const char *sql;
+	Oid			type = TEXTARRAYOID;
+	Datum		kinds;
+	bool		isnull;
+
+	if (name == NULL || schema == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", event_kind)));
+	sql = psprintf("SELECT coalesce(pg_catalog.array_agg(kind::pg_catalog.text), '{}') FROM %s"
+				   " WHERE role OPERATOR(pg_catalog.=) ANY ($1)",
+				   quote_qualified_identifier(schema, name));
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute_with_args(sql, 1, &type, &roles, NULL, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read \"%s\"", name);
+	kinds = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	MemoryContextSwitchTo(context);
+	kinds = PointerGetDatum(PG_DETOAST_DATUM_COPY(kinds));
+	SPI_finish();
+	return kinds;
+}
+
+/*
+ * kinds_of(event_kind regclass, VARIADIC roles text[]) returns text[]
+ *
+ * The kinds that have one of the roles, {} if there are none.  Of arguments
+ * that cannot change from call to call the result is kept.
+ */
+Datum
+leadscore_kinds_of(PG_FUNCTION_ARGS)
+{
+	FmgrInfo   *flinfo = fcinfo->flinfo;
+	bool		stable;
+	Datum		kinds;
+
+	if (flinfo->fn_extra != NULL)
+		PG_RETURN_POINTER(flinfo->fn_extra);
+	stable = get_fn_expr_arg_stable(flinfo, 0) && get_fn_expr_arg_stable(flinfo, 1);
+	kinds = read_kinds(PG_GETARG_OID(0), PG_GETARG_DATUM(1),
+					   stable ? flinfo->fn_mcxt : CurrentMemoryContext);
+	if (stable)
+		flinfo->fn_extra = DatumGetPointer(kinds);
+	PG_RETURN_DATUM(kinds);
+}
+
+/* The date of a timestamp, and the day's number in its month */
+static void
+split_timestamp(Timestamp at, int *year, int *month, int *day)
+{
+	int64		days = at / USECS_PER_DAY;
+
+	if (at < days * USECS_PER_DAY)
+		days--;
+	j2date((int) days + POSTGRES_EPOCH_JDATE, year, month, day);
+}
+
+/*
+ * month_start(at, time_zone): views group millions of instants by month.
+ * date_trunc() takes most of the time then, as it looks at the rules of the
+ * zone each time, but only near the ends of a month do these matter.
+ *
+ * The first day of the month in which an instant falls; NULL outside the years
+ * 1 to 9999, where adding a time zone or a month could leave the range of dates.
+ * No zone is farther than 16 hours from UTC, so from the 3rd to the 26th the
+ * month is the same everywhere.
+ */
+Datum
+leadscore_month_start(PG_FUNCTION_ARGS)
+{
+	TimestampTz at = PG_GETARG_TIMESTAMPTZ(0);
+	int			year;
+	int			month;
+	int			day;
+
+	if (at < FIRST_DATED || at >= END_DATED)
+		PG_RETURN_NULL();
+	split_timestamp(at, &year, &month, &day);
+	if (day < 3 || day > 26)
+		split_timestamp(DatumGetTimestamp(DirectFunctionCall2(timestamptz_zone,
+															  PG_GETARG_DATUM(1),
+															  TimestampTzGetDatum(at))),
+						&year, &month, &day);
+	PG_RETURN_DATEADT(date2j(year, month, 1) - POSTGRES_EPOCH_JDATE);
+}
+
+/*
+ * shows_all(relation): does row security leave all rows of a table to the role
+ * that the session runs as?  row_security_active() judges by the current role,
+ * which in functions that run as the pipeline's owner is the owner; but the
+ * caller is to see their figures.
+ */
+Datum
+leadscore_shows_all(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(check_enable_rls(PG_GETARG_OID(0), GetOuterUserId(), true) != RLS_ENABLED);
 }

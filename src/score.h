@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * score.h
- *		The score and the stage of a lead: pure functions of its activity, a
- *		model and a bucket of time.
+ *		The score of a lead: a pure function of its activity, a model and a
+ *		bucket of time.
  *
  * All arithmetic is on integers, so that a score is the same on every machine
  * and at any time.  This header and score.c need no catalog and no SPI.
@@ -14,10 +14,6 @@
 
 #include "activity.h"
 #include "model.h"
-
-/* a stage that cannot be told, and a bucket that is never */
-#define STAGE_UNKNOWN	(-1)
-#define BUCKET_NEVER	PG_INT32_MAX
 
 /* Weights of a rule by age, in units of 2^-31, computed as far as asked for */
 typedef struct RuleWeights
@@ -86,17 +82,9 @@ typedef struct Evaluation
 	int64	   *dimensions;		/* by dimension: points after the clamp */
 } Evaluation;
 
-/* The recorded stage of a lead, as far as it decides what comes next */
-typedef struct LeadStanding
-{
-	uint8		stage;
-	uint8		suspended;		/* of a visitor that is no lead any more: the
-								 * stage that it comes back to; 0 if none */
-	bool		promotion_blocked;	/* until a positive event */
-} LeadStanding;
-
 extern Scorer *leadscore_scorer_create(const LeadModel *model);
 extern Evaluation *leadscore_evaluation_create(const Scorer *scorer);
+extern void leadscore_evaluation_free(Evaluation *e);
 extern void leadscore_evaluate(Scorer *scorer, const ActivityList *activity,
 							   int32 at, Evaluation *result);
 
@@ -109,28 +97,6 @@ extern int64 leadscore_rule_events(const Scorer *scorer, const Evaluation *e,
 extern int	leadscore_rule_blocker(const Scorer *scorer, const Evaluation *e,
 								   int rule, bool *missing);
 extern int64 leadscore_weighted(int64 points, int64 weight);
-extern int64 leadscore_gate_count(const Scorer *scorer, const Evaluation *e, int gate);
-extern bool leadscore_gate_met(const Scorer *scorer, const Evaluation *e, int gate);
-extern const ModelStageRule *leadscore_stage_rule(const Scorer *scorer,
-												  const Evaluation *e,
-												  const StageGates *stage);
 extern int	leadscore_grade(const LeadModel *model, int dimension, int64 points);
-
-/* stages */
-extern uint8 leadscore_qualified_stage(Scorer *scorer, const Evaluation *e);
-extern uint8 leadscore_stage_by_points(const Scorer *scorer, const Evaluation *e,
-									   int64 points);
-extern bool leadscore_is_lead(const Scorer *scorer, const Evaluation *e);
-extern uint8 leadscore_next_stage(Scorer *scorer, const Evaluation *e,
-								  LeadStanding standing);
-extern bool leadscore_standing_keeps(Scorer *scorer, const ActivityList *activity,
-									 int32 from, int32 until, LeadStanding standing);
-extern int32 leadscore_qualified_change(Scorer *scorer, const ActivityList *activity,
-										int32 after, uint8 stage);
-extern int32 leadscore_standing_change(Scorer *scorer, const ActivityList *activity,
-									   int32 after, int32 until, LeadStanding standing);
-extern bool leadscore_standing_stays(Scorer *scorer, const ActivityList *least,
-									 int32 least_last, const ActivityList *most,
-									 int32 from, int32 until, LeadStanding standing);
 
 #endif							/* LEADSCORE_SCORE_H */

@@ -3,6 +3,9 @@
  * score_sql.c
  *		The scoring functions as SQL calls them: (activity, model, at) -> ...
  *
+ * Each is a few lines: model_cache.c has the model ready and evaluates, and here
+ * the answer becomes a Datum.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -27,21 +30,21 @@ PG_FUNCTION_INFO_V1(leadscore_settled_stage);
 Datum
 leadscore_score(PG_FUNCTION_ARGS)
 {
-	return leadscore_milli_numeric(leadscore_call_site_evaluate(fcinfo)->evaluation->total);
+	return leadscore_milli_numeric(leadscore_scorer_cache_evaluate(fcinfo)->evaluation->total);
 }
 
 /* score_milli(activity, model, at): milli-points */
 Datum
 leadscore_score_milli(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT64(leadscore_call_site_evaluate(fcinfo)->evaluation->total);
+	PG_RETURN_INT64(leadscore_scorer_cache_evaluate(fcinfo)->evaluation->total);
 }
 
 /* qualified_stage(activity, model, at): the highest stage that holds */
 Datum
 leadscore_qualified_stage_sql(PG_FUNCTION_ARGS)
 {
-	CallSite   *site = leadscore_call_site_evaluate(fcinfo);
+	ScorerCache *site = leadscore_scorer_cache_evaluate(fcinfo);
 
 	PG_RETURN_LEAD_STAGE(leadscore_qualified_stage(site->scorer, site->evaluation));
 }
@@ -50,7 +53,7 @@ leadscore_qualified_stage_sql(PG_FUNCTION_ARGS)
 Datum
 leadscore_stage_by_activity(PG_FUNCTION_ARGS)
 {
-	CallSite   *site = leadscore_call_site_evaluate(fcinfo);
+	ScorerCache *site = leadscore_scorer_cache_evaluate(fcinfo);
 
 	PG_RETURN_LEAD_STAGE(leadscore_stage_by_points(site->scorer, site->evaluation,
 												   site->evaluation->total));
@@ -64,7 +67,7 @@ Datum
 leadscore_stage_by_score(PG_FUNCTION_ARGS)
 {
 	Numeric		points = PG_GETARG_NUMERIC(0);
-	CallSite   *site = leadscore_call_site(fcinfo, PG_GETARG_DATUM(1));
+	ScorerCache *site = leadscore_scorer_cache(fcinfo, PG_GETARG_DATUM(1));
 	Numeric		limit = int64_to_numeric(MAX_SCORE_MILLI / 1000);
 	Datum		milli;
 
@@ -94,7 +97,7 @@ leadscore_stage_by_score(PG_FUNCTION_ARGS)
 Datum
 leadscore_next_change(PG_FUNCTION_ARGS)
 {
-	CallSite   *site = leadscore_call_site_evaluate(fcinfo);
+	ScorerCache *site = leadscore_scorer_cache_evaluate(fcinfo);
 	Scorer	   *scorer = site->scorer;
 	int32		bucket;
 
@@ -112,7 +115,7 @@ leadscore_next_change(PG_FUNCTION_ARGS)
 Datum
 leadscore_grade_text(PG_FUNCTION_ARGS)
 {
-	CallSite   *site = leadscore_call_site_evaluate(fcinfo);
+	ScorerCache *site = leadscore_scorer_cache_evaluate(fcinfo);
 	const LeadModel *model = site->scorer->model;
 	StringInfoData text;
 	int			i;

@@ -26,7 +26,8 @@
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
-#include "pipeline.h"
+#include "compat.h"
+#include "shard.h"
 
 /* operators are found whatever search_path says */
 #define EQ " OPERATOR(pg_catalog.=) "

@@ -66,6 +66,7 @@ gather(Relation event, Tuplestorestate *rows, Datum **lead_ids, Datum **source_i
 	return n;
 }
 
+/* By number */
 static int
 lead_id_cmp(const void *a, const void *b)
 {

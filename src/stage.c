@@ -6,11 +6,6 @@
  * The first part (table, label, parse) needs no server; the rest is the SQL
  * interface.
  *
- * Copyright (c) 2026, the leadscore authors
- *
- * IDENTIFICATION
- *		src/stage.c
- *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

@@ -5,11 +5,6 @@
  *
  * Needs postgres.h before it, and fmgr.h where the fmgr macros are used.
  *
- * Copyright (c) 2026, the leadscore authors
- *
- * IDENTIFICATION
- *		src/stage.h
- *
  *-------------------------------------------------------------------------
  */
 #ifndef LEADSCORE_STAGE_H

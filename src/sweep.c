@@ -23,22 +23,15 @@
 #include "utils/snapmgr.h"
 
 #include "guard.h"
-#include "maintain.h"
 #include "replay.h"
+#include "shard.h"
 #include "stage.h"
+#include "sweep.h"
 
 PG_FUNCTION_INFO_V1(leadscore_sweep);
 PG_FUNCTION_INFO_V1(leadscore_current_stage);
 PG_FUNCTION_INFO_V1(leadscore_current_stage_since);
 PG_FUNCTION_INFO_V1(leadscore_current_activity);
-
-/* The caller must have the right on a table that the work needs. */
-void
-leadscore_check_maintainer(Oid schema, const char *table, AclMode mode)
-{
-	if (pg_class_aclcheck(leadscore_table(schema, table), GetUserId(), mode) != ACLCHECK_OK)
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, table);
-}
 
 /*
  * Bring a record up to now.  False if the lead is gone.  A reader gets the
@@ -164,7 +157,7 @@ sweep(PG_FUNCTION_ARGS)
 	leadscore_check_maintainer(schema, "lead_state", ACL_UPDATE);
 	foreach(lc, leadscore_parts(schema, NOTICE))
 		if (swept < max_leads)
-			swept += leadscore_sweep_part(*(PipelinePart *) lfirst(lc), max_leads - swept);
+		swept += leadscore_sweep_part(*(PipelinePart *) lfirst(lc), max_leads - swept);
 	PG_RETURN_INT64(swept);
 }
 

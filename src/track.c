@@ -465,6 +465,7 @@ read_events(FunctionCallInfo fcinfo, int *n)
 	return events;
 }
 
+/* By bytes */
 static int
 text_cmp(Datum a, Datum b)
 {
@@ -560,6 +561,7 @@ column_array(const EventInput *events, int n, int column)
 	return leadscore_app_array(items, nulls, n, event_types[column]);
 }
 
+/* By number */
 static int
 int64_cmp(const void *a, const void *b)
 {
@@ -681,6 +683,7 @@ leadscore_track_many(FunctionCallInfo fcinfo, AppWrite *call)
 	return HeapTupleGetDatum(tuple);
 }
 
+/* Push a member of an object that is a string. */
 static void
 push_pair(JsonbParseState **state, const char *name, text *string)
 {

@@ -11,6 +11,7 @@
 #include "utils/rel.h"
 
 #include "pipeline.h"
+#include "shard.h"
 #include "trigger.h"
 
 /*

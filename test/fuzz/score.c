@@ -12,8 +12,8 @@
  */
 #include "postgres.h"
 
-#include "../../src/score.h"
 #include "../../src/stage.h"
+#include "../../src/stage_search.h"
 #include "fuzz.h"
 
 #define MAX_OF_A_KIND	8

@@ -209,6 +209,21 @@ pg_qsort(void *base, size_t n, size_t size, int (*cmp) (const void *, const void
 	qsort(base, n, size, cmp);
 }
 
+/* An Assert of the code that is fuzzed failed. */
+#if PG_VERSION_NUM >= 160000
+void
+ExceptionalCondition(const char *condition, const char *file, int line)
+{
+	fuzz_fail(condition, file, line);
+}
+#else
+void
+ExceptionalCondition(const char *condition, const char *type, const char *file, int line)
+{
+	fuzz_fail(condition, file, line);
+}
+#endif
+
 /* A property that must hold does not. */
 void
 fuzz_fail(const char *condition, const char *file, int line)

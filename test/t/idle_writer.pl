@@ -81,7 +81,7 @@ foreach my $test (
 
 	# it gives up, and says for whom it has waited
 	ok(!$changer->finish, "$name: gives up");
-	like($err, qr/ERROR:  could not change the configuration of pipeline "p" while others write to it/, "$name: error");
+	like($err, qr/ERROR:  could not change the configuration of pipeline "p" while other transactions write to it/, "$name: error");
 	my $way = $holder eq 'a session' ? "session $pid (idle in transaction)" : "prepared transaction 'idle'";
 	like($err, qr/DETAIL:  In the way: \Q$way\E\.\n/, "$name: names who is in the way");
 

@@ -1,7 +1,11 @@
 /*-------------------------------------------------------------------------
  *
- * compare.c
+ * model_compare.c
  *		Two models over all leads of a pipeline, in one pass.
+ *
+ * A query that computes both scores of every lead and groups them would take the
+ * memory of a row for each lead; this keeps one sum for each pair of stages, and
+ * returns a lead of its own only where the models differ.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,6 +35,7 @@ typedef struct StagePair
 	int64		points[2];		/* milli-points, added up */
 } StagePair;
 
+/* a + b, at the end of the range if it is beyond */
 static int64
 saturating_add(int64 a, int64 b)
 {
@@ -41,6 +46,7 @@ saturating_add(int64 a, int64 b)
 	return sum;
 }
 
+/* Append a row to the result; without a lead_id it is a sum over leads. */
 static void
 put_comparison(ReturnSetInfo *rsinfo, const int64 *lead_id, int64 leads,
 			   const uint8 *stages, const int64 *points)
@@ -98,8 +104,15 @@ take_back(ActivityList *activity, Datum signals, Datum counts)
 	deconstruct_array(DatumGetArrayTypeP(counts), INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
 					  TYPALIGN_DOUBLE, &changes, NULL, &n);
 	for (i = 0; i < n; i++)
-		lead_activity_count(activity, (int32) DatumGetInt64(ids[i]), BUCKET_TIMELESS,
-							-DatumGetInt64(changes[i]));
+	{
+		int64		signal = DatumGetInt64(ids[i]);
+		int64		count = DatumGetInt64(changes[i]);
+
+		/* a table may hold ids that no signal of an activity has */
+		if (signal >= 0 && signal <= PG_INT16_MAX)
+			lead_activity_count(activity, (int32) signal, BUCKET_TIMELESS,
+								-Max(count, -PG_INT64_MAX));
+	}
 	pfree(ids);
 	pfree(changes);
 }
@@ -119,7 +132,7 @@ leadscore_compare_leads(PG_FUNCTION_ARGS)
 	int64		at = PG_GETARG_TIMESTAMPTZ(3);
 	Oid			type = TIMESTAMPTZOID;
 	Datum		argument = TimestampTzGetDatum(at);
-	CallSite   *sites[2] = {NULL, NULL};
+	ScorerCache *sites[2] = {NULL, NULL};
 	StagePair  *pairs = palloc0(sizeof(StagePair) * STAGES * STAGES);
 	uint8		stages[2];
 	int64		points[2];
@@ -128,7 +141,7 @@ leadscore_compare_leads(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	for (i = 0; i < 2; i++)
-		leadscore_call_site_for(&sites[i], CurrentMemoryContext, PG_GETARG_DATUM(i + 1));
+		leadscore_scorer_cache_at(&sites[i], CurrentMemoryContext, PG_GETARG_DATUM(i + 1));
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	portal = SPI_cursor_open_with_args(NULL,
@@ -159,7 +172,7 @@ leadscore_compare_leads(PG_FUNCTION_ARGS)
 			value = SPI_getbinval(tuple, SPI_tuptable->tupdesc, 2, &isnull);
 			if (isnull)
 				continue;
-			leadscore_call_site_activity(sites[0], DatumGetLeadActivityPP(value));
+			leadscore_scorer_cache_activity(sites[0], DatumGetLeadActivityPP(value));
 			leadscore_check_grain(sites[1], activity);
 			signals = SPI_getbinval(tuple, SPI_tuptable->tupdesc, 3, &isnull);
 			if (!isnull)

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * callsite.c
+ * model_cache.c
  *		From SQL arguments to an evaluation, with the model decoded once.
  *
  * A query that scores a million leads hands over the same model a million
@@ -14,27 +14,12 @@
 
 #include "access/detoast.h"
 #include "utils/memutils.h"
-#include "utils/numeric.h"
 
 #include "leadscore.h"
 
-/* A model from a datum, whole and aligned, of a format that we know */
-const LeadModel *
-leadscore_model_read(Datum value)
-{
-	const LeadModel *model = (const LeadModel *) PG_DETOAST_DATUM(value);
-
-	if (VARSIZE(model) < sizeof(LeadModel) || model->format != MODEL_FORMAT)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("unsupported format %d of a lead_model", model->format),
-				 errhint("Install the version of leadscore that wrote it, or compile the model again.")));
-	return model;
-}
-
 /* Does the call site hold this model already? */
 static bool
-same_model(const CallSite *site, Datum value)
+same_model(const ScorerCache *site, Datum value)
 {
 	const struct varlena *raw = (const struct varlena *) DatumGetPointer(value);
 	const LeadModel *model;
@@ -57,10 +42,10 @@ same_model(const CallSite *site, Datum value)
 }
 
 /* A call site, made if it is not there yet, ready for a model */
-CallSite *
-leadscore_call_site_for(CallSite **place, MemoryContext context, Datum value)
+ScorerCache *
+leadscore_scorer_cache_at(ScorerCache **place, MemoryContext context, Datum value)
 {
-	CallSite   *site = *place;
+	ScorerCache *site = *place;
 	const struct varlena *raw = (const struct varlena *) DatumGetPointer(value);
 	const LeadModel *model;
 	LeadModel  *copy;
@@ -69,7 +54,7 @@ leadscore_call_site_for(CallSite **place, MemoryContext context, Datum value)
 	if (site == NULL)
 	{
 		oldcontext = MemoryContextSwitchTo(context);
-		site = palloc0(sizeof(CallSite));
+		site = palloc0(sizeof(ScorerCache));
 		site->context = AllocSetContextCreate(CurrentMemoryContext,
 											  "leadscore model", ALLOCSET_DEFAULT_SIZES);
 		lead_activity_init(&site->activity, GRAIN_DAY, 64);
@@ -106,16 +91,16 @@ leadscore_call_site_for(CallSite **place, MemoryContext context, Datum value)
 }
 
 /* The call site of a function that takes one model */
-CallSite *
-leadscore_call_site(FunctionCallInfo fcinfo, Datum value)
+ScorerCache *
+leadscore_scorer_cache(FunctionCallInfo fcinfo, Datum value)
 {
-	return leadscore_call_site_for((CallSite **) &fcinfo->flinfo->fn_extra,
-								   fcinfo->flinfo->fn_mcxt, value);
+	return leadscore_scorer_cache_at((ScorerCache **) &fcinfo->flinfo->fn_extra,
+									 fcinfo->flinfo->fn_mcxt, value);
 }
 
 /* An activity can be scored only with a model of its grain. */
 void
-leadscore_check_grain(const CallSite *site, const ActivityList *activity)
+leadscore_check_grain(const ScorerCache *site, const ActivityList *activity)
 {
 	LeadGrain	grain = (LeadGrain) site->scorer->model->grain;
 
@@ -130,36 +115,23 @@ leadscore_check_grain(const CallSite *site, const ActivityList *activity)
 
 /* Decode an activity into a call site; it must have the model's grain. */
 void
-leadscore_call_site_activity(CallSite *site, const LeadActivity *activity)
+leadscore_scorer_cache_activity(ScorerCache *site, const LeadActivity *activity)
 {
 	leadscore_activity_decode(activity, &site->activity);
 	leadscore_check_grain(site, &site->activity);
 }
 
 /* Evaluate arguments (activity, model, at) at their call site. */
-CallSite *
-leadscore_call_site_evaluate(FunctionCallInfo fcinfo)
+ScorerCache *
+leadscore_scorer_cache_evaluate(FunctionCallInfo fcinfo)
 {
-	CallSite   *site = leadscore_call_site(fcinfo, PG_GETARG_DATUM(1));
+	ScorerCache *site = leadscore_scorer_cache(fcinfo, PG_GETARG_DATUM(1));
 	LeadActivity *activity = PG_GETARG_LEAD_ACTIVITY_PP(0);
 
-	leadscore_call_site_activity(site, activity);
+	leadscore_scorer_cache_activity(site, activity);
 	PG_FREE_IF_COPY(activity, 0);
 	leadscore_evaluate(site->scorer, &site->activity,
 					   bucket_of(PG_GETARG_TIMESTAMPTZ(2), site->activity.grain),
 					   site->evaluation);
 	return site;
-}
-
-/* Milli-points as points, printed with no needless decimals */
-Datum
-leadscore_milli_numeric(int64 milli)
-{
-	if (milli % 1000 == 0)
-		return NumericGetDatum(int64_to_numeric(milli / 1000));
-	if (milli % 100 == 0)
-		return NumericGetDatum(int64_div_fast_to_numeric(milli / 100, 1));
-	if (milli % 10 == 0)
-		return NumericGetDatum(int64_div_fast_to_numeric(milli / 10, 2));
-	return NumericGetDatum(int64_div_fast_to_numeric(milli, 3));
 }

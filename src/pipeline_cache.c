@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * pipeline.c
+ * pipeline_cache.c
  *		The per-backend cache of a pipeline's configuration.
  *
  * Row triggers on the configuration tables invalidate the relcache entry of
@@ -14,13 +14,10 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "catalog/namespace.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
-#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -29,10 +26,11 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 
-#include "app.h"
-#include "classify.h"
+#include "condition.h"
+#include "lifecycle.h"
+#include "pipeline.h"
+#include "shard.h"
 
 typedef struct PipelineEntry
 {
@@ -102,124 +100,6 @@ leadscore_part(Oid table)
 	if ((entry == NULL || entry->stale) && !leadscore_is_shard(table))
 		part.shard = InvalidOid;
 	return part;
-}
-
-/*
- * A table of a pipeline, which must be there.  Anybody can make a schema that
- * looks like a pipeline, so nothing in it is taken on trust: not that this is
- * a table and no view, nor (see leadscore_column()) what its columns hold.
- */
-Oid
-leadscore_table(Oid schema, const char *name)
-{
-	Oid			relid = get_relname_relid(name, schema);
-	char		relkind = OidIsValid(relid) ? get_rel_relkind(relid) : '\0';
-
-	if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE)
-	{
-		char	   *schema_name = get_namespace_name(schema);
-
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("schema \"%s\" is not a complete pipeline: table \"%s\" is missing",
-						schema_name ? schema_name : "?", name),
-				 errhint("Create pipelines with leadscore.create_pipeline(), and do not rename or move their tables.")));
-	}
-	return relid;
-}
-
-/* The quoted name of a table with its schema */
-char *
-leadscore_table_name(Oid relid)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-									  get_rel_name(relid));
-}
-
-Oid
-leadscore_table_owner(Oid relid)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", relid);
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return owner;
-}
-
-/*
- * Do the owner's work as the owner, whatever row security says.  Restricted,
- * code of the owner's own cannot do anything as the caller later, which may be
- * a superuser.
- */
-void
-leadscore_run_as(Oid owner, bool restricted, UserSwitch *saved)
-{
-	GetUserIdAndSecContext(&saved->userid, &saved->sec_context);
-	SetUserIdAndSecContext(owner, saved->sec_context |
-						   SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS |
-						   (restricted ? SECURITY_RESTRICTED_OPERATION : 0));
-}
-
-void
-leadscore_run_back(const UserSwitch *saved)
-{
-	SetUserIdAndSecContext(saved->userid, saved->sec_context);
-}
-
-/*
- * The engine does the work of the owner of event, so only the triggers of a
- * role that may act for that owner may run it.
- */
-void
-leadscore_check_owner(Relation rel)
-{
-	Oid			owner = leadscore_table_owner(leadscore_table(RelationGetNamespace(rel), "event"));
-
-	if (!has_privs_of_role(rel->rd_rel->relowner, owner))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("table \"%s\" does not belong to the owner of pipeline \"%s\"",
-						RelationGetRelationName(rel),
-						get_namespace_name(RelationGetNamespace(rel))),
-				 errhint("Give the tables of a pipeline one owner, and drop triggers of leadscore on other tables.")));
-}
-
-/* A type of ours */
-Oid
-leadscore_type(const char *name)
-{
-	return GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(name),
-						   ObjectIdGetDatum(get_namespace_oid("leadscore", false)));
-}
-
-/* Find a column by name and check its type. */
-AttrNumber
-leadscore_column(TupleDesc desc, const char *name, Oid type, const char *table)
-{
-	int			i;
-
-	for (i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-
-		if (att->attisdropped || strcmp(NameStr(att->attname), name) != 0)
-			continue;
-		if (att->atttypid != type)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATATYPE_MISMATCH),
-					 errmsg("column \"%s\" of table \"%s\" has type %s, not %s",
-							name, table, format_type_be(att->atttypid),
-							format_type_be(type)),
-					 errhint("Give the column its type back; leadscore relies on it.")));
-		return att->attnum;
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_COLUMN),
-			 errmsg("table \"%s\" has no column \"%s\"", table, name),
-			 errhint("Give the column its name back; leadscore relies on it.")));
 }
 
 /* Look up lead_state's columns; other versions may have more of them. */
@@ -369,6 +249,7 @@ query(const char *format, Oid relid)
 	return SPI_processed;
 }
 
+/* Read the signals, and which of them are for which kind of event. */
 static void
 read_signals(Pipeline *p)
 {
@@ -466,6 +347,24 @@ read_unsubscribes(Pipeline *p)
 		p->unsubscribes[i] = cstring_to_text(SPI_getvalue(SPI_tuptable->vals[i],
 														  SPI_tuptable->tupdesc, 1));
 	MemoryContextSwitchTo(oldcontext);
+}
+
+/* May a path over rows of a source use a variable of this name? */
+bool
+leadscore_is_variable(const Pipeline *pipeline, SignalSource source, const char *name)
+{
+	Oid			relid = source == SOURCE_EVENT ? pipeline->event : pipeline->lead;
+	int			i;
+
+	if (get_attnum(relid, name) > 0)
+		return true;
+	if (source == SOURCE_PROFILE &&
+		(strcmp(name, "consented") == 0 || strcmp(name, "email_domain") == 0))
+		return true;
+	for (i = 0; i < pipeline->nlists; i++)
+		if (strcmp(pipeline->list_names[i], name) == 0)
+			return true;
+	return false;
 }
 
 /* Variables that a path of ours names although their list is gone: null */
@@ -604,6 +503,7 @@ leadscore_period_now(Pipeline *pipeline)
 	return &pipeline->periods[pipeline->nperiods - 1];
 }
 
+/* Read the row of settings. */
 static void
 read_settings(Pipeline *p)
 {
@@ -635,7 +535,6 @@ forget_plans(void *arg)
 	for (i = 0; i < PIPELINE_PLANS; i++)
 		if (p->plans[i])
 			SPI_freeplan(p->plans[i]);
-	leadscore_app_forget(p);
 }
 
 /* A table of the pipeline, to be watched: of a shard, its whole too. */
@@ -818,45 +717,34 @@ leadscore_pipeline_for_write(PipelinePart part)
 	return p;
 }
 
+/* Compare the name of a kind with that of an entry. */
+static int
+kind_cmp(const void *kind, const void *entry)
+{
+	return strcmp(kind, ((const KindSignals *) entry)->kind);
+}
+
 /* The signals that a kind of event may match */
 const KindSignals *
 leadscore_kind_signals(const Pipeline *pipeline, const char *kind)
 {
-	int			low = 0;
-	int			high = pipeline->nkinds;
+	const KindSignals *found = bsearch(kind, pipeline->kinds, pipeline->nkinds,
+									   sizeof(KindSignals), kind_cmp);
 
-	while (low < high)
-	{
-		int			middle = (low + high) / 2;
-		int			cmp = strcmp(pipeline->kinds[middle].kind, kind);
+	return found ? found : &pipeline->other;
+}
 
-		if (cmp == 0)
-			return &pipeline->kinds[middle];
-		if (cmp < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return &pipeline->other;
+/* Compare an id with that of a signal. */
+static int
+signal_id_cmp(const void *id, const void *signal)
+{
+	return *(const int *) id - ((const SignalRule *) signal)->id;
 }
 
 /* The signal with an id, or NULL */
 const SignalRule *
 leadscore_signal_rule(const Pipeline *pipeline, int id)
 {
-	int			low = 0;
-	int			high = pipeline->nsignals;
-
-	while (low < high)
-	{
-		int			middle = (low + high) / 2;
-
-		if (pipeline->signals[middle].id == id)
-			return &pipeline->signals[middle];
-		if (pipeline->signals[middle].id < id)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return NULL;
+	return bsearch(&id, pipeline->signals, pipeline->nsignals, sizeof(SignalRule),
+				   signal_id_cmp);
 }

@@ -1,0 +1,202 @@
+/*-------------------------------------------------------------------------
+ *
+ * condition.c
+ *		Conditions and quantities: what a jsonpath says of a document.
+ *
+ * A condition holds if the path gives the single value true, or a non-empty
+ * result that is not one boolean or null.  Odd data does not hold; it never
+ * fails the statement that brought it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/jsonb.h"
+#include "utils/numeric.h"
+
+#include "condition.h"
+
+/* How many items a path gives: 0, 1 or more than that; and the first of them */
+static int
+first_item(JsonPath *path, Jsonb *doc, Jsonb *vars, JsonbValue *first)
+{
+	LOCAL_FCINFO(fcinfo, 4);
+	FmgrInfo	flinfo;
+	ReturnSetInfo rsinfo = {0};
+	int			n = 0;
+
+	fmgr_info_cxt(F_JSONB_PATH_QUERY, &flinfo, CurrentMemoryContext);
+	rsinfo.type = T_ReturnSetInfo;
+	rsinfo.econtext = CreateStandaloneExprContext();
+	rsinfo.allowedModes = SFRM_ValuePerCall;
+	rsinfo.returnMode = SFRM_ValuePerCall;
+	InitFunctionCallInfoData(*fcinfo, &flinfo, 4, InvalidOid, NULL, (Node *) &rsinfo);
+	fcinfo->args[0].value = JsonbPGetDatum(doc);
+	fcinfo->args[1].value = PointerGetDatum(path);
+	fcinfo->args[2].value = JsonbPGetDatum(vars);
+	fcinfo->args[3].value = BoolGetDatum(true);
+	for (; n < 2; n++)
+	{
+		Datum		item;
+
+		fcinfo->args[0].isnull = fcinfo->args[1].isnull = false;
+		fcinfo->args[2].isnull = fcinfo->args[3].isnull = false;
+		fcinfo->isnull = false;
+		item = FunctionCallInvoke(fcinfo);
+		if (rsinfo.isDone != ExprMultipleResult)
+			break;
+		if (n == 0 && !JsonbExtractScalar(&DatumGetJsonbP(item)->root, first))
+			first->type = jbvBinary;
+	}
+	FreeExprContext(rsinfo.econtext, true);
+	return n;
+}
+
+/*
+ * The same; 0 if the path fails.  Silent mode hides most errors of data, but
+ * not all: casts that ask for a time zone, for example, or a document too deep
+ * for the stack.  jsonpath touches no catalog and takes no lock, so catching an
+ * error here leaves nothing behind.
+ *
+ * Only two items are asked for, as all of them may be much larger than the
+ * document: $.** of one that is deep gives every part of it.
+ */
+static int
+run_path(JsonPath *path, Jsonb *doc, Jsonb *vars, JsonbValue *first)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile int n = 0;
+
+	PG_TRY();
+	{
+		n = first_item(path, doc, vars, first);
+	}
+	PG_CATCH();
+	{
+		int			category = ERRCODE_TO_CATEGORY(geterrcode());
+
+		if (category != ERRCODE_DATA_EXCEPTION &&
+			category != ERRCODE_FEATURE_NOT_SUPPORTED &&
+			category != ERRCODE_PROGRAM_LIMIT_EXCEEDED &&
+			category != ERRCODE_TO_CATEGORY(ERRCODE_UNDEFINED_OBJECT))
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	return n;
+}
+
+/* Does a condition hold for a document, with these variables? */
+bool
+leadscore_condition_holds(JsonPath *path, Jsonb *doc, Jsonb *vars)
+{
+	JsonbValue	item;
+	int			n = run_path(path, doc, vars, &item);
+
+	if (n == 1 && item.type == jbvBool)
+		return item.val.boolean;
+	return n > 1 || (n == 1 && item.type != jbvNull);
+}
+
+/* The count that a quantity gives: a whole number from 0 to MAX_COUNT */
+int64
+leadscore_quantity(JsonPath *path, Jsonb *doc, Jsonb *vars)
+{
+	JsonbValue	item;
+	Datum		limit;
+	Datum		number;
+
+	if (run_path(path, doc, vars, &item) != 1 || item.type != jbvNumeric)
+		return 0;
+	limit = NumericGetDatum(int64_to_numeric(MAX_COUNT));
+	number = NumericGetDatum(item.val.numeric);
+	number = DirectFunctionCall2(numeric_smaller, number, limit);
+	number = DirectFunctionCall2(numeric_larger, number,
+								 NumericGetDatum(int64_to_numeric(0)));
+	/* numeric_int8 rounds to nearest, halves away from zero */
+	return DatumGetInt64(DirectFunctionCall1(numeric_int8, number));
+}
+
+/* Gather the variables of a path from an item on, and of what is inside. */
+static void
+walk_path(JsonPathItem *item, List **names)
+{
+	JsonPathItem part;
+	JsonPathItem to;
+	char	   *name;
+	int32		length;
+	int			i;
+
+	check_stack_depth();
+	switch (item->type)
+	{
+		case jpiVariable:
+			name = jspGetString(item, &length);
+			*names = lappend(*names, pnstrdup(name, length));
+			break;
+		case jpiAnd:
+		case jpiOr:
+		case jpiEqual:
+		case jpiNotEqual:
+		case jpiLess:
+		case jpiGreater:
+		case jpiLessOrEqual:
+		case jpiGreaterOrEqual:
+		case jpiAdd:
+		case jpiSub:
+		case jpiMul:
+		case jpiDiv:
+		case jpiMod:
+		case jpiStartsWith:
+			jspGetLeftArg(item, &part);
+			walk_path(&part, names);
+			jspGetRightArg(item, &part);
+			walk_path(&part, names);
+			break;
+		case jpiNot:
+		case jpiIsUnknown:
+		case jpiExists:
+		case jpiFilter:
+		case jpiPlus:
+		case jpiMinus:
+			jspGetArg(item, &part);
+			walk_path(&part, names);
+			break;
+		case jpiLikeRegex:
+			jspInitByBuffer(&part, item->base, item->content.like_regex.expr);
+			walk_path(&part, names);
+			break;
+		case jpiIndexArray:
+			for (i = 0; i < item->content.array.nelems; i++)
+			{
+				bool		range = jspGetArraySubscript(item, &part, &to, i);
+
+				walk_path(&part, names);
+				if (range)
+					walk_path(&to, names);
+			}
+			break;
+		default:
+			/* the others have no argument, or literals */
+			break;
+	}
+	if (jspGetNext(item, &part))
+		walk_path(&part, names);
+}
+
+/* The variables that a path names, some perhaps more than once */
+List *
+leadscore_path_variables(JsonPath *path)
+{
+	JsonPathItem root;
+	List	   *names = NIL;
+
+	jspInit(&root, path);
+	walk_path(&root, &names);
+	return names;
+}

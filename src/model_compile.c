@@ -1,0 +1,1167 @@
+/*-------------------------------------------------------------------------
+ *
+ * model_compile.c
+ *		A model from its JSON form: read, check, lay out.
+ *
+ * The keys are the columns of the configuration tables.  Everything that a
+ * definition can get wrong is found here, and the message names the row; so
+ * scoring never has to check.  References by name become indexes of the arrays
+ * of the datum, strings and short lists go to a pool behind its head.
+ *
+ * A mistake is a soft error: a reader returns false, and its caller passes that
+ * on.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/numeric.h"
+
+#include "compat.h"
+#include "model_json.h"
+#include "stage.h"
+
+#define POINTS_HINT	"Write a number with at most three decimals, such as 15 or -2.5."
+
+static const char *const model_keys[] = {
+	"model", "grain", "min_score", "max_score", "gates_required",
+	"allow_demotion", "demotion_margin", "signals", "dimensions", "rules",
+	"stage_rules", "stage_gates", "grades", "note", NULL
+};
+static const char *const signal_keys[] = {
+	"signal", "signal_id", "source", "note", NULL
+};
+static const char *const dimension_keys[] = {
+	"model", "dimension", "min_points", "max_points", "weight",
+	"reset_signals", "note", NULL
+};
+static const char *const rule_keys[] = {
+	"model", "rule", "dimension", "signal", "points", "aggregate", "first_n",
+	"tiers", "within", "after", "repeat", "limit_count", "limit_period",
+	"decay", "decay_period", "decay_percent", "max_points", "only_if",
+	"unless", "note", NULL
+};
+static const char *const stage_rule_keys[] = {
+	"model", "stage", "only_if", "min_score", "entry_signals", "sla", "note",
+	NULL
+};
+static const char *const gate_keys[] = {
+	"model", "stage", "gate", "signal", "dimension", "min_count",
+	"min_points", "within", "negate", "note", NULL
+};
+static const char *const grade_keys[] = {
+	"model", "dimension", "grade", "min_points", "note", NULL
+};
+
+/* A model while it is being compiled */
+typedef struct Compiler
+{
+	Node	   *escontext;		/* for soft errors */
+	LeadModel	head;
+	StringInfoData pool;		/* strings, lists and tiers, after the head */
+	ModelSignal *signals;
+	ModelDimension *dimensions;
+	ModelRule  *rules;
+	ModelStageRule *stage_rules;
+	ModelGate  *gates;
+	ModelGrade *grades;
+} Compiler;
+
+/* One JSON object that is being read */
+typedef struct Row
+{
+	Compiler   *c;
+	const char *kind;			/* rule, dimension, ... */
+	const char *name;			/* which one, for messages */
+	int			number;			/* the same of a row without a name, or 0 */
+	JsonbContainer *object;
+} Row;
+
+/* Report a mistake in a row.  Returns false, for the caller to pass on. */
+static bool
+			fail(Row *row, const char *hint, const char *format,...) pg_attribute_printf(3, 4);
+
+static bool
+fail(Row *row, const char *hint, const char *format,...)
+{
+	StringInfoData message;
+
+	initStringInfo(&message);
+	for (;;)
+	{
+		va_list		args;
+		int			needed;
+
+		va_start(args, format);
+		needed = appendStringInfoVA(&message, format, args);
+		va_end(args);
+		if (needed == 0)
+			break;
+		enlargeStringInfo(&message, needed);
+	}
+	ereturn(row->c->escontext, false,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 row->name ?
+			 errmsg("%s \"%s\": %s", row->kind, row->name, message.data) :
+			 row->number > 0 ?
+			 errmsg("%s, row %d: %s", row->kind, row->number, message.data) :
+			 errmsg("%s: %s", row->kind, message.data),
+			 errhint("%s", hint)));
+}
+
+/* "a, b, c" of a list of names, empty ones left out */
+static char *
+name_list(const char *const *names)
+{
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (; *names; names++)
+		if (**names)
+			appendStringInfo(&list, "%s%s", list.len > 0 ? ", " : "", *names);
+	return list.data;
+}
+
+/* Find a key; absent and null are the same. */
+static JsonbValue *
+find(Row *row, const char *key, JsonbValue *value)
+{
+	if (getKeyJsonValueFromContainer(row->object, key, strlen(key), value) == NULL ||
+		value->type == jbvNull)
+		return NULL;
+	return value;
+}
+
+/* A string value, zero-terminated */
+static char *
+jsonb_string(const JsonbValue *value)
+{
+	return pnstrdup(value->val.string.val, value->val.string.len);
+}
+
+/* Refuse keys that mean nothing: they are slips of the pen. */
+static bool
+check_keys(Row *row, const char *const *allowed)
+{
+	JsonbIterator *it = JsonbIteratorInit(row->object);
+	JsonbValue	value;
+	JsonbIteratorToken token;
+
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	{
+		const char *const *key;
+		char	   *name;
+
+		if (token != WJB_KEY)
+			continue;
+		name = jsonb_string(&value);
+		for (key = allowed; *key && strcmp(*key, name) != 0; key++)
+			;
+		if (*key == NULL)
+			return fail(row, psprintf("The keys are %s.", name_list(allowed)),
+						"unknown key \"%s\"", name);
+	}
+	return true;
+}
+
+/* Read a text, NULL if it is absent. */
+static bool
+read_text(Row *row, const char *key, char **text)
+{
+	JsonbValue	buffer;
+	JsonbValue *value = find(row, key, &buffer);
+
+	*text = NULL;
+	if (value == NULL)
+		return true;
+	if (value->type != jbvString)
+		return fail(row, "Write it as a JSON string.", "\"%s\" is not a text", key);
+	*text = jsonb_string(value);
+	return true;
+}
+
+/* A name that must be there; it becomes the row's name in messages. */
+static bool
+read_name(Row *row, const char *key, char **name)
+{
+	if (!read_text(row, key, name))
+		return false;
+	if (*name == NULL || **name == '\0')
+	{
+		fail(row, psprintf("Give every %s a name.", row->kind),
+			 "\"%s\" is missing or empty", key);
+		return false;
+	}
+	row->name = *name;
+	return true;
+}
+
+/* Read a boolean. */
+static bool
+read_bool(Row *row, const char *key, bool dflt, uint8 *result)
+{
+	JsonbValue	buffer;
+	JsonbValue *value = find(row, key, &buffer);
+
+	*result = dflt;
+	if (value == NULL)
+		return true;
+	if (value->type != jbvBool)
+		return fail(row, "Write true or false.", "\"%s\" is not a boolean", key);
+	*result = value->val.boolean;
+	return true;
+}
+
+/*
+ * A decimal number as thousandths, exactly; false if it has more than three
+ * decimals or is larger than limit.
+ */
+static bool
+parse_milli(const char *text, int64 limit, int64 *result)
+{
+	const char *s = text;
+	bool		negative = *s == '-';
+	int64		value = 0;
+	int			decimals = -1;	/* digits after the point so far */
+
+	if (negative)
+		s++;
+	for (; *s; s++)
+	{
+		if (*s == '.' && decimals < 0)
+		{
+			decimals = 0;
+			continue;
+		}
+		if (*s < '0' || *s > '9')
+			return false;
+		if (decimals >= 3)
+		{
+			if (*s != '0')
+				return false;
+			continue;
+		}
+		value = value * 10 + (*s - '0');
+		if (value > limit)
+			return false;
+		if (decimals >= 0)
+			decimals++;
+	}
+	for (decimals = Max(decimals, 0); decimals < 3; decimals++)
+	{
+		value *= 10;
+		if (value > limit)
+			return false;
+	}
+	*result = negative ? -value : value;
+	return true;
+}
+
+/* A number as thousandths; dflt if absent */
+static bool
+read_milli(Row *row, const char *key, int64 dflt, int64 limit, int64 *result)
+{
+	JsonbValue	buffer;
+	JsonbValue *value = find(row, key, &buffer);
+	char	   *text;
+
+	*result = dflt;
+	if (value == NULL)
+		return true;
+	if (value->type != jbvNumeric)
+		return fail(row, POINTS_HINT, "\"%s\" is not a number", key);
+	text = DatumGetCString(DirectFunctionCall1(numeric_out,
+											   NumericGetDatum(value->val.numeric)));
+
+	if (!parse_milli(text, limit, result))
+		return fail(row, POINTS_HINT,
+					"\"%s\" is out of range or has more than three decimals: %s",
+					key, text);
+	return true;
+}
+
+/* A whole number from min to max; dflt if absent */
+static bool
+read_count(Row *row, const char *key, int64 dflt, int64 min, int64 max,
+		   int64 *result)
+{
+	int64		milli;
+
+	if (!read_milli(row, key, NO_POINTS, INT64CONST(1000) * PG_INT32_MAX, &milli))
+		return false;
+	*result = dflt;
+	if (milli == NO_POINTS)
+		return true;
+	if (milli % 1000 != 0 || milli / 1000 < min || milli / 1000 > max)
+		return fail(row,
+					psprintf("Write a whole number from " INT64_FORMAT " to " INT64_FORMAT ".",
+							 min, max),
+					"\"%s\" is out of range", key);
+	*result = milli / 1000;
+	return true;
+}
+
+/* One of a list of names; dflt if absent */
+static bool
+read_choice(Row *row, const char *key, const char *const *names, int dflt,
+			int *result)
+{
+	char	   *text;
+	int			i;
+
+	if (!read_text(row, key, &text))
+		return false;
+	*result = dflt;
+	if (text == NULL)
+		return true;
+	for (i = 0; names[i]; i++)
+		if (*names[i] && strcmp(names[i], text) == 0)
+		{
+			*result = i;
+			return true;
+		}
+	return fail(row, psprintf("It is one of %s.", name_list(names)),
+				"unknown %s \"%s\"", key, text);
+}
+
+/*
+ * A period such as "30 days" as a number of units of unit_minutes each; 0 if
+ * absent.
+ */
+static bool
+read_period(Row *row, const char *key, int unit_minutes, int32 *result)
+{
+	static const struct
+	{
+		const char *name;
+		int			minutes;
+	}			units[] = {{"minute", 1}, {"hour", 60}, {"day", 1440}, {"week", 10080}};
+	const char *hint = unit_minutes == 1440 ? "Write whole days, such as \"30 days\"." :
+		unit_minutes == 60 ? "Write whole days or hours, such as \"36 hours\"." :
+		"Write whole minutes, hours or days, such as \"60 minutes\".";
+	char	   *text;
+	char	   *end;
+	long		number;
+	int64		minutes = 0;
+	int			i;
+
+	*result = 0;
+	if (!read_text(row, key, &text))
+		return false;
+	if (text == NULL)
+		return true;
+	number = strtol(text, &end, 10);
+	while (*end == ' ')
+		end++;
+	for (i = 0; i < (int) lengthof(units); i++)
+	{
+		size_t		len = strlen(units[i].name);
+
+		if (strncmp(end, units[i].name, len) == 0 &&
+			(end[len] == '\0' || strcmp(end + len, "s") == 0))
+			minutes = units[i].minutes;
+	}
+	if (minutes == 0 || number <= 0 || number > PG_INT32_MAX)
+		return fail(row, hint, "\"%s\" is no period: \"%s\"", key, text);
+	minutes *= number;
+	if (minutes % unit_minutes != 0 || minutes / unit_minutes >
+		(unit_minutes == 1 ? PG_INT32_MAX : last_bucket((LeadGrain) row->c->head.grain)))
+		return fail(row, hint, "\"%s\" does not fit the grain: \"%s\"", key, text);
+	*result = (int32) (minutes / unit_minutes);
+	return true;
+}
+
+/* Minutes in a bucket of the model's grain */
+static int32
+bucket_minutes(Row *row)
+{
+	return row->c->head.grain == GRAIN_DAY ? 1440 : 60;
+}
+
+/* Put bytes into the pool; returns their offset in the datum to be. */
+static int32
+pool_add(Compiler *c, const void *bytes, int len, int align)
+{
+	static const char zeros[8] = {0};
+	int			at = TYPEALIGN(align, c->pool.len);
+
+	appendBinaryStringInfo(&c->pool, zeros, at - c->pool.len);
+	appendBinaryStringInfo(&c->pool, bytes, len);
+	return (int32) sizeof(LeadModel) + at;
+}
+
+/* Put a string into the pool; returns its offset. */
+static int32
+pool_string(Compiler *c, const char *string)
+{
+	return pool_add(c, string, strlen(string) + 1, 1);
+}
+
+/* While compiling, strings are still in the pool. */
+static const char *
+pool_get(Compiler *c, int32 offset)
+{
+	return c->pool.data + offset - sizeof(LeadModel);
+}
+
+/* Find a signal by its name. */
+static bool
+find_signal(Row *row, const char *key, const char *name, int16 *index)
+{
+	Compiler   *c = row->c;
+	int			i;
+
+	for (i = 0; i < c->head.signals.n; i++)
+		if (strcmp(pool_get(c, c->signals[i].name), name) == 0)
+		{
+			*index = (int16) i;
+			return true;
+		}
+	return fail(row, "Define the signal first, or correct its name.",
+				"\"%s\" names an unknown signal \"%s\"", key, name);
+}
+
+/* Find a dimension by its name. */
+static bool
+find_dimension(Row *row, const char *name, int16 *index)
+{
+	Compiler   *c = row->c;
+	int			i;
+
+	for (i = 0; i < c->head.dimensions.n; i++)
+		if (strcmp(pool_get(c, c->dimensions[i].name), name) == 0)
+		{
+			*index = (int16) i;
+			return true;
+		}
+	return fail(row, "Define the dimension in this model, or correct its name.",
+				"unknown dimension \"%s\"", name);
+}
+
+/* A list of signal names as a list of indexes in the pool */
+static bool
+read_signals(Row *row, const char *key, ModelArray *array)
+{
+	JsonbValue	buffer;
+	JsonbValue *value = find(row, key, &buffer);
+	uint32		n;
+	uint32		i;
+	int16	   *indexes;
+
+	*array = (ModelArray)
+	{
+		0, 0
+	};
+	if (value == NULL)
+		return true;
+	if (value->type != jbvBinary || !JsonContainerIsArray(value->val.binary.data))
+		return fail(row, "Write a list of signal names.", "\"%s\" is not a list", key);
+	n = JsonContainerSize(value->val.binary.data);
+	indexes = palloc(sizeof(int16) * (n + 1));
+	for (i = 0; i < n; i++)
+	{
+		JsonbValue *item = getIthJsonbValueFromContainer(value->val.binary.data, i);
+		uint32		j;
+
+		if (item->type != jbvString)
+			return fail(row, "Write a list of signal names.",
+						"\"%s\" holds something that is not a name", key);
+		if (!find_signal(row, key, jsonb_string(item), &indexes[i]))
+			return false;
+		for (j = 0; j < i; j++)
+			if (indexes[j] == indexes[i])
+				return fail(row, "Name each signal once.",
+							"\"%s\" names signal \"%s\" twice", key, jsonb_string(item));
+	}
+	if (n > 0)
+		array->offset = pool_add(row->c, indexes, n * sizeof(int16), sizeof(int16));
+	array->n = n;
+	return true;
+}
+
+/* By count */
+static int
+tier_cmp(const void *a, const void *b)
+{
+	int64		x = ((const ModelTier *) a)->count;
+	int64		y = ((const ModelTier *) b)->count;
+
+	return x < y ? -1 : (x > y ? 1 : 0);
+}
+
+/* {"3": 5, "10": 15}: from 3 on 5 points, from 10 on 15 */
+static bool
+read_tiers(Row *row, ModelArray *array)
+{
+	const char *hint = "Write tiers as {\"3\": 5, \"10\": 15}: counts that rise, points of one sign that do not fall back.";
+	JsonbValue	buffer;
+	JsonbValue *value = find(row, "tiers", &buffer);
+	JsonbIterator *it;
+	JsonbValue	token_value;
+	JsonbIteratorToken token;
+	Row			inner = *row;
+	ModelTier  *tiers;
+	int			n = 0;
+	int			i;
+
+	*array = (ModelArray)
+	{
+		0, 0
+	};
+	if (value == NULL)
+		return true;
+	if (value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data) ||
+		JsonContainerSize(value->val.binary.data) == 0)
+		return fail(row, hint, "\"tiers\" is not a list of tiers");
+	inner.object = value->val.binary.data;
+	tiers = palloc0(JsonContainerSize(inner.object) * sizeof(ModelTier));
+	it = JsonbIteratorInit(inner.object);
+	while ((token = JsonbIteratorNext(&it, &token_value, true)) != WJB_DONE)
+	{
+		char	   *key;
+
+		if (token != WJB_KEY)
+			continue;
+		key = jsonb_string(&token_value);
+		if (!parse_milli(key, INT64CONST(1000) * PG_INT32_MAX, &tiers[n].count) ||
+			tiers[n].count < 1000 || tiers[n].count % 1000 != 0)
+			return fail(row, hint, "\"%s\" is no count of a tier", key);
+		tiers[n].count /= 1000;
+		if (!read_milli(&inner, key, NO_POINTS, MAX_POINTS_MILLI, &tiers[n].points))
+			return false;
+		if (tiers[n].points == NO_POINTS)
+			return fail(row, hint, "tier \"%s\" has no points", key);
+		n++;
+	}
+	qsort(tiers, n, sizeof(ModelTier), tier_cmp);
+	for (i = 1; i < n; i++)
+	{
+		int64		lower = tiers[i - 1].points;
+		int64		higher = tiers[i].points;
+
+		if (tiers[i].count == tiers[i - 1].count)
+			return fail(row, hint, "two tiers for a count of " INT64_FORMAT,
+						tiers[i].count);
+		if ((lower > 0 && higher < lower) || (lower < 0 && higher > lower))
+			return fail(row, hint, "the tier at " INT64_FORMAT " falls back",
+						tiers[i].count);
+	}
+	array->offset = pool_add(row->c, tiers, n * sizeof(ModelTier), 8);
+	array->n = n;
+	return true;
+}
+
+/* Read a stage by its label; the row is named by it from then on. */
+static bool
+read_stage(Row *row, uint8 *stage)
+{
+	char	   *label;
+
+	if (!read_name(row, "stage", &label))
+		return false;
+	if (!lead_stage_parse(label, strlen(label), stage))
+		return fail(row, "Write a stage such as iql, mql or sql.", "unknown stage");
+	row->name = lead_stage_label(*stage);
+	return true;
+}
+
+/* Begin a list of rows: how many there are, and room for them */
+static bool
+read_rows(Row *model, const char *key, JsonbContainer **rows, int *n,
+		  Size size, void **array)
+{
+	JsonbValue	buffer;
+	JsonbValue *value = find(model, key, &buffer);
+
+	*n = 0;
+	*rows = NULL;
+	*array = palloc0(size);
+	if (value == NULL)
+		return true;
+	if (value->type != jbvBinary || !JsonContainerIsArray(value->val.binary.data))
+		return fail(model, "Write a list of objects.", "\"%s\" is not a list", key);
+	*rows = value->val.binary.data;
+	*n = JsonContainerSize(*rows);
+	if (*n > MAX_ROWS)
+		return fail(model, psprintf("A model holds at most %d of each.", MAX_ROWS),
+					"too many \"%s\"", key);
+	*array = palloc0(size * (*n + 1));
+	return true;
+}
+
+/* Row i of a list, which has its name at a key, and whose keys must be allowed */
+static bool
+begin_row(Row *model, const char *kind, const char *name_key,
+		  JsonbContainer *rows, int i, const char *const *allowed, Row *row)
+{
+	JsonbValue *value = getIthJsonbValueFromContainer(rows, i);
+	JsonbValue	name;
+
+	row->c = model->c;
+	row->kind = kind;
+	row->name = NULL;
+	row->number = i + 1;
+	if (value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data))
+		return fail(row, "Write each row as an object.", "is not an object");
+	row->object = value->val.binary.data;
+	if (find(row, name_key, &name) && name.type == jbvString && name.val.string.len > 0)
+		row->name = jsonb_string(&name);
+	return check_keys(row, allowed);
+}
+
+/* By id */
+static int
+signal_cmp(const void *a, const void *b)
+{
+	return (int) ((const ModelSignal *) a)->id - (int) ((const ModelSignal *) b)->id;
+}
+
+/* Read the signals: each id and name once. */
+static bool
+compile_signals(Row *model)
+{
+	Compiler   *c = model->c;
+	JsonbContainer *rows;
+	int			n;
+	int			i;
+	int			j;
+
+	if (!read_rows(model, "signals", &rows, &n, sizeof(ModelSignal),
+				   (void **) &c->signals))
+		return false;
+	for (i = 0; i < n; i++)
+	{
+		ModelSignal *signal = &c->signals[i];
+		Row			row;
+		char	   *name;
+		int64		id;
+		int			source;
+
+		if (!begin_row(model, "signal", "signal", rows, i, signal_keys, &row) ||
+			!read_name(&row, "signal", &name) ||
+			!read_count(&row, "signal_id", -1, 0, PG_INT16_MAX, &id) ||
+			!read_choice(&row, "source", lead_model_source_names, SOURCE_EVENT, &source))
+			return false;
+		if (id < 0)
+			return fail(&row, "Give the number that activities know the signal by.",
+						"\"signal_id\" is missing");
+		signal->name = pool_string(c, name);
+		signal->id = (int16) id;
+		signal->source = (int16) source;
+		for (j = 0; j < i; j++)
+		{
+			if (strcmp(pool_get(c, c->signals[j].name), name) == 0)
+				return fail(&row, "Give every signal a name of its own.", "is there twice");
+			if (c->signals[j].id == id)
+				return fail(&row, "Give every signal a number of its own.",
+							"has the signal_id of signal \"%s\"",
+							pool_get(c, c->signals[j].name));
+		}
+	}
+	qsort(c->signals, n, sizeof(ModelSignal), signal_cmp);
+	c->head.signals.n = n;
+	return true;
+}
+
+/* Read the dimensions, in their order. */
+static bool
+compile_dimensions(Row *model)
+{
+	Compiler   *c = model->c;
+	JsonbContainer *rows;
+	int			n;
+	int			i;
+	int			j;
+
+	if (!read_rows(model, "dimensions", &rows, &n, sizeof(ModelDimension),
+				   (void **) &c->dimensions))
+		return false;
+	for (i = 0; i < n; i++)
+	{
+		ModelDimension *dimension = &c->dimensions[i];
+		Row			row;
+		char	   *name;
+
+		if (!begin_row(model, "dimension", "dimension", rows, i, dimension_keys, &row) ||
+			!read_name(&row, "dimension", &name) ||
+			!read_milli(&row, "min_points", NO_POINTS, MAX_SCORE_MILLI, &dimension->min_points) ||
+			!read_milli(&row, "max_points", NO_POINTS, MAX_SCORE_MILLI, &dimension->max_points) ||
+			!read_milli(&row, "weight", 1000, MAX_WEIGHT_MILLI, &dimension->weight) ||
+			!read_signals(&row, "reset_signals", &dimension->resets))
+			return false;
+		if (dimension->weight < 0)
+			return fail(&row, "Use negative points in its rules instead.",
+						"the weight is negative");
+		if (dimension->min_points != NO_POINTS && dimension->max_points != NO_POINTS &&
+			dimension->min_points > dimension->max_points)
+			return fail(&row, "Exchange the two.", "min_points is above max_points");
+		for (j = 0; j < i; j++)
+			if (strcmp(pool_get(c, c->dimensions[j].name), name) == 0)
+				return fail(&row, "Give every dimension a name of its own.", "is there twice");
+		dimension->name = pool_string(c, name);
+	}
+	c->head.dimensions.n = n;
+	return true;
+}
+
+/* What goes with an aggregate, a decay and a limit, and what does not */
+static bool
+check_rule(Row *row, const ModelRule *rule)
+{
+	const char *aggregate = lead_model_aggregate_names[rule->aggregate];
+	const char *decay = lead_model_decay_names[rule->decay];
+	bool		tier = rule->aggregate == AGGREGATE_TIER;
+	bool		idle = rule->aggregate == AGGREGATE_IDLE;
+	int64		sign = rule->points;
+
+	if ((rule->aggregate == AGGREGATE_FIRST_N) != (rule->first_n > 0))
+		return fail(row, "Set first_n with aggregate first_n, and only with it.",
+					"aggregate %s and first_n do not go together", aggregate);
+	if (tier != (rule->tiers.n > 0))
+		return fail(row, "Set tiers with aggregate tier, and only with it.",
+					"aggregate %s and tiers do not go together", aggregate);
+	if (idle != (rule->after > 0))
+		return fail(row, "Set after with aggregate idle, and only with it.",
+					"aggregate %s and after do not go together", aggregate);
+	if (rule->repeat && !idle)
+		return fail(row, "Set repeat with aggregate idle only.",
+					"aggregate %s and repeat do not go together", aggregate);
+	if (rule->within > 0 && !tier)
+		return fail(row, "Use decay window to count only what is recent.",
+					"aggregate %s and within do not go together", aggregate);
+	if (rule->decay != DECAY_NONE && (tier || idle))
+		return fail(row, "Set decay none, and within for tiers.",
+					"aggregate %s does not decay", aggregate);
+	if ((rule->decay != DECAY_NONE) != (rule->decay_period > 0))
+		return fail(row, "Set decay_period with every decay but none.",
+					rule->decay == DECAY_NONE ? "decay %s takes no decay_period" :
+					"decay %s needs a decay_period", decay);
+	if (rule->decay_percent > 0 && rule->decay != DECAY_LINEAR && rule->decay != DECAY_STEP)
+		return fail(row, "Set decay_percent with decay linear or step only.",
+					"decay %s takes no decay_percent", decay);
+	if (rule->decay == DECAY_STEP && rule->decay_percent < 100)
+		return fail(row, "Set decay_percent to 0.1 or more: the share lost at each step.",
+					"decay step needs a decay_percent");
+	if ((rule->limit_count > 0) != (rule->limit_period != PERIOD_NONE))
+		return fail(row, "Set both, such as 3 and day, or neither.",
+					"limit_count and limit_period go together");
+	if (rule->limit_count > 0 && idle)
+		return fail(row, "Use max_points to limit the points of idle time.",
+					"aggregate idle takes no limit");
+	if (tier)
+	{
+		const ModelTier *tiers = (const ModelTier *)
+			(row->c->pool.data + rule->tiers.offset - sizeof(LeadModel));
+		int64		top = tiers[rule->tiers.n - 1].points;
+
+		sign = (top > 0 ? 1 : (top < 0 ? -1 : 0)) *
+			(rule->points > 0 ? 1 : (rule->points < 0 ? -1 : 0));
+	}
+	if (rule->max_points != NO_POINTS &&
+		((sign > 0 && rule->max_points < 0) || (sign < 0 && rule->max_points > 0)))
+		return fail(row, "A cap has the sign of the points: -20 limits a rule of -5 points.",
+					"max_points has the wrong sign");
+	return true;
+}
+
+/* Read the rules, in their order. */
+static bool
+compile_rules(Row *model)
+{
+	Compiler   *c = model->c;
+	JsonbContainer *rows;
+	int			n;
+	int			i;
+	int			j;
+
+	if (!read_rows(model, "rules", &rows, &n, sizeof(ModelRule), (void **) &c->rules))
+		return false;
+	for (i = 0; i < n; i++)
+	{
+		ModelRule  *rule = &c->rules[i];
+		Row			row;
+		char	   *name;
+		char	   *dimension;
+		char	   *signal;
+		int			aggregate;
+		int			decay;
+		int			period;
+		int64		percent;
+		int			unit;
+
+		if (!begin_row(model, "rule", "rule", rows, i, rule_keys, &row) ||
+			!read_name(&row, "rule", &name) ||
+			!read_text(&row, "dimension", &dimension) ||
+			!read_text(&row, "signal", &signal))
+			return false;
+		for (j = 0; j < i; j++)
+			if (strcmp(pool_get(c, c->rules[j].name), name) == 0)
+				return fail(&row, "Give every rule a name of its own.", "is there twice");
+		if (dimension == NULL || signal == NULL)
+			return fail(&row, "A rule gives points to a signal inside a dimension.",
+						"has no %s", dimension == NULL ? "dimension" : "signal");
+		unit = bucket_minutes(&row);
+		if (!find_dimension(&row, dimension, &rule->dimension) ||
+			!find_signal(&row, "signal", signal, &rule->signal) ||
+			!read_milli(&row, "points", NO_POINTS, MAX_POINTS_MILLI, &rule->points) ||
+			!read_choice(&row, "aggregate", lead_model_aggregate_names, AGGREGATE_SUM, &aggregate) ||
+			!read_count(&row, "first_n", 0, 1, PG_INT32_MAX, &rule->first_n) ||
+			!read_tiers(&row, &rule->tiers) ||
+			!read_period(&row, "within", unit, &rule->within) ||
+			!read_period(&row, "after", unit, &rule->after) ||
+			!read_bool(&row, "repeat", false, &rule->repeat) ||
+			!read_count(&row, "limit_count", 0, 1, PG_INT32_MAX, &rule->limit_count) ||
+			!read_choice(&row, "limit_period", lead_model_period_names, PERIOD_NONE, &period) ||
+			!read_choice(&row, "decay", lead_model_decay_names, DECAY_NONE, &decay) ||
+			!read_period(&row, "decay_period", unit, &rule->decay_period) ||
+			!read_milli(&row, "decay_percent", 0, INT64CONST(100000), &percent) ||
+			!read_milli(&row, "max_points", NO_POINTS, MAX_POINTS_MILLI, &rule->max_points) ||
+			!read_signals(&row, "only_if", &rule->only_if) ||
+			!read_signals(&row, "unless", &rule->unless))
+			return false;
+		if (percent < 0)
+			return fail(&row, "Set a percentage above 0 and up to 100.",
+						"decay_percent is negative");
+		if (rule->points == NO_POINTS)
+		{
+			if (aggregate != AGGREGATE_TIER)
+				return fail(&row, POINTS_HINT, "has no points");
+			rule->points = 1000;
+		}
+		rule->aggregate = (uint8) aggregate;
+		rule->decay = (uint8) decay;
+		rule->limit_period = (uint8) period;
+		rule->decay_percent = (int32) percent;
+		if (!check_rule(&row, rule))
+			return false;
+		if (decay == DECAY_LINEAR && percent == 0)
+			rule->decay_percent = 100000;
+		rule->name = pool_string(c, name);
+	}
+	c->head.rules.n = n;
+	return true;
+}
+
+/* Rows of one stage: those with only_if first, by name; the general row last */
+static int
+stage_rule_cmp(const void *a, const void *b, void *arg)
+{
+	const ModelStageRule *x = a;
+	const ModelStageRule *y = b;
+	Compiler   *c = arg;
+
+	if (x->stage != y->stage)
+		return (int) x->stage - (int) y->stage;
+	if (x->only_if == NO_INDEX || y->only_if == NO_INDEX)
+		return (x->only_if == NO_INDEX) - (y->only_if == NO_INDEX);
+	return strcmp(pool_get(c, c->signals[x->only_if].name),
+				  pool_get(c, c->signals[y->only_if].name));
+}
+
+/* Read the stage rules; of one only_if the thresholds rise with the stage. */
+static bool
+compile_stage_rules(Row *model)
+{
+	Compiler   *c = model->c;
+	JsonbContainer *rows;
+	int			n;
+	int			i;
+	int			j;
+
+	if (!read_rows(model, "stage_rules", &rows, &n, sizeof(ModelStageRule),
+				   (void **) &c->stage_rules))
+		return false;
+	for (i = 0; i < n; i++)
+	{
+		ModelStageRule *rule = &c->stage_rules[i];
+		Row			row;
+		char	   *only_if;
+
+		if (!begin_row(model, "stage_rule", "stage", rows, i, stage_rule_keys, &row) ||
+			!read_stage(&row, &rule->stage) ||
+			!read_text(&row, "only_if", &only_if) ||
+			!read_milli(&row, "min_score", NO_POINTS, MAX_SCORE_MILLI, &rule->min_score) ||
+			!read_signals(&row, "entry_signals", &rule->entry_signals) ||
+			!read_period(&row, "sla", 1, &rule->sla_minutes))
+			return false;
+		rule->only_if = NO_INDEX;
+		if (only_if != NULL && *only_if != '\0' &&
+			!find_signal(&row, "only_if", only_if, &rule->only_if))
+			return false;
+		if (rule->stage <= LEAD_STAGE_VISITOR && rule->min_score != NO_POINTS)
+			return fail(&row, "Set thresholds from iql on.", "takes no min_score");
+		for (j = 0; j < i; j++)
+		{
+			const ModelStageRule *other = &c->stage_rules[j];
+
+			if (other->only_if != rule->only_if)
+				continue;
+			if (other->stage == rule->stage)
+				return fail(&row, "Give a stage one row for each only_if.", "is there twice");
+			if (rule->min_score != NO_POINTS && other->min_score != NO_POINTS &&
+				(rule->stage > other->stage) != (rule->min_score > other->min_score))
+				return fail(&row, "Give a higher stage a higher min_score.",
+							"thresholds do not rise: compare stage \"%s\"",
+							lead_stage_label(other->stage));
+			if (rule->min_score != NO_POINTS && rule->min_score == other->min_score)
+				return fail(&row, "Give a higher stage a higher min_score.",
+							"has the threshold of stage \"%s\"",
+							lead_stage_label(other->stage));
+		}
+	}
+	qsort_arg(c->stage_rules, n, sizeof(ModelStageRule), stage_rule_cmp, c);
+	c->head.stage_rules.n = n;
+	return true;
+}
+
+/*
+ * By stage and name, so that alternatives are together; then by all the rest,
+ * so that equal models have equal bytes
+ */
+static int
+gate_cmp(const void *a, const void *b, void *arg)
+{
+	const ModelGate *x = a;
+	const ModelGate *y = b;
+	int			cmp;
+
+	if (x->stage != y->stage)
+		return (int) x->stage - (int) y->stage;
+	cmp = strcmp(pool_get(arg, x->name), pool_get(arg, y->name));
+	if (cmp != 0)
+		return cmp;
+	if (x->signal != y->signal)
+		return (int) x->signal - (int) y->signal;
+	if (x->dimension != y->dimension)
+		return (int) x->dimension - (int) y->dimension;
+	if (x->negate != y->negate)
+		return (int) x->negate - (int) y->negate;
+	if (x->within != y->within)
+		return x->within < y->within ? -1 : 1;
+	if (x->min_count != y->min_count)
+		return x->min_count < y->min_count ? -1 : 1;
+	return x->min_points < y->min_points ? -1 : (x->min_points > y->min_points ? 1 : 0);
+}
+
+/* Read the gates of stages. */
+static bool
+compile_gates(Row *model)
+{
+	Compiler   *c = model->c;
+	JsonbContainer *rows;
+	int			n;
+	int			i;
+	int			j;
+
+	if (!read_rows(model, "stage_gates", &rows, &n, sizeof(ModelGate), (void **) &c->gates))
+		return false;
+	for (i = 0; i < n; i++)
+	{
+		ModelGate  *gate = &c->gates[i];
+		Row			row;
+		char	   *name;
+		char	   *signal;
+		char	   *dimension;
+		bool		has_stage = false;
+
+		if (!begin_row(model, "stage_gate", "gate", rows, i, gate_keys, &row) ||
+			!read_stage(&row, &gate->stage) ||
+			!read_name(&row, "gate", &name) ||
+			!read_text(&row, "signal", &signal) ||
+			!read_text(&row, "dimension", &dimension) ||
+			!read_count(&row, "min_count", 1, 1, PG_INT32_MAX, &gate->min_count) ||
+			!read_milli(&row, "min_points", NO_POINTS, MAX_SCORE_MILLI, &gate->min_points) ||
+			!read_period(&row, "within", bucket_minutes(&row), &gate->within) ||
+			!read_bool(&row, "negate", false, &gate->negate))
+			return false;
+		gate->signal = NO_INDEX;
+		gate->dimension = NO_INDEX;
+		if ((signal == NULL) == (dimension == NULL))
+			return fail(&row, "A row of a gate asks for a signal or for points of a dimension.",
+						"needs a signal or a dimension, and not both");
+		if ((dimension != NULL) != (gate->min_points != NO_POINTS))
+			return fail(&row, "Set min_points with a dimension, and only with it.",
+						"dimension and min_points go together");
+		if (dimension != NULL && gate->within > 0)
+			return fail(&row, "Set within with a signal only.",
+						"dimension and within do not go together");
+		if (signal != NULL && !find_signal(&row, "signal", signal, &gate->signal))
+			return false;
+		if (dimension != NULL && !find_dimension(&row, dimension, &gate->dimension))
+			return false;
+		for (j = 0; j < c->head.stage_rules.n; j++)
+			has_stage |= c->stage_rules[j].stage == gate->stage;
+		if (!has_stage || gate->stage <= LEAD_STAGE_VISITOR)
+			return fail(&row, "Add a stage_rule from iql on, or remove the gate.",
+						"belongs to stage \"%s\", which the model cannot reach by points",
+						lead_stage_label(gate->stage));
+		gate->name = pool_string(c, name);
+		for (j = 0; j < i; j++)
+			if (gate_cmp(gate, &c->gates[j], c) == 0)
+				return fail(&row, "Remove one of the two rows.",
+							"stage \"%s\" has the same row twice",
+							lead_stage_label(gate->stage));
+	}
+	qsort_arg(c->gates, n, sizeof(ModelGate), gate_cmp, c);
+	c->head.gates.n = n;
+	return true;
+}
+
+/* By dimension, and the highest threshold first */
+static int
+grade_cmp(const void *a, const void *b)
+{
+	const ModelGrade *x = a;
+	const ModelGrade *y = b;
+
+	if (x->dimension != y->dimension)
+		return (int) x->dimension - (int) y->dimension;
+	return x->min_points > y->min_points ? -1 : (x->min_points < y->min_points ? 1 : 0);
+}
+
+/* Read the grades of dimensions. */
+static bool
+compile_grades(Row *model)
+{
+	Compiler   *c = model->c;
+	JsonbContainer *rows;
+	int			n;
+	int			i;
+	int			j;
+
+	if (!read_rows(model, "grades", &rows, &n, sizeof(ModelGrade), (void **) &c->grades))
+		return false;
+	for (i = 0; i < n; i++)
+	{
+		ModelGrade *grade = &c->grades[i];
+		Row			row;
+		char	   *name;
+		char	   *dimension;
+
+		if (!begin_row(model, "grade", "grade", rows, i, grade_keys, &row) ||
+			!read_name(&row, "grade", &name) ||
+			!read_text(&row, "dimension", &dimension) ||
+			!read_milli(&row, "min_points", NO_POINTS, MAX_SCORE_MILLI, &grade->min_points))
+			return false;
+		if (dimension == NULL || grade->min_points == NO_POINTS)
+			return fail(&row, "A grade stands for the points of a dimension from min_points on.",
+						"needs a dimension and min_points");
+		if (!find_dimension(&row, dimension, &grade->dimension))
+			return false;
+		for (j = 0; j < i; j++)
+			if (c->grades[j].dimension == grade->dimension &&
+				(c->grades[j].min_points == grade->min_points ||
+				 strcmp(pool_get(c, c->grades[j].name), name) == 0))
+				return fail(&row, "Give every grade of a dimension a name and points of its own.",
+							"dimension \"%s\" has two rows for it", dimension);
+		grade->name = pool_string(c, name);
+	}
+	qsort(c->grades, n, sizeof(ModelGrade), grade_cmp);
+	c->head.grades.n = n;
+	return true;
+}
+
+/* Copy an array to its place in the datum. */
+static void
+lay_out(ModelArray *array, const void *items, Size size, char *datum, Size *at)
+{
+	array->offset = (int32) *at;
+	memcpy(datum + *at, items, array->n * size);
+	*at += array->n * size;
+}
+
+/* Put the parts together. */
+static LeadModel *
+assemble(Compiler *c)
+{
+	Size		at = sizeof(LeadModel) + MAXALIGN(c->pool.len);
+	Size		size = at +
+		c->head.signals.n * sizeof(ModelSignal) +
+		c->head.dimensions.n * sizeof(ModelDimension) +
+		c->head.rules.n * sizeof(ModelRule) +
+		c->head.stage_rules.n * sizeof(ModelStageRule) +
+		c->head.gates.n * sizeof(ModelGate) +
+		c->head.grades.n * sizeof(ModelGrade);
+	char	   *datum = palloc0(size);
+	LeadModel  *model = (LeadModel *) datum;
+
+	memcpy(datum + sizeof(LeadModel), c->pool.data, c->pool.len);
+	/* records of eight-byte alignment first */
+	lay_out(&c->head.dimensions, c->dimensions, sizeof(ModelDimension), datum, &at);
+	lay_out(&c->head.rules, c->rules, sizeof(ModelRule), datum, &at);
+	lay_out(&c->head.stage_rules, c->stage_rules, sizeof(ModelStageRule), datum, &at);
+	lay_out(&c->head.gates, c->gates, sizeof(ModelGate), datum, &at);
+	lay_out(&c->head.grades, c->grades, sizeof(ModelGrade), datum, &at);
+	lay_out(&c->head.signals, c->signals, sizeof(ModelSignal), datum, &at);
+	/* check_order() in score.c says what else holds */
+	Assert(at == size);
+
+	c->head.format = MODEL_FORMAT;
+	memcpy(model, &c->head, sizeof(LeadModel));
+	SET_VARSIZE(model, size);
+	model->hash = hash_bytes_extended((unsigned char *) datum + offsetof(LeadModel, min_score),
+									  size - offsetof(LeadModel, min_score),
+									  model->grain | model->gates_required << 1 |
+									  model->allow_demotion << 2);
+	return model;
+}
+
+/* Compile the JSON form; NULL after a soft error. */
+LeadModel *
+lead_model_compile(Jsonb *json, Node *escontext)
+{
+	static const char *const grain_names[] = {"1 day", "1 hour", NULL};
+	Compiler	c;
+	Row			row;
+	char	   *name;
+	int			grain;
+
+	memset(&c, 0, sizeof(c));
+	c.escontext = escontext;
+	initStringInfo(&c.pool);
+	row.c = &c;
+	row.kind = "model";
+	row.name = NULL;
+	row.number = 0;
+	row.object = &json->root;
+	if (!JB_ROOT_IS_OBJECT(json))
+	{
+		fail(&row, "Write a model as a JSON object.", "is not an object");
+		return NULL;
+	}
+	if (!check_keys(&row, model_keys) ||
+		!read_text(&row, "model", &name))
+		return NULL;
+	row.name = name;
+	c.head.name = pool_string(&c, name ? name : "");
+	if (!read_choice(&row, "grain", grain_names, GRAIN_DAY, &grain))
+		return NULL;
+	c.head.grain = (uint8) grain;
+	if (!read_milli(&row, "min_score", NO_POINTS, MAX_SCORE_MILLI, &c.head.min_score) ||
+		!read_milli(&row, "max_score", NO_POINTS, MAX_SCORE_MILLI, &c.head.max_score) ||
+		!read_bool(&row, "gates_required", true, &c.head.gates_required) ||
+		!read_bool(&row, "allow_demotion", false, &c.head.allow_demotion) ||
+		!read_milli(&row, "demotion_margin", 0, MAX_SCORE_MILLI, &c.head.demotion_margin))
+		return NULL;
+	if (c.head.min_score != NO_POINTS && c.head.max_score != NO_POINTS &&
+		c.head.min_score > c.head.max_score)
+	{
+		fail(&row, "Exchange the two.", "min_score is above max_score");
+		return NULL;
+	}
+	if (c.head.demotion_margin < 0)
+	{
+		fail(&row, "Set 0 or more: points below the threshold that are still tolerated.",
+			 "demotion_margin is negative");
+		return NULL;
+	}
+	if (!compile_signals(&row) || !compile_dimensions(&row) || !compile_rules(&row) ||
+		!compile_stage_rules(&row) || !compile_gates(&row) || !compile_grades(&row))
+		return NULL;
+	return assemble(&c);
+}

@@ -1,0 +1,440 @@
+/*-------------------------------------------------------------------------
+ *
+ * qualify.c
+ *		The stage that a score, and what is present, qualify a lead for.
+ *
+ * The same rules are asked at one bucket of time ("which stage now?") and about
+ * a stretch of it ("does the stage change in these months?").  So they are
+ * written once, in interval arithmetic: a Range holds the least and the most
+ * that the score and each dimension can be in the stretch, and an answer is
+ * yes, no or unknown.  At one bucket both ends are equal and every answer is
+ * known; a stretch that answers "unknown" is cut in two by stage_search.c.
+ *
+ * "Qualified stage" is what points and gates say.  "Standing" is the recorded
+ * stage of a lead, which decides what may come next: exits are left for a stage
+ * of leads only, demotion has a margin, and lost consent suspends a stage.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "qualify.h"
+
+#include "score_parts.h"
+#include "stage.h"
+
+/* Make room for the dimensions of a range. */
+void
+leadscore_range_create(const Scorer *scorer, Range *range)
+{
+	range->dimension_low = palloc(sizeof(int64) * scorer->model->dimensions.n + 1);
+	range->dimension_high = palloc(sizeof(int64) * scorer->model->dimensions.n + 1);
+}
+
+/* Free what leadscore_range_create() has made. */
+void
+leadscore_range_free(Range *range)
+{
+	pfree(range->dimension_low);
+	pfree(range->dimension_high);
+}
+
+/* Begin a range, with no points in any dimension. */
+void
+leadscore_range_begin(const Scorer *scorer, const Evaluation *from, const Evaluation *to, Range *range)
+{
+	range->from = from;
+	range->to = to;
+	memset(range->dimension_low, 0, sizeof(int64) * scorer->model->dimensions.n);
+	memset(range->dimension_high, 0, sizeof(int64) * scorer->model->dimensions.n);
+}
+
+/* The dimensions and the score of a range, from the sums of the rules' points */
+void
+leadscore_range_add_up(const Scorer *scorer, Range *range)
+{
+	const LeadModel *model = scorer->model;
+	const ModelDimension *dimensions = model_dimensions(model);
+	int64		low = 0;
+	int64		high = 0;
+	int			i;
+
+	for (i = 0; i < model->dimensions.n; i++)
+	{
+		const ModelDimension *d = &dimensions[i];
+
+		range->dimension_low[i] = clamp(saturate(range->dimension_low[i]),
+										d->min_points, d->max_points);
+		range->dimension_high[i] = clamp(saturate(range->dimension_high[i]),
+										 d->min_points, d->max_points);
+		/* a negative weight turns them round */
+		low += leadscore_weighted(d->weight < 0 ? range->dimension_high[i] :
+								  range->dimension_low[i], d->weight);
+		high += leadscore_weighted(d->weight < 0 ? range->dimension_low[i] :
+								   range->dimension_high[i], d->weight);
+	}
+	range->low = clamp(saturate(low), model->min_score, model->max_score);
+	range->high = clamp(saturate(high), model->min_score, model->max_score);
+	Assert(range->low <= range->high);
+}
+
+/* What lies between two evaluations with no bucket of the activity in between */
+void
+leadscore_range_set(const Scorer *scorer, const Evaluation *from, const Evaluation *to,
+					Range *range)
+{
+	const LeadModel *model = scorer->model;
+	const ModelRule *rules = model_rules(model);
+	int			i;
+
+	leadscore_range_begin(scorer, from, to, range);
+	for (i = 0; i < model->rules.n; i++)
+	{
+		range->dimension_low[rules[i].dimension] += Min(from->rules[i], to->rules[i]);
+		range->dimension_high[rules[i].dimension] += Max(from->rules[i], to->rules[i]);
+	}
+	leadscore_range_add_up(scorer, range);
+}
+
+/* Is low..high at least min? */
+static inline Answer
+at_least(int64 low, int64 high, int64 min)
+{
+	return low >= min ? ANSWER_YES : (high < min ? ANSWER_NO : ANSWER_UNKNOWN);
+}
+
+/* How often the signal of a gate was counted within its window */
+int64
+leadscore_gate_count(const Scorer *scorer, const Evaluation *e, int gate)
+{
+	const ModelGate *g = &model_gates(scorer->model)[gate];
+	const SignalSpan *span = &e->signals[g->signal];
+	int64		count = span->timeless;
+	int			i;
+
+	for (i = span->end - 1; i >= span->first; i--)
+	{
+		const ActivityItem *item = &e->activity->items[i];
+
+		if (g->within > 0 && e->at - item->bucket >= g->within)
+			break;
+		/* beyond what min_count can ask for nothing needs to be told apart */
+		if (item->count > 0)
+			count = Min(count, PG_INT64_MAX / 2) + Min(item->count, PG_INT64_MAX / 2);
+	}
+	return count;
+}
+
+/* One row of a gate, over a range */
+static Answer
+gate_answer(const Scorer *scorer, const Range *range, int gate)
+{
+	const ModelGate *g = &model_gates(scorer->model)[gate];
+	Answer		answer;
+
+	if (g->signal == NO_INDEX)
+		answer = at_least(range->dimension_low[g->dimension],
+						  range->dimension_high[g->dimension], g->min_points);
+	else
+	{
+		/* counts in a window can only fall while nothing happens */
+		int64		most = leadscore_gate_count(scorer, range->from, gate);
+		int64		least = range->to == range->from ? most :
+			leadscore_gate_count(scorer, range->to, gate);
+
+		answer = at_least(least, most, g->min_count);
+	}
+	if (g->negate && answer != ANSWER_UNKNOWN)
+		answer = answer == ANSWER_YES ? ANSWER_NO : ANSWER_YES;
+	return answer;
+}
+
+/* One row of a gate at one bucket */
+bool
+leadscore_gate_met(const Scorer *scorer, const Evaluation *e, int gate)
+{
+	const ModelGate *g = &model_gates(scorer->model)[gate];
+	bool		met;
+
+	if (g->signal == NO_INDEX)
+		met = e->dimensions[g->dimension] >= g->min_points;
+	else
+		met = leadscore_gate_count(scorer, e, gate) >= g->min_count;
+	return met != (g->negate != 0);
+}
+
+/* All gates of a stage: rows of one name are alternatives, names add up. */
+static Answer
+gates_answer(const Scorer *scorer, const Range *range, const StageGates *stage)
+{
+	int			end = stage->first_gate + stage->ngates;
+	int			i = stage->first_gate;
+	Answer		all = ANSWER_YES;
+
+	while (i < end)
+	{
+		int			name_end = scorer->gate_end[i];
+		Answer		any = ANSWER_NO;
+
+		for (; i < name_end && any != ANSWER_YES; i++)
+		{
+			Answer		answer = gate_answer(scorer, range, i);
+
+			if (answer != ANSWER_NO)
+				any = answer;
+		}
+		if (any == ANSWER_NO)
+			return ANSWER_NO;
+		if (any == ANSWER_UNKNOWN)
+			all = ANSWER_UNKNOWN;
+		i = name_end;
+	}
+	return all;
+}
+
+/* The row of a stage that decides for this lead, or NULL */
+const ModelStageRule *
+leadscore_stage_rule(const Scorer *scorer, const Evaluation *e,
+					 const StageGates *stage)
+{
+	const ModelStageRule *rules = model_stage_rules(scorer->model);
+	int			i;
+
+	for (i = stage->first_rule; i < stage->first_rule + stage->nrules; i++)
+		if (rules[i].only_if == NO_INDEX ||
+			leadscore_signal_present(e, rules[i].only_if))
+			return &rules[i];
+	return NULL;
+}
+
+/* Is this contact a lead at all?  The gates of iql say so. */
+static Answer
+is_lead(const Scorer *scorer, const Range *range)
+{
+	int			i;
+
+	for (i = scorer->nstages - 1; i >= 0; i--)
+		if (scorer->stages[i].stage == LEAD_STAGE_IQL)
+			return gates_answer(scorer, range, &scorer->stages[i]);
+	return ANSWER_YES;
+}
+
+/* Do the score and the gates of a stage hold? */
+static Answer
+stage_holds(const Scorer *scorer, const Range *range, const StageGates *stage,
+			Answer lead)
+{
+	const ModelStageRule *rule = leadscore_stage_rule(scorer, range->from, stage);
+	bool		gated = stage->ngates > 0 &&
+		(scorer->model->gates_required || stage->stage == LEAD_STAGE_IQL);
+	Answer		answer = lead;
+	Answer		gates;
+
+	if (rule == NULL || (rule->min_score == NO_POINTS && !gated) || lead == ANSWER_NO)
+		return ANSWER_NO;
+	if (rule->min_score != NO_POINTS)
+	{
+		Answer		score = at_least(range->low, range->high, rule->min_score);
+
+		if (score == ANSWER_NO)
+			return ANSWER_NO;
+		if (score == ANSWER_UNKNOWN)
+			answer = ANSWER_UNKNOWN;
+	}
+	if (!gated || stage->stage == LEAD_STAGE_IQL)
+		return answer;
+	gates = gates_answer(scorer, range, stage);
+	return gates == ANSWER_YES ? answer : gates;
+}
+
+/*
+ * The highest stage below `below` and above `above` that holds over a range;
+ * `above` itself if none does.
+ */
+static int
+highest_stage(const Scorer *scorer, const Range *range, int below, int above,
+			  Answer lead)
+{
+	int			i;
+
+	for (i = 0; i < scorer->nstages; i++)
+	{
+		Answer		answer;
+
+		if (scorer->stages[i].stage >= below)
+			continue;
+		if (scorer->stages[i].stage <= above)
+			break;
+		answer = stage_holds(scorer, range, &scorer->stages[i], lead);
+		if (answer == ANSWER_YES)
+			return scorer->stages[i].stage;
+		if (answer == ANSWER_UNKNOWN)
+			return STAGE_UNKNOWN;
+	}
+	return above;
+}
+
+/* The qualified stage over a range, STAGE_UNKNOWN if the range does not tell */
+int
+leadscore_qualified_over(const Scorer *scorer, const Range *range)
+{
+	return highest_stage(scorer, range, PG_UINT8_MAX, LEAD_STAGE_VISITOR,
+						 is_lead(scorer, range));
+}
+
+/* Have the points fallen below the threshold of a stage, less the margin? */
+static Answer
+must_demote(const Scorer *scorer, const Range *range, uint8 stage)
+{
+	int			i;
+
+	if (!scorer->model->allow_demotion || stage <= LEAD_STAGE_VISITOR ||
+		stage > LEAD_STAGE_SQL)
+		return ANSWER_NO;
+	for (i = 0; i < scorer->nstages; i++)
+		if (scorer->stages[i].stage == stage)
+		{
+			const ModelStageRule *rule =
+				leadscore_stage_rule(scorer, range->from, &scorer->stages[i]);
+			Answer		enough;
+
+			if (rule == NULL || rule->min_score == NO_POINTS)
+				return ANSWER_NO;
+			enough = at_least(range->low, range->high,
+							  rule->min_score - scorer->model->demotion_margin);
+			return enough == ANSWER_UNKNOWN ? ANSWER_UNKNOWN :
+				(enough == ANSWER_YES ? ANSWER_NO : ANSWER_YES);
+		}
+	return ANSWER_NO;
+}
+
+/*
+ * The stage that a lead of this standing moves to over a range; its own if it
+ * stays, STAGE_UNKNOWN if the range does not tell.
+ */
+int
+leadscore_standing_over(const Scorer *scorer, const Range *range, LeadStanding standing)
+{
+	uint8		stage = standing.stage;
+	Answer		lead = is_lead(scorer, range);
+	int			higher;
+
+	/* consent given again brings back what its loss has suspended */
+	if (stage == LEAD_STAGE_VISITOR && standing.suspended != 0)
+		stage = standing.suspended;
+	/* a contact that is no lead any more, as after losing consent */
+	if (stage > LEAD_STAGE_VISITOR && stage < LEAD_STAGE_CUSTOMER)
+	{
+		if (lead == ANSWER_NO)
+			return LEAD_STAGE_VISITOR;
+		if (lead == ANSWER_UNKNOWN)
+			return STAGE_UNKNOWN;
+	}
+	if (!standing.promotion_blocked)
+	{
+		/* an exit is left for a stage of leads only */
+		int			above = Max(stage, LEAD_STAGE_VISITOR);
+
+		higher = highest_stage(scorer, range, PG_UINT8_MAX, above, lead);
+		if (higher != above)
+			return higher;
+	}
+	switch (must_demote(scorer, range, stage))
+	{
+		case ANSWER_NO:
+			return stage;
+		case ANSWER_YES:
+			return highest_stage(scorer, range, stage, LEAD_STAGE_VISITOR, lead);
+		default:
+			return STAGE_UNKNOWN;
+	}
+}
+
+/* A range of one bucket, where every answer is known */
+static void
+single_range(const Evaluation *e, Range *range)
+{
+	range->from = e;
+	range->to = e;
+	range->low = e->total;
+	range->high = e->total;
+	range->dimension_low = e->dimensions;
+	range->dimension_high = e->dimensions;
+}
+
+/* The highest stage whose points and gates hold at the bucket of an evaluation */
+uint8
+leadscore_qualified_stage(Scorer *scorer, const Evaluation *e)
+{
+	Range		range;
+	int			stage;
+
+	single_range(e, &range);
+	stage = leadscore_qualified_over(scorer, &range);
+	Assert(stage != STAGE_UNKNOWN);
+	return (uint8) stage;
+}
+
+/* Does what makes a contact a lead hold at the bucket of an evaluation? */
+bool
+leadscore_is_lead(const Scorer *scorer, const Evaluation *e)
+{
+	Range		range;
+
+	single_range(e, &range);
+	return is_lead(scorer, &range) == ANSWER_YES;
+}
+
+/* The stage that a lead of this standing moves to now, or stays in */
+uint8
+leadscore_next_stage(Scorer *scorer, const Evaluation *e, LeadStanding standing)
+{
+	Range		range;
+	int			stage;
+
+	single_range(e, &range);
+	stage = leadscore_standing_over(scorer, &range, standing);
+	Assert(stage != STAGE_UNKNOWN);
+	return (uint8) stage;
+}
+
+/*
+ * What points alone say: the highest stage whose threshold they reach.  Below
+ * all thresholds it is the highest stage before them that needs no points.
+ * Without an evaluation only the general rows are considered.
+ */
+uint8
+leadscore_stage_by_points(const Scorer *scorer, const Evaluation *e, int64 points)
+{
+	uint8		ungraded = LEAD_STAGE_VISITOR;	/* needs no points */
+	bool		thresholds = false;
+	int			i;
+
+	for (i = 0; i < scorer->nstages; i++)
+	{
+		const StageGates *stage = &scorer->stages[i];
+		const ModelStageRule *rule;
+
+		if (e != NULL)
+			rule = leadscore_stage_rule(scorer, e, stage);
+		else
+		{
+			rule = &model_stage_rules(scorer->model)[stage->first_rule + stage->nrules - 1];
+			if (rule->only_if != NO_INDEX)
+				rule = NULL;
+		}
+		if (rule == NULL)
+			continue;
+		if (rule->min_score == NO_POINTS)
+		{
+			if (stage->ngates > 0 && ungraded == LEAD_STAGE_VISITOR)
+				ungraded = stage->stage;
+			continue;
+		}
+		if (points >= rule->min_score)
+			return stage->stage;
+		thresholds = true;
+		ungraded = LEAD_STAGE_VISITOR;
+	}
+	return thresholds ? ungraded : LEAD_STAGE_VISITOR;
+}

@@ -1,0 +1,76 @@
+/*-------------------------------------------------------------------------
+ *
+ * qualify.h
+ *		The stage that a score, and what is present, qualify a lead for.
+ *
+ * Pure functions of an evaluation, or of a range of them; see qualify.c.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEADSCORE_QUALIFY_H
+#define LEADSCORE_QUALIFY_H
+
+#include "score.h"
+
+/* a stage that cannot be told */
+#define STAGE_UNKNOWN	(-1)
+
+/* The recorded stage of a lead, as far as it decides what comes next */
+typedef struct LeadStanding
+{
+	uint8		stage;
+	uint8		suspended;		/* of a visitor that is no lead any more: the
+								 * stage that it comes back to; 0 if none */
+	bool		promotion_blocked;	/* until a positive event */
+} LeadStanding;
+
+typedef enum Answer
+{
+	ANSWER_NO = 0,
+	ANSWER_YES,
+	ANSWER_UNKNOWN
+} Answer;
+
+/*
+ * What is known of all buckets from one evaluation to another, when nothing
+ * new happens in between: every rule is monotone there, so its values lie
+ * between those at the ends, and sums and clamps keep that.
+ */
+typedef struct Range
+{
+	const Evaluation *from;
+	const Evaluation *to;
+	int64		low;
+	int64		high;
+	int64	   *dimension_low;
+	int64	   *dimension_high;
+} Range;
+
+/* at one bucket */
+extern uint8 leadscore_qualified_stage(Scorer *scorer, const Evaluation *e);
+extern uint8 leadscore_stage_by_points(const Scorer *scorer, const Evaluation *e,
+									   int64 points);
+extern bool leadscore_is_lead(const Scorer *scorer, const Evaluation *e);
+extern uint8 leadscore_next_stage(Scorer *scorer, const Evaluation *e,
+								  LeadStanding standing);
+
+/* parts of it, for explanations */
+extern int64 leadscore_gate_count(const Scorer *scorer, const Evaluation *e, int gate);
+extern bool leadscore_gate_met(const Scorer *scorer, const Evaluation *e, int gate);
+extern const ModelStageRule *leadscore_stage_rule(const Scorer *scorer,
+												  const Evaluation *e,
+												  const StageGates *stage);
+
+/* over a range */
+extern void leadscore_range_create(const Scorer *scorer, Range *range);
+extern void leadscore_range_free(Range *range);
+extern void leadscore_range_begin(const Scorer *scorer, const Evaluation *from,
+								  const Evaluation *to, Range *range);
+extern void leadscore_range_add_up(const Scorer *scorer, Range *range);
+extern void leadscore_range_set(const Scorer *scorer, const Evaluation *from,
+								const Evaluation *to, Range *range);
+extern int	leadscore_qualified_over(const Scorer *scorer, const Range *range);
+extern int	leadscore_standing_over(const Scorer *scorer, const Range *range,
+									LeadStanding standing);
+
+#endif							/* LEADSCORE_QUALIFY_H */

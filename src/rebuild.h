@@ -1,0 +1,15 @@
+/*-------------------------------------------------------------------------
+ *
+ * rebuild.h
+ *		Computing leads again from the log of events.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEADSCORE_REBUILD_H
+#define LEADSCORE_REBUILD_H
+
+#include "catalog.h"
+
+extern int64 leadscore_rebuild_part(PipelinePart part);
+
+#endif							/* LEADSCORE_REBUILD_H */

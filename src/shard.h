@@ -1,0 +1,22 @@
+/*-------------------------------------------------------------------------
+ *
+ * shard.h
+ *		Which tables belong together when Citus distributes a pipeline.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEADSCORE_SHARD_H
+#define LEADSCORE_SHARD_H
+
+#include "nodes/pg_list.h"
+
+#include "catalog.h"
+
+extern bool leadscore_is_shard(Oid table);
+extern bool leadscore_is_distributed(Oid table);
+extern char *leadscore_logical_name(PipelinePart part, Oid table);
+extern Oid	leadscore_sibling(PipelinePart part, const char *name);
+extern Oid	leadscore_reference_copy(Oid table);
+extern List *leadscore_parts(Oid schema, int elevel);
+
+#endif							/* LEADSCORE_SHARD_H */

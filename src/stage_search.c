@@ -1,0 +1,312 @@
+/*-------------------------------------------------------------------------
+ *
+ * stage_search.c
+ *		When does the stage of a lead change if nothing happens?
+ *
+ * Between two buckets of an activity every rule is monotone in time, so what it
+ * gives at both ends bounds what it gives in between.  A search takes the
+ * stretch from one bucket of the activity to the next: if the stage is known
+ * and the same over the whole stretch, it is left, or else cut in two.  The
+ * answer is exact, and is usually found in a few evaluations.
+ *
+ * An activity of many buckets would need many stretches.  So a search first
+ * leaps over as many of them as bounds.c can tell something about.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "stage_search.h"
+
+#include "miscadmin.h"
+
+#include "bounds.h"
+#include "score_parts.h"
+
+/* a search that need not be exact gives up after so many evaluations */
+#define SEARCH_BUDGET	10000
+
+/* after so many bounds reading the log is cheaper */
+#define KEEPS_BUDGET	1000
+
+/* A search for the first bucket where a stage changes */
+typedef struct Search
+{
+	Scorer	   *scorer;
+	const ActivityList *activity;
+	bool		qualified;		/* else by standing */
+	LeadStanding standing;
+	int			budget;			/* evaluations left; negative: no limit */
+	Range		range;
+} Search;
+
+/* Evaluate a bucket, at the cost of a search's budget. */
+static Evaluation *
+search_evaluate(Search *search, int32 at)
+{
+	Evaluation *e = leadscore_evaluation_create(search->scorer);
+
+	CHECK_FOR_INTERRUPTS();
+	if (search->budget > 0)
+		search->budget--;
+	leadscore_evaluate(search->scorer, search->activity, at, e);
+	return e;
+}
+
+/* The stage over the range of a search, STAGE_UNKNOWN if it does not tell */
+static int
+judge_range(const Search *search)
+{
+	return search->qualified ?
+		leadscore_qualified_over(search->scorer, &search->range) :
+		leadscore_standing_over(search->scorer, &search->range, search->standing);
+}
+
+/* The stage between two buckets with nothing of the activity in between */
+static int
+search_judge(Search *search, const Evaluation *from, const Evaluation *to)
+{
+	leadscore_range_set(search->scorer, from, to, &search->range);
+	return judge_range(search);
+}
+
+/*
+ * The first bucket from `from` to `to` where the stage is another than the
+ * standing's.  A range is left as soon as its bounds say that nothing changes
+ * in it; so the answer is exact, and usually found in a few evaluations.
+ * Without budget left it is the first bucket that has not been looked at.
+ */
+static int32
+search_range(Search *search, const Evaluation *from, const Evaluation *to)
+{
+	Evaluation *left;
+	Evaluation *right;
+	int32		middle;
+	int32		found;
+
+	if (search_judge(search, from, to) == search->standing.stage)
+		return BUCKET_NEVER;
+	if (from->at == to->at || search->budget == 0)
+		return from->at;
+	middle = from->at + (to->at - from->at) / 2;
+	left = search_evaluate(search, middle);
+	found = search_range(search, from, left);
+	leadscore_evaluation_free(left);
+	if (found == BUCKET_NEVER)
+	{
+		right = search_evaluate(search, middle + 1);
+		found = search_range(search, right, to);
+		leadscore_evaluation_free(right);
+	}
+	return found;
+}
+
+/* The same from one bucket to another with nothing of the activity in between */
+static int32
+search_stretch(Search *search, int32 start, int32 end)
+{
+	Evaluation *from = search_evaluate(search, start);
+	Evaluation *to = end > start ? search_evaluate(search, end) : from;
+	int32		found = search_range(search, from, to);
+
+	if (to != from)
+		leadscore_evaluation_free(to);
+	leadscore_evaluation_free(from);
+	return found;
+}
+
+/* The first bucket of an activity after one, or `none` */
+static int32
+next_bucket(const ActivityList *activity, int32 after, int32 none)
+{
+	int32		next = none;
+	int			i;
+
+	for (i = 0; i < activity->nitems; i++)
+		if (activity->items[i].bucket > after && activity->items[i].bucket < next)
+			next = activity->items[i].bucket;
+	return next;
+}
+
+/*
+ * Is the stage that of the search's standing at every bucket from `from` to
+ * `until`, for any activity that holds at least the counts of one up to a
+ * bucket, and at most those of another up to `until`?  True is certain.
+ */
+static bool
+bounds_keep(Search *search, const ActivityList *least, int32 least_last,
+			const ActivityList *most, int32 from, int32 until)
+{
+	Bounds		b;
+	bool		keeps;
+
+	CHECK_FOR_INTERRUPTS();
+	if (search->budget > 0)
+		search->budget--;
+	b.least = leadscore_evaluation_create(search->scorer);
+	b.most = leadscore_evaluation_create(search->scorer);
+	leadscore_look_at(search->scorer, least, least_last, b.least);
+	leadscore_look_at(search->scorer, most, until, b.most);
+	b.least->at = until;
+	b.most->at = from;
+	keeps = leadscore_range_bounds(search->scorer, &b, &search->range) && judge_range(search) == search->standing.stage;
+	leadscore_evaluation_free(b.least);
+	leadscore_evaluation_free(b.most);
+	return keeps;
+}
+
+/*
+ * The last bucket up to `until` that a search from `start` on need not look at,
+ * start - 1 if it must look at all.  In *stride is how far to leap at first,
+ * and then how far the next leap may be.
+ */
+static int32
+leap(Search *search, int32 start, int32 until, int64 *stride)
+{
+	int64		length = Min(*stride, (int64) until - start + 1);
+
+	for (; length > 1 && next_bucket(search->activity, start, BUCKET_NEVER) < start + length; length /= 2)
+		if (bounds_keep(search, search->activity, start, search->activity,
+						start, (int32) (start + length - 1)))
+		{
+			*stride = length * 2;
+			return (int32) (start + length - 1);
+		}
+	*stride = Max(length * 2, 2);
+	return start - 1;
+}
+
+/*
+ * The first bucket after `after` and up to `until` where the stage changes.
+ * Between two buckets of the activity rules are monotone; so these are the
+ * ranges to search, where bounds over many of them do not tell.
+ */
+static int32
+search_change(Search *search, int32 after, int32 until)
+{
+	Scorer	   *scorer = search->scorer;
+	const ActivityList *activity = search->activity;
+	LeadGrain	grain = (LeadGrain) scorer->model->grain;
+	int32		newest = after;
+	int32		last;
+	int32		found = BUCKET_NEVER;
+	int64		stride;
+	int			i;
+
+	for (i = 0; i < activity->nitems; i++)
+		newest = Max(newest, activity->items[i].bucket);
+	last = last_bucket(grain);
+	if (scorer->quiet_after >= 0 && scorer->quiet_after < last - newest)
+		last = newest + scorer->quiet_after + 1;
+	last = Min(last, until);
+	if (after >= last)
+		return BUCKET_NEVER;
+
+	leadscore_range_create(scorer, &search->range);
+	stride = (int64) last - after;
+	while (after < last && found == BUCKET_NEVER)
+	{
+		int32		start = after + 1;
+		int32		end = leap(search, start, last, &stride);
+
+		if (end >= start)
+		{
+			after = end;
+			continue;
+		}
+		end = next_bucket(activity, start, last + 1) - 1;
+		found = search_stretch(search, start, end);
+		after = end;
+	}
+	leadscore_range_free(&search->range);
+	Assert(found == BUCKET_NEVER || found <= last);
+	return found;
+}
+
+/* The first bucket after `after` where the qualified stage is not `stage` */
+int32
+leadscore_qualified_change(Scorer *scorer, const ActivityList *activity,
+						   int32 after, uint8 stage)
+{
+	Search		search = {
+		.scorer = scorer,.activity = activity,.qualified = true,
+		.standing = {.stage = stage},.budget = -1
+	};
+
+	return search_change(&search, after, last_bucket((LeadGrain) scorer->model->grain));
+}
+
+/*
+ * The first bucket after `after` and up to `until` where a lead of this
+ * standing moves to another stage by the passing of time.  Where it is hard
+ * to find, an earlier bucket: who comes then finds nothing and asks again.
+ */
+int32
+leadscore_standing_change(Scorer *scorer, const ActivityList *activity,
+						  int32 after, int32 until, LeadStanding standing)
+{
+	Search		search = {
+		.scorer = scorer,.activity = activity,.standing = standing,
+		.budget = SEARCH_BUDGET
+	};
+
+	return search_change(&search, after, until);
+}
+
+/*
+ * Does a lead of this standing stay in its stage from one bucket to another,
+ * while its activity grows, in whatever order, from `least` (what is up to
+ * `least_last` of it) to `most` (what is up to `until`)?  True is certain.
+ */
+bool
+leadscore_standing_stays(Scorer *scorer, const ActivityList *least, int32 least_last,
+						 const ActivityList *most, int32 from, int32 until,
+						 LeadStanding standing)
+{
+	Search		search = {.scorer = scorer,.standing = standing,.budget = -1};
+	bool		stays;
+
+	Assert(from <= until);
+	leadscore_range_create(scorer, &search.range);
+	stays = bounds_keep(&search, least, least_last, most, from, until);
+	leadscore_range_free(&search.range);
+	return stays;
+}
+
+/*
+ * The same of an activity as it is, from before the first bucket to the end of
+ * the last: where bounds over all of them do not tell, halves of them may.
+ */
+static bool
+keeps_halves(Search *search, int32 from, int32 until)
+{
+	int32		middle = from + (until - from) / 2;
+
+	if (bounds_keep(search, search->activity, from - 1, search->activity, from, until))
+		return true;
+	return from < until && search->budget > 0 &&
+		keeps_halves(search, from, middle) && keeps_halves(search, middle + 1, until);
+}
+
+/*
+ * Does a lead of this standing stay in its stage from the bucket `from` up to
+ * `until`, both included, whatever the order of events within each bucket?
+ * True is certain; false means that only the log can tell.  The profile must
+ * be the same all the time.
+ */
+bool
+leadscore_standing_keeps(Scorer *scorer, const ActivityList *activity,
+						 int32 from, int32 until, LeadStanding standing)
+{
+	Search		search = {
+		.scorer = scorer,.activity = activity,.standing = standing,
+		.budget = KEEPS_BUDGET
+	};
+	bool		keeps;
+
+	Assert(from <= until);
+	leadscore_range_create(scorer, &search.range);
+	keeps = keeps_halves(&search, from, until);
+	leadscore_range_free(&search.range);
+	return keeps;
+}

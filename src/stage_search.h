@@ -1,0 +1,28 @@
+/*-------------------------------------------------------------------------
+ *
+ * stage_search.h
+ *		When does the stage of a lead change if nothing happens?
+ *
+ * Pure functions of an activity and a model; see stage_search.c.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEADSCORE_STAGE_SEARCH_H
+#define LEADSCORE_STAGE_SEARCH_H
+
+#include "qualify.h"
+
+/* a bucket that is never */
+#define BUCKET_NEVER	PG_INT32_MAX
+
+extern int32 leadscore_qualified_change(Scorer *scorer, const ActivityList *activity,
+										int32 after, uint8 stage);
+extern int32 leadscore_standing_change(Scorer *scorer, const ActivityList *activity,
+									   int32 after, int32 until, LeadStanding standing);
+extern bool leadscore_standing_stays(Scorer *scorer, const ActivityList *least,
+									 int32 least_last, const ActivityList *most,
+									 int32 from, int32 until, LeadStanding standing);
+extern bool leadscore_standing_keeps(Scorer *scorer, const ActivityList *activity,
+									 int32 from, int32 until, LeadStanding standing);
+
+#endif							/* LEADSCORE_STAGE_SEARCH_H */
