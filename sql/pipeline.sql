@@ -399,7 +399,13 @@ SELECT p.rebuild();
 SELECT count(*) FILTER (WHERE b.updated_at IS DISTINCT FROM s.updated_at) AS written FROM p.lead_state s LEFT JOIN untouched b USING (lead_id);
 SELECT * FROM p.verify();
 SELECT p.rebuild();
+SELECT p.rebuild_by_id(p.lead_id('q2')), p.rebuild_by_id(0);
 ROLLBACK;
+SELECT p.rebuild_by_id(NULL);
+SELECT p.sweep(NULL);
+SELECT p.sweep(-1);
+SELECT p.activate_model(NULL);
+SELECT p.activate_model('inbound', wait => NULL);
 
 -- The extension stays while a pipeline needs it, and takes no lead away
 DROP TABLE activities, before;

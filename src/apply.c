@@ -117,6 +117,10 @@ leadscore_deltas_add(DeltaList *list, const Pipeline *pipeline,
 	MemoryContextReset(list->scratch);
 }
 
+/*
+ * Order deltas by lead, then by time, then by event_id, so that ties come out
+ * the same in any order of arrival.
+ */
 static int
 delta_cmp(const void *a, const void *b)
 {

@@ -121,6 +121,7 @@ leadscore_profiles_add(ProfileBuffer *buffer, int64 lead_id, const char *signal,
 	row->count = (int16) count;
 }
 
+/* An array of n items of a type */
 static Datum
 build_array(Datum *items, bool *nulls, int n, Oid type)
 {

@@ -89,6 +89,7 @@ typedef struct LeadRow
 	int64		created_at;		/* NEVER for NULL */
 } LeadRow;
 
+/* Order rows by lead_id. */
 static int
 lead_row_cmp(const void *a, const void *b)
 {
@@ -140,6 +141,7 @@ same_leads(const LeadRow *a, int na, const LeadRow *b, int nb)
 	return na == nb;
 }
 
+/* The ids of leads, as an array for a query */
 static Datum
 id_array(const LeadRow *leads, int n)
 {

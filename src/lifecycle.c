@@ -37,12 +37,14 @@ leadscore_cause_name(StageCause cause)
 	return cause_names[cause];
 }
 
+/* The width of the buckets that a lifecycle counts in */
 static inline LeadGrain
 lifecycle_grain(const LeadLifecycle *lifecycle)
 {
 	return lifecycle->activity->grain;
 }
 
+/* Is a stage outside of the funnel: lost, recycled, disqualified? */
 static inline bool
 is_exit(uint8 stage)
 {

@@ -180,7 +180,7 @@ read_text(Row *row, const char *key, char **text)
 	if (value == NULL)
 		return true;
 	if (value->type != jbvString)
-		return fail(row, "Write it as a JSON string.", "\"%s\" is not a text", key);
+		return fail(row, "Write it as a JSON string.", "\"%s\" must be a string", key);
 	*text = jsonb_string(value);
 	return true;
 }
@@ -367,7 +367,7 @@ read_period(Row *row, const char *key, int unit_minutes, int32 *result)
 			minutes = units[i].minutes;
 	}
 	if (minutes == 0 || number <= 0 || number > PG_INT32_MAX)
-		return fail(row, hint, "\"%s\" is no period: \"%s\"", key, text);
+		return fail(row, hint, "invalid value for \"%s\": \"%s\"", key, text);
 	minutes *= number;
 	if (minutes % unit_minutes != 0 || minutes / unit_minutes >
 		(unit_minutes == 1 ? PG_INT32_MAX : last_bucket((LeadGrain) row->c->head.grain)))
@@ -470,7 +470,7 @@ read_signals(Row *row, const char *key, ModelArray *array)
 
 		if (item->type != jbvString)
 			return fail(row, "Write a list of signal names.",
-						"\"%s\" holds something that is not a name", key);
+						"\"%s\" contains a value that is not a name", key);
 		if (!find_signal(row, key, jsonb_string(item), &indexes[i]))
 			return false;
 		for (j = 0; j < i; j++)
@@ -530,7 +530,7 @@ read_tiers(Row *row, ModelArray *array)
 		key = jsonb_string(&token_value);
 		if (!parse_milli(key, INT64CONST(1000) * PG_INT32_MAX, &tiers[n].count) ||
 			tiers[n].count < 1000 || tiers[n].count % 1000 != 0)
-			return fail(row, hint, "\"%s\" is no count of a tier", key);
+			return fail(row, hint, "\"%s\" is not a valid count of a tier", key);
 		tiers[n].count /= 1000;
 		if (!read_milli(&inner, key, NO_POINTS, MAX_POINTS_MILLI, &tiers[n].points))
 			return false;
@@ -548,7 +548,7 @@ read_tiers(Row *row, ModelArray *array)
 			return fail(row, hint, "two tiers for a count of " INT64_FORMAT,
 						tiers[i].count);
 		if ((lower > 0 && higher < lower) || (lower < 0 && higher > lower))
-			return fail(row, hint, "the tier at " INT64_FORMAT " falls back",
+			return fail(row, hint, "points of the tier at " INT64_FORMAT " fall back",
 						tiers[i].count);
 	}
 	array->offset = pool_add(row->c, tiers, n * sizeof(ModelTier), 8);
@@ -648,7 +648,7 @@ compile_signals(Row *model)
 			!read_choice(&row, "source", lead_model_source_names, SOURCE_EVENT, &source))
 			return false;
 		if (id < 0)
-			return fail(&row, "Give the number that activities know the signal by.",
+			return fail(&row, "Write the signal_id that activities refer to.",
 						"\"signal_id\" is missing");
 		signal->name = pool_string(c, name);
 		signal->id = (int16) id;
@@ -656,7 +656,7 @@ compile_signals(Row *model)
 		for (j = 0; j < i; j++)
 		{
 			if (strcmp(pool_get(c, c->signals[j].name), name) == 0)
-				return fail(&row, "Give every signal a name of its own.", "is there twice");
+				return fail(&row, "Give every signal a name of its own.", "defined more than once");
 			if (c->signals[j].id == id)
 				return fail(&row, "Give every signal a number of its own.",
 							"has the signal_id of signal \"%s\"",
@@ -699,10 +699,10 @@ compile_dimensions(Row *model)
 						"the weight is negative");
 		if (dimension->min_points != NO_POINTS && dimension->max_points != NO_POINTS &&
 			dimension->min_points > dimension->max_points)
-			return fail(&row, "Exchange the two.", "min_points is above max_points");
+			return fail(&row, "Swap min_points and max_points.", "min_points is above max_points");
 		for (j = 0; j < i; j++)
 			if (strcmp(pool_get(c, c->dimensions[j].name), name) == 0)
-				return fail(&row, "Give every dimension a name of its own.", "is there twice");
+				return fail(&row, "Give every dimension a name of its own.", "defined more than once");
 		dimension->name = pool_string(c, name);
 	}
 	c->head.dimensions.n = n;
@@ -765,7 +765,7 @@ check_rule(Row *row, const ModelRule *rule)
 	if (rule->max_points != NO_POINTS &&
 		((sign > 0 && rule->max_points < 0) || (sign < 0 && rule->max_points > 0)))
 		return fail(row, "A cap has the sign of the points: -20 limits a rule of -5 points.",
-					"max_points has the wrong sign");
+					"max_points must have the same sign as points");
 	return true;
 }
 
@@ -801,7 +801,7 @@ compile_rules(Row *model)
 			return false;
 		for (j = 0; j < i; j++)
 			if (strcmp(pool_get(c, c->rules[j].name), name) == 0)
-				return fail(&row, "Give every rule a name of its own.", "is there twice");
+				return fail(&row, "Give every rule a name of its own.", "defined more than once");
 		if (dimension == NULL || signal == NULL)
 			return fail(&row, "A rule gives points to a signal inside a dimension.",
 						"has no %s", dimension == NULL ? "dimension" : "signal");
@@ -902,11 +902,12 @@ compile_stage_rules(Row *model)
 			if (other->only_if != rule->only_if)
 				continue;
 			if (other->stage == rule->stage)
-				return fail(&row, "Give a stage one row for each only_if.", "is there twice");
+				return fail(&row, "Give a stage one row for each only_if.", "defined more than once");
 			if (rule->min_score != NO_POINTS && other->min_score != NO_POINTS &&
 				(rule->stage > other->stage) != (rule->min_score > other->min_score))
 				return fail(&row, "Give a higher stage a higher min_score.",
-							"thresholds do not rise: compare stage \"%s\"",
+							"min_score must be %s than that of stage \"%s\"",
+							rule->stage > other->stage ? "greater" : "less",
 							lead_stage_label(other->stage));
 			if (rule->min_score != NO_POINTS && rule->min_score == other->min_score)
 				return fail(&row, "Give a higher stage a higher min_score.",
@@ -1151,7 +1152,7 @@ lead_model_compile(Jsonb *json, Node *escontext)
 	if (c.head.min_score != NO_POINTS && c.head.max_score != NO_POINTS &&
 		c.head.min_score > c.head.max_score)
 	{
-		fail(&row, "Exchange the two.", "min_score is above max_score");
+		fail(&row, "Swap min_score and max_score.", "min_score is above max_score");
 		return NULL;
 	}
 	if (c.head.demotion_margin < 0)

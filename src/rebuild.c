@@ -309,31 +309,36 @@ delete_orphan(Writer *writer, int64 lead_id)
 	SPI_finish();
 }
 
-/* Make one lead equal to a replay of its log. */
-static void
+/*
+ * Make one lead equal to a replay of its log.  False if there is no such lead:
+ * then rows about it that are left are deleted.
+ */
+static bool
 repair_lead(Writer *writer, int64 lead_id)
 {
 	LeadRecord	record;
 	bool		created;
 
 	record.lead_id = lead_id;
-	if (!leadscore_find_or_create(writer, &record, true, LockTupleNoKeyExclusive, &created))
+	if (leadscore_find_or_create(writer, &record, true, LockTupleNoKeyExclusive, &created))
 	{
-		delete_orphan(writer, lead_id);
-		return;
+		leadscore_record_init(writer, &record, lead_id);
+		leadscore_state_decode(writer, &record);
+		if (leadscore_correct(writer, &record))
+		{
+			leadscore_state_write(writer, &record, true);
+			return true;
+		}
 	}
-	leadscore_record_init(writer, &record, lead_id);
-	leadscore_state_decode(writer, &record);
-	if (leadscore_correct(writer, &record))
-		leadscore_state_write(writer, &record, true);
-	else
-		delete_orphan(writer, lead_id);
+	delete_orphan(writer, lead_id);
+	return false;
 }
 
-/* Repair leads, in the order of lead_id. */
-static void
+/* Repair leads, in the order of lead_id; returns how many of them there are. */
+static int64
 repair_leads(Writer *writer, const LeadSet *set)
 {
+	int64		n = 0;
 	int64		i;
 
 	writer->repair = true;
@@ -342,14 +347,15 @@ repair_leads(Writer *writer, const LeadSet *set)
 		MemoryContext oldcontext = MemoryContextSwitchTo(writer->lead_context);
 
 		CHECK_FOR_INTERRUPTS();
-		repair_lead(writer, set->ids[i]);
+		n += repair_lead(writer, set->ids[i]);
 		MemoryContextSwitchTo(oldcontext);
 		MemoryContextReset(writer->lead_context);
 		leadscore_writer_flush(writer, true);
 	}
+	return n;
 }
 
-/* By number */
+/* Order by number. */
 static int
 int64_cmp(const void *a, const void *b)
 {
@@ -385,7 +391,7 @@ leadscore_rebuild_part(PipelinePart part)
 		if (i == 0 || set.ids[i] != set.ids[i - 1])
 			set.ids[n++] = set.ids[i];
 	set.n = n;
-	repair_leads(&writer, &set);
+	(void) repair_leads(&writer, &set);
 	leadscore_writer_end(&writer);
 	MemoryContextSwitchTo(oldcontext);
 	MemoryContextDelete(context);
@@ -422,11 +428,10 @@ rebuild(PG_FUNCTION_ARGS)
 			Writer		writer;
 
 			leadscore_writer_begin(&writer, part, true);
-			repair_leads(&writer, &set);
+			changed += repair_leads(&writer, &set);
 			leadscore_writer_end(&writer);
 			MemoryContextSwitchTo(oldcontext);
 			MemoryContextDelete(context);
-			changed++;
 		}
 	}
 	PG_RETURN_INT64(changed);

@@ -230,6 +230,7 @@ leadscore_log_open(LogReader *reader, Writer *writer, bool all)
 											 PROFILE_ORDER, writer->snapshot);
 }
 
+/* End the reading of logs. */
 void
 leadscore_log_close(LogReader *reader)
 {
@@ -283,6 +284,7 @@ typedef struct ProfileLog
 	int			capacity;
 } ProfileLog;
 
+/* Order steps by time. */
 static int
 step_cmp(const void *a, const void *b)
 {

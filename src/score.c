@@ -135,7 +135,7 @@ leadscore_extend_weights(Scorer *scorer, const ModelRule *rule, RuleWeights *w, 
 		int64		capacity = Max(Max(w->capacity * INT64CONST(2), 512),
 								   age + INT64CONST(1));
 
-		/* this may fail, and whoever catches it may come again */
+		/* this may fail, and code that catches the error may call again */
 		capacity = Min(capacity, w->horizon);
 		if (w->weights == NULL)
 			w->weights = MemoryContextAllocHuge(scorer->context,
@@ -732,7 +732,7 @@ leadscore_counted_points(Scorer *scorer, const Evaluation *e, int rule)
 	return rule_points(scorer, e, rule);
 }
 
-/* Find what an activity holds up to a bucket. */
+/* Find the counts that an activity holds up to a bucket. */
 void
 leadscore_look_at(const Scorer *scorer, const ActivityList *activity, int32 last, Evaluation *result)
 {

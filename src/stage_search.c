@@ -239,7 +239,7 @@ leadscore_qualified_change(Scorer *scorer, const ActivityList *activity,
 /*
  * The first bucket after `after` and up to `until` where a lead of this
  * standing moves to another stage by the passing of time.  Where it is hard
- * to find, an earlier bucket: who comes then finds nothing and asks again.
+ * to find, an earlier bucket: a later call finds nothing there and asks again.
  */
 int32
 leadscore_standing_change(Scorer *scorer, const ActivityList *activity,

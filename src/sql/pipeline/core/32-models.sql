@@ -4,6 +4,10 @@ CREATE OR REPLACE FUNCTION activate_model(model text, wait boolean DEFAULT false
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    IF model IS NULL OR wait IS NULL THEN
+        RAISE EXCEPTION '% must not be null', CASE WHEN model IS NULL THEN 'model' ELSE 'wait' END
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Pass the name of a model, and true or false for wait.';
+    END IF;
     RETURN leadscore_internal.activate_model(leadscore_internal.pipeline_schema(@pipeline_name@), model, wait);
 END
 $$;

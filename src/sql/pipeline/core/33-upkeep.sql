@@ -4,6 +4,11 @@ CREATE OR REPLACE FUNCTION sweep(max_leads integer DEFAULT 1000) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    IF max_leads IS NULL OR max_leads < 0 THEN
+        RAISE EXCEPTION 'max_leads must not be %', CASE WHEN max_leads IS NULL THEN 'null' ELSE 'negative' END
+            USING ERRCODE = CASE WHEN max_leads IS NULL THEN 'null_value_not_allowed' ELSE 'invalid_parameter_value' END,
+                HINT = 'Pass the greatest number of leads to bring up to date, such as 1000.';
+    END IF;
     RETURN leadscore_internal.sweep(leadscore_internal.pipeline_schema(@pipeline_name@), max_leads);
 END
 $$;
@@ -26,12 +31,16 @@ CREATE OR REPLACE FUNCTION rebuild_by_id(lead_id bigint) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    IF lead_id IS NULL THEN
+        RAISE EXCEPTION 'lead_id must not be null'
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Call rebuild() to repair all leads.';
+    END IF;
     RETURN leadscore_internal.rebuild(leadscore_internal.pipeline_schema(@pipeline_name@), lead_id);
 END
 $$;
 REVOKE EXECUTE ON FUNCTION rebuild_by_id(bigint) FROM PUBLIC;
 COMMENT ON FUNCTION rebuild_by_id(bigint) IS
-    'repairs one lead by a replay of its events, its profile and the models; returns 1';
+    'repairs one lead by a replay of its events, its profile and the models; returns 1, or 0 if there is no such lead';
 
 CREATE OR REPLACE FUNCTION verify()
     RETURNS TABLE (lead_id bigint, problem text, stored text, expected text)

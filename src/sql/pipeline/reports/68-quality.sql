@@ -262,6 +262,8 @@ CREATE OR REPLACE FUNCTION model_quality(model text, at timestamptz DEFAULT NULL
     LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
+DECLARE
+    compiled leadscore.lead_model;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     IF model_quality.horizon <= interval '0' THEN
@@ -269,12 +271,14 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value',
                 HINT = 'Pass the time in which leads should have become customers, such as 90 days.';
     END IF;
+    -- an unknown model is an error of this line, not of the long query
+    compiled := @pipeline@.compiled_model(model_quality.model);
     RETURN QUERY
         WITH scored AS MATERIALIZED (
             SELECT l.lead_id, l.milli, l.band, l.won,
                 rank() OVER (ORDER BY l.milli) + (count(*) OVER (PARTITION BY l.milli) - 1) / 2.0::double precision AS mid_rank,
                 ntile(10) OVER (ORDER BY l.milli DESC, l.lead_id) AS decile
-            FROM @reports@._scored_leads(@pipeline@.compiled_model(model_quality.model), model_quality.at, model_quality.horizon) l
+            FROM @reports@._scored_leads(compiled, model_quality.at, model_quality.horizon) l
         ), total AS (
             SELECT count(*) AS leads, count(*) FILTER (WHERE s.won) AS won,
                 -- Mann and Whitney: how often a customer had more points than somebody else, ties half
