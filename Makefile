@@ -33,7 +33,7 @@ DATA = $(call files,src/sql/upgrade/$(EXTENSION)--*.sql)
 PIPELINE = $(patsubst src/sql/pipeline/%,%,$(call files,src/sql/pipeline/*/*.sql))
 
 REGRESS = $(call tests,sql/*.sql)
-REGRESS_OPTS = --load-extension=$(EXTENSION) --encoding=UTF8 --no-locale
+REGRESS_OPTS = --launcher=$(top)/test/launcher --load-extension=$(EXTENSION) --encoding=UTF8 --no-locale
 # one of them makes what the others begin with
 ISOLATION = begin $(filter-out begin,$(call tests,test/isolation/specs/*.spec))
 ISOLATION_OPTS = --inputdir=$(top)/test/isolation \

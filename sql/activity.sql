@@ -1,8 +1,7 @@
 -- lead_activity: text and binary form, algebra, order, aggregates
 
+\set SHOW_CONTEXT errors
 SET search_path = public, leadscore;
-SET timezone = 'UTC';
-SET datestyle = 'ISO';
 
 -- Canonical text
 SELECT 'day{0@2025-03-01:1,7@2025-03-04:2,9@*:1}'::lead_activity;

@@ -2,10 +2,6 @@
 -- Rules that BI tools rely on: for all views, and for the roles that may read them.
 -- Each query finds what breaks a rule, and must find nothing.
 --
-SET timezone = 'UTC';
-SET datestyle = 'ISO';
-SET client_min_messages = 'warning';
-\set SHOW_CONTEXT never
 SELECT leadscore.create_pipeline('crm') \g /dev/null
 CREATE TEMP VIEW view_column AS
     SELECT c.oid, c.relnamespace::regnamespace AS schema, c.relname AS view, a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.attnum

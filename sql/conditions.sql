@@ -2,9 +2,6 @@
 -- Conditions and quantities that fail, take too long or give too much, and
 -- documents that make them so: they never make an app's insert fail
 --
-SET timezone = 'UTC';
-SET client_min_messages = 'warning';
-\set SHOW_CONTEXT never
 SELECT active_model FROM leadscore.create_pipeline('crm', 'empty');
 SET search_path = crm, crm_reports, leadscore, leadscore_internal;
 INSERT INTO lead (lead_id, external_id, created_at) VALUES (1, 'one', '2025-01-01');

@@ -1,10 +1,6 @@
 --
 -- The configuration: what can be edited and what not, and what follows
 --
-SET client_min_messages = 'warning';
-SET timezone = 'UTC';
-SET datestyle = 'ISO';
-\set SHOW_CONTEXT never
 
 SELECT pipeline FROM leadscore.create_pipeline('c', 'inbound');
 SET search_path = c, leadscore, public;

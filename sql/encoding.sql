@@ -1,7 +1,6 @@
 --
 -- Databases of other encodings than UTF8
 --
-SET client_min_messages = 'warning';
 DROP DATABASE IF EXISTS leadscore_latin1;
 DROP DATABASE IF EXISTS leadscore_ascii;
 CREATE DATABASE leadscore_latin1 TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C';

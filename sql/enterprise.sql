@@ -1,10 +1,6 @@
 --
 -- Preset enterprise: strict rules, all of them rows
 --
-SET timezone = 'UTC';
-SET datestyle = 'ISO';
-SET client_min_messages = 'warning';
-\set SHOW_CONTEXT never
 SELECT * FROM leadscore.create_pipeline('ent', 'enterprise');
 SET search_path = ent, leadscore, public;
 

@@ -3,9 +3,6 @@
 -- call fails, in any time zone. Instants outside the years 1 to 9999 are NULL,
 -- or count for no day and no month.
 --
-SET datestyle = 'ISO';
-SET client_min_messages = 'warning';
-\set SHOW_CONTEXT never
 SELECT leadscore.create_pipeline('crm') \g /dev/null
 
 -- Leads of each instant, with events of that instant, of today, and leads of

@@ -1,6 +1,5 @@
 -- Event funnels: window_funnel, funnel_times, window_funnel_except
 
-SET timezone = 'UTC';
 SET intervalstyle = 'postgres';
 
 -- A case is a list of rows "time:steps", steps written as digits; x is an

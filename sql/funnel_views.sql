@@ -2,9 +2,6 @@
 -- The funnel: hand-computed, then compared with a slow and plain computation
 --
 SET timezone = 'Asia/Kathmandu';
-SET datestyle = 'ISO';
-SET client_min_messages = 'warning';
-\set SHOW_CONTEXT never
 SELECT leadscore.create_pipeline('crm', 'empty') \g /dev/null
 SET search_path = crm, crm_reports, leadscore, leadscore_internal;
 

@@ -4,9 +4,6 @@
 -- replayed by rebuild(); and invariants of states over random histories. Random
 -- is made of md5(), so it is the same everywhere.
 --
-SET client_min_messages = 'warning';
-SET timezone = 'UTC';
-SET datestyle = 'ISO';
 SET jit = off;
 CREATE SCHEMA history;
 SET search_path = history, leadscore, leadscore_internal, public;

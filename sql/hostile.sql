@@ -2,9 +2,6 @@
 -- With any arguments a function gives an answer or a decent error, never a crash
 -- or an internal error
 --
-SET timezone = 'UTC';
-SET client_min_messages = 'warning';
-\set SHOW_CONTEXT never
 SELECT leadscore.create_pipeline('crm') \g /dev/null
 SELECT stage FROM crm.track('one', 'demo_request', occurred_at => '2025-01-01', profile => '{"email": "a@mail.example", "consent": true}');
 CREATE SCHEMA hostile;

@@ -1,7 +1,6 @@
 --
 -- What makes, lists, changes and drops pipelines.
 --
-SET client_min_messages = 'warning';
 CREATE ROLE house_owner;
 CREATE ROLE house_reader;
 CREATE ROLE house_nobody;

@@ -1,10 +1,6 @@
 --
 -- Preset inbound: the story of the coffee machine, the bands and the gates
 --
-SET timezone = 'UTC';
-SET datestyle = 'ISO';
-SET client_min_messages = 'warning';
-\set SHOW_CONTEXT never
 SELECT * FROM leadscore.create_pipeline('crm');
 SET search_path = crm, crm_reports, leadscore, leadscore_internal, public;
 

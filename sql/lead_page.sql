@@ -1,9 +1,6 @@
 --
 -- The page of one lead
 --
-SET timezone = 'UTC';
-SET datestyle = 'ISO';
-SET client_min_messages = 'warning';
 SELECT leadscore.create_pipeline('crm') \g /dev/null
 SET search_path = crm, crm_reports, leadscore, leadscore_internal;
 SELECT count(*) FROM lead_timeline;

@@ -3,7 +3,6 @@
 -- pipeline. Each rule finds what breaks it, which must be nothing of ours, and
 -- finds it in a schema where each is broken once.
 --
-SET client_min_messages = 'warning';
 SELECT leadscore.create_pipeline('crm') \g /dev/null
 
 CREATE TEMP VIEW function AS

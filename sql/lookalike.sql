@@ -2,9 +2,6 @@
 -- A schema that only looks like a pipeline: any role can make one, so the
 -- engine trusts nothing that it finds there
 --
-SET timezone = 'UTC';
-SET client_min_messages = 'warning';
-\set SHOW_CONTEXT never
 CREATE ROLE leadscore_forger;
 DO $$BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO leadscore_forger', current_database()); END$$;
 SET ROLE leadscore_forger;

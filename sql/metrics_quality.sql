@@ -4,9 +4,6 @@
 \getenv srcdir PG_ABS_SRCDIR
 \set data :srcdir '/test/oracle/metrics.sql'
 SET timezone = 'Asia/Kathmandu';
-SET datestyle = 'ISO';
-SET client_min_messages = 'warning';
-\set SHOW_CONTEXT never
 SELECT leadscore.create_pipeline('crm') \g /dev/null
 SET search_path = crm, crm_reports, leadscore, leadscore_internal;
 

@@ -1,7 +1,7 @@
 -- lead_model: JSON and binary form, and every mistake that compiling refuses
 
+\set SHOW_CONTEXT errors
 SET search_path = public, leadscore;
-SET timezone = 'UTC';
 
 -- A model that uses every feature, in two grains
 CREATE TABLE example (name text PRIMARY KEY, j jsonb);

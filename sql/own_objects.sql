@@ -3,8 +3,6 @@
 -- errors show no row to a role of few rights; triggers, which fire, and never as
 -- a superuser
 --
-SET timezone = 'UTC';
-SET client_min_messages = 'warning';
 \set SHOW_CONTEXT always
 CREATE ROLE leadscore_owner;
 CREATE ROLE leadscore_app;
@@ -75,10 +73,14 @@ SET ROLE leadscore_app;
 INSERT INTO crm.event (lead_id, kind) VALUES (2, 'page_view');
 SET ROLE leadscore_owner;
 DROP TRIGGER audit ON crm.lead_state;
--- a constraint that is checked at the end of the transaction
+-- a constraint that is checked at the end of the transaction. That is not in any
+-- function of ours: from PostgreSQL 18 on it is checked as the owner, whose key
+-- values are a detail of the error; before, as the app, and they are not.
 ALTER TABLE crm.lead_state ADD CONSTRAINT own_cycle UNIQUE (promotion_blocked, milestone_at) DEFERRABLE INITIALLY DEFERRED;
+\set VERBOSITY terse
 SET ROLE leadscore_app;
 INSERT INTO crm.event (lead_id, kind, occurred_at) SELECT i, 'sales_contact', now() FROM generate_series(2, 3) i;
+\set VERBOSITY default
 -- the configuration, and what the owner lets others do
 SET ROLE leadscore_owner;
 ALTER TABLE crm.lead_state DROP CONSTRAINT own_cycle;

@@ -1,9 +1,6 @@
 --
 -- Rights of roles: an owner that is no superuser, an app, a reader, a stranger
 --
-SET timezone = 'UTC';
-SET client_min_messages = 'warning';
-\set SHOW_CONTEXT never
 CREATE ROLE leadscore_owner;
 CREATE ROLE leadscore_app;
 CREATE ROLE leadscore_reader;

@@ -1,10 +1,6 @@
 --
 -- Pipelines: their life, their shape, and the functions of their own
 --
-SET timezone = 'UTC';
-SET datestyle = 'ISO';
-SET client_min_messages = 'warning';
-\set SHOW_CONTEXT never
 
 -- Refused arguments
 SELECT * FROM leadscore.create_pipeline(NULL);

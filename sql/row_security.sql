@@ -2,11 +2,8 @@
 -- Row security on the tables of a pipeline: a role that may see some leads only
 -- sees neither others nor figures made of them, and the engine stays right
 --
-SET timezone = 'UTC';
-SET client_min_messages = 'warning';
 -- tables are small, whatever the planner expects
 SET jit = off;
-\set SHOW_CONTEXT never
 CREATE ROLE leadscore_owner;
 CREATE ROLE leadscore_app;
 CREATE ROLE leadscore_tenant;

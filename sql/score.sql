@@ -1,8 +1,7 @@
 -- Scores and stages: cases worked out by hand, and what must hold for all
 
+SET client_min_messages = 'notice';
 SET search_path = public, leadscore;
-SET timezone = 'UTC';
-SET datestyle = 'ISO';
 
 -- A model of one rule: signal a (1) in dimension d, 10 points unless it says otherwise
 CREATE FUNCTION rule_model(rule jsonb, more jsonb DEFAULT '{}') RETURNS lead_model LANGUAGE sql IMMUTABLE AS $$

@@ -2,7 +2,6 @@
 -- What lets a pipeline be spread over machines: leads and all that is theirs
 -- by lead_id, the rest on each of them. Each query finds what breaks a rule.
 --
-SET client_min_messages = 'warning';
 SELECT leadscore.create_pipeline('crm') \g /dev/null
 
 -- The extension is code, which is on every node; it has nothing to distribute

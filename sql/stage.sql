@@ -1,5 +1,6 @@
 -- lead_stage: text and binary form, order, indexes, what BI tools send
 
+\set SHOW_CONTEXT errors
 -- Without a search_path every name is qualified
 SELECT * FROM leadscore.stages();
 SELECT s.stage, leadscore.funnel_position(s.stage), leadscore.temperature(s.stage), leadscore.is_open(s.stage)

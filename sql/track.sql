@@ -2,9 +2,6 @@
 -- What apps call: track, track_many, upsert_lead, set_stage, score, explain,
 -- next_steps, stage_at, lead_id; as an app role, with nothing in search_path
 --
-SET timezone = 'UTC';
-SET client_min_messages = 'warning';
-\set SHOW_CONTEXT never
 CREATE ROLE leadscore_owner;
 CREATE ROLE leadscore_app;
 DO $$BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO leadscore_owner', current_database()); END$$;

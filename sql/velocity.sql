@@ -1,9 +1,6 @@
 --
 -- How long it takes
 --
-SET timezone = 'UTC';
-SET datestyle = 'ISO';
-SET client_min_messages = 'warning';
 SELECT leadscore.create_pipeline('crm', 'empty', attach => false) \g /dev/null
 SET search_path = crm, crm_reports, leadscore, leadscore_internal;
 

@@ -2,9 +2,6 @@
 -- Every way to write events and leads, each followed by verify(), which
 -- computes all from the log anew: stored values must be equal to that
 --
-SET client_min_messages = 'warning';
-SET timezone = 'UTC';
-SET datestyle = 'ISO';
 
 SELECT pipeline FROM leadscore.create_pipeline('w', 'empty');
 SET search_path = w, leadscore, public;
