@@ -205,6 +205,10 @@ SELECT count(*) FROM cost_by_month m
     WHERE abs(m.cost_amount - b.amount) < 0.01 IS NOT TRUE;
 -- one line of cost_per_lead, lead by lead
 SELECT count(*) AS lines, count(*) FILTER (WHERE c.cost_per_sql_amount = round(c.cost_amount / nullif(c.sqls, 0), 2)) AS with_sqls,
+    count(*) FILTER (WHERE c.cost_per_sql_amount IS NULL AND c.sqls > 0) AS shared,
+    count(*) FILTER (WHERE c.cost_per_sql_amount IS NULL AND c.sqls > 0 AND c.campaign = '(none)' AND c.cost_amount > 0
+        AND EXISTS (SELECT FROM cost_per_lead o WHERE o.calendar_month = c.calendar_month AND c.channel IN (o.channel, '(none)')
+            AND (o.channel, o.campaign) <> (c.channel, c.campaign) AND o.leads + o.mqls + o.sqls + o.customers > 0)) AS shared_indeed,
     count(*) FILTER (WHERE c.leads IS DISTINCT FROM coalesce(b.leads, 0)) AS wrong
 FROM cost_per_lead c
     LEFT JOIN (SELECT date_trunc('month', at AT TIME ZONE 'UTC')::date AS calendar_month, coalesce(l.channel, p.channel, '(none)') AS channel, coalesce(l.campaign, '(none)') AS campaign, count(*) AS leads
@@ -221,12 +225,36 @@ FROM value_by_stage v
         FROM stage_history h GROUP BY 1, h.to_stage) b USING (stage)
 GROUP BY v.stage, v.stage_rank, v.leads, v.revenue_amount ORDER BY v.stage_rank;
 -- sourcing, lead by lead
-SELECT s.segment, s.leads, s.leads = count(*) FILTER (WHERE l.lead) AS leads_right, s.customers = count(*) FILTER (WHERE l.customer) AS customers_right, s.roi IS NOT DISTINCT FROM ((sum(l.value) - s.cost_amount) / nullif(s.cost_amount, 0))::float8 AS roi_right
+SELECT s.segment, s.leads, s.leads = count(*) FILTER (WHERE l.lead) AS leads_right, s.customers = count(*) FILTER (WHERE l.customer) AS customers_right, s.roi IS NOT DISTINCT FROM CASE WHEN s.segment <> '(none)' THEN ((sum(l.value) - s.cost_amount) / nullif(s.cost_amount, 0))::float8 END AS roi_right
 FROM sourcing_comparison s
     JOIN (SELECT coalesce(p.sourcing, '(none)') AS segment, EXISTS (SELECT FROM stage_history h WHERE h.lead_id = l.lead_id AND h.to_stage >= 'iql' AND h.is_lead) AS lead,
             EXISTS (SELECT FROM stage_history h WHERE h.lead_id = l.lead_id AND h.to_stage >= 'customer') AS customer,
             (SELECT sum(e.value) FROM event e WHERE e.lead_id = l.lead_id AND e.kind = 'purchase') AS value
         FROM lead l LEFT JOIN campaign p USING (campaign)) l USING (segment)
 WHERE s.comparison = 'sourcing' GROUP BY s.segment, s.leads, s.customers, s.roi, s.cost_amount ORDER BY 1;
+
+-- A cost that names no campaign is for all leads of its channel, and one that
+-- names no channel for all leads: it is not what the few without one cost.
+-- January: 2 leads of the campaign, 1 of the channel alone, 1 that came by itself
+SELECT create_pipeline('hand') \g /dev/null
+SET search_path = hand, hand_reports, leadscore, leadscore_internal;
+INSERT INTO campaign (campaign, channel, sourcing) VALUES ('spring', 'seo', 'internal');
+INSERT INTO lead (lead_id, email, consented_at, channel, campaign, created_at, updated_at)
+    SELECT i, 'a@b', d, CASE WHEN i IN (1, 2, 3, 5, 6) THEN 'seo' END, CASE WHEN i < 3 THEN 'spring' END, d, d
+    FROM generate_series(1, 7) i, LATERAL (SELECT CASE WHEN i < 5 THEN timestamptz '2025-01-10Z' WHEN i < 7 THEN '2025-02-10Z' ELSE '2025-03-10Z' END) AS t (d);
+INSERT INTO cost (day_from, day_to, channel, campaign, category, amount) VALUES
+    ('2025-01-01', '2025-01-31', NULL, 'spring', 'media', 300),
+    ('2025-01-01', '2025-01-31', 'seo', NULL, 'agency', 500),
+    ('2025-01-01', '2025-01-31', NULL, NULL, 'wages', 5355),
+    -- of February all leads of the channel came without a campaign, of March all leads by no channel
+    ('2025-02-01', '2025-02-28', 'seo', NULL, 'agency', 500),
+    ('2025-03-01', '2025-03-31', NULL, NULL, 'wages', 100);
+SELECT calendar_month, channel, campaign, cost_amount, leads, cost_per_lead_amount FROM cost_per_lead
+    WHERE calendar_month < '2025-04-01' ORDER BY 1, 2, 3;
+SELECT calendar_month, sum(cost_amount) AS cost, sum(leads) AS leads, round(sum(cost_amount) / sum(leads), 2) AS cost_per_lead FROM cost_per_lead
+    WHERE leads > 0 OR cost_amount > 0 GROUP BY 1 ORDER BY 1;
+SELECT comparison, segment, cost_amount, leads, cost_per_lead_amount, roi FROM sourcing_comparison ORDER BY place;
+DROP SCHEMA hand, hand_reports CASCADE;
+SET search_path = crm, crm_reports, leadscore, leadscore_internal;
 DROP SCHEMA crm, crm_reports CASCADE;
 DROP FUNCTION public.draw;

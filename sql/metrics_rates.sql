@@ -153,6 +153,59 @@ SELECT count(*) FROM attribution('linear');
 SELECT count(*) FROM required_leads(1);
 SELECT count(*) FROM sla_status_at(now());
 RESET ROLE;
+-- A visitor has no market: of those whose market is known all went on. 40
+-- visitors, 2 of which became leads and said then that they are b2b
+SELECT create_pipeline('visit') \g /dev/null
+SET search_path = visit, visit_reports, leadscore, leadscore_internal;
+INSERT INTO lead (lead_id, created_at, updated_at) SELECT i, '2025-01-01Z', '2025-01-01Z' FROM generate_series(1, 40) i;
+UPDATE lead SET email = 'a@b', consented_at = '2025-01-02Z', updated_at = '2025-01-02Z', market = 'b2b', owner = 'ann' WHERE lead_id <= 2;
+SELECT metric, market, numerator, denominator, round(conversion_rate::numeric, 3) AS rate, round(low_rate::numeric, 3) AS low, benchmark_status AS status, market_unknown
+    FROM conversion_rates WHERE place <= 2 AND market <> 'b2c' ORDER BY place, market;
+SELECT slice_by, slice, stage, entered, converted, step_rate, step_low_rate IS NULL AS no_interval FROM funnel_by
+    WHERE entered > 0 AND slice_by IN ('market', 'owner', 'channel') ORDER BY slice_by, slice, stage_rank;
+-- with two unknown of 40 there is a rate, with three there is none
+UPDATE lead SET market = 'b2b', updated_at = '2025-01-03Z' WHERE lead_id BETWEEN 3 AND 37;
+SELECT conversion_rate, market_unknown FROM conversion_rates WHERE metric = 'visitor_to_lead' AND market = 'b2b';
+UPDATE lead SET market = 'b2b', updated_at = '2025-01-03Z' WHERE lead_id = 38;
+SELECT round(conversion_rate::numeric, 4) AS rate, market_unknown FROM conversion_rates WHERE metric = 'visitor_to_lead' AND market = 'b2b';
+SELECT slice, round(step_rate::numeric, 4) AS rate FROM funnel_by WHERE stage = 'visitor' AND slice_by = 'market' ORDER BY 1;
+SET search_path = crm, crm_reports, leadscore, leadscore_internal;
+
+-- A goal is missed or surpassed only if the whole interval says so. 3 of 4 are
+-- 75 %, but may be 30 % (Wilson: 0.301 to 0.954); of 75 of 100 the interval is
+-- 0.657 to 0.825
+SELECT part, whole, compared(part / nullif(whole, 0)::float8, rate_low(part, whole), rate_high(part, whole), 0.25, 0.625) AS status
+    FROM (VALUES (3, 4), (75, 100), (1, 4), (40, 100), (0, 4), (5, 100), (15, 100), (20, 100), (0, 0)) AS v (part, whole);
+SELECT compared(1, NULL, NULL, 2, 3) AS no_interval, compared(1, 1, 1, NULL, 3) AS only_high, compared(4, 4, 4, NULL, 3) AS above_high, compared(1, 1, 1, NULL, NULL) AS no_goal;
+-- ranks that enclose the median: by the binomial distribution at most one in
+-- twenty medians lies outside, and the next rank would leave out more of them
+CREATE FUNCTION pg_temp.outside(n integer, rank integer) RETURNS numeric LANGUAGE plpgsql AS $$
+DECLARE
+    term numeric := 1;
+    total numeric := 0;
+BEGIN
+    FOR i IN 0..rank - 1 LOOP
+        total := total + term;
+        term := term * (n - i) / (i + 1);
+    END LOOP;
+    RETURN 2 * total / 2::numeric ^ n;
+END $$;
+SELECT count(*) AS n, count(*) FILTER (WHERE pg_temp.outside(n, median_rank(n)) > 0.05) AS too_narrow, count(*) FILTER (WHERE pg_temp.outside(n, median_rank(n) + 2) <= 0.05) AS too_wide
+    FROM generate_series(6, 300) n;
+SELECT median_rank(0), median_rank(5), median_rank(6), median_rank(10), median_rank(100);
+-- the steps took 1 to 9 days: the second and the eighth enclose the median
+SELECT create_pipeline('days') \g /dev/null
+SET search_path = days, days_reports, leadscore, leadscore_internal;
+INSERT INTO lead (lead_id, email, consented_at, created_at, updated_at) SELECT i, 'a@b', '2025-01-01Z', '2025-01-01Z', '2025-01-01Z' FROM generate_series(1, 9) i;
+INSERT INTO event (lead_id, kind, occurred_at, value) SELECT i, 'purchase', timestamptz '2025-01-01Z' + i * interval '1 day', 1 FROM generate_series(1, 9) i;
+INSERT INTO benchmark (metric, segment, low, high, source) VALUES ('lead_to_customer_days', 'all', 6, 7, 'by hand');
+SELECT metric, conversions, median_days, median_low_days, median_high_days, benchmark_status FROM conversion_times WHERE market = 'all' AND conversions > 0;
+UPDATE benchmark SET low = 8.5, high = 10 WHERE metric = 'lead_to_customer_days';
+SELECT benchmark_status FROM conversion_times WHERE market = 'all' AND conversions > 0;
+DELETE FROM lead WHERE lead_id > 5;
+SELECT conversions, median_days, median_low_days, median_high_days, benchmark_status FROM conversion_times WHERE market = 'all' AND conversions > 0;
+SET search_path = crm, crm_reports, leadscore, leadscore_internal;
+DROP SCHEMA visit, visit_reports, days, days_reports CASCADE;
 DROP SCHEMA crm, crm_reports, hand, hand_reports CASCADE;
 DROP OWNED BY metrics_reader;
 DROP ROLE metrics_reader;

@@ -62,6 +62,9 @@ SELECT a.attrelid::regclass, a.attname FROM pg_catalog.pg_attribute a
         AND NOT has_column_privilege(a.attrelid, a.attnum, 'SELECT') ORDER BY 1, a.attnum;
 SELECT crm.track('r1', 'page_view');
 INSERT INTO crm.event (lead_id, kind) VALUES (1, 'page_view');
+-- what its functions read, it may read
+SELECT count(*) > 0 AS judged FROM crm_reports.model_quality('inbound');
+SELECT count(*) > 0 AS compared FROM crm.compare_models('inbound', 'inbound');
 
 -- A stranger: nothing
 SET ROLE leadscore_stranger;

@@ -23,7 +23,8 @@ SELECT relname FROM tables t WHERE NOT EXISTS (SELECT FROM pg_index i WHERE i.in
 -- from them, and numbers by their sequence.
 SELECT t.relname, i.indexrelid::regclass AS index FROM tables t JOIN pg_index i ON i.indrelid = t.oid
     WHERE t.lead_id IS NOT NULL AND i.indisunique AND i.indkey[0] <> t.lead_id ORDER BY i.indexrelid::regclass::text COLLATE "C";
--- foreign keys of leads' tables lead to the same lead, or to what every node has
+-- foreign keys of leads' tables lead to the same lead, or to what every node has;
+-- that of the lead that recommended another one is dropped as well
 SELECT t.relname, k.conname FROM tables t JOIN pg_constraint k ON k.conrelid = t.oid JOIN tables f ON f.oid = k.confrelid
     WHERE f.lead_id IS NOT NULL AND (t.lead_id IS NULL OR k.conkey[1] <> t.lead_id OR k.confkey[1] <> f.lead_id);
 SELECT t.relname, k.conname FROM tables t JOIN pg_constraint k ON k.conrelid = t.oid WHERE k.contype = 'x';

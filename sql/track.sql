@@ -88,7 +88,6 @@ SELECT event_id > 0 FROM crm.track('secret', 'purchase', '{"card": "4111"}', sou
 SET ROLE leadscore_owner;
 ALTER TABLE crm.lead ADD CONSTRAINT own_check CHECK (country <> 'XX');
 ALTER TABLE crm.lead ADD CONSTRAINT own_unique UNIQUE (email);
-ALTER TABLE crm.lead ADD CONSTRAINT own_reference FOREIGN KEY (referred_by) REFERENCES crm.lead;
 ALTER TABLE crm.lead ADD CONSTRAINT own_exclusion EXCLUDE USING btree (persona WITH OPERATOR(pg_catalog.=));
 ALTER TABLE crm.lead ADD COLUMN own text DEFAULT '';
 ALTER TABLE crm.event ADD CONSTRAINT own_check CHECK (value <> 5000);
@@ -294,7 +293,7 @@ RESET ROLE;
 SELECT external_id, contact_allowed, updated_at FROM crm.lead WHERE external_id IN ('u1', 'u2', 'u3', 'u4', 'u5', 'u8', 'fresh') ORDER BY 1;
 SELECT external_id, contact_allowed FROM crm.lead WHERE external_id IN ('u6', 'u7') ORDER BY 1;
 SELECT external_id, contact_allowed FROM crm.lead_score WHERE external_id IN ('u1', 'u5') ORDER BY 1;
-UPDATE crm.event_kind SET role = 'other' WHERE kind = 'opt_out';
+UPDATE crm.event_kind SET role = 'capture' WHERE kind = 'opt_out';
 SET ROLE leadscore_app;
 -- allowed again; an event that is only edited changes nothing, one that becomes
 -- such does, and what is undone never was

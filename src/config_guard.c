@@ -291,6 +291,94 @@ check_setting(TupleDesc desc, HeapTuple old, HeapTuple new)
 				 errhint("Create another pipeline of that grain, and copy leads and events.")));
 }
 
+/* Run a statement that changes the configuration; needs an SPI connection. */
+static void
+write_configuration(const char *sql, int nargs, Oid *types, Datum *values)
+{
+	SPIPlanPtr	plan = SPI_prepare(sql, nargs, types);
+
+	if (plan == NULL)
+		elog(ERROR, "could not prepare: %s", sql);
+	CommandCounterIncrement();
+	leadscore_engine_execute(plan, values, GetLatestSnapshot(), InvalidSnapshot, false);
+}
+
+/*
+ * Put every lead behind: a writer, or a sweep, counts it again from its log.
+ * The table that changed tells which shard of the settings goes with it.
+ */
+static void
+count_again(PipelinePart part, Oid changed)
+{
+	UserSwitch	saved;
+	int			nestlevel;
+
+	leadscore_pipeline_lock(part);
+	/* a copy of the signals goes with no shard of leads in particular */
+	leadscore_run_as(leadscore_table_owner(changed), false, &saved);
+	nestlevel = leadscore_fix_path();
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	write_configuration(psprintf("UPDATE %s SET (configuration, signals_configuration) = (SELECT n, n"
+								 " FROM pg_catalog.nextval(pg_catalog.pg_get_serial_sequence(%s, 'activation_id')) n)",
+								 leadscore_table_name(leadscore_sibling(part, "setting")),
+								 quote_literal_cstr(leadscore_table_name(leadscore_table(part.schema, "model_activation")))),
+						0, NULL, NULL);
+	SPI_finish();
+	AtEOXact_GUC(true, nestlevel);
+	leadscore_run_back(&saved);
+}
+
+/* Is there a signal that asks for one of two roles, or for any role at all? */
+static bool
+role_is_signal(PipelinePart part, const char *one, const char *other)
+{
+	Oid			signal = leadscore_sibling(part, "signal");
+	Oid			types[2] = {TEXTOID, TEXTOID};
+	Datum		values[2];
+	char		nulls[2];
+	bool		found;
+	UserSwitch	saved;
+	const char *sql = psprintf("SELECT FROM %s WHERE event_role IS NOT NULL AND ($1 IS NULL AND $2 IS NULL"
+							   " OR event_role OPERATOR(pg_catalog.=) $1 OR event_role OPERATOR(pg_catalog.=) $2)",
+							   leadscore_table_name(signal));
+
+	values[0] = one ? CStringGetTextDatum(one) : (Datum) 0;
+	values[1] = other ? CStringGetTextDatum(other) : (Datum) 0;
+	nulls[0] = one ? ' ' : 'n';
+	nulls[1] = other ? ' ' : 'n';
+	leadscore_run_as(leadscore_table_owner(signal), false, &saved);
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute_with_args(sql, 2, types, values, nulls, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read signals: %s", sql);
+	found = SPI_processed == 1;
+	SPI_finish();
+	PopActiveSnapshot();
+	leadscore_run_back(&saved);
+	return found;
+}
+
+/*
+ * A row of event_kind, or all rows: if signals ask for a role of it, events
+ * that are in the log already may count for them, or no longer.
+ */
+static void
+follow_kind(PipelinePart part, Relation rel, HeapTuple old, HeapTuple new)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+
+	if (is_loading(part))
+		return;
+	if (old && new && same_column(desc, "kind", old, new) && same_column(desc, "role", old, new))
+		return;
+	/* a signal that is being defined meanwhile is to be seen */
+	leadscore_pipeline_lock(part);
+	if (role_is_signal(part, text_column(old, desc, "role"), text_column(new, desc, "role")))
+		count_again(part, RelationGetRelid(rel));
+}
+
 /*
  * config_changed(): AFTER INSERT, UPDATE or DELETE FOR EACH ROW, and AFTER
  * TRUNCATE FOR EACH STATEMENT, on every configuration table.
@@ -329,6 +417,8 @@ leadscore_config_changed(PG_FUNCTION_ARGS)
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("configuration table \"%s\" cannot be truncated", table),
 					 errhint("Delete the rows that are not needed, such as those of a draft.")));
+		if (strcmp(table, "event_kind") == 0)
+			follow_kind(part, rel, NULL, NULL);
 	}
 	else
 	{
@@ -345,6 +435,8 @@ leadscore_config_changed(PG_FUNCTION_ARGS)
 			check_setting(desc, old, new);
 		else if (strcmp(table, "signal") == 0)
 			check_signal(part, desc, old, new);
+		else if (strcmp(table, "event_kind") == 0)
+			follow_kind(part, rel, old, new);
 		else if (strcmp(table, "model") == 0)
 		{
 			check_model(desc, old, new);
@@ -368,25 +460,11 @@ leadscore_config_changed(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
-/* Run a statement that changes the configuration; needs an SPI connection. */
-static void
-write_configuration(const char *sql, int nargs, Oid *types, Datum *values)
-{
-	SPIPlanPtr	plan = SPI_prepare(sql, nargs, types);
-
-	if (plan == NULL)
-		elog(ERROR, "could not prepare: %s", sql);
-	CommandCounterIncrement();
-	leadscore_engine_execute(plan, values, GetLatestSnapshot(), InvalidSnapshot, false);
-}
-
 static Datum
 signals_changed(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
 	PipelinePart part;
-	UserSwitch	saved;
-	int			nestlevel;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigdata->tg_event) ||
 		!TRIGGER_FIRED_FOR_STATEMENT(trigdata->tg_event))
@@ -398,20 +476,7 @@ signals_changed(PG_FUNCTION_ARGS)
 	part = leadscore_part(RelationGetRelid(trigdata->tg_relation));
 	if (is_loading(part))
 		return PointerGetDatum(NULL);
-	leadscore_pipeline_lock(part);
-	/* a copy of the signals goes with no shard of leads in particular */
-	leadscore_run_as(leadscore_table_owner(RelationGetRelid(trigdata->tg_relation)), false, &saved);
-	nestlevel = leadscore_fix_path();
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	write_configuration(psprintf("UPDATE %s SET (configuration, signals_configuration) = (SELECT n, n"
-								 " FROM pg_catalog.nextval(pg_catalog.pg_get_serial_sequence(%s, 'activation_id')) n)",
-								 leadscore_table_name(leadscore_sibling(part, "setting")),
-								 quote_literal_cstr(leadscore_table_name(leadscore_table(part.schema, "model_activation")))),
-						0, NULL, NULL);
-	SPI_finish();
-	AtEOXact_GUC(true, nestlevel);
-	leadscore_run_back(&saved);
+	count_again(part, RelationGetRelid(trigdata->tg_relation));
 	return PointerGetDatum(NULL);
 }
 

@@ -240,22 +240,32 @@ index_kinds(Pipeline *p, char ***signal_kinds, int *signal_nkinds)
 
 /* Read the rows of a query, as the owner, with the snapshot pushed. */
 static uint64
-query(const char *format, Oid relid)
+run_query(const char *sql)
 {
-	char	   *sql = psprintf(format, leadscore_table_name(relid));
-
 	if (SPI_execute(sql, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read configuration: %s", sql);
 	return SPI_processed;
+}
+
+/* The same for a query of one table */
+static uint64
+query(const char *format, Oid relid)
+{
+	return run_query(psprintf(format, leadscore_table_name(relid)));
 }
 
 /* Read the signals, and which of them are for which kind of event. */
 static void
 read_signals(Pipeline *p)
 {
-	uint64		n = query("SELECT signal, signal_id, source, event_kinds, condition, quantity"
-						  " FROM %s WHERE signal IS NOT NULL AND source IS NOT NULL"
-						  " AND signal_id OPERATOR(pg_catalog.>=) 0 ORDER BY signal_id", p->signal);
+	/* a role stands for the kinds of events that have it */
+	uint64		n = run_query(psprintf("SELECT signal, signal_id, source, CASE WHEN event_role IS NULL THEN event_kinds"
+									   " ELSE ARRAY(SELECT k.kind::pg_catalog.text FROM %s k WHERE k.kind IS NOT NULL"
+									   " AND k.role::pg_catalog.text OPERATOR(pg_catalog.=) s.event_role::pg_catalog.text) END"
+									   " AS event_kinds, condition, quantity FROM %s s"
+									   " WHERE signal IS NOT NULL AND source IS NOT NULL"
+									   " AND signal_id OPERATOR(pg_catalog.>=) 0 ORDER BY signal_id",
+									   leadscore_table_name(p->event_kind), leadscore_table_name(p->signal)));
 	TupleDesc	desc = SPI_tuptable->tupdesc;
 	char	 ***kinds = palloc0(sizeof(char **) * (n + 1));
 	int		   *nkinds = palloc0(sizeof(int) * (n + 1));

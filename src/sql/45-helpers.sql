@@ -65,6 +65,16 @@ CREATE AGGREGATE leadscore_internal.product(double precision) (
 );
 COMMENT ON AGGREGATE leadscore_internal.product(double precision) IS 'product of all values; 1 of none';
 
+-- A market or an owner is often known only of leads that went on. If it is
+-- unknown of many, the rates of those of whom it is known are too high.
+CREATE FUNCTION leadscore_internal.few_unknown(unknown bigint, whole bigint) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT coalesce(few_unknown.unknown, 0) * 20 <= few_unknown.whole;
+END;
+COMMENT ON FUNCTION leadscore_internal.few_unknown(bigint, bigint) IS
+	'whether at most one in twenty is unknown, so that rates of parts of the whole mean something';
+
 -- Wilson's interval: unlike the usual one it is right for few leads and for
 -- rates near 0 and 1.
 CREATE FUNCTION leadscore_internal.rate_low(part bigint, whole bigint) RETURNS double precision

@@ -58,6 +58,35 @@ END;
 COMMENT ON FUNCTION leadscore_internal.compared(double precision, double precision, double precision) IS
 	'below, within or above a goal; NULL if there is no figure or no goal';
 
+-- A figure of few leads says little: of 4 leads 3 are 75 %, of the next 4 perhaps
+-- 1. So below and above are said only if the whole interval is.
+CREATE FUNCTION leadscore_internal.compared(figure double precision, figure_low double precision, figure_high double precision,
+		low double precision, high double precision) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT CASE
+		WHEN compared.figure IS NULL OR (compared.low IS NULL AND compared.high IS NULL) THEN NULL
+		WHEN compared.figure_high < compared.low THEN 'below'
+		WHEN compared.figure_low > compared.high THEN 'above'
+		WHEN compared.figure < compared.low OR compared.figure > compared.high THEN 'unclear'
+		ELSE 'within'
+	END;
+END;
+COMMENT ON FUNCTION leadscore_internal.compared(double precision, double precision, double precision, double precision, double precision) IS
+	'below or above: the whole interval of a figure lies outside of a goal; within: the figure lies inside; unclear: outside, but its interval reaches in; NULL: no figure or no goal';
+
+-- Of n values in order, those of this rank from below and from above enclose
+-- the median in 95 of 100 cases, whatever their distribution: the rank comes
+-- from the binomial distribution, by its normal approximation with correction
+-- for continuity. (W. J. Conover, Practical Nonparametric Statistics, 3.2.)
+CREATE FUNCTION leadscore_internal.median_rank(n bigint) RETURNS integer
+	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT nullif(floor((median_rank.n + 1) / 2.0::double precision - 0.979982 * sqrt(median_rank.n)), 0)::integer;
+END;
+COMMENT ON FUNCTION leadscore_internal.median_rank(bigint) IS
+	'rank, from both ends, of the values that enclose the median of n values in 95 of 100 cases; NULL: fewer than 6 values never do';
+
 CREATE FUNCTION leadscore_internal.sla_state(due_at timestamptz, contacted_at timestamptz, left_at timestamptz, at timestamptz) RETURNS text
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC

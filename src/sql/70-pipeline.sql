@@ -493,6 +493,11 @@ BEGIN
 			JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
 		GROUP BY c.relname
 		UNION
+		-- what model_quality() and compare_models() read: models, and profiles as signals
+		SELECT pg_catalog.format('SELECT %s ON %I.%I', t.columns, pipeline, t.name)
+		FROM (VALUES ('model', ''), ('dimension', ''), ('rule', ''), ('stage_rule', ''), ('stage_gate', ''), ('grade', ''), ('setting', ''),
+			('signal', '(signal, signal_id, source)'), ('profile_change', '(lead_id, signal, count, changed_at)')) AS t (name, columns)
+		UNION
 		SELECT pg_catalog.format('EXECUTE ON FUNCTION %s', p.oid::regprocedure)
 		FROM ours o
 			JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = o.rule

@@ -123,7 +123,7 @@ UPDATE crm.lead l SET
         'employees', round(exp(2 + 5 * pg_temp.draw(j.lead_id, 'size')))) END,
     consented_at = CASE WHEN j.consents THEN j.born_at END,
     contact_allowed = CASE WHEN j.consents THEN pg_temp.draw(j.lead_id, 'letters') < 0.8 END,
-    referred_by = CASE WHEN l.campaign = 'friends' THEN 1 + floor(j.lead_id * pg_temp.draw(j.lead_id, 'friend')) END,
+    referred_by = CASE WHEN l.campaign = 'friends' THEN nullif(1 + floor((j.lead_id - 1) * pg_temp.draw(j.lead_id, 'friend')), j.lead_id) END,
     updated_at = j.born_at
 FROM journey j
     LEFT JOIN LATERAL (

@@ -49,8 +49,8 @@ sql('main', q{
 		FROM generate_series(1, 200) i));
 	CREATE PUBLICATION results FOR TABLE p.lead_state, p.stage_log,
 		p.lead (lead_id, external_id, kind, market, country, channel, campaign, owner, persona, consented_at, contact_allowed, created_at, updated_at),
-		p.setting, p.signal, p.value_list, p.model, p.model_activation, p.dimension, p.rule, p.stage_rule, p.stage_gate, p.grade,
-		p.event_kind, p.channel, p.campaign, p.cost, p.benchmark;
+		p.setting, p.event_role, p.event_kind, p.signal, p.value_list, p.model, p.model_activation, p.dimension, p.rule, p.stage_rule, p.stage_gate, p.grade,
+		p.channel, p.campaign, p.cost, p.benchmark;
 	CREATE PUBLICATION raw FOR TABLE p.lead, p.event;
 });
 

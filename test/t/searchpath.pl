@@ -109,7 +109,7 @@ my $traps = q[
 		FOR r IN
 			SELECT relname FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace AND relkind IN ('r', 'v')
 			UNION SELECT unnest('{lead,event,lead_state,stage_log,profile_change,signal,value_list,setting,model,model_activation,
-				dimension,rule,stage_rule,stage_gate,grade,event_kind,channel,campaign,cost,benchmark,new_event,old_event,new_lead,old_lead}'::text[])
+				dimension,rule,stage_rule,stage_gate,grade,event_role,event_kind,channel,campaign,cost,benchmark,new_event,old_event,new_lead,old_lead}'::text[])
 		LOOP
 			EXECUTE format('CREATE VIEW %I.%I AS SELECT public.spring(1) AS lead_id', schema, r.relname);
 			EXECUTE format('GRANT ALL ON %I.%I TO PUBLIC', schema, r.relname);
@@ -177,7 +177,7 @@ is($node->safe_psql('trapped', $digest), $node->safe_psql('clean', $digest), 'wh
 my $calls = $node->safe_psql('clean', <<'SQL');
 	CREATE TEMP TABLE sample (name text, type text, value text);
 	INSERT INTO sample VALUES
-		('lead_id', 'int8', '1'), ('event_id', 'int8', '1'), ('max_leads', 'int4', '10'), ('external_id', 'text', 'one'),
+		('lead_id', 'int8', '1'), ('event_id', 'int8', '1'), ('referred_by', 'int8', '2'), ('max_leads', 'int4', '10'), ('external_id', 'text', 'one'),
 		('pipeline', 'text', 'p'), ('name', 'text', 'p'), ('role', 'text', 'app'), ('preset', 'text', 'empty'), ('file', 'text', 'triggers/attach'), ('figure', 'text', 'leads'), ('parts', '_text', '{rates}'),
 		('time_zone', 'text', 'Asia/Kathmandu'), ('kind', 'text', 'page_view'), ('market', 'text', 'b2b'),
 		('model', 'text', 'other'), ('a', 'text', 'inbound'), ('b', 'text', 'other'), ('source', 'text', 'inbound'), ('target', 'text', 'new'),

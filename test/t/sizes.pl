@@ -103,6 +103,7 @@ verified('signals', 'signals');
 my $kinds = scaled(20_000);
 query("SELECT leadscore.create_pipeline('kinds', 'empty')");
 timed("$kinds kinds", "
+INSERT INTO kinds.event_role (role) VALUES ('engagement');
 INSERT INTO kinds.event_kind (kind, role) SELECT 'k' || i, 'engagement' FROM generate_series(1, $kinds) i;
 INSERT INTO kinds.signal (signal, event_kinds) SELECT 's' || i, ARRAY['k' || i] FROM generate_series(1, $kinds) i;
 INSERT INTO kinds.signal (signal, event_kinds) SELECT 'all', array_agg('k' || i) FROM generate_series(1, $kinds) i;

@@ -81,8 +81,12 @@ CREATE TABLE lead (
     CONSTRAINT lead_external_id_key UNIQUE (external_id),
     CONSTRAINT lead_kind_check CHECK (kind IN ('person', 'organization')),
     CONSTRAINT lead_market_check CHECK (market IN ('b2b', 'b2c')),
-    CONSTRAINT lead_profile_check CHECK (jsonb_typeof(profile) = 'object')
+    CONSTRAINT lead_profile_check CHECK (jsonb_typeof(profile) = 'object'),
+    CONSTRAINT lead_referred_by_check CHECK (referred_by <> lead_id),
+    CONSTRAINT lead_referred_by_fkey FOREIGN KEY (referred_by) REFERENCES lead ON DELETE SET NULL
 );
+-- a lead that is deleted is looked for here
+CREATE INDEX lead_referred_by_idx ON lead (referred_by) WHERE referred_by IS NOT NULL;
 COMMENT ON TABLE lead IS 'persons and organizations that left contact data, or may yet: one row each';
 COMMENT ON COLUMN lead.lead_id IS 'number of the lead, never reused';
 COMMENT ON COLUMN lead.external_id IS 'name of the lead in the app that sends the events';
@@ -98,7 +102,7 @@ COMMENT ON COLUMN lead.persona IS 'buyer persona that the lead stands for';
 COMMENT ON COLUMN lead.profile IS 'other facts about the lead, a JSON object; profile signals have conditions on it. Personal data, in no view';
 COMMENT ON COLUMN lead.consented_at IS 'when the data protection policy was accepted; NULL: it was not, or consent was taken back';
 COMMENT ON COLUMN lead.contact_allowed IS 'whether messages may be sent; NULL: not asked. An event that unsubscribes makes it false';
-COMMENT ON COLUMN lead.referred_by IS 'lead_id of the lead that recommended us';
+COMMENT ON COLUMN lead.referred_by IS 'lead_id of another lead, which recommended us';
 COMMENT ON COLUMN lead.created_at IS 'when the lead became known';
 COMMENT ON COLUMN lead.updated_at IS 'time of the last change of this row';
 
@@ -133,6 +137,31 @@ COMMENT ON COLUMN event.campaign IS 'campaign that the event came by';
 COMMENT ON COLUMN event.properties IS 'other facts about the event, a JSON object; signals have conditions on it';
 COMMENT ON COLUMN event.source_id IS 'name of the event in the app that sends it; a second event of this name for the same lead is refused';
 
+-- Kinds of events. What an event means is said once, by the role of its kind:
+-- reports look for roles, and so may signals.
+
+CREATE TABLE event_role (
+    role text,
+    note text,
+    CONSTRAINT event_role_pkey PRIMARY KEY (role),
+    CONSTRAINT event_role_role_check CHECK (role <> '')
+);
+COMMENT ON TABLE event_role IS 'roles that a kind of event can have; roles of your own are for reports and signals of your own';
+COMMENT ON COLUMN event_role.role IS 'the role';
+COMMENT ON COLUMN event_role.note IS 'what the reports, and the signals of the presets, take events of this role for';
+
+CREATE TABLE event_kind (
+    kind text,
+    role text NOT NULL,
+    note text,
+    CONSTRAINT event_kind_pkey PRIMARY KEY (kind),
+    CONSTRAINT event_kind_role_fkey FOREIGN KEY (role) REFERENCES event_role
+);
+COMMENT ON TABLE event_kind IS 'known kinds of events, and their roles';
+COMMENT ON COLUMN event_kind.kind IS 'kind of event';
+COMMENT ON COLUMN event_kind.role IS 'what the events mean to reports and signals, see event_role: visit, request, sales_contact, purchase ...';
+COMMENT ON COLUMN event_kind.note IS 'meaning of the kind, and its properties';
+
 -- How events and profiles are classified.
 
 CREATE TABLE signal (
@@ -140,6 +169,7 @@ CREATE TABLE signal (
     signal_id smallserial,
     source text NOT NULL DEFAULT 'event',
     event_kinds text[],
+    event_role text,
     condition jsonpath,
     quantity jsonpath,
     note text,
@@ -149,16 +179,19 @@ CREATE TABLE signal (
     CONSTRAINT signal_signal_id_check CHECK (signal_id >= 0),
     CONSTRAINT signal_source_check CHECK (source IN ('event', 'profile')),
     CONSTRAINT signal_profile_check CHECK (source = 'event'
-        OR (condition IS NOT NULL AND event_kinds IS NULL AND quantity IS NULL)),
+        OR (condition IS NOT NULL AND event_kinds IS NULL AND event_role IS NULL AND quantity IS NULL)),
     -- no kind at all: counted by the engine, not by events
     CONSTRAINT signal_event_kinds_check CHECK (array_position(event_kinds, NULL) IS NULL
-        AND (cardinality(event_kinds) > 0 OR signal_id = 0))
+        AND (cardinality(event_kinds) > 0 OR signal_id = 0)),
+    CONSTRAINT signal_event_role_check CHECK (event_kinds IS NULL OR event_role IS NULL),
+    CONSTRAINT signal_event_role_fkey FOREIGN KEY (event_role) REFERENCES event_role
 );
 COMMENT ON TABLE signal IS 'signals: the classes that events and profiles fall into when they are written; models give points to signals';
 COMMENT ON COLUMN signal.signal IS 'name of the signal';
 COMMENT ON COLUMN signal.signal_id IS 'number of the signal in lead_state.activity; never change or reuse it';
 COMMENT ON COLUMN signal.source IS 'event: counted for every event that matches; profile: present while the lead''s profile matches';
-COMMENT ON COLUMN signal.event_kinds IS 'kinds of events that match; NULL: any kind';
+COMMENT ON COLUMN signal.event_kinds IS 'kinds of events that match; NULL: see event_role';
+COMMENT ON COLUMN signal.event_role IS 'role of the kinds of events that match, by event_kind; NULL, and event_kinds too: any kind';
 COMMENT ON COLUMN signal.condition IS 'jsonpath on event.properties or lead.profile that must hold too; columns and value lists are variables, as in $value > 100; NULL: none';
 COMMENT ON COLUMN signal.quantity IS 'jsonpath that gives how often an event counts, a number; NULL: once';
 COMMENT ON COLUMN signal.note IS 'remark for people';
@@ -518,17 +551,6 @@ COMMENT ON COLUMN profile_change.changed_at IS 'when it did, in event time';
 
 -- Tables in which reports look things up. No foreign keys from leads and events:
 -- an unknown kind or channel must not stop an app.
-
-CREATE TABLE event_kind (
-    kind text,
-    role text NOT NULL,
-    note text,
-    CONSTRAINT event_kind_pkey PRIMARY KEY (kind)
-);
-COMMENT ON TABLE event_kind IS 'known kinds of events, and their roles in reports';
-COMMENT ON COLUMN event_kind.kind IS 'kind of event';
-COMMENT ON COLUMN event_kind.role IS 'role that reports ask for: visit, form_view, form_submit, capture, email_open, outreach, sales_contact, purchase ...';
-COMMENT ON COLUMN event_kind.note IS 'meaning of the kind, and its properties';
 
 CREATE TABLE channel (
     channel text,

@@ -75,10 +75,18 @@ CREATE TRIGGER config_truncated AFTER TRUNCATE ON grade
 ALTER TABLE grade ENABLE ALWAYS TRIGGER config_changed;
 ALTER TABLE grade ENABLE ALWAYS TRIGGER config_truncated;
 
+-- The engine knows the kinds of events that have a role.
+CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON event_kind
+    FOR EACH ROW EXECUTE FUNCTION config_changed();
+CREATE TRIGGER config_truncated AFTER TRUNCATE ON event_kind
+    FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
+ALTER TABLE event_kind ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE event_kind ENABLE ALWAYS TRIGGER config_truncated;
+
 -- Counts follow from signals: if these change, every lead is counted again, at
 -- its next write or by sweep().
 CREATE TRIGGER signals_changed
-    AFTER INSERT OR DELETE OR UPDATE OF signal, source, event_kinds, condition, quantity ON signal
+    AFTER INSERT OR DELETE OR UPDATE OF signal, source, event_kinds, event_role, condition, quantity ON signal
     FOR EACH STATEMENT EXECUTE FUNCTION signals_changed();
 CREATE TRIGGER signals_changed
     AFTER INSERT OR DELETE OR UPDATE ON value_list
@@ -88,6 +96,32 @@ CREATE TRIGGER signals_truncated AFTER TRUNCATE ON value_list
 
 INSERT INTO signal (signal, signal_id, event_kinds, note) VALUES
     ('lead_created', 0, '{}', 'counted by the engine when a lead begins, so that quiet times have a start');
+
+INSERT INTO event_role (role, note) VALUES
+    ('visit', 'looked at a page: landing pages, content on the way to a sale'),
+    ('download', 'took content: an offer'),
+    ('webinar', 'attended a webinar: an offer'),
+    ('form_view', 'saw a form'),
+    ('form_submit', 'sent a form: an enquiry'),
+    ('capture', 'left contact data without a form, such as for a newsletter: an enquiry'),
+    ('request', 'asked for something: an enquiry'),
+    ('trial', 'tries the product'),
+    ('cart', 'left a cart'),
+    ('social', 'reacted on a social network'),
+    ('email_sent', 'was sent a message'),
+    ('email_open', 'opened a message'),
+    ('email_click', 'followed a link in a message: a response'),
+    ('email_reply', 'answered a message: a response'),
+    ('email_bounce', 'could not be sent a message'),
+    ('outreach', 'sales tried to reach the lead: a contact'),
+    ('sales_contact', 'sales spoke with the lead: a contact; in the presets it makes an sql a prospect'),
+    ('purchase', 'bought: revenue; in the presets it makes a customer'),
+    ('lost', 'will not buy; in the presets the stage lost'),
+    ('disqualified', 'never was a lead; in the presets the stage disqualified'),
+    ('recycled', 'back to marketing; in the presets the stage recycled'),
+    ('unsubscribe', 'wants no more messages: lead.contact_allowed becomes false'),
+    ('points', 'points by hand'),
+    ('stage', 'stage by hand, see set_stage()');
 
 INSERT INTO event_kind (kind, role, note) VALUES
     ('page_view', 'visit', 'looked at a page (page)'),

@@ -170,6 +170,17 @@ WHERE y.entered_at IS NOT NULL;
 COMMENT ON VIEW _stay IS
     'one row a stay in a stage, as of now: by when sales was to contact the lead, and when it did';
 
+-- Signals that ask for certain kinds of events, by name or by role.
+CREATE OR REPLACE VIEW _kind_signal WITH (security_invoker = true) AS
+SELECT k.kind, g.signal
+FROM signal g
+    CROSS JOIN LATERAL unnest(g.event_kinds) AS k (kind)
+UNION
+SELECT k.kind, g.signal
+FROM signal g
+    JOIN event_kind k ON k.role = g.event_role;
+COMMENT ON VIEW _kind_signal IS 'one row a kind of event and signal that asks for it';
+
 -- Signals are conditions on properties, which readers of views must not see.
 CREATE OR REPLACE FUNCTION _unscored() RETURNS TABLE (lead_id bigint, event_id bigint)
     LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -188,7 +199,7 @@ BEGIN
             AND NOT (
                 -- known, and not meant to count
                 EXISTS (SELECT FROM @pipeline@.event_kind k WHERE k.kind = e.kind)
-                AND NOT EXISTS (SELECT FROM @pipeline@.signal g WHERE g.event_kinds @> ARRAY[e.kind])
+                AND NOT EXISTS (SELECT FROM @pipeline@._kind_signal g WHERE g.kind = e.kind)
             );
     -- A stage by hand is to put the lead into it, unless it is in it already.
     RETURN QUERY

@@ -218,12 +218,12 @@ SELECT
     e.campaign
 FROM _unscored() u
     JOIN event e USING (lead_id, event_id)
-    LEFT JOIN (SELECT kind FROM event_kind UNION SELECT unnest(event_kinds) FROM signal) k ON k.kind = e.kind;
+    LEFT JOIN (SELECT kind FROM event_kind UNION SELECT kind FROM _kind_signal) k ON k.kind = e.kind;
 COMMENT ON VIEW unscored_events IS 'one row an event that counts for nothing though it should: of an unknown kind, matching no signal of its kind, or setting no stage';
 COMMENT ON COLUMN unscored_events.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN unscored_events.event_id IS 'number of the event, see the table event';
 COMMENT ON COLUMN unscored_events.kind IS 'kind of the event, see event_kind';
-COMMENT ON COLUMN unscored_events.reason IS 'unknown kind: neither in event_kind nor in event_kinds of a signal; no signal matches: the conditions of all signals of this kind fail; stage not set: the stage that the event names does not exist, or it is one from iql to prospect and the contact lacked what makes a lead';
+COMMENT ON COLUMN unscored_events.reason IS 'unknown kind: neither in event_kind nor asked for by a signal; no signal matches: the conditions of all signals of this kind fail; stage not set: the stage that the event names does not exist, or it is one from iql to prospect and the contact lacked what makes a lead';
 COMMENT ON COLUMN unscored_events.occurred_at IS 'when it happened; NULL outside the years 1 to 9999';
 COMMENT ON COLUMN unscored_events.recorded_at IS 'when it was recorded';
 COMMENT ON COLUMN unscored_events.channel IS 'channel that the event came by';

@@ -460,6 +460,14 @@ WITH delta AS (
         CROSS JOIN stages() t
         LEFT JOIN entry e ON e.slice_by = k.slice_by AND e.slice = k.slice AND e.stage_rank = t.stage_rank
     WHERE t.stage >= 'visitor'
+), rated AS (
+    -- a lead that came by no channel or campaign is known to; one without a
+    -- market, owner, persona or country may be to get it when it goes on
+    SELECT c.slice_by, c.slice, c.stage, c.stage_rank, c.stage_label, c.entered, c.entered_directly, c.converted, c.lost, c.matured, c.matured_converted,
+        c.slice_by IN ('channel', 'campaign') OR few_unknown((sum(c.entered) FILTER (WHERE c.slice = '(none)') OVER level)::bigint,
+            (sum(c.entered) OVER level)::bigint) AS known
+    FROM counted c
+    WINDOW level AS (PARTITION BY c.slice_by, c.stage_rank)
 )
 SELECT
     c.slice_by,
@@ -472,15 +480,15 @@ SELECT
     c.converted,
     c.lost,
     c.entered - c.converted - c.lost AS open,
-    c.converted::double precision / nullif(c.entered, 0) AS step_rate,
+    CASE WHEN c.known THEN c.converted::double precision / nullif(c.entered, 0) END AS step_rate,
     c.converted + c.lost AS resolved,
     c.matured,
     c.matured_converted,
-    c.converted::double precision / nullif(c.converted + c.lost, 0) AS resolved_rate,
-    c.matured_converted::double precision / nullif(c.matured, 0) AS matured_rate,
-    rate_low(c.converted, c.entered) AS step_low_rate,
-    rate_high(c.converted, c.entered) AS step_high_rate
-FROM counted c
+    CASE WHEN c.known THEN c.converted::double precision / nullif(c.converted + c.lost, 0) END AS resolved_rate,
+    CASE WHEN c.known THEN c.matured_converted::double precision / nullif(c.matured, 0) END AS matured_rate,
+    CASE WHEN c.known THEN rate_low(c.converted, c.entered) END AS step_low_rate,
+    CASE WHEN c.known THEN rate_high(c.converted, c.entered) END AS step_high_rate
+FROM rated c
 ORDER BY c.slice_by, c.slice, c.stage_rank;
 COMMENT ON VIEW funnel_by IS 'one row a slice and stage: the funnel of the leads of each channel, campaign, market, owner, persona and country; ask for one slice_by';
 COMMENT ON COLUMN funnel_by.slice_by IS 'what leads are sliced by: channel, campaign, market, owner, persona or country';
@@ -493,7 +501,7 @@ COMMENT ON COLUMN funnel_by.entered_directly IS 'of entered, cycles that had not
 COMMENT ON COLUMN funnel_by.converted IS 'of entered, cycles that reached a higher stage later';
 COMMENT ON COLUMN funnel_by.lost IS 'of entered, cycles that did not, and ended in recycled, lost or disqualified';
 COMMENT ON COLUMN funnel_by.open IS 'of entered, cycles that neither converted nor were lost yet';
-COMMENT ON COLUMN funnel_by.step_rate IS 'converted / entered; too low for young entries, which had little time';
+COMMENT ON COLUMN funnel_by.step_rate IS 'converted / entered; too low for young entries, which had little time. No rate of a market, owner, persona or country is given if it is unknown of more than one in twenty leads that entered the stage';
 COMMENT ON COLUMN funnel_by.resolved IS 'converted + lost';
 COMMENT ON COLUMN funnel_by.matured IS 'of entered, entries at least setting.mature_after ago';
 COMMENT ON COLUMN funnel_by.matured_converted IS 'of matured, cycles that reached a higher stage later';

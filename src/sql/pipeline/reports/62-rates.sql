@@ -3,7 +3,9 @@
 
 -- Per cycle of a lead: where it was, and whether it came farther afterwards.
 -- Cycles that never were in the first stage of a step are in neither number of
--- its rate, so no rate exceeds 1.
+-- its rate, so no rate exceeds 1. A visitor has no market yet: of the visitors
+-- whose market is known nearly all went on. So a market has no rate of a step
+-- that many cycles of an unknown market began.
 CREATE OR REPLACE VIEW conversion_rates WITH (security_invoker = true) AS
 WITH run AS (
     -- customers that never were leads are in no rate
@@ -60,6 +62,18 @@ WITH run AS (
     SELECT 'all', p.step_from, p.step_to, sum(p.numerator)::bigint, sum(p.denominator)::bigint
     FROM part p
     GROUP BY p.step_from, p.step_to
+), rate AS (
+    SELECT p.market, p.step_from, p.step_to, p.numerator, p.denominator, coalesce(u.denominator, 0) AS unknown,
+        p.market = 'all' OR few_unknown(u.denominator, a.denominator) AS known
+    FROM pair p
+        JOIN pair a ON a.market = 'all' AND a.step_from = p.step_from AND a.step_to = p.step_to
+        LEFT JOIN part u ON u.market IS NULL AND u.step_from = p.step_from AND u.step_to = p.step_to
+), figure AS (
+    SELECT r.market, r.step_from, r.step_to, r.numerator, r.denominator, r.unknown,
+        CASE WHEN r.known THEN r.numerator::double precision / nullif(r.denominator, 0) END AS conversion_rate,
+        CASE WHEN r.known THEN rate_low(r.numerator, r.denominator) END AS low_rate,
+        CASE WHEN r.known THEN rate_high(r.numerator, r.denominator) END AS high_rate
+    FROM rate r
 )
 SELECT
     k.metric,
@@ -69,15 +83,16 @@ SELECT
     k.step_to,
     coalesce(p.numerator, 0) AS numerator,
     coalesce(p.denominator, 0) AS denominator,
-    p.numerator::double precision / nullif(p.denominator, 0) AS conversion_rate,
-    rate_low(p.numerator, p.denominator) AS low_rate,
-    rate_high(p.numerator, p.denominator) AS high_rate,
+    p.conversion_rate,
+    p.low_rate,
+    p.high_rate,
     b.low AS benchmark_low_rate,
     b.high AS benchmark_high_rate,
     coalesce(b.denominator, k.step_from) AS benchmark_denominator,
     b.source AS benchmark_source,
-    q.numerator::double precision / nullif(q.denominator, 0) AS benchmark_rate,
-    compared(q.numerator::double precision / nullif(q.denominator, 0), b.low, b.high) AS benchmark_status
+    q.conversion_rate AS benchmark_rate,
+    compared(q.conversion_rate, q.low_rate, q.high_rate, b.low, b.high) AS benchmark_status,
+    coalesce(p.unknown, 0) AS market_unknown
 FROM (VALUES
         ('visitor_to_lead', 1, 'visitor', 'lead'),
         ('iql_to_mql', 2, 'iql', 'mql'),
@@ -88,7 +103,7 @@ FROM (VALUES
         ('lead_to_customer', 7, 'lead', 'customer')
     ) AS k (metric, place, step_from, step_to)
     CROSS JOIN (VALUES ('all'), ('b2b'), ('b2c')) AS g (market)
-    LEFT JOIN pair p ON p.market = g.market AND p.step_from = k.step_from AND p.step_to = k.step_to
+    LEFT JOIN figure p ON p.market = g.market AND p.step_from = k.step_from AND p.step_to = k.step_to
     LEFT JOIN LATERAL (
         SELECT b.low, b.high, b.denominator, b.source
         FROM benchmark b
@@ -96,7 +111,7 @@ FROM (VALUES
         ORDER BY b.segment = 'all'
         LIMIT 1
     ) b ON true
-    LEFT JOIN pair q ON q.market = g.market AND q.step_from = coalesce(b.denominator, k.step_from) AND q.step_to = k.step_to;
+    LEFT JOIN figure q ON q.market = g.market AND q.step_from = coalesce(b.denominator, k.step_from) AND q.step_to = k.step_to;
 COMMENT ON VIEW conversion_rates IS 'one row a step and market: the share of cycles that takes the step, its 95 % interval, and the goal for it';
 COMMENT ON COLUMN conversion_rates.metric IS 'name of the step';
 COMMENT ON COLUMN conversion_rates.place IS 'number to sort the rows by';
@@ -105,7 +120,7 @@ COMMENT ON COLUMN conversion_rates.step_from IS 'stage where the step starts; le
 COMMENT ON COLUMN conversion_rates.step_to IS 'stage that the step leads to: this one or a higher one; lead: iql';
 COMMENT ON COLUMN conversion_rates.numerator IS 'of denominator, cycles that came to step_to or higher afterwards';
 COMMENT ON COLUMN conversion_rates.denominator IS 'cycles that were in step_from; cycles of customers that never were leads are left out';
-COMMENT ON COLUMN conversion_rates.conversion_rate IS 'numerator / denominator';
+COMMENT ON COLUMN conversion_rates.conversion_rate IS 'numerator / denominator; NULL for a market if the market of more than one in twenty cycles that were in step_from is unknown';
 COMMENT ON COLUMN conversion_rates.low_rate IS 'lower end of the 95 % interval of the rate (Wilson)';
 COMMENT ON COLUMN conversion_rates.high_rate IS 'upper end of the 95 % interval of the rate (Wilson)';
 COMMENT ON COLUMN conversion_rates.benchmark_low_rate IS 'lower end of the goal, a fraction';
@@ -113,7 +128,8 @@ COMMENT ON COLUMN conversion_rates.benchmark_high_rate IS 'upper end of the goal
 COMMENT ON COLUMN conversion_rates.benchmark_denominator IS 'stage of the leads that the goal is a share of, if other than step_from';
 COMMENT ON COLUMN conversion_rates.benchmark_source IS 'origin of the goal';
 COMMENT ON COLUMN conversion_rates.benchmark_rate IS 'rate that is compared with the goal: with the denominator of the goal';
-COMMENT ON COLUMN conversion_rates.benchmark_status IS 'whether the figure is below, within or above the goal; NULL: nothing to compare';
+COMMENT ON COLUMN conversion_rates.benchmark_status IS 'below or above: the whole 95 % interval lies outside of the goal; within: the rate lies inside; unclear: outside, but there are too few cycles to tell; NULL: nothing to compare';
+COMMENT ON COLUMN conversion_rates.market_unknown IS 'cycles of all markets that were in step_from and whose market is unknown, as that of a visitor mostly is';
 
 CREATE OR REPLACE VIEW conversion_times WITH (security_invoker = true) AS
 WITH figure AS (
@@ -123,7 +139,9 @@ WITH figure AS (
         count(*) AS conversions,
         avg(t.days) AS mean_days,
         percentile_cont(0.5) WITHIN GROUP (ORDER BY t.days) AS median_days,
-        percentile_cont(0.9) WITHIN GROUP (ORDER BY t.days) AS p90_days
+        percentile_cont(0.9) WITHIN GROUP (ORDER BY t.days) AS p90_days,
+        (array_agg(t.days ORDER BY t.days))[median_rank(count(*))] AS median_low,
+        (array_agg(t.days ORDER BY t.days DESC))[median_rank(count(*))] AS median_high
     FROM _run r
         JOIN lead l USING (lead_id)
         CROSS JOIN LATERAL (VALUES
@@ -148,7 +166,9 @@ SELECT
     b.low AS benchmark_low_days,
     b.high AS benchmark_high_days,
     b.source AS benchmark_source,
-    compared(f.median_days, b.low, b.high) AS benchmark_status
+    compared(f.median_days, f.median_low, f.median_high, b.low, b.high) AS benchmark_status,
+    f.median_low AS median_low_days,
+    f.median_high AS median_high_days
 FROM (VALUES
         ('iql_to_mql_days', 1),
         ('mql_to_sql_days', 2),
@@ -176,7 +196,9 @@ COMMENT ON COLUMN conversion_times.p90_days IS 'days that nine of ten cycles did
 COMMENT ON COLUMN conversion_times.benchmark_low_days IS 'lower end of the goal, in days';
 COMMENT ON COLUMN conversion_times.benchmark_high_days IS 'upper end of the goal, in days';
 COMMENT ON COLUMN conversion_times.benchmark_source IS 'origin of the goal';
-COMMENT ON COLUMN conversion_times.benchmark_status IS 'whether median_days is below, within or above the goal; NULL: nothing to compare';
+COMMENT ON COLUMN conversion_times.benchmark_status IS 'below or above: the whole 95 % interval lies outside of the goal; within: median_days lies inside; unclear: outside, but there are too few cycles to tell; NULL: nothing to compare';
+COMMENT ON COLUMN conversion_times.median_low_days IS 'lower end of the 95 % interval of the median, by ranks; NULL: fewer than six cycles';
+COMMENT ON COLUMN conversion_times.median_high_days IS 'upper end of the 95 % interval of the median, by ranks; NULL: fewer than six cycles';
 
 CREATE OR REPLACE VIEW cycle_time_histogram WITH (security_invoker = true) AS
 SELECT

@@ -45,6 +45,15 @@ WITH reached AS (
         sum(f.cost_amount) AS cost_amount
     FROM filled f
     GROUP BY 1, 2, 3
+), shared AS (
+    -- A cost without a campaign is for all leads of its channel, and one without
+    -- a channel for all leads: the few without a campaign did not cause it.
+    SELECT t.calendar_month, t.channel, t.campaign, t.leads, t.mqls, t.sqls, t.customers, t.cost_amount,
+        CASE WHEN t.cost_amount = 0 OR t.campaign <> '(none)' OR t.leads + t.mqls + t.sqls + t.customers
+            = CASE t.channel WHEN '(none)' THEN sum(t.leads + t.mqls + t.sqls + t.customers) OVER (PARTITION BY t.calendar_month)
+                ELSE sum(t.leads + t.mqls + t.sqls + t.customers) OVER (PARTITION BY t.calendar_month, t.channel) END
+            THEN t.cost_amount END AS own_cost
+    FROM total t
 )
 SELECT
     t.calendar_month,
@@ -56,11 +65,11 @@ SELECT
     t.mqls,
     t.sqls,
     t.customers,
-    as_amount(t.cost_amount / nullif(t.leads, 0))::numeric(14,2) AS cost_per_lead_amount,
-    as_amount(t.cost_amount / nullif(t.mqls, 0))::numeric(14,2) AS cost_per_mql_amount,
-    as_amount(t.cost_amount / nullif(t.sqls, 0))::numeric(14,2) AS cost_per_sql_amount,
-    as_amount(t.cost_amount / nullif(t.customers, 0))::numeric(14,2) AS cost_per_customer_amount
-FROM total t
+    as_amount(t.own_cost / nullif(t.leads, 0))::numeric(14,2) AS cost_per_lead_amount,
+    as_amount(t.own_cost / nullif(t.mqls, 0))::numeric(14,2) AS cost_per_mql_amount,
+    as_amount(t.own_cost / nullif(t.sqls, 0))::numeric(14,2) AS cost_per_sql_amount,
+    as_amount(t.own_cost / nullif(t.customers, 0))::numeric(14,2) AS cost_per_customer_amount
+FROM shared t
     LEFT JOIN campaign p ON p.campaign = t.campaign
     LEFT JOIN channel h ON h.channel = t.channel;
 COMMENT ON VIEW cost_per_lead IS 'one row a month and source: the cost in the month, the number of leads that were new in it, and the cost of one';
@@ -73,10 +82,10 @@ COMMENT ON COLUMN cost_per_lead.leads IS 'leads that first were iql or higher in
 COMMENT ON COLUMN cost_per_lead.mqls IS 'leads that first were mql or higher in the month';
 COMMENT ON COLUMN cost_per_lead.sqls IS 'leads that first were sql or higher in the month';
 COMMENT ON COLUMN cost_per_lead.customers IS 'leads that first became customers in the month';
-COMMENT ON COLUMN cost_per_lead.cost_per_lead_amount IS 'cost_amount / leads';
-COMMENT ON COLUMN cost_per_lead.cost_per_mql_amount IS 'cost_amount / mqls';
-COMMENT ON COLUMN cost_per_lead.cost_per_sql_amount IS 'cost_amount / sqls';
-COMMENT ON COLUMN cost_per_lead.cost_per_customer_amount IS 'cost_amount / customers';
+COMMENT ON COLUMN cost_per_lead.cost_per_lead_amount IS 'cost_amount / leads; NULL for a cost without a campaign that is for leads of campaigns too';
+COMMENT ON COLUMN cost_per_lead.cost_per_mql_amount IS 'cost_amount / mqls; NULL for a cost without a campaign that is for leads of campaigns too';
+COMMENT ON COLUMN cost_per_lead.cost_per_sql_amount IS 'cost_amount / sqls; NULL for a cost without a campaign that is for leads of campaigns too';
+COMMENT ON COLUMN cost_per_lead.cost_per_customer_amount IS 'cost_amount / customers; NULL for a cost without a campaign that is for leads of campaigns too';
 
 CREATE OR REPLACE VIEW sourcing_comparison WITH (security_invoker = true) AS
 WITH reached AS (
@@ -112,6 +121,12 @@ WITH reached AS (
         ) AS k (comparison, place, segment)
         LEFT JOIN reached r ON k.segment = CASE k.comparison WHEN 'sourcing' THEN r.sourcing ELSE r.direction END
     GROUP BY k.comparison, k.place, k.segment
+), shared AS (
+    -- a cost that is for all leads is not that of those that came by themselves
+    SELECT t.comparison, t.place, t.segment, t.leads, t.mqls, t.sqls, t.customers, t.leads_won, t.revenue_amount, t.lead_revenue, t.cost_amount,
+        CASE WHEN t.cost_amount = 0 OR t.segment <> '(none)'
+            OR t.leads + t.customers = sum(t.leads + t.customers) OVER (PARTITION BY t.comparison) THEN t.cost_amount END AS own_cost
+    FROM total t
 )
 SELECT
     t.comparison,
@@ -122,15 +137,15 @@ SELECT
     t.mqls,
     t.sqls,
     t.customers,
-    as_amount(t.cost_amount / nullif(t.leads, 0))::numeric(14,2) AS cost_per_lead_amount,
-    as_amount(t.cost_amount / nullif(t.sqls, 0))::numeric(14,2) AS cost_per_sql_amount,
-    as_amount(t.cost_amount / nullif(t.customers, 0))::numeric(14,2) AS cost_per_customer_amount,
+    as_amount(t.own_cost / nullif(t.leads, 0))::numeric(14,2) AS cost_per_lead_amount,
+    as_amount(t.own_cost / nullif(t.sqls, 0))::numeric(14,2) AS cost_per_sql_amount,
+    as_amount(t.own_cost / nullif(t.customers, 0))::numeric(14,2) AS cost_per_customer_amount,
     t.sqls::double precision / nullif(t.leads, 0) AS lead_to_sql_rate,
     t.leads_won::double precision / nullif(t.leads, 0) AS lead_to_customer_rate,
     as_amount(t.revenue_amount)::numeric(14,2) AS revenue_amount,
     as_amount(t.lead_revenue / nullif(t.leads, 0))::numeric(14,2) AS revenue_per_lead_amount,
-    (t.revenue_amount - t.cost_amount)::double precision / nullif(t.cost_amount, 0)::double precision AS roi
-FROM total t;
+    (t.revenue_amount - t.own_cost)::double precision / nullif(t.own_cost, 0)::double precision AS roi
+FROM shared t;
 COMMENT ON VIEW sourcing_comparison IS 'internal against outsourced and inbound against outbound: cost, leads, customers and revenue of each';
 COMMENT ON COLUMN sourcing_comparison.comparison IS 'sourcing or direction';
 COMMENT ON COLUMN sourcing_comparison.place IS 'number to sort the rows by';
@@ -140,11 +155,11 @@ COMMENT ON COLUMN sourcing_comparison.leads IS 'contacts that reached iql or hig
 COMMENT ON COLUMN sourcing_comparison.mqls IS 'leads that reached mql or higher';
 COMMENT ON COLUMN sourcing_comparison.sqls IS 'leads that reached sql or higher';
 COMMENT ON COLUMN sourcing_comparison.customers IS 'leads that became customers';
-COMMENT ON COLUMN sourcing_comparison.cost_per_lead_amount IS 'cost_amount / leads';
-COMMENT ON COLUMN sourcing_comparison.cost_per_sql_amount IS 'cost_amount / sqls';
-COMMENT ON COLUMN sourcing_comparison.cost_per_customer_amount IS 'cost_amount / customers';
+COMMENT ON COLUMN sourcing_comparison.cost_per_lead_amount IS 'cost_amount / leads; NULL for costs that do not say if there are leads that do';
+COMMENT ON COLUMN sourcing_comparison.cost_per_sql_amount IS 'cost_amount / sqls; NULL for costs that do not say if there are leads that do';
+COMMENT ON COLUMN sourcing_comparison.cost_per_customer_amount IS 'cost_amount / customers; NULL for costs that do not say if there are leads that do';
 COMMENT ON COLUMN sourcing_comparison.lead_to_sql_rate IS 'sqls / leads';
 COMMENT ON COLUMN sourcing_comparison.lead_to_customer_rate IS 'share of the leads that became customers; customers that never were leads are left out';
 COMMENT ON COLUMN sourcing_comparison.revenue_amount IS 'sum of purchases';
 COMMENT ON COLUMN sourcing_comparison.revenue_per_lead_amount IS 'purchases of the leads / leads';
-COMMENT ON COLUMN sourcing_comparison.roi IS '(revenue_amount - cost_amount) / cost_amount';
+COMMENT ON COLUMN sourcing_comparison.roi IS '(revenue_amount - cost_amount) / cost_amount; NULL for costs that do not say if there are leads that do';

@@ -80,10 +80,10 @@ WITH stay AS (
     FROM event_kind k
     WHERE k.role NOT IN ('points', 'stage', 'purchase', 'lost', 'disqualified', 'recycled')
         AND NOT EXISTS (
-            SELECT FROM signal g
+            SELECT FROM _kind_signal g
                 JOIN stage_rule r ON r.entry_signals @> ARRAY[g.signal]
                 JOIN model m ON m.model = r.model
-            WHERE m.status = 'active' AND g.event_kinds @> ARRAY[k.kind])
+            WHERE m.status = 'active' AND g.kind = k.kind)
 ), helped AS (
     SELECT d.stage_rank, d.kind, count(*) AS leads, count(*) FILTER (WHERE d.converted) AS converted
     FROM (

@@ -28,14 +28,6 @@ CREATE OR REPLACE TRIGGER leadscore_deleted AFTER DELETE ON lead
 CREATE OR REPLACE TRIGGER leadscore_truncated AFTER TRUNCATE ON lead
     FOR EACH STATEMENT EXECUTE FUNCTION lead_truncated();
 
--- The engine knows which kinds of events unsubscribe.
-CREATE OR REPLACE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON event_kind
-    FOR EACH ROW EXECUTE FUNCTION config_changed();
-CREATE OR REPLACE TRIGGER config_truncated AFTER TRUNCATE ON event_kind
-    FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
-ALTER TABLE event_kind ENABLE ALWAYS TRIGGER config_changed;
-ALTER TABLE event_kind ENABLE ALWAYS TRIGGER config_truncated;
-
 -- What the engine keeps no other writer may change, not even the owner.
 -- Logical replication, and restores with --disable-triggers, pass; so does a
 -- load into a detached pipeline.

@@ -11,9 +11,6 @@ DROP TRIGGER IF EXISTS leadscore_updated ON lead;
 DROP TRIGGER IF EXISTS leadscore_deleted ON lead;
 DROP TRIGGER IF EXISTS leadscore_truncated ON lead;
 
-DROP TRIGGER IF EXISTS config_changed ON event_kind;
-DROP TRIGGER IF EXISTS config_truncated ON event_kind;
-
 DROP TRIGGER IF EXISTS guarded ON lead_state;
 DROP TRIGGER IF EXISTS guarded_truncate ON lead_state;
 DROP TRIGGER IF EXISTS guarded ON stage_log;
