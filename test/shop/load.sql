@@ -29,7 +29,8 @@ SELECT date_trunc('day', now(), 'UTC') AS today \gset
 
 -- What the shop calls what happens. gift_wrapped has a role that no report asks
 -- for, and old_shop_ping is not known at all. What has no signal below scores
--- nothing.
+-- nothing. Signals ask for a kind, for several, or for a role.
+INSERT INTO crm.event_role (role, note) VALUES ('gift', 'bought for somebody else');
 INSERT INTO crm.event_kind (kind, role, note) VALUES
     ('shelf_view', 'visit', 'looked at a shelf (page)'),
     ('tea_view', 'visit', 'looked at a tea (page)'),
@@ -46,19 +47,19 @@ INSERT INTO crm.event_kind (kind, role, note) VALUES
     ('hoax', 'disqualified', 'never was a lead'),
     ('gift_wrapped', 'gift', 'wanted it as a gift');
 
-INSERT INTO crm.signal (signal, event_kinds, condition) VALUES
-    ('view', '{shelf_view,tea_view}', NULL),
-    ('club', '{club_joined}', NULL),
-    ('sample', '{sample_wanted}', NULL),
-    ('recipe', '{recipe_taken}', NULL),
-    ('tasting', '{tasting}', NULL),
-    ('click', '{email_click}', NULL),
-    ('contact', '{chat}', NULL),
-    ('bought', '{tea_order,tea_parcel}', NULL),
-    ('large_order', '{tea_order}', '$value >= 200'),
-    ('gone', '{gone}', NULL),
-    ('shelved', '{shelved}', NULL),
-    ('hoax', '{hoax}', NULL);
+INSERT INTO crm.signal (signal, event_kinds, event_role, condition) VALUES
+    ('view', '{shelf_view,tea_view}', NULL, NULL),
+    ('club', '{club_joined}', NULL, NULL),
+    ('sample', '{sample_wanted}', NULL, NULL),
+    ('recipe', NULL, 'download', NULL),
+    ('tasting', '{tasting}', NULL, NULL),
+    ('click', NULL, 'email_click', NULL),
+    ('contact', NULL, 'sales_contact', NULL),
+    ('bought', NULL, 'purchase', NULL),
+    ('large_order', '{tea_order}', NULL, '$value >= 200'),
+    ('gone', '{gone}', NULL, NULL),
+    ('shelved', NULL, 'recycled', NULL),
+    ('hoax', NULL, 'disqualified', NULL);
 INSERT INTO crm.signal (signal, source, condition) VALUES
     ('consented', 'profile', '$consented == true'),
     ('contactable', 'profile', '$email like_regex "@"'),
@@ -163,7 +164,7 @@ INSERT INTO crm.lead (lead_id, external_id, kind, email, organization, market, c
         CASE WHEN p.lead_id % 3 > 0 THEN 'seller ' || p.lead_id % 4 END,
         CASE WHEN p.lead_id % 5 > 0 THEN pg_temp.pick(p.lead_id, 'persona', 'gourmet', 'innkeeper', 'giver') END,
         CASE WHEN p.fate = 'silent' AND p.lead_id % 2 = 0 THEN p.came_at END,
-        CASE WHEN p.campaign = 'friends-of-tea' THEN 1 + p.lead_id / 2 END, p.came_at, p.came_at
+        CASE WHEN p.campaign = 'friends-of-tea' THEN nullif(1 + p.lead_id / 2, p.lead_id) END, p.came_at, p.came_at
     FROM person p
     ORDER BY p.lead_id;
 UPDATE crm.lead l SET email = 'guest' || l.lead_id || '@tea.example', consented_at = p.born_at, updated_at = p.born_at,
@@ -266,8 +267,14 @@ CREATE TEMP TABLE deed AS
         UNION ALL
         -- of the shelved many come back, and some are shelved again and come back again
         SELECT p.lead_id, b.kind, p.contact_at + interval '1 day' * b.days, 50 + b.days, NULL, b.channel, NULL, NULL
-        FROM person p, (VALUES ('tasting', 45, 'physical_event', 2), ('sample_wanted', 46, NULL, 2), ('shelved', 80, NULL, 4), ('sample_wanted', 100, 'seo', 4)) AS b (kind, days, channel, every)
+        FROM person p, (VALUES ('tasting', 45, 'physical_event', 2), ('sample_wanted', 46, NULL, 2), ('shelved', 80, NULL, 4), ('sample_wanted', 100, 'seo', 4),
+            ('sample_wanted', 200, NULL, 2)) AS b (kind, days, channel, every)
         WHERE p.fate IN ('taster', 'asker') AND p.lead_id % 3 = 1 AND p.lead_id % b.every = 0
+        UNION ALL
+        -- points have faded since, and here is a new beginning without an exit
+        SELECT p.lead_id, b.kind, p.hot_at + interval '1 day' * b.days, 60 + b.days, NULL, NULL, 'tea-letter', NULL
+        FROM person p, (VALUES ('taster', 'sample_wanted', 130, 3), ('asker', 'sample_wanted', 90, 7), ('asker', 'tasting', 91, 7)) AS b (fate, kind, days, every)
+        WHERE b.fate = p.fate AND p.lead_id % b.every = 0
         UNION ALL
         -- stages by hand: an asker that sales takes for an mql only
         SELECT p.lead_id, 'stage_set', p.hot_at + interval '2 days', 2, NULL, NULL, NULL, '{"stage": "mql"}'
@@ -312,7 +319,8 @@ INSERT INTO crm.event (lead_id, kind, occurred_at, value)
 -- at the end of this day.
 INSERT INTO crm.event (lead_id, kind, occurred_at, value, channel)
     SELECT l.lead_id, a.kind, :'today'::timestamptz + a.ahead, a.value, 'email'
-    FROM (SELECT lead_id, fate, row_number() OVER (PARTITION BY fate ORDER BY lead_id DESC) AS n FROM person WHERE lead_id < 2300 AND fate IN ('reader', 'buyer', 'asker')) l
+    FROM (SELECT lead_id, fate, row_number() OVER (PARTITION BY fate ORDER BY CASE fate WHEN 'buyer' THEN lead_id ELSE -lead_id END) AS n
+            FROM person WHERE lead_id < 2300 AND fate IN ('reader', 'buyer', 'asker')) l
         JOIN (VALUES ('buyer', 'tea_order', interval '7 days', 33), ('asker', 'tea_order', interval '5 days', 44), ('asker', 'chat', interval '30 hours', NULL),
             ('reader', 'tasting', interval '23:59:50', NULL), ('reader', 'tea_view', interval '23:59:51', NULL), ('reader', 'recipe_taken', interval '23:59:51', NULL)) AS a (fate, kind, ahead, value) USING (fate)
     WHERE l.n <= 4;
