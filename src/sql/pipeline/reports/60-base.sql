@@ -36,8 +36,9 @@ SELECT
 FROM event e
     CROSS JOIN setting s
 WHERE e.kind = ANY (kinds_of('event_kind', 'purchase'))
-    AND is_dated(e.occurred_at);
-COMMENT ON VIEW purchases IS 'one row a purchase: events of role purchase';
+    -- what is dated ahead is no revenue yet, and its lead no customer
+    AND is_dated(e.occurred_at) AND e.occurred_at <= now();
+COMMENT ON VIEW purchases IS 'one row a purchase up to now: events of role purchase';
 COMMENT ON COLUMN purchases.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN purchases.event_id IS 'number of the event, see the table event';
 COMMENT ON COLUMN purchases.purchased_at IS 'when it was bought';
