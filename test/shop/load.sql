@@ -229,6 +229,11 @@ CREATE TEMP TABLE deed AS
         FROM person p, generate_series(1, p.lead_id % 8) k
         WHERE p.fate IN ('asker', 'buyer') OR p.fate = 'taster' AND p.lead_id % 9 = 0
         UNION ALL
+        -- and some when they have joined the club
+        SELECT p.lead_id, 'ring', p.born_at + interval '1 minute' * (1 + floor(700 * pg_temp.draw(p.lead_id, 'welcome'))), 70, NULL, NULL, NULL, '{"outcome": "later"}'
+        FROM person p
+        WHERE p.fate IN ('reader', 'taster', 'asker', 'buyer') AND p.lead_id % 6 = 2
+        UNION ALL
         SELECT p.lead_id, 'chat', p.contact_at, 0, NULL, NULL, NULL, NULL
         FROM person p
         WHERE p.fate IN ('asker', 'buyer') AND p.lead_id % 5 > 0
