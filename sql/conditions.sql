@@ -107,4 +107,38 @@ SELECT kind, count(*) FROM event GROUP BY 1 ORDER BY 1;
 SELECT s.activity = b.activity AS same, s.stage = b.stage AS same_stage FROM lead_state s JOIN before b USING (lead_id) WHERE lead_id = 1;
 SELECT * FROM verify();
 
+-- A value that a signal cannot compare scores nothing, and is listed, with its key
+DROP SCHEMA crm, crm_reports CASCADE;
+SELECT leadscore.create_pipeline('crm') \g /dev/null
+SET search_path = crm, leadscore;
+INSERT INTO value_list (list, item) VALUES ('rivals', 'rival.example');
+INSERT INTO signal (signal, event_kinds, condition, quantity) VALUES
+    ('large', '{purchase}', '$.amount > 100', NULL), ('large too', '{purchase}', '$.amount > 1000', NULL),
+    ('votes', '{poll}', NULL, '$.votes'), ('double votes', '{poll}', '$.net == "x"', '$.votes * 2');
+INSERT INTO signal (signal, source, condition) VALUES ('rival', 'profile', '$rivals[*] == $email_domain'),
+    ('both', 'profile', '$.size > 10 && $.budget == true'), ('deep', 'profile', '$.a.b > 1'), ('present', 'profile', '$.employees');
+-- 1: four values of the wrong type, one of which two signals ask for; 2: the
+-- right types; 3: nothing, null, and an array, of which each item is compared;
+-- 4: unknown because of what it lacks; 5: a value within another one
+INSERT INTO lead (lead_id, external_id, email, profile) VALUES
+    (1, 'a', 'a@b.example', '{"budget": "yes", "employees": "120", "job_title": 7, "authority": 1, "other": "x"}'),
+    (2, 'b', 'b@rival.example', '{"budget": true, "employees": 120, "phone": "1", "job_title": "CEO", "authority": false, "size": 11}'),
+    (3, 'c', NULL, '{"budget": null, "employees": [7, 200]}'), (4, 'd', NULL, '{}'), (5, 'e', NULL, '{"a": {"b": "2"}, "size": "x"}');
+SELECT lead_id, external_id, signal, property, value_type FROM unscored_profiles ORDER BY lead_id, signal COLLATE "C", property;
+INSERT INTO event (event_id, lead_id, kind, properties) VALUES
+    (1, 1, 'purchase', '{"amount": "200"}'), (2, 1, 'purchase', '{"amount": 200}'), (3, 1, 'purchase', '{"amount": null}'), (4, 1, 'purchase', NULL),
+    (5, 1, 'poll', '{"votes": "3"}'), (6, 1, 'poll', '{"votes": 3, "net": "x"}'), (7, 1, 'poll', '{"votes": "3", "net": "x"}'), (8, 1, 'poll', '{"votes": 1, "net": 4}'),
+    (9, 1, 'what', '{"votes": "x"}'), (10, 1, 'poll', '{"net": "x"}'), (11, 1, 'poll', '[1]'), (12, 1, 'poll', '"x"');
+SELECT event_id, kind, reason, signal, property FROM unscored_events ORDER BY 1;
+SELECT count(*) FROM verify();
+-- a role that row security keeps leads from sees none of it
+ALTER TABLE lead ENABLE ROW LEVEL SECURITY;
+CREATE ROLE conditions_reader;
+SELECT grant_reader('crm', 'conditions_reader') \g /dev/null
+SET ROLE conditions_reader;
+SELECT (SELECT count(*) FROM unscored_profiles) AS profiles, (SELECT count(*) FROM unscored_events) AS events;
+RESET ROLE;
+DROP OWNED BY conditions_reader;
+DROP ROLE conditions_reader;
+
 DROP SCHEMA crm, crm_reports CASCADE;

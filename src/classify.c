@@ -19,6 +19,7 @@
 #include "utils/datetime.h"
 #include "utils/formatting.h"
 #include "utils/lsyscache.h"
+#include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
 #include "utils/typcache.h"
 
@@ -27,6 +28,8 @@
 
 PG_FUNCTION_INFO_V1(leadscore_event_signals);
 PG_FUNCTION_INFO_V1(leadscore_profile_signals);
+PG_FUNCTION_INFO_V1(leadscore_event_mistypes);
+PG_FUNCTION_INFO_V1(leadscore_profile_mistypes);
 
 /* Find the columns of event that the engine reads. */
 void
@@ -404,26 +407,35 @@ row_classifier(FunctionCallInfo fcinfo, HeapTupleHeader row, bool event)
 	return c;
 }
 
-/* Classify a row and return its signals, with quantities for events. */
-static Datum
-row_signals(FunctionCallInfo fcinfo, bool event)
+/* Begin a result of rows: the classifier, with the argument in its slot */
+static RowClassifier *
+begin_rows(FunctionCallInfo fcinfo, HeapTuple tuple, bool event, bool one_column)
 {
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	HeapTupleHeader row;
 	RowClassifier *c;
-	HeapTupleData tuple = {0};
-	CountPool	pool;
-	int64		i;
 
 	/* anyelement may be anything */
 	if (!type_is_rowtype(get_fn_expr_argtype(fcinfo->flinfo, 0)))
 		report_other_row(event);
 	row = PG_GETARG_HEAPTUPLEHEADER(0);
-	InitMaterializedSRF(fcinfo, event ? 0 : MAT_SRF_USE_EXPECTED_DESC);
+	InitMaterializedSRF(fcinfo, one_column ? MAT_SRF_USE_EXPECTED_DESC : 0);
 	c = row_classifier(fcinfo, row, event);
-	tuple.t_len = HeapTupleHeaderGetDatumLength(row);
-	tuple.t_data = row;
-	ExecStoreHeapTuple(&tuple, c->slot, false);
+	tuple->t_len = HeapTupleHeaderGetDatumLength(row);
+	tuple->t_data = row;
+	ExecStoreHeapTuple(tuple, c->slot, false);
+	return c;
+}
+
+/* Classify a row and return its signals, with quantities for events. */
+static Datum
+row_signals(FunctionCallInfo fcinfo, bool event)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	HeapTupleData tuple = {0};
+	RowClassifier *c = begin_rows(fcinfo, &tuple, event, !event);
+	CountPool	pool;
+	int64		i;
+
 	leadscore_pool_init(&pool);
 	if (event)
 		leadscore_classify_event(c->pipeline,
@@ -456,4 +468,114 @@ Datum
 leadscore_profile_signals(PG_FUNCTION_ARGS)
 {
 	return row_signals(fcinfo, false);
+}
+
+/* The document without a key, or with the number 1 there */
+static Jsonb *
+changed_document(Jsonb *doc, text *key, bool remove)
+{
+	Datum		without = DirectFunctionCall2(jsonb_delete, JsonbPGetDatum(doc), PointerGetDatum(key));
+	JsonbParseState *state = NULL;
+	JsonbValue	one;
+
+	if (remove)
+		return DatumGetJsonbP(without);
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	push_key(&state, text_to_cstring(key));
+	one.type = jbvNumeric;
+	one.val.numeric = int64_to_numeric(1);
+	pushJsonbValue(&state, WJB_VALUE, &one);
+	return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, without,
+											  JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)))));
+}
+
+/*
+ * Is it the value of this key that a signal cannot make anything of?  It is if
+ * the condition cannot tell, but could without the key; or if the quantity is
+ * no number, but were one if the key had a number.
+ */
+static bool
+is_mistyped(const SignalRule *signal, Jsonb *doc, Jsonb *vars, text *key)
+{
+	if (signal->condition &&
+		leadscore_condition(signal->condition, doc, vars) == CONDITION_UNKNOWN)
+		return leadscore_condition(signal->condition, changed_document(doc, key, true), vars) !=
+			CONDITION_UNKNOWN;
+	return signal->quantity &&
+		(signal->condition == NULL || leadscore_condition_holds(signal->condition, doc, vars)) &&
+		!leadscore_is_number(signal->quantity, doc, vars) &&
+		leadscore_is_number(signal->quantity, changed_document(doc, key, false), vars);
+}
+
+/* Return each key of a row's document that a signal finds of the wrong type. */
+static Datum
+row_mistypes(FunctionCallInfo fcinfo, bool event)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	HeapTupleData tuple = {0};
+	RowClassifier *c = begin_rows(fcinfo, &tuple, event, false);
+	const Pipeline *p = c->pipeline;
+	const KindSignals *kind = NULL;
+	Jsonb	   *doc = document(c->slot, event ? c->event.properties : c->lead.profile);
+	Jsonb	   *vars;
+	JsonbIterator *keys = JsonbIteratorInit(&doc->root);
+	JsonbIteratorToken token;
+	JsonbValue	item;
+	int			n = p->nprofile;
+	int			i;
+
+	if (event)
+	{
+		kind = leadscore_kind_signals(p, leadscore_event_kind(&c->event, c->slot));
+		n = kind->plain ? 0 : kind->nsignals;
+	}
+	if (n == 0 || !JB_ROOT_IS_OBJECT(doc) || JB_ROOT_COUNT(doc) == 0)
+	{
+		ExecClearTuple(c->slot);
+		return (Datum) 0;
+	}
+	vars = event ? event_vars(p, &c->event, c->slot) : lead_vars(p, &c->lead, c->slot);
+	while ((token = JsonbIteratorNext(&keys, &item, true)) != WJB_DONE)
+	{
+		text	   *key;
+
+		if (token != WJB_KEY)
+			continue;
+		key = cstring_to_text_with_len(item.val.string.val, item.val.string.len);
+		(void) JsonbIteratorNext(&keys, &item, true);
+		/* null is no value */
+		if (item.type == jbvNull)
+			continue;
+		for (i = 0; i < n; i++)
+		{
+			const SignalRule *signal = event ? kind->signals[i] : p->profile[i];
+			Datum		values[2];
+			bool		nulls[2] = {false, false};
+
+			if (!is_mistyped(signal, doc, vars, key))
+				continue;
+			values[0] = Int16GetDatum(signal->id);
+			values[1] = PointerGetDatum(key);
+			tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+		}
+	}
+	ExecClearTuple(c->slot);
+	return (Datum) 0;
+}
+
+/*
+ * event_mistypes(event): the signals that would look at a property of an event,
+ * but cannot make anything of its type
+ */
+Datum
+leadscore_event_mistypes(PG_FUNCTION_ARGS)
+{
+	return row_mistypes(fcinfo, true);
+}
+
+/* profile_mistypes(lead): the same for a row of lead and its profile */
+Datum
+leadscore_profile_mistypes(PG_FUNCTION_ARGS)
+{
+	return row_mistypes(fcinfo, false);
 }

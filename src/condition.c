@@ -57,7 +57,7 @@ first_item(JsonPath *path, Jsonb *doc, Jsonb *vars, JsonbValue *first)
 }
 
 /*
- * The same; 0 if the path fails.  Silent mode hides most errors of data, but
+ * The same; 0 if the path fails, as for a path that finds nothing.  Silent mode hides most errors of data, but
  * not all: casts that ask for a time zone, for example, or a document too deep
  * for the stack.  jsonpath touches no catalog and takes no lock, so catching an
  * error here leaves nothing behind.
@@ -91,16 +91,37 @@ run_path(JsonPath *path, Jsonb *doc, Jsonb *vars, JsonbValue *first)
 	return n;
 }
 
-/* Does a condition hold for a document, with these variables? */
-bool
-leadscore_condition_holds(JsonPath *path, Jsonb *doc, Jsonb *vars)
+/*
+ * What a condition says of a document, with these variables.  A comparison of
+ * values of different types gives null, and so does what is built on it.
+ */
+ConditionResult
+leadscore_condition(JsonPath *path, Jsonb *doc, Jsonb *vars)
 {
 	JsonbValue	item;
 	int			n = run_path(path, doc, vars, &item);
 
+	if (n == 1 && item.type == jbvNull)
+		return CONDITION_UNKNOWN;
 	if (n == 1 && item.type == jbvBool)
-		return item.val.boolean;
-	return n > 1 || (n == 1 && item.type != jbvNull);
+		return item.val.boolean ? CONDITION_HOLDS : CONDITION_FAILS;
+	return n > 0 ? CONDITION_HOLDS : CONDITION_FAILS;
+}
+
+/* Does a condition hold for a document, with these variables? */
+bool
+leadscore_condition_holds(JsonPath *path, Jsonb *doc, Jsonb *vars)
+{
+	return leadscore_condition(path, doc, vars) == CONDITION_HOLDS;
+}
+
+/* Does a path give a number, and nothing else, as a quantity is to? */
+bool
+leadscore_is_number(JsonPath *path, Jsonb *doc, Jsonb *vars)
+{
+	JsonbValue	item;
+
+	return run_path(path, doc, vars, &item) == 1 && item.type == jbvNumeric;
 }
 
 /* The count that a quantity gives: a whole number from 0 to MAX_COUNT */

@@ -15,6 +15,15 @@
 /* a quantity larger than this counts as this much */
 #define MAX_COUNT	INT64CONST(1000000000)
 
+typedef enum ConditionResult
+{
+	CONDITION_FAILS,
+	CONDITION_HOLDS,
+	CONDITION_UNKNOWN			/* it compares values of different types */
+} ConditionResult;
+
+extern ConditionResult leadscore_condition(JsonPath *path, Jsonb *doc, Jsonb *vars);
+extern bool leadscore_is_number(JsonPath *path, Jsonb *doc, Jsonb *vars);
 extern bool leadscore_condition_holds(JsonPath *path, Jsonb *doc, Jsonb *vars);
 extern int64 leadscore_quantity(JsonPath *path, Jsonb *doc, Jsonb *vars);
 extern List *leadscore_path_variables(JsonPath *path);

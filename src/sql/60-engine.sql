@@ -12,6 +12,18 @@ CREATE FUNCTION leadscore_internal.profile_signals(lead anyelement)
 COMMENT ON FUNCTION leadscore_internal.profile_signals(anyelement) IS
 	'the profile signals that a row of a pipeline''s table lead matches';
 
+CREATE FUNCTION leadscore_internal.event_mistypes(event anyelement)
+	RETURNS TABLE (signal_id smallint, key text)
+	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20 ROWS 1 AS 'MODULE_PATHNAME', 'leadscore_event_mistypes';
+COMMENT ON FUNCTION leadscore_internal.event_mistypes(anyelement) IS
+	'properties of a row of a pipeline''s table event whose type a signal cannot make anything of, such as "200" for $.amount > 100';
+
+CREATE FUNCTION leadscore_internal.profile_mistypes(lead anyelement)
+	RETURNS TABLE (signal_id smallint, key text)
+	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100 ROWS 1 AS 'MODULE_PATHNAME', 'leadscore_profile_mistypes';
+COMMENT ON FUNCTION leadscore_internal.profile_mistypes(anyelement) IS
+	'keys of the profile of a row of a pipeline''s table lead whose type a signal cannot make anything of, such as "yes" for $.budget == true';
+
 CREATE FUNCTION leadscore_internal.stage_to_set(properties jsonb) RETURNS leadscore.lead_stage
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_stage_to_set';
 COMMENT ON FUNCTION leadscore_internal.stage_to_set(jsonb) IS

@@ -192,8 +192,8 @@ my $calls = $node->safe_psql('clean', <<'SQL');
 		SELECT p.oid, u.i, quote_literal(s.value) AS value, n.nspname, t.typname,
 			CASE WHEN p.provariadic > 0 AND u.i = p.pronargs THEN 'VARIADIC ' ELSE '' END
 			|| CASE WHEN t.typname = 'lead_model' THEN '(SELECT m.compiled FROM p.model m WHERE m.status OPERATOR(pg_catalog.=) ''active'')'
-				WHEN p.proname = 'event_signals' THEN '(SELECT e FROM p.event e LIMIT 1)'
-				WHEN p.proname = 'profile_signals' THEN '(SELECT e FROM p.lead e LIMIT 1)'
+				WHEN p.proname IN ('event_signals', 'event_mistypes') THEN '(SELECT e FROM p.event e LIMIT 1)'
+				WHEN p.proname IN ('profile_signals', 'profile_mistypes') THEN '(SELECT e FROM p.lead e LIMIT 1)'
 				ELSE coalesce(quote_literal(s.value), CASE WHEN s.type IS NOT NULL THEN 'NULL' END) || format('::%I.%I', n.nspname, t.typname) END AS expression
 		FROM pg_proc p
 			CROSS JOIN LATERAL unnest(p.proargtypes) WITH ORDINALITY AS u (type, i)

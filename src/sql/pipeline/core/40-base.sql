@@ -182,7 +182,7 @@ FROM signal g
 COMMENT ON VIEW _kind_signal IS 'one row a kind of event and signal that asks for it';
 
 -- Signals are conditions on properties, which readers of views must not see.
-CREATE OR REPLACE FUNCTION _unscored() RETURNS TABLE (lead_id bigint, event_id bigint)
+CREATE OR REPLACE FUNCTION _unscored() RETURNS TABLE (lead_id bigint, event_id bigint, reason text, signal text, key text)
     LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -192,18 +192,30 @@ BEGIN
         RETURN;
     END IF;
     RETURN QUERY
-        SELECT e.lead_id, e.event_id
+        SELECT e.lead_id, e.event_id,
+            CASE WHEN m.signal IS NOT NULL THEN 'wrong type' WHEN k.known THEN 'no signal matches' ELSE 'unknown kind' END,
+            m.signal, m.key
         FROM @pipeline@.event e
+            CROSS JOIN LATERAL (
+                SELECT EXISTS (SELECT FROM @pipeline@.event_kind k WHERE k.kind = e.kind) AS listed,
+                    EXISTS (SELECT FROM @pipeline@._kind_signal g WHERE g.kind = e.kind) AS asked
+            ) a
+            CROSS JOIN LATERAL (SELECT a.listed OR a.asked AS known) k
+            LEFT JOIN LATERAL (
+                SELECT g.signal, t.key
+                FROM leadscore_internal.event_mistypes(e) t
+                    JOIN @pipeline@.signal g USING (signal_id)
+                ORDER BY g.signal COLLATE "C", t.key COLLATE "C"
+                LIMIT 1
+            ) m ON e.properties <> '{}'
         WHERE e.kind <> 'stage_set'
-            AND NOT EXISTS (SELECT FROM leadscore_internal.event_signals(e) s)
-            AND NOT (
-                -- known, and not meant to count
-                EXISTS (SELECT FROM @pipeline@.event_kind k WHERE k.kind = e.kind)
-                AND NOT EXISTS (SELECT FROM @pipeline@._kind_signal g WHERE g.kind = e.kind)
-            );
+            AND (m.signal IS NOT NULL
+                OR NOT EXISTS (SELECT FROM leadscore_internal.event_signals(e) s)
+                    -- known, and not meant to count
+                    AND NOT (a.listed AND NOT a.asked));
     -- A stage by hand is to put the lead into it, unless it is in it already.
     RETURN QUERY
-        SELECT e.lead_id, e.event_id
+        SELECT e.lead_id, e.event_id, 'stage not set', NULL::text, NULL::text
         FROM @pipeline@.event e
             JOIN @pipeline@.lead_state s USING (lead_id)
             CROSS JOIN LATERAL (SELECT greatest(e.occurred_at, timestamptz '0001-01-01 00:00+00') AS at) t
@@ -227,7 +239,27 @@ BEGIN
 END
 $$;
 REVOKE EXECUTE ON FUNCTION _unscored() FROM PUBLIC;
-COMMENT ON FUNCTION _unscored() IS 'keys of the events of the view unscored_events';
+COMMENT ON FUNCTION _unscored() IS 'the events of the view unscored_events';
+
+CREATE OR REPLACE FUNCTION _unscored_profiles() RETURNS TABLE (lead_id bigint, signal text, key text, value_type text)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF NOT @pipeline@._shows_all_leads() THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+        SELECT l.lead_id, g.signal, t.key, jsonb_typeof(l.profile -> t.key)
+        FROM @pipeline@.lead l
+            CROSS JOIN LATERAL leadscore_internal.profile_mistypes(l) t
+            JOIN @pipeline@.signal g USING (signal_id)
+        WHERE l.profile <> '{}';
+END
+$$;
+REVOKE EXECUTE ON FUNCTION _unscored_profiles() FROM PUBLIC;
+COMMENT ON FUNCTION _unscored_profiles() IS 'the rows of the view unscored_profiles';
 
 -- A property that readers of views may see, of one lead at a time: the name of
 -- the content that an event is about.

@@ -207,24 +207,39 @@ SELECT
     e.lead_id,
     e.event_id,
     e.kind,
-    CASE
-        WHEN e.kind = 'stage_set' THEN 'stage not set'
-        WHEN k.kind IS NULL THEN 'unknown kind'
-        ELSE 'no signal matches'
-    END AS reason,
+    u.reason,
     dated(e.occurred_at) AS occurred_at,
     dated(e.recorded_at) AS recorded_at,
     e.channel,
-    e.campaign
+    e.campaign,
+    u.signal,
+    u.key AS property
 FROM _unscored() u
-    JOIN event e USING (lead_id, event_id)
-    LEFT JOIN (SELECT kind FROM event_kind UNION SELECT kind FROM _kind_signal) k ON k.kind = e.kind;
-COMMENT ON VIEW unscored_events IS 'one row an event that counts for nothing though it should: of an unknown kind, matching no signal of its kind, or setting no stage';
+    JOIN event e USING (lead_id, event_id);
+COMMENT ON VIEW unscored_events IS 'one row an event that counts for nothing, or for less than it should: of an unknown kind, matching no signal of its kind, with a property of the wrong type, or setting no stage';
 COMMENT ON COLUMN unscored_events.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN unscored_events.event_id IS 'number of the event, see the table event';
 COMMENT ON COLUMN unscored_events.kind IS 'kind of the event, see event_kind';
-COMMENT ON COLUMN unscored_events.reason IS 'unknown kind: neither in event_kind nor asked for by a signal; no signal matches: the conditions of all signals of this kind fail; stage not set: the stage that the event names does not exist, or it is one from iql to prospect and the contact lacked what makes a lead';
+COMMENT ON COLUMN unscored_events.reason IS 'unknown kind: neither in event_kind nor asked for by a signal; no signal matches: the conditions of all signals of this kind fail; wrong type: a signal cannot compare a property, such as "200" with 100; stage not set: the stage that the event names does not exist, or it is one from iql to prospect and the contact lacked what makes a lead';
 COMMENT ON COLUMN unscored_events.occurred_at IS 'when it happened; NULL outside the years 1 to 9999';
 COMMENT ON COLUMN unscored_events.recorded_at IS 'when it was recorded';
 COMMENT ON COLUMN unscored_events.channel IS 'channel that the event came by';
 COMMENT ON COLUMN unscored_events.campaign IS 'campaign that the event came by';
+COMMENT ON COLUMN unscored_events.signal IS 'wrong type: the signal, of several the first by name';
+COMMENT ON COLUMN unscored_events.property IS 'wrong type: the property';
+
+CREATE OR REPLACE VIEW unscored_profiles WITH (security_invoker = true) AS
+SELECT
+    u.lead_id,
+    l.external_id,
+    u.signal,
+    u.key AS property,
+    u.value_type
+FROM _unscored_profiles() u
+    JOIN lead l USING (lead_id);
+COMMENT ON VIEW unscored_profiles IS 'one row a lead, signal and property of its profile of a type that the signal cannot compare, such as "yes" with true: it scores nothing';
+COMMENT ON COLUMN unscored_profiles.lead_id IS 'number of the lead, see the table lead';
+COMMENT ON COLUMN unscored_profiles.external_id IS 'name of the lead in the app';
+COMMENT ON COLUMN unscored_profiles.signal IS 'the profile signal';
+COMMENT ON COLUMN unscored_profiles.property IS 'the key of the profile';
+COMMENT ON COLUMN unscored_profiles.value_type IS 'type of its value: string, number, boolean, array or object';
