@@ -152,11 +152,13 @@ WITH figure AS (
             ('lead_to_customer_days', 'customer'::lead_stage, r.lead_at, r.customer_at, r.customer_last >= r.lead_seq)
         ) AS k (metric, step_to, from_at, first_at, taken)
         -- a lead that fell back into the stage took the step again
-        CROSS JOIN LATERAL (SELECT date_part('epoch', CASE WHEN k.first_at < k.from_at THEN (
-                SELECT min(h.effective_at)
-                FROM _history h
-                WHERE h.lead_id = r.lead_id AND h.cycle = r.cycle AND h.to_stage >= k.step_to AND h.effective_at >= k.from_at
-            ) ELSE k.first_at END - k.from_at) / 86400) AS t (days)
+        LEFT JOIN LATERAL (
+            SELECT min(h.effective_at) AS step_at
+            FROM _history h
+            WHERE k.taken AND k.first_at < k.from_at AND h.lead_id = r.lead_id AND h.cycle = r.cycle
+                AND h.to_stage >= k.step_to AND h.effective_at >= k.from_at
+        ) u ON true
+        CROSS JOIN LATERAL (SELECT date_part('epoch', CASE WHEN k.first_at < k.from_at THEN u.step_at ELSE k.first_at END - k.from_at) / 86400) AS t (days)
         CROSS JOIN LATERAL (VALUES ('all'), (l.market)) AS g (market)
     WHERE k.taken AND t.days >= 0 AND g.market IS NOT NULL
     GROUP BY g.market, k.metric
