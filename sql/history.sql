@@ -274,7 +274,7 @@ INSERT INTO event (lead_id, kind, occurred_at) VALUES (1, 'recycled', '2024-04-0
 -- by hand, and back
 INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES (1, 'stage_set', '2024-04-10 11:00', '{"stage": "sql", "reason": "a call"}'), (1, 'sales_contact', '2024-04-11 11:00', NULL), (1, 'purchase', '2024-04-12 11:00', NULL);
 -- a customer stays one, even if consent is taken back
-INSERT INTO event (lead_id, kind, occurred_at) VALUES (1, 'lost', '2024-04-13 11:00');
+INSERT INTO event (lead_id, kind, occurred_at) VALUES (1, 'disqualified', '2024-04-13 11:00');
 UPDATE lead SET consented_at = NULL, updated_at = '2024-04-14 10:00';
 CREATE VIEW told AS SELECT seq, cycle, from_stage, to_stage, effective_at, cause, model, score FROM stage_history WHERE lead_id = 1 ORDER BY seq;
 TABLE told;

@@ -46,8 +46,14 @@ SELECT gate, met, missing FROM next_steps('ann');
 -- a sales contact makes an sql a prospect, a purchase a customer
 SELECT stage FROM track('ann', 'sales_contact');
 SELECT stage FROM track('ann', 'purchase', value => 499);
-SELECT stage FROM track('ann', 'lost');
--- but no iql a prospect
+SELECT stage FROM track('ann', 'recycled');
+SELECT stage FROM track('ann', 'disqualified');
+-- but a customer that is lost has churned
+BEGIN;
+SELECT stage FROM track('ann', 'lost', '{"reason": "price"}');
+SELECT stage, entered, lost, open FROM funnel WHERE stage = 'customer';
+ROLLBACK;
+-- no iql becomes a prospect
 SELECT stage FROM track('maria', 'sales_contact', occurred_at => '2025-03-02');
 
 -- Without consent, or without contact data, a contact is no lead

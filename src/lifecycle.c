@@ -155,8 +155,9 @@ reconsider(LeadLifecycle *lifecycle, int64 at, StageCause cause, bool only_up)
 static bool
 milestone_applies(uint8 stage, uint8 target)
 {
+	/* a customer can be lost, but was a lead, and is no matter of marketing */
 	if (is_exit(target))
-		return stage < LEAD_STAGE_CUSTOMER && stage != target;
+		return stage != target && (stage < LEAD_STAGE_CUSTOMER || target == LEAD_STAGE_LOST);
 	/* a prospect is an sql that sales has contacted */
 	if (target == LEAD_STAGE_PROSPECT)
 		return stage == LEAD_STAGE_SQL;

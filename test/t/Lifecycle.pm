@@ -249,7 +249,8 @@ sub follow_milestone
 {
 	my ($life, $to, $at) = @_;
 	my $stage = $life->{stage};
-	return if is_exit($to) ? $rank{$stage} >= $rank{customer} || $stage eq $to
+	# of customers only those that are lost leave
+	return if is_exit($to) ? ($rank{$stage} >= $rank{customer} && $to ne 'lost') || $stage eq $to
 	  # sales is in touch with an sql
 	  : $to eq 'prospect' ? $stage ne 'sql'
 	  : $rank{$to} <= $rank{$stage};

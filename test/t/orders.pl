@@ -293,8 +293,13 @@ my @by_hand = (
 	{
 		name => 'a purchase without consent makes a customer',
 		first => ['-9 10:00 demo'],
-		writes => [ '-8 08:00 profile contactable budget', '-7 12:00 purchase', '-6 08:00 profile consented contactable budget', '-5 12:00 lost' ],
+		writes => [ '-8 08:00 profile contactable budget', '-7 12:00 purchase', '-6 08:00 profile consented contactable budget', '-5 12:00 recycled', '-4 12:00 disqualified' ],
 		history => [ '1 ->iql -10 09:00 created', '1 iql>mql -9 10:00 points', '1 mql>visitor -8 08:00 profile', '1 visitor>customer -7 12:00 milestone' ] },
+	{
+		name => 'a customer that is lost has churned, and begins anew',
+		writes => [ '-9 10:00 demo', '-8 12:00 purchase', '-7 12:00 lost', '-6 08:00 profile consented contactable budget big', '-5 12:00 purchase', '-4 12:00 recycled' ],
+		history => [ '1 ->iql -10 09:00 created', '1 iql>mql -9 10:00 points', '1 mql>customer -8 12:00 milestone', '1 customer>lost -7 12:00 milestone',
+			'2 lost>customer -5 12:00 milestone' ] },
 	{
 		name => 'a purchase in the instant in which consent is taken back',
 		writes => [ '-9 10:00 demo', '-8 12:00 purchase', '-8 12:00 profile contactable budget' ],
@@ -336,7 +341,7 @@ my @by_hand = (
 		name => 'a milestone that is dated ahead acts when its time comes',
 		writes => [ '-9 10:00 demo', '+2 12:00 purchase', '+3 12:00 lost' ],
 		history => [ '1 ->iql -10 09:00 created', '1 iql>mql -9 10:00 points' ],
-		later => ['1 mql>customer +2 12:00 milestone'] },
+		later => [ '1 mql>customer +2 12:00 milestone', '1 customer>lost +3 12:00 milestone' ] },
 	{
 		name => 'a purchase that was a mistake leaves no customer',
 		writes => [ '-9 10:00 demo', [ '-5 12:00 purchase', 'deleted' ], '-4 12:00 contact' ],
@@ -346,10 +351,11 @@ my @by_hand = (
 		writes => [ '-9 10:00 demo', '-8 12:00 lost', '-7 09:00 profile consented contactable budget big', '-6 10:00 view' ],
 		history => [ '1 ->iql -10 09:00 created', '1 iql>mql -9 10:00 points', '1 mql>lost -8 12:00 milestone', '2 lost>mql -6 10:00 points' ] },
 	{
-		name => 'of one instant: up the funnel first, and no exit of a customer',
+		name => 'of one instant: up the funnel first, and no exit of a customer but to lost',
 		first => [ '-9 10:00 demo', '-9 10:00 fair', '-9 10:00 view' ],
-		writes => [ '-8 12:00 contact', '-8 12:00 purchase', '-8 12:00 lost' ],
-		history => [ '1 ->iql -10 09:00 created', '1 iql>sql -9 10:00 points', '1 sql>prospect -8 12:00 milestone', '1 prospect>customer -8 12:00 milestone' ] },
+		writes => [ '-8 12:00 contact', '-8 12:00 purchase', '-8 12:00 recycled', '-7 12:00 purchase', '-7 12:00 lost' ],
+		history => [ '1 ->iql -10 09:00 created', '1 iql>sql -9 10:00 points', '1 sql>prospect -8 12:00 milestone', '1 prospect>customer -8 12:00 milestone',
+			'1 customer>lost -7 12:00 milestone' ] },
 	{
 		name => 'of one instant: points first, then exits, the gravest last',
 		writes => [ '-9 10:00 demo', '-9 10:00 lost', '-9 10:00 recycled', '-9 10:01 view' ],
