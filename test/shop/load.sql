@@ -171,6 +171,8 @@ UPDATE crm.lead l SET email = 'guest' || l.lead_id || '@tea.example', consented_
         contact_allowed = pg_temp.draw(l.lead_id, 'letters') < 0.8
     FROM person p
     WHERE p.lead_id = l.lead_id AND p.fate IN ('reader', 'taster', 'asker', 'buyer', 'quick') AND p.born_at < :'today';
+-- an app that sends what the signal taste cannot compare
+UPDATE crm.lead SET profile = '{"taste": "sweet"}' WHERE lead_id % 60 = 7;
 UPDATE crm.lead l SET profile = '{"taste": true}', updated_at = p.hot_at
     FROM person p
     WHERE p.lead_id = l.lead_id AND p.hot_at < :'today' AND (p.fate = 'asker' OR p.fate = 'buyer' AND p.lead_id % 4 > 0);
@@ -250,14 +252,14 @@ CREATE TEMP TABLE deed AS
         FROM person p, generate_series(1, 6) k
         WHERE p.fate = 'buyer' AND p.lead_id % 4 = 0
         UNION ALL
-        -- some customers leave, and half of these come back
-        SELECT p.lead_id, 'stage_set', p.order_at + interval '70 days', 0, NULL, NULL, NULL, '{"stage": "lost", "reason": "left"}'
+        -- some customers leave, by themselves or by hand, and half of them come back
+        SELECT p.lead_id, CASE WHEN p.lead_id % 3 = 0 THEN 'stage_set' ELSE 'gone' END, p.order_at + interval '70 days', 0, NULL, NULL, NULL, '{"stage": "lost", "reason": "left"}'
         FROM person p
-        WHERE p.fate IN ('buyer', 'quick') AND p.lead_id % 4 = 1
+        WHERE p.fate IN ('buyer', 'quick', 'stranger') AND p.lead_id % 4 = 1
         UNION ALL
         SELECT p.lead_id, 'tea_order', p.order_at + interval '110 days', 99, 21, 'email', 'tea-letter', NULL
         FROM person p
-        WHERE p.fate IN ('buyer', 'quick') AND p.lead_id % 8 = 1
+        WHERE p.fate IN ('buyer', 'quick', 'stranger') AND p.lead_id % 8 = 1
         UNION ALL
         -- some recommend the shop, even such as never were leads
         SELECT p.lead_id, 'stage_set', p.order_at + interval '40 days', 1, NULL, NULL, NULL, '{"stage": "advocate"}'

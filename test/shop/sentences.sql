@@ -32,6 +32,11 @@ SELECT entered, converted, lost, open FROM funnel WHERE stage = 'iql';
 SELECT count(*), count(*) FILTER (WHERE up), count(*) FILTER (WHERE NOT up AND gone), count(*) FILTER (WHERE NOT up AND NOT gone)
 FROM (SELECT coalesce(max(seq) FILTER (WHERE stage > 'iql') > min(seq) FILTER (WHERE stage = 'iql'), false) AS up, bool_or(stage < 'visitor') AS gone FROM walk GROUP BY lead_id, cycle HAVING bool_or(stage = 'iql')) c;
 
+-- funnel: Of _ that became customers _ left.
+SELECT entered, lost FROM funnel WHERE stage = 'customer';
+-- by hand
+SELECT count(*), count(*) FILTER (WHERE gone AND NOT recommends) FROM (SELECT bool_or(stage < 'visitor') AS gone, coalesce(max(seq) FILTER (WHERE stage = 'advocate') > min(seq) FILTER (WHERE stage = 'customer'), false) AS recommends FROM walk GROUP BY lead_id, cycle HAVING bool_or(stage = 'customer')) c;
+
 -- funnel_cohort: Of _ that became mql half a year ago _ went higher.
 SELECT entered, converted FROM funnel_cohort WHERE stage = 'mql' AND entered_month = :'march';
 -- by hand
@@ -135,6 +140,11 @@ FROM walk w WHERE w.next IS NULL AND w.stage IN ('mql', 'sql');
 SELECT count(*) FROM unscored_events WHERE reason = 'unknown kind';
 -- by hand
 SELECT count(*) FROM crm.event WHERE kind = 'old_shop_ping';
+
+-- unscored_profiles: _ said what they like in a way that cannot be scored.
+SELECT count(*) FROM unscored_profiles WHERE signal = 'taste' AND property = 'taste' AND value_type = 'string';
+-- by hand
+SELECT count(*) FROM crm.lead WHERE profile @> '{"taste": "sweet"}';
 
 -- conversion_rates: Of _ mql _ came to sql or farther: _ %.
 SELECT denominator, numerator, round(100 * conversion_rate::numeric, 2) FROM conversion_rates WHERE metric = 'mql_to_sql' AND market = 'all';
@@ -273,7 +283,7 @@ WHERE stage BETWEEN 'iql' AND 'prospect' AND coalesce(e.at, created_at) + interv
 -- bant_gaps: Of _ mql _ have not said what they like.
 SELECT leads, missing FROM bant_gaps WHERE stage = 'mql' AND gate = 'taste';
 -- by hand
-SELECT count(*), count(*) FILTER (WHERE profile ->> 'taste' IS NULL) FROM life JOIN crm.lead USING (lead_id) WHERE stage = 'mql';
+SELECT count(*), count(*) FILTER (WHERE profile ->> 'taste' IS DISTINCT FROM 'true') FROM life JOIN crm.lead USING (lead_id) WHERE stage = 'mql';
 
 -- landing_pages: _ landed on the page of black teas, and _ of them bought since.
 SELECT landed, customers FROM landing_pages WHERE page = '/black';
