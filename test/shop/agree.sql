@@ -41,7 +41,7 @@ SELECT count(*) FROM lead_dim WHERE ready_to_buy;
 
 -- now: leads in the funnel that have a time to be called, and whether sales kept it
 SELECT lead_id, due_at, contacted_at, breached FROM hot_leads WHERE due_at IS NOT NULL;
-SELECT lead_id, due_at, contacted_at, status = 'breached' OR status = 'due' AND now() > due_at OR contacted_at > due_at FROM sla_status WHERE left_at IS NULL AND stage IN ('mql', 'sql');
+SELECT lead_id, due_at, contacted_at, status = 'breached' FROM sla_status WHERE left_at IS NULL AND stage IN ('mql', 'sql');
 
 -- now: what the forecast for all is made of
 SELECT leads_now, round(expected_customers::numeric, 9) FROM pipeline_forecast WHERE stage = 'all';
@@ -373,3 +373,23 @@ SELECT lead_id, purchase_event_id, place, channel, micro_credits, revenue_amount
 -- the part of an amount for one lead, where it is divided
 SELECT calendar_month, channel, campaign, cost_per_lead_amount FROM cost_per_lead WHERE cost_per_lead_amount IS NOT NULL;
 SELECT calendar_month, channel, campaign, round(cost_amount / leads, 2) FROM cost_per_lead WHERE cost_per_lead_amount IS NOT NULL;
+
+-- cycles that came so far or farther
+SELECT stage, reached FROM funnel WHERE reached > 0;
+SELECT t.stage::text, count(*) FROM (SELECT max(stage_rank) AS rank FROM stage_entry GROUP BY lead_id, cycle) c JOIN stages() t ON t.stage_rank <= c.rank AND t.stage >= 'visitor' GROUP BY 1;
+
+-- days of leads in their stage so far
+SELECT stage, periods, round(mean_days::numeric, 6) FROM stage_velocity WHERE outcome = 'open' AND periods > 0;
+SELECT stage, count(open_days), round(avg(open_days)::numeric, 6) FROM stage_entry WHERE stage_rank >= 40 AND left_at IS NULL GROUP BY 1;
+
+-- nothing has lasted less than no time
+SELECT count(*) FROM stage_entry WHERE left_at IS NULL AND open_days >= 0;
+SELECT count(*) FROM lead_score;
+
+-- the number of the contact that counts for a stage
+SELECT count(*) FROM sla_status WHERE contacted_at IS NOT NULL;
+SELECT count(*) FROM sla_status WHERE response_days >= 0 AND contacted_at <= now();
+
+-- contacts made
+SELECT sum(contacts) FROM followups;
+SELECT count(*) FROM event WHERE kind = ANY (leadscore_internal.kinds_of('event_kind', 'outreach', 'sales_contact')) AND occurred_at <= now();

@@ -322,8 +322,13 @@ INSERT INTO crm.event (lead_id, kind, occurred_at, value)
     FROM (SELECT lead_id, row_number() OVER (ORDER BY lead_id) AS n FROM person WHERE fate = 'stranger') l
         JOIN (VALUES (3, :'today'::timestamptz - interval '1 day', 'NaN'::numeric), (4, :'today'::timestamptz - interval '2 days', 1e15), (5, 'infinity', 50), (6, :'today'::timestamptz - interval '3 days', 0)) AS o (n, at, value) USING (n);
 
--- Dated ahead: an order of next week, a talk of tomorrow, and what is to happen
--- at the end of this day.
+-- Dated ahead: an order of next week, a talk of tomorrow, some of them with sql
+-- that wait for it, and what is to happen at the end of this day.
+INSERT INTO crm.event (lead_id, kind, occurred_at)
+    SELECT lead_id, 'chat', :'today'::timestamptz + interval '30 hours' FROM crm.lead_state WHERE stage = 'sql' AND lead_id % 2 = 0;
+-- and an sql of this moment, in whose four hours the test is
+UPDATE crm.lead SET consented_at = now(), email = 'now@tea.example', profile = '{"taste": true}', updated_at = now() WHERE lead_id IN (2201, 2205);
+INSERT INTO crm.event (lead_id, kind, occurred_at) SELECT l.lead_id, e.kind, now() + e.after FROM crm.lead l, (VALUES ('sample_wanted', interval '0'), ('sample_wanted', interval '0'), ('chat', interval '20 hours')) AS e (kind, after) WHERE l.lead_id IN (2201, 2205);
 INSERT INTO crm.event (lead_id, kind, occurred_at, value, channel)
     SELECT l.lead_id, a.kind, :'today'::timestamptz + a.ahead, a.value, 'email'
     FROM (SELECT lead_id, fate, row_number() OVER (PARTITION BY fate ORDER BY CASE fate WHEN 'buyer' THEN lead_id ELSE -lead_id END) AS n

@@ -19,7 +19,7 @@ CREATE TEMP TABLE buy AS SELECT lead_id, event_id, occurred_at AS at, (date_trun
     FROM crm.event WHERE kind IN ('tea_order', 'tea_parcel') AND occurred_at BETWEEN '2000-01-01' AND now();
 CREATE INDEX ON walk (lead_id, cycle, seq);
 CREATE INDEX ON buy (lead_id);
-CREATE TEMP TABLE spoke AS SELECT lead_id, event_id, occurred_at AS at, lower(properties ->> 'outcome') AS said FROM crm.event WHERE kind IN ('ring', 'chat');
+CREATE TEMP TABLE spoke AS SELECT lead_id, event_id, occurred_at AS at, lower(properties ->> 'outcome') AS said FROM crm.event WHERE kind IN ('ring', 'chat') AND occurred_at <= now();
 CREATE INDEX ON spoke (lead_id);
 CREATE TEMP TABLE touch AS SELECT lead_id, event_id, occurred_at AS at, channel, campaign FROM crm.event WHERE (channel IS NOT NULL OR campaign IS NOT NULL) AND kind NOT IN ('tea_order', 'tea_parcel', 'gone', 'shelved', 'hoax', 'stage_set', 'email_sent');
 CREATE INDEX ON touch (lead_id, at, event_id);
@@ -347,3 +347,36 @@ SELECT count(*), count(referred_by) FROM crm.lead JOIN life USING (lead_id) WHER
 SELECT count(*), count(*) FILTER (WHERE weekday = 7) FROM calendar WHERE NOT future;
 -- by hand
 SELECT count(*), count(*) FILTER (WHERE to_char(d, 'DY') = 'SUN') FROM (SELECT least(min(occurred_at), (SELECT min(created_at) FROM crm.lead)) AT TIME ZONE 'Europe/Rome' AS a FROM crm.event) x, generate_series(date_trunc('day', a), now() AT TIME ZONE 'Europe/Rome', '1 day') d;
+
+-- funnel_between: In the last 90 days there were _ new mql, of which _ went higher by now.
+SELECT entered, converted FROM funnel_between((now() AT TIME ZONE 'Europe/Rome')::date - 90, (now() AT TIME ZONE 'Europe/Rome')::date - 1) WHERE stage = 'mql';
+-- by hand
+SELECT count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM walk u WHERE u.lead_id = f.lead_id AND u.cycle = f.cycle AND u.seq > f.seq AND u.stage > 'mql'))
+FROM (SELECT DISTINCT ON (lead_id, cycle) * FROM walk WHERE stage = 'mql' ORDER BY lead_id, cycle, seq) f
+WHERE (f.at AT TIME ZONE 'Europe/Rome')::date BETWEEN (now() AT TIME ZONE 'Europe/Rome')::date - 90 AND (now() AT TIME ZONE 'Europe/Rome')::date - 1;
+
+-- required_leads: For 100 customers we need _ mql, and have _.
+SELECT required, leads_now FROM required_leads(100) WHERE stage = 'mql';
+-- by hand
+SELECT ceil(100.0 * count(*) / count(*) FILTER (WHERE EXISTS (SELECT FROM walk u WHERE u.lead_id = f.lead_id AND u.cycle = f.cycle AND u.seq > f.seq AND u.stage >= 'customer'))), (SELECT count(*) FROM life WHERE stage = 'mql')
+FROM (SELECT DISTINCT ON (lead_id, cycle) * FROM walk WHERE stage = 'mql' ORDER BY lead_id, cycle, seq) f WHERE f.at <= (now() AT TIME ZONE 'Europe/Rome' - interval '60 days') AT TIME ZONE 'Europe/Rome';
+
+-- sla_status_at: At noon a week ago _ sql had waited too long, and _ had been called in time.
+SELECT count(*) FILTER (WHERE status = 'breached'), count(*) FILTER (WHERE status = 'kept') FROM sla_status_at(:'today'::timestamptz - interval '156 hours');
+-- by hand
+SELECT count(*) FILTER (WHERE coalesce(said_at, 'infinity') > at + interval '4 hours' AND coalesce(left_at, 'infinity') > at + interval '4 hours' AND at + interval '4 hours' < noon), count(*) FILTER (WHERE said_at <= at + interval '4 hours' AND said_at <= noon)
+FROM (SELECT w.at, w.left_at, :'today'::timestamptz - interval '156 hours' AS noon, coalesce((SELECT max(s.at) FROM spoke s WHERE s.lead_id = w.lead_id AND s.at < w.at AND s.at >= greatest(w.at - interval '4 hours', c.began_at)),
+    (SELECT min(s.at) FROM spoke s WHERE s.lead_id = w.lead_id AND s.at >= w.at AND s.at <= coalesce(w.left_at, 'infinity'))) AS said_at FROM walk w JOIN cycles c USING (lead_id, cycle) WHERE w.stage = 'sql') k WHERE at <= noon;
+
+-- attribution: If each touch gets the same share, _ in money goes to whispers.
+SELECT round(sum(revenue_amount), 0) FROM attribution('linear') WHERE campaign = 'whispers';
+-- by hand
+SELECT round(sum(amount * (SELECT count(*) FILTER (WHERE campaign = 'whispers')::numeric / nullif(count(*), 0) FROM touch t WHERE t.lead_id = b.lead_id AND t.at <= b.at)), 0) FROM buy b;
+
+-- pipeline_forecast_at: A hundred days ago _ were prospects, of which _ were to buy in 60 days.
+SELECT leads_now, round(expected_customers::numeric, 6) FROM pipeline_forecast_at(:'today'::timestamptz - interval '100 days') WHERE stage = 'prospect';
+-- by hand
+WITH g AS (SELECT make_interval(days => d) AS age, :'today'::timestamptz - interval '100 days' AS now FROM unnest('{0,1,2,4,7,14,30,60,90,120,180,270,365}'::int[]) d),
+s AS (SELECT w.at, coalesce(w.left_at, 'infinity') AS left_at, c.won_at FROM walk w JOIN cycles c USING (lead_id, cycle) WHERE w.stage = 'prospect'),
+p AS (SELECT age, now, count(*) AS n, count(*) FILTER (WHERE won_at > at + age AND won_at <= at + age + interval '60 days') AS won FROM s, g WHERE left_at > at + age AND at + age + interval '60 days' <= now GROUP BY 1, 2)
+SELECT count(*), round(sum((SELECT won::numeric / n FROM p WHERE at + age <= now AND (n >= 10 OR age = '0') ORDER BY age DESC LIMIT 1)), 6) FROM s, (SELECT DISTINCT now FROM g) i WHERE at <= now AND left_at > now;

@@ -26,7 +26,8 @@ SELECT
     e.next_stage,
     e.next_stage_rank,
     date_part('epoch', e.left_at - e.entered_at) / 86400 AS days_in_stage,
-    CASE WHEN e.left_at IS NULL THEN date_part('epoch', now() - e.entered_at) / 86400 END AS open_days,
+    -- no time yet if the event is dated later today
+    CASE WHEN e.left_at IS NULL AND e.entered_at > now() THEN 0 WHEN e.left_at IS NULL THEN date_part('epoch', now() - e.entered_at) / 86400 END AS open_days,
     e.cause,
     e.entered::integer AS entered,
     e.directly::integer AS entered_directly,

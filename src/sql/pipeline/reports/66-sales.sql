@@ -71,7 +71,7 @@ BEGIN
         ORDER BY c.due_at, c.lead_id, c.seq;
 END
 $$;
-COMMENT ON FUNCTION sla_status_at(timestamptz) IS 'sla_status as it was or will be at an instant, if nothing is added';
+COMMENT ON FUNCTION sla_status_at(timestamptz) IS 'sla_status as it was or will be at an instant, if sales makes no contact from now on';
 
 -- An enquiry: the first time that a lead asked for something, sent a form or
 -- subscribed.
@@ -192,6 +192,8 @@ BEGIN
             SELECT e.lead_id, e.event_id, e.occurred_at, lower(e.properties ->> 'outcome') = 'no' AS said_no, NULL::timestamptz AS won_at
             FROM @pipeline@.event e
             WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'outreach', 'sales_contact')) AND leadscore_internal.is_dated(e.occurred_at)
+                -- one that is dated ahead has not been made
+                AND e.occurred_at <= now()
             UNION ALL
             SELECT h.lead_id, NULL::bigint AS event_id, NULL::timestamptz AS occurred_at, NULL::boolean AS said_no, h.effective_at AS won_at
             FROM @pipeline@._history h
