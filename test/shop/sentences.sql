@@ -161,8 +161,9 @@ FROM (SELECT DISTINCT ON (lead_id, cycle) * FROM walk WHERE stage = 'sql' ORDER 
 -- cycle_time_histogram: _ became customers within a month of coming, and _ took one to two.
 SELECT sum(customers) FILTER (WHERE months_until = 1), sum(customers) FILTER (WHERE months_from = 1) FROM cycle_time_histogram;
 -- by hand
-SELECT count(*) FILTER (WHERE b + interval '1 month' > w), count(*) FILTER (WHERE b + interval '1 month' <= w AND b + interval '2 months' > w)
-FROM (SELECT began_at AT TIME ZONE 'Europe/Rome' AS b, won_at AT TIME ZONE 'Europe/Rome' AS w FROM cycles WHERE won_at IS NOT NULL) c;
+SELECT count(*) FILTER (WHERE months = 0), count(*) FILTER (WHERE months = 1)
+FROM (SELECT 12 * (extract(year FROM w) - extract(year FROM b)) + extract(month FROM w) - extract(month FROM b) - (w - date_trunc('month', w) < b - date_trunc('month', b))::integer AS months
+    FROM (SELECT began_at AT TIME ZONE 'Europe/Rome' AS b, won_at AT TIME ZONE 'Europe/Rome' AS w FROM cycles WHERE won_at IS NOT NULL) c) m;
 
 -- period_comparison: Of _ that became leads half a year ago _ bought; the leads of that month brought _.
 SELECT leads, customers, revenue_amount FROM period_comparison WHERE period = 'month' AND from_date = :'march';
