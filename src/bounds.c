@@ -159,7 +159,7 @@ tier_bounds(const Scorer *scorer, const ModelRule *r, int128 least, int128 most,
 		include(cap_points(r, leadscore_weighted(tiers[i].points, r->points)), low, high);
 }
 
-/* The next group of items of one limit, from *i on: counts and buckets */
+/* The next group of items of one calendar period: counts and buckets */
 typedef struct ItemGroup
 {
 	int128		least;
@@ -169,8 +169,8 @@ typedef struct ItemGroup
 } ItemGroup;
 
 /*
- * Take the next group of a rule's items: those that share a limit, or one.
- * False at the end.
+ * Take the next group of a rule's items, from *i and *j on: those that share
+ * a calendar period, or one.  False at the end.
  */
 static bool
 next_group(const Scorer *scorer, const Bounds *b, const ModelRule *r, int *i, int *j,
@@ -181,6 +181,8 @@ next_group(const Scorer *scorer, const Bounds *b, const ModelRule *r, int *i, in
 	const ActivityItem *y = b->most->activity->items;
 	int			x_end = b->least->signals[r->signal].end;
 	int			y_end = b->most->signals[r->signal].end;
+	CalendarPeriod kind = (CalendarPeriod)
+		(r->aggregate == AGGREGATE_PERIODS ? r->period : r->limit_period);
 	int32		period = 0;
 
 	group->least = group->most = 0;
@@ -189,15 +191,15 @@ next_group(const Scorer *scorer, const Bounds *b, const ModelRule *r, int *i, in
 		int32		bucket = y[*j].bucket;
 
 		if (group->most > 0 &&
-			(r->limit_count == 0 || period_of(bucket, grain, (LimitPeriod) r->limit_period) != period))
+			(kind == PERIOD_NONE || period_of(bucket, grain, kind) != period))
 			break;
 		if (y[*j].count > 0)
 		{
 			if (group->most == 0)
 			{
 				group->oldest = bucket;
-				if (r->limit_count > 0)
-					period = period_of(bucket, grain, (LimitPeriod) r->limit_period);
+				if (kind != PERIOD_NONE)
+					period = period_of(bucket, grain, kind);
 			}
 			group->newest = bucket;
 			group->most += y[*j].count;
@@ -259,6 +261,18 @@ open_bounds(Scorer *scorer, const Bounds *b, int rule, int64 *low, int64 *high)
 			high_quantity = WEIGHT_ONE;
 		else if (newest > b->most->resets[r->dimension])
 			high_quantity = weight_at(scorer, r, w, Max(first - newest, 0));
+	}
+	else if (r->aggregate == AGGREGATE_PERIODS)
+	{
+		/* with more counts a period has enough no later, so it weighs no more */
+		low_quantity = high_quantity = 0;
+		while (next_group(scorer, b, r, &i, &j, &group))
+		{
+			if (group.least >= r->min_count)
+				low_quantity += weight_at(scorer, r, w, last - group.oldest);
+			if (group.most >= r->min_count)
+				high_quantity += weight_at(scorer, r, w, Max(first - group.newest, 0));
+		}
 	}
 	else if (r->aggregate == AGGREGATE_TIER)
 	{

@@ -129,6 +129,13 @@ rule_note(const LeadModel *model, const ModelRule *rule)
 		case AGGREGATE_DAYS:
 			appendStringInfoString(&note, " for each active day");
 			break;
+		case AGGREGATE_PERIODS:
+			if (rule->period == PERIOD_EVER)
+				appendStringInfo(&note, " once there are " INT64_FORMAT, rule->min_count);
+			else
+				appendStringInfo(&note, " for each %s with at least " INT64_FORMAT,
+								 lead_model_period_name(rule->period), rule->min_count);
+			break;
 		case AGGREGATE_TIER:
 			resetStringInfo(&note);
 			appendStringInfoString(&note, "points by tier");

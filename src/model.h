@@ -36,7 +36,8 @@ typedef enum RuleAggregate
 	AGGREGATE_FIRST_N,
 	AGGREGATE_DAYS,
 	AGGREGATE_TIER,
-	AGGREGATE_IDLE
+	AGGREGATE_IDLE,
+	AGGREGATE_PERIODS
 } RuleAggregate;
 
 typedef enum RuleDecay
@@ -90,6 +91,7 @@ typedef struct ModelRule
 	int64		max_points;
 	int64		first_n;
 	int64		limit_count;
+	int64		min_count;		/* that a period needs */
 	ModelArray	tiers;			/* of ModelTier */
 	ModelArray	only_if;		/* of int16, indexes of signals */
 	ModelArray	unless;
@@ -104,7 +106,8 @@ typedef struct ModelRule
 	uint8		decay;
 	uint8		limit_period;
 	uint8		repeat;
-	int32		unused;
+	uint8		period;			/* that counts are taken together in */
+	uint8		unused[3];
 } ModelRule;
 
 typedef struct ModelStageRule

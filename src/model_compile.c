@@ -42,8 +42,8 @@ static const char *const dimension_keys[] = {
 };
 static const char *const rule_keys[] = {
 	"model", "rule", "dimension", "signal", "points", "aggregate", "first_n",
-	"tiers", "within", "after", "repeat", "limit_count", "limit_period",
-	"decay", "decay_period", "decay_percent", "max_points", "only_if",
+	"tiers", "min_count", "period", "within", "after", "repeat",
+	"limit_count", "limit_period", "decay", "decay_period", "decay_percent", "max_points", "only_if",
 	"unless", "note", NULL
 };
 static const char *const stage_rule_keys[] = {
@@ -725,6 +725,12 @@ check_rule(Row *row, const ModelRule *rule)
 	if (tier != (rule->tiers.n > 0))
 		return fail(row, "Set tiers with aggregate tier, and only with it.",
 					"aggregate %s and tiers do not go together", aggregate);
+	if ((rule->aggregate == AGGREGATE_PERIODS) != (rule->min_count > 0))
+		return fail(row, "Set min_count with aggregate periods, and only with it.",
+					"aggregate %s and min_count do not go together", aggregate);
+	if ((rule->aggregate == AGGREGATE_PERIODS) != (rule->period != PERIOD_NONE))
+		return fail(row, "Set period, such as day or month, with aggregate periods, and only with it.",
+					"aggregate %s and period do not go together", aggregate);
 	if (idle != (rule->after > 0))
 		return fail(row, "Set after with aggregate idle, and only with it.",
 					"aggregate %s and after do not go together", aggregate);
@@ -791,6 +797,7 @@ compile_rules(Row *model)
 		int			aggregate;
 		int			decay;
 		int			period;
+		int			limit_period;
 		int64		percent;
 		int			unit;
 
@@ -812,11 +819,13 @@ compile_rules(Row *model)
 			!read_choice(&row, "aggregate", lead_model_aggregate_names, AGGREGATE_SUM, &aggregate) ||
 			!read_count(&row, "first_n", 0, 1, PG_INT32_MAX, &rule->first_n) ||
 			!read_tiers(&row, &rule->tiers) ||
+			!read_count(&row, "min_count", 0, 1, PG_INT32_MAX, &rule->min_count) ||
+			!read_choice(&row, "period", lead_model_period_names, PERIOD_NONE, &period) ||
 			!read_period(&row, "within", unit, &rule->within) ||
 			!read_period(&row, "after", unit, &rule->after) ||
 			!read_bool(&row, "repeat", false, &rule->repeat) ||
 			!read_count(&row, "limit_count", 0, 1, PG_INT32_MAX, &rule->limit_count) ||
-			!read_choice(&row, "limit_period", lead_model_period_names, PERIOD_NONE, &period) ||
+			!read_choice(&row, "limit_period", lead_model_period_names, PERIOD_NONE, &limit_period) ||
 			!read_choice(&row, "decay", lead_model_decay_names, DECAY_NONE, &decay) ||
 			!read_period(&row, "decay_period", unit, &rule->decay_period) ||
 			!read_milli(&row, "decay_percent", 0, INT64CONST(100000), &percent) ||
@@ -835,7 +844,8 @@ compile_rules(Row *model)
 		}
 		rule->aggregate = (uint8) aggregate;
 		rule->decay = (uint8) decay;
-		rule->limit_period = (uint8) period;
+		rule->period = (uint8) period;
+		rule->limit_period = (uint8) limit_period;
 		rule->decay_percent = (int32) percent;
 		if (!check_rule(&row, rule))
 			return false;

@@ -18,17 +18,18 @@
 #include "stage.h"
 
 const char *const lead_model_aggregate_names[] = {
-	"sum", "last", "first_n", "days", "tier", "idle", NULL
+	"sum", "last", "first_n", "days", "tier", "idle", "periods", NULL
 };
 const char *const lead_model_decay_names[] = {
 	"none", "half_life", "linear", "step", "window", NULL
 };
 const char *const lead_model_period_names[] = {
-	"", "day", "week", "month", "quarter", "year", "ever", NULL
+	"", "day", "week", "month", "2 months", "quarter", "4 months", "6 months", "year",
+	"ever", NULL
 };
 const char *const lead_model_source_names[] = {"event", "profile", NULL};
 
-/* The name of a limit period, empty if there is none */
+/* The name of a calendar period, empty if there is none */
 const char *
 lead_model_period_name(int period)
 {
@@ -177,6 +178,9 @@ put_rule(StringInfo out, const LeadModel *model, const ModelRule *rule,
 			put_milli(out, psprintf(INT64_FORMAT, tiers[i].count), tiers[i].points);
 		appendStringInfoChar(out, '}');
 	}
+	put_count(out, "min_count", rule->min_count);
+	if (rule->period != PERIOD_NONE)
+		put_text(out, "period", lead_model_period_names[rule->period]);
 	put_period(out, "within", unit, rule->within);
 	put_period(out, "after", unit, rule->after);
 	if (rule->repeat)

@@ -557,6 +557,8 @@ leadscore_rule_points(Scorer *scorer, const Evaluation *e, int rule,
 	int32		limit_period = PG_INT32_MIN;
 	int32		newest = PG_INT32_MIN;
 	int32		last_day = PG_INT32_MIN;
+	int32		last_period = PG_INT32_MIN;
+	int64		period_left = 0;
 	int64		points;
 	int			i;
 
@@ -595,7 +597,7 @@ leadscore_rule_points(Scorer *scorer, const Evaluation *e, int rule,
 		if (r->limit_count > 0 && limited)
 		{
 			int32		period = period_of(bucket, (LeadGrain) model->grain,
-										   (LimitPeriod) r->limit_period);
+										   (CalendarPeriod) r->limit_period);
 
 			if (period != limit_period)
 			{
@@ -631,6 +633,20 @@ leadscore_rule_points(Scorer *scorer, const Evaluation *e, int rule,
 				if (r->within == 0 || e->at - bucket < r->within)
 					quantity += count;
 				break;
+			case AGGREGATE_PERIODS:
+				{
+					int32		period = period_of(bucket, (LeadGrain) model->grain,
+												   (CalendarPeriod) r->period);
+
+					if (period != last_period)
+						period_left = r->min_count;
+					last_period = period;
+					/* a period is paid by the bucket in which it has enough */
+					if (period_left > 0 && count >= period_left)
+						quantity += weight_at(scorer, r, w, e->at - bucket);
+					period_left -= Min(count, period_left);
+					break;
+				}
 			default:
 				break;
 		}
@@ -694,7 +710,7 @@ sum_points(Scorer *scorer, const Evaluation *e, const ModelRule *r, RuleWeights 
 			continue;
 		if (r->limit_count > 0)
 		{
-			int32		period = period_of(item->bucket, grain, (LimitPeriod) r->limit_period);
+			int32		period = period_of(item->bucket, grain, (CalendarPeriod) r->limit_period);
 
 			if (period != limit_period)
 			{

@@ -95,12 +95,17 @@ pick_rule(FuzzModel *model, int i)
 	rule->dimension = (int16) pick(model->head.dimensions.n);
 	rule->signal = (int16) pick(model->head.signals.n);
 	rule->points = pick_points();
-	rule->aggregate = (uint8) pick(6);
+	rule->aggregate = (uint8) pick(7);
 	rule->only_if = pick_signals(model, &model->indexes[4 * i]);
 	if (pick(4) == 0)
 		rule->unless = pick_signals(model, &model->indexes[4 * i + 2]);
 	if (rule->aggregate == AGGREGATE_FIRST_N)
 		rule->first_n = 1 + pick(5);
+	if (rule->aggregate == AGGREGATE_PERIODS)
+	{
+		rule->min_count = 1 + pick(4);
+		rule->period = (uint8) (PERIOD_DAY + pick(PERIOD_EVER));
+	}
 	if (rule->aggregate == AGGREGATE_TIER)
 	{
 		int64		lower = pick_points();
@@ -131,7 +136,7 @@ pick_rule(FuzzModel *model, int i)
 	if (rule->aggregate != AGGREGATE_IDLE && pick(3) == 0)
 	{
 		rule->limit_count = 1 + pick(3);
-		rule->limit_period = (uint8) (PERIOD_DAY + pick(6));
+		rule->limit_period = (uint8) (PERIOD_DAY + pick(PERIOD_EVER));
 	}
 	rule->max_points = NO_POINTS;
 	if (pick(3) == 0)

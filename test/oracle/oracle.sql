@@ -61,8 +61,12 @@ $$;
 -- The first day of the calendar period that a UTC day belongs to.
 CREATE FUNCTION oracle.period_start(utc_day int, period text) RETURNS date
 LANGUAGE sql IMMUTABLE AS $$
-	SELECT CASE period
-			WHEN 'ever' THEN date '2000-01-01'
+	SELECT CASE
+			WHEN period = 'ever' THEN date '2000-01-01'
+			WHEN period LIKE '% months' THEN	-- from January on
+				(SELECT max(m)::date
+				 FROM (SELECT date '2000-01-01' + utc_day) x(day),
+					  generate_series(date_trunc('year', day::timestamp), day::timestamp, period::interval) m)
 			ELSE date_trunc(period, (date '2000-01-01' + utc_day)::timestamp)::date
 		END
 $$;
@@ -240,7 +244,7 @@ BEGIN
 		SELECT r.rule, r.dimension, s.signal_id,
 			   coalesce(r.points, 1) * 1000 AS points,
 			   coalesce(r.aggregate, 'sum') AS aggregate,
-			   r.first_n, r.tiers,
+			   r.first_n, r.tiers, r.min_count, r.period,
 			   oracle.buckets(r.within, grain) AS within,
 			   oracle.buckets(r.after, grain) AS after,
 			   coalesce(r.repeat, false) AS repeat,
@@ -253,7 +257,7 @@ BEGIN
 			   coalesce(r.unless, '{}') AS unless
 		FROM jsonb_to_recordset(model->'rules') r(
 				rule text, dimension text, signal text, points numeric, aggregate text,
-				first_n bigint, tiers jsonb, within text, after text, repeat boolean,
+				first_n bigint, tiers jsonb, min_count bigint, period text, within text, after text, repeat boolean,
 				limit_count bigint, limit_period text, decay text, decay_period text,
 				decay_percent numeric, max_points numeric, only_if text[], unless text[])
 			JOIN signals s USING (signal)
@@ -280,12 +284,13 @@ BEGIN
 	),
 	rule_bucket AS MATERIALIZED (
 		SELECT r.rule, c.bucket, c.n, oracle.utc_day(c.bucket, grain) AS utc_day,
-			   oracle.period_start(oracle.utc_day(c.bucket, grain), r.limit_period) AS period
+			   oracle.period_start(oracle.utc_day(c.bucket, grain), r.limit_period) AS limit_start,
+			   oracle.period_start(oracle.utc_day(c.bucket, grain), r.period) AS period_start
 		FROM rules r JOIN seen c USING (signal_id)
 	),
 	-- ... and the counts after it, up to d; the timeless ones always
 	survived AS MATERIALIZED (
-		SELECT a.d, r.*, b.bucket, b.n, b.utc_day, b.period
+		SELECT a.d, r.*, b.bucket, b.n, b.utc_day, b.limit_start, b.period_start
 		FROM applies a
 			JOIN rules r USING (rule)
 			JOIN rule_bucket b USING (rule)
@@ -295,15 +300,15 @@ BEGIN
 	),
 	-- Step 3: so many per calendar period, the earliest; the timeless ones all
 	limited AS MATERIALIZED (
-		SELECT d, rule, aggregate, bucket, utc_day, first_n, within,
+		SELECT d, rule, aggregate, bucket, utc_day, first_n, min_count, period_start, within,
 			   decay, decay_period, decay_percent, n AS kept
 		FROM survived
 		WHERE limit_count IS NULL OR bucket IS NULL
 		UNION ALL
-		SELECT d, rule, aggregate, bucket, utc_day, first_n, within,
+		SELECT d, rule, aggregate, bucket, utc_day, first_n, min_count, period_start, within,
 			   decay, decay_period, decay_percent, least(n, limit_count - earlier)
 		FROM (SELECT s.*,
-					 coalesce(sum(n) OVER (PARTITION BY d, rule, period ORDER BY bucket
+					 coalesce(sum(n) OVER (PARTITION BY d, rule, limit_start ORDER BY bucket
 						ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)::bigint AS earlier
 			  FROM survived s
 			  WHERE limit_count IS NOT NULL AND bucket IS NOT NULL) s
@@ -352,6 +357,15 @@ BEGIN
 			  FROM weighted
 			  WHERE aggregate = 'days'
 			  ORDER BY d, rule, utc_day, bucket) w
+		GROUP BY d, rule
+		UNION ALL
+		SELECT d, rule, sum(weight)		-- of the bucket with which the period has enough
+		FROM (SELECT DISTINCT ON (d, rule, period_start) d, rule, weight
+			  FROM (SELECT w.*, sum(kept) OVER (PARTITION BY d, rule, period_start ORDER BY bucket) AS so_far
+					FROM weighted w
+					WHERE aggregate = 'periods' AND bucket IS NOT NULL) w
+			  WHERE so_far >= min_count
+			  ORDER BY d, rule, period_start, bucket) w
 		GROUP BY d, rule
 		UNION ALL
 		SELECT d, rule, sum(kept)

@@ -42,6 +42,13 @@ LANGUAGE sql IMMUTABLE AS $$
 						   '10 days', '14 days', '30 days', '90 days') END
 $$;
 
+-- A period of the calendar; short ones are likelier to have an end in a history.
+CREATE FUNCTION oracle.random_calendar(seed int, key text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+	SELECT oracle.choose(seed, key, 'day', 'day', 'week', 'week', 'month', 'month', '2 months',
+						 'quarter', '4 months', '6 months', 'year', 'ever')
+$$;
+
 -- Points with up to three decimals, of either sign; seldom 0 or huge.
 CREATE FUNCTION oracle.random_points(seed int, key text) RETURNS numeric
 LANGUAGE sql IMMUTABLE AS $$
@@ -75,7 +82,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
 	k			text := 'rule ' || i;
 	aggregate	text := oracle.choose(seed, k || ' aggregate', 'sum', 'sum', 'sum', 'sum',
-							'last', 'first_n', 'first_n', 'days', 'tier', 'tier', 'idle', 'idle');
+							'last', 'first_n', 'first_n', 'days', 'periods', 'periods', 'tier', 'tier', 'idle', 'idle');
 	points		numeric := oracle.random_points(seed, k || ' points');
 	decay		text := 'none';
 	tier_sign	int := 1;
@@ -93,6 +100,9 @@ BEGIN
 
 	IF aggregate = 'first_n' THEN
 		r := r || jsonb_build_object('first_n', oracle.pick(seed, k || ' first', 1, 6));
+	ELSIF aggregate = 'periods' THEN
+		r := r || jsonb_build_object('min_count', oracle.pick(seed, k || ' min count', 1, 4),
+						'period', oracle.random_calendar(seed, k || ' period'));
 	ELSIF aggregate = 'idle' THEN
 		r := r || jsonb_build_object('after', oracle.random_period(seed, k || ' after', grain),
 						'repeat', oracle.chance(seed, k || ' repeat', 50));
@@ -118,11 +128,10 @@ BEGIN
 	IF aggregate <> 'idle' AND oracle.chance(seed, k || ' limit', 35) THEN
 		r := r || jsonb_build_object(
 			'limit_count', oracle.pick(seed, k || ' limit count', 1, 5),
-			'limit_period', oracle.choose(seed, k || ' limit period',
-								'day', 'week', 'month', 'quarter', 'year', 'ever'));
+			'limit_period', oracle.random_calendar(seed, k || ' limit period'));
 	END IF;
 
-	IF aggregate IN ('sum', 'last', 'first_n', 'days') THEN
+	IF aggregate IN ('sum', 'last', 'first_n', 'days', 'periods') THEN
 		decay := oracle.choose(seed, k || ' decay', 'none', 'none', 'none', 'half_life', 'half_life',
 							   'linear', 'linear', 'step', 'step', 'window', 'window');
 		r := r || jsonb_build_object('decay', decay);

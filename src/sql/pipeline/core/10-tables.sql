@@ -261,6 +261,8 @@ CREATE TABLE rule (
     aggregate text NOT NULL DEFAULT 'sum',
     first_n integer,
     tiers jsonb,
+    min_count integer,
+    period text,
     within interval,
     after interval,
     repeat boolean NOT NULL DEFAULT false,
@@ -279,15 +281,18 @@ CREATE TABLE rule (
     CONSTRAINT rule_signal_fkey FOREIGN KEY (signal) REFERENCES signal,
     CONSTRAINT rule_rule_check CHECK (rule <> ''),
     CONSTRAINT rule_points_check CHECK (abs(points) <= 1e9 AND points = round(points, 3) AND (points IS NOT NULL OR aggregate = 'tier')),
-    CONSTRAINT rule_aggregate_check CHECK (aggregate IN ('sum', 'last', 'first_n', 'days', 'tier', 'idle')),
+    CONSTRAINT rule_aggregate_check CHECK (aggregate IN ('sum', 'last', 'first_n', 'days', 'periods', 'tier', 'idle')),
     CONSTRAINT rule_first_n_check CHECK ((aggregate = 'first_n') = (first_n IS NOT NULL) AND first_n > 0),
     CONSTRAINT rule_tiers_check CHECK ((aggregate = 'tier') = (tiers IS NOT NULL) AND jsonb_typeof(tiers) = 'object'),
+    CONSTRAINT rule_min_count_check CHECK ((aggregate = 'periods') = (min_count IS NOT NULL) AND min_count > 0),
+    CONSTRAINT rule_period_check CHECK ((aggregate = 'periods') = (period IS NOT NULL)
+        AND period IN ('day', 'week', 'month', '2 months', 'quarter', '4 months', '6 months', 'year', 'ever')),
     CONSTRAINT rule_within_check CHECK (within IS NULL OR (aggregate = 'tier' AND period_text(within) ~ '(days|hours)$')),
     CONSTRAINT rule_after_check CHECK (CASE aggregate WHEN 'idle' THEN period_text(after) ~ '(days|hours)$' ELSE after IS NULL END IS TRUE),
     CONSTRAINT rule_repeat_check CHECK (aggregate = 'idle' OR NOT repeat),
     CONSTRAINT rule_limit_check CHECK ((limit_count IS NULL) = (limit_period IS NULL) AND (limit_count IS NULL OR aggregate <> 'idle')),
     CONSTRAINT rule_limit_count_check CHECK (limit_count > 0),
-    CONSTRAINT rule_limit_period_check CHECK (limit_period IN ('day', 'week', 'month', 'quarter', 'year', 'ever')),
+    CONSTRAINT rule_limit_period_check CHECK (limit_period IN ('day', 'week', 'month', '2 months', 'quarter', '4 months', '6 months', 'year', 'ever')),
     CONSTRAINT rule_decay_check CHECK (decay IN ('none', 'half_life', 'linear', 'step', 'window')
         AND (decay = 'none' OR aggregate NOT IN ('tier', 'idle'))),
     CONSTRAINT rule_decay_period_check CHECK (CASE decay WHEN 'none' THEN decay_period IS NULL
@@ -305,14 +310,16 @@ COMMENT ON COLUMN rule.rule IS 'name of the rule, as explain() shows it';
 COMMENT ON COLUMN rule.dimension IS 'dimension that the points go to';
 COMMENT ON COLUMN rule.signal IS 'signal that the points are for';
 COMMENT ON COLUMN rule.points IS 'points, positive or negative, for each count, or for what aggregate makes of the counts';
-COMMENT ON COLUMN rule.aggregate IS 'which counts give points: sum: every count; last: the newest; first_n: the first ones; days: one a day; tier: points by number; idle: quiet times';
+COMMENT ON COLUMN rule.aggregate IS 'which counts give points: sum: every count; last: the newest; first_n: the first ones; days: one a day; periods: one a calendar period that has enough; tier: points by number; idle: quiet times';
 COMMENT ON COLUMN rule.first_n IS 'for aggregate first_n: how many counts';
 COMMENT ON COLUMN rule.tiers IS 'for aggregate tier: points by the number of counts that is reached, as in {"3": 5, "10": 15}';
+COMMENT ON COLUMN rule.min_count IS 'for aggregate periods: how many counts a period needs';
+COMMENT ON COLUMN rule.period IS 'for aggregate periods: day, week, month, 2 months, quarter, 4 months, 6 months, year (UTC calendar, from Monday and from January) or ever';
 COMMENT ON COLUMN rule.within IS 'for aggregate tier: only counts younger than this; NULL: all';
 COMMENT ON COLUMN rule.after IS 'for aggregate idle: the time without the signal';
 COMMENT ON COLUMN rule.repeat IS 'for aggregate idle: again each time it has passed';
 COMMENT ON COLUMN rule.limit_count IS 'at most this many counts in limit_period, the earliest ones';
-COMMENT ON COLUMN rule.limit_period IS 'day, week, month, quarter, year (UTC calendar) or ever';
+COMMENT ON COLUMN rule.limit_period IS 'day, week, month, 2 months, quarter, 4 months, 6 months, year (UTC calendar, from Monday and from January) or ever';
 COMMENT ON COLUMN rule.decay IS 'how points fade: none, half_life, linear, step or window';
 COMMENT ON COLUMN rule.decay_period IS 'time in which they halve, lose decay_percent, or end';
 COMMENT ON COLUMN rule.decay_percent IS 'for decay linear (100 if NULL) and step: percent lost in decay_period';
