@@ -141,6 +141,23 @@ FROM rule_model('{}', '{"stage_rules": [{"stage": "mql", "only_if": "reset", "mi
 SELECT qualified_stage('day{1@*:9}', rule_model('{}', s), now()), stage_by_points('day{1@*:9}', rule_model('{}', s), now()) AS points, next_change('day{1@*:9}', rule_model('{}', s), now()), (SELECT count(*) FROM stage_gates('day{1@*:9}', rule_model('{}', s), now())) AS gates
 FROM (VALUES ('{}'::jsonb), ('{"stage_rules": [{"stage": "customer", "entry_signals": ["b"]}, {"stage": "visitor"}, {"stage": "lost"}]}'), ('{"stage_rules": [{"stage": "iql"}], "stage_gates": [{"stage": "iql", "gate": "a", "signal": "a"}]}'), ('{"stage_rules": [{"stage": "iql"}, {"stage": "mql"}], "stage_gates": [{"stage": "mql", "gate": "a", "signal": "a"}], "gates_required": false}')) v(s);
 SELECT grade('day{}', rule_model('{}'), now()) IS NULL AS no_grades;
+-- points of the score in a gate: iql by a profile or 20 points; mql by b, three of a in five days, or 60 points; sql from 80 and below 120
+CREATE TABLE by_gate AS SELECT rule_model('{"decay": "window", "decay_period": "40 days"}', '{"stage_rules": [{"stage": "iql"}, {"stage": "mql"}, {"stage": "sql", "min_score": 80}],
+	"stage_gates": [{"stage": "iql", "gate": "known", "signal": "p"}, {"stage": "iql", "gate": "known", "min_points": 20},
+		{"stage": "mql", "gate": "interest", "signal": "b"}, {"stage": "mql", "gate": "interest", "signal": "a", "min_count": 3, "within": "5 days"}, {"stage": "mql", "gate": "interest", "min_points": 60},
+		{"stage": "sql", "gate": "sober", "min_points": 120, "negate": true}]}') AS m;
+SELECT a, score(a, m, at), qualified_stage(a, m, at) AS stage, stage_by_points(a, m, at) AS points, qualified_stage(a, (m::jsonb || '{"gates_required": false}')::lead_model, at) AS ungated, next_change(a, m, at),
+	stage || ' ' || points || ' ' || ungated AS expected, next
+FROM by_gate, (VALUES ('2025-03-05 UTC'::timestamptz)) t(at), (VALUES
+	('day{1@2025-03-05:1}'::lead_activity, 'visitor', 'visitor', 'visitor', NULL::date), ('day{1@2025-03-05:2}', 'iql', 'iql', 'iql', '2025-04-14'), ('day{1@2025-03-05:3}', 'mql', 'iql', 'iql', '2025-03-10'), ('day{1@2025-02-01:5}', 'iql', 'iql', 'iql', '2025-03-13'),
+	('day{1@2025-02-01:6}', 'mql', 'mql', 'iql', '2025-03-13'), ('day{1@2025-02-01:2,1@2025-02-02:6}', 'sql', 'sql', 'sql', '2025-03-13'), ('day{1@2025-02-01:12}', 'mql', 'sql', 'sql', '2025-03-13'), ('day{1@2025-02-01:1,1@2025-02-02:11}', 'mql', 'sql', 'sql', '2025-03-13'),
+	('day{9@*:1}', 'iql', 'visitor', 'iql', NULL), ('day{2@2025-02-01:1,9@*:1}', 'mql', 'visitor', 'iql', NULL), ('day{2@2025-02-01:1}', 'visitor', 'visitor', 'visitor', NULL)) v(a, stage, points, ungated, next);
+SELECT a, g.* FROM by_gate, unnest('{"day{1@2025-03-05:1}","day{1@2025-02-01:7}","day{1@2025-02-01:12}"}'::lead_activity[]) a, stage_gates(a, m, '2025-03-05 UTC') g;
+SELECT p AS points, stage_by_points(p, m) FROM by_gate, unnest('{-1,19.999,20,59.999,60,79.999,80,1000}'::numeric[]) p;
+-- of several gates that ask for points all must be met; those of other things do not matter to points
+SELECT p AS points, stage_by_points(p, rule_model('{}', '{"stage_rules": [{"stage": "iql"}, {"stage": "mql"}, {"stage": "sql"}], "stage_gates": [{"stage": "iql", "gate": "a", "signal": "a"}, {"stage": "mql", "gate": "low", "min_points": 10}, {"stage": "mql", "gate": "low", "min_points": 12}, {"stage": "mql", "gate": "b", "signal": "b"},
+	{"stage": "mql", "gate": "high", "min_points": 20, "negate": true}, {"stage": "mql", "gate": "high", "min_points": 30}]}')) FROM unnest('{9.999,10,19.999,20,29.999,30}'::numeric[]) p;
+DROP TABLE by_gate;
 
 -- The stage of a number of points
 SELECT points, stage_by_points(points, rule_model('{}', s)) FROM (VALUES ('{"stage_rules": [{"stage": "iql", "min_score": 0}, {"stage": "mql", "min_score": 31}, {"stage": "mql", "only_if": "b", "min_score": 1}, {"stage": "sql", "min_score": 71}]}'::jsonb)) v(s),

@@ -277,6 +277,17 @@ gate_text(const Scorer *scorer, const Evaluation *e, int index)
 	StringInfoData text;
 
 	initStringInfo(&text);
+	if (gate_of_score(gate))
+	{
+		if (gate->negate)
+			appendStringInfo(&text, "below %s points (now %s)", points_text(gate->min_points),
+							 points_text(e->total));
+		else
+			appendStringInfo(&text, "%s points (now %s of %s)",
+							 points_text(gate->min_points - e->total), points_text(e->total),
+							 points_text(gate->min_points));
+		return text.data;
+	}
 	if (gate->dimension != NO_INDEX)
 	{
 		const char *name = MODEL_STRING(model, model_dimensions(model)[gate->dimension].name);

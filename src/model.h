@@ -127,7 +127,8 @@ typedef struct ModelGate
 	int32		name;
 	int32		within;			/* 0: all */
 	int16		signal;			/* or NO_INDEX */
-	int16		dimension;		/* or NO_INDEX */
+	int16		dimension;		/* or NO_INDEX; min_points with neither are of
+								 * the score */
 	uint8		stage;
 	uint8		negate;
 	int16		unused;
@@ -179,6 +180,13 @@ static inline const char *
 model_signal_name(const LeadModel *model, int signal)
 {
 	return MODEL_STRING(model, model_signals(model)[signal].name);
+}
+
+/* Does a row of a gate ask for points of the score? */
+static inline bool
+gate_of_score(const ModelGate *gate)
+{
+	return gate->signal == NO_INDEX && gate->dimension == NO_INDEX;
 }
 
 /* Compare an id with that of a signal. */

@@ -992,15 +992,20 @@ compile_gates(Row *model)
 			return false;
 		gate->signal = NO_INDEX;
 		gate->dimension = NO_INDEX;
-		if ((signal == NULL) == (dimension == NULL))
-			return fail(&row, "A row of a gate asks for a signal or for points of a dimension.",
-						"needs a signal or a dimension, and not both");
-		if ((dimension != NULL) != (gate->min_points != NO_POINTS))
-			return fail(&row, "Set min_points with a dimension, and only with it.",
-						"dimension and min_points go together");
-		if (dimension != NULL && gate->within > 0)
+		if (strcmp(name, "score") == 0)
+			return fail(&row, "Choose another name, such as \"points\".",
+						"min_score of a stage is shown by this name");
+		if ((signal != NULL && dimension != NULL) ||
+			(signal == NULL && dimension == NULL && gate->min_points == NO_POINTS))
+			return fail(&row, "A row of a gate asks for a signal, for points of a dimension, or for points of the score.",
+						"needs a signal, a dimension, or min_points alone");
+		if ((signal == NULL) != (gate->min_points != NO_POINTS))
+			return fail(&row, "Set min_points with a dimension, alone for the score, and not with a signal.",
+						signal == NULL ? "dimension and min_points go together" :
+						"signal and min_points do not go together");
+		if (signal == NULL && gate->within > 0)
 			return fail(&row, "Set within with a signal only.",
-						"dimension and within do not go together");
+						"points and within do not go together");
 		if (signal != NULL && !find_signal(&row, "signal", signal, &gate->signal))
 			return false;
 		if (dimension != NULL && !find_dimension(&row, dimension, &gate->dimension))

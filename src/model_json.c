@@ -277,12 +277,10 @@ lead_model_write(const LeadModel *model, StringInfo out)
 			put_count(out, "min_count", gate->min_count);
 			put_period(out, "within", unit, gate->within);
 		}
-		else
-		{
+		else if (gate->dimension != NO_INDEX)
 			put_text(out, "dimension",
 					 MODEL_STRING(model, model_dimensions(model)[gate->dimension].name));
-			put_milli(out, "min_points", gate->min_points);
-		}
+		put_milli(out, "min_points", gate->min_points);
 		if (gate->negate)
 			put_bool(out, "negate", true);
 		appendStringInfoChar(out, '}');

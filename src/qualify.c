@@ -132,7 +132,9 @@ gate_answer(const Scorer *scorer, const Range *range, int gate)
 	const ModelGate *g = &model_gates(scorer->model)[gate];
 	Answer		answer;
 
-	if (g->signal == NO_INDEX)
+	if (gate_of_score(g))
+		answer = at_least(range->low, range->high, g->min_points);
+	else if (g->signal == NO_INDEX)
 		answer = at_least(range->dimension_low[g->dimension],
 						  range->dimension_high[g->dimension], g->min_points);
 	else
@@ -156,7 +158,9 @@ leadscore_gate_met(const Scorer *scorer, const Evaluation *e, int gate)
 	const ModelGate *g = &model_gates(scorer->model)[gate];
 	bool		met;
 
-	if (g->signal == NO_INDEX)
+	if (gate_of_score(g))
+		met = e->total >= g->min_points;
+	else if (g->signal == NO_INDEX)
 		met = e->dimensions[g->dimension] >= g->min_points;
 	else
 		met = leadscore_gate_count(scorer, e, gate) >= g->min_count;
@@ -399,9 +403,39 @@ leadscore_next_stage(Scorer *scorer, const Evaluation *e, LeadStanding standing)
 }
 
 /*
- * What points alone say: the highest stage whose threshold they reach.  Below
- * all thresholds it is the highest stage before them that needs no points.
- * Without an evaluation only the general rows are considered.
+ * What points alone say to the gates of a stage: do they meet every one of
+ * which a row asks for a score?  Unknown if there is none.
+ */
+static Answer
+gates_by_points(const Scorer *scorer, const StageGates *stage, int64 points)
+{
+	const ModelGate *gates = model_gates(scorer->model);
+	int			end = stage->first_gate + stage->ngates;
+	int			i = stage->first_gate;
+	Answer		all = ANSWER_UNKNOWN;
+
+	while (i < end)
+	{
+		int			name_end = scorer->gate_end[i];
+		Answer		any = ANSWER_UNKNOWN;
+
+		for (; i < name_end; i++)
+			if (gate_of_score(&gates[i]) && any != ANSWER_YES)
+				any = (points >= gates[i].min_points) != (gates[i].negate != 0) ?
+					ANSWER_YES : ANSWER_NO;
+		if (any == ANSWER_NO)
+			return ANSWER_NO;
+		if (any == ANSWER_YES)
+			all = ANSWER_YES;
+	}
+	return all;
+}
+
+/*
+ * What points alone say: the highest stage whose threshold they reach, which
+ * may stand in a gate.  Below all thresholds it is the highest stage before
+ * them that needs no points.  Without an evaluation only the general rows are
+ * considered.
  */
 uint8
 leadscore_stage_by_points(const Scorer *scorer, const Evaluation *e, int64 points)
@@ -414,6 +448,7 @@ leadscore_stage_by_points(const Scorer *scorer, const Evaluation *e, int64 point
 	{
 		const StageGates *stage = &scorer->stages[i];
 		const ModelStageRule *rule;
+		Answer		reached;
 
 		if (e != NULL)
 			rule = leadscore_stage_rule(scorer, e, stage);
@@ -425,14 +460,18 @@ leadscore_stage_by_points(const Scorer *scorer, const Evaluation *e, int64 point
 		}
 		if (rule == NULL)
 			continue;
-		if (rule->min_score == NO_POINTS)
+		if (rule->min_score != NO_POINTS)
+			reached = points >= rule->min_score ? ANSWER_YES : ANSWER_NO;
+		else
+			reached = gates_by_points(scorer, stage, points);
+		if (reached == ANSWER_YES)
+			return stage->stage;
+		if (reached == ANSWER_UNKNOWN)
 		{
 			if (stage->ngates > 0 && ungraded == LEAD_STAGE_VISITOR)
 				ungraded = stage->stage;
 			continue;
 		}
-		if (points >= rule->min_score)
-			return stage->stage;
 		thresholds = true;
 		ungraded = LEAD_STAGE_VISITOR;
 	}

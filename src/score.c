@@ -277,7 +277,8 @@ check_order(const LeadModel *model)
 	for (i = 0; i < model->gates.n; i++)
 	{
 		Assert(i == 0 || gates[i - 1].stage <= gates[i].stage);
-		Assert((gates[i].signal == NO_INDEX) != (gates[i].dimension == NO_INDEX));
+		Assert(gates[i].signal == NO_INDEX || gates[i].dimension == NO_INDEX);
+		Assert((gates[i].signal == NO_INDEX) == (gates[i].min_points != NO_POINTS));
 		Assert(gates[i].signal < model->signals.n && gates[i].dimension < model->dimensions.n);
 	}
 #endif

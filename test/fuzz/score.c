@@ -188,7 +188,9 @@ pick_stages(FuzzModel *model)
 					.stage = stages[i], .negate = (uint8) (pick(4) == 0),
 					.name = at_offset(model, &model->names[name], 1).offset
 			};
-			if (pick(2))
+			if (pick(4) == 0)
+				gate->min_points = pick_points();
+			else if (pick(2))
 			{
 				gate->signal = (int16) pick(model->head.signals.n);
 				gate->min_count = 1 + pick(3);

@@ -499,13 +499,14 @@ LANGUAGE sql STABLE AS $$
 		GROUP BY i.d, a.id
 	)
 	SELECT i.d, a.stage, a.gate,
-		   bool_or(a.negate <> CASE WHEN a.signal IS NOT NULL
-									THEN coalesce(c.n, 0) >= a.min_count
-									ELSE v.points >= a.min_points END)
+		   bool_or(a.negate <> CASE WHEN a.signal IS NOT NULL THEN coalesce(c.n, 0) >= a.min_count
+									WHEN a.dimension IS NOT NULL THEN v.points >= a.min_points
+									ELSE s.score >= a.min_points END)
 	FROM generate_series(d_from, d_to) i(d)
 		CROSS JOIN alternative a
 		LEFT JOIN counted c ON c.d = i.d AND c.id = a.id
 		LEFT JOIN unnest(dimension_values) v ON v.d = i.d AND v.dimension = a.dimension
+		LEFT JOIN oracle.scores(model, dimension_values) s ON s.d = i.d
 	GROUP BY i.d, a.stage, a.gate
 $$;
 
@@ -585,15 +586,25 @@ CREATE FUNCTION oracle.stage_by_points(points bigint, model jsonb,
 									   counts oracle.count[] DEFAULT '{}', d int DEFAULT 0)
 RETURNS text
 LANGUAGE sql STABLE AS $$
-	WITH r AS MATERIALIZED (
-		SELECT * FROM oracle.deciding_rules(model, counts, d, d)
+	-- without a min_score, gates that ask for a score decide
+	WITH gate AS (
+		SELECT g.stage, g.gate, bool_or((points >= g.min_points * 1000) <> coalesce(g.negate, false)) AS met
+		FROM jsonb_to_recordset(model->'stage_gates') g(
+				stage text, gate text, signal text, dimension text, min_points numeric, negate boolean)
+		WHERE g.signal IS NULL AND g.dimension IS NULL
+		GROUP BY g.stage, g.gate
+	),
+	r AS MATERIALIZED (
+		SELECT r.*, CASE WHEN r.min_score IS NOT NULL THEN points >= r.min_score
+						 ELSE (SELECT bool_and(g.met) FROM gate g WHERE g.stage = r.stage) END AS reached
+		FROM oracle.deciding_rules(model, counts, d, d) r
 	)
 	SELECT coalesce(
-		(SELECT r.stage FROM r WHERE r.min_score <= points ORDER BY r.rank DESC LIMIT 1),
+		(SELECT r.stage FROM r WHERE r.reached ORDER BY r.rank DESC LIMIT 1),
 		(SELECT r.stage FROM r
-		 WHERE r.min_score IS NULL AND r.has_gates
-		   AND EXISTS (SELECT FROM r x WHERE x.min_score IS NOT NULL)
-		   AND r.rank < ALL (SELECT x.rank FROM r x WHERE x.min_score IS NOT NULL)
+		 WHERE r.reached IS NULL AND r.has_gates
+		   AND EXISTS (SELECT FROM r x WHERE x.reached IS NOT NULL)
+		   AND r.rank < ALL (SELECT x.rank FROM r x WHERE x.reached IS NOT NULL)
 		 ORDER BY r.rank DESC LIMIT 1),
 		'visitor')
 $$;

@@ -168,12 +168,16 @@ BEGIN
 END
 $$;
 
--- The alternatives of the gates of one stage: each another signal or dimension.
+-- The alternatives of the gates of one stage: each another signal, a dimension,
+-- or the score.
 CREATE FUNCTION oracle.random_gates(seed int, stage text, grain text, dimensions int)
 RETURNS SETOF jsonb
 LANGUAGE sql IMMUTABLE AS $$
 	SELECT jsonb_build_object('stage', stage, 'gate', 'gate ' || g)
-		|| CASE WHEN a <= dimensions AND oracle.chance(seed, k || ' dimension', 35) THEN
+		|| CASE WHEN a = 1 AND oracle.chance(seed, k || ' total', 20) THEN
+			jsonb_build_object('min_points', oracle.pick(seed, k || ' score', -10, 70)
+					+ oracle.choose(seed, k || ' decimals', '0', '0', '0.001')::numeric)
+		   WHEN a <= dimensions AND oracle.chance(seed, k || ' dimension', 35) THEN
 			jsonb_build_object('dimension', 'd' || a,
 				'min_points', oracle.pick(seed, k || ' points', -10, 30)
 					+ oracle.choose(seed, k || ' decimals', '0', '0', '0.5')::numeric)

@@ -368,9 +368,10 @@ CREATE TABLE stage_gate (
     CONSTRAINT stage_gate_model_fkey FOREIGN KEY (model) REFERENCES model ON UPDATE CASCADE ON DELETE CASCADE,
     CONSTRAINT stage_gate_signal_fkey FOREIGN KEY (signal) REFERENCES signal,
     CONSTRAINT stage_gate_dimension_fkey FOREIGN KEY (model, dimension) REFERENCES dimension ON UPDATE CASCADE,
-    CONSTRAINT stage_gate_gate_check CHECK (gate <> ''),
-    CONSTRAINT stage_gate_kind_check CHECK (num_nonnulls(signal, dimension) = 1
-        AND (dimension IS NULL) = (min_points IS NULL)
+    -- the threshold of a stage, its min_score, is shown as the gate score
+    CONSTRAINT stage_gate_gate_check CHECK (gate NOT IN ('', 'score')),
+    CONSTRAINT stage_gate_kind_check CHECK (num_nonnulls(signal, dimension) <= 1
+        AND (signal IS NULL) = (min_points IS NOT NULL)
         AND (signal IS NOT NULL OR (min_count IS NULL AND within IS NULL))),
     CONSTRAINT stage_gate_min_count_check CHECK (min_count > 0),
     CONSTRAINT stage_gate_min_points_check CHECK (abs(min_points) <= 1e9 AND min_points = round(min_points, 3)),
@@ -381,10 +382,10 @@ COMMENT ON COLUMN stage_gate.gate_id IS 'number of the row';
 COMMENT ON COLUMN stage_gate.model IS 'the model';
 COMMENT ON COLUMN stage_gate.stage IS 'the stage';
 COMMENT ON COLUMN stage_gate.gate IS 'name of the gate, as next_steps() shows it';
-COMMENT ON COLUMN stage_gate.signal IS 'signal that must have been counted; NULL: see dimension';
-COMMENT ON COLUMN stage_gate.dimension IS 'dimension that must have points; NULL: see signal';
+COMMENT ON COLUMN stage_gate.signal IS 'signal that must have been counted; NULL: see min_points';
+COMMENT ON COLUMN stage_gate.dimension IS 'dimension that must have points; NULL: see signal, or the score must have them';
 COMMENT ON COLUMN stage_gate.min_count IS 'how often the signal must have been counted; NULL: once';
-COMMENT ON COLUMN stage_gate.min_points IS 'points that the dimension must have';
+COMMENT ON COLUMN stage_gate.min_points IS 'points that the dimension must have, or without dimension the score';
 COMMENT ON COLUMN stage_gate.within IS 'only counts younger than this; NULL: all';
 COMMENT ON COLUMN stage_gate.negate IS 'true: the condition must not hold';
 
