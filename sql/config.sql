@@ -284,6 +284,12 @@ UPDATE rule SET aggregate = 'periods', min_count = 0, period = 'day' WHERE model
 UPDATE rule SET aggregate = 'periods', period = 'day' WHERE model = 'broken' AND rule = 'page viewed';
 UPDATE rule SET period = 'day', min_count = 3 WHERE model = 'broken' AND rule = 'page viewed';
 UPDATE rule SET aggregate = 'periods', period = '3 months', min_count = 3 WHERE model = 'broken' AND rule = 'page viewed';
+UPDATE rule SET of_dimension = 'fit' WHERE model = 'broken' AND rule = 'page viewed';
+UPDATE rule SET tiers = '{"1": 1}' WHERE model = 'broken' AND rule = 'page viewed';
+INSERT INTO rule (model, rule, dimension, signal, points, aggregate, after, of_dimension) VALUES ('broken', 'quiet', 'engagement', 'page_view', -1, 'idle', '30 days', 'fit');
+INSERT INTO rule (model, rule, dimension, signal, points, aggregate, after, tiers, of_dimension) VALUES ('broken', 'quiet', 'engagement', 'page_view', -1, 'idle', '30 days', '{"1": 1}', 'nothing');
+INSERT INTO rule (model, rule, dimension, signal, aggregate, after) VALUES ('broken', 'quiet', 'engagement', 'page_view', 'idle', '30 days');
+INSERT INTO rule (model, rule, dimension, signal, aggregate, after, tiers) VALUES ('broken', 'quiet', 'engagement', 'page_view', 'idle', '30 days', '[1]');
 UPDATE rule SET limit_period = 'fortnight' WHERE model = 'broken' AND rule = 'page viewed';
 UPDATE rule SET limit_period = NULL WHERE model = 'broken' AND rule = 'page viewed';
 UPDATE rule SET decay_period = '1 month' WHERE model = 'broken' AND rule = 'page viewed';

@@ -107,6 +107,34 @@ SELECT next_change('hour{1@2025-01-01T00:1}', rule_model('{"points": 0.001, "agg
 SELECT next_change('day{1@2025-01-01:1}', rule_model('{"points": 0.001, "aggregate": "idle", "after": "1 day", "repeat": true, "max_points": 1000000000}', '{"stage_rules": [{"stage": "mql", "min_score": 2912508}, {"stage": "sql", "min_score": 2912509}]}'), '2025-01-02 UTC'),
        next_change('day{1@2025-01-01:1}', rule_model('{"points": 1, "aggregate": "idle", "after": "1 day", "repeat": true}', '{"stage_rules": [{"stage": "mql", "min_score": 2912507}]}'), '2025-01-02 UTC');
 
+-- Quiet time that takes by what a lead has: 10 points a view, 20 of fit; of 31 to 70 points it takes 15 in each 30 quiet days, up to 100 points 30, and 50 above
+CREATE FUNCTION quiet_model(change jsonb DEFAULT '{}', more jsonb DEFAULT '{}') RETURNS lead_model LANGUAGE sql IMMUTABLE AS $$
+	SELECT rule_model('{}', jsonb_build_object('dimensions', jsonb '[{"dimension": "d", "reset_signals": ["reset"]}, {"dimension": "fit"}, {"dimension": "q", "weight": 2}]', 'rules', jsonb_build_array(
+		jsonb '{"rule": "quiet", "dimension": "d", "signal": "a", "aggregate": "idle", "after": "30 days", "repeat": true, "tiers": {"31": -15, "71": -30, "100.001": -50}}' || change,
+		jsonb '{"rule": "views", "dimension": "d", "signal": "a", "points": 10}', jsonb '{"rule": "fit", "dimension": "fit", "signal": "p", "points": 20}')) || more) $$;
+SELECT change, more, activity, score(activity, m, at), expected, (SELECT string_agg(points::text, ' ' ORDER BY rule = 'quiet' DESC NULLS LAST, points) FROM explain(activity, m, at)) AS explained
+FROM (VALUES ('{}'::jsonb, '{}'::jsonb, 'day{1@2025-02-08:3}'::lead_activity, 30), ('{}', '{}', 'day{1@2025-02-08:3,9@*:1}', 35), ('{}', '{}', 'day{1@2025-02-09:3,9@*:1}', 50), ('{}', '{}', 'day{1@2025-02-08:5,9@*:1}', 55), ('{}', '{}', 'day{1@2025-02-08:8,9@*:1}', 70), ('{}', '{}', 'day{1@2025-02-08:9,9@*:1}', 60), ('{}', '{}', 'day{1@2025-01-09:8,9@*:1}', 40),
+	('{"repeat": false}', '{}', 'day{1@2025-01-09:8,9@*:1}', 70), ('{"max_points": -40}', '{}', 'day{1@2025-01-09:8,9@*:1}', 60), ('{"points": 0.5}', '{}', 'day{1@2025-01-09:8,9@*:1}', 70), ('{"points": -1}', '{}', 'day{1@2025-01-09:8,9@*:1}', 160), ('{"only_if": ["b"]}', '{}', 'day{1@2025-01-09:8,9@*:1}', 100), ('{"unless": ["b"]}', '{}', 'day{1@2025-01-09:8,9@*:1}', 40),
+	-- by one dimension, of whatever weight
+	('{"of_dimension": "d"}', '{}', 'day{1@2025-02-08:7,9@*:1}', 75), ('{"of_dimension": "fit"}', '{}', 'day{1@2025-02-08:7,9@*:1}', 90), ('{"of_dimension": "fit", "tiers": {"20": -1}}', '{"dimensions": [{"dimension": "d"}, {"dimension": "fit", "weight": 0}]}', 'day{1@2025-02-08:7,9@*:1}', 69),
+	-- after a reset it is not quiet yet, and then the points are gone
+	('{}', '{}', 'day{1@2025-01-09:8,3@2025-02-20:1,9@*:1}', 20), ('{"tiers": {"20": -7}}', '{}', 'day{1@2025-01-09:8,3@2025-02-08:1,9@*:1}', 13),
+	-- the limits of score and dimension hold for the points that decide, and again for what is left
+	('{}', '{"max_score": 90}', 'day{1@2025-02-08:9,9@*:1}', 80), ('{}', '{"dimensions": [{"dimension": "d", "max_points": 60}, {"dimension": "fit"}]}', 'day{1@2025-02-08:9,9@*:1}', 80), ('{}', '{"min_score": 50}', 'day{1@2025-02-08:5,9@*:1}', 55), ('{}', '{"min_score": 50}', 'day{1@2025-01-09:5,9@*:1}', 50), ('{}', '{"dimensions": [{"dimension": "d", "min_points": 20}, {"dimension": "fit"}]}', 'day{1@2025-01-09:4,9@*:1}', 40),
+	-- into another dimension, of weight 2
+	('{"dimension": "q"}', '{}', 'day{1@2025-02-08:8,9@*:1}', 40), ('{"dimension": "q", "of_dimension": "q", "tiers": {"0": -1}}', '{}', 'day{1@2025-02-08:8,9@*:1}', 98),
+	-- tiers in any order: who has more loses less
+	('{"tiers": {"0": -20, "50.5": -10.001, "90": 0}}', '{}', 'day{1@2025-02-08:3,9@*:1}', 30), ('{"tiers": {"0": -20, "50.5": -10.001, "90": 0}}', '{}', 'day{1@2025-02-08:4,9@*:1}', 49.999), ('{"tiers": {"0": -20, "50.5": -10.001, "90": 0}}', '{}', 'day{1@2025-02-08:7,9@*:1}', 90), ('{"tiers": {"-10": 4}}', '{}', 'day{1@2025-02-08:7}', 74),
+	-- many points, many times
+	('{"tiers": {"1": -1000000000}, "points": 1000000000, "after": "1 day"}', '{}', 'day{1@0001-01-01:1}', -999999999990), ('{"tiers": {"1": -1000000000}, "points": 1000000000, "after": "1 day", "max_points": -5}', '{}', 'day{1@0001-01-01:1}', 5)) v(change, more, activity, expected),
+	quiet_model(change, more) m, (VALUES ('2025-03-10 UTC'::timestamptz)) t(at);
+-- two such rules do not see each other, and the explanation names the tier
+SELECT dimension, rule, points, note FROM explain('day{1@2025-01-09:8,9@*:1}', quiet_model('{}', jsonb_build_object('max_score', 95, 'rules', quiet_model()::jsonb -> 'rules' || jsonb '[{"rule": "long quiet", "dimension": "q", "signal": "a", "points": 2, "aggregate": "idle", "after": "60 days", "tiers": {"0.5": -0.25}, "of_dimension": "d"}, {"rule": "too little", "dimension": "q", "signal": "a", "aggregate": "idle", "after": "60 days", "tiers": {"95.001": -5}}]')), '2025-03-10 UTC');
+-- what is taken goes by what is left: of 36 points on 11 March, after 30 quiet days, twice 15; of the 30.4 points of 18 March nothing
+SELECT day::date, score('day{1@2025-02-09:6,9@*:1}', m, day), qualified_stage('day{1@2025-02-09:6,9@*:1}', m, day) AS stage, next_change('day{1@2025-02-09:6,9@*:1}', m, day)
+FROM quiet_model('{"repeat": false}', '{"rules": [{"rule": "quiet", "dimension": "q", "signal": "a", "aggregate": "idle", "after": "30 days", "tiers": {"31": -15}, "of_dimension": "d"}, {"rule": "views", "dimension": "d", "signal": "a", "points": 10, "decay": "linear", "decay_period": "60 days", "decay_percent": 80}], "stage_rules": [{"stage": "mql", "min_score": 20}]}') m,
+	unnest('{2025-02-09,2025-03-10,2025-03-11,2025-03-17,2025-03-18,2025-03-31,2025-04-01}'::timestamptz[]) day;
+
 -- Explanations
 CREATE TABLE m (name text PRIMARY KEY, m lead_model);
 INSERT INTO m VALUES ('inbound', '{"model": "inbound", "max_score": 120, "signals": [{"signal": "lead_created", "signal_id": 0}, {"signal": "page_view", "signal_id": 1}, {"signal": "webinar", "signal_id": 2}, {"signal": "case_study", "signal_id": 3}, {"signal": "demo", "signal_id": 4}, {"signal": "recycled", "signal_id": 5}, {"signal": "unsubscribe", "signal_id": 6},
@@ -173,7 +201,13 @@ SELECT at, next_change('hour{1@2025-03-10T22:3}', m, at) FROM rule_model('{"deca
 -- ends of time
 SELECT next_change('day{1@9999-12-31:1}', m, '9999-12-30 UTC') AS last, next_change('day{1@9999-12-31:1}', m, 'infinity') AS after, next_change('day{1@0001-01-01:1}', m, '-infinity') AS first FROM rule_model('{}', '{"stage_rules": [{"stage": "mql", "min_score": 10}]}') m;
 
--- For all: random leads of the model above
+-- For all: random leads of the models above, and of one with rules for periods, tiers of quiet time, and points of the score in gates
+INSERT INTO m SELECT 'sheet', lead_model(jsonb_set(m::jsonb, '{rules}', m::jsonb -> 'rules' || jsonb '[{"rule": "busy weeks", "dimension": "engagement", "signal": "page_view", "points": 9.5, "aggregate": "periods", "period": "week", "min_count": 2, "decay": "half_life", "decay_period": "20 days"},
+		{"rule": "busy terms", "dimension": "fit", "signal": "webinar", "points": 20, "aggregate": "periods", "period": "4 months", "min_count": 3, "limit_count": 1, "limit_period": "day", "decay": "window", "decay_period": "50 days"},
+		{"rule": "quiet and rich", "dimension": "engagement", "signal": "page_view", "aggregate": "idle", "after": "12 days", "repeat": true, "tiers": {"10": -4, "25": -11, "40": -25}, "max_points": -60},
+		{"rule": "quiet and keen", "dimension": "fit", "signal": "webinar", "aggregate": "idle", "after": "20 days", "tiers": {"-5": -20, "5": -3, "30": 0}, "of_dimension": "engagement"}]')
+	|| '{"stage_rules": [{"stage": "iql"}, {"stage": "mql"}, {"stage": "sql", "min_score": 35}], "stage_gates": [{"stage": "iql", "gate": "known", "signal": "contact"}, {"stage": "iql", "gate": "known", "min_points": 12}, {"stage": "mql", "gate": "interest", "min_points": 20}, {"stage": "mql", "gate": "interest", "signal": "case_study", "min_count": 3, "within": "30 days"}, {"stage": "sql", "gate": "sober", "min_points": 60, "negate": true}]}')
+	FROM m WHERE name = 'inbound';
 CREATE FUNCTION noise(text) RETURNS bigint LANGUAGE sql IMMUTABLE RETURN ('x' || md5($1))::bit(60)::bigint;
 CREATE TABLE crowd AS SELECT i, lead_activity_agg(CASE WHEN k <= n THEN noise(i || 's' || k) % 7 ELSE 3 + k END::int, CASE WHEN k <= n THEN '2025-01-01 UTC'::timestamptz + noise(i || 'd' || k) % 90 * interval '1 day' WHEN noise(i || 'f' || k) % 5 = 0 THEN '2025-02-01 UTC'::timestamptz + noise(i || 'g' || k) % 60 * interval '1 day' END,
 		CASE WHEN k <= n OR noise(i || 'p' || k) % 3 > 0 THEN 1 + noise(i || 'c' || k) % 3 / 2 * 3 ELSE 0 END, '1 day') AS a
@@ -182,7 +216,7 @@ SELECT count(*), bool_and((SELECT coalesce(sum(points), 0) FROM explain(a, m, at
        bool_and((SELECT least(sum(round(points * weight, 3)), 120) FROM dimension_scores(a, m, at)) = score(a, m, at)) AS dimensions,
        bool_and((SELECT coalesce(bool_and(NOT met = (missing IS NOT NULL)), true) FROM stage_gates(a, m, at))) AS texts,
        bool_and(qualified_stage(a, m, at) >= stage OR coalesce(NOT met, false)) AS gates
-FROM crowd, m, generate_series('2025-01-15 12:00 UTC', '2025-06-30 12:00 UTC', interval '9 days') at, LATERAL (SELECT stage, bool_and(met) AS met FROM stage_gates(a, m, at) GROUP BY stage) g WHERE m.name IN ('inbound', 'open');
+FROM crowd, m, generate_series('2025-01-15 12:00 UTC', '2025-06-30 12:00 UTC', interval '9 days') at, LATERAL (SELECT stage, bool_and(met) AS met FROM stage_gates(a, m, at) GROUP BY stage) g WHERE m.name IN ('inbound', 'open', 'sheet');
 -- later events change nothing
 SELECT bool_and(score(a, m, at) = score(past, m, at)) AS score, bool_and(qualified_stage(a, m, at) = qualified_stage(past, m, at)) AS stage
 FROM crowd, m, generate_series('2025-01-15 UTC', '2025-04-15 UTC', interval '6 days') at, LATERAL (SELECT coalesce(lead_activity_agg(u.signal_id, u.bucket, u.count, '1 day'), 'day{}') FROM unnest(a) u WHERE u.bucket IS NULL OR u.bucket < at + interval '1 day') p(past) WHERE name <> 'hourly';

@@ -16,6 +16,7 @@
 #include "utils/builtins.h"
 
 #include "explain.h"
+#include "score_parts.h"
 #include "stage.h"
 
 PG_FUNCTION_INFO_V1(leadscore_dimension_scores);
@@ -105,16 +106,37 @@ points_text(int64 milli)
 	return DatumGetCString(DirectFunctionCall1(numeric_out, leadscore_milli_numeric(milli)));
 }
 
+/*
+ * A rule of quiet time by tiers in words: the tier that is reached, the points
+ * that decide, and whose they are
+ */
+static void
+add_tier_note(StringInfo note, const LeadModel *model, const Evaluation *e, const ModelRule *rule)
+{
+	int64		gross = leadscore_gross_points(e, rule);
+	const ModelTier *tier = tier_reached(model, rule, gross);
+	const ModelTier *first = MODEL_ITEMS(model, ModelTier, rule->tiers);
+
+	appendStringInfo(note, tier ? ": tier from %s points" : ": no tier below %s points",
+					 points_text((tier ? tier : first)->from));
+	if (rule->of_dimension != NO_INDEX)
+		appendStringInfo(note, " of %s", MODEL_STRING(model, model_dimensions(model)[rule->of_dimension].name));
+	appendStringInfo(note, " (%s without such rules)", points_text(gross));
+}
+
 /* The rule in words: how its counts become points */
 static char *
-rule_note(const LeadModel *model, const ModelRule *rule)
+rule_note(const LeadModel *model, const Evaluation *e, const ModelRule *rule)
 {
+	int64		points = rule->points;
 	const char *unit = model->grain == GRAIN_DAY ? "days" : "hours";
 	StringInfoData note;
 
+	if (rule_is_tiered_idle(rule))
+		points = tier_points(rule, tier_reached(model, rule, leadscore_gross_points(e, rule)), 1);
 	initStringInfo(&note);
-	appendStringInfo(&note, "%s point%s", points_text(rule->points),
-					 rule->points == 1000 || rule->points == -1000 ? "" : "s");
+	appendStringInfo(&note, "%s point%s", points_text(points),
+					 points == 1000 || points == -1000 ? "" : "s");
 	switch (rule->aggregate)
 	{
 		case AGGREGATE_SUM:
@@ -145,6 +167,8 @@ rule_note(const LeadModel *model, const ModelRule *rule)
 		case AGGREGATE_IDLE:
 			appendStringInfo(&note, " %s %d quiet %s", rule->repeat ? "for each" : "after",
 							 rule->after, unit);
+			if (rule_is_tiered_idle(rule))
+				add_tier_note(&note, model, e, rule);
 			break;
 	}
 	switch (rule->decay)
@@ -192,7 +216,7 @@ explain_rule(ReturnSetInfo *rsinfo, Scorer *scorer, const Evaluation *e,
 		return;
 	blocker = leadscore_rule_blocker(scorer, e, index, &missing);
 	if (blocker == NO_INDEX)
-		note = rule_note(model, rule);
+		note = rule_note(model, e, rule);
 	else
 		note = psprintf(missing ? "counts only with signal \"%s\"" :
 						"does not count with signal \"%s\"",

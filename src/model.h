@@ -81,7 +81,7 @@ typedef struct ModelDimension
 
 typedef struct ModelTier
 {
-	int64		count;
+	int64		from;			/* counts, or milli-points for quiet time */
 	int64		points;
 } ModelTier;
 
@@ -107,7 +107,9 @@ typedef struct ModelRule
 	uint8		limit_period;
 	uint8		repeat;
 	uint8		period;			/* that counts are taken together in */
-	uint8		unused[3];
+	uint8		unused;
+	int16		of_dimension;	/* whose points choose the tier of quiet time;
+								 * NO_INDEX: those of the score */
 } ModelRule;
 
 typedef struct ModelStageRule
@@ -180,6 +182,13 @@ static inline const char *
 model_signal_name(const LeadModel *model, int signal)
 {
 	return MODEL_STRING(model, model_signals(model)[signal].name);
+}
+
+/* Do the points of a lead choose what a rule gives for quiet time? */
+static inline bool
+rule_is_tiered_idle(const ModelRule *rule)
+{
+	return rule->aggregate == AGGREGATE_IDLE && rule->tiers.n > 0;
 }
 
 /* Does a row of a gate ask for points of the score? */

@@ -136,6 +136,30 @@ put_signals(StringInfo out, const LeadModel *model, const char *key, ModelArray 
 	appendStringInfoChar(out, ']');
 }
 
+/* A member that is the tiers of a rule, by counts or by milli-points */
+static void
+put_tiers(StringInfo out, const LeadModel *model, const ModelRule *rule)
+{
+	const ModelTier *tiers = MODEL_ITEMS(model, ModelTier, rule->tiers);
+	StringInfoData key;
+	int			i;
+
+	initStringInfo(&key);
+	put_key(out, "tiers");
+	appendStringInfoChar(out, '{');
+	for (i = 0; i < rule->tiers.n; i++)
+	{
+		resetStringInfo(&key);
+		if (rule->aggregate == AGGREGATE_IDLE)
+			put_milli_value(&key, tiers[i].from);
+		else
+			appendStringInfo(&key, INT64_FORMAT, tiers[i].from);
+		put_milli(out, key.data, tiers[i].points);
+	}
+	appendStringInfoChar(out, '}');
+	pfree(key.data);
+}
+
 /* Begin a member that is a list. */
 static void
 begin_list(StringInfo out, const char *key)
@@ -159,7 +183,6 @@ put_rule(StringInfo out, const LeadModel *model, const ModelRule *rule,
 		 const char *unit)
 {
 	const ModelDimension *dimension = &model_dimensions(model)[rule->dimension];
-	int			i;
 
 	begin_object(out);
 	put_text(out, "rule", MODEL_STRING(model, rule->name));
@@ -169,15 +192,10 @@ put_rule(StringInfo out, const LeadModel *model, const ModelRule *rule,
 	put_text(out, "aggregate", lead_model_aggregate_names[rule->aggregate]);
 	put_count(out, "first_n", rule->first_n);
 	if (rule->tiers.n > 0)
-	{
-		const ModelTier *tiers = MODEL_ITEMS(model, ModelTier, rule->tiers);
-
-		put_key(out, "tiers");
-		appendStringInfoChar(out, '{');
-		for (i = 0; i < rule->tiers.n; i++)
-			put_milli(out, psprintf(INT64_FORMAT, tiers[i].count), tiers[i].points);
-		appendStringInfoChar(out, '}');
-	}
+		put_tiers(out, model, rule);
+	if (rule->of_dimension != NO_INDEX)
+		put_text(out, "of_dimension",
+				 MODEL_STRING(model, model_dimensions(model)[rule->of_dimension].name));
 	put_count(out, "min_count", rule->min_count);
 	if (rule->period != PERIOD_NONE)
 		put_text(out, "period", lead_model_period_names[rule->period]);

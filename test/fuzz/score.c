@@ -95,6 +95,7 @@ pick_rule(FuzzModel *model, int i)
 	rule->dimension = (int16) pick(model->head.dimensions.n);
 	rule->signal = (int16) pick(model->head.signals.n);
 	rule->points = pick_points();
+	rule->of_dimension = NO_INDEX;
 	rule->aggregate = (uint8) pick(7);
 	rule->only_if = pick_signals(model, &model->indexes[4 * i]);
 	if (pick(4) == 0)
@@ -120,6 +121,17 @@ pick_rule(FuzzModel *model, int i)
 	{
 		rule->after = 1 + pick(30);
 		rule->repeat = (uint8) pick(2);
+		if (pick(2))
+		{
+			int64		from = pick_points();
+			int64		points = pick_points();
+
+			/* of one sign, rising or falling */
+			model->tiers[i][0] = (ModelTier) {from, points};
+			model->tiers[i][1] = (ModelTier) {from + 1 + pick(9) * 999, points / (1 + pick(3))};
+			rule->tiers = at_offset(model, model->tiers[i], 1 + pick(2));
+			rule->of_dimension = (int16) (pick(model->head.dimensions.n + 1) + NO_INDEX);
+		}
 	}
 	else
 	{
@@ -143,7 +155,7 @@ pick_rule(FuzzModel *model, int i)
 	{
 		int64		sign = rule->points;
 
-		if (rule->aggregate == AGGREGATE_TIER && model->tiers[i][rule->tiers.n - 1].points < 0)
+		if (rule->tiers.n > 0 && model->tiers[i][rule->tiers.n - 1].points < 0)
 			sign = -sign;
 		rule->max_points = (sign < 0 ? -1 : 1) * pick(60) * INT64CONST(1000);
 	}

@@ -158,6 +158,11 @@ INSERT INTO oracle.golden_rule (what, grain, rule, counts, d, value) VALUES
 	('an old reset', '1 day', '{"points": -10, "aggregate": "idle", "after": "30 days"}', '0@5:1 3@1:1', 34, 0),
 	('idle without a start', '1 day', '{"points": -10, "aggregate": "idle", "after": "1 day"}', '1@50:1', 40, 0),
 	('idle and capped', '1 day', '{"points": -10, "aggregate": "idle", "after": "1 day", "repeat": true, "max_points": -35}', '1@1:1', 9, -35),
+	-- the dimension has no points but those of the rule
+	('idle by points', '1 day', '{"points": null, "aggregate": "idle", "after": "30 days", "repeat": true, "tiers": {"-1": -5, "0": -7.5, "0.001": -9}}', '1@1:2', 61, -15),
+	('below all tiers', '1 day', '{"points": null, "aggregate": "idle", "after": "30 days", "tiers": {"0.001": -9}, "of_dimension": "d"}', '1@1:2', 61, 0),
+	('idle by points, a factor and a cap', '1 day', '{"points": 0.333, "aggregate": "idle", "after": "1 day", "repeat": true, "tiers": {"0": -0.005}, "max_points": -0.016}', '1@1:2', 10, -0.015),
+	('and the cap', '1 day', '{"points": 0.333, "aggregate": "idle", "after": "1 day", "repeat": true, "tiers": {"0": -0.005}, "max_points": -0.016}', '1@1:2', 12, -0.016),
 	('only if present', '1 day', '{"points": 1, "only_if": ["b", "reset"]}', '1@1:1 2@2:1', 3, 0),
 	('present by a bucket', '1 day', '{"points": 1, "only_if": ["b"]}', '1@1:1 2@3:1', 3, 1),
 	('not present yet', '1 day', '{"points": 1, "only_if": ["b"]}', '1@1:1 2@3:1', 2, 0),

@@ -244,7 +244,7 @@ BEGIN
 		SELECT r.rule, r.dimension, s.signal_id,
 			   coalesce(r.points, 1) * 1000 AS points,
 			   coalesce(r.aggregate, 'sum') AS aggregate,
-			   r.first_n, r.tiers, r.min_count, r.period,
+			   r.first_n, r.tiers, r.of_dimension, r.min_count, r.period,
 			   oracle.buckets(r.within, grain) AS within,
 			   oracle.buckets(r.after, grain) AS after,
 			   coalesce(r.repeat, false) AS repeat,
@@ -257,7 +257,7 @@ BEGIN
 			   coalesce(r.unless, '{}') AS unless
 		FROM jsonb_to_recordset(model->'rules') r(
 				rule text, dimension text, signal text, points numeric, aggregate text,
-				first_n bigint, tiers jsonb, min_count bigint, period text, within text, after text, repeat boolean,
+				first_n bigint, tiers jsonb, of_dimension text, min_count bigint, period text, within text, after text, repeat boolean,
 				limit_count bigint, limit_period text, decay text, decay_period text,
 				decay_percent numeric, max_points numeric, only_if text[], unless text[])
 			JOIN signals s USING (signal)
@@ -378,7 +378,7 @@ BEGIN
 		WHERE aggregate = 'idle'
 		GROUP BY d, rule
 	),
-	-- Step 6: times points, in milli-points
+	-- Step 6: times points, in milli-points; of quiet time by tiers the times
 	scored AS (
 		SELECT i.d, r.dimension, r.rule, r.max_points,
 			   CASE
@@ -391,7 +391,7 @@ BEGIN
 						 ORDER BY t.key::bigint DESC
 						 LIMIT 1), 0))
 				WHEN r.aggregate = 'idle' THEN
-					r.points * coalesce(
+					CASE WHEN r.tiers IS NULL THEN r.points ELSE 1 END * coalesce(
 						(SELECT CASE WHEN quiet >= r.after THEN
 									CASE WHEN r.repeat THEN quiet / r.after ELSE 1 END
 								END
@@ -401,17 +401,56 @@ BEGIN
 											 x.bucket))::int) q(quiet)), 0)
 				ELSE	-- 2^-31 is exact with 31 decimals
 					round(r.points * coalesce(a.value, 0) * 0.0000000004656612873077392578125)
-			   END AS value
+			   END AS value,
+			   CASE WHEN r.aggregate = 'idle' THEN r.tiers END AS tiers,
+			   r.of_dimension, r.points
 		FROM instant i
 			CROSS JOIN rules r
 			LEFT JOIN applies p ON p.d = i.d AND p.rule = r.rule
 			LEFT JOIN aggregated a ON a.d = i.d AND a.rule = r.rule
 			LEFT JOIN reset x ON x.d = i.d AND x.dimension = r.dimension
+	),
+	capped AS MATERIALIZED (
+		SELECT s.*, CASE WHEN max_points IS NULL OR tiers IS NOT NULL THEN value	-- both have the same sign
+						 ELSE sign(value) * least(abs(value), abs(max_points)) END AS points_of_rule
+		FROM scored s
+	),
+	-- What each dimension, and the score, is without quiet time by tiers
+	without AS MATERIALIZED (
+		SELECT i.d, x.dimension, v.points, round(v.points * coalesce(x.weight, 1)) AS weighted
+		FROM instant i
+			CROSS JOIN jsonb_to_recordset(model->'dimensions') x(
+				dimension text, min_points numeric, max_points numeric, weight numeric)
+			CROSS JOIN LATERAL (
+				SELECT oracle.clamp(coalesce(sum(c.points_of_rule), 0), x.min_points * 1000, x.max_points * 1000)
+				FROM capped c
+				WHERE c.d = i.d AND c.dimension = x.dimension AND c.tiers IS NULL) v(points)
+	),
+	-- The tier of the points that the rule names, times the quiet times
+	tiered AS (
+		SELECT c.d, c.dimension, c.rule, c.max_points,
+			   round(c.points * c.value * coalesce(
+				(SELECT t.value::numeric
+				 FROM jsonb_each_text(c.tiers) t
+				 WHERE t.key::numeric * 1000 <=
+					CASE WHEN c.of_dimension IS NOT NULL
+						THEN (SELECT w.points FROM without w WHERE w.d = c.d AND w.dimension = c.of_dimension)
+						ELSE (SELECT oracle.clamp(sum(w.weighted), (model->>'min_score')::numeric * 1000,
+												  (model->>'max_score')::numeric * 1000)
+							  FROM without w WHERE w.d = c.d) END
+				 ORDER BY t.key::numeric DESC
+				 LIMIT 1), 0)) AS value
+		FROM capped c
+		WHERE c.tiers IS NOT NULL
 	)
-	SELECT d, dimension, rule,
-		   CASE WHEN max_points IS NULL THEN value		-- both have the same sign
-				ELSE sign(value) * least(abs(value), abs(max_points)) END::bigint
-	FROM scored;
+	SELECT c.d, c.dimension, c.rule, c.points_of_rule::bigint
+	FROM capped c
+	WHERE c.tiers IS NULL
+	UNION ALL
+	SELECT t.d, t.dimension, t.rule,
+		   CASE WHEN t.max_points IS NULL THEN t.value
+				ELSE sign(t.value) * least(abs(t.value), abs(t.max_points)) END::bigint
+	FROM tiered t;
 END
 $$;
 

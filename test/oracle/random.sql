@@ -106,6 +106,20 @@ BEGIN
 	ELSIF aggregate = 'idle' THEN
 		r := r || jsonb_build_object('after', oracle.random_period(seed, k || ' after', grain),
 						'repeat', oracle.chance(seed, k || ' repeat', 50));
+		-- by the points of the score or of a dimension, rising or not
+		IF oracle.chance(seed, k || ' by points', 50) THEN
+			points := CASE WHEN oracle.chance(seed, k || ' no points', 60) THEN 1 ELSE points END;
+			tier_sign := CASE WHEN oracle.chance(seed, k || ' tier sign', 70) THEN -1 ELSE 1 END;
+			r := r || jsonb_build_object('points', nullif(points, 1), 'tiers',
+				(SELECT jsonb_object_agg((20 * t - oracle.pick(seed, k || ' tier ' || t, 0, 39)
+							+ oracle.choose(seed, k || ' tier from ' || t, '0', '0', '0.001', '-0.5')::numeric)::text,
+						tier_sign * (oracle.pick(seed, k || ' tier points ' || t, 0, 25)
+							+ oracle.choose(seed, k || ' tier decimals ' || t, '0', '0', '0.5', '0.333')::numeric))
+				 FROM generate_series(0, oracle.pick(seed, k || ' tiers', 1, 4)) t));
+			IF oracle.chance(seed, k || ' of one', 50) THEN
+				r := r || jsonb_build_object('of_dimension', 'd' || oracle.pick(seed, k || ' of', 1, dimensions));
+			END IF;
+		END IF;
 	ELSIF aggregate = 'tier' THEN
 		IF oracle.chance(seed, k || ' no points', 50) THEN
 			points := 1;

@@ -261,6 +261,7 @@ CREATE TABLE rule (
     aggregate text NOT NULL DEFAULT 'sum',
     first_n integer,
     tiers jsonb,
+    of_dimension text,
     min_count integer,
     period text,
     within interval,
@@ -278,12 +279,15 @@ CREATE TABLE rule (
     CONSTRAINT rule_pkey PRIMARY KEY (model, rule),
     CONSTRAINT rule_model_fkey FOREIGN KEY (model) REFERENCES model ON UPDATE CASCADE ON DELETE CASCADE,
     CONSTRAINT rule_dimension_fkey FOREIGN KEY (model, dimension) REFERENCES dimension ON UPDATE CASCADE,
+    CONSTRAINT rule_of_dimension_fkey FOREIGN KEY (model, of_dimension) REFERENCES dimension ON UPDATE CASCADE,
     CONSTRAINT rule_signal_fkey FOREIGN KEY (signal) REFERENCES signal,
     CONSTRAINT rule_rule_check CHECK (rule <> ''),
-    CONSTRAINT rule_points_check CHECK (abs(points) <= 1e9 AND points = round(points, 3) AND (points IS NOT NULL OR aggregate = 'tier')),
+    CONSTRAINT rule_points_check CHECK (abs(points) <= 1e9 AND points = round(points, 3) AND (points IS NOT NULL OR tiers IS NOT NULL)),
     CONSTRAINT rule_aggregate_check CHECK (aggregate IN ('sum', 'last', 'first_n', 'days', 'periods', 'tier', 'idle')),
     CONSTRAINT rule_first_n_check CHECK ((aggregate = 'first_n') = (first_n IS NOT NULL) AND first_n > 0),
-    CONSTRAINT rule_tiers_check CHECK ((aggregate = 'tier') = (tiers IS NOT NULL) AND jsonb_typeof(tiers) = 'object'),
+    CONSTRAINT rule_tiers_check CHECK (jsonb_typeof(tiers) = 'object'
+        AND CASE aggregate WHEN 'tier' THEN tiers IS NOT NULL WHEN 'idle' THEN true ELSE tiers IS NULL END),
+    CONSTRAINT rule_of_dimension_check CHECK (of_dimension IS NULL OR (aggregate = 'idle' AND tiers IS NOT NULL)),
     CONSTRAINT rule_min_count_check CHECK ((aggregate = 'periods') = (min_count IS NOT NULL) AND min_count > 0),
     CONSTRAINT rule_period_check CHECK ((aggregate = 'periods') = (period IS NOT NULL)
         AND period IN ('day', 'week', 'month', '2 months', 'quarter', '4 months', '6 months', 'year', 'ever')),
@@ -300,7 +304,9 @@ CREATE TABLE rule (
     CONSTRAINT rule_decay_percent_check CHECK (CASE decay WHEN 'step' THEN decay_percent IS NOT NULL
         WHEN 'linear' THEN true ELSE decay_percent IS NULL END
         AND decay_percent > 0 AND decay_percent <= 100 AND decay_percent = round(decay_percent, 3)),
-    CONSTRAINT rule_max_points_check CHECK (abs(max_points) <= 1e9 AND max_points = round(max_points, 3) AND max_points * points >= 0),
+    CONSTRAINT rule_max_points_check CHECK (abs(max_points) <= 1e9 AND max_points = round(max_points, 3)
+        -- of tiers the sign counts too, which compiling looks at
+        AND (tiers IS NOT NULL OR max_points * points >= 0)),
     CONSTRAINT rule_only_if_check CHECK (array_position(only_if, NULL) IS NULL),
     CONSTRAINT rule_unless_check CHECK (array_position(unless, NULL) IS NULL)
 );
@@ -309,10 +315,11 @@ COMMENT ON COLUMN rule.model IS 'the model';
 COMMENT ON COLUMN rule.rule IS 'name of the rule, as explain() shows it';
 COMMENT ON COLUMN rule.dimension IS 'dimension that the points go to';
 COMMENT ON COLUMN rule.signal IS 'signal that the points are for';
-COMMENT ON COLUMN rule.points IS 'points, positive or negative, for each count, or for what aggregate makes of the counts';
+COMMENT ON COLUMN rule.points IS 'points, positive or negative, for each count, or for what aggregate makes of the counts; factor of tiers, 1 if NULL';
 COMMENT ON COLUMN rule.aggregate IS 'which counts give points: sum: every count; last: the newest; first_n: the first ones; days: one a day; periods: one a calendar period that has enough; tier: points by number; idle: quiet times';
 COMMENT ON COLUMN rule.first_n IS 'for aggregate first_n: how many counts';
-COMMENT ON COLUMN rule.tiers IS 'for aggregate tier: points by the number of counts that is reached, as in {"3": 5, "10": 15}';
+COMMENT ON COLUMN rule.tiers IS 'for aggregate tier: points by the number of counts that is reached, as in {"3": 5, "10": 15}; for aggregate idle: by the points that the lead has, as in {"31": -15, "71": -30}; NULL: points alone';
+COMMENT ON COLUMN rule.of_dimension IS 'for tiers of aggregate idle: dimension whose points choose the tier, NULL: the score; both as they are without such rules';
 COMMENT ON COLUMN rule.min_count IS 'for aggregate periods: how many counts a period needs';
 COMMENT ON COLUMN rule.period IS 'for aggregate periods: day, week, month, 2 months, quarter, 4 months, 6 months, year (UTC calendar, from Monday and from January) or ever';
 COMMENT ON COLUMN rule.within IS 'for aggregate tier: only counts younger than this; NULL: all';
