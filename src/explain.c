@@ -124,6 +124,13 @@ add_tier_note(StringInfo note, const LeadModel *model, const Evaluation *e, cons
 	appendStringInfo(note, " (%s without such rules)", points_text(gross));
 }
 
+/* Milli-points as "1 point" or "2.5 points" */
+static char *
+points_words(int64 milli)
+{
+	return psprintf("%s point%s", points_text(milli), milli == 1000 || milli == -1000 ? "" : "s");
+}
+
 /* The rule in words: how its counts become points */
 static char *
 rule_note(const LeadModel *model, const Evaluation *e, const ModelRule *rule)
@@ -135,8 +142,7 @@ rule_note(const LeadModel *model, const Evaluation *e, const ModelRule *rule)
 	if (rule_is_tiered_idle(rule))
 		points = tier_points(rule, tier_reached(model, rule, leadscore_gross_points(e, rule)), 1);
 	initStringInfo(&note);
-	appendStringInfo(&note, "%s point%s", points_text(points),
-					 points == 1000 || points == -1000 ? "" : "s");
+	appendStringInfoString(&note, points_words(points));
 	switch (rule->aggregate)
 	{
 		case AGGREGATE_SUM:
@@ -307,8 +313,8 @@ gate_text(const Scorer *scorer, const Evaluation *e, int index)
 			appendStringInfo(&text, "below %s points (now %s)", points_text(gate->min_points),
 							 points_text(e->total));
 		else
-			appendStringInfo(&text, "%s points (now %s of %s)",
-							 points_text(gate->min_points - e->total), points_text(e->total),
+			appendStringInfo(&text, "%s (now %s of %s)",
+							 points_words(gate->min_points - e->total), points_text(e->total),
 							 points_text(gate->min_points));
 		return text.data;
 	}
@@ -403,7 +409,7 @@ leadscore_gate_lines(Scorer *scorer, const Evaluation *e)
 			continue;
 		if (rule->min_score != NO_POINTS)
 			lines = add_line(lines, stage->stage, true, e->total >= rule->min_score, "score",
-							 psprintf("%s points", points_text(rule->min_score - e->total)));
+							 points_words(rule->min_score - e->total));
 		/* the gates of iql hold for every stage above it */
 		if (iql != NULL && stage != iql)
 			lines = add_gates(lines, scorer, e, iql, stage->stage);
