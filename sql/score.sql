@@ -27,6 +27,8 @@ SELECT rule, show(rule, 'day{1@2025-03-01:2,1@2025-03-10:1,1@2025-03-11:5,1@*:1,
 	('{"aggregate": "last"}', 10), ('{"aggregate": "last", "decay": "window", "decay_period": "1 day"}', 10),
 	('{"aggregate": "first_n", "first_n": 3}', 30), ('{"aggregate": "first_n", "first_n": 1}', 10), ('{"aggregate": "first_n", "first_n": 9}', 40), ('{"aggregate": "first_n", "first_n": 3, "decay": "half_life", "decay_period": "9 days"}', 20),
 	('{"aggregate": "days"}', 30), ('{"aggregate": "days", "decay": "half_life", "decay_period": "9 days"}', 25),
+	('{"aggregate": "periods", "period": "day", "min_count": 1}', 20), ('{"aggregate": "periods", "period": "month", "min_count": 3}', 10), ('{"aggregate": "periods", "period": "month", "min_count": 4}', 0), ('{"aggregate": "periods", "period": "week", "min_count": 2}', 10),
+	('{"aggregate": "periods", "period": "month", "min_count": 3, "decay": "half_life", "decay_period": "9 days"}', 10), ('{"aggregate": "periods", "period": "ever", "min_count": 2, "decay": "half_life", "decay_period": "9 days"}', 5),
 	('{"aggregate": "tier", "points": null, "tiers": {"3": 5, "10": 15}}', 5), ('{"aggregate": "tier", "points": 2, "tiers": {"3": 5, "4": 5.5}}', 11), ('{"aggregate": "tier", "points": -1, "tiers": {"4": 0.001}}', -0.001), ('{"aggregate": "tier", "tiers": {"5": 1}}', 0),
 	('{"aggregate": "tier", "points": 1, "tiers": {"2": 1, "3": 2}, "within": "9 days"}', 1), ('{"aggregate": "tier", "points": 1, "tiers": {"2": 1, "3": 2}, "within": "10 days"}', 2),
 	('{"aggregate": "idle", "after": "1 day"}', 0), ('{"limit_count": 1, "limit_period": "day"}', 30), ('{"limit_count": 1, "limit_period": "month"}', 20), ('{"limit_count": 2, "limit_period": "ever"}', 30), ('{"limit_count": 2, "limit_period": "ever", "decay": "half_life", "decay_period": "9 days"}', 20),
@@ -47,6 +49,11 @@ SELECT rule, activity, show(rule, activity, '2025-03-10 UTC', expected) FROM (VA
 	('{"aggregate": "idle", "after": "1 day", "repeat": true}', 'day{0@2025-03-03:1}', 70), ('{"aggregate": "idle", "after": "1 day", "repeat": true}', 'day{0@2025-03-03:1,1@2025-03-09:1}', 10), ('{"aggregate": "idle", "after": "1 day", "repeat": true}', 'day{0@2025-03-03:1,3@2025-03-08:1}', 20),
 	('{"aggregate": "idle", "after": "1 day", "repeat": true}', 'day{0@2025-03-08:1,3@2025-03-03:1}', 20), ('{"aggregate": "idle", "after": "1 day", "repeat": true}', 'day{0@2025-03-01:1,1@2025-03-04:1,3@2025-03-05:1}', 50), ('{"aggregate": "idle", "after": "1 day", "repeat": true}', 'day{1@2025-03-11:1}', 0),
 	('{"aggregate": "idle", "after": "1 day", "repeat": true}', 'day{1@*:1}', 0), ('{"aggregate": "idle", "after": "1 day", "repeat": true, "unless": ["b"]}', 'day{0@2025-03-01:1,2@*:1}', 0), ('{"aggregate": "idle", "after": "2000000 days"}', 'day{1@0001-01-01:1}', 0), ('{"aggregate": "idle", "after": "700000 days"}', 'day{1@0001-01-01:1}', 10),
+	-- periods: every one that has enough, from the day on which it has; what counts is what a limit, a reset and a correction leave
+	('{"aggregate": "periods", "period": "day", "min_count": 3}', 'day{1@2025-03-01:3,1@2025-03-02:2,1@2025-03-03:9}', 20), ('{"aggregate": "periods", "period": "4 months", "min_count": 2}', 'day{1@2024-12-31:1,1@2025-01-01:1,1@2025-03-10:1}', 10), ('{"aggregate": "periods", "period": "4 months", "min_count": 2}', 'day{1@2024-12-31:1,1@2025-01-01:1,1@2025-03-11:1}', 0),
+	('{"aggregate": "periods", "period": "month", "min_count": 2, "max_points": 15}', 'day{1@2025-01-31:1,1@2025-01-01:1,1@2025-03-10:2}', 15), ('{"aggregate": "periods", "period": "month", "min_count": 2, "decay": "half_life", "decay_period": "9 days"}', 'day{1@2025-02-01:1,1@2025-03-01:2,1@2025-03-10:7}', 5), ('{"aggregate": "periods", "period": "month", "min_count": 2, "decay": "half_life", "decay_period": "9 days"}', 'day{1@2025-02-01:1,1@2025-03-01:1,1@2025-03-10:7}', 10),
+	('{"aggregate": "periods", "period": "month", "min_count": 2, "limit_count": 1, "limit_period": "day"}', 'day{1@2025-02-01:9,1@2025-03-01:4,1@2025-03-10:7}', 10), ('{"aggregate": "periods", "period": "day", "min_count": 2, "limit_count": 3, "limit_period": "month"}', 'day{1@2025-03-01:1,1@2025-03-05:4,1@2025-03-10:7}', 10), ('{"aggregate": "periods", "period": "month", "min_count": 2}', 'day{1@2025-03-01:9,3@2025-03-05:1,1@2025-03-06:1}', 0),
+	('{"aggregate": "periods", "period": "year", "min_count": 2, "only_if": ["b"]}', 'day{1@2025-03-01:9}', 0), ('{"aggregate": "periods", "period": "year", "min_count": 2}', 'day{1@*:9,1@2025-03-01:1,1@2025-03-02:-1}', 0), ('{"aggregate": "periods", "period": "year", "min_count": 2147483647, "points": -1}', 'day{1@2024-03-01:9223372036854775807,1@2025-01-01:2147483646,1@2025-03-01:1}', -2),
 	-- limits per calendar period: weeks begin on Monday
 	('{"limit_count": 1, "limit_period": "week"}', 'day{1@2024-12-29:1,1@2024-12-30:1,1@2025-01-05:1,1@2025-01-06:1}', 30), ('{"limit_count": 1, "limit_period": "quarter"}', 'day{1@2024-12-31:1,1@2025-01-01:1,1@2025-03-09:1}', 20), ('{"limit_count": 1, "limit_period": "month"}', 'day{1@2024-02-01:1,1@2024-02-29:1,1@2024-03-01:1}', 20),
 	('{"limit_count": 1, "limit_period": "year"}', 'day{1@2024-01-01:1,1@2024-12-31:1,1@2025-01-01:1}', 20), ('{"limit_count": 1, "limit_period": "week"}', 'day{1@1999-12-26:1,1@1999-12-27:1,1@2000-01-02:1,1@2000-01-03:1}', 30), ('{"limit_count": 1, "limit_period": "month"}', 'day{1@1999-12-31:1,1@2000-01-01:1,1@1900-02-28:1,1@1900-03-01:1}', 40),
@@ -56,12 +63,15 @@ SELECT rule, activity, show(rule, activity, '2025-03-10 UTC', expected) FROM (VA
 SELECT rule, activity, show(rule, activity, '2025-03-02 05:59:59 UTC', expected) FROM (VALUES
 	('{}'::jsonb, 'hour{1@2025-03-02T05:1,1@2025-03-02T06:1}'::lead_activity, 10), ('{"decay": "half_life", "decay_period": "1 day"}', 'hour{1@2025-03-01T05:1}', 5), ('{"decay": "half_life", "decay_period": "8 hours"}', 'hour{1@2025-03-01T05:1}', 1.25), ('{"aggregate": "days"}', 'hour{1@2025-03-01T05:3,1@2025-03-01T20:1,1@2025-03-02T00:1}', 20),
 	('{"aggregate": "days", "decay": "linear", "decay_period": "30 hours"}', 'hour{1@2025-03-01T05:3,1@2025-03-01T20:1,1@2025-03-02T00:1}', 10.333), ('{"limit_count": 1, "limit_period": "day"}', 'hour{1@1999-12-31T23:2,1@2000-01-01T00:2,1@2000-01-01T23:1}', 20), ('{"aggregate": "idle", "after": "5 hours", "repeat": true}', 'hour{1@2025-03-01T19:1}', 20),
+	('{"aggregate": "periods", "period": "day", "min_count": 3, "decay": "half_life", "decay_period": "9 hours"}', 'hour{1@2025-03-01T01:2,1@2025-03-01T20:1,1@2025-03-01T23:5,1@2025-03-02T00:2}', 5), ('{"aggregate": "periods", "period": "2 months", "min_count": 3}', 'hour{1@2024-12-31T23:1,1@2025-01-01T00:1,1@2025-02-28T23:1,1@2025-03-01T00:1,1@2025-03-01T23:1,1@2025-03-02T05:1}', 10),
 	('{"aggregate": "tier", "points": 1, "tiers": {"1": 7}, "within": "1 hour"}', 'hour{1@2025-03-02T04:1}', 0), ('{"aggregate": "tier", "points": 1, "tiers": {"1": 7}, "within": "2 hours"}', 'hour{1@2025-03-02T04:1}', 7)) v(rule, activity, expected);
--- any two days: a limit per period agrees with date_trunc
-SELECT period, bool_and(score_milli(lead_activity(1, a, 1, '1 day') + lead_activity(1, b, 1, '1 day'), rule_model(jsonb_build_object('points', 1, 'limit_count', 1, 'limit_period', period)), '9999-12-31 UTC') = CASE WHEN date_trunc(period, a) = date_trunc(period, b) THEN 1000 ELSE 2000 END) AS same,
-       count(*) FILTER (WHERE date_trunc(period, a) = date_trunc(period, b)) > 20 AS some
-FROM unnest('{day,week,month,quarter,year}'::text[]) period, generate_series(1, 400) i,
-     LATERAL (SELECT ('x' || md5(i || period))::bit(60)::bigint) r(r), LATERAL (SELECT timestamp '0001-01-01' + r % 3652000 * interval '1 day') x(a), LATERAL (SELECT a + r / 3652000 % (CASE period WHEN 'day' THEN 2 WHEN 'week' THEN 8 WHEN 'month' THEN 32 WHEN 'quarter' THEN 93 ELSE 367 END) * interval '1 day') y(b)
+-- any two days: a limit per period agrees with date_trunc, and with months counted from January
+CREATE FUNCTION period_begin(period text, day timestamp) RETURNS timestamp LANGUAGE sql IMMUTABLE RETURN CASE WHEN period LIKE '%months' THEN date_trunc('year', day) + (extract(month FROM day)::int - 1) / left(period, 1)::int * period::interval ELSE date_trunc(period, day) END;
+SELECT period, bool_and(score_milli(lead_activity(1, a, 1, '1 day') + lead_activity(1, b, 1, '1 day'), rule_model(jsonb_build_object('points', 1, 'limit_count', 1, 'limit_period', period)), '9999-12-31 UTC') = CASE WHEN period_begin(period, a) = period_begin(period, b) THEN 1000 ELSE 2000 END) AS same,
+       bool_and(score_milli(lead_activity(1, a, 1, '1 day') + lead_activity(1, b, 1, '1 day'), rule_model(jsonb_build_object('points', 1, 'aggregate', 'periods', 'min_count', 2, 'period', period)), '9999-12-31 UTC') = CASE WHEN period_begin(period, a) = period_begin(period, b) THEN 1000 ELSE 0 END) AS periods_too,
+       count(*) FILTER (WHERE period_begin(period, a) = period_begin(period, b)) > 20 AS some
+FROM unnest('{day,week,month,2 months,quarter,4 months,6 months,year}'::text[]) period, generate_series(1, 400) i,
+     LATERAL (SELECT ('x' || md5(i || period))::bit(60)::bigint) r(r), LATERAL (SELECT timestamp '0001-01-01' + r % 3652000 * interval '1 day') x(a), LATERAL (SELECT a + r / 3652000 % (CASE period WHEN 'day' THEN 2 WHEN 'week' THEN 8 WHEN 'month' THEN 32 WHEN 'year' THEN 367 WHEN 'quarter' THEN 93 ELSE left(period, 1)::int * 31 END) * interval '1 day') y(b)
 WHERE b < '9999-12-31' GROUP BY period ORDER BY period;
 
 -- Weights are exact in all 31 bits: 1,000 counts of 2^31 milli-points are the weight in points. The sums come from an independent computation with rational numbers.
@@ -97,6 +107,34 @@ SELECT next_change('hour{1@2025-01-01T00:1}', rule_model('{"points": 0.001, "agg
 SELECT next_change('day{1@2025-01-01:1}', rule_model('{"points": 0.001, "aggregate": "idle", "after": "1 day", "repeat": true, "max_points": 1000000000}', '{"stage_rules": [{"stage": "mql", "min_score": 2912508}, {"stage": "sql", "min_score": 2912509}]}'), '2025-01-02 UTC'),
        next_change('day{1@2025-01-01:1}', rule_model('{"points": 1, "aggregate": "idle", "after": "1 day", "repeat": true}', '{"stage_rules": [{"stage": "mql", "min_score": 2912507}]}'), '2025-01-02 UTC');
 
+-- Quiet time that takes by what a lead has: 10 points a view, 20 of fit; of 31 to 70 points it takes 15 in each 30 quiet days, up to 100 points 30, and 50 above
+CREATE FUNCTION quiet_model(change jsonb DEFAULT '{}', more jsonb DEFAULT '{}') RETURNS lead_model LANGUAGE sql IMMUTABLE AS $$
+	SELECT rule_model('{}', jsonb_build_object('dimensions', jsonb '[{"dimension": "d", "reset_signals": ["reset"]}, {"dimension": "fit"}, {"dimension": "q", "weight": 2}]', 'rules', jsonb_build_array(
+		jsonb '{"rule": "quiet", "dimension": "d", "signal": "a", "aggregate": "idle", "after": "30 days", "repeat": true, "tiers": {"31": -15, "71": -30, "100.001": -50}}' || change,
+		jsonb '{"rule": "views", "dimension": "d", "signal": "a", "points": 10}', jsonb '{"rule": "fit", "dimension": "fit", "signal": "p", "points": 20}')) || more) $$;
+SELECT change, more, activity, score(activity, m, at), expected, (SELECT string_agg(points::text, ' ' ORDER BY rule = 'quiet' DESC NULLS LAST, points) FROM explain(activity, m, at)) AS explained
+FROM (VALUES ('{}'::jsonb, '{}'::jsonb, 'day{1@2025-02-08:3}'::lead_activity, 30), ('{}', '{}', 'day{1@2025-02-08:3,9@*:1}', 35), ('{}', '{}', 'day{1@2025-02-09:3,9@*:1}', 50), ('{}', '{}', 'day{1@2025-02-08:5,9@*:1}', 55), ('{}', '{}', 'day{1@2025-02-08:8,9@*:1}', 70), ('{}', '{}', 'day{1@2025-02-08:9,9@*:1}', 60), ('{}', '{}', 'day{1@2025-01-09:8,9@*:1}', 40),
+	('{"repeat": false}', '{}', 'day{1@2025-01-09:8,9@*:1}', 70), ('{"max_points": -40}', '{}', 'day{1@2025-01-09:8,9@*:1}', 60), ('{"points": 0.5}', '{}', 'day{1@2025-01-09:8,9@*:1}', 70), ('{"points": -1}', '{}', 'day{1@2025-01-09:8,9@*:1}', 160), ('{"only_if": ["b"]}', '{}', 'day{1@2025-01-09:8,9@*:1}', 100), ('{"unless": ["b"]}', '{}', 'day{1@2025-01-09:8,9@*:1}', 40),
+	-- by one dimension, of whatever weight
+	('{"of_dimension": "d"}', '{}', 'day{1@2025-02-08:7,9@*:1}', 75), ('{"of_dimension": "fit"}', '{}', 'day{1@2025-02-08:7,9@*:1}', 90), ('{"of_dimension": "fit", "tiers": {"20": -1}}', '{"dimensions": [{"dimension": "d"}, {"dimension": "fit", "weight": 0}]}', 'day{1@2025-02-08:7,9@*:1}', 69),
+	-- after a reset it is not quiet yet, and then the points are gone
+	('{}', '{}', 'day{1@2025-01-09:8,3@2025-02-20:1,9@*:1}', 20), ('{"tiers": {"20": -7}}', '{}', 'day{1@2025-01-09:8,3@2025-02-08:1,9@*:1}', 13),
+	-- the limits of score and dimension hold for the points that decide, and again for what is left
+	('{}', '{"max_score": 90}', 'day{1@2025-02-08:9,9@*:1}', 80), ('{}', '{"dimensions": [{"dimension": "d", "max_points": 60}, {"dimension": "fit"}]}', 'day{1@2025-02-08:9,9@*:1}', 80), ('{}', '{"min_score": 50}', 'day{1@2025-02-08:5,9@*:1}', 55), ('{}', '{"min_score": 50}', 'day{1@2025-01-09:5,9@*:1}', 50), ('{}', '{"dimensions": [{"dimension": "d", "min_points": 20}, {"dimension": "fit"}]}', 'day{1@2025-01-09:4,9@*:1}', 40),
+	-- into another dimension, of weight 2
+	('{"dimension": "q"}', '{}', 'day{1@2025-02-08:8,9@*:1}', 40), ('{"dimension": "q", "of_dimension": "q", "tiers": {"0": -1}}', '{}', 'day{1@2025-02-08:8,9@*:1}', 98),
+	-- tiers in any order: who has more loses less
+	('{"tiers": {"0": -20, "50.5": -10.001, "90": 0}}', '{}', 'day{1@2025-02-08:3,9@*:1}', 30), ('{"tiers": {"0": -20, "50.5": -10.001, "90": 0}}', '{}', 'day{1@2025-02-08:4,9@*:1}', 49.999), ('{"tiers": {"0": -20, "50.5": -10.001, "90": 0}}', '{}', 'day{1@2025-02-08:7,9@*:1}', 90), ('{"tiers": {"-10": 4}}', '{}', 'day{1@2025-02-08:7}', 74),
+	-- many points, many times
+	('{"tiers": {"1": -1000000000}, "points": 1000000000, "after": "1 day"}', '{}', 'day{1@0001-01-01:1}', -999999999990), ('{"tiers": {"1": -1000000000}, "points": 1000000000, "after": "1 day", "max_points": -5}', '{}', 'day{1@0001-01-01:1}', 5)) v(change, more, activity, expected),
+	quiet_model(change, more) m, (VALUES ('2025-03-10 UTC'::timestamptz)) t(at);
+-- two such rules do not see each other, and the explanation names the tier
+SELECT dimension, rule, points, note FROM explain('day{1@2025-01-09:8,9@*:1}', quiet_model('{}', jsonb_build_object('max_score', 95, 'rules', quiet_model()::jsonb -> 'rules' || jsonb '[{"rule": "long quiet", "dimension": "q", "signal": "a", "points": 2, "aggregate": "idle", "after": "60 days", "tiers": {"0.5": -0.25}, "of_dimension": "d"}, {"rule": "too little", "dimension": "q", "signal": "a", "aggregate": "idle", "after": "60 days", "tiers": {"95.001": -5}}]')), '2025-03-10 UTC');
+-- what is taken goes by what is left: of 36 points on 11 March, after 30 quiet days, twice 15; of the 30.4 points of 18 March nothing
+SELECT day::date, score('day{1@2025-02-09:6,9@*:1}', m, day), qualified_stage('day{1@2025-02-09:6,9@*:1}', m, day) AS stage, next_change('day{1@2025-02-09:6,9@*:1}', m, day)
+FROM quiet_model('{"repeat": false}', '{"rules": [{"rule": "quiet", "dimension": "q", "signal": "a", "aggregate": "idle", "after": "30 days", "tiers": {"31": -15}, "of_dimension": "d"}, {"rule": "views", "dimension": "d", "signal": "a", "points": 10, "decay": "linear", "decay_period": "60 days", "decay_percent": 80}], "stage_rules": [{"stage": "mql", "min_score": 20}]}') m,
+	unnest('{2025-02-09,2025-03-10,2025-03-11,2025-03-17,2025-03-18,2025-03-31,2025-04-01}'::timestamptz[]) day;
+
 -- Explanations
 CREATE TABLE m (name text PRIMARY KEY, m lead_model);
 INSERT INTO m VALUES ('inbound', '{"model": "inbound", "max_score": 120, "signals": [{"signal": "lead_created", "signal_id": 0}, {"signal": "page_view", "signal_id": 1}, {"signal": "webinar", "signal_id": 2}, {"signal": "case_study", "signal_id": 3}, {"signal": "demo", "signal_id": 4}, {"signal": "recycled", "signal_id": 5}, {"signal": "unsubscribe", "signal_id": 6},
@@ -131,6 +169,23 @@ FROM rule_model('{}', '{"stage_rules": [{"stage": "mql", "only_if": "reset", "mi
 SELECT qualified_stage('day{1@*:9}', rule_model('{}', s), now()), stage_by_points('day{1@*:9}', rule_model('{}', s), now()) AS points, next_change('day{1@*:9}', rule_model('{}', s), now()), (SELECT count(*) FROM stage_gates('day{1@*:9}', rule_model('{}', s), now())) AS gates
 FROM (VALUES ('{}'::jsonb), ('{"stage_rules": [{"stage": "customer", "entry_signals": ["b"]}, {"stage": "visitor"}, {"stage": "lost"}]}'), ('{"stage_rules": [{"stage": "iql"}], "stage_gates": [{"stage": "iql", "gate": "a", "signal": "a"}]}'), ('{"stage_rules": [{"stage": "iql"}, {"stage": "mql"}], "stage_gates": [{"stage": "mql", "gate": "a", "signal": "a"}], "gates_required": false}')) v(s);
 SELECT grade('day{}', rule_model('{}'), now()) IS NULL AS no_grades;
+-- points of the score in a gate: iql by a profile or 20 points; mql by b, three of a in five days, or 60 points; sql from 80 and below 120
+CREATE TABLE by_gate AS SELECT rule_model('{"decay": "window", "decay_period": "40 days"}', '{"stage_rules": [{"stage": "iql"}, {"stage": "mql"}, {"stage": "sql", "min_score": 80}],
+	"stage_gates": [{"stage": "iql", "gate": "known", "signal": "p"}, {"stage": "iql", "gate": "known", "min_points": 20},
+		{"stage": "mql", "gate": "interest", "signal": "b"}, {"stage": "mql", "gate": "interest", "signal": "a", "min_count": 3, "within": "5 days"}, {"stage": "mql", "gate": "interest", "min_points": 60},
+		{"stage": "sql", "gate": "sober", "min_points": 120, "negate": true}]}') AS m;
+SELECT a, score(a, m, at), qualified_stage(a, m, at) AS stage, stage_by_points(a, m, at) AS points, qualified_stage(a, (m::jsonb || '{"gates_required": false}')::lead_model, at) AS ungated, next_change(a, m, at),
+	stage || ' ' || points || ' ' || ungated AS expected, next
+FROM by_gate, (VALUES ('2025-03-05 UTC'::timestamptz)) t(at), (VALUES
+	('day{1@2025-03-05:1}'::lead_activity, 'visitor', 'visitor', 'visitor', NULL::date), ('day{1@2025-03-05:2}', 'iql', 'iql', 'iql', '2025-04-14'), ('day{1@2025-03-05:3}', 'mql', 'iql', 'iql', '2025-03-10'), ('day{1@2025-02-01:5}', 'iql', 'iql', 'iql', '2025-03-13'),
+	('day{1@2025-02-01:6}', 'mql', 'mql', 'iql', '2025-03-13'), ('day{1@2025-02-01:2,1@2025-02-02:6}', 'sql', 'sql', 'sql', '2025-03-13'), ('day{1@2025-02-01:12}', 'mql', 'sql', 'sql', '2025-03-13'), ('day{1@2025-02-01:1,1@2025-02-02:11}', 'mql', 'sql', 'sql', '2025-03-13'),
+	('day{9@*:1}', 'iql', 'visitor', 'iql', NULL), ('day{2@2025-02-01:1,9@*:1}', 'mql', 'visitor', 'iql', NULL), ('day{2@2025-02-01:1}', 'visitor', 'visitor', 'visitor', NULL)) v(a, stage, points, ungated, next);
+SELECT a, g.* FROM by_gate, unnest('{"day{1@2025-03-05:1}","day{1@2025-02-01:7}","day{1@2025-02-01:12}"}'::lead_activity[]) a, stage_gates(a, m, '2025-03-05 UTC') g;
+SELECT p AS points, stage_by_points(p, m) FROM by_gate, unnest('{-1,19.999,20,59.999,60,79.999,80,1000}'::numeric[]) p;
+-- of several gates that ask for points all must be met; those of other things do not matter to points
+SELECT p AS points, stage_by_points(p, rule_model('{}', '{"stage_rules": [{"stage": "iql"}, {"stage": "mql"}, {"stage": "sql"}], "stage_gates": [{"stage": "iql", "gate": "a", "signal": "a"}, {"stage": "mql", "gate": "low", "min_points": 10}, {"stage": "mql", "gate": "low", "min_points": 12}, {"stage": "mql", "gate": "b", "signal": "b"},
+	{"stage": "mql", "gate": "high", "min_points": 20, "negate": true}, {"stage": "mql", "gate": "high", "min_points": 30}]}')) FROM unnest('{9.999,10,19.999,20,29.999,30}'::numeric[]) p;
+DROP TABLE by_gate;
 
 -- The stage of a number of points
 SELECT points, stage_by_points(points, rule_model('{}', s)) FROM (VALUES ('{"stage_rules": [{"stage": "iql", "min_score": 0}, {"stage": "mql", "min_score": 31}, {"stage": "mql", "only_if": "b", "min_score": 1}, {"stage": "sql", "min_score": 71}]}'::jsonb)) v(s),
@@ -146,7 +201,13 @@ SELECT at, next_change('hour{1@2025-03-10T22:3}', m, at) FROM rule_model('{"deca
 -- ends of time
 SELECT next_change('day{1@9999-12-31:1}', m, '9999-12-30 UTC') AS last, next_change('day{1@9999-12-31:1}', m, 'infinity') AS after, next_change('day{1@0001-01-01:1}', m, '-infinity') AS first FROM rule_model('{}', '{"stage_rules": [{"stage": "mql", "min_score": 10}]}') m;
 
--- For all: random leads of the model above
+-- For all: random leads of the models above, and of one with rules for periods, tiers of quiet time, and points of the score in gates
+INSERT INTO m SELECT 'sheet', lead_model(jsonb_set(m::jsonb, '{rules}', m::jsonb -> 'rules' || jsonb '[{"rule": "busy weeks", "dimension": "engagement", "signal": "page_view", "points": 9.5, "aggregate": "periods", "period": "week", "min_count": 2, "decay": "half_life", "decay_period": "20 days"},
+		{"rule": "busy terms", "dimension": "fit", "signal": "webinar", "points": 20, "aggregate": "periods", "period": "4 months", "min_count": 3, "limit_count": 1, "limit_period": "day", "decay": "window", "decay_period": "50 days"},
+		{"rule": "quiet and rich", "dimension": "engagement", "signal": "page_view", "aggregate": "idle", "after": "12 days", "repeat": true, "tiers": {"10": -4, "25": -11, "40": -25}, "max_points": -60},
+		{"rule": "quiet and keen", "dimension": "fit", "signal": "webinar", "aggregate": "idle", "after": "20 days", "tiers": {"-5": -20, "5": -3, "30": 0}, "of_dimension": "engagement"}]')
+	|| '{"stage_rules": [{"stage": "iql"}, {"stage": "mql"}, {"stage": "sql", "min_score": 35}], "stage_gates": [{"stage": "iql", "gate": "known", "signal": "contact"}, {"stage": "iql", "gate": "known", "min_points": 12}, {"stage": "mql", "gate": "interest", "min_points": 20}, {"stage": "mql", "gate": "interest", "signal": "case_study", "min_count": 3, "within": "30 days"}, {"stage": "sql", "gate": "sober", "min_points": 60, "negate": true}]}')
+	FROM m WHERE name = 'inbound';
 CREATE FUNCTION noise(text) RETURNS bigint LANGUAGE sql IMMUTABLE RETURN ('x' || md5($1))::bit(60)::bigint;
 CREATE TABLE crowd AS SELECT i, lead_activity_agg(CASE WHEN k <= n THEN noise(i || 's' || k) % 7 ELSE 3 + k END::int, CASE WHEN k <= n THEN '2025-01-01 UTC'::timestamptz + noise(i || 'd' || k) % 90 * interval '1 day' WHEN noise(i || 'f' || k) % 5 = 0 THEN '2025-02-01 UTC'::timestamptz + noise(i || 'g' || k) % 60 * interval '1 day' END,
 		CASE WHEN k <= n OR noise(i || 'p' || k) % 3 > 0 THEN 1 + noise(i || 'c' || k) % 3 / 2 * 3 ELSE 0 END, '1 day') AS a
@@ -155,7 +216,7 @@ SELECT count(*), bool_and((SELECT coalesce(sum(points), 0) FROM explain(a, m, at
        bool_and((SELECT least(sum(round(points * weight, 3)), 120) FROM dimension_scores(a, m, at)) = score(a, m, at)) AS dimensions,
        bool_and((SELECT coalesce(bool_and(NOT met = (missing IS NOT NULL)), true) FROM stage_gates(a, m, at))) AS texts,
        bool_and(qualified_stage(a, m, at) >= stage OR coalesce(NOT met, false)) AS gates
-FROM crowd, m, generate_series('2025-01-15 12:00 UTC', '2025-06-30 12:00 UTC', interval '9 days') at, LATERAL (SELECT stage, bool_and(met) AS met FROM stage_gates(a, m, at) GROUP BY stage) g WHERE m.name IN ('inbound', 'open');
+FROM crowd, m, generate_series('2025-01-15 12:00 UTC', '2025-06-30 12:00 UTC', interval '9 days') at, LATERAL (SELECT stage, bool_and(met) AS met FROM stage_gates(a, m, at) GROUP BY stage) g WHERE m.name IN ('inbound', 'open', 'sheet');
 -- later events change nothing
 SELECT bool_and(score(a, m, at) = score(past, m, at)) AS score, bool_and(qualified_stage(a, m, at) = qualified_stage(past, m, at)) AS stage
 FROM crowd, m, generate_series('2025-01-15 UTC', '2025-04-15 UTC', interval '6 days') at, LATERAL (SELECT coalesce(lead_activity_agg(u.signal_id, u.bucket, u.count, '1 day'), 'day{}') FROM unnest(a) u WHERE u.bucket IS NULL OR u.bucket < at + interval '1 day') p(past) WHERE name <> 'hourly';

@@ -102,34 +102,22 @@ include(int64 points, int64 *low, int64 *high)
 	*high = Max(*high, points);
 }
 
-/* The points of a quiet time that began in a bucket, at the end of the range */
-static void
-include_quiet(const Bounds *b, const ModelRule *r, int32 start, int64 *low, int64 *high)
-{
-	int64		quiet = (int64) b->least->at - start;
-
-	if (quiet >= r->after)
-		include(quantity_points(r, (int128) (r->repeat ? quiet / r->after : 1) * WEIGHT_ONE),
-				low, high);
-}
-
 /*
- * Quiet time: the longest began with the newest event that is certain, and it
- * may begin anew at any time.  False if its beginning is not known at all.
+ * The most quiet times: the longest began with the newest event that is
+ * certain.  False if its beginning is not known at all.
  */
 static bool
-idle_bounds(const Scorer *scorer, const Bounds *b, const ModelRule *r,
-			int64 *low, int64 *high)
+most_quiet_times(const Scorer *scorer, const Bounds *b, const ModelRule *r, int64 *times)
 {
 	int32		reset = b->least->resets[r->dimension];
 	int32		start = newest_bucket(b->least, r->signal);
 	int			created = created_signal(scorer);
 	int			oldest = first_item(b->most, r);
 
-	*low = *high = 0;
+	*times = 0;
 	if (start > reset)
 	{
-		include_quiet(b, r, start, low, high);
+		*times = quiet_times(r, b->least->at, start);
 		return true;
 	}
 	if (created != NO_INDEX && !same_span(b, created))
@@ -137,10 +125,38 @@ idle_bounds(const Scorer *scorer, const Bounds *b, const ModelRule *r,
 	if (created != NO_INDEX)
 		reset = Max(reset, newest_bucket(b->least, created));
 	if (reset != PG_INT32_MIN)
-		include_quiet(b, r, reset, low, high);
+		*times = quiet_times(r, b->least->at, reset);
 	if (oldest < b->most->signals[r->signal].end)
-		include_quiet(b, r, b->most->activity->items[oldest].bucket, low, high);
+		*times = Max(*times, quiet_times(r, b->least->at,
+										 b->most->activity->items[oldest].bucket));
 	return true;
+}
+
+/*
+ * How many quiet times a rule counts, which may begin anew at any time.  False
+ * if there are no bounds for it.
+ */
+static bool
+idle_bounds(const Scorer *scorer, const Bounds *b, int rule, int64 *least, int64 *most)
+{
+	const ModelRule *r = &model_rules(scorer->model)[rule];
+	Answer		blocked = is_blocked(scorer, b, r);
+	int			created = created_signal(scorer);
+
+	*least = *most = 0;
+	if (blocked == ANSWER_YES)
+		return true;
+	if (blocked == ANSWER_NO && same_span(b, r->signal) &&
+		(created == NO_INDEX || same_span(b, created)))
+	{
+		Evaluation	e = *b->most;
+
+		*least = leadscore_quiet_times(scorer, &e, rule);
+		e.at = b->least->at;
+		*most = leadscore_quiet_times(scorer, &e, rule);
+		return true;
+	}
+	return most_quiet_times(scorer, b, r, most);
 }
 
 /* The points of tiers that may be reached */
@@ -152,14 +168,14 @@ tier_bounds(const Scorer *scorer, const ModelRule *r, int128 least, int128 most,
 	int64		reached = 0;
 	int			i;
 
-	for (i = 0; i < r->tiers.n && tiers[i].count <= least; i++)
+	for (i = 0; i < r->tiers.n && tiers[i].from <= least; i++)
 		reached = tiers[i].points;
 	*low = *high = cap_points(r, leadscore_weighted(reached, r->points));
-	for (; i < r->tiers.n && tiers[i].count <= most; i++)
+	for (; i < r->tiers.n && tiers[i].from <= most; i++)
 		include(cap_points(r, leadscore_weighted(tiers[i].points, r->points)), low, high);
 }
 
-/* The next group of items of one limit, from *i on: counts and buckets */
+/* The next group of items of one calendar period: counts and buckets */
 typedef struct ItemGroup
 {
 	int128		least;
@@ -169,8 +185,8 @@ typedef struct ItemGroup
 } ItemGroup;
 
 /*
- * Take the next group of a rule's items: those that share a limit, or one.
- * False at the end.
+ * Take the next group of a rule's items, from *i and *j on: those that share
+ * a calendar period, or one.  False at the end.
  */
 static bool
 next_group(const Scorer *scorer, const Bounds *b, const ModelRule *r, int *i, int *j,
@@ -181,6 +197,8 @@ next_group(const Scorer *scorer, const Bounds *b, const ModelRule *r, int *i, in
 	const ActivityItem *y = b->most->activity->items;
 	int			x_end = b->least->signals[r->signal].end;
 	int			y_end = b->most->signals[r->signal].end;
+	CalendarPeriod kind = (CalendarPeriod)
+		(r->aggregate == AGGREGATE_PERIODS ? r->period : r->limit_period);
 	int32		period = 0;
 
 	group->least = group->most = 0;
@@ -189,15 +207,15 @@ next_group(const Scorer *scorer, const Bounds *b, const ModelRule *r, int *i, in
 		int32		bucket = y[*j].bucket;
 
 		if (group->most > 0 &&
-			(r->limit_count == 0 || period_of(bucket, grain, (LimitPeriod) r->limit_period) != period))
+			(kind == PERIOD_NONE || period_of(bucket, grain, kind) != period))
 			break;
 		if (y[*j].count > 0)
 		{
 			if (group->most == 0)
 			{
 				group->oldest = bucket;
-				if (r->limit_count > 0)
-					period = period_of(bucket, grain, (LimitPeriod) r->limit_period);
+				if (kind != PERIOD_NONE)
+					period = period_of(bucket, grain, kind);
 			}
 			group->newest = bucket;
 			group->most += y[*j].count;
@@ -260,6 +278,18 @@ open_bounds(Scorer *scorer, const Bounds *b, int rule, int64 *low, int64 *high)
 		else if (newest > b->most->resets[r->dimension])
 			high_quantity = weight_at(scorer, r, w, Max(first - newest, 0));
 	}
+	else if (r->aggregate == AGGREGATE_PERIODS)
+	{
+		/* with more counts a period has enough no later, so it weighs no more */
+		low_quantity = high_quantity = 0;
+		while (next_group(scorer, b, r, &i, &j, &group))
+		{
+			if (group.least >= r->min_count)
+				low_quantity += weight_at(scorer, r, w, last - group.oldest);
+			if (group.most >= r->min_count)
+				high_quantity += weight_at(scorer, r, w, Max(first - group.newest, 0));
+		}
+	}
 	else if (r->aggregate == AGGREGATE_TIER)
 	{
 		while (next_group(scorer, b, r, &i, &j, &group))
@@ -292,14 +322,24 @@ static bool
 rule_bounds(Scorer *scorer, const Bounds *b, int rule, int64 *low, int64 *high)
 {
 	const ModelRule *r = &model_rules(scorer->model)[rule];
-	Answer		blocked = is_blocked(scorer, b, r);
+	Answer		blocked;
 
+	if (r->aggregate == AGGREGATE_IDLE)
+	{
+		int64		least;
+		int64		most;
+
+		if (!idle_bounds(scorer, b, rule, &least, &most))
+			return false;
+		*low = *high = quantity_points(r, (int128) least * WEIGHT_ONE);
+		include(quantity_points(r, (int128) most * WEIGHT_ONE), low, high);
+		return true;
+	}
 	*low = *high = 0;
+	blocked = is_blocked(scorer, b, r);
 	if (blocked == ANSWER_YES)
 		return true;
-	if (blocked == ANSWER_NO && same_span(b, r->signal) &&
-		(r->aggregate != AGGREGATE_IDLE || created_signal(scorer) == NO_INDEX ||
-		 same_span(b, created_signal(scorer))))
+	if (blocked == ANSWER_NO && same_span(b, r->signal))
 	{
 		Evaluation	e = *b->most;
 
@@ -307,8 +347,7 @@ rule_bounds(Scorer *scorer, const Bounds *b, int rule, int64 *low, int64 *high)
 		e.at = b->least->at;
 		include(leadscore_counted_points(scorer, &e, rule), low, high);
 	}
-	else if (r->aggregate == AGGREGATE_IDLE ? !idle_bounds(scorer, b, r, low, high) :
-			 !open_bounds(scorer, b, rule, low, high))
+	else if (!open_bounds(scorer, b, rule, low, high))
 		return false;
 	if (blocked == ANSWER_UNKNOWN)
 		include(0, low, high);
@@ -353,6 +392,17 @@ leadscore_range_bounds(Scorer *scorer, const Bounds *b, Range *range)
 			range->dimension_low[rules[rule].dimension] += low;
 			range->dimension_high[rules[rule].dimension] += high;
 		}
+	}
+	if (scorer->ntiered > 0)
+		leadscore_range_gross(scorer, range);
+	for (i = 0; i < scorer->ntiered; i++)
+	{
+		int64		least;
+		int64		most;
+
+		if (!idle_bounds(scorer, b, scorer->tiered_rules[i], &least, &most))
+			return false;
+		leadscore_range_add_tiered(scorer, scorer->tiered_rules[i], least, most, range);
 	}
 	leadscore_range_add_up(scorer, range);
 	return true;

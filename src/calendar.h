@@ -17,16 +17,20 @@ typedef enum LeadGrain
 	GRAIN_HOUR = 1
 } LeadGrain;
 
-typedef enum LimitPeriod
+/* lead_model_period_names has their names */
+typedef enum CalendarPeriod
 {
 	PERIOD_NONE = 0,
 	PERIOD_DAY,
 	PERIOD_WEEK,
 	PERIOD_MONTH,
+	PERIOD_TWO_MONTHS,
 	PERIOD_QUARTER,
+	PERIOD_FOUR_MONTHS,
+	PERIOD_SIX_MONTHS,
 	PERIOD_YEAR,
 	PERIOD_EVER
-} LimitPeriod;
+} CalendarPeriod;
 
 /* bucket of what has no time: profile signals */
 #define BUCKET_TIMELESS	PG_INT32_MIN
@@ -135,14 +139,23 @@ civil_day(int32 year, int32 month, int32 mday)
 	return era * 146097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 730425;
 }
 
-/* number of the calendar period that a bucket lies in; weeks start on Monday */
+/* number of the period of some months that a day lies in; January begins one */
 static inline int32
-period_of(int32 bucket, LeadGrain grain, LimitPeriod period)
+months_of(int32 day, int32 months)
 {
-	int32		day = day_of(bucket, grain);
 	int32		year;
 	int32		month;
 	int32		mday;
+
+	civil_date(day, &year, &month, &mday);
+	return (year * 12 + month - 1) / months;
+}
+
+/* number of the calendar period that a bucket lies in; weeks start on Monday */
+static inline int32
+period_of(int32 bucket, LeadGrain grain, CalendarPeriod period)
+{
+	int32		day = day_of(bucket, grain);
 
 	switch (period)
 	{
@@ -151,14 +164,17 @@ period_of(int32 bucket, LeadGrain grain, LimitPeriod period)
 		case PERIOD_WEEK:
 			return floor_div(day + 5, 7);	/* 2000-01-03 was a Monday */
 		case PERIOD_MONTH:
-			civil_date(day, &year, &month, &mday);
-			return year * 12 + month;
+			return months_of(day, 1);
+		case PERIOD_TWO_MONTHS:
+			return months_of(day, 2);
 		case PERIOD_QUARTER:
-			civil_date(day, &year, &month, &mday);
-			return year * 4 + (month - 1) / 3;
+			return months_of(day, 3);
+		case PERIOD_FOUR_MONTHS:
+			return months_of(day, 4);
+		case PERIOD_SIX_MONTHS:
+			return months_of(day, 6);
 		case PERIOD_YEAR:
-			civil_date(day, &year, &month, &mday);
-			return year;
+			return months_of(day, 12);
 		default:
 			return 0;
 	}

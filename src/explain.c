@@ -16,6 +16,7 @@
 #include "utils/builtins.h"
 
 #include "explain.h"
+#include "score_parts.h"
 #include "stage.h"
 
 PG_FUNCTION_INFO_V1(leadscore_dimension_scores);
@@ -105,16 +106,43 @@ points_text(int64 milli)
 	return DatumGetCString(DirectFunctionCall1(numeric_out, leadscore_milli_numeric(milli)));
 }
 
+/*
+ * A rule of quiet time by tiers in words: the tier that is reached, the points
+ * that decide, and whose they are
+ */
+static void
+add_tier_note(StringInfo note, const LeadModel *model, const Evaluation *e, const ModelRule *rule)
+{
+	int64		gross = leadscore_gross_points(e, rule);
+	const ModelTier *tier = tier_reached(model, rule, gross);
+	const ModelTier *first = MODEL_ITEMS(model, ModelTier, rule->tiers);
+
+	appendStringInfo(note, tier ? ": tier from %s points" : ": no tier below %s points",
+					 points_text((tier ? tier : first)->from));
+	if (rule->of_dimension != NO_INDEX)
+		appendStringInfo(note, " of %s", MODEL_STRING(model, model_dimensions(model)[rule->of_dimension].name));
+	appendStringInfo(note, " (%s without such rules)", points_text(gross));
+}
+
+/* Milli-points as "1 point" or "2.5 points" */
+static char *
+points_words(int64 milli)
+{
+	return psprintf("%s point%s", points_text(milli), milli == 1000 || milli == -1000 ? "" : "s");
+}
+
 /* The rule in words: how its counts become points */
 static char *
-rule_note(const LeadModel *model, const ModelRule *rule)
+rule_note(const LeadModel *model, const Evaluation *e, const ModelRule *rule)
 {
+	int64		points = rule->points;
 	const char *unit = model->grain == GRAIN_DAY ? "days" : "hours";
 	StringInfoData note;
 
+	if (rule_is_tiered_idle(rule))
+		points = tier_points(rule, tier_reached(model, rule, leadscore_gross_points(e, rule)), 1);
 	initStringInfo(&note);
-	appendStringInfo(&note, "%s point%s", points_text(rule->points),
-					 rule->points == 1000 || rule->points == -1000 ? "" : "s");
+	appendStringInfoString(&note, points_words(points));
 	switch (rule->aggregate)
 	{
 		case AGGREGATE_SUM:
@@ -129,6 +157,13 @@ rule_note(const LeadModel *model, const ModelRule *rule)
 		case AGGREGATE_DAYS:
 			appendStringInfoString(&note, " for each active day");
 			break;
+		case AGGREGATE_PERIODS:
+			if (rule->period == PERIOD_EVER)
+				appendStringInfo(&note, " once there are " INT64_FORMAT, rule->min_count);
+			else
+				appendStringInfo(&note, " for each %s with at least " INT64_FORMAT,
+								 lead_model_period_name(rule->period), rule->min_count);
+			break;
 		case AGGREGATE_TIER:
 			resetStringInfo(&note);
 			appendStringInfoString(&note, "points by tier");
@@ -138,6 +173,8 @@ rule_note(const LeadModel *model, const ModelRule *rule)
 		case AGGREGATE_IDLE:
 			appendStringInfo(&note, " %s %d quiet %s", rule->repeat ? "for each" : "after",
 							 rule->after, unit);
+			if (rule_is_tiered_idle(rule))
+				add_tier_note(&note, model, e, rule);
 			break;
 	}
 	switch (rule->decay)
@@ -185,7 +222,7 @@ explain_rule(ReturnSetInfo *rsinfo, Scorer *scorer, const Evaluation *e,
 		return;
 	blocker = leadscore_rule_blocker(scorer, e, index, &missing);
 	if (blocker == NO_INDEX)
-		note = rule_note(model, rule);
+		note = rule_note(model, e, rule);
 	else
 		note = psprintf(missing ? "counts only with signal \"%s\"" :
 						"does not count with signal \"%s\"",
@@ -270,6 +307,17 @@ gate_text(const Scorer *scorer, const Evaluation *e, int index)
 	StringInfoData text;
 
 	initStringInfo(&text);
+	if (gate_of_score(gate))
+	{
+		if (gate->negate)
+			appendStringInfo(&text, "below %s points (now %s)", points_text(gate->min_points),
+							 points_text(e->total));
+		else
+			appendStringInfo(&text, "%s (now %s of %s)",
+							 points_words(gate->min_points - e->total), points_text(e->total),
+							 points_text(gate->min_points));
+		return text.data;
+	}
 	if (gate->dimension != NO_INDEX)
 	{
 		const char *name = MODEL_STRING(model, model_dimensions(model)[gate->dimension].name);
@@ -361,7 +409,7 @@ leadscore_gate_lines(Scorer *scorer, const Evaluation *e)
 			continue;
 		if (rule->min_score != NO_POINTS)
 			lines = add_line(lines, stage->stage, true, e->total >= rule->min_score, "score",
-							 psprintf("%s points", points_text(rule->min_score - e->total)));
+							 points_words(rule->min_score - e->total));
 		/* the gates of iql hold for every stage above it */
 		if (iql != NULL && stage != iql)
 			lines = add_gates(lines, scorer, e, iql, stage->stage);

@@ -36,7 +36,8 @@ typedef enum RuleAggregate
 	AGGREGATE_FIRST_N,
 	AGGREGATE_DAYS,
 	AGGREGATE_TIER,
-	AGGREGATE_IDLE
+	AGGREGATE_IDLE,
+	AGGREGATE_PERIODS
 } RuleAggregate;
 
 typedef enum RuleDecay
@@ -80,7 +81,7 @@ typedef struct ModelDimension
 
 typedef struct ModelTier
 {
-	int64		count;
+	int64		from;			/* counts, or milli-points for quiet time */
 	int64		points;
 } ModelTier;
 
@@ -90,6 +91,7 @@ typedef struct ModelRule
 	int64		max_points;
 	int64		first_n;
 	int64		limit_count;
+	int64		min_count;		/* that a period needs */
 	ModelArray	tiers;			/* of ModelTier */
 	ModelArray	only_if;		/* of int16, indexes of signals */
 	ModelArray	unless;
@@ -104,7 +106,10 @@ typedef struct ModelRule
 	uint8		decay;
 	uint8		limit_period;
 	uint8		repeat;
-	int32		unused;
+	uint8		period;			/* that counts are taken together in */
+	uint8		unused;
+	int16		of_dimension;	/* whose points choose the tier of quiet time;
+								 * NO_INDEX: those of the score */
 } ModelRule;
 
 typedef struct ModelStageRule
@@ -124,7 +129,8 @@ typedef struct ModelGate
 	int32		name;
 	int32		within;			/* 0: all */
 	int16		signal;			/* or NO_INDEX */
-	int16		dimension;		/* or NO_INDEX */
+	int16		dimension;		/* or NO_INDEX; min_points with neither are of
+								 * the score */
 	uint8		stage;
 	uint8		negate;
 	int16		unused;
@@ -176,6 +182,20 @@ static inline const char *
 model_signal_name(const LeadModel *model, int signal)
 {
 	return MODEL_STRING(model, model_signals(model)[signal].name);
+}
+
+/* Do the points of a lead choose what a rule gives for quiet time? */
+static inline bool
+rule_is_tiered_idle(const ModelRule *rule)
+{
+	return rule->aggregate == AGGREGATE_IDLE && rule->tiers.n > 0;
+}
+
+/* Does a row of a gate ask for points of the score? */
+static inline bool
+gate_of_score(const ModelGate *gate)
+{
+	return gate->signal == NO_INDEX && gate->dimension == NO_INDEX;
 }
 
 /* Compare an id with that of a signal. */

@@ -42,8 +42,8 @@ static const char *const dimension_keys[] = {
 };
 static const char *const rule_keys[] = {
 	"model", "rule", "dimension", "signal", "points", "aggregate", "first_n",
-	"tiers", "within", "after", "repeat", "limit_count", "limit_period",
-	"decay", "decay_period", "decay_percent", "max_points", "only_if",
+	"tiers", "of_dimension", "min_count", "period", "within", "after", "repeat",
+	"limit_count", "limit_period", "decay", "decay_period", "decay_percent", "max_points", "only_if",
 	"unless", "note", NULL
 };
 static const char *const stage_rule_keys[] = {
@@ -484,21 +484,38 @@ read_signals(Row *row, const char *key, ModelArray *array)
 	return true;
 }
 
-/* By count */
+/* By the count, or the points, that a tier begins with */
 static int
 tier_cmp(const void *a, const void *b)
 {
-	int64		x = ((const ModelTier *) a)->count;
-	int64		y = ((const ModelTier *) b)->count;
+	int64		x = ((const ModelTier *) a)->from;
+	int64		y = ((const ModelTier *) b)->from;
 
 	return x < y ? -1 : (x > y ? 1 : 0);
 }
 
-/* {"3": 5, "10": 15}: from 3 on 5 points, from 10 on 15 */
+/* Where a tier begins: with a count, or for quiet time with points */
 static bool
-read_tiers(Row *row, ModelArray *array)
+parse_tier(const char *key, bool by_points, int64 *from)
 {
-	const char *hint = "Write tiers as {\"3\": 5, \"10\": 15}: counts that rise, points of one sign that do not fall back.";
+	if (by_points)
+		return strpbrk(key, "0123456789") != NULL && parse_milli(key, MAX_SCORE_MILLI, from);
+	if (!parse_milli(key, INT64CONST(1000) * PG_INT32_MAX, from) || *from < 1000 || *from % 1000 != 0)
+		return false;
+	*from /= 1000;
+	return true;
+}
+
+/*
+ * {"3": 5, "10": 15}: from 3 on 5 points, from 10 on 15.  By counts the points
+ * must not fall back, as counts are lost by the passing of time.
+ */
+static bool
+read_tiers(Row *row, bool by_points, ModelArray *array)
+{
+	const char *hint = by_points ?
+		"Write tiers as {\"31\": -15, \"71\": -30}: from these points on, points of one sign." :
+		"Write tiers as {\"3\": 5, \"10\": 15}: counts that rise, points of one sign that do not fall back.";
 	JsonbValue	buffer;
 	JsonbValue *value = find(row, "tiers", &buffer);
 	JsonbIterator *it;
@@ -506,6 +523,8 @@ read_tiers(Row *row, ModelArray *array)
 	JsonbIteratorToken token;
 	Row			inner = *row;
 	ModelTier  *tiers;
+	int64		least = 0;
+	int64		most = 0;
 	int			n = 0;
 	int			i;
 
@@ -528,10 +547,9 @@ read_tiers(Row *row, ModelArray *array)
 		if (token != WJB_KEY)
 			continue;
 		key = jsonb_string(&token_value);
-		if (!parse_milli(key, INT64CONST(1000) * PG_INT32_MAX, &tiers[n].count) ||
-			tiers[n].count < 1000 || tiers[n].count % 1000 != 0)
-			return fail(row, hint, "\"%s\" is not a valid count of a tier", key);
-		tiers[n].count /= 1000;
+		if (!parse_tier(key, by_points, &tiers[n].from))
+			return fail(row, hint, "\"%s\" is not a valid %s of a tier", key,
+						by_points ? "number of points" : "count");
 		if (!read_milli(&inner, key, NO_POINTS, MAX_POINTS_MILLI, &tiers[n].points))
 			return false;
 		if (tiers[n].points == NO_POINTS)
@@ -544,12 +562,19 @@ read_tiers(Row *row, ModelArray *array)
 		int64		lower = tiers[i - 1].points;
 		int64		higher = tiers[i].points;
 
-		if (tiers[i].count == tiers[i - 1].count)
-			return fail(row, hint, "two tiers for a count of " INT64_FORMAT,
-						tiers[i].count);
-		if ((lower > 0 && higher < lower) || (lower < 0 && higher > lower))
+		if (tiers[i].from == tiers[i - 1].from)
+			return by_points ? fail(row, hint, "two tiers begin with the same points") :
+				fail(row, hint, "two tiers for a count of " INT64_FORMAT, tiers[i].from);
+		if (by_points)
+		{
+			least = Min(least, Min(lower, higher));
+			most = Max(most, Max(lower, higher));
+			if (least < 0 && most > 0)
+				return fail(row, hint, "points of tiers have both signs");
+		}
+		else if ((lower > 0 && higher < lower) || (lower < 0 && higher > lower))
 			return fail(row, hint, "points of the tier at " INT64_FORMAT " fall back",
-						tiers[i].count);
+						tiers[i].from);
 	}
 	array->offset = pool_add(row->c, tiers, n * sizeof(ModelTier), 8);
 	array->n = n;
@@ -722,9 +747,19 @@ check_rule(Row *row, const ModelRule *rule)
 	if ((rule->aggregate == AGGREGATE_FIRST_N) != (rule->first_n > 0))
 		return fail(row, "Set first_n with aggregate first_n, and only with it.",
 					"aggregate %s and first_n do not go together", aggregate);
-	if (tier != (rule->tiers.n > 0))
-		return fail(row, "Set tiers with aggregate tier, and only with it.",
+	if (tier ? rule->tiers.n == 0 : !idle && rule->tiers.n > 0)
+		return fail(row, "Set tiers with aggregate tier, or with aggregate idle to go by points.",
+					tier ? "aggregate %s needs tiers" :
 					"aggregate %s and tiers do not go together", aggregate);
+	if (rule->of_dimension != NO_INDEX && !rule_is_tiered_idle(rule))
+		return fail(row, "Set of_dimension with aggregate idle and tiers only.",
+					"of_dimension needs tiers of quiet time");
+	if ((rule->aggregate == AGGREGATE_PERIODS) != (rule->min_count > 0))
+		return fail(row, "Set min_count with aggregate periods, and only with it.",
+					"aggregate %s and min_count do not go together", aggregate);
+	if ((rule->aggregate == AGGREGATE_PERIODS) != (rule->period != PERIOD_NONE))
+		return fail(row, "Set period, such as day or month, with aggregate periods, and only with it.",
+					"aggregate %s and period do not go together", aggregate);
 	if (idle != (rule->after > 0))
 		return fail(row, "Set after with aggregate idle, and only with it.",
 					"aggregate %s and after do not go together", aggregate);
@@ -753,13 +788,16 @@ check_rule(Row *row, const ModelRule *rule)
 	if (rule->limit_count > 0 && idle)
 		return fail(row, "Use max_points to limit the points of idle time.",
 					"aggregate idle takes no limit");
-	if (tier)
+	if (rule->tiers.n > 0)
 	{
 		const ModelTier *tiers = (const ModelTier *)
 			(row->c->pool.data + rule->tiers.offset - sizeof(LeadModel));
-		int64		top = tiers[rule->tiers.n - 1].points;
+		int			i = rule->tiers.n - 1;
 
-		sign = (top > 0 ? 1 : (top < 0 ? -1 : 0)) *
+		/* those that are not 0 have one sign */
+		while (i > 0 && tiers[i].points == 0)
+			i--;
+		sign = (tiers[i].points > 0 ? 1 : (tiers[i].points < 0 ? -1 : 0)) *
 			(rule->points > 0 ? 1 : (rule->points < 0 ? -1 : 0));
 	}
 	if (rule->max_points != NO_POINTS &&
@@ -788,9 +826,11 @@ compile_rules(Row *model)
 		char	   *name;
 		char	   *dimension;
 		char	   *signal;
+		char	   *of_dimension;
 		int			aggregate;
 		int			decay;
 		int			period;
+		int			limit_period;
 		int64		percent;
 		int			unit;
 
@@ -811,12 +851,15 @@ compile_rules(Row *model)
 			!read_milli(&row, "points", NO_POINTS, MAX_POINTS_MILLI, &rule->points) ||
 			!read_choice(&row, "aggregate", lead_model_aggregate_names, AGGREGATE_SUM, &aggregate) ||
 			!read_count(&row, "first_n", 0, 1, PG_INT32_MAX, &rule->first_n) ||
-			!read_tiers(&row, &rule->tiers) ||
+			!read_tiers(&row, aggregate == AGGREGATE_IDLE, &rule->tiers) ||
+			!read_text(&row, "of_dimension", &of_dimension) ||
+			!read_count(&row, "min_count", 0, 1, PG_INT32_MAX, &rule->min_count) ||
+			!read_choice(&row, "period", lead_model_period_names, PERIOD_NONE, &period) ||
 			!read_period(&row, "within", unit, &rule->within) ||
 			!read_period(&row, "after", unit, &rule->after) ||
 			!read_bool(&row, "repeat", false, &rule->repeat) ||
 			!read_count(&row, "limit_count", 0, 1, PG_INT32_MAX, &rule->limit_count) ||
-			!read_choice(&row, "limit_period", lead_model_period_names, PERIOD_NONE, &period) ||
+			!read_choice(&row, "limit_period", lead_model_period_names, PERIOD_NONE, &limit_period) ||
 			!read_choice(&row, "decay", lead_model_decay_names, DECAY_NONE, &decay) ||
 			!read_period(&row, "decay_period", unit, &rule->decay_period) ||
 			!read_milli(&row, "decay_percent", 0, INT64CONST(100000), &percent) ||
@@ -829,13 +872,17 @@ compile_rules(Row *model)
 						"decay_percent is negative");
 		if (rule->points == NO_POINTS)
 		{
-			if (aggregate != AGGREGATE_TIER)
+			if (rule->tiers.n == 0)
 				return fail(&row, POINTS_HINT, "has no points");
 			rule->points = 1000;
 		}
+		rule->of_dimension = NO_INDEX;
+		if (of_dimension != NULL && !find_dimension(&row, of_dimension, &rule->of_dimension))
+			return false;
 		rule->aggregate = (uint8) aggregate;
 		rule->decay = (uint8) decay;
-		rule->limit_period = (uint8) period;
+		rule->period = (uint8) period;
+		rule->limit_period = (uint8) limit_period;
 		rule->decay_percent = (int32) percent;
 		if (!check_rule(&row, rule))
 			return false;
@@ -982,15 +1029,20 @@ compile_gates(Row *model)
 			return false;
 		gate->signal = NO_INDEX;
 		gate->dimension = NO_INDEX;
-		if ((signal == NULL) == (dimension == NULL))
-			return fail(&row, "A row of a gate asks for a signal or for points of a dimension.",
-						"needs a signal or a dimension, and not both");
-		if ((dimension != NULL) != (gate->min_points != NO_POINTS))
-			return fail(&row, "Set min_points with a dimension, and only with it.",
-						"dimension and min_points go together");
-		if (dimension != NULL && gate->within > 0)
+		if (strcmp(name, "score") == 0)
+			return fail(&row, "Choose another name, such as \"points\".",
+						"min_score of a stage is shown by this name");
+		if ((signal != NULL && dimension != NULL) ||
+			(signal == NULL && dimension == NULL && gate->min_points == NO_POINTS))
+			return fail(&row, "A row of a gate asks for a signal, for points of a dimension, or for points of the score.",
+						"needs a signal, a dimension, or min_points alone");
+		if ((signal == NULL) != (gate->min_points != NO_POINTS))
+			return fail(&row, "Set min_points with a dimension, alone for the score, and not with a signal.",
+						signal == NULL ? "dimension and min_points go together" :
+						"signal and min_points do not go together");
+		if (signal == NULL && gate->within > 0)
 			return fail(&row, "Set within with a signal only.",
-						"dimension and within do not go together");
+						"points and within do not go together");
 		if (signal != NULL && !find_signal(&row, "signal", signal, &gate->signal))
 			return false;
 		if (dimension != NULL && !find_dimension(&row, dimension, &gate->dimension))

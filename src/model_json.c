@@ -18,17 +18,18 @@
 #include "stage.h"
 
 const char *const lead_model_aggregate_names[] = {
-	"sum", "last", "first_n", "days", "tier", "idle", NULL
+	"sum", "last", "first_n", "days", "tier", "idle", "periods", NULL
 };
 const char *const lead_model_decay_names[] = {
 	"none", "half_life", "linear", "step", "window", NULL
 };
 const char *const lead_model_period_names[] = {
-	"", "day", "week", "month", "quarter", "year", "ever", NULL
+	"", "day", "week", "month", "2 months", "quarter", "4 months", "6 months", "year",
+	"ever", NULL
 };
 const char *const lead_model_source_names[] = {"event", "profile", NULL};
 
-/* The name of a limit period, empty if there is none */
+/* The name of a calendar period, empty if there is none */
 const char *
 lead_model_period_name(int period)
 {
@@ -135,6 +136,30 @@ put_signals(StringInfo out, const LeadModel *model, const char *key, ModelArray 
 	appendStringInfoChar(out, ']');
 }
 
+/* A member that is the tiers of a rule, by counts or by milli-points */
+static void
+put_tiers(StringInfo out, const LeadModel *model, const ModelRule *rule)
+{
+	const ModelTier *tiers = MODEL_ITEMS(model, ModelTier, rule->tiers);
+	StringInfoData key;
+	int			i;
+
+	initStringInfo(&key);
+	put_key(out, "tiers");
+	appendStringInfoChar(out, '{');
+	for (i = 0; i < rule->tiers.n; i++)
+	{
+		resetStringInfo(&key);
+		if (rule->aggregate == AGGREGATE_IDLE)
+			put_milli_value(&key, tiers[i].from);
+		else
+			appendStringInfo(&key, INT64_FORMAT, tiers[i].from);
+		put_milli(out, key.data, tiers[i].points);
+	}
+	appendStringInfoChar(out, '}');
+	pfree(key.data);
+}
+
 /* Begin a member that is a list. */
 static void
 begin_list(StringInfo out, const char *key)
@@ -158,7 +183,6 @@ put_rule(StringInfo out, const LeadModel *model, const ModelRule *rule,
 		 const char *unit)
 {
 	const ModelDimension *dimension = &model_dimensions(model)[rule->dimension];
-	int			i;
 
 	begin_object(out);
 	put_text(out, "rule", MODEL_STRING(model, rule->name));
@@ -168,15 +192,13 @@ put_rule(StringInfo out, const LeadModel *model, const ModelRule *rule,
 	put_text(out, "aggregate", lead_model_aggregate_names[rule->aggregate]);
 	put_count(out, "first_n", rule->first_n);
 	if (rule->tiers.n > 0)
-	{
-		const ModelTier *tiers = MODEL_ITEMS(model, ModelTier, rule->tiers);
-
-		put_key(out, "tiers");
-		appendStringInfoChar(out, '{');
-		for (i = 0; i < rule->tiers.n; i++)
-			put_milli(out, psprintf(INT64_FORMAT, tiers[i].count), tiers[i].points);
-		appendStringInfoChar(out, '}');
-	}
+		put_tiers(out, model, rule);
+	if (rule->of_dimension != NO_INDEX)
+		put_text(out, "of_dimension",
+				 MODEL_STRING(model, model_dimensions(model)[rule->of_dimension].name));
+	put_count(out, "min_count", rule->min_count);
+	if (rule->period != PERIOD_NONE)
+		put_text(out, "period", lead_model_period_names[rule->period]);
 	put_period(out, "within", unit, rule->within);
 	put_period(out, "after", unit, rule->after);
 	if (rule->repeat)
@@ -273,12 +295,10 @@ lead_model_write(const LeadModel *model, StringInfo out)
 			put_count(out, "min_count", gate->min_count);
 			put_period(out, "within", unit, gate->within);
 		}
-		else
-		{
+		else if (gate->dimension != NO_INDEX)
 			put_text(out, "dimension",
 					 MODEL_STRING(model, model_dimensions(model)[gate->dimension].name));
-			put_milli(out, "min_points", gate->min_points);
-		}
+		put_milli(out, "min_points", gate->min_points);
 		if (gate->negate)
 			put_bool(out, "negate", true);
 		appendStringInfoChar(out, '}');

@@ -27,8 +27,12 @@
 void
 leadscore_range_create(const Scorer *scorer, Range *range)
 {
-	range->dimension_low = palloc(sizeof(int64) * scorer->model->dimensions.n + 1);
-	range->dimension_high = palloc(sizeof(int64) * scorer->model->dimensions.n + 1);
+	int			n = scorer->model->dimensions.n;
+
+	range->dimension_low = palloc(sizeof(int64) * n * 2 + 1);
+	range->dimension_high = palloc(sizeof(int64) * n * 2 + 1);
+	range->gross_low = range->dimension_low + n;
+	range->gross_high = range->dimension_high + n;
 }
 
 /* Free what leadscore_range_create() has made. */
@@ -49,32 +53,78 @@ leadscore_range_begin(const Scorer *scorer, const Evaluation *from, const Evalua
 	memset(range->dimension_high, 0, sizeof(int64) * scorer->model->dimensions.n);
 }
 
-/* The dimensions and the score of a range, from the sums of the rules' points */
-void
-leadscore_range_add_up(const Scorer *scorer, Range *range)
+/*
+ * One end of a range: dimensions and score from sums of rules' points.  Weights
+ * are not negative, so the low end of a score comes from those of dimensions.
+ */
+static int64
+add_up(const LeadModel *model, const int64 *sums, int64 *dimension_points)
 {
-	const LeadModel *model = scorer->model;
 	const ModelDimension *dimensions = model_dimensions(model);
-	int64		low = 0;
-	int64		high = 0;
+	int64		total = 0;
 	int			i;
 
 	for (i = 0; i < model->dimensions.n; i++)
 	{
-		const ModelDimension *d = &dimensions[i];
-
-		range->dimension_low[i] = clamp(saturate(range->dimension_low[i]),
-										d->min_points, d->max_points);
-		range->dimension_high[i] = clamp(saturate(range->dimension_high[i]),
-										 d->min_points, d->max_points);
-		/* a negative weight turns them round */
-		low += leadscore_weighted(d->weight < 0 ? range->dimension_high[i] :
-								  range->dimension_low[i], d->weight);
-		high += leadscore_weighted(d->weight < 0 ? range->dimension_low[i] :
-								   range->dimension_high[i], d->weight);
+		Assert(dimensions[i].weight >= 0);
+		dimension_points[i] = clamp(saturate(sums[i]),
+									dimensions[i].min_points, dimensions[i].max_points);
+		total += leadscore_weighted(dimension_points[i], dimensions[i].weight);
 	}
-	range->low = clamp(saturate(low), model->min_score, model->max_score);
-	range->high = clamp(saturate(high), model->min_score, model->max_score);
+	return clamp(saturate(total), model->min_score, model->max_score);
+}
+
+/* The points that choose tiers of quiet time; all other rules are in the sums. */
+void
+leadscore_range_gross(const Scorer *scorer, Range *range)
+{
+	range->gross_total_low = add_up(scorer->model, range->dimension_low, range->gross_low);
+	range->gross_total_high = add_up(scorer->model, range->dimension_high, range->gross_high);
+	Assert(range->gross_total_low <= range->gross_total_high);
+}
+
+/*
+ * Add the points of a rule of quiet time that go by what a lead has: those of
+ * any tier that may be reached, for any number of quiet times.
+ */
+void
+leadscore_range_add_tiered(const Scorer *scorer, int rule, int64 least_times,
+						   int64 most_times, Range *range)
+{
+	const LeadModel *model = scorer->model;
+	const ModelRule *r = &model_rules(model)[rule];
+	const ModelTier *tiers = MODEL_ITEMS(model, ModelTier, r->tiers);
+	bool		of_score = r->of_dimension == NO_INDEX;
+	const ModelTier *tier = tier_reached(model, r, of_score ? range->gross_total_low :
+										 range->gross_low[r->of_dimension]);
+	const ModelTier *last = tier_reached(model, r, of_score ? range->gross_total_high :
+										 range->gross_high[r->of_dimension]);
+	int64		low = PG_INT64_MAX;
+	int64		high = PG_INT64_MIN;
+
+	Assert(least_times <= most_times);
+	for (;;)
+	{
+		/* of one tier the points grow with the times */
+		int64		x = cap_points(r, tier_points(r, tier, least_times));
+		int64		y = cap_points(r, tier_points(r, tier, most_times));
+
+		low = Min(low, Min(x, y));
+		high = Max(high, Max(x, y));
+		if (tier == last)
+			break;
+		tier = tier ? tier + 1 : tiers;
+	}
+	range->dimension_low[r->dimension] += low;
+	range->dimension_high[r->dimension] += high;
+}
+
+/* The dimensions and the score of a range, from the sums of the rules' points */
+void
+leadscore_range_add_up(const Scorer *scorer, Range *range)
+{
+	range->low = add_up(scorer->model, range->dimension_low, range->dimension_low);
+	range->high = add_up(scorer->model, range->dimension_high, range->dimension_high);
 	Assert(range->low <= range->high);
 }
 
@@ -90,8 +140,19 @@ leadscore_range_set(const Scorer *scorer, const Evaluation *from, const Evaluati
 	leadscore_range_begin(scorer, from, to, range);
 	for (i = 0; i < model->rules.n; i++)
 	{
+		if (rule_is_tiered_idle(&rules[i]))
+			continue;
 		range->dimension_low[rules[i].dimension] += Min(from->rules[i], to->rules[i]);
 		range->dimension_high[rules[i].dimension] += Max(from->rules[i], to->rules[i]);
+	}
+	if (scorer->ntiered > 0)
+		leadscore_range_gross(scorer, range);
+	for (i = 0; i < scorer->ntiered; i++)
+	{
+		int			rule = scorer->tiered_rules[i];
+
+		leadscore_range_add_tiered(scorer, rule, leadscore_quiet_times(scorer, from, rule),
+								   leadscore_quiet_times(scorer, to, rule), range);
 	}
 	leadscore_range_add_up(scorer, range);
 }
@@ -132,7 +193,9 @@ gate_answer(const Scorer *scorer, const Range *range, int gate)
 	const ModelGate *g = &model_gates(scorer->model)[gate];
 	Answer		answer;
 
-	if (g->signal == NO_INDEX)
+	if (gate_of_score(g))
+		answer = at_least(range->low, range->high, g->min_points);
+	else if (g->signal == NO_INDEX)
 		answer = at_least(range->dimension_low[g->dimension],
 						  range->dimension_high[g->dimension], g->min_points);
 	else
@@ -156,7 +219,9 @@ leadscore_gate_met(const Scorer *scorer, const Evaluation *e, int gate)
 	const ModelGate *g = &model_gates(scorer->model)[gate];
 	bool		met;
 
-	if (g->signal == NO_INDEX)
+	if (gate_of_score(g))
+		met = e->total >= g->min_points;
+	else if (g->signal == NO_INDEX)
 		met = e->dimensions[g->dimension] >= g->min_points;
 	else
 		met = leadscore_gate_count(scorer, e, gate) >= g->min_count;
@@ -399,9 +464,39 @@ leadscore_next_stage(Scorer *scorer, const Evaluation *e, LeadStanding standing)
 }
 
 /*
- * What points alone say: the highest stage whose threshold they reach.  Below
- * all thresholds it is the highest stage before them that needs no points.
- * Without an evaluation only the general rows are considered.
+ * What points alone say to the gates of a stage: do they meet every one of
+ * which a row asks for a score?  Unknown if there is none.
+ */
+static Answer
+gates_by_points(const Scorer *scorer, const StageGates *stage, int64 points)
+{
+	const ModelGate *gates = model_gates(scorer->model);
+	int			end = stage->first_gate + stage->ngates;
+	int			i = stage->first_gate;
+	Answer		all = ANSWER_UNKNOWN;
+
+	while (i < end)
+	{
+		int			name_end = scorer->gate_end[i];
+		Answer		any = ANSWER_UNKNOWN;
+
+		for (; i < name_end; i++)
+			if (gate_of_score(&gates[i]) && any != ANSWER_YES)
+				any = (points >= gates[i].min_points) != (gates[i].negate != 0) ?
+					ANSWER_YES : ANSWER_NO;
+		if (any == ANSWER_NO)
+			return ANSWER_NO;
+		if (any == ANSWER_YES)
+			all = ANSWER_YES;
+	}
+	return all;
+}
+
+/*
+ * What points alone say: the highest stage whose threshold they reach, which
+ * may stand in a gate.  Below all thresholds it is the highest stage before
+ * them that needs no points.  Without an evaluation only the general rows are
+ * considered.
  */
 uint8
 leadscore_stage_by_points(const Scorer *scorer, const Evaluation *e, int64 points)
@@ -414,6 +509,7 @@ leadscore_stage_by_points(const Scorer *scorer, const Evaluation *e, int64 point
 	{
 		const StageGates *stage = &scorer->stages[i];
 		const ModelStageRule *rule;
+		Answer		reached;
 
 		if (e != NULL)
 			rule = leadscore_stage_rule(scorer, e, stage);
@@ -425,14 +521,18 @@ leadscore_stage_by_points(const Scorer *scorer, const Evaluation *e, int64 point
 		}
 		if (rule == NULL)
 			continue;
-		if (rule->min_score == NO_POINTS)
+		if (rule->min_score != NO_POINTS)
+			reached = points >= rule->min_score ? ANSWER_YES : ANSWER_NO;
+		else
+			reached = gates_by_points(scorer, stage, points);
+		if (reached == ANSWER_YES)
+			return stage->stage;
+		if (reached == ANSWER_UNKNOWN)
 		{
 			if (stage->ngates > 0 && ungraded == LEAD_STAGE_VISITOR)
 				ungraded = stage->stage;
 			continue;
 		}
-		if (points >= rule->min_score)
-			return stage->stage;
 		thresholds = true;
 		ungraded = LEAD_STAGE_VISITOR;
 	}

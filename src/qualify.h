@@ -34,7 +34,8 @@ typedef enum Answer
 /*
  * What is known of all buckets from one evaluation to another, when nothing
  * new happens in between: every rule is monotone there, so its values lie
- * between those at the ends, and sums and clamps keep that.
+ * between those at the ends, and sums and clamps keep that.  Points of quiet
+ * time that go by what a lead has are bounded by the bounds of that.
  */
 typedef struct Range
 {
@@ -44,6 +45,11 @@ typedef struct Range
 	int64		high;
 	int64	   *dimension_low;
 	int64	   *dimension_high;
+	int64	   *gross_low;		/* the same without tiered_rules, once they
+								 * are added */
+	int64	   *gross_high;
+	int64		gross_total_low;
+	int64		gross_total_high;
 } Range;
 
 /* at one bucket */
@@ -66,6 +72,9 @@ extern void leadscore_range_create(const Scorer *scorer, Range *range);
 extern void leadscore_range_free(Range *range);
 extern void leadscore_range_begin(const Scorer *scorer, const Evaluation *from,
 								  const Evaluation *to, Range *range);
+extern void leadscore_range_gross(const Scorer *scorer, Range *range);
+extern void leadscore_range_add_tiered(const Scorer *scorer, int rule, int64 least_times,
+									   int64 most_times, Range *range);
 extern void leadscore_range_add_up(const Scorer *scorer, Range *range);
 extern void leadscore_range_set(const Scorer *scorer, const Evaluation *from,
 								const Evaluation *to, Range *range);

@@ -171,20 +171,50 @@ leadscore_extend_weights(Scorer *scorer, const ModelRule *rule, RuleWeights *w, 
 	}
 }
 
-/* How long after its last bucket a rule may still change; -1: for ever */
+/*
+ * The smallest size of points of one quiet time that is not 0, in thousandths
+ * of milli-points; 0 if there is none
+ */
+static int128
+least_idle_points(const LeadModel *model, const ModelRule *rule)
+{
+	const ModelTier *tiers = MODEL_ITEMS(model, ModelTier, rule->tiers);
+	int128		least = 0;
+	int			i;
+
+	if (rule->tiers.n == 0)
+		least = (int128) 1000 * rule->points;
+	for (i = 0; i < rule->tiers.n; i++)
+	{
+		int128		points = (int128) tiers[i].points * rule->points;
+
+		points = Max(points, -points);
+		if (points != 0 && (least == 0 || points < least))
+			least = points;
+	}
+	return Max(least, -least);
+}
+
+/*
+ * How long after its last bucket a rule may still change by itself; -1: for
+ * ever
+ */
 static int64
-rule_horizon(const ModelRule *rule, const RuleWeights *w)
+rule_horizon(const LeadModel *model, const ModelRule *rule, const RuleWeights *w)
 {
 	if (rule->aggregate == AGGREGATE_TIER)
 		return rule->within;
 	if (rule->aggregate == AGGREGATE_IDLE)
 	{
-		if (!rule->repeat || rule->points == 0)
+		int128		points = least_idle_points(model, rule);
+		int128		times;
+
+		if (!rule->repeat || points == 0)
 			return rule->after;
-		if (rule->max_points == NO_POINTS ||
-			rule->max_points / rule->points >= PG_INT32_MAX)
+		if (rule->max_points == NO_POINTS)
 			return -1;
-		return rule->after * (rule->max_points / rule->points + INT64CONST(1));
+		times = (int128) 1000 * Max(rule->max_points, -rule->max_points) / points;
+		return times >= PG_INT32_MAX ? -1 : rule->after * ((int64) times + 1);
 	}
 	return rule->decay == DECAY_NONE ? 0 : w->horizon;
 }
@@ -239,6 +269,7 @@ index_rules(Scorer *scorer)
 	scorer->first_rule = palloc(sizeof(int32) * (model->signals.n + 1));
 	scorer->signal_rules = palloc(sizeof(int16) * model->rules.n + 1);
 	scorer->idle_rules = palloc(sizeof(int16) * model->rules.n + 1);
+	scorer->tiered_rules = palloc(sizeof(int16) * model->rules.n + 1);
 	for (i = 0; i < model->signals.n; i++)
 	{
 		scorer->first_rule[i] = n;
@@ -248,7 +279,9 @@ index_rules(Scorer *scorer)
 	}
 	scorer->first_rule[model->signals.n] = n;
 	for (j = 0; j < model->rules.n; j++)
-		if (rules[j].aggregate == AGGREGATE_IDLE)
+		if (rule_is_tiered_idle(&rules[j]))
+			scorer->tiered_rules[scorer->ntiered++] = (int16) j;
+		else if (rules[j].aggregate == AGGREGATE_IDLE)
 			scorer->idle_rules[scorer->nidle++] = (int16) j;
 }
 
@@ -273,11 +306,15 @@ check_order(const LeadModel *model)
 		Assert(rules[i].dimension >= 0 && rules[i].dimension < model->dimensions.n);
 		Assert(rules[i].aggregate != AGGREGATE_IDLE || rules[i].after > 0);
 		Assert(rules[i].decay == DECAY_NONE || rules[i].decay_period > 0);
+		Assert(rules[i].aggregate != AGGREGATE_PERIODS || rules[i].min_count > 0);
+		Assert(rules[i].of_dimension < model->dimensions.n);
+		Assert(rules[i].of_dimension == NO_INDEX || rule_is_tiered_idle(&rules[i]));
 	}
 	for (i = 0; i < model->gates.n; i++)
 	{
 		Assert(i == 0 || gates[i - 1].stage <= gates[i].stage);
-		Assert((gates[i].signal == NO_INDEX) != (gates[i].dimension == NO_INDEX));
+		Assert(gates[i].signal == NO_INDEX || gates[i].dimension == NO_INDEX);
+		Assert((gates[i].signal == NO_INDEX) == (gates[i].min_points != NO_POINTS));
 		Assert(gates[i].signal < model->signals.n && gates[i].dimension < model->dimensions.n);
 	}
 #endif
@@ -317,7 +354,7 @@ leadscore_scorer_create(const LeadModel *model)
 			w->ratio = half_life_ratio(rules[i].decay_period);
 		else if (rules[i].decay == DECAY_STEP)
 			w->ratio = step_ratio(&rules[i]);
-		horizon = rule_horizon(&rules[i], w);
+		horizon = rule_horizon(model, &rules[i], w);
 		quiet = horizon < 0 || quiet < 0 ? -1 : Max(quiet, horizon);
 	}
 	for (i = 0; i < model->gates.n; i++)
@@ -371,7 +408,8 @@ leadscore_evaluation_create(const Scorer *scorer)
 	e->present = palloc(sizeof(int16) * model->signals.n + 1);
 	e->resets = palloc(sizeof(int32) * model->dimensions.n + 1);
 	e->rules = palloc(sizeof(int64) * model->rules.n + 1);
-	e->dimensions = palloc(sizeof(int64) * model->dimensions.n + 1);
+	e->dimensions = palloc(sizeof(int64) * model->dimensions.n * 2 + 1);
+	e->gross = e->dimensions + model->dimensions.n;
 	return e;
 }
 
@@ -511,29 +549,51 @@ leadscore_weighted(int64 points, int64 weight)
 
 		return saturate(small >= 0 ? (small + 500) / 1000 : -((-small + 500) / 1000));
 	}
-	return saturate(product >= 0 ? (product + 500) / 1000 : -((-product + 500) / 1000));
+	return saturate(round_milli(product));
 }
 
-/* Points of idle time: quiet since the newest event, the reset or creation */
-static int128
-idle_quantity(const Scorer *scorer, const Evaluation *e, const ModelRule *rule,
-			  int32 newest)
+/*
+ * How many quiet times a rule of idle time counts: it is quiet since the
+ * newest event, the reset or creation.
+ */
+int64
+leadscore_quiet_times(const Scorer *scorer, const Evaluation *e, int rule)
 {
-	int32		start = newest;
-	int64		quiet;
+	const ModelRule *r = &model_rules(scorer->model)[rule];
+	int32		reset = e->resets[r->dimension];
+	int32		start = newest_bucket(e, r->signal);
+	bool		missing;
 
-	if (start == PG_INT32_MIN)
+	if (leadscore_rule_blocker(scorer, e, rule, &missing) != NO_INDEX)
+		return 0;
+	if (start <= reset)
 	{
+		start = reset;
 		if (created_signal(scorer) != NO_INDEX)
-			start = newest_bucket(e, created_signal(scorer));
-		start = Max(start, e->resets[rule->dimension]);
+			start = Max(start, newest_bucket(e, created_signal(scorer)));
 	}
-	if (start == PG_INT32_MIN)
+	return start == PG_INT32_MIN ? 0 : quiet_times(r, e->at, start);
+}
+
+/* The points that choose the tier of a rule: what a lead has without such rules */
+int64
+leadscore_gross_points(const Evaluation *e, const ModelRule *rule)
+{
+	return rule->of_dimension == NO_INDEX ? e->gross_total : e->gross[rule->of_dimension];
+}
+
+/* The points of a rule of idle time, before its cap */
+static int64
+idle_points(const Scorer *scorer, const Evaluation *e, int rule)
+{
+	const ModelRule *r = &model_rules(scorer->model)[rule];
+	int64		times = leadscore_quiet_times(scorer, e, rule);
+
+	if (times == 0)
 		return 0;
-	quiet = (int64) e->at - start;
-	if (quiet < rule->after)
-		return 0;
-	return rule->repeat ? quiet / rule->after : 1;
+	if (r->tiers.n == 0)
+		return saturate((int128) times * r->points);
+	return tier_points(r, tier_reached(scorer->model, r, leadscore_gross_points(e, r)), times);
 }
 
 /*
@@ -549,7 +609,6 @@ leadscore_rule_points(Scorer *scorer, const Evaluation *e, int rule,
 	RuleWeights *w = &scorer->weights[rule];
 	const SignalSpan *span = &e->signals[r->signal];
 	const ActivityItem *items = e->activity->items;
-	bool		idle = r->aggregate == AGGREGATE_IDLE;
 	bool		missing;
 	int128		quantity = 0;	/* units of 2^-31 */
 	int64		first_left = r->first_n;
@@ -557,10 +616,17 @@ leadscore_rule_points(Scorer *scorer, const Evaluation *e, int rule,
 	int32		limit_period = PG_INT32_MIN;
 	int32		newest = PG_INT32_MIN;
 	int32		last_day = PG_INT32_MIN;
+	int32		last_period = PG_INT32_MIN;
+	int64		period_left = 0;
 	int64		points;
 	int			i;
 
-	if (!idle && span->first == span->end && span->timeless == 0)
+	if (r->aggregate == AGGREGATE_IDLE)
+	{
+		points = idle_points(scorer, e, rule);
+		return capped ? cap_points(r, points) : points;
+	}
+	if (span->first == span->end && span->timeless == 0)
 		return 0;
 	if ((r->only_if.n > 0 || r->unless.n > 0) &&
 		leadscore_rule_blocker(scorer, e, rule, &missing) != NO_INDEX)
@@ -595,7 +661,7 @@ leadscore_rule_points(Scorer *scorer, const Evaluation *e, int rule,
 		if (r->limit_count > 0 && limited)
 		{
 			int32		period = period_of(bucket, (LeadGrain) model->grain,
-										   (LimitPeriod) r->limit_period);
+										   (CalendarPeriod) r->limit_period);
 
 			if (period != limit_period)
 			{
@@ -631,20 +697,30 @@ leadscore_rule_points(Scorer *scorer, const Evaluation *e, int rule,
 				if (r->within == 0 || e->at - bucket < r->within)
 					quantity += count;
 				break;
+			case AGGREGATE_PERIODS:
+				{
+					int32		period = period_of(bucket, (LeadGrain) model->grain,
+												   (CalendarPeriod) r->period);
+
+					if (period != last_period)
+						period_left = r->min_count;
+					last_period = period;
+					/* a period is paid by the bucket in which it has enough */
+					if (period_left > 0 && count >= period_left)
+						quantity += weight_at(scorer, r, w, e->at - bucket);
+					period_left -= Min(count, period_left);
+					break;
+				}
 			default:
 				break;
 		}
 	}
 
-	points = r->points;
 	if (r->aggregate == AGGREGATE_TIER)
 	{
-		const ModelTier *tiers = MODEL_ITEMS(model, ModelTier, r->tiers);
-		int64		reached = 0;
+		const ModelTier *tier = tier_reached(model, r, quantity);
 
-		for (i = 0; i < r->tiers.n && tiers[i].count <= quantity; i++)
-			reached = tiers[i].points;
-		points = leadscore_weighted(reached, points);
+		points = tier ? leadscore_weighted(tier->points, r->points) : 0;
 	}
 	else
 	{
@@ -655,10 +731,8 @@ leadscore_rule_points(Scorer *scorer, const Evaluation *e, int rule,
 			else if (newest != PG_INT32_MIN)
 				quantity = weight_at(scorer, r, w, e->at - newest);
 		}
-		else if (idle)
-			quantity = idle_quantity(scorer, e, r, newest) * WEIGHT_ONE;
 		quantity = Min(quantity, MAX_QUANTITY);
-		points = saturate(round_shift(quantity * points, WEIGHT_BITS));
+		points = saturate(round_shift(quantity * r->points, WEIGHT_BITS));
 	}
 	return capped ? cap_points(r, points) : points;
 }
@@ -694,7 +768,7 @@ sum_points(Scorer *scorer, const Evaluation *e, const ModelRule *r, RuleWeights 
 			continue;
 		if (r->limit_count > 0)
 		{
-			int32		period = period_of(item->bucket, grain, (LimitPeriod) r->limit_period);
+			int32		period = period_of(item->bucket, grain, (CalendarPeriod) r->limit_period);
 
 			if (period != limit_period)
 			{
@@ -757,6 +831,35 @@ leadscore_look_at(const Scorer *scorer, const ActivityList *activity, int32 last
 	}
 }
 
+/*
+ * The points of quiet time that go by what a lead has.  That is what it has
+ * without them, so that they do not depend on themselves.
+ */
+static void
+add_tiered_rules(Scorer *scorer, Evaluation *e)
+{
+	const LeadModel *model = scorer->model;
+	const ModelDimension *dimensions = model_dimensions(model);
+	int64		total = 0;
+	int			i;
+
+	for (i = 0; i < model->dimensions.n; i++)
+	{
+		e->gross[i] = clamp(saturate(e->dimensions[i]),
+							dimensions[i].min_points, dimensions[i].max_points);
+		total += leadscore_weighted(e->gross[i], dimensions[i].weight);
+	}
+	e->gross_total = clamp(saturate(total), model->min_score, model->max_score);
+	for (i = 0; i < scorer->ntiered; i++)
+	{
+		int			rule = scorer->tiered_rules[i];
+		int64		points = leadscore_rule_points(scorer, e, rule, true, true);
+
+		e->rules[rule] = points;
+		e->dimensions[model_rules(model)[rule].dimension] += points;
+	}
+}
+
 /* Score an activity at a bucket. */
 void
 leadscore_evaluate(Scorer *scorer, const ActivityList *activity, int32 at,
@@ -796,6 +899,8 @@ leadscore_evaluate(Scorer *scorer, const ActivityList *activity, int32 at,
 		result->rules[rule] = points;
 		result->dimensions[rules[rule].dimension] += points;
 	}
+	if (unlikely(scorer->ntiered > 0))
+		add_tiered_rules(scorer, result);
 	for (i = 0; i < model->dimensions.n; i++)
 	{
 		result->dimensions[i] = clamp(saturate(result->dimensions[i]),

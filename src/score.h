@@ -48,6 +48,8 @@ typedef struct Scorer
 	int16	   *signal_rules;	/* ... rules by signal, but those of idle time */
 	int			nidle;
 	int16	   *idle_rules;		/* they count without an event */
+	int			ntiered;
+	int16	   *tiered_rules;	/* of idle time too, by the points of the lead */
 	int16	   *gate_end;		/* by gate: where the rows of its name end */
 	int			nstages;
 	StageGates *stages;			/* highest first */
@@ -80,6 +82,9 @@ typedef struct Evaluation
 	int32	   *resets;			/* by dimension: newest reset or PG_INT32_MIN */
 	int64	   *rules;			/* by rule: points after the cap */
 	int64	   *dimensions;		/* by dimension: points after the clamp */
+	int64	   *gross;			/* the same without tiered_rules, if there are
+								 * such rules ... */
+	int64		gross_total;	/* ... and the score without them */
 } Evaluation;
 
 extern Scorer *leadscore_scorer_create(const LeadModel *model);
@@ -92,6 +97,8 @@ extern void leadscore_evaluate(Scorer *scorer, const ActivityList *activity,
 extern bool leadscore_signal_present(const Evaluation *e, int signal);
 extern int64 leadscore_rule_points(Scorer *scorer, const Evaluation *e, int rule,
 								   bool limited, bool capped);
+extern int64 leadscore_quiet_times(const Scorer *scorer, const Evaluation *e, int rule);
+extern int64 leadscore_gross_points(const Evaluation *e, const ModelRule *rule);
 extern int64 leadscore_rule_events(const Scorer *scorer, const Evaluation *e,
 								   int rule, int32 *newest);
 extern int	leadscore_rule_blocker(const Scorer *scorer, const Evaluation *e,

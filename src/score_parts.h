@@ -83,6 +83,13 @@ round_shift(int128 v, int bits)
 	return v >= 0 ? (v + half) >> bits : -((-v + half) >> bits);
 }
 
+/* v / 1000, rounded half away from zero */
+static inline int128
+round_milli(int128 v)
+{
+	return v >= 0 ? (v + 500) / 1000 : -((-v + 500) / 1000);
+}
+
 /* Points that no score goes beyond */
 static inline int64
 saturate(int128 points)
@@ -121,6 +128,37 @@ quantity_points(const ModelRule *r, int128 quantity)
 {
 	quantity = Min(quantity, MAX_QUANTITY);
 	return cap_points(r, saturate(round_shift(quantity * r->points, WEIGHT_BITS)));
+}
+
+/* The last of a rule's tiers that begins at or before a count, or points */
+static inline const ModelTier *
+tier_reached(const LeadModel *model, const ModelRule *r, int128 have)
+{
+	const ModelTier *tiers = MODEL_ITEMS(model, ModelTier, r->tiers);
+	const ModelTier *reached = NULL;
+	int			i;
+
+	for (i = 0; i < r->tiers.n && tiers[i].from <= have; i++)
+		reached = &tiers[i];
+	return reached;
+}
+
+/* The points of some quiet times by a tier, before the cap; NULL: no tier */
+static inline int64
+tier_points(const ModelRule *r, const ModelTier *tier, int64 times)
+{
+	return tier ? saturate(round_milli((int128) times * tier->points * r->points)) : 0;
+}
+
+/* How many quiet times have passed at a bucket since another one */
+static inline int64
+quiet_times(const ModelRule *r, int32 at, int32 since)
+{
+	int64		quiet = (int64) at - since;
+
+	if (quiet < r->after)
+		return 0;
+	return r->repeat ? quiet / r->after : 1;
 }
 
 #endif							/* LEADSCORE_SCORE_PARTS_H */

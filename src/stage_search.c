@@ -3,11 +3,11 @@
  * stage_search.c
  *		When does the stage of a lead change if nothing happens?
  *
- * Between two buckets of an activity every rule is monotone in time, so what it
- * gives at both ends bounds what it gives in between.  A search takes the
- * stretch from one bucket of the activity to the next: if the stage is known
- * and the same over the whole stretch, it is left, or else cut in two.  The
- * answer is exact, and is usually found in a few evaluations.
+ * Between two buckets of an activity what a lead is worth at both ends bounds
+ * what it is worth in between (see Range).  A search takes the stretch from one
+ * bucket of the activity to the next: if the stage is known and the same over
+ * the whole stretch, it is left, or else cut in two.  The answer is exact, and
+ * is usually found in a few evaluations.
  *
  * An activity of many buckets would need many stretches.  So a search first
  * leaps over as many of them as bounds.c can tell something about.
@@ -178,8 +178,8 @@ leap(Search *search, int32 start, int32 until, int64 *stride)
 
 /*
  * The first bucket after `after` and up to `until` where the stage changes.
- * Between two buckets of the activity rules are monotone; so these are the
- * ranges to search, where bounds over many of them do not tell.
+ * Stretches between two buckets of the activity are the ranges to search, where
+ * bounds over many of them do not tell.
  */
 static int32
 search_change(Search *search, int32 after, int32 until)

@@ -95,12 +95,18 @@ pick_rule(FuzzModel *model, int i)
 	rule->dimension = (int16) pick(model->head.dimensions.n);
 	rule->signal = (int16) pick(model->head.signals.n);
 	rule->points = pick_points();
-	rule->aggregate = (uint8) pick(6);
+	rule->of_dimension = NO_INDEX;
+	rule->aggregate = (uint8) pick(7);
 	rule->only_if = pick_signals(model, &model->indexes[4 * i]);
 	if (pick(4) == 0)
 		rule->unless = pick_signals(model, &model->indexes[4 * i + 2]);
 	if (rule->aggregate == AGGREGATE_FIRST_N)
 		rule->first_n = 1 + pick(5);
+	if (rule->aggregate == AGGREGATE_PERIODS)
+	{
+		rule->min_count = 1 + pick(4);
+		rule->period = (uint8) (PERIOD_DAY + pick(PERIOD_EVER));
+	}
 	if (rule->aggregate == AGGREGATE_TIER)
 	{
 		int64		lower = pick_points();
@@ -115,6 +121,17 @@ pick_rule(FuzzModel *model, int i)
 	{
 		rule->after = 1 + pick(30);
 		rule->repeat = (uint8) pick(2);
+		if (pick(2))
+		{
+			int64		from = pick_points();
+			int64		points = pick_points();
+
+			/* of one sign, rising or falling */
+			model->tiers[i][0] = (ModelTier) {from, points};
+			model->tiers[i][1] = (ModelTier) {from + 1 + pick(9) * 999, points / (1 + pick(3))};
+			rule->tiers = at_offset(model, model->tiers[i], 1 + pick(2));
+			rule->of_dimension = (int16) (pick(model->head.dimensions.n + 1) + NO_INDEX);
+		}
 	}
 	else
 	{
@@ -131,14 +148,14 @@ pick_rule(FuzzModel *model, int i)
 	if (rule->aggregate != AGGREGATE_IDLE && pick(3) == 0)
 	{
 		rule->limit_count = 1 + pick(3);
-		rule->limit_period = (uint8) (PERIOD_DAY + pick(6));
+		rule->limit_period = (uint8) (PERIOD_DAY + pick(PERIOD_EVER));
 	}
 	rule->max_points = NO_POINTS;
 	if (pick(3) == 0)
 	{
 		int64		sign = rule->points;
 
-		if (rule->aggregate == AGGREGATE_TIER && model->tiers[i][rule->tiers.n - 1].points < 0)
+		if (rule->tiers.n > 0 && model->tiers[i][rule->tiers.n - 1].points < 0)
 			sign = -sign;
 		rule->max_points = (sign < 0 ? -1 : 1) * pick(60) * INT64CONST(1000);
 	}
@@ -183,7 +200,9 @@ pick_stages(FuzzModel *model)
 					.stage = stages[i], .negate = (uint8) (pick(4) == 0),
 					.name = at_offset(model, &model->names[name], 1).offset
 			};
-			if (pick(2))
+			if (pick(4) == 0)
+				gate->min_points = pick_points();
+			else if (pick(2))
 			{
 				gate->signal = (int16) pick(model->head.signals.n);
 				gate->min_count = 1 + pick(3);

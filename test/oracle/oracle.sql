@@ -61,8 +61,12 @@ $$;
 -- The first day of the calendar period that a UTC day belongs to.
 CREATE FUNCTION oracle.period_start(utc_day int, period text) RETURNS date
 LANGUAGE sql IMMUTABLE AS $$
-	SELECT CASE period
-			WHEN 'ever' THEN date '2000-01-01'
+	SELECT CASE
+			WHEN period = 'ever' THEN date '2000-01-01'
+			WHEN period LIKE '% months' THEN	-- from January on
+				(SELECT max(m)::date
+				 FROM (SELECT date '2000-01-01' + utc_day) x(day),
+					  generate_series(date_trunc('year', day::timestamp), day::timestamp, period::interval) m)
 			ELSE date_trunc(period, (date '2000-01-01' + utc_day)::timestamp)::date
 		END
 $$;
@@ -240,7 +244,7 @@ BEGIN
 		SELECT r.rule, r.dimension, s.signal_id,
 			   coalesce(r.points, 1) * 1000 AS points,
 			   coalesce(r.aggregate, 'sum') AS aggregate,
-			   r.first_n, r.tiers,
+			   r.first_n, r.tiers, r.of_dimension, r.min_count, r.period,
 			   oracle.buckets(r.within, grain) AS within,
 			   oracle.buckets(r.after, grain) AS after,
 			   coalesce(r.repeat, false) AS repeat,
@@ -253,7 +257,7 @@ BEGIN
 			   coalesce(r.unless, '{}') AS unless
 		FROM jsonb_to_recordset(model->'rules') r(
 				rule text, dimension text, signal text, points numeric, aggregate text,
-				first_n bigint, tiers jsonb, within text, after text, repeat boolean,
+				first_n bigint, tiers jsonb, of_dimension text, min_count bigint, period text, within text, after text, repeat boolean,
 				limit_count bigint, limit_period text, decay text, decay_period text,
 				decay_percent numeric, max_points numeric, only_if text[], unless text[])
 			JOIN signals s USING (signal)
@@ -280,12 +284,13 @@ BEGIN
 	),
 	rule_bucket AS MATERIALIZED (
 		SELECT r.rule, c.bucket, c.n, oracle.utc_day(c.bucket, grain) AS utc_day,
-			   oracle.period_start(oracle.utc_day(c.bucket, grain), r.limit_period) AS period
+			   oracle.period_start(oracle.utc_day(c.bucket, grain), r.limit_period) AS limit_start,
+			   oracle.period_start(oracle.utc_day(c.bucket, grain), r.period) AS period_start
 		FROM rules r JOIN seen c USING (signal_id)
 	),
 	-- ... and the counts after it, up to d; the timeless ones always
 	survived AS MATERIALIZED (
-		SELECT a.d, r.*, b.bucket, b.n, b.utc_day, b.period
+		SELECT a.d, r.*, b.bucket, b.n, b.utc_day, b.limit_start, b.period_start
 		FROM applies a
 			JOIN rules r USING (rule)
 			JOIN rule_bucket b USING (rule)
@@ -295,15 +300,15 @@ BEGIN
 	),
 	-- Step 3: so many per calendar period, the earliest; the timeless ones all
 	limited AS MATERIALIZED (
-		SELECT d, rule, aggregate, bucket, utc_day, first_n, within,
+		SELECT d, rule, aggregate, bucket, utc_day, first_n, min_count, period_start, within,
 			   decay, decay_period, decay_percent, n AS kept
 		FROM survived
 		WHERE limit_count IS NULL OR bucket IS NULL
 		UNION ALL
-		SELECT d, rule, aggregate, bucket, utc_day, first_n, within,
+		SELECT d, rule, aggregate, bucket, utc_day, first_n, min_count, period_start, within,
 			   decay, decay_period, decay_percent, least(n, limit_count - earlier)
 		FROM (SELECT s.*,
-					 coalesce(sum(n) OVER (PARTITION BY d, rule, period ORDER BY bucket
+					 coalesce(sum(n) OVER (PARTITION BY d, rule, limit_start ORDER BY bucket
 						ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)::bigint AS earlier
 			  FROM survived s
 			  WHERE limit_count IS NOT NULL AND bucket IS NOT NULL) s
@@ -354,6 +359,15 @@ BEGIN
 			  ORDER BY d, rule, utc_day, bucket) w
 		GROUP BY d, rule
 		UNION ALL
+		SELECT d, rule, sum(weight)		-- of the bucket with which the period has enough
+		FROM (SELECT DISTINCT ON (d, rule, period_start) d, rule, weight
+			  FROM (SELECT w.*, sum(kept) OVER (PARTITION BY d, rule, period_start ORDER BY bucket) AS so_far
+					FROM weighted w
+					WHERE aggregate = 'periods' AND bucket IS NOT NULL) w
+			  WHERE so_far >= min_count
+			  ORDER BY d, rule, period_start, bucket) w
+		GROUP BY d, rule
+		UNION ALL
 		SELECT d, rule, sum(kept)
 		FROM weighted
 		WHERE aggregate = 'tier' AND (bucket IS NULL OR within IS NULL OR d - bucket < within)
@@ -364,7 +378,7 @@ BEGIN
 		WHERE aggregate = 'idle'
 		GROUP BY d, rule
 	),
-	-- Step 6: times points, in milli-points
+	-- Step 6: times points, in milli-points; of quiet time by tiers the times
 	scored AS (
 		SELECT i.d, r.dimension, r.rule, r.max_points,
 			   CASE
@@ -377,7 +391,7 @@ BEGIN
 						 ORDER BY t.key::bigint DESC
 						 LIMIT 1), 0))
 				WHEN r.aggregate = 'idle' THEN
-					r.points * coalesce(
+					CASE WHEN r.tiers IS NULL THEN r.points ELSE 1 END * coalesce(
 						(SELECT CASE WHEN quiet >= r.after THEN
 									CASE WHEN r.repeat THEN quiet / r.after ELSE 1 END
 								END
@@ -387,17 +401,56 @@ BEGIN
 											 x.bucket))::int) q(quiet)), 0)
 				ELSE	-- 2^-31 is exact with 31 decimals
 					round(r.points * coalesce(a.value, 0) * 0.0000000004656612873077392578125)
-			   END AS value
+			   END AS value,
+			   CASE WHEN r.aggregate = 'idle' THEN r.tiers END AS tiers,
+			   r.of_dimension, r.points
 		FROM instant i
 			CROSS JOIN rules r
 			LEFT JOIN applies p ON p.d = i.d AND p.rule = r.rule
 			LEFT JOIN aggregated a ON a.d = i.d AND a.rule = r.rule
 			LEFT JOIN reset x ON x.d = i.d AND x.dimension = r.dimension
+	),
+	capped AS MATERIALIZED (
+		SELECT s.*, CASE WHEN max_points IS NULL OR tiers IS NOT NULL THEN value	-- both have the same sign
+						 ELSE sign(value) * least(abs(value), abs(max_points)) END AS points_of_rule
+		FROM scored s
+	),
+	-- What each dimension, and the score, is without quiet time by tiers
+	without AS MATERIALIZED (
+		SELECT i.d, x.dimension, v.points, round(v.points * coalesce(x.weight, 1)) AS weighted
+		FROM instant i
+			CROSS JOIN jsonb_to_recordset(model->'dimensions') x(
+				dimension text, min_points numeric, max_points numeric, weight numeric)
+			CROSS JOIN LATERAL (
+				SELECT oracle.clamp(coalesce(sum(c.points_of_rule), 0), x.min_points * 1000, x.max_points * 1000)
+				FROM capped c
+				WHERE c.d = i.d AND c.dimension = x.dimension AND c.tiers IS NULL) v(points)
+	),
+	-- The tier of the points that the rule names, times the quiet times
+	tiered AS (
+		SELECT c.d, c.dimension, c.rule, c.max_points,
+			   round(c.points * c.value * coalesce(
+				(SELECT t.value::numeric
+				 FROM jsonb_each_text(c.tiers) t
+				 WHERE t.key::numeric * 1000 <=
+					CASE WHEN c.of_dimension IS NOT NULL
+						THEN (SELECT w.points FROM without w WHERE w.d = c.d AND w.dimension = c.of_dimension)
+						ELSE (SELECT oracle.clamp(sum(w.weighted), (model->>'min_score')::numeric * 1000,
+												  (model->>'max_score')::numeric * 1000)
+							  FROM without w WHERE w.d = c.d) END
+				 ORDER BY t.key::numeric DESC
+				 LIMIT 1), 0)) AS value
+		FROM capped c
+		WHERE c.tiers IS NOT NULL
 	)
-	SELECT d, dimension, rule,
-		   CASE WHEN max_points IS NULL THEN value		-- both have the same sign
-				ELSE sign(value) * least(abs(value), abs(max_points)) END::bigint
-	FROM scored;
+	SELECT c.d, c.dimension, c.rule, c.points_of_rule::bigint
+	FROM capped c
+	WHERE c.tiers IS NULL
+	UNION ALL
+	SELECT t.d, t.dimension, t.rule,
+		   CASE WHEN t.max_points IS NULL THEN t.value
+				ELSE sign(t.value) * least(abs(t.value), abs(t.max_points)) END::bigint
+	FROM tiered t;
 END
 $$;
 
@@ -485,13 +538,14 @@ LANGUAGE sql STABLE AS $$
 		GROUP BY i.d, a.id
 	)
 	SELECT i.d, a.stage, a.gate,
-		   bool_or(a.negate <> CASE WHEN a.signal IS NOT NULL
-									THEN coalesce(c.n, 0) >= a.min_count
-									ELSE v.points >= a.min_points END)
+		   bool_or(a.negate <> CASE WHEN a.signal IS NOT NULL THEN coalesce(c.n, 0) >= a.min_count
+									WHEN a.dimension IS NOT NULL THEN v.points >= a.min_points
+									ELSE s.score >= a.min_points END)
 	FROM generate_series(d_from, d_to) i(d)
 		CROSS JOIN alternative a
 		LEFT JOIN counted c ON c.d = i.d AND c.id = a.id
 		LEFT JOIN unnest(dimension_values) v ON v.d = i.d AND v.dimension = a.dimension
+		LEFT JOIN oracle.scores(model, dimension_values) s ON s.d = i.d
 	GROUP BY i.d, a.stage, a.gate
 $$;
 
@@ -571,15 +625,25 @@ CREATE FUNCTION oracle.stage_by_points(points bigint, model jsonb,
 									   counts oracle.count[] DEFAULT '{}', d int DEFAULT 0)
 RETURNS text
 LANGUAGE sql STABLE AS $$
-	WITH r AS MATERIALIZED (
-		SELECT * FROM oracle.deciding_rules(model, counts, d, d)
+	-- without a min_score, gates that ask for a score decide
+	WITH gate AS (
+		SELECT g.stage, g.gate, bool_or((points >= g.min_points * 1000) <> coalesce(g.negate, false)) AS met
+		FROM jsonb_to_recordset(model->'stage_gates') g(
+				stage text, gate text, signal text, dimension text, min_points numeric, negate boolean)
+		WHERE g.signal IS NULL AND g.dimension IS NULL
+		GROUP BY g.stage, g.gate
+	),
+	r AS MATERIALIZED (
+		SELECT r.*, CASE WHEN r.min_score IS NOT NULL THEN points >= r.min_score
+						 ELSE (SELECT bool_and(g.met) FROM gate g WHERE g.stage = r.stage) END AS reached
+		FROM oracle.deciding_rules(model, counts, d, d) r
 	)
 	SELECT coalesce(
-		(SELECT r.stage FROM r WHERE r.min_score <= points ORDER BY r.rank DESC LIMIT 1),
+		(SELECT r.stage FROM r WHERE r.reached ORDER BY r.rank DESC LIMIT 1),
 		(SELECT r.stage FROM r
-		 WHERE r.min_score IS NULL AND r.has_gates
-		   AND EXISTS (SELECT FROM r x WHERE x.min_score IS NOT NULL)
-		   AND r.rank < ALL (SELECT x.rank FROM r x WHERE x.min_score IS NOT NULL)
+		 WHERE r.reached IS NULL AND r.has_gates
+		   AND EXISTS (SELECT FROM r x WHERE x.reached IS NOT NULL)
+		   AND r.rank < ALL (SELECT x.rank FROM r x WHERE x.reached IS NOT NULL)
 		 ORDER BY r.rank DESC LIMIT 1),
 		'visitor')
 $$;

@@ -42,6 +42,13 @@ LANGUAGE sql IMMUTABLE AS $$
 						   '10 days', '14 days', '30 days', '90 days') END
 $$;
 
+-- A period of the calendar; short ones are likelier to have an end in a history.
+CREATE FUNCTION oracle.random_calendar(seed int, key text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+	SELECT oracle.choose(seed, key, 'day', 'day', 'week', 'week', 'month', 'month', '2 months',
+						 'quarter', '4 months', '6 months', 'year', 'ever')
+$$;
+
 -- Points with up to three decimals, of either sign; seldom 0 or huge.
 CREATE FUNCTION oracle.random_points(seed int, key text) RETURNS numeric
 LANGUAGE sql IMMUTABLE AS $$
@@ -75,7 +82,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
 	k			text := 'rule ' || i;
 	aggregate	text := oracle.choose(seed, k || ' aggregate', 'sum', 'sum', 'sum', 'sum',
-							'last', 'first_n', 'first_n', 'days', 'tier', 'tier', 'idle', 'idle');
+							'last', 'first_n', 'first_n', 'days', 'periods', 'periods', 'tier', 'tier', 'idle', 'idle');
 	points		numeric := oracle.random_points(seed, k || ' points');
 	decay		text := 'none';
 	tier_sign	int := 1;
@@ -93,9 +100,26 @@ BEGIN
 
 	IF aggregate = 'first_n' THEN
 		r := r || jsonb_build_object('first_n', oracle.pick(seed, k || ' first', 1, 6));
+	ELSIF aggregate = 'periods' THEN
+		r := r || jsonb_build_object('min_count', oracle.pick(seed, k || ' min count', 1, 4),
+						'period', oracle.random_calendar(seed, k || ' period'));
 	ELSIF aggregate = 'idle' THEN
 		r := r || jsonb_build_object('after', oracle.random_period(seed, k || ' after', grain),
 						'repeat', oracle.chance(seed, k || ' repeat', 50));
+		-- by the points of the score or of a dimension, rising or not
+		IF oracle.chance(seed, k || ' by points', 50) THEN
+			points := CASE WHEN oracle.chance(seed, k || ' no points', 60) THEN 1 ELSE points END;
+			tier_sign := CASE WHEN oracle.chance(seed, k || ' tier sign', 70) THEN -1 ELSE 1 END;
+			r := r || jsonb_build_object('points', nullif(points, 1), 'tiers',
+				(SELECT jsonb_object_agg((20 * t - oracle.pick(seed, k || ' tier ' || t, 0, 39)
+							+ oracle.choose(seed, k || ' tier from ' || t, '0', '0', '0.001', '-0.5')::numeric)::text,
+						tier_sign * (oracle.pick(seed, k || ' tier points ' || t, 0, 25)
+							+ oracle.choose(seed, k || ' tier decimals ' || t, '0', '0', '0.5', '0.333')::numeric))
+				 FROM generate_series(0, oracle.pick(seed, k || ' tiers', 1, 4)) t));
+			IF oracle.chance(seed, k || ' of one', 50) THEN
+				r := r || jsonb_build_object('of_dimension', 'd' || oracle.pick(seed, k || ' of', 1, dimensions));
+			END IF;
+		END IF;
 	ELSIF aggregate = 'tier' THEN
 		IF oracle.chance(seed, k || ' no points', 50) THEN
 			points := 1;
@@ -118,11 +142,10 @@ BEGIN
 	IF aggregate <> 'idle' AND oracle.chance(seed, k || ' limit', 35) THEN
 		r := r || jsonb_build_object(
 			'limit_count', oracle.pick(seed, k || ' limit count', 1, 5),
-			'limit_period', oracle.choose(seed, k || ' limit period',
-								'day', 'week', 'month', 'quarter', 'year', 'ever'));
+			'limit_period', oracle.random_calendar(seed, k || ' limit period'));
 	END IF;
 
-	IF aggregate IN ('sum', 'last', 'first_n', 'days') THEN
+	IF aggregate IN ('sum', 'last', 'first_n', 'days', 'periods') THEN
 		decay := oracle.choose(seed, k || ' decay', 'none', 'none', 'none', 'half_life', 'half_life',
 							   'linear', 'linear', 'step', 'step', 'window', 'window');
 		r := r || jsonb_build_object('decay', decay);
@@ -159,12 +182,16 @@ BEGIN
 END
 $$;
 
--- The alternatives of the gates of one stage: each another signal or dimension.
+-- The alternatives of the gates of one stage: each another signal, a dimension,
+-- or the score.
 CREATE FUNCTION oracle.random_gates(seed int, stage text, grain text, dimensions int)
 RETURNS SETOF jsonb
 LANGUAGE sql IMMUTABLE AS $$
 	SELECT jsonb_build_object('stage', stage, 'gate', 'gate ' || g)
-		|| CASE WHEN a <= dimensions AND oracle.chance(seed, k || ' dimension', 35) THEN
+		|| CASE WHEN a = 1 AND oracle.chance(seed, k || ' total', 20) THEN
+			jsonb_build_object('min_points', oracle.pick(seed, k || ' score', -10, 70)
+					+ oracle.choose(seed, k || ' decimals', '0', '0', '0.001')::numeric)
+		   WHEN a <= dimensions AND oracle.chance(seed, k || ' dimension', 35) THEN
 			jsonb_build_object('dimension', 'd' || a,
 				'min_points', oracle.pick(seed, k || ' points', -10, 30)
 					+ oracle.choose(seed, k || ' decimals', '0', '0', '0.5')::numeric)

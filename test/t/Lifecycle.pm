@@ -10,10 +10,13 @@
 #   name, grain (day or hour), signals (of events), allow_demotion, margin, gates_required
 #   dimensions  {name => {reset => [signals], max => points}}
 #   rules       [{signal, points, dimension, decay, period, limit => [n, period],
-#               only_if, unless, after}]; after: quiet time instead of counts
+#               need => [n, period], only_if, unless, after, tiers => {from => points},
+#               of}]; need: calendar periods with so many counts; after: quiet
+#               time instead of counts, tiers: by points of dimension of, or of
+#               the score
 #   stages      {stage => {min, gates => [{gate, signal, count, within, negate}
-#               or {gate, dimension, points}], other => {only_if, min}, entry}};
-#               entry: a milestone
+#               or {gate, dimension, points} or {gate, points}], other => {only_if,
+#               min}, entry}}; entry: a milestone
 #
 # A lead: created, profile {signal => 1 or 0} and profile_at, when that was known.
 # What happens to it: {at, profile},
@@ -91,6 +94,26 @@ sub milli
 	return sprintf('%.0f', $_[0] * 1000);
 }
 
+# The calendar period that a bucket lies in: a day, or so many months from January
+# on; else all is one
+sub period
+{
+	my ($life, $bucket, $period) = @_;
+	my $seconds = $bucket * width($life) / 1_000_000;
+	return $seconds / 86400 if $period eq 'day';
+	my ($months) = $period =~ /^(\d+) months$/ or return 0;
+	my (undef, undef, undef, undef, $month, $year) = gmtime $seconds;
+	return ($year * 12 + $month) / $months;
+}
+
+# What the last tier that points have reached gives
+sub tier_points
+{
+	my ($rule, $points) = @_;
+	my ($from) = sort { $b <=> $a } grep { milli($_) <= $points } keys %{ $rule->{tiers} };
+	return defined $from ? milli($rule->{tiers}{$from}) : 0;
+}
+
 sub rule_points
 {
 	my ($life, $rule, $at) = @_;
@@ -105,29 +128,38 @@ sub rule_points
 	if ($rule->{after})
 	{
 		my $since = @buckets ? $buckets[-1] : max grep { defined } $reset, bucket($life, $life->{created});
-		return $now - $since >= $rule->{after} ? milli($rule->{points}) : 0;
+		return 0 if $now - $since < $rule->{after};
+		return milli($rule->{points}) if !$rule->{tiers};
+		# of what the lead would have without such rules
+		return tier_points($rule, $rule->{of} ? dimension_points($life, $rule->{of}, $at, 1) : score($life, $at, 1));
 	}
 	if (my ($most, $period) = @{ $rule->{limit} || [] })
 	{
-		my $length = $period eq 'day' ? 86_400_000_000 / width($life) : 1 << 40;
 		my %used;
-		@buckets = grep { ++$used{ $_ / $length } <= $most } @buckets;
+		@buckets = grep { ++$used{ period($life, $_, $period) } <= $most } @buckets;
+	}
+	if (my ($need, $period) = @{ $rule->{need} || [] })
+	{
+		# of each period the bucket with which it has enough
+		my %seen;
+		@buckets = grep { ++$seen{ period($life, $_, $period) } == $need } @buckets;
 	}
 	return rounded(milli($rule->{points}) * sum0(map { weight($rule, $now - $_) } @buckets), 1 << 31);
 }
 
 sub dimension_points
 {
-	my ($life, $dimension, $at) = @_;
-	my $points = sum0 map { rule_points($life, $_, $at) } grep { $_->{dimension} eq $dimension } @{ $life->{model}{rules} };
+	my ($life, $dimension, $at, $without_tiers) = @_;
+	my @rules = grep { $_->{dimension} eq $dimension && !($without_tiers && $_->{tiers}) } @{ $life->{model}{rules} };
+	my $points = sum0 map { rule_points($life, $_, $at) } @rules;
 	my $most = $life->{model}{dimensions}{$dimension}{max};
 	return defined $most ? min($points, milli($most)) : $points;
 }
 
 sub score
 {
-	my ($life, $at) = @_;
-	return sum0 map { dimension_points($life, $_, $at) } keys %{ $life->{model}{dimensions} };
+	my ($life, $at, $without_tiers) = @_;
+	return sum0 map { dimension_points($life, $_, $at, $without_tiers) } keys %{ $life->{model}{dimensions} };
 }
 
 # ---------- what a stage asks for ----------
@@ -139,6 +171,10 @@ sub condition_holds
 	if ($condition->{dimension})
 	{
 		$holds = dimension_points($life, $condition->{dimension}, $at) >= milli($condition->{points});
+	}
+	elsif (!$condition->{signal})
+	{
+		$holds = score($life, $at) >= milli($condition->{points});
 	}
 	else
 	{
@@ -268,7 +304,7 @@ sub happen
 		push @{ $life->{happened} }, $item;
 		delete $life->{blocked}
 		  if defined $life->{blocked} && $at > $life->{blocked}
-		  && any { $_->{signal} eq $item->{kind} && $_->{points} > 0 && !$_->{after} } @{ $life->{model}{rules} };
+		  && any { $_->{signal} eq $item->{kind} && !$_->{after} && $_->{points} > 0 } @{ $life->{model}{rules} };
 		# what is dated ahead counts from its bucket on, but moves no stage yet
 		next if $at > $now;
 		push @{ $set{ $item->{stage} } }, $item if $item->{kind} eq 'stage_set';

@@ -92,6 +92,17 @@ my @other_rules = (
 	{ signal => 'purchase', points => 5, only_if => ['big'] },
 	{ signal => 'big', points => 8, dimension => 'fit' });
 
+my @sheet_rules = (
+	{ signal => 'view', points => 6 },
+	{ signal => 'view', points => 11, need => [ 2, 'day' ], decay => 'window', period => 5 },
+	{ signal => 'fair', points => 14.5, need => [ 2, '4 months' ], limit => [ 1, 'day' ], decay => 'half_life', period => 6 },
+	{ signal => 'demo', points => 20, need => [ 1, '1 months' ], unless => ['rival'] },
+	{ signal => 'spam', points => -9, need => [ 1, 'day' ], decay => 'linear', period => 4 },
+	{ signal => 'purchase', points => 25, decay => 'linear', period => 12 },
+	{ signal => 'big', points => 10, dimension => 'fit' },
+	{ signal => 'view', tiers => { -5 => 0, 20 => -4, 40.5 => -19.75 }, after => 3 },
+	{ signal => 'demo', tiers => { 0 => -12, 6 => -3, 30 => 0 }, of => 'engagement', after => 5, dimension => 'fit', unless => ['purchase'] });
+
 my %plain = (
 	rules => \@plain_rules,
 	stages => { mql => { min => 20, gates => \@interest }, sql => { min => 40, gates => [ { gate => 'budget', signal => 'budget' } ] } });
@@ -121,7 +132,17 @@ my %pipelines = (
 			stages => { iql => { min => 5, gates => \@lead_gates }, mql => { min => 20 }, sql => { min => 40 } }),
 		model('seen', rules => \@plain_rules,
 			stages => { iql => { gates => [ @lead_gates, { gate => 'seen', signal => 'view', within => 4 }, { gate => 'seen', signal => 'demo' } ] },
-				mql => { min => 20 }, sql => { min => 40, gates => \@interest } }) ]);
+				mql => { min => 20 }, sql => { min => 40, gates => \@interest } }) ],
+	# what rule sheets say
+	sheet => [
+		model('sheet', rules => \@sheet_rules, allow_demotion => 1, margin => 4,
+			stages => {
+				mql => { gates => [ { gate => 'interest', signal => 'demo', within => 3 }, { gate => 'interest', signal => 'view', count => 3 }, { gate => 'interest', points => 25 } ] },
+				sql => { min => 35, gates => [ { gate => 'sober', points => 90, negate => 1 } ] } }),
+		model('points', rules => \@sheet_rules, allow_demotion => 1,
+			stages => { iql => { gates => [ @lead_gates, { gate => 'known', signal => 'big' }, { gate => 'known', points => 8.5 } ] },
+				mql => { min => 18, gates => [ { gate => 'both', dimension => 'fit', points => 5 }, { gate => 'both', points => 30 } ] },
+				sql => { gates => [ { gate => 'points', points => 50 } ] } }) ]);
 
 sub quoted { return defined $_[0] ? "'" . ($_[0] =~ s/'/''/gr) . "'" : 'NULL'; }
 
@@ -145,9 +166,13 @@ sub model_sql
 	foreach my $r (@{ $m->{rules} })
 	{
 		my ($count, $limit) = @{ $r->{limit} || [] };
-		$sql .= "INSERT INTO $p.rule (model, rule, dimension, signal, points, aggregate, after, limit_count, limit_period, decay, decay_period, only_if, unless) VALUES ("
-		  . join(', ', $name, quoted("$r->{signal} $r->{points}"), quoted($r->{dimension}), quoted($r->{signal}), $r->{points},
-			$r->{after} ? "'idle'" : "'sum'", $period->($r->{after}), $count // 'NULL', quoted($limit),
+		my ($need, $calendar) = @{ $r->{need} || [] };
+		my $tiers = $r->{tiers} && join ', ', map { qq("$_": $r->{tiers}{$_}) } sort keys %{ $r->{tiers} };
+		s/^1 months$/month/ foreach grep { defined } $limit, $calendar;
+		$sql .= "INSERT INTO $p.rule (model, rule, dimension, signal, points, aggregate, after, tiers, of_dimension, min_count, period, limit_count, limit_period, decay, decay_period, only_if, unless) VALUES ("
+		  . join(', ', $name, quoted("$r->{signal} " . ($r->{points} // 'quiet')), quoted($r->{dimension}), quoted($r->{signal}), $r->{points} // 'NULL',
+			$r->{after} ? "'idle'" : $need ? "'periods'" : "'sum'", $period->($r->{after}), quoted($tiers && "{$tiers}"), quoted($r->{of}),
+			$need // 'NULL', quoted($calendar), $count // 'NULL', quoted($limit),
 			quoted($r->{decay} // 'none'), $period->($r->{period}), array(@{ $r->{only_if} || [] }), array(@{ $r->{unless} || [] })) . ");\n";
 	}
 	foreach my $stage (sort keys %{ $m->{stages} })
@@ -244,6 +269,8 @@ sub instant
 # 20, 18, 16, 14, 12, 10, 8 ...; spam -15; a big company 10. An mql has 20 points
 # and was at a fair or a demo, an sql has 40 points and a budget. "down" differs
 # in that an mql falls back below 15 points and an sql below 35.
+#
+# In "gated" an mql was at a fair or has 20 points, in one gate; else it is "down".
 #
 # A lead is created on day -10 at 09:00 with consent, an address and a budget,
 # unless it says otherwise. {first} is there before the writes; a list in {writes}
@@ -376,7 +403,22 @@ my @by_hand = (
 		model => 'down',
 		lead => '-10 09:00 profile consented contactable',
 		writes => [ '-9 10:00 demo', '-9 10:30 fair', '-9 11:00 view', '-8 09:00 profile consented contactable budget' ],
-		history => [ '1 ->iql -10 09:00 created', '1 iql>mql -9 10:00 points', '1 mql>sql -8 09:00 profile', '1 sql>mql -6 00:00 decay', '1 mql>iql -1 00:00 decay' ] });
+		history => [ '1 ->iql -10 09:00 created', '1 iql>mql -9 10:00 points', '1 mql>sql -8 09:00 profile', '1 sql>mql -6 00:00 decay', '1 mql>iql -1 00:00 decay' ] },
+	{
+		name => 'points in a gate promote, and do not hold up',
+		model => 'gated',
+		writes => [ '-9 10:00 spam', '-9 11:00 demo', '-9 12:00 view', '-9 13:00 view' ],
+		history => [ '1 ->iql -10 09:00 created', '1 iql>mql -9 13:00 points' ] },
+	{
+		name => 'an sql that falls back is an mql while the gate holds',
+		model => 'gated',
+		writes => [ '-9 10:00 demo', '-9 11:00 view', '-9 12:00 view' ],
+		history => [ '1 ->iql -10 09:00 created', '1 iql>mql -9 10:00 points', '1 mql>sql -9 12:00 points', '1 sql>mql -6 00:00 decay' ] },
+	{
+		name => 'the other row of the gate needs no points',
+		model => 'gated',
+		writes => [ '-9 10:00 spam', '-9 11:00 fair' ],
+		history => [ '1 ->iql -10 09:00 created', '1 iql>mql -9 11:00 points' ] });
 
 # A write in words: its instant, and a kind of event, what a profile says, or
 # when the lead was created
@@ -798,8 +840,10 @@ $node->safe_psql('postgres', 'CREATE DATABASE orders');
 psql('CREATE EXTENSION leadscore');
 $now = time * 1_000_000;
 my $begin = time;
-my @names = ('by_hand', 'down', sort keys %pipelines);
-my %models = (%pipelines, by_hand => [ $pipelines{steady}[0] ], down => [ model('down', %plain, allow_demotion => 1, margin => 5) ]);
+my @names = ('by_hand', 'down', 'gated', sort keys %pipelines);
+my %models = (%pipelines, by_hand => [ $pipelines{steady}[0] ], down => [ model('down', %plain, allow_demotion => 1, margin => 5) ],
+	gated => [ model('gated', %plain, allow_demotion => 1, margin => 5,
+			stages => { %{ $plain{stages} }, mql => { gates => [ { gate => 'interest', signal => 'fair' }, { gate => 'interest', points => 20 } ] } }) ]);
 my %sets;
 my %active;
 foreach my $i (0 .. $#names)

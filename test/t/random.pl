@@ -313,12 +313,22 @@ SELECT FROM leadscore.create_pipeline('p', '$preset', '$grain');
 SELECT p.clone_model('$preset', 'model 1');
 UPDATE p.rule SET points = points * 1.5 WHERE model = 'model 1' AND decay <> 'none';
 UPDATE p.model SET allow_demotion = true, demotion_margin = 2.5 WHERE model = 'model 1';
+INSERT INTO p.rule (model, rule, dimension, signal, points, aggregate, min_count, period) VALUES
+	('model 1', 'busy days', 'engagement', 'product_page_view', 12, 'periods', 2, 'day'),
+	('model 1', 'busy months', 'engagement', 'pricing_view', 20, 'periods', 2, '2 months');
+INSERT INTO p.rule (model, rule, dimension, signal, aggregate, after, tiers, repeat, of_dimension) VALUES
+	('model 1', 'quiet', 'engagement', 'content_download', 'idle', 4 * interval '$grain', '{"20": -6, "60.5": -25}', true, NULL),
+	('model 1', 'quiet and fit', 'fit', 'webinar_attended', 'idle', 7 * interval '$grain', '{"-5": -4, "40": -20, "90": 0}', false, 'engagement');
 SELECT p.clone_model('$preset', 'model 2');
 UPDATE p.model SET gates_required = false WHERE model = 'model 2';
 UPDATE p.stage_rule SET min_score = min_score / 2 WHERE model = 'model 2';
+INSERT INTO p.stage_gate (model, stage, gate, min_points) VALUES ('model 2', 'iql', 'contact', 40);
 SELECT p.clone_model('model 1', 'model 3');
 UPDATE p.dimension SET weight = 0.5 WHERE model = 'model 3';
 DELETE FROM p.stage_gate WHERE model = 'model 3' AND gate IN ('budget', 'authority');
+UPDATE p.stage_rule SET min_score = NULL WHERE model = 'model 3' AND stage = 'mql';
+INSERT INTO p.stage_gate (model, stage, gate, min_points, negate) VALUES ('model 3', 'mql', 'points', 30, false), ('model 3', 'sql', 'need', 80, false), ('model 3', 'sql', 'sober', 200, true);
+INSERT INTO p.stage_gate (model, stage, gate, signal) VALUES ('model 3', 'mql', 'points', 'demo_request');
 } . q{
 CREATE TABLE history (hist int, created_at timestamptz, email text, consented boolean, profile jsonb, leads int);
 CREATE TABLE op (hist int, ord int, round int, what text, key int, which int, at timestamptz, phase int, micros int,

@@ -294,6 +294,9 @@ CREATE TABLE rule (
     aggregate text NOT NULL DEFAULT 'sum',
     first_n integer,
     tiers jsonb,
+    of_dimension text,
+    min_count integer,
+    period text,
     within interval,
     after interval,
     repeat boolean NOT NULL DEFAULT false,
@@ -309,18 +312,24 @@ CREATE TABLE rule (
     CONSTRAINT rule_pkey PRIMARY KEY (model, rule),
     CONSTRAINT rule_model_fkey FOREIGN KEY (model) REFERENCES model ON UPDATE CASCADE ON DELETE CASCADE,
     CONSTRAINT rule_dimension_fkey FOREIGN KEY (model, dimension) REFERENCES dimension ON UPDATE CASCADE,
+    CONSTRAINT rule_of_dimension_fkey FOREIGN KEY (model, of_dimension) REFERENCES dimension ON UPDATE CASCADE,
     CONSTRAINT rule_signal_fkey FOREIGN KEY (signal) REFERENCES signal,
     CONSTRAINT rule_rule_check CHECK (rule <> ''),
-    CONSTRAINT rule_points_check CHECK (abs(points) <= 1e9 AND points = round(points, 3) AND (points IS NOT NULL OR aggregate = 'tier')),
-    CONSTRAINT rule_aggregate_check CHECK (aggregate IN ('sum', 'last', 'first_n', 'days', 'tier', 'idle')),
+    CONSTRAINT rule_points_check CHECK (abs(points) <= 1e9 AND points = round(points, 3) AND (points IS NOT NULL OR tiers IS NOT NULL)),
+    CONSTRAINT rule_aggregate_check CHECK (aggregate IN ('sum', 'last', 'first_n', 'days', 'periods', 'tier', 'idle')),
     CONSTRAINT rule_first_n_check CHECK ((aggregate = 'first_n') = (first_n IS NOT NULL) AND first_n > 0),
-    CONSTRAINT rule_tiers_check CHECK ((aggregate = 'tier') = (tiers IS NOT NULL) AND jsonb_typeof(tiers) = 'object'),
+    CONSTRAINT rule_tiers_check CHECK (jsonb_typeof(tiers) = 'object'
+        AND CASE aggregate WHEN 'tier' THEN tiers IS NOT NULL WHEN 'idle' THEN true ELSE tiers IS NULL END),
+    CONSTRAINT rule_of_dimension_check CHECK (of_dimension IS NULL OR (aggregate = 'idle' AND tiers IS NOT NULL)),
+    CONSTRAINT rule_min_count_check CHECK ((aggregate = 'periods') = (min_count IS NOT NULL) AND min_count > 0),
+    CONSTRAINT rule_period_check CHECK ((aggregate = 'periods') = (period IS NOT NULL)
+        AND period IN ('day', 'week', 'month', '2 months', 'quarter', '4 months', '6 months', 'year', 'ever')),
     CONSTRAINT rule_within_check CHECK (within IS NULL OR (aggregate = 'tier' AND period_text(within) ~ '(days|hours)$')),
     CONSTRAINT rule_after_check CHECK (CASE aggregate WHEN 'idle' THEN period_text(after) ~ '(days|hours)$' ELSE after IS NULL END IS TRUE),
     CONSTRAINT rule_repeat_check CHECK (aggregate = 'idle' OR NOT repeat),
     CONSTRAINT rule_limit_check CHECK ((limit_count IS NULL) = (limit_period IS NULL) AND (limit_count IS NULL OR aggregate <> 'idle')),
     CONSTRAINT rule_limit_count_check CHECK (limit_count > 0),
-    CONSTRAINT rule_limit_period_check CHECK (limit_period IN ('day', 'week', 'month', 'quarter', 'year', 'ever')),
+    CONSTRAINT rule_limit_period_check CHECK (limit_period IN ('day', 'week', 'month', '2 months', 'quarter', '4 months', '6 months', 'year', 'ever')),
     CONSTRAINT rule_decay_check CHECK (decay IN ('none', 'half_life', 'linear', 'step', 'window')
         AND (decay = 'none' OR aggregate NOT IN ('tier', 'idle'))),
     CONSTRAINT rule_decay_period_check CHECK (CASE decay WHEN 'none' THEN decay_period IS NULL
@@ -328,7 +337,9 @@ CREATE TABLE rule (
     CONSTRAINT rule_decay_percent_check CHECK (CASE decay WHEN 'step' THEN decay_percent IS NOT NULL
         WHEN 'linear' THEN true ELSE decay_percent IS NULL END
         AND decay_percent > 0 AND decay_percent <= 100 AND decay_percent = round(decay_percent, 3)),
-    CONSTRAINT rule_max_points_check CHECK (abs(max_points) <= 1e9 AND max_points = round(max_points, 3) AND max_points * points >= 0),
+    CONSTRAINT rule_max_points_check CHECK (abs(max_points) <= 1e9 AND max_points = round(max_points, 3)
+        -- of tiers the sign counts too, which compiling looks at
+        AND (tiers IS NOT NULL OR max_points * points >= 0)),
     CONSTRAINT rule_only_if_check CHECK (array_position(only_if, NULL) IS NULL),
     CONSTRAINT rule_unless_check CHECK (array_position(unless, NULL) IS NULL)
 );
@@ -337,15 +348,18 @@ COMMENT ON COLUMN rule.model IS 'the model';
 COMMENT ON COLUMN rule.rule IS 'name of the rule, as explain() shows it';
 COMMENT ON COLUMN rule.dimension IS 'dimension that the points go to';
 COMMENT ON COLUMN rule.signal IS 'signal that the points are for';
-COMMENT ON COLUMN rule.points IS 'points, positive or negative, for each count, or for what aggregate makes of the counts';
-COMMENT ON COLUMN rule.aggregate IS 'which counts give points: sum: every count; last: the newest; first_n: the first ones; days: one a day; tier: points by number; idle: quiet times';
+COMMENT ON COLUMN rule.points IS 'points, positive or negative, for each count, or for what aggregate makes of the counts; factor of tiers, 1 if NULL';
+COMMENT ON COLUMN rule.aggregate IS 'which counts give points: sum: every count; last: the newest; first_n: the first ones; days: one a day; periods: one a calendar period that has enough; tier: points by number; idle: quiet times';
 COMMENT ON COLUMN rule.first_n IS 'for aggregate first_n: how many counts';
-COMMENT ON COLUMN rule.tiers IS 'for aggregate tier: points by the number of counts that is reached, as in {"3": 5, "10": 15}';
+COMMENT ON COLUMN rule.tiers IS 'for aggregate tier: points by the number of counts that is reached, as in {"3": 5, "10": 15}; for aggregate idle: by the points that the lead has, as in {"31": -15, "71": -30}; NULL: points alone';
+COMMENT ON COLUMN rule.of_dimension IS 'for tiers of aggregate idle: dimension whose points choose the tier, NULL: the score; both as they are without such rules';
+COMMENT ON COLUMN rule.min_count IS 'for aggregate periods: how many counts a period needs';
+COMMENT ON COLUMN rule.period IS 'for aggregate periods: day, week, month, 2 months, quarter, 4 months, 6 months, year (UTC calendar, from Monday and from January) or ever';
 COMMENT ON COLUMN rule.within IS 'for aggregate tier: only counts younger than this; NULL: all';
 COMMENT ON COLUMN rule.after IS 'for aggregate idle: the time without the signal';
 COMMENT ON COLUMN rule.repeat IS 'for aggregate idle: again each time it has passed';
 COMMENT ON COLUMN rule.limit_count IS 'at most this many counts in limit_period, the earliest ones';
-COMMENT ON COLUMN rule.limit_period IS 'day, week, month, quarter, year (UTC calendar) or ever';
+COMMENT ON COLUMN rule.limit_period IS 'day, week, month, 2 months, quarter, 4 months, 6 months, year (UTC calendar, from Monday and from January) or ever';
 COMMENT ON COLUMN rule.decay IS 'how points fade: none, half_life, linear, step or window';
 COMMENT ON COLUMN rule.decay_period IS 'time in which they halve, lose decay_percent, or end';
 COMMENT ON COLUMN rule.decay_percent IS 'for decay linear (100 if NULL) and step: percent lost in decay_period';
@@ -394,9 +408,10 @@ CREATE TABLE stage_gate (
     CONSTRAINT stage_gate_model_fkey FOREIGN KEY (model) REFERENCES model ON UPDATE CASCADE ON DELETE CASCADE,
     CONSTRAINT stage_gate_signal_fkey FOREIGN KEY (signal) REFERENCES signal,
     CONSTRAINT stage_gate_dimension_fkey FOREIGN KEY (model, dimension) REFERENCES dimension ON UPDATE CASCADE,
-    CONSTRAINT stage_gate_gate_check CHECK (gate <> ''),
-    CONSTRAINT stage_gate_kind_check CHECK (num_nonnulls(signal, dimension) = 1
-        AND (dimension IS NULL) = (min_points IS NULL)
+    -- the threshold of a stage, its min_score, is shown as the gate score
+    CONSTRAINT stage_gate_gate_check CHECK (gate NOT IN ('', 'score')),
+    CONSTRAINT stage_gate_kind_check CHECK (num_nonnulls(signal, dimension) <= 1
+        AND (signal IS NULL) = (min_points IS NOT NULL)
         AND (signal IS NOT NULL OR (min_count IS NULL AND within IS NULL))),
     CONSTRAINT stage_gate_min_count_check CHECK (min_count > 0),
     CONSTRAINT stage_gate_min_points_check CHECK (abs(min_points) <= 1e9 AND min_points = round(min_points, 3)),
@@ -407,10 +422,10 @@ COMMENT ON COLUMN stage_gate.gate_id IS 'number of the row';
 COMMENT ON COLUMN stage_gate.model IS 'the model';
 COMMENT ON COLUMN stage_gate.stage IS 'the stage';
 COMMENT ON COLUMN stage_gate.gate IS 'name of the gate, as next_steps() shows it';
-COMMENT ON COLUMN stage_gate.signal IS 'signal that must have been counted; NULL: see dimension';
-COMMENT ON COLUMN stage_gate.dimension IS 'dimension that must have points; NULL: see signal';
+COMMENT ON COLUMN stage_gate.signal IS 'signal that must have been counted; NULL: see min_points';
+COMMENT ON COLUMN stage_gate.dimension IS 'dimension that must have points; NULL: see signal, or the score must have them';
 COMMENT ON COLUMN stage_gate.min_count IS 'how often the signal must have been counted; NULL: once';
-COMMENT ON COLUMN stage_gate.min_points IS 'points that the dimension must have';
+COMMENT ON COLUMN stage_gate.min_points IS 'points that the dimension must have, or without dimension the score';
 COMMENT ON COLUMN stage_gate.within IS 'only counts younger than this; NULL: all';
 COMMENT ON COLUMN stage_gate.negate IS 'true: the condition must not hold';
 

@@ -35,7 +35,7 @@ BEGIN
         'rules', coalesce((
             SELECT jsonb_agg(jsonb_build_object(
                 'rule', r.rule, 'dimension', r.dimension, 'signal', r.signal, 'points', r.points,
-                'aggregate', r.aggregate, 'first_n', r.first_n, 'tiers', r.tiers,
+                'aggregate', r.aggregate, 'first_n', r.first_n, 'tiers', r.tiers, 'of_dimension', r.of_dimension, 'min_count', r.min_count, 'period', r.period,
                 'within', @pipeline@.period_text(r.within), 'after', @pipeline@.period_text(r.after), 'repeat', r.repeat,
                 'limit_count', r.limit_count, 'limit_period', r.limit_period,
                 'decay', r.decay, 'decay_period', @pipeline@.period_text(r.decay_period),
@@ -103,9 +103,9 @@ BEGIN
     INSERT INTO @pipeline@.dimension (model, dimension, position, min_points, max_points, weight, reset_signals)
         SELECT target, d.dimension, d.position, d.min_points, d.max_points, d.weight, d.reset_signals
         FROM @pipeline@.dimension d WHERE d.model = source;
-    INSERT INTO @pipeline@.rule (model, rule, dimension, signal, points, aggregate, first_n, tiers, within, after, repeat,
+    INSERT INTO @pipeline@.rule (model, rule, dimension, signal, points, aggregate, first_n, tiers, of_dimension, min_count, period, within, after, repeat,
             limit_count, limit_period, decay, decay_period, decay_percent, max_points, only_if, unless, note)
-        SELECT target, r.rule, r.dimension, r.signal, r.points, r.aggregate, r.first_n, r.tiers, r.within, r.after, r.repeat,
+        SELECT target, r.rule, r.dimension, r.signal, r.points, r.aggregate, r.first_n, r.tiers, r.of_dimension, r.min_count, r.period, r.within, r.after, r.repeat,
             r.limit_count, r.limit_period, r.decay, r.decay_period, r.decay_percent, r.max_points, r.only_if, r.unless, r.note
         FROM @pipeline@.rule r WHERE r.model = source;
     INSERT INTO @pipeline@.stage_rule (model, stage, only_if, min_score, entry_signals, sla, note)
