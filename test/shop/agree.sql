@@ -28,7 +28,6 @@ SELECT lead_id, stage FROM lead_cooling WHERE stage_rank IN (60, 70);
 SELECT lead_id, score FROM hot_leads;
 SELECT lead_id, score FROM lead_score WHERE stage IN ('mql', 'sql');
 SELECT lead_id, score FROM lead_cooling WHERE stage IN ('mql', 'sql');
-SELECT lead_id, score_by_id(lead_id)::double precision FROM lead_score WHERE stage IN ('mql', 'sql');
 
 -- now: since when leads are in their stage
 SELECT lead_id, stage_since_at FROM lead_dim WHERE stage IN ('mql', 'sql');
