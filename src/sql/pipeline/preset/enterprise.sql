@@ -51,7 +51,7 @@ INSERT INTO signal (signal, event_kinds, condition, quantity, note) VALUES
     ('quote_request', '{quote_request}', NULL, NULL, NULL),
     ('trial_started', '{trial_started}', NULL, NULL, NULL),
     ('sales_contact', '{sales_contact}', NULL, NULL, NULL),
-    ('purchase', '{purchase}', NULL, NULL, NULL),
+    ('purchase', '{purchase}', '!($value < 0)', NULL, 'a negative value is a refund'),
     ('lost', '{lost}', NULL, NULL, NULL),
     ('disqualified', '{disqualified}', NULL, NULL, NULL),
     ('recycled', '{recycled}', NULL, NULL, NULL),
@@ -78,6 +78,9 @@ INSERT INTO signal (signal, source, condition, note) VALUES
     ('target_industry', 'profile', '$target_industries[*] == $.industry', NULL),
     ('large_company', 'profile', '$.employees >= 1000', NULL),
     ('medium_company', 'profile', '$.employees >= 100 && $.employees < 1000', NULL);
+
+INSERT INTO signal (signal, event_kinds, condition, note) VALUES
+    ('refund', '{refund,purchase}', '$kind != "purchase" || $value < 0', 'money given back; makes no customer');
 
 INSERT INTO model (model, note) VALUES
     ('enterprise', '100 points of behaviour and demographic make an mql, a matrix of both decides');
