@@ -35,12 +35,13 @@ CREATE OR REPLACE FUNCTION _refund_names(lead_ids bigint[], event_ids bigint[])
 AS $$
 #variable_conflict use_column
 DECLARE
-    kinds CONSTANT text[] := leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'purchase');
+    kinds text[];
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     IF NOT @pipeline@._shows_all_leads() THEN
         RETURN;
     END IF;
+    kinds := leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'purchase');
     RETURN QUERY
         WITH refund AS MATERIALIZED (
             SELECT e.lead_id, e.event_id, e.properties ->> 'purchase' AS name
