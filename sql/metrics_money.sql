@@ -84,6 +84,74 @@ SELECT channel, campaign, credited_purchases, revenue_amount, cost_amount, round
     WHERE model = 'linear' AND (revenue_amount <> 0 OR cost_amount <> 0) ORDER BY 1, 2;
 SELECT channel, campaign, profit_amount, round(roi::numeric, 4) AS roi FROM roas WHERE model = 'linear' AND (revenue_amount <> 0 OR cost_amount <> 0) ORDER BY 1, 2;
 SELECT cohort_month, channel, customers, purchases, revenue_amount, lifetime_value_amount, repeat_rate, buying_days FROM customer_lifetime_value ORDER BY 1, 2;
+-- the same booking again is refused, or replaces it; another booking has a name
+INSERT INTO cost (day_from, day_to, channel, category, amount) VALUES ('2025-01-01', '2025-01-31', 'seo', 'wages', 11);
+INSERT INTO cost (day_from, day_to, amount, category) VALUES ('2025-01-10', '2025-01-10', 2, 'tools'), ('2025-01-11', '2025-01-11', 3, 'tools'), ('2025-01-11', '2025-01-11', 4, NULL)
+    ON CONFLICT ON CONSTRAINT cost_booking_key DO UPDATE SET amount = excluded.amount;
+INSERT INTO cost (day_from, day_to, amount, category, source_id) VALUES ('2025-01-10', '2025-01-10', 5, 'tools', 'invoice 7');
+SELECT day_from, day_to, channel, campaign, category, source_id, amount FROM cost ORDER BY 1, 2, 3, 4, 5, 6;
+SELECT count(*) FROM cost_overlaps;
+-- a month whole and by days; days that only touch; another name, category, campaign
+INSERT INTO cost (cost_id, day_from, day_to, channel, campaign, category, source_id, amount) VALUES
+    (101, '2025-03-01', '2025-03-31', NULL, 'spring', 'media', 'ads', 31),
+    (102, '2025-03-31', '2025-04-02', NULL, 'spring', 'media', 'ads', 3),
+    (103, '2025-03-05', '2025-03-05', NULL, 'spring', 'media', 'ads', 1),
+    (104, '2025-04-03', '2025-04-03', NULL, 'spring', 'media', 'ads', 1),
+    (105, '2025-03-01', '2025-03-31', NULL, 'spring', 'media', 'print', 9),
+    (106, '2025-03-01', '2025-03-31', NULL, 'spring', NULL, 'ads', 9),
+    (107, '2025-03-01', '2025-03-31', 'seo', NULL, NULL, NULL, 9),
+    (108, '2025-03-30', '2025-04-01', 'seo', NULL, NULL, NULL, 9);
+SELECT * FROM cost_overlaps ORDER BY 1, 2;
+DROP SCHEMA hand, hand_reports CASCADE;
+
+-- Touches of an account by hand: 1, 2 and the organization itself, 8, are of
+-- acme; 3 of another; 4 and 5, 6 and 7 of none
+SELECT create_pipeline('hand') \g /dev/null
+SET search_path = hand, hand_reports, leadscore, leadscore_internal;
+INSERT INTO lead (lead_id, kind, organization, channel, created_at) VALUES
+    (1, 'person', 'acme', 'seo', '2025-01-01 12:00Z'), (2, 'person', 'acme', 'social', '2025-01-01 12:00Z'), (3, 'person', 'other', 'radio', '2025-01-01 12:00Z'),
+    (4, 'person', NULL, 'press', '2025-01-01 12:00Z'), (5, 'person', NULL, 'radio', '2025-01-01 12:00Z'),
+    (6, 'person', '', 'press', '2025-01-01 12:00Z'), (7, 'person', '', 'radio', '2025-01-01 12:00Z'), (8, 'organization', 'acme', NULL, '2025-01-01 12:00Z');
+INSERT INTO event (event_id, lead_id, kind, occurred_at, channel, value) VALUES
+    (11, 1, 'purchase', '2025-01-10 12:00Z', NULL, 100),
+    (21, 2, 'page_view', '2025-01-05 12:00Z', 'email', NULL),
+    (22, 2, 'page_view', '2025-01-15 12:00Z', 'website', NULL),
+    (31, 3, 'page_view', '2025-01-05 12:00Z', 'radio', NULL),
+    (41, 4, 'purchase', '2025-01-10 12:00Z', NULL, 10),
+    (61, 6, 'purchase', '2025-01-10 12:00Z', NULL, 10),
+    (81, 8, 'purchase', '2025-01-20 12:00Z', NULL, 60),
+    (82, 8, 'refund', '2025-01-30 12:00Z', NULL, 20);
+SELECT purchase_event_id, touch_lead_id, touch_event_id, channel, place, touches, micro_credits, net_amount, revenue_amount FROM attribution('linear');
+UPDATE setting SET attribution_scope = 'account';
+SELECT purchase_event_id, touch_lead_id, touch_event_id, channel, place, touches, micro_credits, net_amount, revenue_amount FROM attribution('linear');
+SELECT purchase_event_id, touch_lead_id, channel FROM attribution('first');
+SELECT channel, credited_purchases, revenue_amount FROM roas WHERE model = 'last' AND credited_purchases > 0 ORDER BY 1;
+-- what is as old as the window counts, what is older does not
+UPDATE setting SET attribution_window = '5 days';
+SELECT purchase_event_id, touch_lead_id, touch_event_id, channel, place, touches, micro_credits, revenue_amount FROM attribution('position');
+UPDATE setting SET attribution_window = '4 days 23:59:59';
+SELECT purchase_event_id, touch_lead_id, channel, touches, micro_credits, revenue_amount FROM attribution('position');
+UPDATE setting SET attribution_scope = 'lead', attribution_window = '9 days';
+SELECT purchase_event_id, touch_lead_id, touch_event_id, channel, touches, revenue_amount FROM attribution('time_decay');
+UPDATE setting SET attribution_window = '1000000 years';
+SELECT count(*) FROM attribution('linear') WHERE channel <> '(none)';
+UPDATE setting SET attribution_window = '0';
+UPDATE setting SET attribution_window = '-1 day';
+UPDATE setting SET attribution_scope = 'organization';
+UPDATE setting SET attribution_scope = NULL;
+-- a role that sees some leads only gets the touches of these
+CREATE ROLE money_some;
+SELECT grant_reader('hand', 'money_some') \g /dev/null
+UPDATE setting SET attribution_scope = 'account', attribution_window = NULL;
+ALTER TABLE lead ENABLE ROW LEVEL SECURITY;
+ALTER TABLE event ENABLE ROW LEVEL SECURITY;
+CREATE POLICY one ON lead TO money_some USING (lead_id <> 2);
+CREATE POLICY one ON event TO money_some USING (lead_id <> 2);
+SET ROLE money_some;
+SELECT purchase_event_id, touch_lead_id, channel, touches, micro_credits, revenue_amount FROM attribution('linear');
+RESET ROLE;
+DROP OWNED BY money_some;
+DROP ROLE money_some;
 DROP SCHEMA hand, hand_reports CASCADE;
 
 -- Retention by hand: of three customers of January one buys again in January,
@@ -183,6 +251,31 @@ WITH touch AS (
 SELECT s.model, count(*) AS touches, count(a.model) AS found, count(*) FILTER (WHERE a.place = s.i AND a.touches = s.n AND abs(a.micro_credits - 1000000 * s.share) < 1) AS right
 FROM share s LEFT JOIN attribution_credit a ON a.model = s.model AND a.purchase_event_id = s.purchase AND coalesce(a.touch_event_id, 0) = s.touch
 GROUP BY 1 ORDER BY 1;
+
+-- accounts, and a window: the pairs of a purchase and a touch from plain SQL
+UPDATE lead SET organization = 'org ' || lead_id % 40 WHERE lead_id % 7 > 0;
+UPDATE setting SET attribution_scope = 'account', attribution_window = '60 days';
+SELECT model, count(*) AS purchases, count(*) FILTER (WHERE micro_credits = 1000000 AND revenue = amount AND places = touches) AS whole, max(touches) AS most_touches
+FROM (SELECT model, purchase_event_id, sum(micro_credits) AS micro_credits, sum(revenue_amount) AS revenue, min(net_amount) AS amount, count(*) AS places, max(touches) AS touches
+    FROM attribution_credit GROUP BY 1, 2) p GROUP BY 1 ORDER BY 1;
+WITH member AS (
+    SELECT b.lead_id AS buyer, l.lead_id FROM lead b JOIN lead l ON l.lead_id = b.lead_id OR l.organization = b.organization
+), touch AS (
+    SELECT lead_id, event_id, occurred_at AS at FROM event WHERE (channel IS NOT NULL OR campaign IS NOT NULL) AND kind NOT IN ('purchase', 'stage_set', 'email_sent')
+), every_touch AS (
+    SELECT lead_id, event_id, at FROM touch
+    UNION ALL
+    SELECT lead_id, NULL, created_at FROM lead l WHERE (channel IS NOT NULL OR campaign IS NOT NULL) AND NOT EXISTS (SELECT FROM touch t WHERE t.lead_id = l.lead_id AND t.at <= l.created_at)
+), pair AS (
+    SELECT p.event_id AS purchase_event_id, t.lead_id AS touch_lead_id, t.event_id AS touch_event_id
+    FROM event p JOIN member m ON m.buyer = p.lead_id JOIN every_touch t ON t.lead_id = m.lead_id AND t.at BETWEEN p.occurred_at - interval '60 days' AND p.occurred_at
+    WHERE p.kind = 'purchase'
+), seen AS (
+    SELECT purchase_event_id, touch_lead_id, touch_event_id FROM attribution('linear') WHERE touched_at IS NOT NULL
+)
+SELECT (SELECT count(*) FROM seen) AS pairs, (SELECT count(*) FROM seen JOIN event e ON e.event_id = purchase_event_id WHERE e.lead_id <> touch_lead_id) AS of_others,
+    (SELECT count(*) FROM (TABLE pair EXCEPT ALL TABLE seen) x) AS missing, (SELECT count(*) FROM (TABLE seen EXCEPT ALL TABLE pair) x) AS too_many;
+UPDATE setting SET attribution_scope = 'lead', attribution_window = NULL;
 
 -- costs, leads and purchases all are in the reports, once
 SELECT (SELECT sum(amount) FROM cost) = (SELECT sum(cost_amount) FROM cost_by_month) AS by_month,

@@ -32,7 +32,7 @@ BEGIN
                 SELECT i, i * 100 + k.n, k.kind, timestamptz '2025-01-01' + i * interval '3 days' + k.n * interval '1 day', 100 * i, 'content',
                     '{"page": "/prices", "form": "f", "fields": 3, "message": "m", "variant": "v", "content": "guide", "topic": "tea", "outcome": "no"}'
                 FROM generate_series(1, 24) i,
-                    unnest('{page_view,form_view,form_submit,email_sent,email_open,email_click,case_study_download,pricing_view,demo_request,quote_request,outreach,sales_contact,purchase,nothing known}'::text[])
+                    unnest('{page_view,form_view,form_submit,email_sent,email_open,email_click,case_study_download,pricing_view,demo_request,quote_request,outreach,sales_contact,purchase,nothing known,refund}'::text[])
                         WITH ORDINALITY AS k (kind, n)
                 WHERE k.n <= i + 3 AND (%2$L = 'crm' OR i %% 2 = 0) OR k.n = 14 AND i %% 2 = 1 AND %2$L = 'crm';
             INSERT INTO %1$I.cost (day_from, day_to, channel, amount) VALUES ('2025-01-01', '2025-03-31', 'content', 1000);
@@ -88,12 +88,13 @@ BEGIN
         SELECT p.oid::regprocedure FROM pg_proc p
         WHERE p.pronamespace IN ('crm'::regnamespace, 'crm_reports'::regnamespace) AND p.prosecdef AND p.proname ~ '^_' ORDER BY p.proname COLLATE "C"
     LOOP
-        EXECUTE format('SELECT count(t) FROM %s AS t', replace(function, '(bigint,bigint)', '(1, 101)')) INTO rows;
+        EXECUTE format('SELECT count(t) FROM %s AS t', replace(replace(function, '(bigint,bigint)', '(1, 101)'), '(bigint[],bigint[])', '(''{1}'', ''{101}'')')) INTO rows;
         RETURN NEXT;
     END LOOP;
 END
 $$;
-UPDATE crm.event SET kind = 'content_download' WHERE event_id = 101;
+UPDATE crm.event SET kind = 'content_download', properties = properties || '{"purchase": "unheard"}' WHERE event_id = 101;
+UPDATE crm.lead SET profile = profile || '{"budget": "yes"}' WHERE lead_id = 1;
 SET ROLE leadscore_tenant;
 SELECT * FROM alone.call();
 -- in parallel workers too

@@ -46,6 +46,15 @@ END;
 COMMENT ON FUNCTION leadscore_internal.as_amount(numeric) IS
 	'rounded to cents; NULL for NaN, infinity or an amount of 10^12 and more';
 
+-- As in the conditions of signals, minus infinity is no number: an unknown amount.
+CREATE FUNCTION leadscore_internal.takes_back(value numeric) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT coalesce(takes_back.value < 0 AND takes_back.value > '-Infinity', false);
+END;
+COMMENT ON FUNCTION leadscore_internal.takes_back(numeric) IS
+	'whether the value of a purchase is negative, so that it is a refund';
+
 CREATE FUNCTION leadscore_internal.compared(figure double precision, low double precision, high double precision) RETURNS text
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC

@@ -10,6 +10,9 @@ INSERT INTO campaign (campaign, channel, sourcing)
     SELECT 'campaign ' || n, (ARRAY['seo', 'social', 'email', 'radio'])[1 + n % 4], CASE WHEN n % 3 > 0 THEN 'internal' ELSE 'outsourced' END FROM generate_series(1, 20) n;
 INSERT INTO cost (day_from, day_to, channel, campaign, category, amount)
     SELECT d, d + 29, NULL, 'campaign ' || n, 'media', 100 + n FROM generate_series(1, 20) n, generate_series(0, 23) m, LATERAL (SELECT current_date - 740 + 30 * m) s (d);
+-- some days a second time
+INSERT INTO cost (day_from, day_to, campaign, category, amount)
+    SELECT d, d, 'campaign ' || n, 'media', 5 FROM generate_series(1, 20) n, LATERAL (SELECT current_date - 20 - 30 * n) s (d);
 
 INSERT INTO lead (lead_id, external_id, email, market, channel, campaign, owner, consented_at, created_at, updated_at)
     SELECT n, 'lead-' || n, 'a@b', (ARRAY['b2b', 'b2c', NULL])[1 + n % 3], NULL, 'campaign ' || 1 + n % 20, 'owner ' || n % 7, CASE WHEN n % 5 > 0 THEN c.at END, c.at, c.at
@@ -18,10 +21,11 @@ INSERT INTO lead (lead_id, external_id, email, market, channel, campaign, owner,
 -- hash of a number, spread over 0 to 999
 CREATE FUNCTION pg_temp.spread(n bigint) RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN abs(hashint8(n)::bigint % 1000);
-INSERT INTO event (lead_id, kind, occurred_at, value, channel, properties)
+INSERT INTO event (lead_id, kind, occurred_at, value, channel, source_id, properties)
     SELECT l.lead_id, k.kind, l.created_at + interval '1 minute' * (i * 1440 + pg_temp.spread(l.lead_id * 31 + i)),
         CASE k.kind WHEN 'purchase' THEN 10 + pg_temp.spread(l.lead_id) END,
         CASE WHEN i % 3 = 0 THEN (ARRAY['seo', 'social', 'email', 'radio'])[1 + pg_temp.spread(l.lead_id + i) % 4] END,
+        CASE k.kind WHEN 'purchase' THEN 'order ' || i END,
         CASE WHEN k.d < 500 THEN jsonb_build_object('page', '/p' || k.d % 50) WHEN k.d < 560 THEN jsonb_build_object('form', 'f' || k.d % 5, 'variant', 'v' || k.d % 2)
             WHEN k.d < 600 THEN jsonb_build_object('form', 'f' || k.d % 5, 'fields', 2 + k.d % 5) WHEN k.d < 850 THEN jsonb_build_object('message', 'm' || i, 'variant', 'v' || l.lead_id % 2)
             WHEN k.d < 900 THEN jsonb_build_object('content', 'c' || k.d % 9) WHEN k.d < 940 THEN jsonb_build_object('outcome', 'no')
@@ -31,5 +35,34 @@ INSERT INTO event (lead_id, kind, occurred_at, value, channel, properties)
             WHEN d < 830 THEN 'email_click' WHEN d < 850 THEN 'email_reply' WHEN d < 900 THEN 'content_download' WHEN d < 940 THEN 'outreach' WHEN d < 975 THEN 'stage_set'
             WHEN d < 985 THEN 'sales_contact' WHEN d < 993 THEN 'purchase' ELSE 'lost' END
             FROM (SELECT pg_temp.spread(l.lead_id * 17 + i * 7919)) s (d)) k (d, kind);
+-- Of six purchases one is refunded, in some way: by an event that names it, or
+-- by a negative purchase that does not, or without an amount.
+INSERT INTO event (lead_id, kind, occurred_at, value, channel, properties)
+    SELECT e.lead_id, CASE WHEN e.lead_id / 6 % 4 = 2 THEN 'purchase' ELSE 'refund' END, e.occurred_at + interval '1 day' * (e.lead_id / 24 % 7),
+        CASE e.lead_id / 6 % 4 WHEN 0 THEN e.value WHEN 1 THEN round(e.value / 3, 2) WHEN 2 THEN - round(e.value / 2, 2) END, 'seo',
+        CASE e.lead_id / 6 % 4 WHEN 0 THEN jsonb_build_object('purchase', e.source_id) WHEN 1 THEN jsonb_build_object('purchase', e.event_id) END
+    FROM event e
+    WHERE e.kind = 'purchase' AND e.lead_id % 6 = 0;
+-- Purchases, and what is left of them after refunds: for the queries by hand.
+CREATE SCHEMA hand;
+CREATE VIEW hand.sold AS
+    WITH refund AS MATERIALIZED (
+        SELECT r.lead_id, r.event_id, r.occurred_at, abs(r.value) AS value,
+            CASE WHEN r.properties ? 'purchase'
+                THEN (SELECT p.event_id FROM crm.event p WHERE p.lead_id = r.lead_id AND p.kind = 'purchase' AND p.value >= 0 AND r.properties ->> 'purchase' IN (p.source_id, p.event_id::text))
+                ELSE (SELECT p.event_id FROM crm.event p WHERE p.lead_id = r.lead_id AND p.kind = 'purchase' AND p.value >= 0 AND p.occurred_at <= r.occurred_at ORDER BY p.occurred_at DESC LIMIT 1)
+            END AS sold_id
+        FROM crm.event r
+        WHERE (r.kind = 'refund' OR r.kind = 'purchase' AND r.value < 0) AND isfinite(r.occurred_at)
+    ), whole AS (
+        SELECT DISTINCT ON (r.sold_id) r.sold_id, r.occurred_at, r.event_id FROM refund r WHERE r.value IS NULL ORDER BY r.sold_id, r.occurred_at, r.event_id
+    ), returned AS (
+        SELECT r.sold_id, sum(r.value) AS value, w.sold_id IS NOT NULL AS whole, coalesce(sum(r.value) FILTER (WHERE (r.occurred_at, r.event_id) < (w.occurred_at, w.event_id)), 0) AS earlier
+        FROM refund r LEFT JOIN whole w USING (sold_id) GROUP BY r.sold_id, w.sold_id
+    )
+    SELECT p.lead_id, p.event_id, p.occurred_at, p.value AS price,
+        p.value - coalesce(r.value, 0) - CASE WHEN r.whole THEN greatest(p.value - r.earlier, 0) ELSE 0 END AS value
+    FROM crm.event p LEFT JOIN returned r ON r.sold_id = p.event_id
+    WHERE p.kind = 'purchase' AND p.value >= 0 AND isfinite(p.occurred_at);
 SELECT attach_pipeline('crm') \g /dev/null
 VACUUM ANALYZE;

@@ -1,6 +1,7 @@
 -- Pairs of queries that give the same rows: a view, and SQL by hand. By hand,
 -- kinds of events are written out instead of looked up by their role, and only
 -- what the figure needs is read. Events at infinity are left out by both.
+-- Purchases and their refunds by hand are the view hand.sold of load.sql.
 
 -- conversion_rates
 SELECT step_from, step_to, market, numerator, denominator FROM conversion_rates;
@@ -34,9 +35,9 @@ FROM a FULL JOIN b USING (month, channel, campaign) FULL JOIN c USING (month, ch
 -- attribution_credit
 SELECT channel, campaign, sum(micro_credits), sum(revenue_amount) FROM attribution_credit WHERE model = 'linear' GROUP BY 1, 2;
 -- by hand
-WITH p AS MATERIALIZED (SELECT lead_id, event_id, occurred_at, value FROM event WHERE kind = 'purchase' AND isfinite(occurred_at)),
+WITH p AS MATERIALIZED (SELECT lead_id, event_id, occurred_at, value FROM hand.sold),
 t AS MATERIALIZED (SELECT lead_id, event_id, occurred_at, channel, campaign FROM event WHERE (channel IS NOT NULL OR campaign IS NOT NULL)
-        AND kind NOT IN ('purchase', 'lost', 'disqualified', 'recycled', 'points_added', 'points_removed', 'stage_set', 'unsubscribe', 'email_sent') AND isfinite(occurred_at) AND lead_id IN (SELECT lead_id FROM p)),
+        AND kind NOT IN ('purchase', 'refund', 'lost', 'disqualified', 'recycled', 'points_added', 'points_removed', 'stage_set', 'unsubscribe', 'email_sent') AND isfinite(occurred_at) AND lead_id IN (SELECT lead_id FROM p)),
 u AS (SELECT * FROM t UNION ALL SELECT lead_id, 0, created_at, channel, campaign FROM lead l WHERE lead_id IN (SELECT lead_id FROM p) AND (channel IS NOT NULL OR campaign IS NOT NULL) AND NOT EXISTS (SELECT FROM t WHERE t.lead_id = l.lead_id AND t.occurred_at <= l.created_at)),
 w AS (SELECT p.event_id, p.value, u.channel, u.campaign, row_number() OVER (x ORDER BY u.occurred_at, u.event_id) AS i, 1000000.0::float8 / count(*) OVER x AS share FROM p LEFT JOIN u ON u.lead_id = p.lead_id AND u.occurred_at <= p.occurred_at WINDOW x AS (PARTITION BY p.event_id)),
 r AS (SELECT w.*, 1000000 - sum(floor(share)) OVER (PARTITION BY event_id) AS rest, row_number() OVER (PARTITION BY event_id ORDER BY share - floor(share) DESC, i) AS turn FROM w),
@@ -46,9 +47,9 @@ SELECT coalesce(g.channel, c.channel, '(none)'), coalesce(g.campaign, '(none)'),
 -- roas
 SELECT model, channel, campaign, credited_purchases, revenue_amount FROM roas WHERE credited_purchases > 0;
 -- by hand
-WITH p AS MATERIALIZED (SELECT lead_id, event_id, occurred_at, value FROM event WHERE kind = 'purchase' AND isfinite(occurred_at)),
+WITH p AS MATERIALIZED (SELECT lead_id, event_id, occurred_at, value FROM hand.sold),
 t AS MATERIALIZED (SELECT lead_id, event_id, occurred_at, channel, campaign FROM event WHERE (channel IS NOT NULL OR campaign IS NOT NULL)
-        AND kind NOT IN ('purchase', 'lost', 'disqualified', 'recycled', 'points_added', 'points_removed', 'stage_set', 'unsubscribe', 'email_sent') AND isfinite(occurred_at) AND lead_id IN (SELECT lead_id FROM p)),
+        AND kind NOT IN ('purchase', 'refund', 'lost', 'disqualified', 'recycled', 'points_added', 'points_removed', 'stage_set', 'unsubscribe', 'email_sent') AND isfinite(occurred_at) AND lead_id IN (SELECT lead_id FROM p)),
 u AS (SELECT * FROM t UNION ALL SELECT lead_id, 0, created_at, channel, campaign FROM lead l WHERE lead_id IN (SELECT lead_id FROM p) AND (channel IS NOT NULL OR campaign IS NOT NULL) AND NOT EXISTS (SELECT FROM t WHERE t.lead_id = l.lead_id AND t.occurred_at <= l.created_at)),
 w AS (SELECT p.event_id, p.value, u.channel, u.campaign, count(*) OVER x AS n, row_number() OVER (x ORDER BY u.occurred_at, u.event_id) AS i, coalesce(extract(epoch FROM max(u.occurred_at) OVER x - u.occurred_at)::float8 / 86400, 0) AS age
     FROM p LEFT JOIN u ON u.lead_id = p.lead_id AND u.occurred_at <= p.occurred_at WINDOW x AS (PARTITION BY p.event_id)),
@@ -60,17 +61,27 @@ g AS (SELECT r.*, floor(share)::bigint + (turn <= rest)::int AS credit, sum(floo
 SELECT g.model, coalesce(g.channel, c.channel, '(none)'), coalesce(g.campaign, '(none)'), sum(g.credit) / 1000000::float8, sum(round(g.value * g.upto / 1000000, 2) - round(g.value * (g.upto - g.credit) / 1000000, 2))
 FROM g LEFT JOIN campaign c USING (campaign) GROUP BY 1, 2, 3 HAVING sum(g.credit) > 0;
 
+-- refunds
+SELECT status, count(*), count(DISTINCT purchase_event_id), sum(refund_amount) FROM refunds GROUP BY 1;
+-- by hand
+SELECT 'refunded', (SELECT count(*) FROM event WHERE (kind = 'refund' OR kind = 'purchase' AND value < 0) AND isfinite(occurred_at)), count(*) FILTER (WHERE value < price), sum(price - value)::numeric(14,2) FROM hand.sold;
+
+-- cost_overlaps
+SELECT cost_id, other_cost_id, overlap_days, cost_amount, other_cost_amount FROM cost_overlaps;
+-- by hand
+SELECT a.cost_id, b.cost_id, (SELECT count(*) FROM generate_series(a.day_from, a.day_to, '1 day') d WHERE d BETWEEN b.day_from AND b.day_to), a.amount, b.amount FROM cost a, cost b WHERE a.cost_id < b.cost_id AND a.campaign = b.campaign AND a.category = b.category AND a.channel IS NOT DISTINCT FROM b.channel AND a.source_id IS NOT DISTINCT FROM b.source_id AND daterange(a.day_from, a.day_to, '[]') && daterange(b.day_from, b.day_to, '[]');
+
 -- customer_lifetime_value
 SELECT cohort_month, channel, campaign, customers, purchases, revenue_amount, lifetime_value_amount, repeat_customers, buying_days::numeric(12,3) FROM customer_lifetime_value;
 -- by hand
 SELECT date_trunc('month', first AT TIME ZONE 'UTC')::date, coalesce(l.channel, p.channel, '(none)'), coalesce(l.campaign, '(none)'), count(*), sum(n), sum(value)::numeric(14,2), (sum(value) / count(*))::numeric(14,2), count(*) FILTER (WHERE n > 1), (extract(epoch FROM avg(last - first)) / 86400)::numeric(12,3)
-FROM (SELECT lead_id, min(occurred_at) AS first, max(occurred_at) AS last, count(*) AS n, sum(value) AS value FROM event WHERE kind = 'purchase' AND isfinite(occurred_at) GROUP BY 1) c JOIN lead l USING (lead_id) LEFT JOIN campaign p USING (campaign) GROUP BY 1, 2, 3;
+FROM (SELECT lead_id, min(occurred_at) AS first, max(occurred_at) AS last, count(*) AS n, sum(value) AS value FROM hand.sold GROUP BY 1) c JOIN lead l USING (lead_id) LEFT JOIN campaign p USING (campaign) GROUP BY 1, 2, 3;
 
 -- value_by_stage
 SELECT stage, leads, customers, revenue_amount FROM value_by_stage WHERE leads > 0;
 -- by hand
 WITH e AS (SELECT lead_id, to_stage, min(effective_at) AS at FROM stage_history GROUP BY 1, 2)
-SELECT e.to_stage, count(DISTINCT e.lead_id), count(DISTINCT p.lead_id), coalesce(sum(p.value), 0)::numeric(14,2) FROM e LEFT JOIN event p ON p.lead_id = e.lead_id AND p.kind = 'purchase' AND isfinite(p.occurred_at) AND p.occurred_at >= e.at WHERE e.to_stage >= 'visitor' GROUP BY 1;
+SELECT e.to_stage, count(DISTINCT e.lead_id), count(DISTINCT p.lead_id), coalesce(sum(p.value), 0)::numeric(14,2) FROM e LEFT JOIN hand.sold p ON p.lead_id = e.lead_id AND p.occurred_at >= e.at WHERE e.to_stage >= 'visitor' GROUP BY 1;
 
 -- pipeline_forecast
 SELECT stage, leads_now, round(expected_customers::numeric, 9), forecast_amount FROM pipeline_forecast WHERE stage <> 'all' AND leads_now > 0;
@@ -79,7 +90,7 @@ WITH s AS MATERIALIZED (SELECT lead_id, cycle, to_stage, effective_at AS at, coa
 g AS (SELECT make_interval(days => d) AS age FROM unnest('{0,1,2,4,7,14,30,60,90,120,180,270,365}'::int[]) d),
 p AS MATERIALIZED (SELECT to_stage, age, count(*)::float8 AS n, count(*) FILTER (WHERE won_at > at + age AND won_at <= at + age + interval '90 days') AS won FROM s, g WHERE at + age + interval '90 days' <= now() AND left_at > at + age GROUP BY 1, 2),
 n AS MATERIALIZED (SELECT s.to_stage, max(g.age) AS age, count(*) OVER () AS all_rows FROM s, g WHERE left_at = 'infinity' AND to_stage BETWEEN 'iql' AND 'prospect' AND at + g.age <= now() GROUP BY s.lead_id, s.to_stage)
-SELECT n.to_stage, count(*), round(sum(q.won / q.n)::numeric, 9), (sum(q.won / q.n) * (SELECT avg(v)::float8 FROM (SELECT sum(value) AS v FROM event WHERE kind = 'purchase' AND isfinite(occurred_at) GROUP BY lead_id) b))::numeric(14,2)
+SELECT n.to_stage, count(*), round(sum(q.won / q.n)::numeric, 9), (sum(q.won / q.n) * (SELECT avg(v)::float8 FROM (SELECT sum(value) AS v FROM hand.sold GROUP BY lead_id) b))::numeric(14,2)
 FROM n, LATERAL (SELECT won, p.n FROM p WHERE p.to_stage = n.to_stage AND p.age <= n.age AND (p.n >= 10 OR p.age = '0') ORDER BY p.age DESC LIMIT 1) q GROUP BY 1;
 
 -- sourcing_comparison
@@ -88,7 +99,7 @@ SELECT comparison, segment, leads, mqls, sqls, customers, revenue_amount FROM so
 WITH g AS (SELECT p.sourcing, coalesce(p.direction, h.direction) AS direction, count(s.lead_at) AS leads, count(s.mql_at) AS mqls, count(s.sql_at) AS sqls, count(s.customer_at) AS customers, sum(b.value) AS value
 FROM (SELECT lead_id, min(effective_at) FILTER (WHERE is_lead) AS lead_at, min(effective_at) FILTER (WHERE to_stage >= 'mql' AND is_lead) AS mql_at, min(effective_at) FILTER (WHERE to_stage >= 'sql' AND is_lead) AS sql_at, min(effective_at) FILTER (WHERE to_stage >= 'customer') AS customer_at FROM stage_history WHERE to_stage >= 'iql' GROUP BY 1) s
     RIGHT JOIN lead l USING (lead_id) LEFT JOIN campaign p USING (campaign) LEFT JOIN channel h ON h.channel = coalesce(l.channel, p.channel)
-    LEFT JOIN (SELECT lead_id, sum(value) AS value FROM event WHERE kind = 'purchase' AND isfinite(occurred_at) GROUP BY 1) b USING (lead_id) GROUP BY 1, 2)
+    LEFT JOIN (SELECT lead_id, sum(value) AS value FROM hand.sold GROUP BY 1) b USING (lead_id) GROUP BY 1, 2)
 SELECT 'sourcing', sourcing, sum(leads), sum(mqls), sum(sqls), sum(customers), sum(value)::numeric(14,2) FROM g GROUP BY 2 UNION ALL SELECT 'direction', direction, sum(leads), sum(mqls), sum(sqls), sum(customers), sum(value)::numeric(14,2) FROM g GROUP BY 2;
 
 -- sla_status
@@ -169,7 +180,7 @@ SELECT stage, kind, leads_with, converted_with, leads_without, converted_without
 WITH s AS (SELECT lead_id, cycle, to_stage, min(effective_at) AS at FROM stage_history WHERE to_stage BETWEEN 'iql' AND 'prospect' GROUP BY 1, 2, 3),
 u AS (SELECT s.*, min(h.effective_at) FILTER (WHERE h.to_stage > s.to_stage) AS up, min(h.effective_at) FILTER (WHERE h.to_stage < 'visitor') AS gone FROM s JOIN stage_history h USING (lead_id, cycle) GROUP BY 1, 2, 3, 4),
 w AS (SELECT u.to_stage, e.kind, u.lead_id, u.cycle, coalesce(u.up >= u.at, false) AS converted FROM u JOIN event e ON e.lead_id = u.lead_id AND e.occurred_at >= u.at AND e.occurred_at <= CASE WHEN u.up >= u.at THEN u.up ELSE coalesce(u.gone, now()) END
-    WHERE e.kind NOT IN ('purchase', 'lost', 'disqualified', 'recycled', 'points_added', 'points_removed', 'stage_set', 'sales_contact') AND isfinite(e.occurred_at) GROUP BY 1, 2, 3, 4, 5)
+    WHERE e.kind NOT IN ('purchase', 'refund', 'lost', 'disqualified', 'recycled', 'points_added', 'points_removed', 'stage_set', 'sales_contact') AND isfinite(e.occurred_at) GROUP BY 1, 2, 3, 4, 5)
 SELECT w.to_stage, w.kind, count(*), count(*) FILTER (WHERE w.converted), t.n - count(*), t.converted - count(*) FILTER (WHERE w.converted)
 FROM w JOIN (SELECT to_stage, count(*) AS n, count(*) FILTER (WHERE up >= at) AS converted FROM u GROUP BY 1) t USING (to_stage) GROUP BY w.to_stage, w.kind, t.n, t.converted;
 
@@ -179,7 +190,7 @@ SELECT channel, campaign, contacts, leads, mqls, sqls, customers, revenue_amount
 SELECT coalesce(l.channel, p.channel, '(none)'), coalesce(l.campaign, '(none)'), count(*), count(s.lead_at), count(s.mql_at), count(s.sql_at), count(s.customer_at), coalesce(sum(b.value) FILTER (WHERE s.lead_at IS NOT NULL OR s.customer_at IS NOT NULL), 0)::numeric(14,2)
 FROM lead l LEFT JOIN campaign p USING (campaign)
     LEFT JOIN (SELECT lead_id, min(effective_at) FILTER (WHERE is_lead) AS lead_at, min(effective_at) FILTER (WHERE to_stage >= 'mql' AND is_lead) AS mql_at, min(effective_at) FILTER (WHERE to_stage >= 'sql' AND is_lead) AS sql_at, min(effective_at) FILTER (WHERE to_stage >= 'customer') AS customer_at FROM stage_history WHERE to_stage >= 'iql' GROUP BY 1) s USING (lead_id)
-    LEFT JOIN (SELECT lead_id, sum(value) AS value FROM event WHERE kind = 'purchase' AND isfinite(occurred_at) GROUP BY 1) b USING (lead_id) GROUP BY 1, 2;
+    LEFT JOIN (SELECT lead_id, sum(value) AS value FROM hand.sold GROUP BY 1) b USING (lead_id) GROUP BY 1, 2;
 
 -- interest_by_topic
 SELECT topic, events, leads, leads_lately, mqls, customers FROM interest_by_topic;
@@ -215,6 +226,7 @@ SELECT CASE WHEN to_date = (now() AT TIME ZONE 'UTC')::date - 1 THEN 'now' ELSE 
 -- by hand
 WITH p AS (SELECT k, (date_trunc('day', now() AT TIME ZONE 'UTC') - make_interval(months => a))::timestamp AT TIME ZONE 'UTC' AS from_at, (date_trunc('day', now() AT TIME ZONE 'UTC') - make_interval(months => b))::timestamp AT TIME ZONE 'UTC' AS to_at FROM (VALUES ('before', 12, 6), ('now', 6, 0)) k (k, a, b)),
 s AS (SELECT lead_id, min(effective_at) AS lead_at, min(effective_at) FILTER (WHERE to_stage >= 'sql') AS sql_at, min(effective_at) FILTER (WHERE to_stage >= 'customer') AS customer_at FROM stage_history WHERE to_stage >= 'iql' AND is_lead GROUP BY 1),
-n AS (SELECT p.k, s.*, (SELECT sum(e.value) FROM event e WHERE e.lead_id = s.lead_id AND e.kind = 'purchase' AND isfinite(e.occurred_at) AND e.occurred_at BETWEEN s.lead_at AND s.lead_at + interval '90 days') AS value FROM p JOIN s ON s.lead_at >= p.from_at - interval '90 days' AND s.lead_at < p.to_at - interval '90 days'),
+n AS (SELECT p.k, s.lead_id, s.lead_at, s.sql_at, s.customer_at, sum(e.value) AS value FROM p JOIN s ON s.lead_at >= p.from_at - interval '90 days' AND s.lead_at < p.to_at - interval '90 days'
+    LEFT JOIN hand.sold e ON e.lead_id = s.lead_id AND e.occurred_at BETWEEN s.lead_at AND s.lead_at + interval '90 days' GROUP BY 1, 2, 3, 4, 5),
 c AS (SELECT p.k, count(*) AS sales, percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM s.customer_at - s.lead_at)::float8 / 86400) AS days FROM p JOIN s ON s.customer_at >= p.from_at AND s.customer_at < p.to_at GROUP BY 1)
 SELECT n.k, count(*), count(*) FILTER (WHERE n.sql_at <= n.lead_at + interval '90 days'), count(*) FILTER (WHERE n.customer_at <= n.lead_at + interval '90 days'), (sum(n.value) / count(*))::numeric(14,2), min(c.sales), min(c.days) FROM n JOIN c USING (k) GROUP BY 1;

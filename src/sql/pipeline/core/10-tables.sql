@@ -37,6 +37,8 @@ CREATE TABLE setting (
     currency text NOT NULL DEFAULT 'EUR',
     mature_after interval NOT NULL DEFAULT '90 days',
     first_response_within interval NOT NULL DEFAULT '1 hour',
+    attribution_scope text NOT NULL DEFAULT 'lead',
+    attribution_window interval,
     CONSTRAINT setting_pkey PRIMARY KEY (id),
     CONSTRAINT setting_one_row CHECK (id),
     CONSTRAINT setting_grain_check CHECK (period_text(grain) IN ('1 days', '1 hours')),
@@ -44,7 +46,9 @@ CREATE TABLE setting (
     CONSTRAINT setting_time_zone_check CHECK (timestamptz '2000-01-01 00:00+00' AT TIME ZONE time_zone IS NOT NULL),
     CONSTRAINT setting_currency_check CHECK (currency ~ '^[A-Z]{3}$'),
     CONSTRAINT setting_mature_after_check CHECK (mature_after >= interval '0'),
-    CONSTRAINT setting_first_response_within_check CHECK (first_response_within > interval '0')
+    CONSTRAINT setting_first_response_within_check CHECK (first_response_within > interval '0'),
+    CONSTRAINT setting_attribution_scope_check CHECK (attribution_scope IN ('lead', 'account')),
+    CONSTRAINT setting_attribution_window_check CHECK (attribution_window > interval '0')
 );
 COMMENT ON TABLE setting IS 'settings of this pipeline: one row';
 COMMENT ON COLUMN setting.id IS 'always true: there is one row';
@@ -56,6 +60,8 @@ COMMENT ON COLUMN setting.time_zone IS 'time zone of the dates in the views';
 COMMENT ON COLUMN setting.currency IS 'currency of all amounts, ISO 4217';
 COMMENT ON COLUMN setting.mature_after IS 'age at which a lead is expected to have converted, if it ever does';
 COMMENT ON COLUMN setting.first_response_within IS 'time in which a new enquiry should be answered';
+COMMENT ON COLUMN setting.attribution_scope IS 'whose touches a purchase is credited to: lead, of the lead that bought; account, of all leads of its organization';
+COMMENT ON COLUMN setting.attribution_window IS 'touches longer before a purchase than this have no part in it; NULL: all have';
 
 -- Leads and what they do.
 
@@ -601,7 +607,10 @@ CREATE TABLE cost (
     campaign text,
     category text,
     amount numeric(14,2) NOT NULL,
+    source_id text,
     CONSTRAINT cost_pkey PRIMARY KEY (cost_id),
+    -- an import that is repeated must not count twice
+    CONSTRAINT cost_booking_key UNIQUE NULLS NOT DISTINCT (day_from, day_to, channel, campaign, category, source_id),
     CONSTRAINT cost_channel_fkey FOREIGN KEY (channel) REFERENCES channel ON UPDATE CASCADE,
     CONSTRAINT cost_campaign_fkey FOREIGN KEY (campaign) REFERENCES campaign ON UPDATE CASCADE,
     CONSTRAINT cost_day_check CHECK (isfinite(day_from) AND isfinite(day_to) AND day_to >= day_from),
@@ -615,6 +624,7 @@ COMMENT ON COLUMN cost.channel IS 'channel that it is for; NULL: see campaign, o
 COMMENT ON COLUMN cost.campaign IS 'campaign that it is for; NULL: all';
 COMMENT ON COLUMN cost.category IS 'purpose of the cost: media, wages, technology, training ...';
 COMMENT ON COLUMN cost.amount IS 'amount in the currency of the pipeline';
+COMMENT ON COLUMN cost.source_id IS 'name of the booking in the system that it comes from, such as the number of an invoice; two costs that agree in all else need different ones';
 
 CREATE TABLE benchmark (
     metric text,

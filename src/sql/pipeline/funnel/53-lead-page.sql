@@ -113,6 +113,7 @@ FROM _source d
             JOIN event_kind k USING (kind)
         WHERE e.lead_id = d.lead_id AND is_dated(e.occurred_at)
             AND k.role IN ('capture', 'form_submit', 'download', 'webinar', 'request', 'trial', 'purchase')
+            AND NOT (k.role = 'purchase' AND takes_back(e.value))
         ORDER BY e.occurred_at, e.event_id
         LIMIT 1
     ) i ON true
@@ -176,8 +177,9 @@ FROM lead l
                 FROM event e
                     LEFT JOIN event_kind k USING (kind)
                 WHERE e.lead_id = l.lead_id AND is_dated(e.occurred_at)
-                    -- no actions of ours, and no entries by hand
-                    AND coalesce(k.role, '') NOT IN ('download', 'webinar', 'email_sent', 'outreach', 'points', 'stage', 'lost', 'disqualified', 'recycled')
+                    -- no actions of ours, such as a refund, and no entries by hand
+                    AND coalesce(k.role, '') NOT IN ('download', 'webinar', 'email_sent', 'outreach', 'refund', 'points', 'stage', 'lost', 'disqualified', 'recycled')
+                    AND (k.role = 'purchase' AND takes_back(e.value)) IS NOT TRUE
                 GROUP BY e.kind
             ) n
     ) a ON true;
@@ -266,12 +268,12 @@ FROM (
             JOIN event_kind k USING (kind)
             LEFT JOIN _milestone w USING (lead_id)
         WHERE is_dated(e.occurred_at)
-            AND k.role NOT IN ('purchase', 'points', 'stage', 'lost', 'disqualified', 'recycled', 'unsubscribe')
+            AND k.role NOT IN ('purchase', 'refund', 'points', 'stage', 'lost', 'disqualified', 'recycled', 'unsubscribe')
             AND (e.occurred_at <= w.customer_at OR w.customer_at IS NULL)
     ) t
     LEFT JOIN campaign c ON c.campaign = t.campaign
     LEFT JOIN channel h ON h.channel = coalesce(t.channel, c.channel);
-COMMENT ON VIEW touchpoints IS 'one row a contact between a lead and us, up to its becoming a customer or up to now: events of known kinds, without purchases and without points and stages by hand';
+COMMENT ON VIEW touchpoints IS 'one row a contact between a lead and us, up to its becoming a customer or up to now: events of known kinds, without purchases, refunds, and points and stages by hand';
 COMMENT ON COLUMN touchpoints.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN touchpoints.event_id IS 'number of the event, see the table event';
 COMMENT ON COLUMN touchpoints.touch IS 'number of the contact among those of the lead, from 1';

@@ -51,7 +51,7 @@ INSERT INTO signal (signal, event_kinds, event_role, condition, quantity, note) 
     ('quote_request', '{quote_request}', NULL, NULL, NULL, NULL),
     ('trial_started', '{trial_started}', NULL, NULL, NULL, NULL),
     ('sales_contact', NULL, 'sales_contact', NULL, NULL, NULL),
-    ('purchase', NULL, 'purchase', NULL, NULL, NULL),
+    ('purchase', NULL, 'purchase', '!($value < 0)', NULL, 'a negative value is a refund'),
     ('lost', NULL, 'lost', NULL, NULL, NULL),
     ('disqualified', NULL, 'disqualified', NULL, NULL, NULL),
     ('recycled', NULL, 'recycled', NULL, NULL, NULL),
@@ -78,6 +78,10 @@ INSERT INTO signal (signal, source, condition, note) VALUES
     ('target_industry', 'profile', '$target_industries[*] == $.industry', NULL),
     ('large_company', 'profile', '$.employees >= 1000', NULL),
     ('medium_company', 'profile', '$.employees >= 100 && $.employees < 1000', NULL);
+
+INSERT INTO signal (signal, event_role, condition, note) VALUES
+    ('refund', 'refund', NULL, 'money given back; makes no customer'),
+    ('negative_purchase', 'purchase', '$value < 0', 'money given back too');
 
 INSERT INTO model (model, note) VALUES
     ('enterprise', '100 points of behaviour and demographic make an mql, a matrix of both decides');

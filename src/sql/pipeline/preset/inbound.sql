@@ -25,7 +25,7 @@ INSERT INTO signal (signal, event_kinds, event_role, condition, quantity, note) 
     ('quote_request', '{quote_request}', NULL, NULL, NULL, NULL),
     ('trial_started', '{trial_started}', NULL, NULL, NULL, NULL),
     ('sales_contact', NULL, 'sales_contact', NULL, NULL, NULL),
-    ('purchase', NULL, 'purchase', NULL, NULL, NULL),
+    ('purchase', NULL, 'purchase', '!($value < 0)', NULL, 'a negative value is a refund'),
     ('lost', NULL, 'lost', NULL, NULL, NULL),
     ('disqualified', NULL, 'disqualified', NULL, NULL, NULL),
     ('recycled', NULL, 'recycled', NULL, NULL, NULL),
@@ -46,6 +46,10 @@ INSERT INTO signal (signal, source, condition, note) VALUES
         '$.job_title like_regex "(^|[^a-z])(owner|founder|chief|ceo|cfo|cio|cmo|coo|cto|president|vp|director|head)([^a-z]|$)" flag "i"', NULL),
     ('company_size', 'profile', '$.employees >= 50', 'fifty people or more'),
     ('student', 'profile', '$.job_title like_regex "(^|[^a-z])(student|pupil|intern|trainee)([^a-z]|$)" flag "i"', NULL);
+
+INSERT INTO signal (signal, event_role, condition, note) VALUES
+    ('refund', 'refund', NULL, 'money given back; makes no customer'),
+    ('negative_purchase', 'purchase', '$value < 0', 'money given back too');
 
 INSERT INTO model (model, note) VALUES
     ('inbound', 'iql from 0 points, mql from 31 with solution content, sql from 71 with BANT');

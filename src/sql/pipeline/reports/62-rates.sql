@@ -268,7 +268,7 @@ WITH half AS (
     WHERE m.lead_at IS NOT NULL
 ), bought AS MATERIALIZED (
     -- one pass over all events, not one for each lead
-    SELECT p.lead_id, p.purchased_at, p.purchase_amount
+    SELECT p.lead_id, p.purchased_at, p.net_amount
     FROM purchases p
 ), half_cohort AS (
     SELECT f.place, count(*) AS leads,
@@ -278,7 +278,7 @@ WITH half AS (
         JOIN first m ON m.lead_at >= f.from_at - f.mature_after AND m.lead_at < f.to_at - f.mature_after
     GROUP BY f.place
 ), half_revenue AS (
-    SELECT f.place, sum(p.purchase_amount) AS revenue_amount
+    SELECT f.place, sum(p.net_amount) AS revenue_amount
     FROM bought p
         JOIN first m ON m.lead_id = p.lead_id
         JOIN half f ON m.lead_at >= f.from_at - f.mature_after AND m.lead_at < f.to_at - f.mature_after
@@ -322,7 +322,7 @@ WITH half AS (
     FROM run r
     GROUP BY r.lead_month
 ), month_revenue AS (
-    SELECT month_start(f.lead_at, z.time_zone) AS lead_month, sum(p.purchase_amount) AS revenue
+    SELECT month_start(f.lead_at, z.time_zone) AS lead_month, sum(p.net_amount) AS revenue
     FROM first f
         JOIN bought p USING (lead_id)
         CROSS JOIN setting z
@@ -383,7 +383,7 @@ COMMENT ON COLUMN period_comparison.sql_rate IS 'sqls / leads';
 COMMENT ON COLUMN period_comparison.customer_rate IS 'customers / leads';
 COMMENT ON COLUMN period_comparison.sales IS 'sales that median_sale_days is computed from; month: customers; half year: leads that became customers between from_date and to_date';
 COMMENT ON COLUMN period_comparison.median_sale_days IS 'median of the days from lead to customer';
-COMMENT ON COLUMN period_comparison.revenue_amount IS 'revenue from leads that first became leads in the period; of a half year within setting.mature_after';
+COMMENT ON COLUMN period_comparison.revenue_amount IS 'revenue, less refunds, from leads that first became leads in the period; of a half year from purchases within setting.mature_after';
 COMMENT ON COLUMN period_comparison.revenue_per_lead_amount IS 'revenue_amount / leads';
 COMMENT ON COLUMN period_comparison.sql_change IS 'change of sql_rate against the period before, as a fraction';
 COMMENT ON COLUMN period_comparison.customer_change IS 'change of customer_rate against the period before, as a fraction';

@@ -87,6 +87,43 @@ COMMENT ON COLUMN cost_per_lead.cost_per_mql_amount IS 'cost_amount / mqls; NULL
 COMMENT ON COLUMN cost_per_lead.cost_per_sql_amount IS 'cost_amount / sqls; NULL for a cost without a campaign that is for leads of campaigns too';
 COMMENT ON COLUMN cost_per_lead.cost_per_customer_amount IS 'cost_amount / customers; NULL for a cost without a campaign that is for leads of campaigns too';
 
+-- The same days twice: a month that was imported whole and day by day, say. The
+-- key of cost cannot tell, as the days differ. Arrays compare NULLs as equal, and
+-- can be hashed.
+CREATE OR REPLACE VIEW cost_overlaps WITH (security_invoker = true) AS
+WITH booking AS (
+    SELECT c.cost_id, c.day_from, c.day_to, c.channel, c.campaign, c.category, c.source_id, c.amount,
+        ARRAY[c.channel, c.campaign, c.category, c.source_id] AS key
+    FROM cost c
+)
+SELECT
+    a.cost_id,
+    b.cost_id AS other_cost_id,
+    coalesce(a.channel, p.channel, '(none)') AS channel,
+    coalesce(a.campaign, '(none)') AS campaign,
+    coalesce(a.category, '(none)') AS category,
+    coalesce(a.source_id, '(none)') AS source_id,
+    greatest(a.day_from, b.day_from) AS from_date,
+    least(a.day_to, b.day_to) AS to_date,
+    least(a.day_to, b.day_to) - greatest(a.day_from, b.day_from) + 1 AS overlap_days,
+    as_amount(a.amount)::numeric(14,2) AS cost_amount,
+    as_amount(b.amount)::numeric(14,2) AS other_cost_amount
+FROM booking a
+    JOIN booking b ON b.key = a.key AND b.cost_id > a.cost_id AND b.day_from <= a.day_to AND b.day_to >= a.day_from
+    LEFT JOIN campaign p ON p.campaign = a.campaign;
+COMMENT ON VIEW cost_overlaps IS 'one row a pair of costs of one source, category and source_id that are for the same days: perhaps one cost that was imported twice; both are counted';
+COMMENT ON COLUMN cost_overlaps.cost_id IS 'number of the cost, see the table cost';
+COMMENT ON COLUMN cost_overlaps.other_cost_id IS 'number of the other cost, which was recorded later';
+COMMENT ON COLUMN cost_overlaps.channel IS 'channel of both costs, or of their campaign; (none): all';
+COMMENT ON COLUMN cost_overlaps.campaign IS 'campaign of both costs; (none): all';
+COMMENT ON COLUMN cost_overlaps.category IS 'purpose of both costs: media, wages, technology, training ...; (none): not said';
+COMMENT ON COLUMN cost_overlaps.source_id IS 'name of both bookings in the system that they come from; (none): not said';
+COMMENT ON COLUMN cost_overlaps.from_date IS 'first day that both are for';
+COMMENT ON COLUMN cost_overlaps.to_date IS 'last day that both are for';
+COMMENT ON COLUMN cost_overlaps.overlap_days IS 'number of days that both are for';
+COMMENT ON COLUMN cost_overlaps.cost_amount IS 'amount of the cost';
+COMMENT ON COLUMN cost_overlaps.other_cost_amount IS 'amount of the other cost';
+
 CREATE OR REPLACE VIEW sourcing_comparison WITH (security_invoker = true) AS
 WITH reached AS (
     SELECT m.sourcing, m.direction,
@@ -160,6 +197,6 @@ COMMENT ON COLUMN sourcing_comparison.cost_per_sql_amount IS 'cost_amount / sqls
 COMMENT ON COLUMN sourcing_comparison.cost_per_customer_amount IS 'cost_amount / customers; NULL for costs that do not say if there are leads that do';
 COMMENT ON COLUMN sourcing_comparison.lead_to_sql_rate IS 'sqls / leads';
 COMMENT ON COLUMN sourcing_comparison.lead_to_customer_rate IS 'share of the leads that became customers; customers that never were leads are left out';
-COMMENT ON COLUMN sourcing_comparison.revenue_amount IS 'sum of purchases';
-COMMENT ON COLUMN sourcing_comparison.revenue_per_lead_amount IS 'purchases of the leads / leads';
+COMMENT ON COLUMN sourcing_comparison.revenue_amount IS 'sum of purchases, less refunds';
+COMMENT ON COLUMN sourcing_comparison.revenue_per_lead_amount IS 'revenue of the leads / leads';
 COMMENT ON COLUMN sourcing_comparison.roi IS '(revenue_amount - cost_amount) / cost_amount; NULL for costs that do not say if there are leads that do';

@@ -2,20 +2,40 @@
 
 -- A touch is an event that names a channel or a campaign and that the lead did
 -- or took part in. The lead's own origin is a touch too, unless an event up to
--- its creation is one. A purchase without any touch is credited to (none).
+-- its creation is one. With setting.attribution_scope account the touches of all
+-- leads of the buyer's organization count, each lead with its origin. A purchase
+-- without any touch in setting.attribution_window is credited to (none).
 -- Credits are millionths, rounded by largest remainder: so the credits of a
--- purchase add up to one million exactly.
+-- purchase add up to one million exactly. They share the net amount: a refund is
+-- taken back from the touches that had brought the purchase.
 CREATE OR REPLACE VIEW attribution_credit WITH (security_invoker = true) AS
 WITH buyer AS MATERIALIZED (
-    SELECT p.lead_id, p.event_id, p.purchased_at, p.purchase_month, p.purchase_amount
+    SELECT p.lead_id, p.event_id, p.purchased_at, p.purchase_month, p.purchase_amount, p.net_amount,
+        p.purchased_at - fixed_period(s.attribution_window) AS since_at
     FROM purchases p
+        CROSS JOIN setting s
+), account AS MATERIALIZED (
+    SELECT l.lead_id, l.organization
+    FROM lead l
+    WHERE l.organization <> ''
+        -- once, and no lead is read if the scope is another
+        AND (SELECT s.attribution_scope = 'account' FROM setting s)
+), member AS MATERIALIZED (
+    -- the leads whose touches count for a buyer: itself, and its account
+    SELECT DISTINCT b.lead_id AS buyer_id, b.lead_id
+    FROM buyer b
+    UNION ALL
+    SELECT DISTINCT b.lead_id AS buyer_id, o.lead_id
+    FROM buyer b
+        JOIN account a ON a.lead_id = b.lead_id
+        JOIN account o ON o.organization = a.organization AND o.lead_id <> b.lead_id
 ), touch AS MATERIALIZED (
     SELECT e.lead_id, e.event_id, e.occurred_at AS touched_at, e.channel, e.campaign
     FROM event e
     WHERE (e.channel IS NOT NULL OR e.campaign IS NOT NULL)
         AND is_dated(e.occurred_at)
-        AND e.kind <> ALL (kinds_of('event_kind', 'purchase', 'lost', 'disqualified', 'recycled', 'points', 'stage', 'unsubscribe', 'email_sent'))
-        AND EXISTS (SELECT FROM buyer b WHERE b.lead_id = e.lead_id)
+        AND e.kind <> ALL (kinds_of('event_kind', 'purchase', 'refund', 'lost', 'disqualified', 'recycled', 'points', 'stage', 'unsubscribe', 'email_sent'))
+        AND EXISTS (SELECT FROM member m WHERE m.lead_id = e.lead_id)
 ), every_touch AS (
     SELECT t.lead_id, t.event_id, t.touched_at, t.channel, t.campaign
     FROM touch t
@@ -24,35 +44,39 @@ WITH buyer AS MATERIALIZED (
     FROM lead l
     WHERE (l.channel IS NOT NULL OR l.campaign IS NOT NULL)
         AND is_dated(l.created_at)
-        AND EXISTS (SELECT FROM buyer b WHERE b.lead_id = l.lead_id)
+        AND EXISTS (SELECT FROM member m WHERE m.lead_id = l.lead_id)
         AND NOT EXISTS (SELECT FROM touch t WHERE t.lead_id = l.lead_id AND t.touched_at <= l.created_at)
+), counted_touch AS (
+    SELECT m.buyer_id, t.lead_id, t.event_id, t.touched_at, t.channel, t.campaign
+    FROM member m
+        JOIN every_touch t ON t.lead_id = m.lead_id
 ), placed AS (
-    SELECT b.lead_id, b.event_id AS purchase_event_id, b.purchased_at, b.purchase_month, b.purchase_amount,
-        t.event_id AS touch_event_id, t.touched_at, t.channel, t.campaign,
+    SELECT b.lead_id, b.event_id AS purchase_event_id, b.purchased_at, b.purchase_month, b.purchase_amount, b.net_amount,
+        t.lead_id AS touch_lead_id, t.event_id AS touch_event_id, t.touched_at, t.channel, t.campaign,
         row_number() OVER path AS place,
         count(*) OVER run AS touches,
         date_part('epoch', max(t.touched_at) OVER run - t.touched_at) / 86400 AS age_days
     FROM buyer b
-        LEFT JOIN every_touch t ON t.lead_id = b.lead_id AND t.touched_at <= b.purchased_at
+        LEFT JOIN counted_touch t ON t.buyer_id = b.lead_id AND t.touched_at <= b.purchased_at AND (t.touched_at >= b.since_at OR b.since_at IS NULL)
     WINDOW run AS (PARTITION BY b.lead_id, b.event_id),
-        path AS (PARTITION BY b.lead_id, b.event_id ORDER BY t.touched_at, t.event_id NULLS FIRST)
+        path AS (PARTITION BY b.lead_id, b.event_id ORDER BY t.touched_at, t.event_id NULLS FIRST, t.lead_id)
 ), shared AS (
-    SELECT m.model, p.lead_id, p.purchase_event_id, p.purchased_at, p.purchase_month, p.purchase_amount,
-        p.touch_event_id, p.touched_at, p.channel, p.campaign, p.place, p.touches,
+    SELECT m.model, p.lead_id, p.purchase_event_id, p.purchased_at, p.purchase_month, p.purchase_amount, p.net_amount,
+        p.touch_lead_id, p.touch_event_id, p.touched_at, p.channel, p.campaign, p.place, p.touches,
         1000000 * w.weight / sum(w.weight) OVER (PARTITION BY p.lead_id, p.purchase_event_id, m.model) AS share
     FROM placed p
         CROSS JOIN (VALUES ('first'), ('last'), ('linear'), ('position'), ('time_decay')) AS m (model)
         CROSS JOIN LATERAL (SELECT touch_weight(m.model, p.place, p.touches, coalesce(p.age_days, 0))) AS w (weight)
 ), ranked AS (
-    SELECT s.model, s.lead_id, s.purchase_event_id, s.purchased_at, s.purchase_month, s.purchase_amount,
-        s.touch_event_id, s.touched_at, s.channel, s.campaign, s.place, s.touches,
+    SELECT s.model, s.lead_id, s.purchase_event_id, s.purchased_at, s.purchase_month, s.purchase_amount, s.net_amount,
+        s.touch_lead_id, s.touch_event_id, s.touched_at, s.channel, s.campaign, s.place, s.touches,
         floor(s.share)::bigint AS whole,
         1000000 - sum(floor(s.share)::bigint) OVER (PARTITION BY s.lead_id, s.purchase_event_id, s.model) AS rest,
         row_number() OVER (PARTITION BY s.lead_id, s.purchase_event_id, s.model ORDER BY s.share - floor(s.share) DESC, s.place) AS turn
     FROM shared s
 ), given AS (
-    SELECT r.model, r.lead_id, r.purchase_event_id, r.purchased_at, r.purchase_month, r.purchase_amount,
-        r.touch_event_id, r.touched_at, r.channel, r.campaign, r.place, r.touches,
+    SELECT r.model, r.lead_id, r.purchase_event_id, r.purchased_at, r.purchase_month, r.purchase_amount, r.net_amount,
+        r.touch_lead_id, r.touch_event_id, r.touched_at, r.channel, r.campaign, r.place, r.touches,
         r.whole + CASE WHEN r.turn <= r.rest THEN 1 ELSE 0 END AS micro_credits,
         sum(r.whole + CASE WHEN r.turn <= r.rest THEN 1 ELSE 0 END)
             OVER (PARTITION BY r.lead_id, r.purchase_event_id, r.model ORDER BY r.place) AS upto
@@ -75,7 +99,9 @@ SELECT
     g.micro_credits,
     g.micro_credits / 1000000::double precision AS credit,
     -- rounded so that the parts add up to the amount
-    (round(g.purchase_amount * g.upto / 1000000, 2) - round(g.purchase_amount * (g.upto - g.micro_credits) / 1000000, 2))::numeric(14,2) AS revenue_amount
+    (round(g.net_amount * g.upto / 1000000, 2) - round(g.net_amount * (g.upto - g.micro_credits) / 1000000, 2))::numeric(14,2) AS revenue_amount,
+    g.touch_lead_id,
+    g.net_amount
 FROM given g
     LEFT JOIN campaign c ON c.campaign = g.campaign
     LEFT JOIN channel h ON h.channel = coalesce(g.channel, c.channel);
@@ -85,22 +111,24 @@ COMMENT ON COLUMN attribution_credit.lead_id IS 'number of the lead, see the tab
 COMMENT ON COLUMN attribution_credit.purchase_event_id IS 'event of the purchase';
 COMMENT ON COLUMN attribution_credit.purchased_at IS 'when it was bought';
 COMMENT ON COLUMN attribution_credit.purchase_month IS 'first day of the month of purchased_at';
-COMMENT ON COLUMN attribution_credit.purchase_amount IS 'amount of the purchase; NULL: not known';
+COMMENT ON COLUMN attribution_credit.purchase_amount IS 'amount of the purchase, without regard to refunds; NULL: not known';
 COMMENT ON COLUMN attribution_credit.touch_event_id IS 'event of the touch; NULL: the origin of the lead';
 COMMENT ON COLUMN attribution_credit.touched_at IS 'when the touch was';
 COMMENT ON COLUMN attribution_credit.channel IS 'channel of the touch, or of its campaign; (none): not known';
 COMMENT ON COLUMN attribution_credit.direction IS 'inbound or outbound, of the campaign or else of the channel; (none): not known';
 COMMENT ON COLUMN attribution_credit.campaign IS 'campaign of the touch; (none): not known';
-COMMENT ON COLUMN attribution_credit.place IS 'number of the touch among those before the purchase, from 1';
-COMMENT ON COLUMN attribution_credit.touches IS 'number of touches before the purchase';
+COMMENT ON COLUMN attribution_credit.place IS 'number of the touch among those of the purchase, from 1';
+COMMENT ON COLUMN attribution_credit.touches IS 'number of touches of the purchase; 1 if there is none';
 COMMENT ON COLUMN attribution_credit.micro_credits IS 'share of the purchase in millionths; the shares of a purchase add up to 1000000 in each model';
 COMMENT ON COLUMN attribution_credit.credit IS 'the share as a fraction';
-COMMENT ON COLUMN attribution_credit.revenue_amount IS 'share of the amount; the shares of a purchase add up to its amount in each model';
+COMMENT ON COLUMN attribution_credit.revenue_amount IS 'share of the net amount; the shares of a purchase add up to its net amount in each model';
+COMMENT ON COLUMN attribution_credit.touch_lead_id IS 'lead that the touch is of, another contact of the organization if setting.attribution_scope is account; NULL: no touch';
+COMMENT ON COLUMN attribution_credit.net_amount IS 'amount of the purchase less its refunds; NULL: not known';
 
 CREATE OR REPLACE FUNCTION attribution(model text)
     RETURNS TABLE (lead_id bigint, purchase_event_id bigint, purchased_at timestamptz, purchase_amount numeric, touch_event_id bigint,
         touched_at timestamptz, channel text, direction text, campaign text, place bigint, touches bigint, micro_credits bigint,
-        credit double precision, revenue_amount numeric)
+        credit double precision, revenue_amount numeric, touch_lead_id bigint, net_amount numeric)
     LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -109,7 +137,7 @@ BEGIN
     PERFORM leadscore_internal.require_attribution(attribution.model);
     RETURN QUERY
         SELECT a.lead_id, a.purchase_event_id, a.purchased_at, a.purchase_amount, a.touch_event_id,
-            a.touched_at, a.channel, a.direction, a.campaign, a.place, a.touches, a.micro_credits, a.credit, a.revenue_amount
+            a.touched_at, a.channel, a.direction, a.campaign, a.place, a.touches, a.micro_credits, a.credit, a.revenue_amount, a.touch_lead_id, a.net_amount
         FROM @reports@.attribution_credit a
         WHERE a.model = attribution.model
         ORDER BY a.purchased_at, a.lead_id, a.purchase_event_id, a.place;
@@ -155,8 +183,8 @@ COMMENT ON COLUMN roas.model IS 'attribution model: first, last, linear, positio
 COMMENT ON COLUMN roas.channel IS 'the channel';
 COMMENT ON COLUMN roas.direction IS 'inbound or outbound, of the campaign or else of the channel; (none): not known';
 COMMENT ON COLUMN roas.campaign IS 'the campaign';
-COMMENT ON COLUMN roas.credited_purchases IS 'number of purchases credited to the source, shared ones in part';
-COMMENT ON COLUMN roas.revenue_amount IS 'revenue credited to the source';
+COMMENT ON COLUMN roas.credited_purchases IS 'number of purchases credited to the source, shared ones in part, refunded ones too';
+COMMENT ON COLUMN roas.revenue_amount IS 'revenue, less refunds, credited to the source';
 COMMENT ON COLUMN roas.cost_amount IS 'cost of the source';
 COMMENT ON COLUMN roas.roas IS 'revenue_amount / cost_amount';
 COMMENT ON COLUMN roas.profit_amount IS 'revenue_amount - cost_amount';

@@ -2,7 +2,7 @@
 
 CREATE OR REPLACE VIEW customer_lifetime_value WITH (security_invoker = true) AS
 WITH customer AS (
-    SELECT p.lead_id, min(p.purchase_month) AS cohort_month, count(*) AS purchases, coalesce(sum(p.purchase_amount), 0) AS revenue_amount,
+    SELECT p.lead_id, min(p.purchase_month) AS cohort_month, count(*) AS purchases, coalesce(sum(p.net_amount), 0) AS revenue_amount,
         date_part('epoch', max(p.purchased_at) - min(p.purchased_at)) / 86400 AS days
     FROM purchases p
     GROUP BY p.lead_id
@@ -31,8 +31,8 @@ COMMENT ON COLUMN customer_lifetime_value.channel IS 'channel that the lead came
 COMMENT ON COLUMN customer_lifetime_value.direction IS 'inbound or outbound, of the campaign or else of the channel; (none): not known';
 COMMENT ON COLUMN customer_lifetime_value.campaign IS 'campaign that the lead came by; (none): not known';
 COMMENT ON COLUMN customer_lifetime_value.customers IS 'leads that bought';
-COMMENT ON COLUMN customer_lifetime_value.purchases IS 'number of their purchases';
-COMMENT ON COLUMN customer_lifetime_value.revenue_amount IS 'sum of purchases';
+COMMENT ON COLUMN customer_lifetime_value.purchases IS 'number of their purchases, refunded ones too';
+COMMENT ON COLUMN customer_lifetime_value.revenue_amount IS 'sum of purchases, less refunds';
 COMMENT ON COLUMN customer_lifetime_value.lifetime_value_amount IS 'revenue_amount / customers';
 COMMENT ON COLUMN customer_lifetime_value.revenue_per_purchase_amount IS 'revenue_amount / purchases';
 COMMENT ON COLUMN customer_lifetime_value.repeat_customers IS 'customers that bought more than once';
@@ -42,7 +42,7 @@ COMMENT ON COLUMN customer_lifetime_value.buying_days IS 'mean days from the fir
 -- Months are counted from that of the first purchase, up to this one.
 CREATE OR REPLACE VIEW customer_retention WITH (security_invoker = true) AS
 WITH bought AS (
-    SELECT p.purchase_month, min(p.purchase_month) OVER (PARTITION BY p.lead_id) AS cohort_month, sum(p.purchase_amount) AS amount
+    SELECT p.purchase_month, min(p.purchase_month) OVER (PARTITION BY p.lead_id) AS cohort_month, sum(p.net_amount) AS amount
     FROM purchases p
     GROUP BY p.lead_id, p.purchase_month
 ), month AS (
@@ -72,7 +72,7 @@ COMMENT ON COLUMN customer_retention.months_since IS 'months from cohort_month t
 COMMENT ON COLUMN customer_retention.customers IS 'leads that first bought in cohort_month';
 COMMENT ON COLUMN customer_retention.buyers IS 'of customers, those that bought in calendar_month';
 COMMENT ON COLUMN customer_retention.retention_rate IS 'buyers / customers';
-COMMENT ON COLUMN customer_retention.revenue_amount IS 'amount of their purchases in calendar_month';
+COMMENT ON COLUMN customer_retention.revenue_amount IS 'amount of their purchases in calendar_month, less refunds of these purchases, whenever they came';
 
 CREATE OR REPLACE VIEW value_by_stage WITH (security_invoker = true) AS
 WITH entry AS (
@@ -85,7 +85,7 @@ WITH entry AS (
     FROM entry e
     GROUP BY e.to_stage
 ), bought AS (
-    SELECT stage_rank(e.to_stage) AS stage_rank, count(DISTINCT e.lead_id) AS customers, sum(p.purchase_amount) AS revenue_amount
+    SELECT stage_rank(e.to_stage) AS stage_rank, count(DISTINCT e.lead_id) AS customers, sum(p.net_amount) AS revenue_amount
     FROM purchases p
         JOIN entry e ON e.lead_id = p.lead_id AND e.entered_at <= p.purchased_at
     GROUP BY e.to_stage
@@ -124,7 +124,7 @@ COMMENT ON COLUMN value_by_stage.stage_label IS 'the stage with a number in fron
 COMMENT ON COLUMN value_by_stage.leads IS 'leads that ever were in the stage';
 COMMENT ON COLUMN value_by_stage.customers IS 'of leads, those that bought afterwards';
 COMMENT ON COLUMN value_by_stage.customer_rate IS 'customers / leads';
-COMMENT ON COLUMN value_by_stage.revenue_amount IS 'amount of their purchases afterwards';
+COMMENT ON COLUMN value_by_stage.revenue_amount IS 'amount of their purchases afterwards, less refunds of these purchases';
 COMMENT ON COLUMN value_by_stage.value_per_lead_amount IS 'revenue_amount / leads';
 COMMENT ON COLUMN value_by_stage.ratio_to_iql IS 'value_per_lead_amount / value_per_lead_amount of iql';
 COMMENT ON COLUMN value_by_stage.benchmark_low IS 'lower end of the goal for ratio_to_iql';
@@ -329,10 +329,11 @@ BEGIN
             -- an amount that is not known counts for nothing, as in customer_lifetime_value
             SELECT count(*) AS customers, avg(b.amount) AS mean, coalesce(var_samp(b.amount), 0) AS variance
             FROM (
-                    SELECT coalesce(sum(p.purchase_amount), 0)::double precision AS amount
-                    FROM @reports@.purchases p
-                    WHERE p.purchased_at <= pipeline_forecast_at.at
-                    GROUP BY p.lead_id
+                    -- refunds that came later are not known yet
+                    SELECT coalesce(sum(CASE WHEN NOT d.is_refund THEN d.amount WHEN d.purchase_amount IS NOT NULL THEN - d.refund_amount END), 0)::double precision AS amount
+                    FROM @reports@._deal d
+                    WHERE d.occurred_at <= pipeline_forecast_at.at AND (d.purchased_at <= pipeline_forecast_at.at OR NOT d.is_refund)
+                    GROUP BY d.lead_id
                 ) b
         ), part AS (
             SELECT t.stage::text AS stage, t.stage_rank,
@@ -388,7 +389,7 @@ COMMENT ON COLUMN pipeline_forecast.customer_rate IS 'expected_customers / leads
 COMMENT ON COLUMN pipeline_forecast.expected_customers IS 'leads that become customers within mature_after from now; NULL if no past lead of the stage has had that time';
 COMMENT ON COLUMN pipeline_forecast.low_customers IS 'lower end of its 95 % interval';
 COMMENT ON COLUMN pipeline_forecast.high_customers IS 'upper end of its 95 % interval';
-COMMENT ON COLUMN pipeline_forecast.customer_amount IS 'what a customer has brought so far, all purchases, on average';
+COMMENT ON COLUMN pipeline_forecast.customer_amount IS 'what a customer has brought so far, all purchases less refunds, on average';
 COMMENT ON COLUMN pipeline_forecast.forecast_amount IS 'expected_customers * customer_amount';
 COMMENT ON COLUMN pipeline_forecast.low_amount IS 'lower end of its 95 % interval';
 COMMENT ON COLUMN pipeline_forecast.high_amount IS 'upper end of its 95 % interval';

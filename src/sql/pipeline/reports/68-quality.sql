@@ -52,8 +52,8 @@ COMMENT ON COLUMN lead_quality.sql_rate IS 'sqls / leads';
 COMMENT ON COLUMN lead_quality.sql_low_rate IS 'lower end of the 95 % interval of sql_rate (Wilson)';
 COMMENT ON COLUMN lead_quality.sql_high_rate IS 'upper end of the 95 % interval of sql_rate (Wilson)';
 COMMENT ON COLUMN lead_quality.customer_rate IS 'share of the leads that became customers; customers that never were leads are left out';
-COMMENT ON COLUMN lead_quality.revenue_amount IS 'sum of purchases';
-COMMENT ON COLUMN lead_quality.value_per_lead_amount IS 'purchases of the leads / leads';
+COMMENT ON COLUMN lead_quality.revenue_amount IS 'sum of purchases, less refunds';
+COMMENT ON COLUMN lead_quality.value_per_lead_amount IS 'revenue of the leads / leads';
 
 -- A stay is with an event if the event came while the lead was in the stage, up
 -- to the step to a higher one: a later event cannot have helped. Kinds of
@@ -88,7 +88,7 @@ WITH stay AS (
 ), helper AS (
     SELECT k.kind
     FROM event_kind k
-    WHERE k.role NOT IN ('points', 'stage', 'purchase', 'lost', 'disqualified', 'recycled')
+    WHERE k.role NOT IN ('points', 'stage', 'purchase', 'refund', 'lost', 'disqualified', 'recycled')
         AND NOT EXISTS (
             SELECT FROM _kind_signal g
                 JOIN stage_rule r ON r.entry_signals @> ARRAY[g.signal]
