@@ -55,18 +55,6 @@ END;
 COMMENT ON FUNCTION leadscore_internal.takes_back(numeric) IS
 	'whether the value of a purchase is negative, so that it is a refund';
 
-CREATE FUNCTION leadscore_internal.compared(figure double precision, low double precision, high double precision) RETURNS text
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-BEGIN ATOMIC
-	SELECT CASE
-		WHEN compared.figure < compared.low THEN 'below'
-		WHEN compared.figure > compared.high THEN 'above'
-		WHEN compared.figure IS NOT NULL AND (compared.low IS NOT NULL OR compared.high IS NOT NULL) THEN 'within'
-	END;
-END;
-COMMENT ON FUNCTION leadscore_internal.compared(double precision, double precision, double precision) IS
-	'below, within or above a goal; NULL if there is no figure or no goal';
-
 -- A figure of few leads says little: of 4 leads 3 are 75 %, of the next 4 perhaps
 -- 1. So below and above are said only if the whole interval is.
 CREATE FUNCTION leadscore_internal.compared(figure double precision, figure_low double precision, figure_high double precision,
