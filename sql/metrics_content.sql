@@ -120,10 +120,10 @@ SELECT r.message, r.variant, r.sent = count(*) AS sent_right, r.responded = coun
 FROM message_response r
     JOIN (SELECT e.lead_id, e.properties AS key, e.properties ->> 'message' AS message, e.properties ->> 'variant' AS variant, min(e.occurred_at) AS at FROM event e WHERE e.kind = 'email_sent' GROUP BY 1, 2) s USING (message, variant)
 GROUP BY r.message, r.variant, r.sent, r.responded ORDER BY 1, 2;
--- lift: stay by stay
+-- lift: stay by stay; a lead that fell back may go up again
 CREATE TEMP VIEW stay AS
     SELECT h.lead_id, h.cycle, h.to_stage, min(h.effective_at) AS at,
-        (SELECT min(n.effective_at) FROM stage_history n WHERE n.lead_id = h.lead_id AND n.cycle = h.cycle AND n.to_stage > h.to_stage) AS up,
+        (SELECT min(n.effective_at) FROM stage_history n WHERE n.lead_id = h.lead_id AND n.cycle = h.cycle AND n.to_stage > h.to_stage AND n.effective_at >= min(h.effective_at)) AS up,
         (SELECT min(n.effective_at) FROM stage_history n WHERE n.lead_id = h.lead_id AND n.cycle = h.cycle AND n.to_stage < 'visitor') AS gone
     FROM stage_history h WHERE h.to_stage IN ('iql', 'mql', 'sql', 'prospect') GROUP BY 1, 2, 3;
 SELECT count(*) AS lines, count(*) FILTER (WHERE v.leads_with = s.leads_with AND v.converted_with = s.converted_with AND v.leads_without = s.leads_without AND v.converted_without = s.converted_without) AS right

@@ -10,8 +10,14 @@
 SET timezone = 'UTC';
 SET client_min_messages = 'warning';
 
+-- fewer of them for tests
+\if :{?visitors}
+\else
+\set visitors 100000
+\endif
+
 \echo
-\echo '== Load: 100,000 visitors and what they did in 18 months (takes some seconds)'
+\echo '== Load:' :visitors 'visitors and what they did in 18 months (takes some seconds)'
 \echo
 
 CREATE EXTENSION leadscore;
@@ -43,9 +49,9 @@ INSERT INTO crm.campaign (campaign, channel, direction, sourcing) VALUES
 CREATE TEMP TABLE visitor AS
     SELECT n AS lead_id, c.campaign, c.share, c.quality,
         :'today'::timestamptz - interval '548 days'
-            + interval '1 day' * floor(547 * power(n / 100000.0, 0.85))
+            + interval '1 day' * floor(547 * power(n / (:visitors + 0.0), 0.85))
             + interval '1 minute' * floor(60 * (7 + 13 * pg_temp.draw(n, 'hour'))) AS came_at
-    FROM (SELECT n, pg_temp.draw(n, 'campaign') AS drawn FROM generate_series(1, 100000) n OFFSET 0) d
+    FROM (SELECT n, pg_temp.draw(n, 'campaign') AS drawn FROM generate_series(1, :visitors) n OFFSET 0) d
         JOIN (VALUES
             (0.00, 0.30, 'brewing-guides', 0.045, 1.0),
             (0.30, 0.65, 'search', 0.032, 1.0),

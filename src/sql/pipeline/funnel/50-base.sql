@@ -15,7 +15,8 @@ GROUP BY z.id;
 COMMENT ON VIEW _maturity IS 'one row: the instant that is setting.mature_after ago, and the time zone of the pipeline';
 
 -- One row a run through the funnel, that is a lead and cycle. …_seq: the first
--- entry into this stage; …_last: the last entry into this stage or a higher one;
+-- entry into this stage; …_last: the last entry into this stage or a higher one,
+-- of customers the last time that the lead became one (an advocate has been one);
 -- …_at: the first entry into this stage, …_reached_at: or a higher one.
 -- Columns that a query does not use cost nothing.
 CREATE OR REPLACE VIEW _run WITH (security_invoker = true) AS
@@ -31,7 +32,7 @@ SELECT
     max(h.seq) FILTER (WHERE h.is_lead) AS lead_last,
     max(h.seq) FILTER (WHERE h.to_stage >= 'mql') AS mql_last,
     max(h.seq) FILTER (WHERE h.to_stage >= 'sql') AS sql_last,
-    max(h.seq) FILTER (WHERE h.to_stage >= 'customer') AS customer_last,
+    max(h.seq) FILTER (WHERE h.to_stage >= 'customer' AND (h.from_stage >= 'customer') IS NOT TRUE) AS customer_last,
     min(h.effective_at) FILTER (WHERE h.to_stage >= 'visitor') AS started_at,
     min(h.effective_at) FILTER (WHERE h.to_stage = 'visitor') AS visitor_at,
     min(h.effective_at) FILTER (WHERE h.is_lead) AS lead_at,

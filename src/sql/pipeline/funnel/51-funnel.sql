@@ -26,7 +26,8 @@ SELECT
     e.next_stage,
     e.next_stage_rank,
     date_part('epoch', e.left_at - e.entered_at) / 86400 AS days_in_stage,
-    CASE WHEN e.left_at IS NULL THEN date_part('epoch', now() - e.entered_at) / 86400 END AS open_days,
+    -- no time yet if the event is dated later today
+    CASE WHEN e.left_at IS NULL AND e.entered_at > now() THEN 0 WHEN e.left_at IS NULL THEN date_part('epoch', now() - e.entered_at) / 86400 END AS open_days,
     e.cause,
     e.entered::integer AS entered,
     e.directly::integer AS entered_directly,
@@ -603,20 +604,24 @@ $$;
 COMMENT ON FUNCTION funnel_between(timestamptz, timestamptz, text) IS
     'the funnel of the leads that entered stages from one day to another, both included; time_zone: that of the pipeline if not given';
 
--- A row of every day on which a lead changed, and sums up to it.
+-- A row of every day on which a lead changed, and sums up to it. Today is as in
+-- all other views: changes that no sweep has recorded yet count, and so do
+-- recorded ones whose event is dated later today.
 CREATE OR REPLACE VIEW stage_daily WITH (security_invoker = true) AS
 WITH moved AS (
     -- a change before that, or before year 1 and so without a date, counts from
     -- then on: one wrong date must not make the view endless
     SELECT greatest(v.day_date, (now() AT TIME ZONE 'UTC')::date - 18262) AS day_date, v.stage_rank, sum(v.leads) AS leads
     FROM (
-            SELECT date_of(h.effective_at, z.time_zone) AS day_date, stage_rank(h.to_stage) AS stage_rank, 1 AS leads
+            SELECT date_of(least(h.effective_at, now()), z.time_zone) AS day_date, m.stage_rank, m.leads
             FROM stage_history h CROSS JOIN setting z
-            WHERE h.effective_at < now() + interval '100 years'
+                CROSS JOIN LATERAL (VALUES (stage_rank(h.to_stage), 1), (stage_rank(h.from_stage), -1)) AS m (stage_rank, leads)
+            WHERE m.stage_rank IS NOT NULL
             UNION ALL
-            SELECT date_of(h.effective_at, z.time_zone) AS day_date, stage_rank(h.from_stage) AS stage_rank, -1 AS leads
-            FROM stage_history h CROSS JOIN setting z
-            WHERE h.from_stage IS NOT NULL AND h.effective_at < now() + interval '100 years'
+            SELECT date_of(least(s.stage_since_at, now()), z.time_zone) AS day_date, m.stage_rank, m.leads
+            FROM _lead_now s CROSS JOIN setting z
+                CROSS JOIN LATERAL (VALUES (s.stage_rank, 1), (stage_rank(s.recorded_stage), -1)) AS m (stage_rank, leads)
+            WHERE s.due AND s.stage <> s.recorded_stage
         ) v
     GROUP BY greatest(v.day_date, (now() AT TIME ZONE 'UTC')::date - 18262), v.stage_rank
 )

@@ -27,7 +27,7 @@ WITH period AS (
         percentile_cont(0.5) WITHIN GROUP (ORDER BY o.days) AS median_days,
         percentile_cont(0.9) WITHIN GROUP (ORDER BY o.days) AS p90_days
     FROM (
-            SELECT s.stage_rank, date_part('epoch', s.at - s.stage_since_at) / 86400 AS days
+            SELECT s.stage_rank, CASE WHEN s.stage_since_at > s.at THEN 0 ELSE date_part('epoch', s.at - s.stage_since_at) / 86400 END AS days
             FROM _lead_now s
             WHERE s.stage >= 'visitor'
         ) o

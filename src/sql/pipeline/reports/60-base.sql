@@ -70,7 +70,8 @@ WITH deal AS MATERIALIZED (
         takes_back(e.value) OR e.kind = ANY (kinds_of('event_kind', 'refund')) AS is_refund
     FROM event e
     WHERE e.kind = ANY (kinds_of('event_kind', 'purchase', 'refund'))
-        AND is_dated(e.occurred_at)
+        -- what is dated ahead is no revenue yet, and its lead no customer
+        AND is_dated(e.occurred_at) AND e.occurred_at <= now()
 ), named AS MATERIALIZED (
     SELECT n.lead_id, n.event_id, n.purchase_event_id
     FROM (
@@ -154,7 +155,7 @@ SELECT
 FROM _deal d
     CROSS JOIN setting s
 WHERE NOT d.is_refund;
-COMMENT ON VIEW purchases IS 'one row a purchase: events of role purchase whose value is not negative';
+COMMENT ON VIEW purchases IS 'one row a purchase up to now: events of role purchase whose value is not negative';
 COMMENT ON COLUMN purchases.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN purchases.event_id IS 'number of the event, see the table event';
 COMMENT ON COLUMN purchases.purchased_at IS 'when it was bought';
@@ -184,7 +185,7 @@ SELECT
 FROM _deal d
     CROSS JOIN setting s
 WHERE d.is_refund;
-COMMENT ON VIEW refunds IS 'one row a refund: events of role refund, and of role purchase with a negative value; each belongs to the purchase that it names, or else to the last one before it';
+COMMENT ON VIEW refunds IS 'one row a refund up to now: events of role refund, and of role purchase with a negative value; each belongs to the purchase that it names, or else to the last one before it';
 COMMENT ON COLUMN refunds.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN refunds.event_id IS 'number of the event of the refund, see the table event';
 COMMENT ON COLUMN refunds.refunded_at IS 'when it was refunded';

@@ -135,7 +135,7 @@ CREATE OR REPLACE VIEW conversion_times WITH (security_invoker = true) AS
 WITH figure AS (
     SELECT
         g.market,
-        t.metric,
+        k.metric,
         count(*) AS conversions,
         avg(t.days) AS mean_days,
         percentile_cont(0.5) WITHIN GROUP (ORDER BY t.days) AS median_days,
@@ -145,15 +145,23 @@ WITH figure AS (
     FROM _run r
         JOIN lead l USING (lead_id)
         CROSS JOIN LATERAL (VALUES
-            ('iql_to_mql_days', date_part('epoch', r.mql_reached_at - r.iql_at) / 86400),
-            ('mql_to_sql_days', date_part('epoch', r.sql_reached_at - r.mql_at) / 86400),
-            ('iql_to_sql_days', date_part('epoch', r.sql_reached_at - r.iql_at) / 86400),
-            ('sql_to_customer_days', date_part('epoch', r.customer_at - r.sql_at) / 86400),
-            ('lead_to_customer_days', date_part('epoch', r.customer_at - r.lead_at) / 86400)
-        ) AS t (metric, days)
+            ('iql_to_mql_days', 'mql'::lead_stage, r.iql_at, r.mql_reached_at, r.mql_last > r.iql_seq),
+            ('mql_to_sql_days', 'sql'::lead_stage, r.mql_at, r.sql_reached_at, r.sql_last > r.mql_seq),
+            ('iql_to_sql_days', 'sql'::lead_stage, r.iql_at, r.sql_reached_at, r.sql_last > r.iql_seq),
+            ('sql_to_customer_days', 'customer'::lead_stage, r.sql_at, r.customer_at, r.customer_last > r.sql_seq),
+            ('lead_to_customer_days', 'customer'::lead_stage, r.lead_at, r.customer_at, r.customer_last >= r.lead_seq)
+        ) AS k (metric, step_to, from_at, first_at, taken)
+        -- a lead that fell back into the stage took the step again
+        LEFT JOIN LATERAL (
+            SELECT min(h.effective_at) AS step_at
+            FROM _history h
+            WHERE k.taken AND k.first_at < k.from_at AND h.lead_id = r.lead_id AND h.cycle = r.cycle
+                AND h.to_stage >= k.step_to AND h.effective_at >= k.from_at
+        ) u ON true
+        CROSS JOIN LATERAL (SELECT date_part('epoch', CASE WHEN k.first_at < k.from_at THEN u.step_at ELSE k.first_at END - k.from_at) / 86400) AS t (days)
         CROSS JOIN LATERAL (VALUES ('all'), (l.market)) AS g (market)
-    WHERE t.days >= 0 AND g.market IS NOT NULL
-    GROUP BY g.market, t.metric
+    WHERE k.taken AND t.days >= 0 AND g.market IS NOT NULL
+    GROUP BY g.market, k.metric
 )
 SELECT
     k.metric,
@@ -265,7 +273,7 @@ WITH half AS (
 ), half_cohort AS (
     SELECT f.place, count(*) AS leads,
         count(*) FILTER (WHERE m.sql_at <= m.lead_at + f.mature_after) AS sqls,
-        count(*) FILTER (WHERE m.customer_at <= m.lead_at + f.mature_after) AS customers
+        count(*) FILTER (WHERE m.customer_at >= m.lead_at AND m.customer_at <= m.lead_at + f.mature_after) AS customers
     FROM half f
         JOIN first m ON m.lead_at >= f.from_at - f.mature_after AND m.lead_at < f.to_at - f.mature_after
     GROUP BY f.place
@@ -280,7 +288,8 @@ WITH half AS (
     SELECT f.place, count(*) AS sales,
         percentile_cont(0.5) WITHIN GROUP (ORDER BY date_part('epoch', m.customer_at - m.lead_at) / 86400) AS median_days
     FROM half f
-        JOIN first m ON m.customer_at >= f.from_at AND m.customer_at < f.to_at
+        -- a customer that became a lead afterwards was no sale to a lead
+        JOIN first m ON m.customer_at >= f.from_at AND m.customer_at < f.to_at AND m.customer_at >= m.lead_at
     GROUP BY f.place
 ), half_figure AS (
     SELECT 'half year' AS period, f.day_from AS from_date, f.day_to - 1 AS to_date,
@@ -298,8 +307,8 @@ WITH half AS (
     SELECT
         month_start(r.lead_at, z.time_zone) AS lead_month,
         r.sql_reached_at,
-        r.customer_at,
-        date_part('epoch', r.customer_at - r.lead_at) / 86400 AS days
+        r.customer_last >= r.lead_seq AS won,
+        CASE WHEN r.customer_at >= r.lead_at THEN date_part('epoch', r.customer_at - r.lead_at) / 86400 END AS days
     FROM _run r
         CROSS JOIN setting z
     WHERE r.lead_at IS NOT NULL
@@ -308,7 +317,7 @@ WITH half AS (
         r.lead_month,
         count(*) AS leads,
         count(r.sql_reached_at) AS sqls,
-        count(r.customer_at) AS customers,
+        count(*) FILTER (WHERE r.won) AS customers,
         percentile_cont(0.5) WITHIN GROUP (ORDER BY r.days) AS median_days
     FROM run r
     GROUP BY r.lead_month
@@ -369,7 +378,7 @@ COMMENT ON COLUMN period_comparison.from_date IS 'first day of the period';
 COMMENT ON COLUMN period_comparison.to_date IS 'last day of the period';
 COMMENT ON COLUMN period_comparison.leads IS 'month: cycles that became leads in it; half year: leads that first became leads in the half year that lies setting.mature_after before it';
 COMMENT ON COLUMN period_comparison.sqls IS 'leads of the period that reached sql or higher; of a half year within setting.mature_after';
-COMMENT ON COLUMN period_comparison.customers IS 'leads of the period that became customers; of a half year within setting.mature_after';
+COMMENT ON COLUMN period_comparison.customers IS 'leads of the period that became customers, and not before they were leads; of a half year within setting.mature_after';
 COMMENT ON COLUMN period_comparison.sql_rate IS 'sqls / leads';
 COMMENT ON COLUMN period_comparison.customer_rate IS 'customers / leads';
 COMMENT ON COLUMN period_comparison.sales IS 'sales that median_sale_days is computed from; month: customers; half year: leads that became customers between from_date and to_date';

@@ -217,6 +217,9 @@ COMMENT ON COLUMN stage_to_customer.leads_now IS 'leads in the stage now';
 -- at the greatest age that it has reached and that ten past leads or more have
 -- reached too, so that no share is made of two or three. A lead that left the
 -- stage before that age says nothing about a lead that is still there.
+-- A stage whose event is dated later today, or outside the calendar, is the
+-- stage of now for every view (points count from the start of their day): so it
+-- has begun now, and the stage before it has ended.
 CREATE OR REPLACE FUNCTION _chance_left(at timestamptz)
     RETURNS TABLE (stage_rank integer, age_days integer, leads bigint, past_leads bigint, past_customers bigint)
     LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -237,12 +240,12 @@ BEGIN
             GROUP BY h.lead_id, h.cycle
         ), due AS MATERIALIZED (
             -- stages that no sweep has recorded yet
-            SELECT s.lead_id, s.cycle, s.stage, s.stage_since_at
+            SELECT s.lead_id, s.cycle, s.stage, least(s.stage_since_at, now()) AS stage_since_at
             FROM @pipeline@._lead_now s
             WHERE s.due AND s.stage <> s.recorded_stage
         ), recorded AS (
-            SELECT h.lead_id, h.cycle, h.to_stage AS stage, h.effective_at AS entered_at,
-                lead(h.effective_at) OVER (PARTITION BY h.lead_id ORDER BY h.seq) AS left_at
+            SELECT h.lead_id, h.cycle, h.to_stage AS stage, least(h.effective_at, now()) AS entered_at,
+                lead(least(h.effective_at, now())) OVER (PARTITION BY h.lead_id ORDER BY h.seq) AS left_at
             FROM @pipeline@._history h
         ), stay AS MATERIALIZED (
             SELECT leadscore.stage_rank(y.stage) AS stage_rank, y.entered_at, coalesce(y.left_at, 'infinity') AS left_at, w.won_at
@@ -343,15 +346,15 @@ BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     RETURN QUERY
         WITH buyer AS (
+            -- an amount that is not known counts for nothing, as in customer_lifetime_value
             SELECT count(*) AS customers, avg(b.amount) AS mean, coalesce(var_samp(b.amount), 0) AS variance
             FROM (
                     -- refunds that came later are not known yet
-                    SELECT sum(CASE WHEN NOT d.is_refund THEN d.amount WHEN d.purchase_amount IS NOT NULL THEN - d.refund_amount END)::double precision AS amount
+                    SELECT coalesce(sum(CASE WHEN NOT d.is_refund THEN d.amount WHEN d.purchase_amount IS NOT NULL THEN - d.refund_amount END), 0)::double precision AS amount
                     FROM @reports@._deal d
                     WHERE d.occurred_at <= pipeline_forecast_at.at AND (d.purchased_at <= pipeline_forecast_at.at OR NOT d.is_refund)
                     GROUP BY d.lead_id
                 ) b
-            WHERE b.amount IS NOT NULL
         ), part AS (
             SELECT t.stage::text AS stage, t.stage_rank,
                 coalesce(sum(c.leads), 0)::bigint AS leads,

@@ -33,8 +33,7 @@ SELECT
         THEN date_part('epoch', c.due_at - now()) / 86400 END AS remaining_days,
     date_part('epoch', greatest(c.contacted_at, c.entered_at) - c.entered_at) / 86400 * CASE WHEN c.contacted_at IS NOT NULL THEN 1 END AS response_days
 FROM _sla_clock c
-    JOIN _source d USING (lead_id)
-WHERE c.entered_at <= now();
+    JOIN _source d USING (lead_id);
 COMMENT ON VIEW sla_status IS 'one row a stay in a stage with a time for a first contact: whether sales kept it';
 COMMENT ON COLUMN sla_status.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN sla_status.seq IS 'number of the change by which the lead entered the stage, see stage_history; NULL: no sweep has recorded it yet';
@@ -44,7 +43,7 @@ COMMENT ON COLUMN sla_status.stage_rank IS 'rank of the stage to sort by: visito
 COMMENT ON COLUMN sla_status.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
 COMMENT ON COLUMN sla_status.campaign IS 'campaign that the lead came by; (none): not known';
 COMMENT ON COLUMN sla_status.owner IS 'person of your company in charge of the lead; (none): nobody';
-COMMENT ON COLUMN sla_status.entered_at IS 'when the lead entered the stage';
+COMMENT ON COLUMN sla_status.entered_at IS 'when the lead entered the stage; later today if points of an event that is dated so moved it';
 COMMENT ON COLUMN sla_status.due_at IS 'until when it is to be contacted';
 COMMENT ON COLUMN sla_status.contacted_at IS 'the last outreach or sales_contact before the stage, in the same cycle and at most stage_rule.sla before it; or else the first one in the stage';
 COMMENT ON COLUMN sla_status.left_at IS 'when the lead left the stage; NULL: it is still in it';
@@ -67,11 +66,12 @@ BEGIN
             CASE WHEN (c.contacted_at IS NULL OR c.contacted_at > sla_status_at.at) AND (c.left_at IS NULL OR c.left_at > sla_status_at.at)
                 THEN c.due_at - leadscore_internal.dated(sla_status_at.at) END
         FROM @reports@._sla_clock c
-        WHERE c.entered_at <= sla_status_at.at
+        -- a stage whose event is dated later today is one of now, as in sla_status
+        WHERE least(c.entered_at, now()) <= sla_status_at.at
         ORDER BY c.due_at, c.lead_id, c.seq;
 END
 $$;
-COMMENT ON FUNCTION sla_status_at(timestamptz) IS 'sla_status as it was or will be at an instant, if nothing is added';
+COMMENT ON FUNCTION sla_status_at(timestamptz) IS 'sla_status as it was or will be at an instant, if sales makes no contact from now on';
 
 -- An enquiry: the first time that a lead asked for something, sent a form or
 -- subscribed.
@@ -192,6 +192,8 @@ BEGIN
             SELECT e.lead_id, e.event_id, e.occurred_at, lower(e.properties ->> 'outcome') = 'no' AS said_no, NULL::timestamptz AS won_at
             FROM @pipeline@.event e
             WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'outreach', 'sales_contact')) AND leadscore_internal.is_dated(e.occurred_at)
+                -- one that is dated ahead has not been made
+                AND e.occurred_at <= now()
             UNION ALL
             SELECT h.lead_id, NULL::bigint AS event_id, NULL::timestamptz AS occurred_at, NULL::boolean AS said_no, h.effective_at AS won_at
             FROM @pipeline@._history h

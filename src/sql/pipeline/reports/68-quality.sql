@@ -61,15 +61,25 @@ COMMENT ON COLUMN lead_quality.value_per_lead_amount IS 'revenue of the leads / 
 CREATE OR REPLACE VIEW stage_lift_by_event WITH (security_invoker = true) AS
 WITH stay AS (
     SELECT r.lead_id, r.cycle, t.stage_rank, t.entered_at,
-        t.step_at >= t.entered_at AS converted,
-        CASE WHEN t.step_at >= t.entered_at THEN t.step_at ELSE coalesce(r.ended_at, now()) END AS until_at
+        coalesce(t.first_at, u.step_at) IS NOT NULL AS converted,
+        coalesce(t.first_at, u.step_at, r.ended_at, now()) AS until_at
     FROM _run r
-        CROSS JOIN LATERAL (VALUES
-            (50, r.iql_at, r.mql_reached_at),
-            (60, r.mql_at, r.sql_reached_at),
-            (70, r.sql_at, r.prospect_reached_at),
-            (80, r.prospect_at, r.customer_at)
-        ) AS t (stage_rank, entered_at, step_at)
+        CROSS JOIN LATERAL (
+            SELECT k.stage_rank, k.entered_at, CASE WHEN k.step_at >= k.entered_at THEN k.step_at END AS first_at, k.step_at < k.entered_at AS came_from_above
+            FROM (VALUES
+                (50, r.iql_at, r.mql_reached_at),
+                (60, r.mql_at, r.sql_reached_at),
+                (70, r.sql_at, r.prospect_reached_at),
+                (80, r.prospect_at, r.customer_at)
+            ) AS k (stage_rank, entered_at, step_at)
+        ) t
+        -- a lead that fell back into the stage may have gone up again
+        LEFT JOIN LATERAL (
+            SELECT min(h.effective_at) AS step_at
+            FROM _history h
+            WHERE t.came_from_above AND h.lead_id = r.lead_id AND h.cycle = r.cycle
+                AND stage_rank(h.to_stage) > t.stage_rank AND h.effective_at >= t.entered_at
+        ) u ON true
     WHERE t.entered_at IS NOT NULL
 ), total AS (
     SELECT s.stage_rank, count(*) AS leads, count(*) FILTER (WHERE s.converted) AS converted

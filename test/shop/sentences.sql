@@ -1,0 +1,383 @@
+-- What a person says from a page of the shop, and the same figures another way:
+-- from events, leads, costs and recorded stages, with kinds of events, roles and
+-- the time zone written out, and without any view or function of the pipeline.
+--
+-- A block: "-- view: the sentence", in which _ stands for a figure; the query of
+-- the view in one line; "-- by hand" and the other one.
+
+-- begin
+SELECT (date_trunc('month', now() AT TIME ZONE 'Europe/Rome') - interval '6 months')::date AS march, date_trunc('day', now(), 'UTC') AS today \gset
+CREATE TEMP TABLE walk AS SELECT lead_id, seq, cycle, to_stage AS stage, effective_at AS at, cause, is_lead,
+    lead(to_stage) OVER w AS next, lead(effective_at) OVER w AS left_at, lag(to_stage) OVER w AS before
+    FROM crm.stage_log WHERE superseded_at IS NULL WINDOW w AS (PARTITION BY lead_id ORDER BY seq);
+CREATE TEMP TABLE cycles AS SELECT lead_id, cycle, min(at) AS began_at, min(at) FILTER (WHERE stage < 'visitor') AS ended_at, min(seq) FILTER (WHERE is_lead AND stage >= 'iql') AS lead_seq, min(at) FILTER (WHERE is_lead AND stage >= 'iql') AS lead_at,
+    min(at) FILTER (WHERE stage >= 'customer') AS won_at FROM walk GROUP BY 1, 2;
+CREATE TEMP TABLE life AS SELECT lead_id, min(at) FILTER (WHERE is_lead AND stage >= 'iql') AS lead_at, min(at) FILTER (WHERE stage >= 'mql') AS mql_at, min(at) FILTER (WHERE stage >= 'sql') AS sql_at, min(at) FILTER (WHERE stage >= 'customer') AS won_at,
+    (array_agg(stage ORDER BY seq DESC))[1] AS stage FROM walk GROUP BY 1;
+UPDATE life SET mql_at = NULL, sql_at = NULL WHERE lead_at IS NULL;
+CREATE TEMP TABLE buy AS SELECT lead_id, event_id, occurred_at AS at, (date_trunc('month', occurred_at AT TIME ZONE 'Europe/Rome'))::date AS month, CASE WHEN value < 1e12 THEN round(value, 2) END AS amount
+    FROM crm.event WHERE kind IN ('tea_order', 'tea_parcel') AND occurred_at BETWEEN '2000-01-01' AND now();
+CREATE INDEX ON walk (lead_id, cycle, seq);
+CREATE INDEX ON buy (lead_id);
+CREATE TEMP TABLE spoke AS SELECT lead_id, event_id, occurred_at AS at, lower(properties ->> 'outcome') AS said FROM crm.event WHERE kind IN ('ring', 'chat') AND occurred_at <= now();
+CREATE INDEX ON spoke (lead_id);
+CREATE TEMP TABLE touch AS SELECT lead_id, event_id, occurred_at AS at, channel, campaign FROM crm.event WHERE (channel IS NOT NULL OR campaign IS NOT NULL) AND kind NOT IN ('tea_order', 'tea_parcel', 'gone', 'shelved', 'hoax', 'stage_set', 'email_sent');
+CREATE INDEX ON touch (lead_id, at, event_id);
+INSERT INTO touch SELECT lead_id, 0, created_at, channel, campaign FROM crm.lead l WHERE (channel IS NOT NULL OR campaign IS NOT NULL) AND NOT EXISTS (SELECT FROM touch t WHERE t.lead_id = l.lead_id AND t.at <= l.created_at);
+ANALYZE;
+
+-- funnel: Of _ entries into iql _ went higher, _ were lost and _ are open.
+SELECT entered, converted, lost, open FROM funnel WHERE stage = 'iql';
+-- by hand
+SELECT count(*), count(*) FILTER (WHERE up), count(*) FILTER (WHERE NOT up AND gone), count(*) FILTER (WHERE NOT up AND NOT gone)
+FROM (SELECT coalesce(max(seq) FILTER (WHERE stage > 'iql') > min(seq) FILTER (WHERE stage = 'iql'), false) AS up, bool_or(stage < 'visitor') AS gone FROM walk GROUP BY lead_id, cycle HAVING bool_or(stage = 'iql')) c;
+
+-- funnel: Of _ that became customers _ left.
+SELECT entered, lost FROM funnel WHERE stage = 'customer';
+-- by hand
+SELECT count(*), count(*) FILTER (WHERE gone AND NOT recommends) FROM (SELECT bool_or(stage < 'visitor') AS gone, coalesce(max(seq) FILTER (WHERE stage = 'advocate') > min(seq) FILTER (WHERE stage = 'customer'), false) AS recommends FROM walk GROUP BY lead_id, cycle HAVING bool_or(stage = 'customer')) c;
+
+-- funnel_cohort: Of _ that became mql half a year ago _ went higher.
+SELECT entered, converted FROM funnel_cohort WHERE stage = 'mql' AND entered_month = :'march';
+-- by hand
+SELECT count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM walk u WHERE u.lead_id = f.lead_id AND u.cycle = f.cycle AND u.seq > f.seq AND u.stage > 'mql'))
+FROM (SELECT DISTINCT ON (lead_id, cycle) * FROM walk WHERE stage = 'mql' ORDER BY lead_id, cycle, seq) f
+WHERE f.at >= :'march'::timestamp AT TIME ZONE 'Europe/Rome' AND f.at < (:'march'::timestamp + interval '1 month') AT TIME ZONE 'Europe/Rome';
+
+-- funnel_by: Of _ iql in Italy _ became mql or more.
+SELECT entered, converted FROM funnel_by WHERE slice_by = 'country' AND slice = 'IT' AND stage = 'iql';
+-- by hand
+SELECT count(*), count(*) FILTER (WHERE up) FROM (SELECT max(seq) FILTER (WHERE stage > 'iql') > min(seq) FILTER (WHERE stage = 'iql') AS up
+    FROM walk JOIN crm.lead USING (lead_id) WHERE country = 'IT' GROUP BY lead_id, cycle HAVING bool_or(stage = 'iql')) c;
+
+-- stage_history: _ times leads moved because points faded, and _ times because they bought.
+SELECT count(*) FILTER (WHERE cause = 'decay'), count(*) FILTER (WHERE cause = 'milestone' AND to_stage = 'customer') FROM stage_history;
+-- by hand
+SELECT count(*) FILTER (WHERE cause = 'decay'), count(*) FILTER (WHERE EXISTS (SELECT FROM buy WHERE buy.lead_id = walk.lead_id AND buy.at = walk.at) AND stage = 'customer') FROM walk;
+
+-- stage_entry: A friend's friend was mql for _ days on average.
+SELECT round(avg(days_in_stage)::numeric, 2) FROM stage_entry WHERE campaign = 'friends-of-tea' AND stage = 'mql';
+-- by hand
+SELECT round((avg(extract(epoch FROM left_at - at)) / 86400)::numeric, 2) FROM walk JOIN crm.lead USING (lead_id) WHERE campaign = 'friends-of-tea' AND stage = 'mql';
+
+-- stage_daily: A hundred days ago in the evening _ leads were mql, and _ were shelved.
+SELECT sum(leads) FILTER (WHERE stage = 'mql'), sum(leads) FILTER (WHERE stage = 'recycled') FROM stage_daily WHERE day_date = (now() AT TIME ZONE 'Europe/Rome')::date - 100;
+-- by hand
+SELECT count(*) FILTER (WHERE stage = 'mql'), count(*) FILTER (WHERE stage = 'recycled')
+FROM (SELECT DISTINCT ON (lead_id) stage FROM walk WHERE at < ((now() AT TIME ZONE 'Europe/Rome')::date - 99)::timestamp AT TIME ZONE 'Europe/Rome' ORDER BY lead_id, seq DESC) s;
+
+-- stage_velocity: Half of the sql move on within _ days, and nine of ten within _.
+SELECT round(median_days::numeric, 3), round(p90_days::numeric, 3) FROM stage_velocity WHERE stage = 'sql' AND outcome = 'left';
+-- by hand
+WITH d AS (SELECT extract(epoch FROM left_at - at) / 86400 AS days, row_number() OVER (ORDER BY left_at - at) - 1 AS i, count(*) OVER () - 1 AS n FROM walk WHERE stage = 'sql' AND left_at IS NOT NULL)
+SELECT round(sum(days * greatest(0, 1 - abs(i - 0.5 * n))), 3), round(sum(days * greatest(0, 1 - abs(i - 0.9 * n))), 3) FROM d;
+
+-- conversion_curve: Within 20 days _ % of the mql went higher, and _ % were lost.
+SELECT round(100 * converted_rate::numeric, 3), round(100 * lost_rate::numeric, 3) FROM conversion_curve WHERE stage = 'mql' AND after_days <= 20 ORDER BY after_days DESC LIMIT 1;
+-- by hand
+WITH e AS (SELECT f.*, (SELECT min(u.at) FROM walk u WHERE u.lead_id = f.lead_id AND u.cycle = f.cycle AND u.seq > f.seq AND u.stage > 'mql') AS up_at, c.ended_at
+        FROM (SELECT DISTINCT ON (lead_id, cycle) * FROM walk WHERE stage = 'mql' ORDER BY lead_id, cycle, seq) f JOIN cycles c USING (lead_id, cycle)),
+d AS (SELECT greatest(floor(extract(epoch FROM coalesce(up_at, ended_at, now()) - at) / 86400), 0) AS day, up_at IS NOT NULL AS up, up_at IS NULL AND ended_at IS NOT NULL AS gone FROM e),
+r AS (SELECT t.day, (SELECT count(*) FROM d WHERE d.day >= t.day) AS n, (SELECT count(*) FROM d WHERE d.day = t.day AND up) AS up, (SELECT count(*) FROM d WHERE d.day = t.day AND gone) AS gone FROM generate_series(0, 20) t (day)),
+s AS (SELECT r.*, coalesce((SELECT exp(sum(ln(1 - (b.up + b.gone)::float8 / b.n))) FROM r b WHERE b.day < r.day), 1) AS left_open FROM r)
+SELECT round((100 * sum(left_open * up / n))::numeric, 3), round((100 * sum(left_open * gone / n))::numeric, 3) FROM s;
+
+-- cycle_time: _ ways were won, by _ days on average.
+SELECT count(*), round(avg(total_days)::numeric, 3) FROM cycle_time WHERE outcome = 'won';
+-- by hand
+SELECT count(*), round(avg(extract(epoch FROM won_at - began_at) / 86400)::numeric, 3) FROM cycles WHERE won_at IS NOT NULL;
+
+-- lead_timeline: The lead with most to tell has _ entries, _ of them stages.
+SELECT count(*), count(*) FILTER (WHERE what = 'stage') FROM lead_timeline GROUP BY lead_id ORDER BY 1 DESC, 2 DESC, lead_id LIMIT 1;
+-- by hand
+SELECT events + stages + profiles, stages FROM crm.lead l, LATERAL (SELECT (SELECT count(*) FROM crm.event e WHERE e.lead_id = l.lead_id), (SELECT count(*) FROM walk w WHERE w.lead_id = l.lead_id),
+    (SELECT count(*) FROM crm.profile_change p WHERE p.lead_id = l.lead_id)) n (events, stages, profiles) ORDER BY 1 DESC, 2 DESC, l.lead_id LIMIT 1;
+
+-- lead_origin: _ showed interest first by joining the club, and _ by an order.
+SELECT count(*) FILTER (WHERE interest_kind = 'club_joined'), count(*) FILTER (WHERE interest_kind = 'tea_order') FROM lead_origin;
+-- by hand
+SELECT count(*) FILTER (WHERE kind = 'club_joined'), count(*) FILTER (WHERE kind = 'tea_order') FROM (SELECT DISTINCT ON (lead_id) kind FROM crm.event
+    WHERE kind IN ('club_joined', 'form_submit', 'recipe_taken', 'tasting', 'sample_wanted', 'tea_order', 'tea_parcel') AND isfinite(occurred_at) ORDER BY lead_id, occurred_at, event_id) f;
+
+-- lead_profile: _ took an offer, and _ of them took chai.
+SELECT count(*), count(*) FILTER (WHERE offers_taken ~ 'chai') FROM lead_profile WHERE offers > 0;
+-- by hand
+SELECT count(DISTINCT lead_id), count(DISTINCT lead_id) FILTER (WHERE properties ->> 'content' = 'chai') FROM crm.event WHERE kind IN ('recipe_taken', 'tasting');
+
+-- lead_path: _ ways were without the stage mql, though they led over it.
+SELECT count(*) FROM lead_path WHERE skipped_stages ~ 'mql';
+-- by hand
+SELECT count(*) FROM (SELECT FROM walk GROUP BY lead_id, cycle HAVING min(stage) FILTER (WHERE stage >= 'visitor') < 'mql' AND max(stage) > 'mql' AND NOT bool_or(stage = 'mql')) c;
+
+-- touchpoints: Customers met us _ times before they were customers, on average.
+SELECT round(count(*)::numeric / count(DISTINCT lead_id), 3) FROM touchpoints WHERE won;
+-- by hand
+SELECT round(count(*)::numeric / count(DISTINCT lead_id), 3) FROM crm.event JOIN life USING (lead_id)
+WHERE occurred_at <= won_at AND kind NOT IN ('tea_order', 'tea_parcel', 'stage_set', 'gone', 'shelved', 'hoax', 'old_shop_ping');
+
+-- lead_score: _ mql are inns that gave consent.
+SELECT count(*) FROM lead_score WHERE stage = 'mql' AND market = 'b2b' AND consented;
+-- by hand
+SELECT count(*) FROM crm.lead JOIN life USING (lead_id) WHERE stage = 'mql' AND organization LIKE 'Inn %' AND consented_at IS NOT NULL;
+
+-- lead_dimension: _ know what they like, for which they have 10 points each.
+SELECT count(*) FROM lead_dimension WHERE dimension = 'fit' AND points = 10 AND grade = 'A';
+-- by hand
+SELECT count(*) FROM crm.lead WHERE profile ->> 'taste' = 'true';
+
+-- account_score: The inn with most customers has _ contacts, and _ customers.
+SELECT leads, customers FROM account_score ORDER BY customers DESC, leads DESC LIMIT 1;
+-- by hand
+SELECT count(*), count(*) FILTER (WHERE stage >= 'customer') FROM crm.lead JOIN life USING (lead_id) WHERE organization IS NOT NULL GROUP BY organization ORDER BY 2 DESC, 1 DESC LIMIT 1;
+
+-- hot_leads: _ are to be called, _ of them as sql, of which _ have not been spoken with.
+SELECT count(*), count(*) FILTER (WHERE stage = 'sql'), count(*) FILTER (WHERE stage = 'sql' AND NOT contacted) FROM hot_leads;
+-- by hand
+SELECT count(*), count(*) FILTER (WHERE w.stage = 'sql'), count(*) FILTER (WHERE w.stage = 'sql' AND NOT EXISTS (SELECT FROM spoke s JOIN cycles c ON c.lead_id = w.lead_id AND c.cycle = w.cycle WHERE s.lead_id = w.lead_id AND s.at >= greatest(w.at - interval '4 hours', c.began_at)))
+FROM walk w WHERE w.next IS NULL AND w.stage IN ('mql', 'sql');
+
+-- unscored_events: _ events are of a kind that nobody knows.
+SELECT count(*) FROM unscored_events WHERE reason = 'unknown kind';
+-- by hand
+SELECT count(*) FROM crm.event WHERE kind = 'old_shop_ping';
+
+-- unscored_profiles: _ said what they like in a way that cannot be scored.
+SELECT count(*) FROM unscored_profiles WHERE signal = 'taste' AND property = 'taste' AND value_type = 'string';
+-- by hand
+SELECT count(*) FROM crm.lead WHERE profile @> '{"taste": "sweet"}';
+
+-- conversion_rates: Of _ mql _ came to sql or farther: _ %.
+SELECT denominator, numerator, round(100 * conversion_rate::numeric, 2) FROM conversion_rates WHERE metric = 'mql_to_sql' AND market = 'all';
+-- by hand
+SELECT count(*), count(*) FILTER (WHERE up), round(100.0 * count(*) FILTER (WHERE up) / count(*), 2) FROM (SELECT max(seq) FILTER (WHERE stage >= 'sql') > min(seq) FILTER (WHERE stage = 'mql') AS up FROM walk GROUP BY lead_id, cycle HAVING bool_or(stage = 'mql')) c;
+
+-- conversion_times: The median sql waits _ days for the order; _ have ordered.
+SELECT round(median_days::numeric, 3), conversions FROM conversion_times WHERE metric = 'sql_to_customer_days' AND market = 'all';
+-- by hand
+SELECT round((percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM o.at - s.at) / 86400))::numeric, 3), count(*)
+FROM (SELECT DISTINCT ON (lead_id, cycle) * FROM walk WHERE stage = 'sql' ORDER BY lead_id, cycle, seq) s
+    CROSS JOIN LATERAL (SELECT at FROM walk u WHERE u.lead_id = s.lead_id AND u.cycle = s.cycle AND u.seq > s.seq AND u.stage >= 'customer' ORDER BY seq LIMIT 1) o;
+
+-- cycle_time_histogram: _ became customers within a month of coming, and _ took one to two.
+SELECT sum(customers) FILTER (WHERE months_until = 1), sum(customers) FILTER (WHERE months_from = 1) FROM cycle_time_histogram;
+-- by hand
+SELECT count(*) FILTER (WHERE months = 0), count(*) FILTER (WHERE months = 1)
+FROM (SELECT 12 * (extract(year FROM w) - extract(year FROM b)) + extract(month FROM w) - extract(month FROM b) - (w - date_trunc('month', w) < b - date_trunc('month', b))::integer AS months
+    FROM (SELECT began_at AT TIME ZONE 'Europe/Rome' AS b, won_at AT TIME ZONE 'Europe/Rome' AS w FROM cycles WHERE won_at IS NOT NULL) c) m;
+
+-- period_comparison: Of _ that became leads half a year ago _ bought; the leads of that month brought _.
+SELECT leads, customers, revenue_amount FROM period_comparison WHERE period = 'month' AND from_date = :'march';
+-- by hand
+SELECT count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM walk w WHERE w.lead_id = c.lead_id AND w.cycle = c.cycle AND w.seq >= c.lead_seq AND w.stage >= 'customer' AND (w.before IS NULL OR w.before < 'customer'))),
+    (SELECT sum(amount) FROM buy JOIN life USING (lead_id) WHERE lead_at >= :'march'::timestamp AT TIME ZONE 'Europe/Rome' AND lead_at < (:'march'::timestamp + interval '1 month') AT TIME ZONE 'Europe/Rome')
+FROM cycles c WHERE lead_at >= :'march'::timestamp AT TIME ZONE 'Europe/Rome' AND lead_at < (:'march'::timestamp + interval '1 month') AT TIME ZONE 'Europe/Rome';
+
+-- period_comparison: In the last half year _ leads bought; of _ leads that had had the time _ did.
+SELECT sales, leads, customers FROM period_comparison WHERE period = 'half year' AND to_date = (now() AT TIME ZONE 'Europe/Rome')::date - 1;
+-- by hand
+SELECT count(*) FILTER (WHERE won_at >= lead_at AND won_at >= a AND won_at < b), count(*) FILTER (WHERE fair), count(*) FILTER (WHERE fair AND won_at BETWEEN lead_at AND lead_at + interval '1440 hours')
+FROM life, LATERAL (SELECT (date_trunc('day', now() AT TIME ZONE 'Europe/Rome') - interval '6 months') AT TIME ZONE 'Europe/Rome' AS a, date_trunc('day', now() AT TIME ZONE 'Europe/Rome') AT TIME ZONE 'Europe/Rome' AS b) h, LATERAL (SELECT lead_at >= a - interval '1440 hours' AND lead_at < b - interval '1440 hours' AS fair) f;
+
+-- cost_by_month: Half a year ago the search cost _ in a month, and all together _.
+SELECT sum(cost_amount) FILTER (WHERE campaign = 'tea-search'), sum(cost_amount) FROM cost_by_month WHERE calendar_month = :'march';
+-- by hand
+SELECT sum(m) FILTER (WHERE campaign = 'tea-search'), sum(m) FROM (SELECT campaign, round(amount * count(*) FILTER (WHERE d < :'march'::date + interval '1 month') / count(*), 2) - round(amount * count(*) FILTER (WHERE d < :'march'::date) / count(*), 2) AS m
+    FROM crm.cost, generate_series(day_from::timestamp, day_to::timestamp, '1 day') d GROUP BY cost_id, campaign, amount) c;
+
+-- cost_per_lead: Half a year ago _ new leads came by the stars, who cost _.
+SELECT leads, cost_amount FROM cost_per_lead WHERE calendar_month = :'march' AND channel = 'social' AND campaign = 'tea-stars';
+-- by hand
+SELECT count(*), (SELECT sum(m) FROM (SELECT round(amount * count(*) FILTER (WHERE d < :'march'::date + interval '1 month') / count(*), 2) - round(amount * count(*) FILTER (WHERE d < :'march'::date) / count(*), 2) AS m
+    FROM crm.cost, generate_series(day_from::timestamp, day_to::timestamp, '1 day') d WHERE campaign = 'tea-stars' AND channel IS NULL GROUP BY cost_id, amount) c)
+FROM life JOIN crm.lead USING (lead_id) WHERE campaign = 'tea-stars' AND coalesce(channel, 'social') = 'social' AND lead_at >= :'march'::timestamp AT TIME ZONE 'Europe/Rome' AND lead_at < (:'march'::timestamp + interval '1 month') AT TIME ZONE 'Europe/Rome';
+
+-- sourcing_comparison: Others brought us _ leads for _, and _ of these became sql.
+SELECT leads, cost_amount, sqls FROM sourcing_comparison WHERE comparison = 'sourcing' AND segment = 'outsourced';
+-- by hand
+SELECT count(lead_at), (SELECT sum(amount) FROM crm.cost WHERE campaign IN ('tea-stars', 'milan-fair')), count(sql_at) FROM life JOIN crm.lead USING (lead_id) WHERE campaign IN ('tea-stars', 'milan-fair');
+
+-- attribution_credit: By the first touch _ orders and _ in money go to the search.
+SELECT count(*), sum(revenue_amount) FROM attribution_credit WHERE model = 'first' AND micro_credits > 0 AND campaign = 'tea-search';
+-- by hand
+SELECT count(*), sum(amount) FROM buy b WHERE (SELECT e.campaign FROM touch e WHERE e.lead_id = b.lead_id AND e.at <= b.at ORDER BY e.at, e.event_id LIMIT 1) = 'tea-search';
+
+-- roas: By the last touch the letter brought _, for _ that it cost.
+SELECT revenue_amount, cost_amount FROM roas WHERE model = 'last' AND channel = 'email' AND campaign = 'tea-letter';
+-- by hand
+SELECT (SELECT sum(amount) FROM buy b WHERE (SELECT coalesce(e.channel, 'email') || e.campaign FROM touch e WHERE e.lead_id = b.lead_id AND e.at <= b.at ORDER BY e.at DESC, e.event_id DESC LIMIT 1) = 'emailtea-letter'), sum(amount) FROM crm.cost WHERE campaign = 'tea-letter';
+
+-- purchases: _ orders brought _.
+SELECT count(*), sum(purchase_amount) FROM purchases;
+-- by hand
+SELECT count(*), sum(round(value, 2)) FILTER (WHERE value < 1e12) FROM crm.event WHERE kind ~ '^tea_(order|parcel)$' AND occurred_at <= now();
+
+-- customer_lifetime_value: A customer won half a year ago has brought _ so far; _ of _ bought again.
+SELECT round(sum(revenue_amount) / sum(customers), 2), sum(repeat_customers), sum(customers) FROM customer_lifetime_value WHERE cohort_month = :'march';
+-- by hand
+SELECT round(sum(total) / count(*), 2), count(*) FILTER (WHERE n > 1), count(*) FROM (SELECT sum(amount) AS total, count(*) AS n FROM buy GROUP BY lead_id HAVING min(month) = :'march') c;
+
+-- customer_retention: Of _ customers won half a year ago _ bought two months later.
+SELECT customers, buyers FROM customer_retention WHERE cohort_month = :'march' AND months_since = 2;
+-- by hand
+SELECT count(*), count(*) FILTER (WHERE later) FROM (SELECT bool_or(month = :'march'::date + interval '2 months') AS later FROM buy GROUP BY lead_id HAVING min(month) = :'march') c;
+
+-- value_by_stage: One that was sql has brought _ since, on average.
+SELECT value_per_lead_amount FROM value_by_stage WHERE stage = 'sql';
+-- by hand
+SELECT round((SELECT sum(b.amount) FROM buy b WHERE b.at >= (SELECT min(w.at) FROM walk w WHERE w.lead_id = b.lead_id AND w.stage = 'sql')) / count(DISTINCT lead_id), 2) FROM walk WHERE stage = 'sql';
+
+-- stage_to_customer: Of _ prospects of two months ago and before _ bought.
+SELECT matured, converted FROM stage_to_customer WHERE stage = 'prospect';
+-- by hand
+SELECT count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM walk u WHERE u.lead_id = f.lead_id AND u.cycle = f.cycle AND u.seq > f.seq AND u.stage >= 'customer'))
+FROM (SELECT DISTINCT ON (lead_id, cycle) * FROM walk WHERE stage = 'prospect' ORDER BY lead_id, cycle, seq) f WHERE f.at <= (now() AT TIME ZONE 'Europe/Rome' - interval '60 days') AT TIME ZONE 'Europe/Rome';
+
+-- pipeline_forecast: Of the _ prospects of now _ will buy in 60 days, for _ each.
+SELECT leads_now, round(expected_customers::numeric, 6), customer_amount FROM pipeline_forecast WHERE stage = 'prospect';
+-- by hand
+WITH g AS (SELECT make_interval(days => d) AS age FROM unnest('{0,1,2,4,7,14,30,60,90,120,180,270,365}'::int[]) d),
+s AS (SELECT w.at, coalesce(w.left_at, 'infinity') AS left_at, c.won_at FROM walk w JOIN cycles c USING (lead_id, cycle) WHERE w.stage = 'prospect'),
+p AS (SELECT age, count(*) AS n, count(*) FILTER (WHERE won_at > at + age AND won_at <= at + age + interval '60 days') AS won FROM s, g WHERE left_at > at + age AND at + age + interval '60 days' <= now() GROUP BY 1)
+SELECT count(*), round(sum((SELECT won::numeric / n FROM p WHERE at + age <= now() AND (n >= 10 OR age = '0') ORDER BY age DESC LIMIT 1)), 6), (SELECT round(sum(amount) / count(DISTINCT lead_id), 2) FROM buy) FROM s WHERE left_at = 'infinity';
+
+-- sla_status: Sales kept its four hours _ times, and _ times it did not.
+SELECT count(*) FILTER (WHERE status = 'kept'), count(*) FILTER (WHERE status = 'breached') FROM sla_status;
+-- by hand
+SELECT count(*) FILTER (WHERE said_at <= at + interval '4 hours'), count(*) FILTER (WHERE coalesce(said_at, 'infinity') > at + interval '4 hours' AND coalesce(left_at, 'infinity') > at + interval '4 hours' AND at + interval '4 hours' < now())
+FROM (SELECT w.at, w.left_at, coalesce((SELECT max(s.at) FROM spoke s WHERE s.lead_id = w.lead_id AND s.at < w.at AND s.at >= greatest(w.at - interval '4 hours', c.began_at)),
+    (SELECT min(s.at) FROM spoke s WHERE s.lead_id = w.lead_id AND s.at >= w.at AND s.at <= coalesce(w.left_at, 'infinity'))) AS said_at FROM walk w JOIN cycles c USING (lead_id, cycle) WHERE w.stage = 'sql') k;
+
+-- first_response: Of _ that enquired _ were answered within four hours.
+SELECT count(*), count(*) FILTER (WHERE in_time) FROM first_response;
+-- by hand
+SELECT count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM spoke s WHERE s.lead_id = q.lead_id AND s.at BETWEEN q.at AND q.at + interval '4 hours'))
+FROM (SELECT lead_id, min(occurred_at) AS at FROM crm.event WHERE kind IN ('form_submit', 'club_joined', 'sample_wanted') GROUP BY 1) q;
+
+-- response_time_effect: Of _ that were answered later than after a week _ are customers since.
+SELECT leads, customers FROM response_time_effect WHERE response = 'later';
+-- by hand
+SELECT count(*), count(*) FILTER (WHERE won_at >= answered) FROM (SELECT q.*, (SELECT min(s.at) FROM spoke s WHERE s.lead_id = q.lead_id AND s.at >= q.at) AS answered
+    FROM (SELECT lead_id, min(occurred_at) AS at FROM crm.event WHERE kind IN ('form_submit', 'club_joined', 'sample_wanted') GROUP BY 1) q) a LEFT JOIN life USING (lead_id) WHERE answered > at + interval '7 days';
+
+-- followups: Sales gave up on _ that had said no once or more, without another call.
+SELECT count(*) FROM followups WHERE given_up_after_first_no;
+-- by hand
+SELECT count(*) FROM (SELECT lead_id, min(at) FILTER (WHERE said = 'no') AS no_at, max(at) AS last_at FROM spoke GROUP BY 1) s JOIN life USING (lead_id) WHERE no_at = last_at AND won_at IS NULL;
+
+-- followup_summary: A sale took _ contacts on average, and _ sales took five or more.
+SELECT round(mean_contacts_until_won::numeric, 3), won_with_five FROM followup_summary;
+-- by hand
+SELECT round(avg(n), 3), count(*) FILTER (WHERE n >= 5) FROM (SELECT (SELECT count(*) FROM spoke s WHERE s.lead_id = l.lead_id AND s.at <= l.won_at) AS n FROM life l WHERE won_at IS NOT NULL) c;
+
+-- won_by_contact_number: _ sales took no contact, and _ took three.
+SELECT sum(sales) FILTER (WHERE contact_number = 0), sum(sales) FILTER (WHERE contact_number = 3) FROM won_by_contact_number;
+-- by hand
+SELECT count(*) FILTER (WHERE n = 0), count(*) FILTER (WHERE n = 3) FROM (SELECT (SELECT count(*) FROM spoke s WHERE s.lead_id = l.lead_id AND s.at <= l.won_at) AS n FROM life l WHERE won_at IS NOT NULL) c;
+
+-- lead_cooling: _ open leads have been quiet for 30 days.
+SELECT count(*) FROM lead_cooling WHERE reason ~ 'quiet';
+-- by hand
+SELECT count(*) FROM life JOIN crm.lead USING (lead_id) LEFT JOIN (SELECT lead_id, max(date_trunc('day', occurred_at, 'UTC')) AS at FROM crm.event
+        WHERE kind IN ('shelf_view', 'tea_view', 'club_joined', 'sample_wanted', 'recipe_taken', 'tasting', 'email_click', 'chat', 'tea_order', 'tea_parcel', 'gone', 'shelved', 'hoax') AND date_trunc('day', occurred_at, 'UTC') <= now() GROUP BY 1) e USING (lead_id)
+WHERE stage BETWEEN 'iql' AND 'prospect' AND coalesce(e.at, created_at) + interval '720 hours' <= now();
+
+-- bant_gaps: Of _ mql _ have not said what they like.
+SELECT leads, missing FROM bant_gaps WHERE stage = 'mql' AND gate = 'taste';
+-- by hand
+SELECT count(*), count(*) FILTER (WHERE profile ->> 'taste' IS DISTINCT FROM 'true') FROM life JOIN crm.lead USING (lead_id) WHERE stage = 'mql';
+
+-- landing_pages: _ landed on the page of black teas, and _ of them bought since.
+SELECT landed, customers FROM landing_pages WHERE page = '/black';
+-- by hand
+SELECT count(*), count(*) FILTER (WHERE won_at >= at) FROM (SELECT DISTINCT ON (lead_id) lead_id, occurred_at AS at, coalesce(properties ->> 'page', '(none)') AS page FROM crm.event WHERE kind IN ('page_view', 'shelf_view', 'tea_view') ORDER BY lead_id, occurred_at, event_id) v JOIN life USING (lead_id)
+WHERE page IN ('/black', '/black#oolong');
+
+-- form_conversion: Of _ that saw the short form of the club _ sent it.
+SELECT viewed, submitted FROM form_conversion WHERE level = 'form' AND form = 'club' AND variant = 'short';
+-- by hand
+SELECT count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM crm.event s WHERE s.lead_id = v.lead_id AND s.kind = 'form_submit' AND s.properties ->> 'form' = 'club' AND coalesce(s.properties ->> 'variant', 'short') = 'short' AND s.occurred_at >= v.at))
+FROM (SELECT lead_id, min(occurred_at) AS at FROM crm.event WHERE kind = 'form_view' AND properties @> '{"form": "club", "variant": "short"}' GROUP BY 1) v;
+
+-- lead_offers: _ took iced tea first, and _ were at a tasting last.
+SELECT count(*) FILTER (WHERE first_offer = 'iced tea'), count(*) FILTER (WHERE last_offer = 'tasting') FROM lead_offers;
+-- by hand
+SELECT count(*) FILTER (WHERE f = 'iced tea'), count(*) FILTER (WHERE l = 'tasting') FROM (SELECT (array_agg(coalesce(properties ->> 'content', kind) ORDER BY occurred_at))[1] AS f, (array_agg(coalesce(properties ->> 'content', kind) ORDER BY occurred_at DESC))[1] AS l
+    FROM crm.event WHERE kind IN ('recipe_taken', 'tasting') GROUP BY lead_id) o;
+
+-- email_engagement: Of _ that letter 2 was sent to _ opened it.
+SELECT sent, opened FROM email_engagement WHERE message = 'letter 2';
+-- by hand
+SELECT count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM crm.event o WHERE o.lead_id = s.lead_id AND o.kind = 'email_open' AND o.properties ->> 'message' = 'letter 2' AND o.occurred_at >= s.at))
+FROM (SELECT lead_id, min(occurred_at) AS at FROM crm.event WHERE kind = 'email_sent' AND properties ->> 'message' = 'letter 2' GROUP BY 1) s;
+
+-- message_response: Letter 1 was answered or followed by _ of _ as a haiku.
+SELECT responded, sent FROM message_response WHERE message = 'letter 1' AND variant = 'haiku' AND baseline = 'control';
+-- by hand
+SELECT count(DISTINCT r.lead_id), count(DISTINCT s.lead_id) FROM crm.event s LEFT JOIN crm.event r ON r.lead_id = s.lead_id AND r.kind IN ('email_click', 'email_reply') AND r.properties = s.properties AND r.occurred_at >= s.occurred_at
+WHERE s.kind = 'email_sent' AND s.properties = '{"message": "letter 1", "variant": "haiku"}';
+
+-- interest_by_topic: _ looked at oolong, and _ of them became mql since.
+SELECT leads, mqls FROM interest_by_topic WHERE topic = 'oolong';
+-- by hand
+SELECT count(*), count(*) FILTER (WHERE mql_at >= at) FROM (SELECT lead_id, min(occurred_at) AS at FROM crm.event WHERE properties ->> 'topic' = 'oolong' GROUP BY 1) t JOIN life USING (lead_id);
+
+-- lead_quality: Of _ that came by friends _ became leads, and _ are or were customers.
+SELECT sum(contacts), sum(leads), sum(customers) FROM lead_quality WHERE campaign = 'friends-of-tea';
+-- by hand
+SELECT count(*), count(lead_at), count(won_at) FROM life JOIN crm.lead USING (lead_id) WHERE campaign = 'friends-of-tea';
+
+-- stage_lift_by_event: _ of _ iql that opened a letter went higher, and _ of _ others.
+SELECT converted_with, leads_with, converted_without, leads_without FROM stage_lift_by_event WHERE stage = 'iql' AND kind = 'email_open';
+-- by hand
+SELECT count(*) FILTER (WHERE opened AND up_at IS NOT NULL), count(*) FILTER (WHERE opened), count(*) FILTER (WHERE NOT opened AND up_at IS NOT NULL), count(*) FILTER (WHERE NOT opened)
+FROM (SELECT i.*, EXISTS (SELECT FROM crm.event e WHERE e.lead_id = i.lead_id AND e.kind = 'email_open' AND e.occurred_at BETWEEN i.at AND coalesce(i.up_at, i.ended_at, now())) AS opened
+    FROM (SELECT DISTINCT ON (f.lead_id, f.cycle) f.lead_id, f.at, c.ended_at, (SELECT min(u.at) FROM walk u WHERE u.lead_id = f.lead_id AND u.cycle = f.cycle AND u.seq > f.seq AND u.stage > 'iql') AS up_at
+        FROM walk f JOIN cycles c USING (lead_id, cycle) WHERE f.stage = 'iql' ORDER BY f.lead_id, f.cycle, f.seq) i) k;
+
+-- capture_gaps: The form for samples brought _ enquiries, the last _ days ago.
+SELECT captures, round(quiet_days::numeric, 3) FROM capture_gaps WHERE source_kind = 'form' AND source = 'samples';
+-- by hand
+SELECT count(*), round((extract(epoch FROM now() - max(occurred_at)) / 86400)::numeric, 3) FROM crm.event WHERE properties ->> 'form' = 'samples' AND kind = 'sample_wanted';
+
+-- lead_dim: In Spain are _ customers, _ of which another lead recommended us to.
+SELECT count(*), count(*) FILTER (WHERE referred) FROM lead_dim WHERE country = 'ES' AND stage_rank >= 90;
+-- by hand
+SELECT count(*), count(referred_by) FROM crm.lead JOIN life USING (lead_id) WHERE country = 'ES' AND stage >= 'customer';
+
+-- calendar: The shop has been open for _ days, on _ Sundays.
+SELECT count(*), count(*) FILTER (WHERE weekday = 7) FROM calendar WHERE NOT future;
+-- by hand
+SELECT count(*), count(*) FILTER (WHERE to_char(d, 'DY') = 'SUN') FROM (SELECT least(min(occurred_at), (SELECT min(created_at) FROM crm.lead)) AT TIME ZONE 'Europe/Rome' AS a FROM crm.event) x, generate_series(date_trunc('day', a), now() AT TIME ZONE 'Europe/Rome', '1 day') d;
+
+-- funnel_between: In the last 90 days there were _ new mql, of which _ went higher by now.
+SELECT entered, converted FROM funnel_between((now() AT TIME ZONE 'Europe/Rome')::date - 90, (now() AT TIME ZONE 'Europe/Rome')::date - 1) WHERE stage = 'mql';
+-- by hand
+SELECT count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM walk u WHERE u.lead_id = f.lead_id AND u.cycle = f.cycle AND u.seq > f.seq AND u.stage > 'mql'))
+FROM (SELECT DISTINCT ON (lead_id, cycle) * FROM walk WHERE stage = 'mql' ORDER BY lead_id, cycle, seq) f
+WHERE (f.at AT TIME ZONE 'Europe/Rome')::date BETWEEN (now() AT TIME ZONE 'Europe/Rome')::date - 90 AND (now() AT TIME ZONE 'Europe/Rome')::date - 1;
+
+-- required_leads: For 100 customers we need _ mql, and have _.
+SELECT required, leads_now FROM required_leads(100) WHERE stage = 'mql';
+-- by hand
+SELECT ceil(100.0 * count(*) / count(*) FILTER (WHERE EXISTS (SELECT FROM walk u WHERE u.lead_id = f.lead_id AND u.cycle = f.cycle AND u.seq > f.seq AND u.stage >= 'customer'))), (SELECT count(*) FROM life WHERE stage = 'mql')
+FROM (SELECT DISTINCT ON (lead_id, cycle) * FROM walk WHERE stage = 'mql' ORDER BY lead_id, cycle, seq) f WHERE f.at <= (now() AT TIME ZONE 'Europe/Rome' - interval '60 days') AT TIME ZONE 'Europe/Rome';
+
+-- sla_status_at: At noon a week ago _ sql had waited too long, and _ had been called in time.
+SELECT count(*) FILTER (WHERE status = 'breached'), count(*) FILTER (WHERE status = 'kept') FROM sla_status_at(:'today'::timestamptz - interval '156 hours');
+-- by hand
+SELECT count(*) FILTER (WHERE coalesce(said_at, 'infinity') > at + interval '4 hours' AND coalesce(left_at, 'infinity') > at + interval '4 hours' AND at + interval '4 hours' < noon), count(*) FILTER (WHERE said_at <= at + interval '4 hours' AND said_at <= noon)
+FROM (SELECT w.at, w.left_at, :'today'::timestamptz - interval '156 hours' AS noon, coalesce((SELECT max(s.at) FROM spoke s WHERE s.lead_id = w.lead_id AND s.at < w.at AND s.at >= greatest(w.at - interval '4 hours', c.began_at)),
+    (SELECT min(s.at) FROM spoke s WHERE s.lead_id = w.lead_id AND s.at >= w.at AND s.at <= coalesce(w.left_at, 'infinity'))) AS said_at FROM walk w JOIN cycles c USING (lead_id, cycle) WHERE w.stage = 'sql') k WHERE at <= noon;
+
+-- attribution: If each touch gets the same share, _ in money goes to whispers.
+SELECT round(sum(revenue_amount), 0) FROM attribution('linear') WHERE campaign = 'whispers';
+-- by hand
+SELECT round(sum(amount * (SELECT count(*) FILTER (WHERE campaign = 'whispers')::numeric / nullif(count(*), 0) FROM touch t WHERE t.lead_id = b.lead_id AND t.at <= b.at)), 0) FROM buy b;
+
+-- pipeline_forecast_at: A hundred days ago _ were prospects, of which _ were to buy in 60 days.
+SELECT leads_now, round(expected_customers::numeric, 6) FROM pipeline_forecast_at(:'today'::timestamptz - interval '100 days') WHERE stage = 'prospect';
+-- by hand
+WITH g AS (SELECT make_interval(days => d) AS age, :'today'::timestamptz - interval '100 days' AS now FROM unnest('{0,1,2,4,7,14,30,60,90,120,180,270,365}'::int[]) d),
+s AS (SELECT w.at, coalesce(w.left_at, 'infinity') AS left_at, c.won_at FROM walk w JOIN cycles c USING (lead_id, cycle) WHERE w.stage = 'prospect'),
+p AS (SELECT age, now, count(*) AS n, count(*) FILTER (WHERE won_at > at + age AND won_at <= at + age + interval '60 days') AS won FROM s, g WHERE left_at > at + age AND at + age + interval '60 days' <= now GROUP BY 1, 2)
+SELECT count(*), round(sum((SELECT won::numeric / n FROM p WHERE at + age <= now AND (n >= 10 OR age = '0') ORDER BY age DESC LIMIT 1)), 6) FROM s, (SELECT DISTINCT now FROM g) i WHERE at <= now AND left_at > now;
