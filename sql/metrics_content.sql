@@ -19,9 +19,9 @@ SELECT (SELECT count(*) FROM landing_pages), (SELECT count(*) FROM form_conversi
 INSERT INTO lead (lead_id, email, created_at) SELECT n, 'a@b', '2025-03-01 09:00Z' FROM generate_series(1, 5) n;
 INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES
     (1, 'page_view', '2025-03-01 10:00Z', '{"page": "/a?mail=x@y"}'), (1, 'form_view', '2025-03-01 10:01Z', '{"form": "f"}'), (1, 'form_submit', '2025-03-01 10:02Z', '{"form": "f", "fields": ["name", "email"]}'),
-    (2, 'page_view', '2025-03-01 10:00Z', '{"page": "/a"}'), (2, 'page_view', '2025-03-01 10:05Z', '{"page": "/a#top"}'), (2, 'form_view', '2025-03-01 10:01Z', '{"form": "f"}'),
+    (2, 'page_view', '2025-03-01 10:00Z', '{"page": "/A/"}'), (2, 'page_view', '2025-03-01 10:05Z', '{"page": "/a#top"}'), (2, 'form_view', '2025-03-01 10:01Z', '{"form": "f"}'),
     (3, 'form_submit', '2025-03-01 09:30Z', '{"form": "f", "fields": "2"}'), (3, 'pricing_view', '2025-03-01 10:00Z', '{"page": "/a"}'),
-    (4, 'page_view', '2025-03-01 10:00Z', '{"page": "/a"}'), (4, 'page_view', '2025-03-01 10:01Z', '{"page": "/b"}'),
+    (4, 'page_view', '2025-03-01 10:00Z', '{"page": "/a/index.html"}'), (4, 'page_view', '2025-03-01 10:01Z', '{"page": "/b"}'),
     (5, 'page_view', '2025-03-01 10:00Z', '{"page": "/b"}'), (5, 'page_view', '2025-03-01 09:59Z', '{"page": ""}'), (5, 'page_view', '2025-03-01 09:58Z', '{"page": "/b"}');
 UPDATE lead SET consented_at = '2025-03-01 10:02Z', updated_at = '2025-03-01 10:02Z' WHERE lead_id = 1;
 INSERT INTO event (lead_id, kind, occurred_at, value) VALUES (5, 'purchase', '2025-03-02 10:00Z', 70);
@@ -33,7 +33,18 @@ SELECT leads, customers, cost_per_customer_amount FROM cost_per_lead WHERE custo
 SELECT segment, leads, customers, lead_to_customer_rate, revenue_amount, revenue_per_lead_amount FROM sourcing_comparison WHERE customers > 0 ORDER BY place;
 SELECT lead_id, lead_at IS NOT NULL AS lead, sql_at IS NOT NULL AS sql, customer_at IS NOT NULL AS customer FROM lead_dim WHERE lead_id IN (1, 5) ORDER BY 1;
 SELECT metric, numerator, denominator FROM conversion_rates WHERE market = 'all' AND metric IN ('visitor_to_lead', 'lead_to_customer') ORDER BY place;
-SELECT page_name('/a?b#c'), page_name('/a#b?c'), page_name('?'), page_name(NULL), page_name('/');
+-- One name for a page: each address beside the name that it must have
+SELECT address, page_name(address) AS name, page_name(address) = right_name AS right FROM (VALUES
+    ('/guide', '/guide'), ('/guide/', '/guide'), ('/guide/?utm=x', '/guide'), ('/Guide', '/guide'), ('/guide#top', '/guide'), ('/guide#a?b', '/guide'), (' /guide/// ', '/guide'),
+    ('/guide/index.html', '/guide'), ('/guide/INDEX.PHP?x', '/guide'), ('/guide/index.htm', '/guide'), ('index.html', '/'), ('/index.html', '/'), ('/my-index.html', '/my-index.html'), ('/index.html/', '/index.html'),
+    ('/', '/'), ('//', '/'), ('/?a=/b', '/'), ('guide', 'guide'), ('a/b/', 'a/b'), ('/a//b', '/a//b'), ('/%C3%89t%e9', '/%c3%89t%e9'), ('/I', '/i'),
+    -- with a host: it stays, as one pipeline may have several
+    ('https://Shop.example/Guide/?utm=x', 'shop.example/guide'), ('http://www.shop.example/guide', 'shop.example/guide'), ('//shop.example/guide/', 'shop.example/guide'), ('HTTPS://blog.example/guide', 'blog.example/guide'),
+    ('https://shop.example', 'shop.example'), ('https://shop.example/', 'shop.example'), ('https://shop.example?x', 'shop.example'), ('https://shop.example:443/a', 'shop.example/a'), ('http://shop.example:80', 'shop.example'),
+    ('http://shop.example:8080/a', 'shop.example:8080/a'), ('https://ann:secret@shop.example/a@b', 'shop.example/a@b'), ('https://www.', 'www.'), ('file:///c', '/c'), ('app://home/x', 'home/x'), ('https://', '/'),
+    ('/go?to=https://other.example/', '/go'), ('a:b//c', 'a:b//c'), ('/x:80', '/x:80'), ('1://x', '1://x'),
+    ('', '(none)'), ('?', '(none)'), ('#x', '(none)'), ('  ', '(none)'), (NULL, '(none)')) v (address, right_name);
+SELECT page_name(repeat('/A', 100000)) = repeat('/a', 100000) AS long, page_name('/GRÖSSE') = '/grÖsse' AS ascii_only;
 SELECT j, field_count(j) FROM jsonb_array_elements('[3, 1e9, -1, 2.6, "4", "many", "9999", [], [1, 2], {"a": 1, "b": null}, true, null]') j;
 
 -- Forms: 3 fields 8 of 10, 5 fields 2 of 10: half lost with each field. Variants

@@ -133,7 +133,7 @@ WHERE m.status = 'active' AND n.stage BETWEEN 'iql' AND 'prospect' AND g.stage =
 -- landing_pages
 SELECT page, views, visitors, landed, form_viewed, form_submitted, leads, customers FROM landing_pages;
 -- by hand
-WITH v AS MATERIALIZED (SELECT lead_id, coalesce(split_part(split_part(properties ->> 'page', '?', 1), '#', 1), '(none)') AS page, occurred_at FROM event WHERE kind IN ('page_view', 'product_page_view', 'pricing_view') AND isfinite(occurred_at)),
+WITH v AS MATERIALIZED (SELECT lead_id, coalesce(regexp_replace(lower(split_part(properties ->> 'page', '?', 1)), '^https://|/$', '', 'g'), '(none)') AS page, occurred_at FROM event WHERE kind IN ('page_view', 'product_page_view', 'pricing_view') AND isfinite(occurred_at)),
 p AS (SELECT page, count(*) AS views, count(DISTINCT lead_id) AS visitors FROM v GROUP BY 1),
 l AS (SELECT DISTINCT ON (lead_id) * FROM v ORDER BY lead_id, occurred_at, page),
 f AS (SELECT lead_id, max(occurred_at) FILTER (WHERE kind = 'form_view') AS viewed, max(occurred_at) FILTER (WHERE kind = 'form_submit') AS sent FROM event WHERE kind IN ('form_view', 'form_submit') AND isfinite(occurred_at) GROUP BY 1),
@@ -184,7 +184,7 @@ FROM lead l LEFT JOIN campaign p USING (campaign)
 -- interest_by_topic
 SELECT topic, events, leads, leads_lately, mqls, customers FROM interest_by_topic;
 -- by hand
-WITH i AS (SELECT lead_id, coalesce(properties ->> 'topic', properties ->> 'content', split_part(split_part(properties ->> 'page', '?', 1), '#', 1), kind) AS topic, count(*) AS n, min(occurred_at) AS at, max(occurred_at) AS last FROM event
+WITH i AS (SELECT lead_id, coalesce(properties ->> 'topic', properties ->> 'content', regexp_replace(lower(split_part(properties ->> 'page', '?', 1)), '^https://|/$', '', 'g'), kind) AS topic, count(*) AS n, min(occurred_at) AS at, max(occurred_at) AS last FROM event
     WHERE kind IN ('page_view', 'product_page_view', 'pricing_view', 'content_download', 'case_study_download', 'webinar_attended') AND isfinite(occurred_at) GROUP BY 1, 2),
 s AS (SELECT lead_id, min(effective_at) FILTER (WHERE to_stage >= 'mql' AND is_lead) AS mql_at, min(effective_at) FILTER (WHERE to_stage >= 'customer') AS customer_at FROM stage_history WHERE to_stage >= 'mql' GROUP BY 1)
 SELECT topic, sum(n), count(*), count(*) FILTER (WHERE last > now() - interval '30 days'), count(*) FILTER (WHERE mql_at >= at), count(*) FILTER (WHERE customer_at >= at) FROM i LEFT JOIN s USING (lead_id) GROUP BY 1;

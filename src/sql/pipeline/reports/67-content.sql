@@ -77,7 +77,7 @@ SELECT
         / nullif((sum(c.leads) OVER ())::double precision / nullif(sum(c.landed) OVER (), 0)::double precision, 0) AS ratio_to_all
 FROM _landing_page_counts() c;
 COMMENT ON VIEW landing_pages IS 'one row a page: how many contacts had their first visit there, and what they did afterwards';
-COMMENT ON COLUMN landing_pages.page IS 'address of the page, without the part after ? or #';
+COMMENT ON COLUMN landing_pages.page IS 'name of the page: its address in lower case, without scheme, www., query, fragment, index file and slash at the end; (none): without';
 COMMENT ON COLUMN landing_pages.views IS 'visits to it';
 COMMENT ON COLUMN landing_pages.visitors IS 'leads and visitors that saw it';
 COMMENT ON COLUMN landing_pages.landed IS 'of visitors, contacts whose first visit it was';
