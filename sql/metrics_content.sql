@@ -83,6 +83,36 @@ SELECT message, variant, baseline, sent, responded, response_rate, round(ratio_t
 -- p of that z is twice the tail of the normal curve, here as a sum of its slices
 SELECT round((2 * sum(exp(-x * x / 2) * 0.0001 / sqrt(2 * pi())))::numeric, 7) AS p
     FROM message_response r, generate_series(0, 79999) i, LATERAL (SELECT abs(r.z_score) + (i + 0.5) * 0.0001) s (x) WHERE r.variant = 'by name';
+-- Answers that do not say what they answer. Of m, 10 leads were sent a, 10 b. 1 to
+-- 5 and 11 to 13 clicked and named no variant: 5 of a, 3 of b. 14 named a variant
+-- c that nobody was sent: it was sent b. 15 named b, 16 named neither: the last
+-- message that it was sent, of b. 17 was sent n after that, so its answer is to n,
+-- which was sent without a variant. 18 clicked m before it was sent m: unmatched;
+-- 31 was sent nothing: unmatched. 19 was sent a after b: what it did in between is
+-- of b, afterwards of a, and of m it counts once. 32 answers a letter without a name
+TRUNCATE event;
+INSERT INTO event (lead_id, kind, occurred_at, properties)
+    SELECT n, 'email_sent', timestamptz '2025-03-01', jsonb_build_object('message', 'm', 'variant', CASE WHEN n <= 10 THEN 'a' ELSE 'b' END) FROM generate_series(1, 20) n
+    UNION ALL SELECT n, 'email_click', timestamptz '2025-03-03', '{"message": "m"}' FROM unnest('{1,2,3,4,5,11,12,13}'::bigint[]) n;
+INSERT INTO lead (lead_id) VALUES (31), (32);
+INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES
+    (14, 'email_click', '2025-03-03', '{"message": "m", "variant": "c"}'), (15, 'email_reply', '2025-03-01', '{"message": "m", "variant": "b"}'), (16, 'email_reply', '2025-03-03', NULL),
+    (17, 'email_sent', '2025-03-02', '{"message": "n"}'), (17, 'email_open', '2025-03-03', '{}'), (17, 'email_reply', '2025-03-03', '{"variant": "z"}'),
+    (18, 'email_click', '2025-02-28', '{"message": "m"}'), (31, 'email_open', '2025-03-03', NULL), (31, 'email_click', '2025-03-03', '{"message": "m", "variant": "a"}'), (31, 'email_click', '2025-03-03', '{"message": "p"}'),
+    (19, 'email_open', '2025-03-02', '{"message": "m"}'), (19, 'email_sent', '2025-03-03', '{"message": "m", "variant": "a"}'), (19, 'email_click', '2025-03-04', '{"message": "m"}'), (19, 'email_reply', '2025-03-05', '{"message": "m", "variant": "b"}'),
+    (32, 'email_sent', '2025-03-01', NULL), (32, 'email_reply', '2025-03-02', NULL);
+-- m: clicked 1 to 5, 11 to 14, 19; replied 15, 16, 19
+SELECT message, sent, opened, clicked, replied, unmatched FROM email_engagement ORDER BY 1;
+-- a: 1 to 5 and 19 of eleven; b: 11 to 16 and 19 of ten
+SELECT message, variant, baseline, sent, responded, round(difference_rate::numeric, 4) AS difference FROM message_response ORDER BY 1, 2;
+-- letters without a variant are the baseline only where there are no others
+INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES (32, 'email_sent', '2025-03-01', '{"message": "m"}');
+SELECT message, variant, baseline, sent FROM message_response WHERE message = 'm' ORDER BY 2;
+-- a form seen in a, sent, seen in b: sent in a. A request that names a form was sent by it
+TRUNCATE event;
+INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES (1, 'form_view', '2025-03-01', '{"form": "f", "variant": "a"}'), (1, 'form_submit', '2025-03-02', '{"form": "f"}'), (1, 'form_view', '2025-03-03', '{"form": "f", "variant": "b"}'),
+    (2, 'form_view', '2025-03-01', '{"form": "f", "variant": "b"}'), (2, 'quote_request', '2025-03-02', '{"form": "f"}'), (3, 'quote_request', '2025-03-02', NULL);
+SELECT form, variant, viewed, submitted, submitted_unseen FROM form_conversion WHERE level = 'form' ORDER BY 1, 2;
 DROP SCHEMA crm, crm_reports CASCADE;
 
 -- Lift: ten mql, four with a trial of which three became sql, six without of
@@ -122,10 +152,10 @@ FROM landing_pages p
             EXISTS (SELECT FROM event f WHERE f.lead_id = e.lead_id AND f.kind = 'form_submit' AND f.occurred_at >= e.occurred_at) AS sent
         FROM event e WHERE e.kind = 'page_view' ORDER BY e.lead_id, e.occurred_at) b USING (page)
 GROUP BY p.page, p.landed, p.leads, p.form_submitted ORDER BY 1;
-SELECT f.form, f.variant, f.viewed = count(*) AS viewed_right, f.submitted = count(*) FILTER (WHERE EXISTS (SELECT FROM event s WHERE s.lead_id = v.lead_id AND s.kind = 'form_submit' AND s.properties ->> 'form' = v.form AND s.occurred_at >= v.first_at) AND v.last) AS submitted_right
+SELECT f.form, f.variant, f.viewed = count(*) AS viewed_right, f.submitted = count(*) FILTER (WHERE EXISTS (SELECT FROM event s WHERE s.lead_id = v.lead_id AND s.kind = 'form_submit' AND s.properties ->> 'form' = v.form
+    AND (SELECT w.properties ->> 'variant' FROM event w WHERE w.lead_id = v.lead_id AND w.kind = 'form_view' AND w.properties ->> 'form' = v.form AND w.occurred_at <= s.occurred_at ORDER BY w.occurred_at DESC LIMIT 1) = v.variant)) AS submitted_right
 FROM (SELECT * FROM form_conversion WHERE level = 'form') f
-    JOIN (SELECT e.lead_id, e.properties ->> 'form' AS form, e.properties ->> 'variant' AS variant, min(e.occurred_at) AS first_at,
-            max(e.occurred_at) = max(max(e.occurred_at)) OVER (PARTITION BY e.lead_id, e.properties ->> 'form') AS last FROM event e WHERE e.kind = 'form_view' GROUP BY 1, 2, 3) v USING (form, variant)
+    JOIN (SELECT e.lead_id, e.properties ->> 'form' AS form, e.properties ->> 'variant' AS variant FROM event e WHERE e.kind = 'form_view' GROUP BY 1, 2, 3) v USING (form, variant)
 GROUP BY f.form, f.variant, f.viewed, f.submitted ORDER BY 1, 2;
 SELECT r.message, r.variant, r.sent = count(*) AS sent_right, r.responded = count(*) FILTER (WHERE EXISTS (SELECT FROM event c WHERE c.lead_id = s.lead_id AND c.kind IN ('email_click', 'email_reply') AND c.properties @> s.key AND c.occurred_at >= s.at)) AS responded_right
 FROM message_response r

@@ -142,13 +142,14 @@ SELECT page, min(p.views), min(p.visitors), count(l.lead_id), count(*) FILTER (W
     count(*) FILTER (WHERE s.lead_at >= l.occurred_at), count(*) FILTER (WHERE s.customer_at >= l.occurred_at) FROM p LEFT JOIN l USING (page) LEFT JOIN f USING (lead_id) LEFT JOIN s USING (lead_id) GROUP BY 1;
 
 -- form_conversion, by form
-SELECT form, variant, fields, viewed, submitted FROM form_conversion WHERE level = 'form';
+SELECT form, variant, fields, viewed, submitted, submitted_unseen FROM form_conversion WHERE level = 'form';
 -- by hand
-WITH v AS (SELECT lead_id, coalesce(properties ->> 'form', '(none)') AS form, coalesce(properties ->> 'variant', '(none)') AS variant, min(occurred_at) AS at, max(occurred_at) AS last_at, max((properties ->> 'fields')::int) AS fields FROM event WHERE kind = 'form_view' AND isfinite(occurred_at) GROUP BY 1, 2, 3),
-l AS (SELECT DISTINCT ON (lead_id, form) lead_id, form, variant FROM v ORDER BY lead_id, form, last_at DESC, variant),
-s AS (SELECT e.lead_id, coalesce(e.properties ->> 'form', '(none)') AS form, coalesce(e.properties ->> 'variant', l.variant, '(none)') AS variant, max(e.occurred_at) AS at, max((e.properties ->> 'fields')::int) AS fields
-    FROM event e LEFT JOIN l ON l.lead_id = e.lead_id AND l.form = coalesce(e.properties ->> 'form', '(none)') WHERE e.kind = 'form_submit' AND isfinite(e.occurred_at) GROUP BY 1, 2, 3)
-SELECT form, variant, mode() WITHIN GROUP (ORDER BY coalesce(s.fields, v.fields)), count(v.lead_id), count(*) FILTER (WHERE s.at >= v.at) FROM v FULL JOIN s USING (lead_id, form, variant) GROUP BY 1, 2;
+WITH e AS MATERIALIZED (SELECT lead_id, kind, occurred_at, coalesce(properties ->> 'form', '(none)') AS form, properties ->> 'variant' AS variant, (properties ->> 'fields')::int AS fields FROM event WHERE kind IN ('form_view', 'form_submit') AND isfinite(occurred_at)),
+v AS (SELECT lead_id, form, coalesce(variant, '(none)') AS variant, min(occurred_at) AS at, max(fields) AS fields FROM e WHERE kind = 'form_view' GROUP BY 1, 2, 3),
+s AS (SELECT DISTINCT ON (x.lead_id, x.form, x.occurred_at) x.lead_id, x.form, x.occurred_at, x.fields, coalesce(x.variant, n.variant, '(none)') AS variant
+    FROM e x LEFT JOIN e n ON n.lead_id = x.lead_id AND n.form = x.form AND n.kind = 'form_view' AND n.occurred_at <= x.occurred_at WHERE x.kind = 'form_submit' ORDER BY 1, 2, 3, n.occurred_at DESC NULLS LAST, n.variant DESC),
+t AS (SELECT lead_id, form, variant, max(occurred_at) AS at, max(fields) AS fields FROM s GROUP BY 1, 2, 3)
+SELECT form, variant, mode() WITHIN GROUP (ORDER BY coalesce(t.fields, v.fields)), count(v.lead_id), count(*) FILTER (WHERE t.at >= v.at), count(*) FILTER (WHERE t.lead_id IS NOT NULL AND (t.at >= v.at) IS NOT TRUE) FROM v FULL JOIN t USING (lead_id, form, variant) GROUP BY 1, 2;
 
 -- lead_offers
 SELECT lead_id, channel, campaign, offers, first_offer, last_offer, all_offers FROM lead_offers;
@@ -156,12 +157,25 @@ SELECT lead_id, channel, campaign, offers, first_offer, last_offer, all_offers F
 SELECT lead_id, coalesce(l.channel, p.channel, '(none)'), coalesce(l.campaign, '(none)'), o.n, o.first, o.last, o.whole FROM (SELECT lead_id, count(*) AS n, (array_agg(offer ORDER BY at, offer))[1] AS first, (array_agg(offer ORDER BY last_at DESC, offer))[1] AS last, string_agg(offer, ', ' ORDER BY at, offer) AS whole
     FROM (SELECT lead_id, coalesce(properties ->> 'content', kind) AS offer, min(occurred_at) AS at, max(occurred_at) AS last_at FROM event WHERE kind IN ('content_download', 'case_study_download', 'webinar_attended') AND isfinite(occurred_at) GROUP BY 1, 2) o GROUP BY 1) o JOIN lead l USING (lead_id) LEFT JOIN campaign p USING (campaign);
 
+-- email_engagement
+SELECT message, sent, opened, clicked, replied, unmatched FROM email_engagement;
+-- by hand
+WITH e AS MATERIALIZED (SELECT lead_id, kind, occurred_at, properties ->> 'message' AS message FROM event WHERE kind IN ('email_sent', 'email_open', 'email_click', 'email_reply') AND isfinite(occurred_at)),
+r AS (SELECT DISTINCT ON (x.lead_id, x.kind, x.message, x.occurred_at) x.lead_id, x.kind, coalesce(x.message, l.message, '(none)') AS message, l.lead_id IS NOT NULL AS matched
+    FROM e x LEFT JOIN e l ON l.lead_id = x.lead_id AND l.kind = 'email_sent' AND l.occurred_at <= x.occurred_at AND (x.message IS NULL OR x.message = l.message) WHERE x.kind <> 'email_sent' ORDER BY 1, 2, x.message, x.occurred_at, l.occurred_at DESC NULLS LAST),
+k AS (SELECT message, lead_id, true AS sent, NULL AS kind, NULL::boolean AS matched FROM e WHERE kind = 'email_sent' UNION ALL SELECT message, lead_id, NULL, kind, matched FROM r)
+SELECT message, count(DISTINCT lead_id) FILTER (WHERE sent), count(DISTINCT lead_id) FILTER (WHERE matched AND kind = 'email_open'), count(DISTINCT lead_id) FILTER (WHERE matched AND kind = 'email_click'),
+    count(DISTINCT lead_id) FILTER (WHERE matched AND kind = 'email_reply'), count(DISTINCT lead_id) FILTER (WHERE NOT matched) FROM k GROUP BY 1;
+
 -- message_response
 SELECT message, variant, sent, responded FROM message_response;
 -- by hand
-WITH m AS (SELECT lead_id, coalesce(properties ->> 'message', '(none)') AS message, coalesce(properties ->> 'variant', '(none)') AS variant, min(occurred_at) FILTER (WHERE kind = 'email_sent') AS sent,
-    max(occurred_at) FILTER (WHERE kind = 'email_click') AS clicked, max(occurred_at) FILTER (WHERE kind = 'email_reply') AS replied FROM event WHERE kind IN ('email_sent', 'email_click', 'email_reply') AND isfinite(occurred_at) GROUP BY 1, 2, 3)
-SELECT message, variant, count(sent), count(*) FILTER (WHERE clicked >= sent OR replied >= sent) FROM m GROUP BY 1, 2;
+WITH e AS MATERIALIZED (SELECT lead_id, kind, occurred_at, properties ->> 'message' AS message, properties ->> 'variant' AS variant FROM event WHERE kind IN ('email_sent', 'email_click', 'email_reply') AND isfinite(occurred_at)),
+l AS (SELECT lead_id, message, variant, occurred_at FROM e WHERE kind = 'email_sent'),
+m AS (SELECT x.lead_id, x.occurred_at, x.variant, coalesce(x.message, (SELECT l.message FROM l WHERE l.lead_id = x.lead_id AND l.occurred_at <= x.occurred_at ORDER BY l.occurred_at DESC LIMIT 1)) AS message FROM e x WHERE x.kind <> 'email_sent'),
+r AS (SELECT DISTINCT ON (m.lead_id, m.message, m.variant, m.occurred_at) m.lead_id, l.message, l.variant FROM m JOIN l ON l.lead_id = m.lead_id AND l.message = m.message AND l.occurred_at <= m.occurred_at
+    ORDER BY m.lead_id, m.message, m.variant, m.occurred_at, coalesce(l.variant = m.variant, false) DESC, l.occurred_at DESC)
+SELECT message, variant, count(DISTINCT lead_id), count(DISTINCT lead_id) FILTER (WHERE responded) FROM (SELECT lead_id, message, variant, false AS responded FROM l UNION ALL SELECT lead_id, message, variant, true FROM r) z GROUP BY 1, 2;
 
 -- stage_lift_by_event
 SELECT stage, kind, leads_with, converted_with, leads_without, converted_without FROM stage_lift_by_event WHERE leads_with > 0;
