@@ -27,7 +27,7 @@ INSERT INTO event (lead_id, kind, occurred_at, value, channel, properties)
             WHEN k.d < 900 THEN jsonb_build_object('content', 'c' || k.d % 9) WHEN k.d < 940 THEN jsonb_build_object('outcome', 'no')
             WHEN k.d < 975 THEN jsonb_build_object('stage', CASE WHEN k.d < 958 THEN 'mql' ELSE 'sql' END) END
     FROM lead l, generate_series(1, 10) i,
-        LATERAL (SELECT d, CASE WHEN d < 500 THEN 'page_view' WHEN d < 560 THEN 'form_view' WHEN d < 600 THEN 'form_submit' WHEN d < 700 THEN 'email_sent' WHEN d < 800 THEN 'email_open'
+        LATERAL (SELECT d, CASE WHEN d < 50 THEN 'quote_request' WHEN d < 500 THEN 'page_view' WHEN d < 560 THEN 'form_view' WHEN d < 600 THEN 'form_submit' WHEN d < 700 THEN 'email_sent' WHEN d < 800 THEN 'email_open'
             WHEN d < 830 THEN 'email_click' WHEN d < 850 THEN 'email_reply' WHEN d < 900 THEN 'content_download' WHEN d < 940 THEN 'outreach' WHEN d < 975 THEN 'stage_set'
             WHEN d < 985 THEN 'sales_contact' WHEN d < 993 THEN 'purchase' ELSE 'lost' END
             FROM (SELECT pg_temp.spread(l.lead_id * 17 + i * 7919)) s (d)) k (d, kind);

@@ -100,13 +100,16 @@ FROM (SELECT lead_id, to_stage, effective_at, lead(effective_at) OVER (PARTITION
 WHERE h.to_stage = 'sql' GROUP BY 1;
 
 -- response_time_effect
-SELECT response, leads, qualified, customers FROM response_time_effect WHERE leads > 0;
+SELECT response, enquiries, customers FROM response_time_effect WHERE clock = 'request' AND enquiries > 0;
 -- by hand
-WITH q AS (SELECT lead_id, min(occurred_at) AS at FROM event WHERE kind IN ('form_submit', 'newsletter_signup', 'demo_request', 'personal_demo_request', 'quote_request') AND isfinite(occurred_at) GROUP BY 1),
-a AS (SELECT q.lead_id, q.at, min(e.occurred_at) AS answered FROM q LEFT JOIN event e ON e.lead_id = q.lead_id AND e.kind IN ('outreach', 'sales_contact') AND isfinite(e.occurred_at) AND e.occurred_at >= q.at GROUP BY 1, 2),
-s AS (SELECT lead_id, min(effective_at) FILTER (WHERE to_stage >= 'sql' AND is_lead) AS sql_at, min(effective_at) FILTER (WHERE to_stage >= 'customer') AS customer_at FROM stage_history GROUP BY 1)
-SELECT CASE WHEN answered IS NULL THEN 'never' WHEN answered <= at + interval '1 hour' THEN 'in time' WHEN answered <= at + interval '1 day' THEN 'within a day' WHEN answered <= at + interval '7 days' THEN 'within a week' ELSE 'later' END,
-    count(*), count(*) FILTER (WHERE s.sql_at >= coalesce(a.answered, a.at)), count(*) FILTER (WHERE s.customer_at >= coalesce(a.answered, a.at)) FROM a LEFT JOIN s USING (lead_id) GROUP BY 1;
+WITH c AS MATERIALIZED (SELECT lead_id, effective_at, to_stage FROM stage_history WHERE to_stage < 'visitor' OR to_stage >= 'customer'),
+r AS MATERIALIZED (SELECT lead_id, occurred_at AS at FROM event WHERE kind IN ('demo_request', 'personal_demo_request', 'quote_request') AND isfinite(occurred_at)),
+k AS MATERIALIZED (SELECT lead_id, occurred_at AS at FROM event WHERE kind IN ('outreach', 'sales_contact') AND isfinite(occurred_at)),
+n AS (SELECT r.lead_id, r.at, (SELECT min(k.at) FROM k WHERE k.lead_id = r.lead_id AND k.at >= r.at) AS answered, (SELECT min(c.effective_at) FROM c WHERE c.lead_id = r.lead_id AND c.effective_at >= r.at) AS closed, (SELECT bool_or(c.to_stage >= 'customer') FROM c WHERE c.lead_id = r.lead_id AND c.effective_at < r.at) AS customer FROM r),
+q AS (SELECT lead_id, min(at) AS at, CASE WHEN answered <= closed OR closed IS NULL THEN answered END AS answered, closed FROM n WHERE customer IS NOT TRUE GROUP BY lead_id, answered, closed),
+p AS (SELECT q.*, lead(at) OVER (PARTITION BY lead_id ORDER BY at) AS next FROM q)
+SELECT CASE WHEN answered IS NULL AND at + interval '1 hour' >= now() THEN 'waiting' WHEN answered IS NULL THEN 'never' WHEN answered <= at + interval '1 hour' THEN 'in time' WHEN answered <= at + interval '1 day' THEN 'within a day' WHEN answered <= at + interval '7 days' THEN 'within a week' ELSE 'later' END,
+    count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM c WHERE c.lead_id = p.lead_id AND c.to_stage >= 'customer' AND c.effective_at >= coalesce(p.answered, p.at) AND (p.next IS NULL OR c.effective_at < p.next))) FROM p GROUP BY 1;
 
 -- followup_summary
 SELECT leads, contacts, sales, mean_contacts_until_won::numeric(12,6), won_with_five, said_no, gave_up_after_first_no, won_after_no FROM followup_summary;
