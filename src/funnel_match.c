@@ -25,7 +25,6 @@
 
 #include "funnel_match.h"
 
-#include "datatype/timestamp.h"
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
 
@@ -787,7 +786,7 @@ window_end(const FunnelSpec *spec, int64 start)
 {
 	if (start == PG_INT64_MIN || start == PG_INT64_MAX)
 		return start;
-	if (start > 0 && spec->within >= END_TIMESTAMP - start)
+	if (start > PG_INT64_MAX - spec->within)
 		return PG_INT64_MAX;
 	return start + spec->within;
 }
