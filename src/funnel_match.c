@@ -812,7 +812,7 @@ leadscore_funnel_attempts(const FunnelSpec *spec, const FunnelEvent *events,
 	*attempts = allocate(Max(nevents, 1), sizeof(FunnelAttempt));
 	for (;;)
 	{
-		int64		times[FUNNEL_MAX_STEPS];
+		int64		times[FUNNEL_MAX_STEPS] = {0};
 		int64		newest;
 		int64		part = 16;
 		int32		end;
