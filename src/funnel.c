@@ -633,7 +633,14 @@ leadscore_funnel_attempt_ends_finalfn(PG_FUNCTION_ARGS)
 		PG_RETURN_ARRAYTYPE_P(construct_empty_array(TIMESTAMPTZOID));
 	values = MemoryContextAllocHuge(CurrentMemoryContext, count * sizeof(Datum));
 	for (i = 0; i < count; i++)
-		values[i] = TimestampTzGetDatum(attempts[i].end);
+	{
+		TimestampTz end = attempts[i].end;
+
+		/* a window may end after all times that there are */
+		if (end >= END_TIMESTAMP)
+			end = DT_NOEND;
+		values[i] = TimestampTzGetDatum(end);
+	}
 	PG_RETURN_ARRAYTYPE_P(construct_array(values, count, TIMESTAMPTZOID,
 										  sizeof(TimestampTz), FLOAT8PASSBYVAL,
 										  TYPALIGN_DOUBLE));

@@ -25,7 +25,6 @@
 
 #include "funnel_match.h"
 
-#include "datatype/timestamp.h"
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
 
@@ -787,7 +786,7 @@ window_end(const FunnelSpec *spec, int64 start)
 {
 	if (start == PG_INT64_MIN || start == PG_INT64_MAX)
 		return start;
-	if (start > 0 && spec->within >= END_TIMESTAMP - start)
+	if (start > PG_INT64_MAX - spec->within)
 		return PG_INT64_MAX;
 	return start + spec->within;
 }
@@ -813,7 +812,7 @@ leadscore_funnel_attempts(const FunnelSpec *spec, const FunnelEvent *events,
 	*attempts = allocate(Max(nevents, 1), sizeof(FunnelAttempt));
 	for (;;)
 	{
-		int64		times[FUNNEL_MAX_STEPS];
+		int64		times[FUNNEL_MAX_STEPS] = {0};
 		int64		newest;
 		int64		part = 16;
 		int32		end;
