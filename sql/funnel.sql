@@ -122,6 +122,43 @@ SELECT c.*, funnel_except(c.mode, c.hours, c.from_step, c.to_step, c.nsteps, c.r
 	('any', 10, 1, 3, 3, '1:3 2:1 3:x 4:2 5:1')
 ) c(mode, hours, from_step, to_step, nsteps, rows);
 
+-- Attempts: levels, and ends in hours
+CREATE FUNCTION attempts(mode text, hours int, nsteps int, spec text, OUT levels int[], OUT ends int[])
+	LANGUAGE sql AS $$
+	SELECT leadscore.funnel_attempts(at, hours * interval '1 hour', mode, VARIADIC hit),
+	       ARRAY(SELECT extract(epoch FROM t - '2025-03-01 00:00+00')::int / 3600
+	             FROM unnest(leadscore.funnel_attempt_ends(at, hours * interval '1 hour', mode, VARIADIC hit)) t)
+	FROM (SELECT at, ARRAY(SELECT steps LIKE '%' || i || '%' FROM generate_series(1, nsteps) i) FROM funnel_rows(spec)) r(at, hit)
+$$;
+SELECT c.*, f.* FROM (VALUES
+	('ordered', 10, 3, ''),
+	('ordered', 10, 3, '1:2 2:3'),
+	('ordered', 10, 3, '1:1'),
+	-- complete, and again; what follows is a third one
+	('ordered', 10, 3, '1:1 2:2 3:3 4:1 5:2 6:3 7:3 8:2 9:1'),
+	-- given up, then done: the window of the first is over
+	('ordered', 10, 3, '1:1 2:2 20:1 21:2 22:3'),
+	-- a start in an open window is part of the attempt, and opens another window
+	('ordered', 10, 3, '0:1 9:1 12:2 18:3'),
+	('ordered', 10, 3, '0:1 9:1 12:2 20:3'),
+	('ordered', 10, 3, '0:1 10:1 20:1 31:1'),
+	-- all rows of the instant of completion belong to the attempt
+	('ordered', 10, 2, '1:1 2:2 2:1 3:2'),
+	('ordered', 10, 2, '1:1 2:2 3:1 3:2'),
+	('ordered', 10, 1, '1:1 1:1 2:1'),
+	('increase', 10, 2, '1:1 1:2 2:2 2:1 3:2'),
+	('strict', 10, 2, '1:1 2: 3:2 4:1 5:2'),
+	('any', 10, 2, '1:2 2:1 3:1 14:2')
+) c(mode, hours, nsteps, rows), LATERAL attempts(c.mode, c.hours, c.nsteps, c.rows) f;
+-- no rows; infinity; ends that no time can hold
+SELECT leadscore.funnel_attempts(at, '1 day', 'ordered', true), leadscore.funnel_attempt_ends(at, '1 day', 'ordered', true) FROM (SELECT now() WHERE false) e(at);
+SELECT leadscore.funnel_attempts(at, '1 day', 'ordered', true, false), leadscore.funnel_attempt_ends(at, '1 day', 'ordered', true, false)
+FROM (VALUES ('-infinity'::timestamptz), ('4714-11-24 00:00:00+00 BC'), ('294276-12-31 23:00:00+00'), ('infinity'), (NULL)) e(at);
+-- many attempts one after the other, and one that goes on for long
+SELECT cardinality(leadscore.funnel_attempts(at, '365 days', 'ordered', n % 3 = 0, n % 3 = 1, n % 3 = 2)) AS complete, cardinality(leadscore.funnel_attempts(at, '2 minutes', 'ordered', n % 3 = 0, n % 3 = 1, n % 3 = 2, false)) AS given_up,
+       leadscore.funnel_attempts(at, '3 minutes', 'ordered', n % 3 = 0, n % 3 = 1, n % 3 = 2, false) AS long
+FROM (SELECT n, timestamptz '2025-03-01' + n * interval '1 minute' FROM generate_series(0, 299999) n) e(n, at);
+
 -- No rows: level 0, no times. Rows without a time are passed over; a step that is NULL is not satisfied
 SELECT leadscore.window_funnel(at, '1 day', 'ordered', true), leadscore.funnel_times(at, '1 day', 'ordered', true),
        leadscore.window_funnel_except(at, '1 day', 'ordered', false, 1, 2, true, true)
@@ -250,12 +287,14 @@ FROM (SELECT funnel_state_except('2025-03-01', '1 day', 'ordered', true, 1, 2, t
 GROUP BY 1;
 SELECT try_state(substr(s, 1, n)), count(*) FROM (SELECT funnel_state('2025-03-01', '1 day', 'ordered', true) AS s) s, generate_series(0, 60) n GROUP BY 1 ORDER BY 1;
 SELECT leadscore.funnel_times_finalfn(funnel_state_except('2025-03-01', '1 day', 'ordered', true, 1, 2, true, true));
+SELECT leadscore.funnel_attempts_finalfn(funnel_state_except('2025-03-01', '1 day', 'ordered', true, 1, 2, true, true));
+SELECT leadscore.funnel_attempts_finalfn(NULL), leadscore.funnel_attempt_ends_finalfn(NULL);
 SELECT leadscore.window_funnel_combinefn(funnel_state('2025-03-01', '1 day', 'ordered', true), funnel_state('2025-03-01', '2 days', 'ordered', true));
 -- a state given by hand is not changed in place
 WITH s AS MATERIALIZED (SELECT funnel_state('2025-03-01', '1 day', 'ordered', true, false) AS s)
 SELECT leadscore.window_funnel_finalfn(leadscore.window_funnel_transfn(s, '2025-03-02', '1 day', 'ordered', false, true)), leadscore.window_funnel_finalfn(s) FROM s;
 SELECT DISTINCT provolatile, proparallel, proisstrict, prokind FROM pg_proc
-WHERE pronamespace = 'leadscore'::regnamespace AND proname LIKE ANY ('{%funnel_times%,window_funnel%}') ORDER BY 1, 2, 3, 4;
+WHERE pronamespace = 'leadscore'::regnamespace AND proname LIKE ANY ('{%funnel_times%,funnel_attempt%,window_funnel%}') ORDER BY 1, 2, 3, 4;
 
 -- As a window function
 SELECT n, leadscore.window_funnel(at, '1 day', 'ordered', n = 1, n = 2, n = 4) OVER (ORDER BY n) FROM (SELECT n, timestamptz '2025-03-01' + n * interval '1 hour' FROM generate_series(1, 5) n) e(n, at);
@@ -350,23 +389,55 @@ SELECT id, coalesce(l.level, 0) AS level, coalesce(l.times, '{}') AS times, coal
 FROM random_case LEFT JOIN longest l USING (id) LEFT JOIN attempt a USING (id)
 GROUP BY id, l.level, l.times;
 
+-- Attempts, from all chains: one begins with the first row that opens a window after
+-- the one before; it ends with the first chain of all steps, or when no window is left
+CREATE TABLE random_opening AS
+SELECT DISTINCT r.id, r.t, c.within FROM random_row r JOIN random_case c USING (id)
+WHERE CASE c.mode WHEN 'any' THEN true = ANY (r.steps) ELSE r.steps[1] END;
+CREATE INDEX ON random_opening (id);
+CREATE INDEX ON random_chain (id);
+VACUUM ANALYZE random_opening, random_chain;
+CREATE TABLE random_attempt AS
+WITH RECURSIVE attempt(id, n, level, ends) AS (
+	SELECT id, 0, 0, -1 FROM random_case
+	UNION ALL
+	SELECT p.id, p.n + 1, CASE WHEN f.at <= o.at THEN c.nsteps ELSE b.k END, least(f.at, o.at)
+	FROM attempt p JOIN random_case c USING (id),
+	     LATERAL (SELECT min(t) FROM random_opening s WHERE s.id = p.id AND s.t > p.ends) s(t),
+	     -- the first window after which no other is open
+	     LATERAL (SELECT min(a.t + a.within) FROM random_opening a WHERE a.id = p.id AND a.t >= s.t
+	              AND NOT EXISTS (SELECT FROM random_opening n WHERE n.id = a.id AND n.t > a.t AND n.t <= a.t + a.within)) o(at),
+	     LATERAL (SELECT min(h.times[h.k]) FROM random_chain h WHERE h.id = p.id AND h.k = c.nsteps AND h.times[1] > p.ends) f(at),
+	     LATERAL (SELECT max(h.k) FROM random_chain h WHERE h.id = p.id AND h.times[1] BETWEEN s.t AND o.at) b(k)
+	WHERE s.t IS NOT NULL
+)
+SELECT id, coalesce(array_agg(level ORDER BY n) FILTER (WHERE n > 0), '{}') AS levels, coalesce(array_agg(ends ORDER BY n) FILTER (WHERE n > 0), '{}') AS ends
+FROM attempt GROUP BY id;
+
 -- All rows at once, in any order of rows
 CREATE VIEW random_result AS
 SELECT id, c.mode, leadscore.window_funnel(at, c.window, c.mode, VARIADIC steps) AS level,
        ARRAY(SELECT extract(epoch FROM t)::int FROM unnest(leadscore.funnel_times(at, c.window, c.mode, VARIADIC steps)) t) AS times,
-       leadscore.window_funnel_except(at, c.window, c.mode, x, c.from_step, c.to_step, VARIADIC steps) AS level_except
+       leadscore.window_funnel_except(at, c.window, c.mode, x, c.from_step, c.to_step, VARIADIC steps) AS level_except,
+       leadscore.funnel_attempts(at, c.window, c.mode, VARIADIC steps) AS levels,
+       ARRAY(SELECT extract(epoch FROM t)::int FROM unnest(leadscore.funnel_attempt_ends(at, c.window, c.mode, VARIADIC steps)) t) AS ends
 FROM (SELECT id, mode, within * interval '1 second' AS window, from_step, to_step FROM random_case) c
 JOIN (SELECT id, to_timestamp(t) AS at, x, steps FROM random_row) r USING (id)
 GROUP BY id, c.mode;
 SELECT mode, count(*) AS cases, count(*) FILTER (WHERE r.level <> e.level) AS wrong_level, count(*) FILTER (WHERE r.times <> e.times) AS wrong_times,
-       count(*) FILTER (WHERE r.level_except <> e.level_except) AS wrong_except
-FROM random_result r JOIN random_expected e USING (id)
+       count(*) FILTER (WHERE r.level_except <> e.level_except) AS wrong_except,
+       count(*) FILTER (WHERE r.levels <> a.levels OR r.ends <> a.ends) AS wrong_attempts,
+       count(*) FILTER (WHERE coalesce((SELECT max(l) FROM unnest(r.levels) l), 0) <> r.level) AS not_the_best
+FROM random_result r JOIN random_expected e USING (id) JOIN random_attempt a USING (id)
 GROUP BY mode ORDER BY mode;
 SELECT (SELECT count(*) FROM random_result) = :funnel_cases AS all_cases;
 -- what the cases are worth: levels from 0 up, exclusions that matter, rows that satisfy several steps at one instant
 SELECT c.mode, e.level, count(*) > 20 AS many, count(*) FILTER (WHERE e.level_except < e.level) > 2 AS excluded,
        bool_or(e.level_except NOT IN (0, e.level)) AS partly
 FROM random_expected e JOIN random_case c USING (id) GROUP BY 1, 2 ORDER BY 1, 2;
+
+SELECT c.mode, cardinality(a.levels) AS attempts, count(*) > 20 AS many, count(*) FILTER (WHERE c.nsteps = ANY (a.levels) AND c.nsteps > 1) > 20 AS complete
+FROM random_attempt a JOIN random_case c USING (id) WHERE cardinality(a.levels) <= 2 GROUP BY 1, 2 ORDER BY 1, 2;
 
 -- Split, shuffled and joined again
 SELECT count(*), count(*) FILTER (WHERE m.level <> e.level) AS wrong_level,
@@ -388,7 +459,9 @@ SELECT lead_id, leadscore.window_funnel(at, '6 hours', 'ordered', kind = 0, kind
        leadscore.window_funnel(at, '6 hours', 'strict', kind = 0, kind = 1, kind IN (1, 2), kind = 3, kind = 4) AS strict,
        leadscore.window_funnel(at, '6 hours', 'any', kind = 0, kind = 1, kind IN (1, 2), kind = 3, kind = 4) AS any,
        leadscore.window_funnel_except(at, '6 hours', 'ordered', kind = 5, 1, 2, kind = 0, kind = 1, kind IN (1, 2), kind = 3, kind = 4) AS except,
-       leadscore.funnel_times(at, '6 hours', 'ordered', kind = 0, kind = 1, kind IN (1, 2), kind = 3, kind = 4) AS times
+       leadscore.funnel_times(at, '6 hours', 'ordered', kind = 0, kind = 1, kind IN (1, 2), kind = 3, kind = 4) AS times,
+       leadscore.funnel_attempts(at, '6 hours', 'ordered', kind = 0, kind = 1, kind IN (1, 2)) AS attempts,
+       leadscore.funnel_attempt_ends(at, '6 hours', 'any', kind = 0, kind = 1, kind IN (1, 2)) AS ends
 FROM funnel_event GROUP BY lead_id;
 SET max_parallel_workers_per_gather = 0;
 CREATE TABLE funnel_plain AS SELECT * FROM funnel_by_lead;
@@ -401,9 +474,9 @@ SELECT count(*), count(p.lead_id), sum(f.ordered) > 0 FROM funnel_by_lead f LEFT
 
 RESET ALL;
 DROP VIEW random_result, funnel_by_lead;
-DROP TABLE random_case, random_row, random_line, random_chain, random_expected, funnel_event, funnel_plain;
+DROP TABLE random_case, random_row, random_line, random_chain, random_opening, random_attempt, random_expected, funnel_event, funnel_plain;
 DROP AGGREGATE funnel_state(timestamptz, interval, text, boolean[]);
 DROP AGGREGATE funnel_state_except(timestamptz, interval, text, boolean, int, int, boolean[]);
 DROP AGGREGATE funnel_merge(bytea);
 DROP AGGREGATE funnel_times_merge(bytea);
-DROP FUNCTION funnel_rows(text), funnel(text, int, int, text), funnel_except(text, int, int, int, int, text), try_state(bytea);
+DROP FUNCTION funnel_rows(text), funnel(text, int, int, text), attempts(text, int, int, text), funnel_except(text, int, int, int, int, text), try_state(bytea);

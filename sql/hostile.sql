@@ -119,7 +119,7 @@ BEGIN
     FOREACH call IN ARRAY ARRAY[
         'leadscore.lead_activity_finalfn($1)', 'leadscore.lead_activity_combinefn($1, $1)', 'leadscore.lead_activity_combinefn($1, (SELECT state FROM hostile.state WHERE kind = ''activity'' LIMIT 1))',
         'leadscore.lead_activity_finalfn(leadscore.lead_activity_agg_transfn($1, 7, ''2025-02-01'', 1, ''1 day''))', 'leadscore.lead_activity_finalfn(leadscore.lead_activity_sum_transfn($1, ''hour{1@2025-01-01T00:1}''))',
-        'leadscore.window_funnel_finalfn($1)', 'leadscore.funnel_times_finalfn($1)', 'leadscore.window_funnel_finalfn(leadscore.window_funnel_combinefn($1, $1))',
+        'leadscore.window_funnel_finalfn($1)', 'leadscore.funnel_times_finalfn($1)', 'leadscore.funnel_attempts_finalfn($1)', 'leadscore.funnel_attempt_ends_finalfn($1)', 'leadscore.window_funnel_finalfn(leadscore.window_funnel_combinefn($1, $1))',
         'leadscore.window_funnel_finalfn(leadscore.window_funnel_transfn($1, ''2025-01-01'', ''1 day'', ''ordered'', true, false))',
         'leadscore.window_funnel_finalfn(leadscore.window_funnel_except_transfn($1, ''2025-01-01'', ''1 day'', ''any'', true, 1, 2, true, false))']
     LOOP

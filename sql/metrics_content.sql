@@ -19,9 +19,9 @@ SELECT (SELECT count(*) FROM landing_pages), (SELECT count(*) FROM form_conversi
 INSERT INTO lead (lead_id, email, created_at) SELECT n, 'a@b', '2025-03-01 09:00Z' FROM generate_series(1, 5) n;
 INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES
     (1, 'page_view', '2025-03-01 10:00Z', '{"page": "/a?mail=x@y"}'), (1, 'form_view', '2025-03-01 10:01Z', '{"form": "f"}'), (1, 'form_submit', '2025-03-01 10:02Z', '{"form": "f", "fields": ["name", "email"]}'),
-    (2, 'page_view', '2025-03-01 10:00Z', '{"page": "/a"}'), (2, 'page_view', '2025-03-01 10:05Z', '{"page": "/a#top"}'), (2, 'form_view', '2025-03-01 10:01Z', '{"form": "f"}'),
+    (2, 'page_view', '2025-03-01 10:00Z', '{"page": "/A/"}'), (2, 'page_view', '2025-03-01 10:05Z', '{"page": "/a#top"}'), (2, 'form_view', '2025-03-01 10:01Z', '{"form": "f"}'),
     (3, 'form_submit', '2025-03-01 09:30Z', '{"form": "f", "fields": "2"}'), (3, 'pricing_view', '2025-03-01 10:00Z', '{"page": "/a"}'),
-    (4, 'page_view', '2025-03-01 10:00Z', '{"page": "/a"}'), (4, 'page_view', '2025-03-01 10:01Z', '{"page": "/b"}'),
+    (4, 'page_view', '2025-03-01 10:00Z', '{"page": "/a/index.html"}'), (4, 'page_view', '2025-03-01 10:01Z', '{"page": "/b"}'),
     (5, 'page_view', '2025-03-01 10:00Z', '{"page": "/b"}'), (5, 'page_view', '2025-03-01 09:59Z', '{"page": ""}'), (5, 'page_view', '2025-03-01 09:58Z', '{"page": "/b"}');
 UPDATE lead SET consented_at = '2025-03-01 10:02Z', updated_at = '2025-03-01 10:02Z' WHERE lead_id = 1;
 INSERT INTO event (lead_id, kind, occurred_at, value) VALUES (5, 'purchase', '2025-03-02 10:00Z', 70);
@@ -33,7 +33,18 @@ SELECT leads, customers, cost_per_customer_amount FROM cost_per_lead WHERE custo
 SELECT segment, leads, customers, lead_to_customer_rate, revenue_amount, revenue_per_lead_amount FROM sourcing_comparison WHERE customers > 0 ORDER BY place;
 SELECT lead_id, lead_at IS NOT NULL AS lead, sql_at IS NOT NULL AS sql, customer_at IS NOT NULL AS customer FROM lead_dim WHERE lead_id IN (1, 5) ORDER BY 1;
 SELECT metric, numerator, denominator FROM conversion_rates WHERE market = 'all' AND metric IN ('visitor_to_lead', 'lead_to_customer') ORDER BY place;
-SELECT page_name('/a?b#c'), page_name('/a#b?c'), page_name('?'), page_name(NULL), page_name('/');
+-- One name for a page: each address beside the name that it must have
+SELECT address, page_name(address) AS name, page_name(address) = right_name AS right FROM (VALUES
+    ('/guide', '/guide'), ('/guide/', '/guide'), ('/guide/?utm=x', '/guide'), ('/Guide', '/guide'), ('/guide#top', '/guide'), ('/guide#a?b', '/guide'), (' /guide/// ', '/guide'),
+    ('/guide/index.html', '/guide'), ('/guide/INDEX.PHP?x', '/guide'), ('/guide/index.htm', '/guide'), ('index.html', '/'), ('/index.html', '/'), ('/my-index.html', '/my-index.html'), ('/index.html/', '/index.html'),
+    ('/', '/'), ('//', '/'), ('/?a=/b', '/'), ('guide', 'guide'), ('a/b/', 'a/b'), ('/a//b', '/a//b'), ('/%C3%89t%e9', '/%c3%89t%e9'), ('/I', '/i'),
+    -- with a host: it stays, as one pipeline may have several
+    ('https://Shop.example/Guide/?utm=x', 'shop.example/guide'), ('http://www.shop.example/guide', 'shop.example/guide'), ('//shop.example/guide/', 'shop.example/guide'), ('HTTPS://blog.example/guide', 'blog.example/guide'),
+    ('https://shop.example', 'shop.example'), ('https://shop.example/', 'shop.example'), ('https://shop.example?x', 'shop.example'), ('https://shop.example:443/a', 'shop.example/a'), ('http://shop.example:80', 'shop.example'),
+    ('http://shop.example:8080/a', 'shop.example:8080/a'), ('https://ann:secret@shop.example/a@b', 'shop.example/a@b'), ('https://www.', 'www.'), ('file:///c', '/c'), ('app://home/x', 'home/x'), ('https://', '/'),
+    ('/go?to=https://other.example/', '/go'), ('a:b//c', 'a:b//c'), ('/x:80', '/x:80'), ('1://x', '1://x'),
+    ('', '(none)'), ('?', '(none)'), ('#x', '(none)'), ('  ', '(none)'), (NULL, '(none)')) v (address, right_name);
+SELECT page_name(repeat('/A', 100000)) = repeat('/a', 100000) AS long, page_name('/GRÖSSE') = '/grÖsse' AS ascii_only;
 SELECT j, field_count(j) FROM jsonb_array_elements('[3, 1e9, -1, 2.6, "4", "many", "9999", [], [1, 2], {"a": 1, "b": null}, true, null]') j;
 
 -- Forms: 3 fields 8 of 10, 5 fields 2 of 10: half lost with each field. Variants
@@ -72,6 +83,36 @@ SELECT message, variant, baseline, sent, responded, response_rate, round(ratio_t
 -- p of that z is twice the tail of the normal curve, here as a sum of its slices
 SELECT round((2 * sum(exp(-x * x / 2) * 0.0001 / sqrt(2 * pi())))::numeric, 7) AS p
     FROM message_response r, generate_series(0, 79999) i, LATERAL (SELECT abs(r.z_score) + (i + 0.5) * 0.0001) s (x) WHERE r.variant = 'by name';
+-- Answers that do not say what they answer. Of m, 10 leads were sent a, 10 b. 1 to
+-- 5 and 11 to 13 clicked and named no variant: 5 of a, 3 of b. 14 named a variant
+-- c that nobody was sent: it was sent b. 15 named b, 16 named neither: the last
+-- message that it was sent, of b. 17 was sent n after that, so its answer is to n,
+-- which was sent without a variant. 18 clicked m before it was sent m: unmatched;
+-- 31 was sent nothing: unmatched. 19 was sent a after b: what it did in between is
+-- of b, afterwards of a, and of m it counts once. 32 answers a letter without a name
+TRUNCATE event;
+INSERT INTO event (lead_id, kind, occurred_at, properties)
+    SELECT n, 'email_sent', timestamptz '2025-03-01', jsonb_build_object('message', 'm', 'variant', CASE WHEN n <= 10 THEN 'a' ELSE 'b' END) FROM generate_series(1, 20) n
+    UNION ALL SELECT n, 'email_click', timestamptz '2025-03-03', '{"message": "m"}' FROM unnest('{1,2,3,4,5,11,12,13}'::bigint[]) n;
+INSERT INTO lead (lead_id) VALUES (31), (32);
+INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES
+    (14, 'email_click', '2025-03-03', '{"message": "m", "variant": "c"}'), (15, 'email_reply', '2025-03-01', '{"message": "m", "variant": "b"}'), (16, 'email_reply', '2025-03-03', NULL),
+    (17, 'email_sent', '2025-03-02', '{"message": "n"}'), (17, 'email_open', '2025-03-03', '{}'), (17, 'email_reply', '2025-03-03', '{"variant": "z"}'),
+    (18, 'email_click', '2025-02-28', '{"message": "m"}'), (31, 'email_open', '2025-03-03', NULL), (31, 'email_click', '2025-03-03', '{"message": "m", "variant": "a"}'), (31, 'email_click', '2025-03-03', '{"message": "p"}'),
+    (19, 'email_open', '2025-03-02', '{"message": "m"}'), (19, 'email_sent', '2025-03-03', '{"message": "m", "variant": "a"}'), (19, 'email_click', '2025-03-04', '{"message": "m"}'), (19, 'email_reply', '2025-03-05', '{"message": "m", "variant": "b"}'),
+    (32, 'email_sent', '2025-03-01', NULL), (32, 'email_reply', '2025-03-02', NULL);
+-- m: clicked 1 to 5, 11 to 14, 19; replied 15, 16, 19
+SELECT message, sent, opened, clicked, replied, unmatched FROM email_engagement ORDER BY 1;
+-- a: 1 to 5 and 19 of eleven; b: 11 to 16 and 19 of ten
+SELECT message, variant, baseline, sent, responded, round(difference_rate::numeric, 4) AS difference FROM message_response ORDER BY 1, 2;
+-- letters without a variant are the baseline only where there are no others
+INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES (32, 'email_sent', '2025-03-01', '{"message": "m"}');
+SELECT message, variant, baseline, sent FROM message_response WHERE message = 'm' ORDER BY 2;
+-- a form seen in a, sent, seen in b: sent in a. A request that names a form was sent by it
+TRUNCATE event;
+INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES (1, 'form_view', '2025-03-01', '{"form": "f", "variant": "a"}'), (1, 'form_submit', '2025-03-02', '{"form": "f"}'), (1, 'form_view', '2025-03-03', '{"form": "f", "variant": "b"}'),
+    (2, 'form_view', '2025-03-01', '{"form": "f", "variant": "b"}'), (2, 'quote_request', '2025-03-02', '{"form": "f"}'), (3, 'quote_request', '2025-03-02', NULL);
+SELECT form, variant, viewed, submitted, submitted_unseen FROM form_conversion WHERE level = 'form' ORDER BY 1, 2;
 DROP SCHEMA crm, crm_reports CASCADE;
 
 -- Lift: ten mql, four with a trial of which three became sql, six without of
@@ -111,10 +152,10 @@ FROM landing_pages p
             EXISTS (SELECT FROM event f WHERE f.lead_id = e.lead_id AND f.kind = 'form_submit' AND f.occurred_at >= e.occurred_at) AS sent
         FROM event e WHERE e.kind = 'page_view' ORDER BY e.lead_id, e.occurred_at) b USING (page)
 GROUP BY p.page, p.landed, p.leads, p.form_submitted ORDER BY 1;
-SELECT f.form, f.variant, f.viewed = count(*) AS viewed_right, f.submitted = count(*) FILTER (WHERE EXISTS (SELECT FROM event s WHERE s.lead_id = v.lead_id AND s.kind = 'form_submit' AND s.properties ->> 'form' = v.form AND s.occurred_at >= v.first_at) AND v.last) AS submitted_right
+SELECT f.form, f.variant, f.viewed = count(*) AS viewed_right, f.submitted = count(*) FILTER (WHERE EXISTS (SELECT FROM event s WHERE s.lead_id = v.lead_id AND s.kind = 'form_submit' AND s.properties ->> 'form' = v.form
+    AND (SELECT w.properties ->> 'variant' FROM event w WHERE w.lead_id = v.lead_id AND w.kind = 'form_view' AND w.properties ->> 'form' = v.form AND w.occurred_at <= s.occurred_at ORDER BY w.occurred_at DESC LIMIT 1) = v.variant)) AS submitted_right
 FROM (SELECT * FROM form_conversion WHERE level = 'form') f
-    JOIN (SELECT e.lead_id, e.properties ->> 'form' AS form, e.properties ->> 'variant' AS variant, min(e.occurred_at) AS first_at,
-            max(e.occurred_at) = max(max(e.occurred_at)) OVER (PARTITION BY e.lead_id, e.properties ->> 'form') AS last FROM event e WHERE e.kind = 'form_view' GROUP BY 1, 2, 3) v USING (form, variant)
+    JOIN (SELECT e.lead_id, e.properties ->> 'form' AS form, e.properties ->> 'variant' AS variant FROM event e WHERE e.kind = 'form_view' GROUP BY 1, 2, 3) v USING (form, variant)
 GROUP BY f.form, f.variant, f.viewed, f.submitted ORDER BY 1, 2;
 SELECT r.message, r.variant, r.sent = count(*) AS sent_right, r.responded = count(*) FILTER (WHERE EXISTS (SELECT FROM event c WHERE c.lead_id = s.lead_id AND c.kind IN ('email_click', 'email_reply') AND c.properties @> s.key AND c.occurred_at >= s.at)) AS responded_right
 FROM message_response r

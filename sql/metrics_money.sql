@@ -350,5 +350,24 @@ SELECT calendar_month, sum(cost_amount) AS cost, sum(leads) AS leads, round(sum(
 SELECT comparison, segment, cost_amount, leads, cost_per_lead_amount, roi FROM sourcing_comparison ORDER BY place;
 DROP SCHEMA hand, hand_reports CASCADE;
 SET search_path = crm, crm_reports, leadscore, leadscore_internal;
+
+-- An sql is worth so many iql. 4 iql brought 0, 0, 10 and 30, of which 2 were
+-- sql: 20 / 10. Relative variances of the means: 200 / (4 * 10^2) = 0.5, and
+-- 200 / (2 * 20^2) = 0.25; so the interval is 2 * exp(-+1.96 * sqrt(0.75)),
+-- 0.3663 to 10.9192
+SELECT create_pipeline('hand') \g /dev/null
+SET search_path = hand, hand_reports, leadscore, leadscore_internal;
+INSERT INTO lead (lead_id, email, consented_at, created_at, updated_at) SELECT i, 'a@b', '2025-01-01Z', '2025-01-01Z', '2025-01-01Z' FROM generate_series(1, 4) i;
+INSERT INTO event (lead_id, kind, occurred_at, properties, value) VALUES (3, 'stage_set', '2025-01-02Z', '{"stage": "sql"}', NULL), (4, 'stage_set', '2025-01-02Z', '{"stage": "sql"}', NULL),
+    (3, 'purchase', '2025-01-03Z', NULL, 10), (4, 'purchase', '2025-01-03Z', NULL, 20), (4, 'purchase', '2025-01-04Z', NULL, 10);
+SELECT stage, leads, value_per_lead_amount, ratio_to_iql, round(ratio_low::numeric, 4) AS low, round(ratio_high::numeric, 4) AS high, benchmark_status FROM value_by_stage WHERE stage IN ('iql', 'sql') ORDER BY 1;
+-- 200 such leads: the variances are 0.007538 and 0.002525, the interval 1.6430
+-- to 2.4345, and all of it is below ten
+INSERT INTO lead (lead_id, email, consented_at, created_at, updated_at) SELECT i, 'a@b', '2025-01-01Z', '2025-01-01Z', '2025-01-01Z' FROM generate_series(5, 200) i;
+INSERT INTO event (lead_id, kind, occurred_at, properties, value)
+    SELECT l.lead_id, e.kind, e.occurred_at, e.properties, e.value FROM lead l JOIN event e ON e.lead_id = 1 + (l.lead_id - 1) % 4 WHERE l.lead_id > 4;
+SELECT stage, leads, ratio_to_iql, round(ratio_low::numeric, 4) AS low, round(ratio_high::numeric, 4) AS high, benchmark_status FROM value_by_stage WHERE stage = 'sql';
+DROP SCHEMA hand, hand_reports CASCADE;
+SET search_path = crm, crm_reports, leadscore, leadscore_internal;
 DROP SCHEMA crm, crm_reports CASCADE;
 DROP FUNCTION public.draw;

@@ -74,7 +74,6 @@ SELECT count(*), count(*) FILTER (WHERE
     abs(abs(r.rate - c.low_rate) - 1.959964 * sqrt(c.low_rate * (1 - c.low_rate) / c.denominator)) < 1e-6
     AND abs(abs(r.rate - c.high_rate) - 1.959964 * sqrt(c.high_rate * (1 - c.high_rate) / c.denominator)) < 1e-6) AS right
     FROM conversion_rates c, LATERAL (SELECT c.numerator::float8 / c.denominator) AS r (rate) WHERE c.denominator > 0;
-SELECT compared(0.1, 0.2, 0.3), compared(0.2, 0.2, 0.3), compared(0.3, 0.2, 0.3), compared(0.31, 0.2, 0.3), compared(NULL, 0.2, 0.3), compared(0.5, NULL, NULL), compared(0.5, 0.6, NULL);
 
 -- Every rate and time of the drawn leads, computed with joins instead
 SET search_path = crm, crm_reports, leadscore, leadscore_internal, public;

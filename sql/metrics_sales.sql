@@ -45,23 +45,62 @@ SELECT lead_id, due_at AT TIME ZONE 'UTC' AS due, status FROM sla_status_at('202
 SELECT * FROM verify();
 DROP SCHEMA crm, crm_reports CASCADE;
 
--- Answers: h in time, i a second late, j after two days, k after ten, l never,
--- m was an sql before it was answered, n asked again and counts once
+-- Answers to requests: h in time, i a second late, j after two days, k after ten,
+-- l never, m was an sql before it was answered, n was contacted before it asked,
+-- asked at the moment of a contact, which answers, and asked again in vain
 SELECT leadscore.create_pipeline('crm') \g /dev/null
 INSERT INTO lead (lead_id, external_id, email, consented_at, created_at)
     SELECT n, chr(103 + n), 'a@b', '2025-03-01 09:00Z', '2025-03-01 09:00Z' FROM generate_series(1, 7) n;
-INSERT INTO event (lead_id, kind, occurred_at) SELECT n, CASE n % 3 WHEN 0 THEN 'demo_request' WHEN 1 THEN 'form_submit' ELSE 'newsletter_signup' END, timestamptz '2025-03-01 10:00Z' FROM generate_series(1, 7) n;
+INSERT INTO event (lead_id, kind, occurred_at) SELECT n, CASE n % 3 WHEN 0 THEN 'demo_request' WHEN 1 THEN 'quote_request' ELSE 'personal_demo_request' END, timestamptz '2025-03-01 10:00Z' FROM generate_series(1, 7) n;
+-- nobody waits for a call because of these
+INSERT INTO event (lead_id, kind, occurred_at) SELECT n, k, timestamptz '2025-03-01 09:10Z' FROM generate_series(1, 7) n, unnest('{form_submit,newsletter_signup,content_download}'::text[]) k;
 INSERT INTO event (lead_id, kind, occurred_at) VALUES
     (1, 'outreach', '2025-03-01 11:00:00Z'), (2, 'outreach', '2025-03-01 11:00:01Z'), (3, 'sales_contact', '2025-03-03 10:00Z'), (4, 'outreach', '2025-03-11 10:00Z'),
     (6, 'outreach', '2025-03-01 10:30Z'), (7, 'outreach', '2025-03-01 09:59Z'), (7, 'quote_request', '2025-03-04 10:00Z'), (7, 'outreach', '2025-03-01 10:00Z');
 INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES (1, 'stage_set', '2025-03-05 10:00Z', '{"stage": "sql"}'), (2, 'stage_set', '2025-03-05 10:00Z', '{"stage": "sql"}'), (6, 'stage_set', '2025-03-01 10:10Z', '{"stage": "sql"}');
 INSERT INTO event (lead_id, kind, occurred_at) VALUES (1, 'purchase', '2025-03-06 10:00Z'), (3, 'purchase', '2025-03-06 10:00Z');
-SELECT lead_id, enquired_at AT TIME ZONE 'UTC' AS enquired, responded_at AT TIME ZONE 'UTC' AS responded, response_days, in_time, response FROM first_response ORDER BY 1;
--- in time h and n were answered before they were sql, m after; late i, j and k: i and j (which bought) got there
-SELECT response, leads, unqualified, qualified, round(qualified_rate::numeric, 4) AS rate, customers, round(customer_rate::numeric, 4) AS customer_rate,
+SELECT lead_id, requests, enquired_at AT TIME ZONE 'UTC' AS enquired, responded_at AT TIME ZONE 'UTC' AS responded, response_days, in_time, response, status, was_qualified AS was, sql_at IS NOT NULL AS sql, customer_at IS NOT NULL AS customer FROM first_response WHERE clock = 'request' ORDER BY 1, 3;
+-- by the stage: h never contacted as an sql, i neither; m after 20 minutes
+SELECT lead_id, stage, response, status, was_qualified AS was, customer_at IS NOT NULL AS customer FROM first_response WHERE clock = 'stage' ORDER BY 1;
+-- in time h, n and m, which was an sql before; late i, j and k, of which i and j (which bought) got there
+SELECT clock, response, enquiries, unqualified, qualified, round(qualified_rate::numeric, 4) AS rate, customers, round(customer_rate::numeric, 4) AS customer_rate, round(customer_low_rate::numeric, 4) AS low, round(customer_high_rate::numeric, 4) AS high,
     round(qualified_ratio_to_late::numeric, 4) AS qualified_ratio, round(customer_ratio_to_late::numeric, 4) AS customer_ratio FROM response_time_effect ORDER BY place;
 UPDATE setting SET first_response_within = '61 minutes';
-SELECT response, leads FROM response_time_effect WHERE leads > 0 ORDER BY place;
+SELECT response, enquiries FROM response_time_effect WHERE clock = 'request' AND enquiries > 0 ORDER BY place;
+UPDATE setting SET first_response_within = '1 hour';
+
+-- The first hour: 100 leads sent a form months ago, and 60 of them were contacted
+-- then. Now all ask for a quote. 1 to 50 are answered after 30 minutes, and 20 of
+-- them become sql; 51 to 100 after two hours, and 5 of them do
+DELETE FROM lead;
+INSERT INTO lead (lead_id, email, consented_at, created_at) SELECT n, 'a@b', '2025-01-01 09:00Z', '2025-01-01 09:00Z' FROM generate_series(1, 100) n;
+INSERT INTO event (lead_id, kind, occurred_at, properties)
+    SELECT n, k, timestamptz '2025-01-01 10:00Z', NULL::jsonb FROM generate_series(1, 100) n, unnest('{newsletter_signup,form_submit}'::text[]) k
+    UNION ALL SELECT n, 'outreach', timestamptz '2025-01-05 10:00Z', NULL FROM generate_series(1, 60) n
+    UNION ALL SELECT n, 'quote_request', timestamptz '2025-06-01 10:00Z' + n * interval '1 minute', NULL FROM generate_series(1, 100) n
+    UNION ALL SELECT n, 'outreach', timestamptz '2025-06-01 10:00Z' + n * interval '1 minute' + CASE WHEN n <= 50 THEN interval '30 minutes' ELSE interval '2 hours' END, NULL FROM generate_series(1, 100) n
+    UNION ALL SELECT n, 'stage_set', timestamptz '2025-06-03 10:00Z', '{"stage": "sql"}' FROM generate_series(31, 55) n;
+SELECT response, enquiries, unqualified, qualified, qualified_rate, round(qualified_ratio_to_late::numeric, 4) AS ratio FROM response_time_effect WHERE clock = 'request' ORDER BY place;
+
+-- Enquiries of one lead. 1 asked three times before the answer: one enquiry; again
+-- after it: another, to which the sale belongs. 2 is contacted after it was lost:
+-- that answers nothing; its next request does not count for the first. 3 bought
+-- without an answer, in time. 4 is a customer that asks. 5 asked now; 6 will ask
+DELETE FROM lead;
+INSERT INTO lead (lead_id, email, consented_at, created_at) SELECT n, 'a@b', '2025-03-01 09:00Z', '2025-03-01 09:00Z' FROM generate_series(1, 6) n;
+INSERT INTO event (lead_id, kind, occurred_at) VALUES
+    (1, 'demo_request', '2025-03-01 10:00Z'), (1, 'quote_request', '2025-03-01 10:10Z'), (1, 'quote_request', '2025-03-01 10:20Z'), (1, 'outreach', '2025-03-01 10:30Z'), (1, 'outreach', '2025-03-01 10:50Z'),
+    (1, 'quote_request', '2025-03-05 10:00Z'), (1, 'outreach', '2025-03-05 13:00Z'), (1, 'purchase', '2025-03-06 10:00Z'),
+    (2, 'quote_request', '2025-03-01 10:00Z'), (2, 'lost', '2025-03-10 10:00Z'), (2, 'outreach', '2025-03-12 10:00Z'), (2, 'quote_request', '2025-04-01 10:00Z'), (2, 'sales_contact', '2025-04-01 10:30Z'),
+    (3, 'quote_request', '2025-03-01 10:00Z'), (3, 'purchase', '2025-03-01 10:40Z'), (3, 'outreach', '2025-03-01 10:50Z'),
+    (4, 'purchase', '2025-03-01 10:00Z'), (4, 'quote_request', '2025-03-01 11:00Z'), (4, 'outreach', '2025-03-01 11:10Z'),
+    (5, 'quote_request', now()), (6, 'quote_request', now() + interval '1 day');
+SELECT lead_id, requests, enquired_at > now() - interval '1 hour' AS now, responded_at AT TIME ZONE 'UTC' AS responded, closed_at AT TIME ZONE 'UTC' AS closed, in_time, response, status, was_customer AS was, customer_at IS NOT NULL AS customer FROM first_response WHERE clock = 'request' ORDER BY 1, enquired_at;
+SELECT response, enquiries, customers FROM response_time_effect WHERE clock = 'request' ORDER BY place;
+-- which events are requests is said by the role
+UPDATE event_kind SET role = 'request' WHERE kind = 'trial_started';
+INSERT INTO event (lead_id, kind, occurred_at) VALUES (5, 'trial_started', now() - interval '1 day');
+SELECT requests, response FROM first_response WHERE lead_id = 5;
 
 -- Follow-up: after how many contacts; leads that said no, and leads that sales gave up
 DELETE FROM lead;
@@ -148,10 +187,41 @@ SELECT count(*) AS clocks, count(*) FILTER (WHERE c.contacted_at IS NOT DISTINCT
     AND c.due_at = c.entered_at + interval '1 hour') AS right
 FROM _sla_clock c;
 SELECT (SELECT count(*) FROM _sla_clock) = (SELECT count(*) FROM stage_history WHERE to_stage = 'sql') AS all_there;
-SELECT count(*) AS enquiries, count(*) FILTER (WHERE f.enquired_at = q.at AND f.responded_at IS NOT DISTINCT FROM (SELECT min(e.occurred_at) FROM event e
-        WHERE e.lead_id = f.lead_id AND e.kind IN ('outreach', 'sales_contact') AND e.occurred_at >= q.at)) AS right
-FROM (SELECT e.lead_id, min(e.occurred_at) AS at FROM event e WHERE e.kind IN ('form_submit', 'demo_request') GROUP BY 1) q LEFT JOIN first_response f USING (lead_id);
-SELECT sum(leads) = (SELECT count(*) FROM first_response) AS all_there, sum(customers) = (SELECT count(*) FROM first_response WHERE customer_at >= coalesce(responded_at, enquired_at)) AS customers FROM response_time_effect;
+-- both clocks agree with sla_status; enquiries, found request by request: one begins an enquiry if none is open
+SELECT count(*) AS stays, count(*) FILTER (WHERE f.status = s.status AND f.responded_at IS NOT DISTINCT FROM s.contacted_at AND f.due_at = s.due_at AND f.response_days IS NOT DISTINCT FROM s.response_days AND (f.response = 'in time') = (s.status = 'kept')) AS right,
+    (SELECT count(*) FROM first_response WHERE clock = 'stage') = count(*) AS all_there
+FROM sla_status s LEFT JOIN first_response f ON f.clock = 'stage' AND f.lead_id = s.lead_id AND f.seq = s.seq;
+CREATE FUNCTION pg_temp.enquiries() RETURNS TABLE (lead_id bigint, enquired_at timestamptz, requests bigint, responded_at timestamptz, closed_at timestamptz) LANGUAGE plpgsql AS $$
+DECLARE
+    r record;
+BEGIN
+    FOR r IN SELECT e.lead_id AS lead, e.occurred_at AS at, CASE WHEN e.kind = 'demo_request' THEN 'asked' ELSE 'called' END AS what, 1 AS later FROM event e WHERE e.kind IN ('demo_request', 'outreach', 'sales_contact')
+            UNION ALL SELECT h.lead_id, h.effective_at, 'over', 2 FROM stage_history h WHERE h.to_stage IN ('lost', 'disqualified', 'recycled') OR h.to_stage IN ('customer', 'advocate') AND h.from_stage NOT IN ('customer', 'advocate')
+            ORDER BY 1, 2, 4, 3 LOOP
+        IF lead_id IS DISTINCT FROM r.lead THEN
+            IF enquired_at IS NOT NULL THEN
+                RETURN NEXT;
+            END IF;
+            lead_id := r.lead; enquired_at := NULL; requests := 0; responded_at := NULL; closed_at := NULL;
+        END IF;
+        IF r.what = 'asked' THEN
+            enquired_at := coalesce(enquired_at, r.at); requests := requests + 1;
+        ELSIF enquired_at IS NOT NULL THEN
+            responded_at := CASE WHEN r.what = 'called' THEN r.at END; closed_at := CASE WHEN r.what = 'over' THEN r.at END;
+            RETURN NEXT;
+            enquired_at := NULL; requests := 0; responded_at := NULL; closed_at := NULL;
+        END IF;
+    END LOOP;
+    IF enquired_at IS NOT NULL THEN
+        RETURN NEXT;
+    END IF;
+END
+$$;
+SELECT count(*) AS enquiries, count(responded_at) > 20 AS answered, count(closed_at) > 5 AS closed FROM pg_temp.enquiries();
+SELECT count(*) AS differ FROM ((SELECT * FROM pg_temp.enquiries() EXCEPT ALL SELECT lead_id, enquired_at, requests, responded_at, closed_at FROM first_response WHERE clock = 'request')
+    UNION ALL (SELECT lead_id, enquired_at, requests, responded_at, closed_at FROM first_response WHERE clock = 'request' EXCEPT ALL SELECT * FROM pg_temp.enquiries())) d;
+SELECT e.clock, sum(e.enquiries) = (SELECT count(*) FROM first_response f WHERE f.clock = e.clock AND NOT f.was_customer) AS all_there,
+    sum(e.customers) = (SELECT count(DISTINCT f.customer_at::text || f.lead_id) FROM first_response f WHERE f.clock = e.clock) AS each_once FROM response_time_effect e GROUP BY 1 ORDER BY 1;
 SELECT count(*) AS followed, count(*) FILTER (WHERE f.contacts = (SELECT count(*) FROM event e WHERE e.lead_id = f.lead_id AND e.kind IN ('outreach', 'sales_contact'))
     AND f.contacts_after_no = (SELECT count(*) FROM event e WHERE e.lead_id = f.lead_id AND e.kind IN ('outreach', 'sales_contact')
         AND e.occurred_at > (SELECT min(n.occurred_at) FROM event n WHERE n.lead_id = f.lead_id AND n.properties ->> 'outcome' ILIKE 'no'))

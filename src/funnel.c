@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * funnel.c
- *		The aggregates window_funnel, window_funnel_except and funnel_times.
+ *		The aggregates window_funnel, window_funnel_except, funnel_times,
+ *		funnel_attempts and funnel_attempt_ends.
  *
  * They collect the events of a lead that satisfy a step; funnel_match.c works
  * out the result at the end.
@@ -27,6 +28,8 @@ PG_FUNCTION_INFO_V1(leadscore_window_funnel_except_transfn);
 PG_FUNCTION_INFO_V1(leadscore_window_funnel_combinefn);
 PG_FUNCTION_INFO_V1(leadscore_window_funnel_finalfn);
 PG_FUNCTION_INFO_V1(leadscore_funnel_times_finalfn);
+PG_FUNCTION_INFO_V1(leadscore_funnel_attempts_finalfn);
+PG_FUNCTION_INFO_V1(leadscore_funnel_attempt_ends_finalfn);
 
 /* What is asked: the same for all rows of a group */
 typedef struct FunnelQuestion
@@ -452,7 +455,7 @@ add_row(FunctionCallInfo fcinfo, bool except)
 	PG_RETURN_POINTER(state);
 }
 
-/* window_funnel and funnel_times: (state, at, within, mode, VARIADIC steps) */
+/* Those without an exclusion: (state, at, within, mode, VARIADIC steps) */
 Datum
 leadscore_window_funnel_transfn(PG_FUNCTION_ARGS)
 {
@@ -485,17 +488,20 @@ leadscore_window_funnel_combinefn(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(left);
 }
 
+/* Room for the events of most groups */
+typedef FunnelEvent FewEvents[32];
+
 /*
- * Level that a state amounts to, and the times of its chain if times is not
- * NULL.  The state stays as it is: it may be finalized more than once.
+ * The question and the sorted events of the state in argument 0; except says
+ * whether an exclusion may be asked.  The state stays as it is: it may be
+ * finalized more than once.
  */
-static int
-state_level(FunctionCallInfo fcinfo, int64 *times)
+static FunnelEvent *
+read_state(FunctionCallInfo fcinfo, bool except, FunnelSpec *spec, FewEvents few,
+		   int32 *nevents)
 {
 	FunnelState *state = state_arg(fcinfo, 0);
-	FunnelEvent few[32];
 	FunnelEvent *events = few;
-	FunnelSpec	spec;
 	Size		width = event_width(state->question);
 	int			nbytes = (int) (width - sizeof(int64));
 	uint32		all = PG_UINT32_MAX >> (32 - state->question.nsteps);
@@ -503,18 +509,18 @@ state_level(FunctionCallInfo fcinfo, int64 *times)
 	bool		sorted = true;
 	int32		i;
 
-	if (times && state->question.from_step > 0)
+	if (!except && state->question.from_step > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid aggregate state of a funnel"),
 				 errhint("Call the aggregate, not its support function.")));
-	spec.within = state->within;
-	spec.mode = (FunnelMode) state->question.mode;
-	spec.nsteps = state->question.nsteps;
-	spec.from_step = state->question.from_step;
-	spec.to_step = state->question.to_step;
+	spec->within = state->within;
+	spec->mode = (FunnelMode) state->question.mode;
+	spec->nsteps = state->question.nsteps;
+	spec->from_step = state->question.from_step;
+	spec->to_step = state->question.to_step;
 
-	if (state->nevents > (int32) lengthof(few))
+	if (state->nevents > (int32) (sizeof(FewEvents) / sizeof(FunnelEvent)))
 		events = MemoryContextAllocHuge(CurrentMemoryContext,
 										state->nevents * sizeof(FunnelEvent));
 	for (i = 0; i < state->nevents; i++)
@@ -526,14 +532,45 @@ state_level(FunctionCallInfo fcinfo, int64 *times)
 			bits |= (uint64) in[sizeof(int64) + byte] << (8 * byte);
 		memcpy(&events[i].at, in, sizeof(int64));
 		events[i].steps = (uint32) bits & all;
-		events[i].excluded = spec.from_step > 0 && (bits >> spec.nsteps & 1) != 0;
+		events[i].excluded = spec->from_step > 0 && (bits >> spec->nsteps & 1) != 0;
 		if (i > 0 && events[i].at < events[i - 1].at)
 			sorted = false;
 		in += width;
 	}
 	if (!sorted)
 		leadscore_funnel_sort(events, state->nevents);
-	return leadscore_funnel_match(&spec, events, state->nevents, times);
+	*nevents = state->nevents;
+	return events;
+}
+
+/*
+ * Level that a state amounts to, and the times of its chain if times is not
+ * NULL
+ */
+static int
+state_level(FunctionCallInfo fcinfo, int64 *times)
+{
+	FewEvents	few;
+	FunnelSpec	spec;
+	int32		nevents;
+	FunnelEvent *events = read_state(fcinfo, times == NULL, &spec, few, &nevents);
+
+	return leadscore_funnel_match(&spec, events, nevents, times);
+}
+
+/* The attempts that a state amounts to; none if there was no row */
+static int32
+state_attempts(FunctionCallInfo fcinfo, FunnelAttempt **attempts)
+{
+	FewEvents	few;
+	FunnelSpec	spec;
+	int32		nevents;
+	FunnelEvent *events;
+
+	if (PG_ARGISNULL(0))
+		return 0;
+	events = read_state(fcinfo, false, &spec, few, &nevents);
+	return leadscore_funnel_attempts(&spec, events, nevents, attempts);
 }
 
 /* The level; 0 if there was no row */
@@ -561,6 +598,50 @@ leadscore_funnel_times_finalfn(PG_FUNCTION_ARGS)
 	for (i = 0; i < level; i++)
 		values[i] = TimestampTzGetDatum(times[i]);
 	PG_RETURN_ARRAYTYPE_P(construct_array(values, level, TIMESTAMPTZOID,
+										  sizeof(TimestampTz), FLOAT8PASSBYVAL,
+										  TYPALIGN_DOUBLE));
+}
+
+/* The levels of the attempts, in the order of time */
+Datum
+leadscore_funnel_attempts_finalfn(PG_FUNCTION_ARGS)
+{
+	FunnelAttempt *attempts;
+	int32		count = state_attempts(fcinfo, &attempts);
+	Datum	   *values;
+	int32		i;
+
+	if (count == 0)
+		PG_RETURN_ARRAYTYPE_P(construct_empty_array(INT4OID));
+	values = MemoryContextAllocHuge(CurrentMemoryContext, count * sizeof(Datum));
+	for (i = 0; i < count; i++)
+		values[i] = Int32GetDatum(attempts[i].level);
+	PG_RETURN_ARRAYTYPE_P(construct_array(values, count, INT4OID,
+										  sizeof(int32), true, TYPALIGN_INT));
+}
+
+/* When each of them was complete, or its last window is over */
+Datum
+leadscore_funnel_attempt_ends_finalfn(PG_FUNCTION_ARGS)
+{
+	FunnelAttempt *attempts;
+	int32		count = state_attempts(fcinfo, &attempts);
+	Datum	   *values;
+	int32		i;
+
+	if (count == 0)
+		PG_RETURN_ARRAYTYPE_P(construct_empty_array(TIMESTAMPTZOID));
+	values = MemoryContextAllocHuge(CurrentMemoryContext, count * sizeof(Datum));
+	for (i = 0; i < count; i++)
+	{
+		TimestampTz end = attempts[i].end;
+
+		/* a window may end after all times that there are */
+		if (end >= END_TIMESTAMP)
+			end = DT_NOEND;
+		values[i] = TimestampTzGetDatum(end);
+	}
+	PG_RETURN_ARRAYTYPE_P(construct_array(values, count, TIMESTAMPTZOID,
 										  sizeof(TimestampTz), FLOAT8PASSBYVAL,
 										  TYPALIGN_DOUBLE));
 }

@@ -779,3 +779,90 @@ leadscore_funnel_match(const FunnelSpec *spec, const FunnelEvent *events,
 		return match_except(spec, instants, ninstants);
 	return match_ordered(spec, instants, ninstants, times);
 }
+
+/* The end of the window that opens at an instant; infinity if it is too far */
+static int64
+window_end(const FunnelSpec *spec, int64 start)
+{
+	if (start == PG_INT64_MIN || start == PG_INT64_MAX)
+		return start;
+	if (start > PG_INT64_MAX - spec->within)
+		return PG_INT64_MAX;
+	return start + spec->within;
+}
+
+/*
+ * The attempts of a lead in the order of time: see funnel_match.h.  Events are
+ * as for leadscore_funnel_match(), without an exclusion.  Returns their number.
+ *
+ * The events of an attempt that are complete soon may be followed by many more,
+ * as long as windows stay open.  So they are looked at in parts that double:
+ * what is looked at is at most three times what the attempt takes, or little.
+ */
+int32
+leadscore_funnel_attempts(const FunnelSpec *spec, const FunnelEvent *events,
+						  int32 nevents, FunnelAttempt **attempts)
+{
+	uint32		opening = spec->mode == FUNNEL_ANY ? PG_UINT32_MAX : 1;
+	int32		count = 0;
+	int32		first = 0;
+
+	Assert(spec->from_step == 0);
+
+	*attempts = allocate(Max(nevents, 1), sizeof(FunnelAttempt));
+	for (;;)
+	{
+		int64		times[FUNNEL_MAX_STEPS] = {0};
+		int64		newest;
+		int64		part = 16;
+		int32		end;
+		bool		over = false;
+		int			level;
+
+		while (first < nevents && (events[first].steps & opening) == 0)
+			first++;
+		if (first == nevents)
+			return count;
+		/* all of its instant, which may be taken in any order */
+		while (first > 0 && events[first - 1].at == events[first].at)
+			first--;
+
+		newest = events[first].at;
+		end = first;
+		for (;;)
+		{
+			/* whole instants */
+			while (end < nevents &&
+				   (end - first < part || events[end].at == events[end - 1].at))
+			{
+				if (!in_window(spec, newest, events[end].at))
+				{
+					over = true;
+					break;
+				}
+				if (events[end].steps & opening)
+					newest = events[end].at;
+				end++;
+			}
+			level = leadscore_funnel_match(spec, events + first, end - first, times);
+			if (level == spec->nsteps || over || end == nevents)
+				break;
+			part *= 2;
+		}
+		(*attempts)[count].level = level;
+		if (level == spec->nsteps)
+		{
+			int64		complete = times[level - 1];
+
+			(*attempts)[count].end = complete;
+			while (first < nevents && events[first].at <= complete)
+				first++;
+		}
+		else
+		{
+			(*attempts)[count].end = window_end(spec, newest);
+			first = end;
+		}
+		count++;
+	}
+}

@@ -26,6 +26,14 @@
  * and are not void; if all are, it reached nothing.  In mode any the first
  * event counts as from_step and the last as to_step.
  *
+ * Attempts divide what a lead did.  An attempt begins with an event that opens
+ * a window (it satisfies step 1; in mode any, some step) while no attempt is
+ * open.  Such events in it open windows of their own in the same attempt.  It
+ * ends at the first instant at which a chain of all steps in it is complete, and
+ * takes in all events of that instant; else when its last window is over.  Its
+ * level is the length of its longest chain.  So the greatest level is the answer
+ * above, and no event serves two attempts.
+ *
  * This header and funnel_match.c need no catalog, no SPI and no fmgr.
  *
  *-------------------------------------------------------------------------
@@ -61,9 +69,18 @@ typedef struct FunnelEvent
 	bool		excluded;
 } FunnelEvent;
 
+typedef struct FunnelAttempt
+{
+	int			level;
+	int64		end;			/* complete, or the end of the last window */
+} FunnelAttempt;
+
 extern void leadscore_funnel_sort(FunnelEvent *events, int32 nevents);
 extern int	leadscore_funnel_match(const FunnelSpec *spec,
 								   const FunnelEvent *events, int32 nevents,
 								   int64 *times);
+extern int32 leadscore_funnel_attempts(const FunnelSpec *spec,
+									   const FunnelEvent *events, int32 nevents,
+									   FunnelAttempt **attempts);
 
 #endif							/* LEADSCORE_FUNNEL_MATCH_H */

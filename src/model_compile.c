@@ -1,15 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * model_compile.c
- *		A model from its JSON form: read, check, lay out.
+ *		A model from its JSON form: check, and lay out.
  *
  * The keys are the columns of the configuration tables.  Everything that a
  * definition can get wrong is found here, and the message names the row; so
  * scoring never has to check.  References by name become indexes of the arrays
  * of the datum, strings and short lists go to a pool behind its head.
  *
- * A mistake is a soft error: a reader returns false, and its caller passes that
- * on.
+ * Values are read by model_row.c.  A mistake is a soft error: what finds it
+ * returns false, and its caller passes that on.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,13 +20,11 @@
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
-#include "utils/numeric.h"
 
 #include "compat.h"
 #include "model_json.h"
+#include "model_row.h"
 #include "stage.h"
-
-#define POINTS_HINT	"Write a number with at most three decimals, such as 15 or -2.5."
 
 static const char *const model_keys[] = {
 	"model", "grain", "min_score", "max_score", "gates_required",
@@ -61,7 +59,6 @@ static const char *const grade_keys[] = {
 /* A model while it is being compiled */
 typedef struct Compiler
 {
-	Node	   *escontext;		/* for soft errors */
 	LeadModel	head;
 	StringInfoData pool;		/* strings, lists and tiers, after the head */
 	ModelSignal *signals;
@@ -72,315 +69,11 @@ typedef struct Compiler
 	ModelGrade *grades;
 } Compiler;
 
-/* One JSON object that is being read */
-typedef struct Row
-{
-	Compiler   *c;
-	const char *kind;			/* rule, dimension, ... */
-	const char *name;			/* which one, for messages */
-	int			number;			/* the same of a row without a name, or 0 */
-	JsonbContainer *object;
-} Row;
-
-/* Report a mistake in a row.  Returns false, for the caller to pass on. */
-static bool
-			fail(Row *row, const char *hint, const char *format,...) pg_attribute_printf(3, 4);
-
-static bool
-fail(Row *row, const char *hint, const char *format,...)
-{
-	StringInfoData message;
-
-	initStringInfo(&message);
-	for (;;)
-	{
-		va_list		args;
-		int			needed;
-
-		va_start(args, format);
-		needed = appendStringInfoVA(&message, format, args);
-		va_end(args);
-		if (needed == 0)
-			break;
-		enlargeStringInfo(&message, needed);
-	}
-	ereturn(row->c->escontext, false,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 row->name ?
-			 errmsg("%s \"%s\": %s", row->kind, row->name, message.data) :
-			 row->number > 0 ?
-			 errmsg("%s, row %d: %s", row->kind, row->number, message.data) :
-			 errmsg("%s: %s", row->kind, message.data),
-			 errhint("%s", hint)));
-}
-
-/* "a, b, c" of a list of names, empty ones left out */
-static char *
-name_list(const char *const *names)
-{
-	StringInfoData list;
-
-	initStringInfo(&list);
-	for (; *names; names++)
-		if (**names)
-			appendStringInfo(&list, "%s%s", list.len > 0 ? ", " : "", *names);
-	return list.data;
-}
-
-/* Find a key; absent and null are the same. */
-static JsonbValue *
-find(Row *row, const char *key, JsonbValue *value)
-{
-	if (getKeyJsonValueFromContainer(row->object, key, strlen(key), value) == NULL ||
-		value->type == jbvNull)
-		return NULL;
-	return value;
-}
-
-/* A string value, zero-terminated */
-static char *
-jsonb_string(const JsonbValue *value)
-{
-	return pnstrdup(value->val.string.val, value->val.string.len);
-}
-
-/* Refuse keys that mean nothing: they are slips of the pen. */
-static bool
-check_keys(Row *row, const char *const *allowed)
-{
-	JsonbIterator *it = JsonbIteratorInit(row->object);
-	JsonbValue	value;
-	JsonbIteratorToken token;
-
-	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
-	{
-		const char *const *key;
-		char	   *name;
-
-		if (token != WJB_KEY)
-			continue;
-		name = jsonb_string(&value);
-		for (key = allowed; *key && strcmp(*key, name) != 0; key++)
-			;
-		if (*key == NULL)
-			return fail(row, psprintf("The keys are %s.", name_list(allowed)),
-						"unknown key \"%s\"", name);
-	}
-	return true;
-}
-
-/* Read a text, NULL if it is absent. */
-static bool
-read_text(Row *row, const char *key, char **text)
-{
-	JsonbValue	buffer;
-	JsonbValue *value = find(row, key, &buffer);
-
-	*text = NULL;
-	if (value == NULL)
-		return true;
-	if (value->type != jbvString)
-		return fail(row, "Write it as a JSON string.", "\"%s\" must be a string", key);
-	*text = jsonb_string(value);
-	return true;
-}
-
-/* A name that must be there; it becomes the row's name in messages. */
-static bool
-read_name(Row *row, const char *key, char **name)
-{
-	if (!read_text(row, key, name))
-		return false;
-	if (*name == NULL || **name == '\0')
-	{
-		fail(row, psprintf("Give every %s a name.", row->kind),
-			 "\"%s\" is missing or empty", key);
-		return false;
-	}
-	row->name = *name;
-	return true;
-}
-
-/* Read a boolean. */
-static bool
-read_bool(Row *row, const char *key, bool dflt, uint8 *result)
-{
-	JsonbValue	buffer;
-	JsonbValue *value = find(row, key, &buffer);
-
-	*result = dflt;
-	if (value == NULL)
-		return true;
-	if (value->type != jbvBool)
-		return fail(row, "Write true or false.", "\"%s\" is not a boolean", key);
-	*result = value->val.boolean;
-	return true;
-}
-
-/*
- * A decimal number as thousandths, exactly; false if it has more than three
- * decimals or is larger than limit.
- */
-static bool
-parse_milli(const char *text, int64 limit, int64 *result)
-{
-	const char *s = text;
-	bool		negative = *s == '-';
-	int64		value = 0;
-	int			decimals = -1;	/* digits after the point so far */
-
-	if (negative)
-		s++;
-	for (; *s; s++)
-	{
-		if (*s == '.' && decimals < 0)
-		{
-			decimals = 0;
-			continue;
-		}
-		if (*s < '0' || *s > '9')
-			return false;
-		if (decimals >= 3)
-		{
-			if (*s != '0')
-				return false;
-			continue;
-		}
-		value = value * 10 + (*s - '0');
-		if (value > limit)
-			return false;
-		if (decimals >= 0)
-			decimals++;
-	}
-	for (decimals = Max(decimals, 0); decimals < 3; decimals++)
-	{
-		value *= 10;
-		if (value > limit)
-			return false;
-	}
-	*result = negative ? -value : value;
-	return true;
-}
-
-/* A number as thousandths; dflt if absent */
-static bool
-read_milli(Row *row, const char *key, int64 dflt, int64 limit, int64 *result)
-{
-	JsonbValue	buffer;
-	JsonbValue *value = find(row, key, &buffer);
-	char	   *text;
-
-	*result = dflt;
-	if (value == NULL)
-		return true;
-	if (value->type != jbvNumeric)
-		return fail(row, POINTS_HINT, "\"%s\" is not a number", key);
-	text = DatumGetCString(DirectFunctionCall1(numeric_out,
-											   NumericGetDatum(value->val.numeric)));
-
-	if (!parse_milli(text, limit, result))
-		return fail(row, POINTS_HINT,
-					"\"%s\" is out of range or has more than three decimals: %s",
-					key, text);
-	return true;
-}
-
-/* A whole number from min to max; dflt if absent */
-static bool
-read_count(Row *row, const char *key, int64 dflt, int64 min, int64 max,
-		   int64 *result)
-{
-	int64		milli;
-
-	if (!read_milli(row, key, NO_POINTS, INT64CONST(1000) * PG_INT32_MAX, &milli))
-		return false;
-	*result = dflt;
-	if (milli == NO_POINTS)
-		return true;
-	if (milli % 1000 != 0 || milli / 1000 < min || milli / 1000 > max)
-		return fail(row,
-					psprintf("Write a whole number from " INT64_FORMAT " to " INT64_FORMAT ".",
-							 min, max),
-					"\"%s\" is out of range", key);
-	*result = milli / 1000;
-	return true;
-}
-
-/* One of a list of names; dflt if absent */
-static bool
-read_choice(Row *row, const char *key, const char *const *names, int dflt,
-			int *result)
-{
-	char	   *text;
-	int			i;
-
-	if (!read_text(row, key, &text))
-		return false;
-	*result = dflt;
-	if (text == NULL)
-		return true;
-	for (i = 0; names[i]; i++)
-		if (*names[i] && strcmp(names[i], text) == 0)
-		{
-			*result = i;
-			return true;
-		}
-	return fail(row, psprintf("It is one of %s.", name_list(names)),
-				"unknown %s \"%s\"", key, text);
-}
-
-/*
- * A period such as "30 days" as a number of units of unit_minutes each; 0 if
- * absent.
- */
-static bool
-read_period(Row *row, const char *key, int unit_minutes, int32 *result)
-{
-	static const struct
-	{
-		const char *name;
-		int			minutes;
-	}			units[] = {{"minute", 1}, {"hour", 60}, {"day", 1440}, {"week", 10080}};
-	const char *hint = unit_minutes == 1440 ? "Write whole days, such as \"30 days\"." :
-		unit_minutes == 60 ? "Write whole days or hours, such as \"36 hours\"." :
-		"Write whole minutes, hours or days, such as \"60 minutes\".";
-	char	   *text;
-	char	   *end;
-	long		number;
-	int64		minutes = 0;
-	int			i;
-
-	*result = 0;
-	if (!read_text(row, key, &text))
-		return false;
-	if (text == NULL)
-		return true;
-	number = strtol(text, &end, 10);
-	while (*end == ' ')
-		end++;
-	for (i = 0; i < (int) lengthof(units); i++)
-	{
-		size_t		len = strlen(units[i].name);
-
-		if (strncmp(end, units[i].name, len) == 0 &&
-			(end[len] == '\0' || strcmp(end + len, "s") == 0))
-			minutes = units[i].minutes;
-	}
-	if (minutes == 0 || number <= 0 || number > PG_INT32_MAX)
-		return fail(row, hint, "invalid value for \"%s\": \"%s\"", key, text);
-	minutes *= number;
-	if (minutes % unit_minutes != 0 || minutes / unit_minutes >
-		(unit_minutes == 1 ? PG_INT32_MAX : last_bucket((LeadGrain) row->c->head.grain)))
-		return fail(row, hint, "\"%s\" does not fit the grain: \"%s\"", key, text);
-	*result = (int32) (minutes / unit_minutes);
-	return true;
-}
-
 /* Minutes in a bucket of the model's grain */
 static int32
-bucket_minutes(Row *row)
+bucket_minutes(ModelRow *row)
 {
-	return row->c->head.grain == GRAIN_DAY ? 1440 : 60;
+	return row->grain == GRAIN_DAY ? 1440 : 60;
 }
 
 /* Put bytes into the pool; returns their offset in the datum to be. */
@@ -411,7 +104,7 @@ pool_get(Compiler *c, int32 offset)
 
 /* Find a signal by its name. */
 static bool
-find_signal(Row *row, const char *key, const char *name, int16 *index)
+find_signal(ModelRow *row, const char *key, const char *name, int16 *index)
 {
 	Compiler   *c = row->c;
 	int			i;
@@ -422,13 +115,13 @@ find_signal(Row *row, const char *key, const char *name, int16 *index)
 			*index = (int16) i;
 			return true;
 		}
-	return fail(row, "Define the signal first, or correct its name.",
-				"\"%s\" names an unknown signal \"%s\"", key, name);
+	return lead_model_fail(row, "Define the signal first, or correct its name.",
+						   "\"%s\" names an unknown signal \"%s\"", key, name);
 }
 
 /* Find a dimension by its name. */
 static bool
-find_dimension(Row *row, const char *name, int16 *index)
+find_dimension(ModelRow *row, const char *name, int16 *index)
 {
 	Compiler   *c = row->c;
 	int			i;
@@ -439,16 +132,16 @@ find_dimension(Row *row, const char *name, int16 *index)
 			*index = (int16) i;
 			return true;
 		}
-	return fail(row, "Define the dimension in this model, or correct its name.",
-				"unknown dimension \"%s\"", name);
+	return lead_model_fail(row, "Define the dimension in this model, or correct its name.",
+						   "unknown dimension \"%s\"", name);
 }
 
 /* A list of signal names as a list of indexes in the pool */
 static bool
-read_signals(Row *row, const char *key, ModelArray *array)
+read_signals(ModelRow *row, const char *key, ModelArray *array)
 {
 	JsonbValue	buffer;
-	JsonbValue *value = find(row, key, &buffer);
+	JsonbValue *value = lead_model_find(row, key, &buffer);
 	uint32		n;
 	uint32		i;
 	int16	   *indexes;
@@ -460,7 +153,7 @@ read_signals(Row *row, const char *key, ModelArray *array)
 	if (value == NULL)
 		return true;
 	if (value->type != jbvBinary || !JsonContainerIsArray(value->val.binary.data))
-		return fail(row, "Write a list of signal names.", "\"%s\" is not a list", key);
+		return lead_model_fail(row, "Write a list of signal names.", "\"%s\" is not a list", key);
 	n = JsonContainerSize(value->val.binary.data);
 	indexes = palloc(sizeof(int16) * (n + 1));
 	for (i = 0; i < n; i++)
@@ -469,14 +162,14 @@ read_signals(Row *row, const char *key, ModelArray *array)
 		uint32		j;
 
 		if (item->type != jbvString)
-			return fail(row, "Write a list of signal names.",
-						"\"%s\" contains a value that is not a name", key);
-		if (!find_signal(row, key, jsonb_string(item), &indexes[i]))
+			return lead_model_fail(row, "Write a list of signal names.",
+								   "\"%s\" contains a value that is not a name", key);
+		if (!find_signal(row, key, lead_model_string(item), &indexes[i]))
 			return false;
 		for (j = 0; j < i; j++)
 			if (indexes[j] == indexes[i])
-				return fail(row, "Name each signal once.",
-							"\"%s\" names signal \"%s\" twice", key, jsonb_string(item));
+				return lead_model_fail(row, "Name each signal once.",
+									   "\"%s\" names signal \"%s\" twice", key, lead_model_string(item));
 	}
 	if (n > 0)
 		array->offset = pool_add(row->c, indexes, n * sizeof(int16), sizeof(int16));
@@ -499,8 +192,8 @@ static bool
 parse_tier(const char *key, bool by_points, int64 *from)
 {
 	if (by_points)
-		return strpbrk(key, "0123456789") != NULL && parse_milli(key, MAX_SCORE_MILLI, from);
-	if (!parse_milli(key, INT64CONST(1000) * PG_INT32_MAX, from) || *from < 1000 || *from % 1000 != 0)
+		return strpbrk(key, "0123456789") != NULL && lead_model_parse_milli(key, MAX_SCORE_MILLI, from);
+	if (!lead_model_parse_milli(key, INT64CONST(1000) * PG_INT32_MAX, from) || *from < 1000 || *from % 1000 != 0)
 		return false;
 	*from /= 1000;
 	return true;
@@ -511,17 +204,17 @@ parse_tier(const char *key, bool by_points, int64 *from)
  * must not fall back, as counts are lost by the passing of time.
  */
 static bool
-read_tiers(Row *row, bool by_points, ModelArray *array)
+read_tiers(ModelRow *row, bool by_points, ModelArray *array)
 {
 	const char *hint = by_points ?
 		"Write tiers as {\"31\": -15, \"71\": -30}: from these points on, points of one sign." :
 		"Write tiers as {\"3\": 5, \"10\": 15}: counts that rise, points of one sign that do not fall back.";
 	JsonbValue	buffer;
-	JsonbValue *value = find(row, "tiers", &buffer);
+	JsonbValue *value = lead_model_find(row, "tiers", &buffer);
 	JsonbIterator *it;
 	JsonbValue	token_value;
 	JsonbIteratorToken token;
-	Row			inner = *row;
+	ModelRow	inner = *row;
 	ModelTier  *tiers;
 	int64		least = 0;
 	int64		most = 0;
@@ -536,7 +229,7 @@ read_tiers(Row *row, bool by_points, ModelArray *array)
 		return true;
 	if (value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data) ||
 		JsonContainerSize(value->val.binary.data) == 0)
-		return fail(row, hint, "\"tiers\" is not a list of tiers");
+		return lead_model_fail(row, hint, "\"tiers\" is not a list of tiers");
 	inner.object = value->val.binary.data;
 	tiers = palloc0(JsonContainerSize(inner.object) * sizeof(ModelTier));
 	it = JsonbIteratorInit(inner.object);
@@ -546,14 +239,14 @@ read_tiers(Row *row, bool by_points, ModelArray *array)
 
 		if (token != WJB_KEY)
 			continue;
-		key = jsonb_string(&token_value);
+		key = lead_model_string(&token_value);
 		if (!parse_tier(key, by_points, &tiers[n].from))
-			return fail(row, hint, "\"%s\" is not a valid %s of a tier", key,
-						by_points ? "number of points" : "count");
-		if (!read_milli(&inner, key, NO_POINTS, MAX_POINTS_MILLI, &tiers[n].points))
+			return lead_model_fail(row, hint, "\"%s\" is not a valid %s of a tier", key,
+								   by_points ? "number of points" : "count");
+		if (!lead_model_read_milli(&inner, key, NO_POINTS, MAX_POINTS_MILLI, &tiers[n].points))
 			return false;
 		if (tiers[n].points == NO_POINTS)
-			return fail(row, hint, "tier \"%s\" has no points", key);
+			return lead_model_fail(row, hint, "tier \"%s\" has no points", key);
 		n++;
 	}
 	qsort(tiers, n, sizeof(ModelTier), tier_cmp);
@@ -563,18 +256,18 @@ read_tiers(Row *row, bool by_points, ModelArray *array)
 		int64		higher = tiers[i].points;
 
 		if (tiers[i].from == tiers[i - 1].from)
-			return by_points ? fail(row, hint, "two tiers begin with the same points") :
-				fail(row, hint, "two tiers for a count of " INT64_FORMAT, tiers[i].from);
+			return by_points ? lead_model_fail(row, hint, "two tiers begin with the same points") :
+				lead_model_fail(row, hint, "two tiers for a count of " INT64_FORMAT, tiers[i].from);
 		if (by_points)
 		{
 			least = Min(least, Min(lower, higher));
 			most = Max(most, Max(lower, higher));
 			if (least < 0 && most > 0)
-				return fail(row, hint, "points of tiers have both signs");
+				return lead_model_fail(row, hint, "points of tiers have both signs");
 		}
 		else if ((lower > 0 && higher < lower) || (lower < 0 && higher > lower))
-			return fail(row, hint, "points of the tier at " INT64_FORMAT " fall back",
-						tiers[i].from);
+			return lead_model_fail(row, hint, "points of the tier at " INT64_FORMAT " fall back",
+								   tiers[i].from);
 	}
 	array->offset = pool_add(row->c, tiers, n * sizeof(ModelTier), 8);
 	array->n = n;
@@ -583,60 +276,16 @@ read_tiers(Row *row, bool by_points, ModelArray *array)
 
 /* Read a stage by its label; the row is named by it from then on. */
 static bool
-read_stage(Row *row, uint8 *stage)
+read_stage(ModelRow *row, uint8 *stage)
 {
 	char	   *label;
 
-	if (!read_name(row, "stage", &label))
+	if (!lead_model_read_name(row, "stage", &label))
 		return false;
 	if (!lead_stage_parse(label, strlen(label), stage))
-		return fail(row, "Write a stage such as iql, mql or sql.", "unknown stage");
+		return lead_model_fail(row, "Write a stage such as iql, mql or sql.", "unknown stage");
 	row->name = lead_stage_label(*stage);
 	return true;
-}
-
-/* Begin a list of rows: how many there are, and room for them */
-static bool
-read_rows(Row *model, const char *key, JsonbContainer **rows, int *n,
-		  Size size, void **array)
-{
-	JsonbValue	buffer;
-	JsonbValue *value = find(model, key, &buffer);
-
-	*n = 0;
-	*rows = NULL;
-	*array = palloc0(size);
-	if (value == NULL)
-		return true;
-	if (value->type != jbvBinary || !JsonContainerIsArray(value->val.binary.data))
-		return fail(model, "Write a list of objects.", "\"%s\" is not a list", key);
-	*rows = value->val.binary.data;
-	*n = JsonContainerSize(*rows);
-	if (*n > MAX_ROWS)
-		return fail(model, psprintf("A model holds at most %d of each.", MAX_ROWS),
-					"too many \"%s\"", key);
-	*array = palloc0(size * (*n + 1));
-	return true;
-}
-
-/* Row i of a list, which has its name at a key, and whose keys must be allowed */
-static bool
-begin_row(Row *model, const char *kind, const char *name_key,
-		  JsonbContainer *rows, int i, const char *const *allowed, Row *row)
-{
-	JsonbValue *value = getIthJsonbValueFromContainer(rows, i);
-	JsonbValue	name;
-
-	row->c = model->c;
-	row->kind = kind;
-	row->name = NULL;
-	row->number = i + 1;
-	if (value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data))
-		return fail(row, "Write each row as an object.", "is not an object");
-	row->object = value->val.binary.data;
-	if (find(row, name_key, &name) && name.type == jbvString && name.val.string.len > 0)
-		row->name = jsonb_string(&name);
-	return check_keys(row, allowed);
 }
 
 /* By id */
@@ -648,7 +297,7 @@ signal_cmp(const void *a, const void *b)
 
 /* Read the signals: each id and name once. */
 static bool
-compile_signals(Row *model)
+compile_signals(ModelRow *model)
 {
 	Compiler   *c = model->c;
 	JsonbContainer *rows;
@@ -656,36 +305,36 @@ compile_signals(Row *model)
 	int			i;
 	int			j;
 
-	if (!read_rows(model, "signals", &rows, &n, sizeof(ModelSignal),
-				   (void **) &c->signals))
+	if (!lead_model_read_rows(model, "signals", &rows, &n, sizeof(ModelSignal),
+							  (void **) &c->signals))
 		return false;
 	for (i = 0; i < n; i++)
 	{
 		ModelSignal *signal = &c->signals[i];
-		Row			row;
+		ModelRow	row;
 		char	   *name;
 		int64		id;
 		int			source;
 
-		if (!begin_row(model, "signal", "signal", rows, i, signal_keys, &row) ||
-			!read_name(&row, "signal", &name) ||
-			!read_count(&row, "signal_id", -1, 0, PG_INT16_MAX, &id) ||
-			!read_choice(&row, "source", lead_model_source_names, SOURCE_EVENT, &source))
+		if (!lead_model_begin_row(model, "signal", "signal", rows, i, signal_keys, &row) ||
+			!lead_model_read_name(&row, "signal", &name) ||
+			!lead_model_read_count(&row, "signal_id", -1, 0, PG_INT16_MAX, &id) ||
+			!lead_model_read_choice(&row, "source", lead_model_source_names, SOURCE_EVENT, &source))
 			return false;
 		if (id < 0)
-			return fail(&row, "Write the signal_id that activities refer to.",
-						"\"signal_id\" is missing");
+			return lead_model_fail(&row, "Write the signal_id that activities refer to.",
+								   "\"signal_id\" is missing");
 		signal->name = pool_string(c, name);
 		signal->id = (int16) id;
 		signal->source = (int16) source;
 		for (j = 0; j < i; j++)
 		{
 			if (strcmp(pool_get(c, c->signals[j].name), name) == 0)
-				return fail(&row, "Give every signal a name of its own.", "defined more than once");
+				return lead_model_fail(&row, "Give every signal a name of its own.", "defined more than once");
 			if (c->signals[j].id == id)
-				return fail(&row, "Give every signal a number of its own.",
-							"has the signal_id of signal \"%s\"",
-							pool_get(c, c->signals[j].name));
+				return lead_model_fail(&row, "Give every signal a number of its own.",
+									   "has the signal_id of signal \"%s\"",
+									   pool_get(c, c->signals[j].name));
 		}
 	}
 	qsort(c->signals, n, sizeof(ModelSignal), signal_cmp);
@@ -695,7 +344,7 @@ compile_signals(Row *model)
 
 /* Read the dimensions, in their order. */
 static bool
-compile_dimensions(Row *model)
+compile_dimensions(ModelRow *model)
 {
 	Compiler   *c = model->c;
 	JsonbContainer *rows;
@@ -703,31 +352,31 @@ compile_dimensions(Row *model)
 	int			i;
 	int			j;
 
-	if (!read_rows(model, "dimensions", &rows, &n, sizeof(ModelDimension),
-				   (void **) &c->dimensions))
+	if (!lead_model_read_rows(model, "dimensions", &rows, &n, sizeof(ModelDimension),
+							  (void **) &c->dimensions))
 		return false;
 	for (i = 0; i < n; i++)
 	{
 		ModelDimension *dimension = &c->dimensions[i];
-		Row			row;
+		ModelRow	row;
 		char	   *name;
 
-		if (!begin_row(model, "dimension", "dimension", rows, i, dimension_keys, &row) ||
-			!read_name(&row, "dimension", &name) ||
-			!read_milli(&row, "min_points", NO_POINTS, MAX_SCORE_MILLI, &dimension->min_points) ||
-			!read_milli(&row, "max_points", NO_POINTS, MAX_SCORE_MILLI, &dimension->max_points) ||
-			!read_milli(&row, "weight", 1000, MAX_WEIGHT_MILLI, &dimension->weight) ||
+		if (!lead_model_begin_row(model, "dimension", "dimension", rows, i, dimension_keys, &row) ||
+			!lead_model_read_name(&row, "dimension", &name) ||
+			!lead_model_read_milli(&row, "min_points", NO_POINTS, MAX_SCORE_MILLI, &dimension->min_points) ||
+			!lead_model_read_milli(&row, "max_points", NO_POINTS, MAX_SCORE_MILLI, &dimension->max_points) ||
+			!lead_model_read_milli(&row, "weight", 1000, MAX_WEIGHT_MILLI, &dimension->weight) ||
 			!read_signals(&row, "reset_signals", &dimension->resets))
 			return false;
 		if (dimension->weight < 0)
-			return fail(&row, "Use negative points in its rules instead.",
-						"the weight is negative");
+			return lead_model_fail(&row, "Use negative points in its rules instead.",
+								   "the weight is negative");
 		if (dimension->min_points != NO_POINTS && dimension->max_points != NO_POINTS &&
 			dimension->min_points > dimension->max_points)
-			return fail(&row, "Swap min_points and max_points.", "min_points is above max_points");
+			return lead_model_fail(&row, "Swap min_points and max_points.", "min_points is above max_points");
 		for (j = 0; j < i; j++)
 			if (strcmp(pool_get(c, c->dimensions[j].name), name) == 0)
-				return fail(&row, "Give every dimension a name of its own.", "defined more than once");
+				return lead_model_fail(&row, "Give every dimension a name of its own.", "defined more than once");
 		dimension->name = pool_string(c, name);
 	}
 	c->head.dimensions.n = n;
@@ -736,7 +385,7 @@ compile_dimensions(Row *model)
 
 /* What goes with an aggregate, a decay and a limit, and what does not */
 static bool
-check_rule(Row *row, const ModelRule *rule)
+check_rule(ModelRow *row, const ModelRule *rule)
 {
 	const char *aggregate = lead_model_aggregate_names[rule->aggregate];
 	const char *decay = lead_model_decay_names[rule->decay];
@@ -745,49 +394,49 @@ check_rule(Row *row, const ModelRule *rule)
 	int64		sign = rule->points;
 
 	if ((rule->aggregate == AGGREGATE_FIRST_N) != (rule->first_n > 0))
-		return fail(row, "Set first_n with aggregate first_n, and only with it.",
-					"aggregate %s and first_n do not go together", aggregate);
+		return lead_model_fail(row, "Set first_n with aggregate first_n, and only with it.",
+							   "aggregate %s and first_n do not go together", aggregate);
 	if (tier ? rule->tiers.n == 0 : !idle && rule->tiers.n > 0)
-		return fail(row, "Set tiers with aggregate tier, or with aggregate idle to go by points.",
-					tier ? "aggregate %s needs tiers" :
-					"aggregate %s and tiers do not go together", aggregate);
+		return lead_model_fail(row, "Set tiers with aggregate tier, or with aggregate idle to go by points.",
+							   tier ? "aggregate %s needs tiers" :
+							   "aggregate %s and tiers do not go together", aggregate);
 	if (rule->of_dimension != NO_INDEX && !rule_is_tiered_idle(rule))
-		return fail(row, "Set of_dimension with aggregate idle and tiers only.",
-					"of_dimension needs tiers of quiet time");
+		return lead_model_fail(row, "Set of_dimension with aggregate idle and tiers only.",
+							   "of_dimension needs tiers of quiet time");
 	if ((rule->aggregate == AGGREGATE_PERIODS) != (rule->min_count > 0))
-		return fail(row, "Set min_count with aggregate periods, and only with it.",
-					"aggregate %s and min_count do not go together", aggregate);
+		return lead_model_fail(row, "Set min_count with aggregate periods, and only with it.",
+							   "aggregate %s and min_count do not go together", aggregate);
 	if ((rule->aggregate == AGGREGATE_PERIODS) != (rule->period != PERIOD_NONE))
-		return fail(row, "Set period, such as day or month, with aggregate periods, and only with it.",
-					"aggregate %s and period do not go together", aggregate);
+		return lead_model_fail(row, "Set period, such as day or month, with aggregate periods, and only with it.",
+							   "aggregate %s and period do not go together", aggregate);
 	if (idle != (rule->after > 0))
-		return fail(row, "Set after with aggregate idle, and only with it.",
-					"aggregate %s and after do not go together", aggregate);
+		return lead_model_fail(row, "Set after with aggregate idle, and only with it.",
+							   "aggregate %s and after do not go together", aggregate);
 	if (rule->repeat && !idle)
-		return fail(row, "Set repeat with aggregate idle only.",
-					"aggregate %s and repeat do not go together", aggregate);
+		return lead_model_fail(row, "Set repeat with aggregate idle only.",
+							   "aggregate %s and repeat do not go together", aggregate);
 	if (rule->within > 0 && !tier)
-		return fail(row, "Use decay window to count only what is recent.",
-					"aggregate %s and within do not go together", aggregate);
+		return lead_model_fail(row, "Use decay window to count only what is recent.",
+							   "aggregate %s and within do not go together", aggregate);
 	if (rule->decay != DECAY_NONE && (tier || idle))
-		return fail(row, "Set decay none, and within for tiers.",
-					"aggregate %s does not decay", aggregate);
+		return lead_model_fail(row, "Set decay none, and within for tiers.",
+							   "aggregate %s does not decay", aggregate);
 	if ((rule->decay != DECAY_NONE) != (rule->decay_period > 0))
-		return fail(row, "Set decay_period with every decay but none.",
-					rule->decay == DECAY_NONE ? "decay %s takes no decay_period" :
-					"decay %s needs a decay_period", decay);
+		return lead_model_fail(row, "Set decay_period with every decay but none.",
+							   rule->decay == DECAY_NONE ? "decay %s takes no decay_period" :
+							   "decay %s needs a decay_period", decay);
 	if (rule->decay_percent > 0 && rule->decay != DECAY_LINEAR && rule->decay != DECAY_STEP)
-		return fail(row, "Set decay_percent with decay linear or step only.",
-					"decay %s takes no decay_percent", decay);
+		return lead_model_fail(row, "Set decay_percent with decay linear or step only.",
+							   "decay %s takes no decay_percent", decay);
 	if (rule->decay == DECAY_STEP && rule->decay_percent < 100)
-		return fail(row, "Set decay_percent to 0.1 or more: the share lost at each step.",
-					"decay step needs a decay_percent");
+		return lead_model_fail(row, "Set decay_percent to 0.1 or more: the share lost at each step.",
+							   "decay step needs a decay_percent");
 	if ((rule->limit_count > 0) != (rule->limit_period != PERIOD_NONE))
-		return fail(row, "Set both, such as 3 and day, or neither.",
-					"limit_count and limit_period go together");
+		return lead_model_fail(row, "Set both, such as 3 and day, or neither.",
+							   "limit_count and limit_period go together");
 	if (rule->limit_count > 0 && idle)
-		return fail(row, "Use max_points to limit the points of idle time.",
-					"aggregate idle takes no limit");
+		return lead_model_fail(row, "Use max_points to limit the points of idle time.",
+							   "aggregate idle takes no limit");
 	if (rule->tiers.n > 0)
 	{
 		const ModelTier *tiers = (const ModelTier *)
@@ -802,14 +451,14 @@ check_rule(Row *row, const ModelRule *rule)
 	}
 	if (rule->max_points != NO_POINTS &&
 		((sign > 0 && rule->max_points < 0) || (sign < 0 && rule->max_points > 0)))
-		return fail(row, "A cap has the sign of the points: -20 limits a rule of -5 points.",
-					"max_points must have the same sign as points");
+		return lead_model_fail(row, "A cap has the sign of the points: -20 limits a rule of -5 points.",
+							   "max_points must have the same sign as points");
 	return true;
 }
 
 /* Read the rules, in their order. */
 static bool
-compile_rules(Row *model)
+compile_rules(ModelRow *model)
 {
 	Compiler   *c = model->c;
 	JsonbContainer *rows;
@@ -817,12 +466,12 @@ compile_rules(Row *model)
 	int			i;
 	int			j;
 
-	if (!read_rows(model, "rules", &rows, &n, sizeof(ModelRule), (void **) &c->rules))
+	if (!lead_model_read_rows(model, "rules", &rows, &n, sizeof(ModelRule), (void **) &c->rules))
 		return false;
 	for (i = 0; i < n; i++)
 	{
 		ModelRule  *rule = &c->rules[i];
-		Row			row;
+		ModelRow	row;
 		char	   *name;
 		char	   *dimension;
 		char	   *signal;
@@ -834,46 +483,46 @@ compile_rules(Row *model)
 		int64		percent;
 		int			unit;
 
-		if (!begin_row(model, "rule", "rule", rows, i, rule_keys, &row) ||
-			!read_name(&row, "rule", &name) ||
-			!read_text(&row, "dimension", &dimension) ||
-			!read_text(&row, "signal", &signal))
+		if (!lead_model_begin_row(model, "rule", "rule", rows, i, rule_keys, &row) ||
+			!lead_model_read_name(&row, "rule", &name) ||
+			!lead_model_read_text(&row, "dimension", &dimension) ||
+			!lead_model_read_text(&row, "signal", &signal))
 			return false;
 		for (j = 0; j < i; j++)
 			if (strcmp(pool_get(c, c->rules[j].name), name) == 0)
-				return fail(&row, "Give every rule a name of its own.", "defined more than once");
+				return lead_model_fail(&row, "Give every rule a name of its own.", "defined more than once");
 		if (dimension == NULL || signal == NULL)
-			return fail(&row, "A rule gives points to a signal inside a dimension.",
-						"has no %s", dimension == NULL ? "dimension" : "signal");
+			return lead_model_fail(&row, "A rule gives points to a signal inside a dimension.",
+								   "has no %s", dimension == NULL ? "dimension" : "signal");
 		unit = bucket_minutes(&row);
 		if (!find_dimension(&row, dimension, &rule->dimension) ||
 			!find_signal(&row, "signal", signal, &rule->signal) ||
-			!read_milli(&row, "points", NO_POINTS, MAX_POINTS_MILLI, &rule->points) ||
-			!read_choice(&row, "aggregate", lead_model_aggregate_names, AGGREGATE_SUM, &aggregate) ||
-			!read_count(&row, "first_n", 0, 1, PG_INT32_MAX, &rule->first_n) ||
+			!lead_model_read_milli(&row, "points", NO_POINTS, MAX_POINTS_MILLI, &rule->points) ||
+			!lead_model_read_choice(&row, "aggregate", lead_model_aggregate_names, AGGREGATE_SUM, &aggregate) ||
+			!lead_model_read_count(&row, "first_n", 0, 1, PG_INT32_MAX, &rule->first_n) ||
 			!read_tiers(&row, aggregate == AGGREGATE_IDLE, &rule->tiers) ||
-			!read_text(&row, "of_dimension", &of_dimension) ||
-			!read_count(&row, "min_count", 0, 1, PG_INT32_MAX, &rule->min_count) ||
-			!read_choice(&row, "period", lead_model_period_names, PERIOD_NONE, &period) ||
-			!read_period(&row, "within", unit, &rule->within) ||
-			!read_period(&row, "after", unit, &rule->after) ||
-			!read_bool(&row, "repeat", false, &rule->repeat) ||
-			!read_count(&row, "limit_count", 0, 1, PG_INT32_MAX, &rule->limit_count) ||
-			!read_choice(&row, "limit_period", lead_model_period_names, PERIOD_NONE, &limit_period) ||
-			!read_choice(&row, "decay", lead_model_decay_names, DECAY_NONE, &decay) ||
-			!read_period(&row, "decay_period", unit, &rule->decay_period) ||
-			!read_milli(&row, "decay_percent", 0, INT64CONST(100000), &percent) ||
-			!read_milli(&row, "max_points", NO_POINTS, MAX_POINTS_MILLI, &rule->max_points) ||
+			!lead_model_read_text(&row, "of_dimension", &of_dimension) ||
+			!lead_model_read_count(&row, "min_count", 0, 1, PG_INT32_MAX, &rule->min_count) ||
+			!lead_model_read_choice(&row, "period", lead_model_period_names, PERIOD_NONE, &period) ||
+			!lead_model_read_period(&row, "within", unit, &rule->within) ||
+			!lead_model_read_period(&row, "after", unit, &rule->after) ||
+			!lead_model_read_bool(&row, "repeat", false, &rule->repeat) ||
+			!lead_model_read_count(&row, "limit_count", 0, 1, PG_INT32_MAX, &rule->limit_count) ||
+			!lead_model_read_choice(&row, "limit_period", lead_model_period_names, PERIOD_NONE, &limit_period) ||
+			!lead_model_read_choice(&row, "decay", lead_model_decay_names, DECAY_NONE, &decay) ||
+			!lead_model_read_period(&row, "decay_period", unit, &rule->decay_period) ||
+			!lead_model_read_milli(&row, "decay_percent", 0, INT64CONST(100000), &percent) ||
+			!lead_model_read_milli(&row, "max_points", NO_POINTS, MAX_POINTS_MILLI, &rule->max_points) ||
 			!read_signals(&row, "only_if", &rule->only_if) ||
 			!read_signals(&row, "unless", &rule->unless))
 			return false;
 		if (percent < 0)
-			return fail(&row, "Set a percentage above 0 and up to 100.",
-						"decay_percent is negative");
+			return lead_model_fail(&row, "Set a percentage above 0 and up to 100.",
+								   "decay_percent is negative");
 		if (rule->points == NO_POINTS)
 		{
 			if (rule->tiers.n == 0)
-				return fail(&row, POINTS_HINT, "has no points");
+				return lead_model_fail(&row, POINTS_HINT, "has no points");
 			rule->points = 1000;
 		}
 		rule->of_dimension = NO_INDEX;
@@ -912,7 +561,7 @@ stage_rule_cmp(const void *a, const void *b, void *arg)
 
 /* Read the stage rules; of one only_if the thresholds rise with the stage. */
 static bool
-compile_stage_rules(Row *model)
+compile_stage_rules(ModelRow *model)
 {
 	Compiler   *c = model->c;
 	JsonbContainer *rows;
@@ -920,28 +569,28 @@ compile_stage_rules(Row *model)
 	int			i;
 	int			j;
 
-	if (!read_rows(model, "stage_rules", &rows, &n, sizeof(ModelStageRule),
-				   (void **) &c->stage_rules))
+	if (!lead_model_read_rows(model, "stage_rules", &rows, &n, sizeof(ModelStageRule),
+							  (void **) &c->stage_rules))
 		return false;
 	for (i = 0; i < n; i++)
 	{
 		ModelStageRule *rule = &c->stage_rules[i];
-		Row			row;
+		ModelRow	row;
 		char	   *only_if;
 
-		if (!begin_row(model, "stage_rule", "stage", rows, i, stage_rule_keys, &row) ||
+		if (!lead_model_begin_row(model, "stage_rule", "stage", rows, i, stage_rule_keys, &row) ||
 			!read_stage(&row, &rule->stage) ||
-			!read_text(&row, "only_if", &only_if) ||
-			!read_milli(&row, "min_score", NO_POINTS, MAX_SCORE_MILLI, &rule->min_score) ||
+			!lead_model_read_text(&row, "only_if", &only_if) ||
+			!lead_model_read_milli(&row, "min_score", NO_POINTS, MAX_SCORE_MILLI, &rule->min_score) ||
 			!read_signals(&row, "entry_signals", &rule->entry_signals) ||
-			!read_period(&row, "sla", 1, &rule->sla_minutes))
+			!lead_model_read_period(&row, "sla", 1, &rule->sla_minutes))
 			return false;
 		rule->only_if = NO_INDEX;
 		if (only_if != NULL && *only_if != '\0' &&
 			!find_signal(&row, "only_if", only_if, &rule->only_if))
 			return false;
 		if (rule->stage <= LEAD_STAGE_VISITOR && rule->min_score != NO_POINTS)
-			return fail(&row, "Set thresholds from iql on.", "takes no min_score");
+			return lead_model_fail(&row, "Set thresholds from iql on.", "takes no min_score");
 		for (j = 0; j < i; j++)
 		{
 			const ModelStageRule *other = &c->stage_rules[j];
@@ -949,17 +598,17 @@ compile_stage_rules(Row *model)
 			if (other->only_if != rule->only_if)
 				continue;
 			if (other->stage == rule->stage)
-				return fail(&row, "Give a stage one row for each only_if.", "defined more than once");
+				return lead_model_fail(&row, "Give a stage one row for each only_if.", "defined more than once");
 			if (rule->min_score != NO_POINTS && other->min_score != NO_POINTS &&
 				(rule->stage > other->stage) != (rule->min_score > other->min_score))
-				return fail(&row, "Give a higher stage a higher min_score.",
-							"min_score must be %s than that of stage \"%s\"",
-							rule->stage > other->stage ? "greater" : "less",
-							lead_stage_label(other->stage));
+				return lead_model_fail(&row, "Give a higher stage a higher min_score.",
+									   "min_score must be %s than that of stage \"%s\"",
+									   rule->stage > other->stage ? "greater" : "less",
+									   lead_stage_label(other->stage));
 			if (rule->min_score != NO_POINTS && rule->min_score == other->min_score)
-				return fail(&row, "Give a higher stage a higher min_score.",
-							"has the threshold of stage \"%s\"",
-							lead_stage_label(other->stage));
+				return lead_model_fail(&row, "Give a higher stage a higher min_score.",
+									   "has the threshold of stage \"%s\"",
+									   lead_stage_label(other->stage));
 		}
 	}
 	qsort_arg(c->stage_rules, n, sizeof(ModelStageRule), stage_rule_cmp, c);
@@ -998,7 +647,7 @@ gate_cmp(const void *a, const void *b, void *arg)
 
 /* Read the gates of stages. */
 static bool
-compile_gates(Row *model)
+compile_gates(ModelRow *model)
 {
 	Compiler   *c = model->c;
 	JsonbContainer *rows;
@@ -1006,43 +655,43 @@ compile_gates(Row *model)
 	int			i;
 	int			j;
 
-	if (!read_rows(model, "stage_gates", &rows, &n, sizeof(ModelGate), (void **) &c->gates))
+	if (!lead_model_read_rows(model, "stage_gates", &rows, &n, sizeof(ModelGate), (void **) &c->gates))
 		return false;
 	for (i = 0; i < n; i++)
 	{
 		ModelGate  *gate = &c->gates[i];
-		Row			row;
+		ModelRow	row;
 		char	   *name;
 		char	   *signal;
 		char	   *dimension;
 		bool		has_stage = false;
 
-		if (!begin_row(model, "stage_gate", "gate", rows, i, gate_keys, &row) ||
+		if (!lead_model_begin_row(model, "stage_gate", "gate", rows, i, gate_keys, &row) ||
 			!read_stage(&row, &gate->stage) ||
-			!read_name(&row, "gate", &name) ||
-			!read_text(&row, "signal", &signal) ||
-			!read_text(&row, "dimension", &dimension) ||
-			!read_count(&row, "min_count", 1, 1, PG_INT32_MAX, &gate->min_count) ||
-			!read_milli(&row, "min_points", NO_POINTS, MAX_SCORE_MILLI, &gate->min_points) ||
-			!read_period(&row, "within", bucket_minutes(&row), &gate->within) ||
-			!read_bool(&row, "negate", false, &gate->negate))
+			!lead_model_read_name(&row, "gate", &name) ||
+			!lead_model_read_text(&row, "signal", &signal) ||
+			!lead_model_read_text(&row, "dimension", &dimension) ||
+			!lead_model_read_count(&row, "min_count", 1, 1, PG_INT32_MAX, &gate->min_count) ||
+			!lead_model_read_milli(&row, "min_points", NO_POINTS, MAX_SCORE_MILLI, &gate->min_points) ||
+			!lead_model_read_period(&row, "within", bucket_minutes(&row), &gate->within) ||
+			!lead_model_read_bool(&row, "negate", false, &gate->negate))
 			return false;
 		gate->signal = NO_INDEX;
 		gate->dimension = NO_INDEX;
 		if (strcmp(name, "score") == 0)
-			return fail(&row, "Choose another name, such as \"points\".",
-						"min_score of a stage is shown by this name");
+			return lead_model_fail(&row, "Choose another name, such as \"points\".",
+								   "min_score of a stage is shown by this name");
 		if ((signal != NULL && dimension != NULL) ||
 			(signal == NULL && dimension == NULL && gate->min_points == NO_POINTS))
-			return fail(&row, "A row of a gate asks for a signal, for points of a dimension, or for points of the score.",
-						"needs a signal, a dimension, or min_points alone");
+			return lead_model_fail(&row, "A row of a gate asks for a signal, for points of a dimension, or for points of the score.",
+								   "needs a signal, a dimension, or min_points alone");
 		if ((signal == NULL) != (gate->min_points != NO_POINTS))
-			return fail(&row, "Set min_points with a dimension, alone for the score, and not with a signal.",
-						signal == NULL ? "dimension and min_points go together" :
-						"signal and min_points do not go together");
+			return lead_model_fail(&row, "Set min_points with a dimension, alone for the score, and not with a signal.",
+								   signal == NULL ? "dimension and min_points go together" :
+								   "signal and min_points do not go together");
 		if (signal == NULL && gate->within > 0)
-			return fail(&row, "Set within with a signal only.",
-						"points and within do not go together");
+			return lead_model_fail(&row, "Set within with a signal only.",
+								   "points and within do not go together");
 		if (signal != NULL && !find_signal(&row, "signal", signal, &gate->signal))
 			return false;
 		if (dimension != NULL && !find_dimension(&row, dimension, &gate->dimension))
@@ -1050,15 +699,15 @@ compile_gates(Row *model)
 		for (j = 0; j < c->head.stage_rules.n; j++)
 			has_stage |= c->stage_rules[j].stage == gate->stage;
 		if (!has_stage || gate->stage <= LEAD_STAGE_VISITOR)
-			return fail(&row, "Add a stage_rule from iql on, or remove the gate.",
-						"belongs to stage \"%s\", which the model cannot reach by points",
-						lead_stage_label(gate->stage));
+			return lead_model_fail(&row, "Add a stage_rule from iql on, or remove the gate.",
+								   "belongs to stage \"%s\", which the model cannot reach by points",
+								   lead_stage_label(gate->stage));
 		gate->name = pool_string(c, name);
 		for (j = 0; j < i; j++)
 			if (gate_cmp(gate, &c->gates[j], c) == 0)
-				return fail(&row, "Remove one of the two rows.",
-							"stage \"%s\" has the same row twice",
-							lead_stage_label(gate->stage));
+				return lead_model_fail(&row, "Remove one of the two rows.",
+									   "stage \"%s\" has the same row twice",
+									   lead_stage_label(gate->stage));
 	}
 	qsort_arg(c->gates, n, sizeof(ModelGate), gate_cmp, c);
 	c->head.gates.n = n;
@@ -1079,7 +728,7 @@ grade_cmp(const void *a, const void *b)
 
 /* Read the grades of dimensions. */
 static bool
-compile_grades(Row *model)
+compile_grades(ModelRow *model)
 {
 	Compiler   *c = model->c;
 	JsonbContainer *rows;
@@ -1087,31 +736,31 @@ compile_grades(Row *model)
 	int			i;
 	int			j;
 
-	if (!read_rows(model, "grades", &rows, &n, sizeof(ModelGrade), (void **) &c->grades))
+	if (!lead_model_read_rows(model, "grades", &rows, &n, sizeof(ModelGrade), (void **) &c->grades))
 		return false;
 	for (i = 0; i < n; i++)
 	{
 		ModelGrade *grade = &c->grades[i];
-		Row			row;
+		ModelRow	row;
 		char	   *name;
 		char	   *dimension;
 
-		if (!begin_row(model, "grade", "grade", rows, i, grade_keys, &row) ||
-			!read_name(&row, "grade", &name) ||
-			!read_text(&row, "dimension", &dimension) ||
-			!read_milli(&row, "min_points", NO_POINTS, MAX_SCORE_MILLI, &grade->min_points))
+		if (!lead_model_begin_row(model, "grade", "grade", rows, i, grade_keys, &row) ||
+			!lead_model_read_name(&row, "grade", &name) ||
+			!lead_model_read_text(&row, "dimension", &dimension) ||
+			!lead_model_read_milli(&row, "min_points", NO_POINTS, MAX_SCORE_MILLI, &grade->min_points))
 			return false;
 		if (dimension == NULL || grade->min_points == NO_POINTS)
-			return fail(&row, "A grade stands for the points of a dimension from min_points on.",
-						"needs a dimension and min_points");
+			return lead_model_fail(&row, "A grade stands for the points of a dimension from min_points on.",
+								   "needs a dimension and min_points");
 		if (!find_dimension(&row, dimension, &grade->dimension))
 			return false;
 		for (j = 0; j < i; j++)
 			if (c->grades[j].dimension == grade->dimension &&
 				(c->grades[j].min_points == grade->min_points ||
 				 strcmp(pool_get(c, c->grades[j].name), name) == 0))
-				return fail(&row, "Give every grade of a dimension a name and points of its own.",
-							"dimension \"%s\" has two rows for it", dimension);
+				return lead_model_fail(&row, "Give every grade of a dimension a name and points of its own.",
+									   "dimension \"%s\" has two rows for it", dimension);
 		grade->name = pool_string(c, name);
 	}
 	qsort(c->grades, n, sizeof(ModelGrade), grade_cmp);
@@ -1170,47 +819,49 @@ lead_model_compile(Jsonb *json, Node *escontext)
 {
 	static const char *const grain_names[] = {"1 day", "1 hour", NULL};
 	Compiler	c;
-	Row			row;
+	ModelRow	row;
 	char	   *name;
 	int			grain;
 
 	memset(&c, 0, sizeof(c));
-	c.escontext = escontext;
 	initStringInfo(&c.pool);
 	row.c = &c;
+	row.escontext = escontext;
+	row.grain = GRAIN_DAY;
 	row.kind = "model";
 	row.name = NULL;
 	row.number = 0;
 	row.object = &json->root;
 	if (!JB_ROOT_IS_OBJECT(json))
 	{
-		fail(&row, "Write a model as a JSON object.", "is not an object");
+		lead_model_fail(&row, "Write a model as a JSON object.", "is not an object");
 		return NULL;
 	}
-	if (!check_keys(&row, model_keys) ||
-		!read_text(&row, "model", &name))
+	if (!lead_model_check_keys(&row, model_keys) ||
+		!lead_model_read_text(&row, "model", &name))
 		return NULL;
 	row.name = name;
 	c.head.name = pool_string(&c, name ? name : "");
-	if (!read_choice(&row, "grain", grain_names, GRAIN_DAY, &grain))
+	if (!lead_model_read_choice(&row, "grain", grain_names, GRAIN_DAY, &grain))
 		return NULL;
 	c.head.grain = (uint8) grain;
-	if (!read_milli(&row, "min_score", NO_POINTS, MAX_SCORE_MILLI, &c.head.min_score) ||
-		!read_milli(&row, "max_score", NO_POINTS, MAX_SCORE_MILLI, &c.head.max_score) ||
-		!read_bool(&row, "gates_required", true, &c.head.gates_required) ||
-		!read_bool(&row, "allow_demotion", false, &c.head.allow_demotion) ||
-		!read_milli(&row, "demotion_margin", 0, MAX_SCORE_MILLI, &c.head.demotion_margin))
+	row.grain = (LeadGrain) grain;
+	if (!lead_model_read_milli(&row, "min_score", NO_POINTS, MAX_SCORE_MILLI, &c.head.min_score) ||
+		!lead_model_read_milli(&row, "max_score", NO_POINTS, MAX_SCORE_MILLI, &c.head.max_score) ||
+		!lead_model_read_bool(&row, "gates_required", true, &c.head.gates_required) ||
+		!lead_model_read_bool(&row, "allow_demotion", false, &c.head.allow_demotion) ||
+		!lead_model_read_milli(&row, "demotion_margin", 0, MAX_SCORE_MILLI, &c.head.demotion_margin))
 		return NULL;
 	if (c.head.min_score != NO_POINTS && c.head.max_score != NO_POINTS &&
 		c.head.min_score > c.head.max_score)
 	{
-		fail(&row, "Swap min_score and max_score.", "min_score is above max_score");
+		lead_model_fail(&row, "Swap min_score and max_score.", "min_score is above max_score");
 		return NULL;
 	}
 	if (c.head.demotion_margin < 0)
 	{
-		fail(&row, "Set 0 or more: points below the threshold that are still tolerated.",
-			 "demotion_margin is negative");
+		lead_model_fail(&row, "Set 0 or more: points below the threshold that are still tolerated.",
+						"demotion_margin is negative");
 		return NULL;
 	}
 	if (!compile_signals(&row) || !compile_dimensions(&row) || !compile_rules(&row) ||

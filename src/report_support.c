@@ -11,6 +11,7 @@
 #include "catalog/pg_type_d.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "parser/scansup.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
@@ -28,6 +29,7 @@ PG_FUNCTION_INFO_V1(leadscore_last_activity);
 PG_FUNCTION_INFO_V1(leadscore_has_signal);
 PG_FUNCTION_INFO_V1(leadscore_kinds_of);
 PG_FUNCTION_INFO_V1(leadscore_month_start);
+PG_FUNCTION_INFO_V1(leadscore_page_name);
 PG_FUNCTION_INFO_V1(leadscore_shows_all);
 
 /* The years 1 to 9999, in every time zone: see is_dated() */
@@ -236,4 +238,106 @@ Datum
 leadscore_shows_all(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(check_enable_rls(PG_GETARG_OID(0), GetOuterUserId(), true) != RLS_ENABLED);
+}
+
+/* Does text of some length end with a word? */
+static inline bool
+ends_with(const char *text, int len, const char *word)
+{
+	int			word_len = (int) strlen(word);
+
+	return len >= word_len && memcmp(text +len - word_len, word, word_len) == 0;
+}
+
+/*
+ * Bytes of a scheme and "//" at the beginning of an address, which a host
+ * follows; 0 if there is none.  The address is in lower case.
+ */
+static int
+scheme_length(const char *address, int len)
+{
+	int			i = 0;
+
+	if (len > 0 && address[0] >= 'a' && address[0] <= 'z')
+	{
+		while (i < len && ((address[i] >= 'a' && address[i] <= 'z') ||
+						   (address[i] >= '0' && address[i] <= '9') ||
+						   strchr("+-.", address[i]) != NULL))
+			i++;
+		if (i == len || address[i] != ':')
+			return 0;
+		i++;
+	}
+	return len - i >= 2 && address[i] == '/' && address[i + 1] == '/' ? i + 2 : 0;
+}
+
+/*
+ * page_name(page): one name for the addresses of one page, (none) if there is
+ * none.  What is dropped never tells pages apart: scheme, user, "www.", usual
+ * port, query, fragment, name of the index file, slashes at the end, and case.
+ * Case of ASCII letters only, so that a name is the same under every locale.
+ */
+Datum
+leadscore_page_name(PG_FUNCTION_ARGS)
+{
+	static const char *const index_files[] = {"index.html", "index.htm", "index.php"};
+	text	   *result;
+	char	   *name;
+	int			len = 0;
+	int			host;			/* where the host begins */
+	int			path;			/* where the path begins */
+	int			port;			/* bytes of a port that says nothing */
+	int			i;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_TEXT_P(cstring_to_text("(none)"));
+	result = DatumGetTextPCopy(PG_GETARG_DATUM(0));
+	name = VARDATA(result);
+	while (len < VARSIZE(result) - VARHDRSZ && name[len] != '?' && name[len] != '#')
+	{
+		name[len] = (char) pg_ascii_tolower((unsigned char) name[len]);
+		len++;
+	}
+	while (len > 0 && scanner_isspace(name[len - 1]))
+		len--;
+	while (len > 0 && scanner_isspace(name[0]))
+	{
+		name++;
+		len--;
+	}
+	if (len == 0)
+		PG_RETURN_TEXT_P(cstring_to_text("(none)"));
+
+	host = scheme_length(name, len);
+	path = host;
+	if (host > 0)
+	{
+		while (path < len && name[path] != '/')
+			path++;
+		for (i = path; i > host; i--)
+			if (name[i - 1] == '@')
+				host = i;
+		if (path - host > 4 && memcmp(name + host, "www.", 4) == 0)
+			host += 4;
+	}
+
+	/* the path first, as it lies behind what is cut out of the host */
+	for (i = 0; i < lengthof(index_files); i++)
+		if (ends_with(name + path, len - path, index_files[i]))
+		{
+			int			rest = len - (int) strlen(index_files[i]);
+
+			if (rest == path || name[rest - 1] == '/')
+				len = rest;
+			break;
+		}
+	while (len > path && name[len - 1] == '/')
+		len--;
+	port = ends_with(name + host, path - host, ":80") ? 3 :
+		ends_with(name + host, path - host, ":443") ? 4 : 0;
+	memmove(name + path - port, name + path, len - path);
+	len -= port;
+	if (len == host)
+		PG_RETURN_TEXT_P(cstring_to_text("/"));
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(name + host, len - host));
 }

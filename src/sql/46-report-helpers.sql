@@ -55,18 +55,6 @@ END;
 COMMENT ON FUNCTION leadscore_internal.takes_back(numeric) IS
 	'whether the value of a purchase is negative, so that it is a refund';
 
-CREATE FUNCTION leadscore_internal.compared(figure double precision, low double precision, high double precision) RETURNS text
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-BEGIN ATOMIC
-	SELECT CASE
-		WHEN compared.figure < compared.low THEN 'below'
-		WHEN compared.figure > compared.high THEN 'above'
-		WHEN compared.figure IS NOT NULL AND (compared.low IS NOT NULL OR compared.high IS NOT NULL) THEN 'within'
-	END;
-END;
-COMMENT ON FUNCTION leadscore_internal.compared(double precision, double precision, double precision) IS
-	'below, within or above a goal; NULL if there is no figure or no goal';
-
 -- A figure of few leads says little: of 4 leads 3 are 75 %, of the next 4 perhaps
 -- 1. So below and above are said only if the whole interval is.
 CREATE FUNCTION leadscore_internal.compared(figure double precision, figure_low double precision, figure_high double precision,
@@ -127,14 +115,11 @@ END;
 COMMENT ON FUNCTION leadscore_internal.touch_weight(text, bigint, bigint, double precision) IS
 	'weight of a touch among those of a purchase: place counts from 1, age_days is the time before the last touch';
 
--- The query of an address may hold anything.
+-- The query of an address may hold anything, names of persons too.
 CREATE FUNCTION leadscore_internal.page_name(page text) RETURNS text
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-BEGIN ATOMIC
-	SELECT coalesce(nullif(split_part(split_part(page_name.page, '?', 1), '#', 1), ''), '(none)');
-END;
+	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_page_name';
 COMMENT ON FUNCTION leadscore_internal.page_name(text) IS
-	'the address of a page without the part after ? or #; (none) if there is none';
+	'one name for the addresses of a page: host and path in lower case, without scheme, user, www., port 80 or 443, query, fragment, index file and slash at the end; an address without a host is a path; (none) if there is none';
 
 CREATE FUNCTION leadscore_internal.field_count(fields jsonb) RETURNS integer
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -3,7 +3,7 @@
 CREATE FUNCTION leadscore.window_funnel_transfn(bytea, timestamptz, interval, text, VARIADIC boolean[]) RETURNS bytea
 	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_window_funnel_transfn';
 COMMENT ON FUNCTION leadscore.window_funnel_transfn(bytea, timestamptz, interval, text, boolean[]) IS
-	'support function of window_funnel and funnel_times: adds a row';
+	'support function of the funnel aggregates without an exclusion: adds a row';
 CREATE FUNCTION leadscore.window_funnel_except_transfn(bytea, timestamptz, interval, text, boolean, int, int, VARIADIC boolean[]) RETURNS bytea
 	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_window_funnel_except_transfn';
 COMMENT ON FUNCTION leadscore.window_funnel_except_transfn(bytea, timestamptz, interval, text, boolean, int, int, boolean[]) IS
@@ -20,6 +20,14 @@ CREATE FUNCTION leadscore.funnel_times_finalfn(bytea) RETURNS timestamptz[]
 	LANGUAGE c IMMUTABLE PARALLEL SAFE COST 10 AS 'MODULE_PATHNAME', 'leadscore_funnel_times_finalfn';
 COMMENT ON FUNCTION leadscore.funnel_times_finalfn(bytea) IS
 	'support function of funnel_times: the times of the chain';
+CREATE FUNCTION leadscore.funnel_attempts_finalfn(bytea) RETURNS int[]
+	LANGUAGE c IMMUTABLE PARALLEL SAFE COST 10 AS 'MODULE_PATHNAME', 'leadscore_funnel_attempts_finalfn';
+COMMENT ON FUNCTION leadscore.funnel_attempts_finalfn(bytea) IS
+	'support function of funnel_attempts: the levels of the attempts';
+CREATE FUNCTION leadscore.funnel_attempt_ends_finalfn(bytea) RETURNS timestamptz[]
+	LANGUAGE c IMMUTABLE PARALLEL SAFE COST 10 AS 'MODULE_PATHNAME', 'leadscore_funnel_attempt_ends_finalfn';
+COMMENT ON FUNCTION leadscore.funnel_attempt_ends_finalfn(bytea) IS
+	'support function of funnel_attempt_ends: the ends of the attempts';
 
 CREATE AGGREGATE leadscore.window_funnel(at timestamptz, within interval, mode text, VARIADIC steps boolean[]) (
 	SFUNC = leadscore.window_funnel_transfn, STYPE = bytea, SSPACE = 128,
@@ -36,6 +44,22 @@ CREATE AGGREGATE leadscore.funnel_times(at timestamptz, within interval, mode te
 );
 COMMENT ON AGGREGATE leadscore.funnel_times(timestamptz, interval, text, boolean[]) IS
 	'the times of the steps that window_funnel counts, as many as it says, ascending (in mode any whatever steps they are of). Of all chains of that length it is the one that is complete first, of those the one that started last, and then every step as early as it can be. An empty array if there is none';
+
+CREATE AGGREGATE leadscore.funnel_attempts(at timestamptz, within interval, mode text, VARIADIC steps boolean[]) (
+	SFUNC = leadscore.window_funnel_transfn, STYPE = bytea, SSPACE = 128,
+	COMBINEFUNC = leadscore.window_funnel_combinefn,
+	FINALFUNC = leadscore.funnel_attempts_finalfn, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE leadscore.funnel_attempts(timestamptz, interval, text, boolean[]) IS
+	'the levels of all attempts, in the order of time; the greatest of them is what window_funnel says. An attempt begins with a row that satisfies step 1 (mode any: some step) while no attempt is open. Such rows in it open windows of their own in the same attempt. It ends at the first instant at which all steps are done, and takes in all rows of that instant; else when its last window is over';
+
+CREATE AGGREGATE leadscore.funnel_attempt_ends(at timestamptz, within interval, mode text, VARIADIC steps boolean[]) (
+	SFUNC = leadscore.window_funnel_transfn, STYPE = bytea, SSPACE = 128,
+	COMBINEFUNC = leadscore.window_funnel_combinefn,
+	FINALFUNC = leadscore.funnel_attempt_ends_finalfn, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE leadscore.funnel_attempt_ends(timestamptz, interval, text, boolean[]) IS
+	'for each attempt of funnel_attempts the instant at which it was complete, or else at which its last window is over: until then it may still get further; infinity if that is out of range';
 
 CREATE AGGREGATE leadscore.window_funnel_except(at timestamptz, within interval, mode text, exclude boolean, from_step int, to_step int, VARIADIC steps boolean[]) (
 	SFUNC = leadscore.window_funnel_except_transfn, STYPE = bytea, SSPACE = 128,

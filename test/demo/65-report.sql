@@ -28,7 +28,9 @@ SELECT metric, numerator || ' of ' || denominator AS leads, to_char(100 * conver
         || CASE WHEN benchmark_denominator <> step_from THEN ' of ' || benchmark_denominator || ' (' || round(100 * benchmark_rate::numeric, 1) || ')' ELSE '' END AS "goal, %", benchmark_status AS status
 FROM crm_reports.conversion_rates WHERE market = 'all' ORDER BY place;
 \echo
-SELECT r.campaign, r.cost_amount AS spent, q.leads, round(r.cost_amount / nullif(q.leads, 0), 2) AS "per lead", round(r.cost_amount / nullif(q.customers, 0)) AS "per customer",
+-- wages and tools, without a campaign, are for all leads
+SELECT r.campaign, r.cost_amount AS spent, q.leads, CASE WHEN r.roas IS NOT NULL THEN round(r.cost_amount / nullif(q.leads, 0), 2) END AS "per lead",
+    CASE WHEN r.roas IS NOT NULL THEN round(r.cost_amount / nullif(q.customers, 0)) END AS "per customer",
     to_char(100 * q.sql_rate, '990.9 %') AS "to sql", r.revenue_amount AS revenue, round(r.roas::numeric, 2) AS roas
 FROM crm_reports.roas r JOIN crm_reports.lead_quality q USING (channel, campaign)
 WHERE r.model = 'linear' AND (r.cost_amount > 0 OR r.revenue_amount > 0) ORDER BY r.roas DESC NULLS LAST;

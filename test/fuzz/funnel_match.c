@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * funnel_match.c
- *		How far a lead got in any small funnel, against a search of all chains.
+ *		How far a lead got in any small funnel, and its attempts, against a
+ *		search of all chains.
  *
  * The first bytes of the input choose the question, each byte after them is
  * an event.
@@ -156,12 +157,55 @@ search_level(Search *s)
 	return level;
 }
 
+/*
+ * The next attempt after an instant by the definition, in s; its rows are those
+ * since its beginning.  False if there is none.
+ */
+static bool
+search_attempt(const Search *all, const int64 *after, FunnelAttempt *attempt)
+{
+	uint32		opening = all->spec.mode == FUNNEL_ANY ? PG_UINT32_MAX : 1;
+	Search		s = {0};
+	bool		open = false;
+	int64		begin = 0;
+	int64		newest = 0;
+	int			i;
+
+	for (i = 0; i < all->nevents && !open; i++)
+		if ((all->events[i].steps & opening) && (after == NULL || all->events[i].at > *after))
+		{
+			open = true;
+			begin = newest = all->events[i].at;
+		}
+	if (!open)
+		return false;
+	s.spec = all->spec;
+	for (i = 0; i < all->nevents; i++)
+	{
+		int64		at = all->events[i].at;
+
+		if (at < begin || !in_window(all, newest, at))
+			continue;
+		if (all->events[i].steps & opening)
+			newest = at;
+		s.events[s.nevents++] = all->events[i];
+	}
+	attempt->level = search_level(&s);
+	attempt->end = attempt->level == s.spec.nsteps ? s.last :
+		newest == PG_INT64_MIN || newest == PG_INT64_MAX ? newest : newest + s.spec.within;
+	return true;
+}
+
 int
 LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 {
 	static const int64 instants[] = {PG_INT64_MIN, 0, 1, 2, 3, 5, 8, PG_INT64_MAX};
 	Search		s = {0};
 	int64		times[FUNNEL_MAX_STEPS];
+	FunnelAttempt *attempts;
+	FunnelAttempt attempt;
+	int			nattempts;
+	int			best = 0;
 	int			level;
 	int			i;
 
@@ -192,6 +236,16 @@ LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 		CHECK(leadscore_funnel_match(&s.spec, s.events, s.nevents, times) == level);
 		for (i = 0; i < level; i++)
 			CHECK(times[i] == s.times[i]);
+
+		nattempts = leadscore_funnel_attempts(&s.spec, s.events, s.nevents, &attempts);
+		for (i = 0; search_attempt(&s, i > 0 ? &attempts[i - 1].end : NULL, &attempt); i++)
+		{
+			CHECK(i < nattempts);
+			CHECK(attempts[i].level == attempt.level && attempts[i].end == attempt.end);
+			best = Max(best, attempt.level);
+		}
+		CHECK(i == nattempts);
+		CHECK(best == level);
 	}
 	fuzz_free_all();
 	return 0;

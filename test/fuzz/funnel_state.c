@@ -16,6 +16,8 @@
 extern Datum leadscore_window_funnel_combinefn(PG_FUNCTION_ARGS);
 extern Datum leadscore_window_funnel_finalfn(PG_FUNCTION_ARGS);
 extern Datum leadscore_funnel_times_finalfn(PG_FUNCTION_ARGS);
+extern Datum leadscore_funnel_attempts_finalfn(PG_FUNCTION_ARGS);
+extern Datum leadscore_funnel_attempt_ends_finalfn(PG_FUNCTION_ARGS);
 
 /* Level that a state amounts to; false if it is refused */
 static bool
@@ -28,6 +30,8 @@ finalize(Datum state, int *level)
 	*level = DatumGetInt32(value);
 	CHECK(*level >= 0 && *level <= FUNNEL_MAX_STEPS);
 	(void) call(leadscore_funnel_times_finalfn, 1, state, 0, &value);
+	(void) call(leadscore_funnel_attempts_finalfn, 1, state, 0, &value);
+	(void) call(leadscore_funnel_attempt_ends_finalfn, 1, state, 0, &value);
 	return true;
 }
 

@@ -26,12 +26,12 @@ INSERT INTO event (lead_id, kind, occurred_at, value, channel, source_id, proper
         CASE k.kind WHEN 'purchase' THEN 10 + pg_temp.spread(l.lead_id) END,
         CASE WHEN i % 3 = 0 THEN (ARRAY['seo', 'social', 'email', 'radio'])[1 + pg_temp.spread(l.lead_id + i) % 4] END,
         CASE k.kind WHEN 'purchase' THEN 'order ' || i END,
-        CASE WHEN k.d < 500 THEN jsonb_build_object('page', '/p' || k.d % 50) WHEN k.d < 560 THEN jsonb_build_object('form', 'f' || k.d % 5, 'variant', 'v' || k.d % 2)
-            WHEN k.d < 600 THEN jsonb_build_object('form', 'f' || k.d % 5, 'fields', 2 + k.d % 5) WHEN k.d < 850 THEN jsonb_build_object('message', 'm' || i, 'variant', 'v' || l.lead_id % 2)
+        CASE WHEN k.d < 500 THEN jsonb_build_object('page', CASE i % 3 WHEN 0 THEN '/p' WHEN 1 THEN '/P' ELSE 'https://a.example/p' END || k.d % 50 || CASE WHEN i % 2 = 0 THEN '/?x=' || i ELSE '' END) WHEN k.d < 560 THEN jsonb_build_object('form', 'f' || k.d % 5, 'variant', 'v' || k.d % 2)
+            WHEN k.d < 600 THEN jsonb_build_object('form', 'f' || k.d % 5, 'fields', 2 + k.d % 5) WHEN k.d < 850 THEN jsonb_strip_nulls(jsonb_build_object('message', CASE WHEN k.d < 700 OR i % 5 > 0 THEN 'm' || i % 2 END, 'variant', CASE WHEN k.d < 700 OR i % 3 > 0 THEN 'v' || (l.lead_id + i / 4) % 2 END))
             WHEN k.d < 900 THEN jsonb_build_object('content', 'c' || k.d % 9) WHEN k.d < 940 THEN jsonb_build_object('outcome', 'no')
             WHEN k.d < 975 THEN jsonb_build_object('stage', CASE WHEN k.d < 958 THEN 'mql' ELSE 'sql' END) END
     FROM lead l, generate_series(1, 10) i,
-        LATERAL (SELECT d, CASE WHEN d < 500 THEN 'page_view' WHEN d < 560 THEN 'form_view' WHEN d < 600 THEN 'form_submit' WHEN d < 700 THEN 'email_sent' WHEN d < 800 THEN 'email_open'
+        LATERAL (SELECT d, CASE WHEN d < 50 THEN 'quote_request' WHEN d < 500 THEN 'page_view' WHEN d < 560 THEN 'form_view' WHEN d < 600 THEN 'form_submit' WHEN d < 700 THEN 'email_sent' WHEN d < 800 THEN 'email_open'
             WHEN d < 830 THEN 'email_click' WHEN d < 850 THEN 'email_reply' WHEN d < 900 THEN 'content_download' WHEN d < 940 THEN 'outreach' WHEN d < 975 THEN 'stage_set'
             WHEN d < 985 THEN 'sales_contact' WHEN d < 993 THEN 'purchase' ELSE 'lost' END
             FROM (SELECT pg_temp.spread(l.lead_id * 17 + i * 7919)) s (d)) k (d, kind);

@@ -111,13 +111,16 @@ FROM (SELECT lead_id, to_stage, effective_at, lead(effective_at) OVER (PARTITION
 WHERE h.to_stage = 'sql' GROUP BY 1;
 
 -- response_time_effect
-SELECT response, leads, qualified, customers FROM response_time_effect WHERE leads > 0;
+SELECT response, enquiries, customers FROM response_time_effect WHERE clock = 'request' AND enquiries > 0;
 -- by hand
-WITH q AS (SELECT lead_id, min(occurred_at) AS at FROM event WHERE kind IN ('form_submit', 'newsletter_signup', 'demo_request', 'personal_demo_request', 'quote_request') AND isfinite(occurred_at) GROUP BY 1),
-a AS (SELECT q.lead_id, q.at, min(e.occurred_at) AS answered FROM q LEFT JOIN event e ON e.lead_id = q.lead_id AND e.kind IN ('outreach', 'sales_contact') AND isfinite(e.occurred_at) AND e.occurred_at >= q.at GROUP BY 1, 2),
-s AS (SELECT lead_id, min(effective_at) FILTER (WHERE to_stage >= 'sql' AND is_lead) AS sql_at, min(effective_at) FILTER (WHERE to_stage >= 'customer') AS customer_at FROM stage_history GROUP BY 1)
-SELECT CASE WHEN answered IS NULL THEN 'never' WHEN answered <= at + interval '1 hour' THEN 'in time' WHEN answered <= at + interval '1 day' THEN 'within a day' WHEN answered <= at + interval '7 days' THEN 'within a week' ELSE 'later' END,
-    count(*), count(*) FILTER (WHERE s.sql_at >= coalesce(a.answered, a.at)), count(*) FILTER (WHERE s.customer_at >= coalesce(a.answered, a.at)) FROM a LEFT JOIN s USING (lead_id) GROUP BY 1;
+WITH c AS MATERIALIZED (SELECT lead_id, effective_at, to_stage FROM stage_history WHERE to_stage < 'visitor' OR to_stage >= 'customer'),
+r AS MATERIALIZED (SELECT lead_id, occurred_at AS at FROM event WHERE kind IN ('demo_request', 'personal_demo_request', 'quote_request') AND isfinite(occurred_at)),
+k AS MATERIALIZED (SELECT lead_id, occurred_at AS at FROM event WHERE kind IN ('outreach', 'sales_contact') AND isfinite(occurred_at)),
+n AS (SELECT r.lead_id, r.at, (SELECT min(k.at) FROM k WHERE k.lead_id = r.lead_id AND k.at >= r.at) AS answered, (SELECT min(c.effective_at) FROM c WHERE c.lead_id = r.lead_id AND c.effective_at >= r.at) AS closed, (SELECT bool_or(c.to_stage >= 'customer') FROM c WHERE c.lead_id = r.lead_id AND c.effective_at < r.at) AS customer FROM r),
+q AS (SELECT lead_id, min(at) AS at, CASE WHEN answered <= closed OR closed IS NULL THEN answered END AS answered, closed FROM n WHERE customer IS NOT TRUE GROUP BY lead_id, answered, closed),
+p AS (SELECT q.*, lead(at) OVER (PARTITION BY lead_id ORDER BY at) AS next FROM q)
+SELECT CASE WHEN answered IS NULL AND at + interval '1 hour' >= now() THEN 'waiting' WHEN answered IS NULL THEN 'never' WHEN answered <= at + interval '1 hour' THEN 'in time' WHEN answered <= at + interval '1 day' THEN 'within a day' WHEN answered <= at + interval '7 days' THEN 'within a week' ELSE 'later' END,
+    count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM c WHERE c.lead_id = p.lead_id AND c.to_stage >= 'customer' AND c.effective_at >= coalesce(p.answered, p.at) AND (p.next IS NULL OR c.effective_at < p.next))) FROM p GROUP BY 1;
 
 -- followup_summary
 SELECT leads, contacts, sales, mean_contacts_until_won::numeric(12,6), won_with_five, said_no, gave_up_after_first_no, won_after_no FROM followup_summary;
@@ -144,7 +147,7 @@ WHERE m.status = 'active' AND n.stage BETWEEN 'iql' AND 'prospect' AND g.stage =
 -- landing_pages
 SELECT page, views, visitors, landed, form_viewed, form_submitted, leads, customers FROM landing_pages;
 -- by hand
-WITH v AS MATERIALIZED (SELECT lead_id, coalesce(split_part(split_part(properties ->> 'page', '?', 1), '#', 1), '(none)') AS page, occurred_at FROM event WHERE kind IN ('page_view', 'product_page_view', 'pricing_view') AND isfinite(occurred_at)),
+WITH v AS MATERIALIZED (SELECT lead_id, coalesce(regexp_replace(lower(split_part(properties ->> 'page', '?', 1)), '^https://|/$', '', 'g'), '(none)') AS page, occurred_at FROM event WHERE kind IN ('page_view', 'product_page_view', 'pricing_view') AND isfinite(occurred_at)),
 p AS (SELECT page, count(*) AS views, count(DISTINCT lead_id) AS visitors FROM v GROUP BY 1),
 l AS (SELECT DISTINCT ON (lead_id) * FROM v ORDER BY lead_id, occurred_at, page),
 f AS (SELECT lead_id, max(occurred_at) FILTER (WHERE kind = 'form_view') AS viewed, max(occurred_at) FILTER (WHERE kind = 'form_submit') AS sent FROM event WHERE kind IN ('form_view', 'form_submit') AND isfinite(occurred_at) GROUP BY 1),
@@ -153,13 +156,14 @@ SELECT page, min(p.views), min(p.visitors), count(l.lead_id), count(*) FILTER (W
     count(*) FILTER (WHERE s.lead_at >= l.occurred_at), count(*) FILTER (WHERE s.customer_at >= l.occurred_at) FROM p LEFT JOIN l USING (page) LEFT JOIN f USING (lead_id) LEFT JOIN s USING (lead_id) GROUP BY 1;
 
 -- form_conversion, by form
-SELECT form, variant, fields, viewed, submitted FROM form_conversion WHERE level = 'form';
+SELECT form, variant, fields, viewed, submitted, submitted_unseen FROM form_conversion WHERE level = 'form';
 -- by hand
-WITH v AS (SELECT lead_id, coalesce(properties ->> 'form', '(none)') AS form, coalesce(properties ->> 'variant', '(none)') AS variant, min(occurred_at) AS at, max(occurred_at) AS last_at, max((properties ->> 'fields')::int) AS fields FROM event WHERE kind = 'form_view' AND isfinite(occurred_at) GROUP BY 1, 2, 3),
-l AS (SELECT DISTINCT ON (lead_id, form) lead_id, form, variant FROM v ORDER BY lead_id, form, last_at DESC, variant),
-s AS (SELECT e.lead_id, coalesce(e.properties ->> 'form', '(none)') AS form, coalesce(e.properties ->> 'variant', l.variant, '(none)') AS variant, max(e.occurred_at) AS at, max((e.properties ->> 'fields')::int) AS fields
-    FROM event e LEFT JOIN l ON l.lead_id = e.lead_id AND l.form = coalesce(e.properties ->> 'form', '(none)') WHERE e.kind = 'form_submit' AND isfinite(e.occurred_at) GROUP BY 1, 2, 3)
-SELECT form, variant, mode() WITHIN GROUP (ORDER BY coalesce(s.fields, v.fields)), count(v.lead_id), count(*) FILTER (WHERE s.at >= v.at) FROM v FULL JOIN s USING (lead_id, form, variant) GROUP BY 1, 2;
+WITH e AS MATERIALIZED (SELECT lead_id, kind, occurred_at, coalesce(properties ->> 'form', '(none)') AS form, properties ->> 'variant' AS variant, (properties ->> 'fields')::int AS fields FROM event WHERE kind IN ('form_view', 'form_submit') AND isfinite(occurred_at)),
+v AS (SELECT lead_id, form, coalesce(variant, '(none)') AS variant, min(occurred_at) AS at, max(fields) AS fields FROM e WHERE kind = 'form_view' GROUP BY 1, 2, 3),
+s AS (SELECT DISTINCT ON (x.lead_id, x.form, x.occurred_at) x.lead_id, x.form, x.occurred_at, x.fields, coalesce(x.variant, n.variant, '(none)') AS variant
+    FROM e x LEFT JOIN e n ON n.lead_id = x.lead_id AND n.form = x.form AND n.kind = 'form_view' AND n.occurred_at <= x.occurred_at WHERE x.kind = 'form_submit' ORDER BY 1, 2, 3, n.occurred_at DESC NULLS LAST, n.variant DESC),
+t AS (SELECT lead_id, form, variant, max(occurred_at) AS at, max(fields) AS fields FROM s GROUP BY 1, 2, 3)
+SELECT form, variant, mode() WITHIN GROUP (ORDER BY coalesce(t.fields, v.fields)), count(v.lead_id), count(*) FILTER (WHERE t.at >= v.at), count(*) FILTER (WHERE t.lead_id IS NOT NULL AND (t.at >= v.at) IS NOT TRUE) FROM v FULL JOIN t USING (lead_id, form, variant) GROUP BY 1, 2;
 
 -- lead_offers
 SELECT lead_id, channel, campaign, offers, first_offer, last_offer, all_offers FROM lead_offers;
@@ -167,12 +171,25 @@ SELECT lead_id, channel, campaign, offers, first_offer, last_offer, all_offers F
 SELECT lead_id, coalesce(l.channel, p.channel, '(none)'), coalesce(l.campaign, '(none)'), o.n, o.first, o.last, o.whole FROM (SELECT lead_id, count(*) AS n, (array_agg(offer ORDER BY at, offer))[1] AS first, (array_agg(offer ORDER BY last_at DESC, offer))[1] AS last, string_agg(offer, ', ' ORDER BY at, offer) AS whole
     FROM (SELECT lead_id, coalesce(properties ->> 'content', kind) AS offer, min(occurred_at) AS at, max(occurred_at) AS last_at FROM event WHERE kind IN ('content_download', 'case_study_download', 'webinar_attended') AND isfinite(occurred_at) GROUP BY 1, 2) o GROUP BY 1) o JOIN lead l USING (lead_id) LEFT JOIN campaign p USING (campaign);
 
+-- email_engagement
+SELECT message, sent, opened, clicked, replied, unmatched FROM email_engagement;
+-- by hand
+WITH e AS MATERIALIZED (SELECT lead_id, kind, occurred_at, properties ->> 'message' AS message FROM event WHERE kind IN ('email_sent', 'email_open', 'email_click', 'email_reply') AND isfinite(occurred_at)),
+r AS (SELECT DISTINCT ON (x.lead_id, x.kind, x.message, x.occurred_at) x.lead_id, x.kind, coalesce(x.message, l.message, '(none)') AS message, l.lead_id IS NOT NULL AS matched
+    FROM e x LEFT JOIN e l ON l.lead_id = x.lead_id AND l.kind = 'email_sent' AND l.occurred_at <= x.occurred_at AND (x.message IS NULL OR x.message = l.message) WHERE x.kind <> 'email_sent' ORDER BY 1, 2, x.message, x.occurred_at, l.occurred_at DESC NULLS LAST),
+k AS (SELECT message, lead_id, true AS sent, NULL AS kind, NULL::boolean AS matched FROM e WHERE kind = 'email_sent' UNION ALL SELECT message, lead_id, NULL, kind, matched FROM r)
+SELECT message, count(DISTINCT lead_id) FILTER (WHERE sent), count(DISTINCT lead_id) FILTER (WHERE matched AND kind = 'email_open'), count(DISTINCT lead_id) FILTER (WHERE matched AND kind = 'email_click'),
+    count(DISTINCT lead_id) FILTER (WHERE matched AND kind = 'email_reply'), count(DISTINCT lead_id) FILTER (WHERE NOT matched) FROM k GROUP BY 1;
+
 -- message_response
 SELECT message, variant, sent, responded FROM message_response;
 -- by hand
-WITH m AS (SELECT lead_id, coalesce(properties ->> 'message', '(none)') AS message, coalesce(properties ->> 'variant', '(none)') AS variant, min(occurred_at) FILTER (WHERE kind = 'email_sent') AS sent,
-    max(occurred_at) FILTER (WHERE kind = 'email_click') AS clicked, max(occurred_at) FILTER (WHERE kind = 'email_reply') AS replied FROM event WHERE kind IN ('email_sent', 'email_click', 'email_reply') AND isfinite(occurred_at) GROUP BY 1, 2, 3)
-SELECT message, variant, count(sent), count(*) FILTER (WHERE clicked >= sent OR replied >= sent) FROM m GROUP BY 1, 2;
+WITH e AS MATERIALIZED (SELECT lead_id, kind, occurred_at, properties ->> 'message' AS message, properties ->> 'variant' AS variant FROM event WHERE kind IN ('email_sent', 'email_click', 'email_reply') AND isfinite(occurred_at)),
+l AS (SELECT lead_id, message, variant, occurred_at FROM e WHERE kind = 'email_sent'),
+m AS (SELECT x.lead_id, x.occurred_at, x.variant, coalesce(x.message, (SELECT l.message FROM l WHERE l.lead_id = x.lead_id AND l.occurred_at <= x.occurred_at ORDER BY l.occurred_at DESC LIMIT 1)) AS message FROM e x WHERE x.kind <> 'email_sent'),
+r AS (SELECT DISTINCT ON (m.lead_id, m.message, m.variant, m.occurred_at) m.lead_id, l.message, l.variant FROM m JOIN l ON l.lead_id = m.lead_id AND l.message = m.message AND l.occurred_at <= m.occurred_at
+    ORDER BY m.lead_id, m.message, m.variant, m.occurred_at, coalesce(l.variant = m.variant, false) DESC, l.occurred_at DESC)
+SELECT message, variant, count(DISTINCT lead_id), count(DISTINCT lead_id) FILTER (WHERE responded) FROM (SELECT lead_id, message, variant, false AS responded FROM l UNION ALL SELECT lead_id, message, variant, true FROM r) z GROUP BY 1, 2;
 
 -- stage_lift_by_event
 SELECT stage, kind, leads_with, converted_with, leads_without, converted_without FROM stage_lift_by_event WHERE leads_with > 0;
@@ -195,7 +212,7 @@ FROM lead l LEFT JOIN campaign p USING (campaign)
 -- interest_by_topic
 SELECT topic, events, leads, leads_lately, mqls, customers FROM interest_by_topic;
 -- by hand
-WITH i AS (SELECT lead_id, coalesce(properties ->> 'topic', properties ->> 'content', split_part(split_part(properties ->> 'page', '?', 1), '#', 1), kind) AS topic, count(*) AS n, min(occurred_at) AS at, max(occurred_at) AS last FROM event
+WITH i AS (SELECT lead_id, coalesce(properties ->> 'topic', properties ->> 'content', regexp_replace(lower(split_part(properties ->> 'page', '?', 1)), '^https://|/$', '', 'g'), kind) AS topic, count(*) AS n, min(occurred_at) AS at, max(occurred_at) AS last FROM event
     WHERE kind IN ('page_view', 'product_page_view', 'pricing_view', 'content_download', 'case_study_download', 'webinar_attended') AND isfinite(occurred_at) GROUP BY 1, 2),
 s AS (SELECT lead_id, min(effective_at) FILTER (WHERE to_stage >= 'mql' AND is_lead) AS mql_at, min(effective_at) FILTER (WHERE to_stage >= 'customer') AS customer_at FROM stage_history WHERE to_stage >= 'mql' GROUP BY 1)
 SELECT topic, sum(n), count(*), count(*) FILTER (WHERE last > now() - interval '30 days'), count(*) FILTER (WHERE mql_at >= at), count(*) FILTER (WHERE customer_at >= at) FROM i LEFT JOIN s USING (lead_id) GROUP BY 1;

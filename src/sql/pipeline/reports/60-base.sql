@@ -81,19 +81,21 @@ WITH deal AS MATERIALIZED (
         ) k
         CROSS JOIN LATERAL _refund_names(k.lead_ids, k.event_ids) n
 ), counted AS (
-    SELECT d.lead_id, d.event_id, d.occurred_at, d.value, d.amount, d.is_refund,
+    SELECT d.lead_id, d.event_id, d.occurred_at, d.value, d.amount, d.is_refund, n.event_id IS NOT NULL AS names, n.purchase_event_id,
         count(*) FILTER (WHERE NOT d.is_refund) OVER (PARTITION BY d.lead_id ORDER BY d.occurred_at, d.is_refund, d.event_id) AS nth
     FROM deal d
+        -- before anything is sorted by lead_id, or both would be merged by that
+        -- alone, which takes for ever if one lead has most of the events
+        LEFT JOIN named n USING (lead_id, event_id)
     WHERE d.lead_id IN (SELECT r.lead_id FROM deal r WHERE r.is_refund)
 ), linked AS (
     SELECT c.lead_id, c.event_id, c.occurred_at, c.value, c.amount, c.is_refund,
         CASE
-            WHEN n.event_id IS NOT NULL THEN n.purchase_event_id
+            WHEN c.names THEN c.purchase_event_id
             -- of those after the nth purchase and before the next one the purchase is the first
             WHEN c.nth > 0 THEN first_value(c.event_id) OVER (PARTITION BY c.lead_id, c.nth ORDER BY c.is_refund, c.occurred_at, c.event_id)
         END AS purchase_event_id
     FROM counted c
-        LEFT JOIN named n USING (lead_id, event_id)
 ), preceded AS (
     SELECT l.lead_id, l.event_id, l.occurred_at, l.value, l.amount, l.is_refund, l.purchase_event_id,
         min(l.occurred_at) FILTER (WHERE NOT l.is_refund) OVER same AS purchased_at,

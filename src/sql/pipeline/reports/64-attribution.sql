@@ -161,21 +161,30 @@ WITH revenue AS (
         CROSS JOIN _source_list n
     UNION
     SELECT r.model, r.channel, r.campaign FROM revenue r
+), figure AS (
+    -- as in cost_per_lead: a cost without a campaign is for those of its channel
+    -- too, and one without a channel for all
+    SELECT n.model, n.channel, n.campaign, coalesce(r.micro_credits, 0) AS micro_credits, coalesce(r.revenue_amount, 0) AS revenue_amount, s.cost_amount,
+        CASE WHEN n.campaign <> '(none)' OR coalesce(r.micro_credits, 0)
+            = coalesce(CASE n.channel WHEN '(none)' THEN sum(r.micro_credits) OVER (PARTITION BY n.model)
+                ELSE sum(r.micro_credits) OVER (PARTITION BY n.model, n.channel) END, 0)
+            THEN nullif(s.cost_amount, 0) END AS own_cost
+    FROM line n
+        LEFT JOIN revenue r USING (model, channel, campaign)
+        LEFT JOIN spent s USING (channel, campaign)
 )
 SELECT
     n.model,
     n.channel,
     coalesce(p.direction, h.direction, '(none)') AS direction,
     n.campaign,
-    coalesce(r.micro_credits, 0) / 1000000::double precision AS credited_purchases,
-    as_amount(coalesce(r.revenue_amount, 0))::numeric(14,2) AS revenue_amount,
-    as_amount(coalesce(s.cost_amount, 0))::numeric(14,2) AS cost_amount,
-    coalesce(r.revenue_amount, 0)::double precision / nullif(s.cost_amount, 0)::double precision AS roas,
-    as_amount(coalesce(r.revenue_amount, 0) - coalesce(s.cost_amount, 0))::numeric(14,2) AS profit_amount,
-    (coalesce(r.revenue_amount, 0) - s.cost_amount)::double precision / nullif(s.cost_amount, 0)::double precision AS roi
-FROM line n
-    LEFT JOIN revenue r USING (model, channel, campaign)
-    LEFT JOIN spent s USING (channel, campaign)
+    n.micro_credits / 1000000::double precision AS credited_purchases,
+    as_amount(n.revenue_amount)::numeric(14,2) AS revenue_amount,
+    as_amount(coalesce(n.cost_amount, 0))::numeric(14,2) AS cost_amount,
+    n.revenue_amount::double precision / n.own_cost::double precision AS roas,
+    as_amount(n.revenue_amount - coalesce(n.cost_amount, 0))::numeric(14,2) AS profit_amount,
+    (n.revenue_amount - n.own_cost)::double precision / n.own_cost::double precision AS roi
+FROM figure n
     LEFT JOIN campaign p ON p.campaign = n.campaign
     LEFT JOIN channel h ON h.channel = n.channel;
 COMMENT ON VIEW roas IS 'one row an attribution model and source: revenue credited to it, and profit, for each unit of money spent on it';
@@ -186,6 +195,6 @@ COMMENT ON COLUMN roas.campaign IS 'the campaign';
 COMMENT ON COLUMN roas.credited_purchases IS 'number of purchases credited to the source, shared ones in part, refunded ones too';
 COMMENT ON COLUMN roas.revenue_amount IS 'revenue, less refunds, credited to the source';
 COMMENT ON COLUMN roas.cost_amount IS 'cost of the source';
-COMMENT ON COLUMN roas.roas IS 'revenue_amount / cost_amount';
-COMMENT ON COLUMN roas.profit_amount IS 'revenue_amount - cost_amount';
-COMMENT ON COLUMN roas.roi IS 'profit_amount / cost_amount';
+COMMENT ON COLUMN roas.roas IS 'revenue_amount / cost_amount; NULL for a cost without a campaign that is for purchases of campaigns too';
+COMMENT ON COLUMN roas.profit_amount IS 'revenue_amount - cost_amount; adds up to the profit of all sources';
+COMMENT ON COLUMN roas.roi IS 'profit_amount / cost_amount; NULL for a cost without a campaign that is for purchases of campaigns too';

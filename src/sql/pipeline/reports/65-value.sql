@@ -84,21 +84,38 @@ WITH entry AS (
     SELECT stage_rank(e.to_stage) AS stage_rank, count(*) AS leads
     FROM entry e
     GROUP BY e.to_stage
-), bought AS (
-    SELECT stage_rank(e.to_stage) AS stage_rank, count(DISTINCT e.lead_id) AS customers, sum(p.net_amount) AS revenue_amount
+), spent AS (
+    SELECT e.to_stage, e.lead_id, sum(p.net_amount) AS amount
     FROM purchases p
         JOIN entry e ON e.lead_id = p.lead_id AND e.entered_at <= p.purchased_at
-    GROUP BY e.to_stage
+    GROUP BY e.to_stage, e.lead_id
+), bought AS (
+    SELECT stage_rank(b.to_stage) AS stage_rank, count(*) AS customers, sum(b.amount) AS revenue_amount,
+        sum(power(b.amount::double precision, 2)) AS squares
+    FROM spent b
+    GROUP BY b.to_stage
 ), figure AS (
     SELECT t.stage::text AS stage, t.stage_rank, t.stage_label,
         coalesce(n.leads, 0) AS leads,
         coalesce(b.customers, 0) AS customers,
         coalesce(b.revenue_amount, 0) AS revenue_amount,
-        coalesce(b.revenue_amount, 0) / nullif(n.leads, 0) AS value
+        coalesce(b.revenue_amount, 0) / nullif(n.leads, 0) AS value,
+        -- square of the relative standard error of value
+        (b.squares / nullif(power(b.revenue_amount::double precision, 2), 0) * n.leads - 1) / nullif(n.leads - 1, 0) AS error
     FROM stages() t
         LEFT JOIN entered n USING (stage_rank)
         LEFT JOIN bought b USING (stage_rank)
     WHERE t.stage >= 'visitor'
+), compared_figure AS (
+    -- The interval is that of the logarithm of a ratio of two means (delta
+    -- method). It is too wide rather than too narrow, as the purchases of an sql
+    -- that was an iql are in both.
+    SELECT f.stage, f.stage_rank, f.stage_label, f.leads, f.customers, f.revenue_amount, f.value,
+        f.value::double precision / nullif(i.value, 0)::double precision AS ratio,
+        CASE WHEN f.stage_rank = i.stage_rank THEN 1
+            WHEN f.value > 0 AND i.value > 0 THEN exp(1.959964 * sqrt(greatest(f.error + i.error, 0))) END AS factor
+    FROM figure f
+        LEFT JOIN figure i ON i.stage_rank = stage_rank('iql')
 )
 SELECT
     f.stage,
@@ -109,13 +126,14 @@ SELECT
     f.customers::double precision / nullif(f.leads, 0) AS customer_rate,
     as_amount(f.revenue_amount)::numeric(14,2) AS revenue_amount,
     as_amount(f.value)::numeric(14,2) AS value_per_lead_amount,
-    f.value::double precision / nullif(i.value, 0)::double precision AS ratio_to_iql,
+    f.ratio AS ratio_to_iql,
     b.low AS benchmark_low,
     b.high AS benchmark_high,
     b.source AS benchmark_source,
-    compared(f.value::double precision / nullif(i.value, 0)::double precision, b.low, b.high) AS benchmark_status
-FROM figure f
-    LEFT JOIN figure i ON i.stage_rank = stage_rank('iql')
+    compared(f.ratio, f.ratio / f.factor, f.ratio * f.factor, b.low, b.high) AS benchmark_status,
+    f.ratio / f.factor AS ratio_low,
+    f.ratio * f.factor AS ratio_high
+FROM compared_figure f
     LEFT JOIN benchmark b ON b.metric = f.stage || '_value_ratio' AND b.segment = 'all';
 COMMENT ON VIEW value_by_stage IS 'one row a stage: what a lead that was in it has brought on average since it came in, and how that compares with an iql';
 COMMENT ON COLUMN value_by_stage.stage IS 'the stage';
@@ -130,7 +148,9 @@ COMMENT ON COLUMN value_by_stage.ratio_to_iql IS 'value_per_lead_amount / value_
 COMMENT ON COLUMN value_by_stage.benchmark_low IS 'lower end of the goal for ratio_to_iql';
 COMMENT ON COLUMN value_by_stage.benchmark_high IS 'upper end of the goal for ratio_to_iql';
 COMMENT ON COLUMN value_by_stage.benchmark_source IS 'origin of the goal';
-COMMENT ON COLUMN value_by_stage.benchmark_status IS 'whether the figure is below, within or above the goal; NULL: nothing to compare';
+COMMENT ON COLUMN value_by_stage.benchmark_status IS 'below or above: the whole 95 % interval lies outside of the goal; within: ratio_to_iql lies inside; unclear: outside, but too few leads bought to tell; NULL: nothing to compare';
+COMMENT ON COLUMN value_by_stage.ratio_low IS 'lower end of the 95 % interval of ratio_to_iql; NULL: nobody bought, or there is one lead only';
+COMMENT ON COLUMN value_by_stage.ratio_high IS 'upper end of the 95 % interval of ratio_to_iql; NULL: nobody bought, or there is one lead only';
 
 -- The share of leads of a stage that become customers. Leads younger than
 -- mature_after are left out: they had less time. Leaving out open leads instead

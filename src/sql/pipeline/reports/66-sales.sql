@@ -73,105 +73,187 @@ END
 $$;
 COMMENT ON FUNCTION sla_status_at(timestamptz) IS 'sla_status as it was or will be at an instant, if sales makes no contact from now on';
 
--- An enquiry: the first time that a lead asked for something, sent a form or
--- subscribed.
-CREATE OR REPLACE VIEW first_response WITH (security_invoker = true) AS
-WITH enquiry AS (
-    SELECT e.lead_id, min(e.occurred_at) AS enquired_at
+-- Clocks that run until sales answers.
+--
+-- request: an enquiry begins with a request and takes in all further ones until
+-- it ends: with the first contact, which answers it, or when the lead becomes a
+-- customer or is lost, disqualified or recycled. A form or a subscription is no
+-- request: nobody waits for a call because of a newsletter.
+-- stage: the clocks of sla_status.
+--
+-- Of one instant a request comes first, then a contact, then the end.
+CREATE OR REPLACE VIEW _answer_clock WITH (security_invoker = true) AS
+WITH step AS (
+    SELECT e.lead_id, e.occurred_at AS at, CASE WHEN e.kind = ANY (kinds_of('event_kind', 'request')) THEN 1 ELSE 2 END AS what
     FROM event e
-    WHERE e.kind = ANY (kinds_of('event_kind', 'request', 'form_submit', 'capture')) AND is_dated(e.occurred_at)
-    GROUP BY e.lead_id
-), answered AS (
-    SELECT q.lead_id, q.enquired_at, min(e.contacted_at) AS responded_at
-    FROM enquiry q
-        LEFT JOIN _contact e ON e.lead_id = q.lead_id AND e.contacted_at >= q.enquired_at
-    GROUP BY q.lead_id, q.enquired_at
+    WHERE e.kind = ANY (kinds_of('event_kind', 'request', 'outreach', 'sales_contact')) AND is_dated(e.occurred_at) AND e.occurred_at <= now()
+    UNION ALL
+    SELECT h.lead_id, h.effective_at AS at, 3 AS what
+    FROM _history h
+    WHERE h.effective_at <= now() AND (h.to_stage < 'visitor' OR h.to_stage >= 'customer' AND h.from_stage < 'customer')
+), placed AS (
+    SELECT s.lead_id, s.at, s.what, lag(s.what) OVER path AS what_before, row_number() OVER path AS place, count(*) OVER (PARTITION BY s.lead_id) AS places
+    FROM step s
+    WINDOW path AS (PARTITION BY s.lead_id ORDER BY s.at, s.what)
+), turn AS (
+    -- the first of each run of requests, and what is between the runs
+    SELECT p.lead_id, p.at, p.what, coalesce(lead(p.place) OVER path, p.places + 1) - p.place AS requests,
+        lead(p.at) OVER path AS end_at, lead(p.what) OVER path AS end_what
+    FROM placed p
+    WHERE p.what > 1 OR p.what_before IS DISTINCT FROM 1
+    WINDOW path AS (PARTITION BY p.lead_id ORDER BY p.place)
+)
+SELECT t.lead_id, 'request' AS clock, NULL::lead_stage AS stage, NULL::integer AS seq, t.requests, t.at AS started_at, t.at + s.within AS due_at,
+    CASE WHEN t.end_what = 2 THEN t.end_at END AS responded_at,
+    CASE WHEN t.end_what = 3 THEN t.end_at END AS closed_at,
+    lead(t.at) OVER (PARTITION BY t.lead_id ORDER BY t.at) AS next_at
+FROM turn t
+    -- OFFSET: once, not for each lead
+    CROSS JOIN (SELECT fixed_period(s.first_response_within) AS within FROM setting s OFFSET 0) s
+WHERE t.what = 1
+UNION ALL
+SELECT c.lead_id, 'stage' AS clock, c.stage, c.seq, NULL::bigint AS requests, c.entered_at AS started_at, c.due_at,
+    CASE WHEN c.contacted_at <= now() THEN c.contacted_at END AS responded_at,
+    c.left_at AS closed_at,
+    lead(c.entered_at) OVER (PARTITION BY c.lead_id ORDER BY c.entered_at, c.seq) AS next_at
+FROM _sla_clock c
+WHERE c.entered_at <= now();
+COMMENT ON VIEW _answer_clock IS 'one row an enquiry, and one row a stay in a stage with a time for a first contact: when sales answered';
+
+-- What came of it: after the answer (or, without one, after the start), and
+-- before the next clock of the lead started. So no success counts twice.
+CREATE OR REPLACE VIEW first_response WITH (security_invoker = true) AS
+WITH outcome AS (
+    SELECT k.lead_id, k.clock, k.stage, k.seq, k.requests, k.started_at, k.due_at, k.responded_at, k.closed_at,
+        -- of seq and rank in one number the greatest: the newest stage before
+        coalesce(max(h.seq::bigint << 8 | stage_rank(h.to_stage)) FILTER (WHERE h.effective_at < greatest(k.responded_at, k.started_at)) & 255, 0) AS rank_before,
+        bool_or(h.is_lead) AS was_lead,
+        min(h.effective_at) FILTER (WHERE h.to_stage >= 'sql' AND h.effective_at >= greatest(k.responded_at, k.started_at)
+            AND (h.effective_at < k.next_at OR k.next_at IS NULL)) AS sql_at,
+        min(h.effective_at) FILTER (WHERE h.to_stage >= 'customer' AND h.effective_at >= greatest(k.responded_at, k.started_at)
+            AND (h.effective_at < k.next_at OR k.next_at IS NULL)) AS customer_at
+    FROM _answer_clock k
+        LEFT JOIN _history h ON h.lead_id = k.lead_id
+    GROUP BY k.lead_id, k.clock, k.stage, k.seq, k.requests, k.started_at, k.due_at, k.responded_at, k.closed_at
+), judged AS (
+    SELECT o.*,
+        sla_state(o.due_at, o.responded_at, o.closed_at, now()) AS status,
+        o.stage IS NOT NULL AND o.stage >= 'sql' OR o.rank_before >= stage_rank('sql'::lead_stage) AS was_qualified,
+        o.rank_before >= stage_rank('customer'::lead_stage) AS was_customer
+    FROM outcome o
 )
 SELECT
     a.lead_id,
-    m.channel,
-    m.direction,
-    m.campaign,
-    m.market,
-    m.owner,
-    a.enquired_at,
+    d.channel,
+    d.direction,
+    d.campaign,
+    d.market,
+    d.owner,
+    a.started_at AS enquired_at,
     a.responded_at,
-    date_part('epoch', a.responded_at - a.enquired_at) / 86400 AS response_days,
-    a.responded_at <= a.enquired_at + s.within AS in_time,
+    date_part('epoch', greatest(a.responded_at, a.started_at) - a.started_at) / 86400 * CASE WHEN a.responded_at IS NOT NULL THEN 1 END AS response_days,
+    CASE a.status WHEN 'kept' THEN true WHEN 'breached' THEN false END AS in_time,
     CASE
-        WHEN a.responded_at IS NULL THEN 'never'
-        WHEN a.responded_at <= a.enquired_at + s.within THEN 'in time'
-        WHEN a.responded_at <= a.enquired_at + interval '24 hours' THEN 'within a day'
-        WHEN a.responded_at <= a.enquired_at + interval '168 hours' THEN 'within a week'
-        ELSE 'later'
+        WHEN a.status = 'kept' THEN 'in time'
+        WHEN a.responded_at <= a.started_at + interval '24 hours' THEN 'within a day'
+        WHEN a.responded_at <= a.started_at + interval '168 hours' THEN 'within a week'
+        WHEN a.responded_at IS NOT NULL THEN 'later'
+        WHEN a.status = 'due' THEN 'waiting'
+        ELSE 'never'
     END AS response,
-    m.sql_at,
-    m.customer_at
-FROM answered a
-    JOIN _lead_milestone m USING (lead_id)
-    -- OFFSET: once, not for each lead
-    CROSS JOIN (SELECT fixed_period(s.first_response_within) AS within FROM setting s OFFSET 0) s;
-COMMENT ON VIEW first_response IS 'one row a lead that enquired: how long it took to answer it';
+    CASE WHEN a.was_lead AND NOT a.was_qualified THEN a.sql_at END AS sql_at,
+    CASE WHEN NOT a.was_customer THEN a.customer_at END AS customer_at,
+    a.clock,
+    a.stage::text AS stage,
+    stage_rank(a.stage) AS stage_rank,
+    a.seq,
+    a.requests,
+    a.due_at,
+    a.closed_at,
+    a.status,
+    a.was_qualified,
+    a.was_customer
+FROM judged a
+    JOIN _source d USING (lead_id);
+COMMENT ON VIEW first_response IS 'one row an enquiry (clock request), and one row a stay in a stage with a time for a first contact (clock stage): how long it took to answer it. Ask for one clock';
 COMMENT ON COLUMN first_response.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN first_response.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
 COMMENT ON COLUMN first_response.direction IS 'inbound or outbound, of the campaign or else of the channel; (none): not known';
 COMMENT ON COLUMN first_response.campaign IS 'campaign that the lead came by; (none): not known';
 COMMENT ON COLUMN first_response.market IS 'market of the lead: b2b or b2c; (none): not known';
 COMMENT ON COLUMN first_response.owner IS 'person of your company in charge of the lead; (none): nobody';
-COMMENT ON COLUMN first_response.enquired_at IS 'first event of role request, form_submit or capture';
-COMMENT ON COLUMN first_response.responded_at IS 'first outreach or sales_contact since';
-COMMENT ON COLUMN first_response.response_days IS 'days from enquired_at to responded_at; NULL: no response';
-COMMENT ON COLUMN first_response.in_time IS 'whether the response came within setting.first_response_within';
-COMMENT ON COLUMN first_response.response IS 'speed of the response: in time, within a day, within a week, later or never';
-COMMENT ON COLUMN first_response.sql_at IS 'when it first was sql or higher';
-COMMENT ON COLUMN first_response.customer_at IS 'when it first was customer or higher; NULL: never';
+COMMENT ON COLUMN first_response.enquired_at IS 'when the clock started: the first request of the enquiry, or the entry into the stage';
+COMMENT ON COLUMN first_response.responded_at IS 'clock request: the first outreach or sales_contact since, before closed_at; clock stage: contacted_at of sla_status';
+COMMENT ON COLUMN first_response.response_days IS 'days from enquired_at to responded_at; 0 if the contact led to the stage; NULL: no response';
+COMMENT ON COLUMN first_response.in_time IS 'whether status is kept (true) or breached (false); NULL: due or left';
+COMMENT ON COLUMN first_response.response IS 'speed of the response: in time, within a day, within a week, later; never; or waiting: unanswered, and the time runs';
+COMMENT ON COLUMN first_response.sql_at IS 'when the lead became sql or higher after the response (without one, after enquired_at) and before its next clock; NULL: it did not, or was before';
+COMMENT ON COLUMN first_response.customer_at IS 'when the lead became a customer, likewise';
+COMMENT ON COLUMN first_response.clock IS 'request: the clock starts with a request; stage: with the entry into a stage for which the active model has a time';
+COMMENT ON COLUMN first_response.stage IS 'clock stage: the stage';
+COMMENT ON COLUMN first_response.stage_rank IS 'rank of the stage to sort by: visitor 40 to advocate 100, exits 10 to 30';
+COMMENT ON COLUMN first_response.seq IS 'clock stage: number of the change by which the lead entered it, see sla_status; NULL: no sweep has recorded it yet';
+COMMENT ON COLUMN first_response.requests IS 'clock request: events of role request in the enquiry';
+COMMENT ON COLUMN first_response.due_at IS 'until when it is to be answered: setting.first_response_within, or stage_rule.sla, after enquired_at';
+COMMENT ON COLUMN first_response.closed_at IS 'clock request: when the lead became a customer, lost, disqualified or recycled, without an answer; clock stage: when it left the stage';
+COMMENT ON COLUMN first_response.status IS 'kept: answered in time; due: the time runs; breached: the time is over; left: closed in time without an answer; as in sla_status';
+COMMENT ON COLUMN first_response.was_qualified IS 'whether the lead was sql or higher before the response (without one, before enquired_at)';
+COMMENT ON COLUMN first_response.was_customer IS 'whether the lead was a customer before it';
 
 -- Only leads that qualify after the response count: sales likes to answer leads
 -- that are qualified already, which would look like an effect of the response.
 CREATE OR REPLACE VIEW response_time_effect WITH (security_invoker = true) AS
 WITH figure AS (
-    SELECT k.place, k.response,
-        count(f.lead_id) AS leads,
-        count(f.lead_id) FILTER (WHERE f.sql_at IS NULL OR f.sql_at >= coalesce(f.responded_at, f.enquired_at)) AS unqualified,
-        count(f.lead_id) FILTER (WHERE f.sql_at >= coalesce(f.responded_at, f.enquired_at)) AS qualified,
-        count(f.customer_at) FILTER (WHERE f.customer_at >= coalesce(f.responded_at, f.enquired_at)) AS customers
-    FROM (VALUES (1, 'in time'), (2, 'within a day'), (3, 'within a week'), (4, 'later'), (5, 'never')) AS k (place, response)
-        LEFT JOIN first_response f USING (response)
-    GROUP BY k.place, k.response
+    SELECT c.clock, c.place + k.place AS place, k.place AS speed, k.response,
+        count(f.lead_id) AS enquiries,
+        count(f.lead_id) FILTER (WHERE NOT f.was_qualified) AS unqualified,
+        count(f.sql_at) AS qualified,
+        count(f.customer_at) AS customers
+    FROM (VALUES (0, 'request'), (6, 'stage')) AS c (place, clock)
+        CROSS JOIN (VALUES (1, 'in time'), (2, 'within a day'), (3, 'within a week'), (4, 'later'), (5, 'never'), (6, 'waiting')) AS k (place, response)
+        LEFT JOIN first_response f ON f.clock = c.clock AND f.response = k.response AND NOT f.was_customer
+    GROUP BY c.clock, c.place, k.place, k.response
 ), late AS (
-    SELECT sum(f.qualified)::double precision / nullif(sum(f.unqualified), 0)::double precision AS qualified_rate,
-        sum(f.customers)::double precision / nullif(sum(f.leads), 0)::double precision AS customer_rate
+    SELECT f.clock, sum(f.qualified)::double precision / nullif(sum(f.unqualified), 0)::double precision AS qualified_rate,
+        sum(f.customers)::double precision / nullif(sum(f.enquiries), 0)::double precision AS customer_rate
     FROM figure f
-    WHERE f.place IN (2, 3, 4)
+    WHERE f.speed IN (2, 3, 4)
+    GROUP BY f.clock
 )
 SELECT
     f.response,
     f.place,
-    f.leads,
+    f.enquiries,
     f.unqualified,
     f.qualified,
     f.qualified::double precision / nullif(f.unqualified, 0) AS qualified_rate,
     rate_low(f.qualified, f.unqualified) AS qualified_low_rate,
     rate_high(f.qualified, f.unqualified) AS qualified_high_rate,
     f.customers,
-    f.customers::double precision / nullif(f.leads, 0) AS customer_rate,
+    f.customers::double precision / nullif(f.enquiries, 0) AS customer_rate,
     f.qualified::double precision / nullif(f.unqualified, 0) / nullif(l.qualified_rate, 0) AS qualified_ratio_to_late,
-    f.customers::double precision / nullif(f.leads, 0) / nullif(l.customer_rate, 0) AS customer_ratio_to_late
+    f.customers::double precision / nullif(f.enquiries, 0) / nullif(l.customer_rate, 0) AS customer_ratio_to_late,
+    f.clock,
+    rate_low(f.customers, f.enquiries) AS customer_low_rate,
+    rate_high(f.customers, f.enquiries) AS customer_high_rate
 FROM figure f
-    CROSS JOIN late l;
-COMMENT ON VIEW response_time_effect IS 'one row a speed of response: how many of the enquiries became sql and customers';
-COMMENT ON COLUMN response_time_effect.response IS 'speed of the response: in time (setting.first_response_within), within a day, within a week, later or never';
+    JOIN late l USING (clock);
+COMMENT ON VIEW response_time_effect IS 'one row a clock and speed of response: how many of the enquiries led to an sql and a customer. Ask for one clock';
+COMMENT ON COLUMN response_time_effect.response IS 'speed of the response: in time (setting.first_response_within, or stage_rule.sla), within a day, within a week, later; never; or waiting: unanswered, and the time runs';
 COMMENT ON COLUMN response_time_effect.place IS 'number to sort the rows by';
-COMMENT ON COLUMN response_time_effect.leads IS 'leads that enquired';
-COMMENT ON COLUMN response_time_effect.unqualified IS 'leads that were not sql or higher before the response';
-COMMENT ON COLUMN response_time_effect.qualified IS 'of unqualified, leads that reached sql or higher after the response';
+COMMENT ON COLUMN response_time_effect.enquiries IS 'rows of first_response, those of customers left out: enquiries, or stays in a stage; a lead may have several';
+COMMENT ON COLUMN response_time_effect.unqualified IS 'of enquiries, those of leads that were not sql or higher before the response';
+COMMENT ON COLUMN response_time_effect.qualified IS 'of unqualified, those whose lead became sql or higher after the response and before its next clock';
 COMMENT ON COLUMN response_time_effect.qualified_rate IS 'qualified / unqualified';
 COMMENT ON COLUMN response_time_effect.qualified_low_rate IS 'lower end of the 95 % interval of qualified_rate (Wilson)';
 COMMENT ON COLUMN response_time_effect.qualified_high_rate IS 'upper end of the 95 % interval of qualified_rate (Wilson)';
-COMMENT ON COLUMN response_time_effect.customers IS 'leads that became customers';
-COMMENT ON COLUMN response_time_effect.customer_rate IS 'customers / leads';
-COMMENT ON COLUMN response_time_effect.qualified_ratio_to_late IS 'qualified_rate / qualified_rate of all leads that were answered late';
-COMMENT ON COLUMN response_time_effect.customer_ratio_to_late IS 'customer_rate / customer_rate of all leads that were answered late';
+COMMENT ON COLUMN response_time_effect.customers IS 'of enquiries, those whose lead became a customer after the response and before its next clock';
+COMMENT ON COLUMN response_time_effect.customer_rate IS 'customers / enquiries';
+COMMENT ON COLUMN response_time_effect.qualified_ratio_to_late IS 'qualified_rate / qualified_rate of all enquiries that were answered late';
+COMMENT ON COLUMN response_time_effect.customer_ratio_to_late IS 'customer_rate / customer_rate of all enquiries that were answered late';
+COMMENT ON COLUMN response_time_effect.clock IS 'request or stage, see first_response';
+COMMENT ON COLUMN response_time_effect.customer_low_rate IS 'lower end of the 95 % interval of customer_rate (Wilson)';
+COMMENT ON COLUMN response_time_effect.customer_high_rate IS 'upper end of the 95 % interval of customer_rate (Wilson)';
 
 -- The outcome of a contact is a property of the event, which readers of views
 -- must not see: so outcomes are counted with the rights of the pipeline's owner.

@@ -77,7 +77,7 @@ SELECT
         / nullif((sum(c.leads) OVER ())::double precision / nullif(sum(c.landed) OVER (), 0)::double precision, 0) AS ratio_to_all
 FROM _landing_page_counts() c;
 COMMENT ON VIEW landing_pages IS 'one row a page: how many contacts had their first visit there, and what they did afterwards';
-COMMENT ON COLUMN landing_pages.page IS 'address of the page, without the part after ? or #';
+COMMENT ON COLUMN landing_pages.page IS 'name of the page: its address in lower case, without scheme, www., query, fragment, index file and slash at the end; (none): without';
 COMMENT ON COLUMN landing_pages.views IS 'visits to it';
 COMMENT ON COLUMN landing_pages.visitors IS 'leads and visitors that saw it';
 COMMENT ON COLUMN landing_pages.landed IS 'of visitors, contacts whose first visit it was';
@@ -94,7 +94,7 @@ COMMENT ON COLUMN landing_pages.customer_rate IS 'customers / landed';
 COMMENT ON COLUMN landing_pages.ratio_to_all IS 'lead_rate / lead_rate of all pages together';
 
 -- A form that was sent without a variant counts for the variant that the lead
--- saw last.
+-- saw last before. A request that names a form was sent by it.
 CREATE OR REPLACE FUNCTION _form_counts()
     RETURNS TABLE (form text, variant text, fields integer, viewed bigint, submitted bigint, submitted_unseen bigint)
     LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -106,28 +106,30 @@ BEGIN
         RETURN;
     END IF;
     RETURN QUERY
-        WITH act AS MATERIALIZED (
-            SELECT e.lead_id, e.occurred_at, e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'form_submit')) AS submitted,
-                coalesce(e.properties ->> 'form', '(none)') AS form, e.properties ->> 'variant' AS variant, e.properties -> 'fields' AS fields
+        WITH act AS (
+            SELECT e.lead_id, e.occurred_at, e.kind <> ALL (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'form_view')) AS submitted,
+                coalesce(e.properties ->> 'form', '(none)') AS form, (e.properties ->> 'variant') COLLATE "C" AS variant, e.properties -> 'fields' AS fields
             FROM @pipeline@.event e
-            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'form_view', 'form_submit')) AND leadscore_internal.is_dated(e.occurred_at)
+            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'form_view', 'form_submit', 'request')) AND leadscore_internal.is_dated(e.occurred_at)
+                AND (e.properties ->> 'form' IS NOT NULL OR e.kind <> ALL (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'request')))
+        ), counted AS (
+            SELECT a.*,
+                count(*) FILTER (WHERE NOT a.submitted) OVER (PARTITION BY a.lead_id, a.form ORDER BY a.occurred_at, a.submitted, a.variant ROWS UNBOUNDED PRECEDING) AS views
+            FROM act a
+        ), placed AS MATERIALIZED (
+            SELECT c.lead_id, c.form, c.occurred_at, c.submitted, c.fields,
+                coalesce(c.variant, CASE WHEN c.views > 0 THEN first_value(c.variant) OVER (PARTITION BY c.lead_id, c.form, c.views ORDER BY c.submitted) END, '(none)') AS variant
+            FROM counted c
         ), seen AS (
-            SELECT a.lead_id, a.form, coalesce(a.variant, '(none)') AS variant,
-                min(a.occurred_at) AS first_at, max(a.occurred_at) AS last_at, max(leadscore_internal.field_count(a.fields)) AS fields
-            FROM act a
-            WHERE NOT a.submitted
-            GROUP BY 1, 2, 3
-        ), latest AS (
-            SELECT DISTINCT ON (s.lead_id, s.form) s.lead_id, s.form, s.variant
-            FROM seen s
-            ORDER BY s.lead_id, s.form, s.last_at DESC, s.variant COLLATE "C"
+            SELECT p.lead_id, p.form, p.variant, min(p.occurred_at) AS first_at, max(leadscore_internal.field_count(p.fields)) AS fields
+            FROM placed p
+            WHERE NOT p.submitted
+            GROUP BY p.lead_id, p.form, p.variant
         ), sent AS (
-            SELECT a.lead_id, a.form, coalesce(a.variant, n.variant, '(none)') AS variant,
-                max(a.occurred_at) AS last_at, max(leadscore_internal.field_count(a.fields)) AS fields
-            FROM act a
-                LEFT JOIN latest n ON n.lead_id = a.lead_id AND n.form = a.form
-            WHERE a.submitted
-            GROUP BY 1, 2, 3
+            SELECT p.lead_id, p.form, p.variant, max(p.occurred_at) AS last_at, max(leadscore_internal.field_count(p.fields)) AS fields
+            FROM placed p
+            WHERE p.submitted
+            GROUP BY p.lead_id, p.form, p.variant
         )
         SELECT form, variant,
             mode() WITHIN GROUP (ORDER BY coalesce(t.fields, s.fields)),
@@ -182,7 +184,7 @@ COMMENT ON COLUMN form_conversion.variant IS 'name of the variant; (none): witho
 COMMENT ON COLUMN form_conversion.fields IS 'number of fields that it was sent with most often; NULL: not known';
 COMMENT ON COLUMN form_conversion.forms IS 'forms and variants with so many fields; 1 in the rows of level form';
 COMMENT ON COLUMN form_conversion.viewed IS 'leads that saw it';
-COMMENT ON COLUMN form_conversion.submitted IS 'of viewed, leads that sent it afterwards';
+COMMENT ON COLUMN form_conversion.submitted IS 'of viewed, leads that sent it afterwards: events of role form_submit, or of role request that name the form';
 COMMENT ON COLUMN form_conversion.submitted_unseen IS 'leads that sent it without a recorded view before';
 COMMENT ON COLUMN form_conversion.submit_rate IS 'submitted / viewed';
 COMMENT ON COLUMN form_conversion.low_rate IS 'lower end of the 95 % interval of the rate (Wilson)';
@@ -245,11 +247,16 @@ COMMENT ON COLUMN lead_offers.last_offer IS 'the last offer';
 COMMENT ON COLUMN lead_offers.last_offer_at IS 'when the last offer was taken';
 COMMENT ON COLUMN lead_offers.all_offers IS 'all offers, in the order in which each was first taken';
 
--- Leads that a message was sent to, and their actions afterwards. A response is
--- a click or a reply, not an opening, of which there are many.
+-- What counts is what was sent: leads that a message was sent to, and their
+-- actions afterwards. An action that names no message is about the one that was
+-- sent to the lead last. It is about the variant that it names, if that was sent
+-- to the lead; else about the variant of the message that was sent last. So
+-- letters and answers agree, though the app that sends knows less than the one
+-- that sees clicks, or the other way round. A response is a click or a reply,
+-- not an opening, of which there are many.
 CREATE OR REPLACE FUNCTION _message_counts()
     RETURNS TABLE (message text, variant text, sent bigint, opened bigint, clicked bigint, replied bigint, responded bigint,
-        letters bigint, first_sent_at timestamptz, last_sent_at timestamptz)
+        unmatched bigint, first_sent_at timestamptz, last_sent_at timestamptz)
     LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -259,30 +266,66 @@ BEGIN
         RETURN;
     END IF;
     RETURN QUERY
-        WITH letter AS (
-            SELECT e.lead_id, coalesce(e.properties ->> 'message', '(none)') AS message, coalesce(e.properties ->> 'variant', '(none)') AS variant,
-                min(e.occurred_at) FILTER (WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'email_sent'))) AS sent_at,
-                max(e.occurred_at) FILTER (WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'email_open'))) AS opened_at,
-                max(e.occurred_at) FILTER (WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'email_click'))) AS clicked_at,
-                max(e.occurred_at) FILTER (WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'email_reply'))) AS replied_at
+        -- action: 0 sent, 1 opened, 2 clicked, 3 replied
+        WITH act AS (
+            SELECT e.lead_id, e.occurred_at,
+                CASE
+                    WHEN e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'email_sent')) THEN 0
+                    WHEN e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'email_open')) THEN 1
+                    WHEN e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'email_click')) THEN 2
+                    ELSE 3
+                END AS action,
+                (e.properties ->> 'message') COLLATE "C" AS message, (e.properties ->> 'variant') COLLATE "C" AS variant
             FROM @pipeline@.event e
             WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'email_sent', 'email_open', 'email_click', 'email_reply')) AND leadscore_internal.is_dated(e.occurred_at)
-            GROUP BY 1, 2, 3
+        ), counted AS (
+            SELECT a.*,
+                count(*) FILTER (WHERE a.action = 0) OVER (PARTITION BY a.lead_id ORDER BY a.occurred_at, a.action, a.message, a.variant ROWS UNBOUNDED PRECEDING) AS letters
+            FROM act a
+        ), known AS (
+            SELECT c.lead_id, c.occurred_at, c.action, c.variant,
+                coalesce(c.message, CASE WHEN c.letters > 0 THEN first_value(c.message) OVER (PARTITION BY c.lead_id, c.letters ORDER BY c.action) END, '(none)') AS message
+            FROM counted c
+        ), placed AS (
+            SELECT k.*,
+                count(*) FILTER (WHERE k.action = 0) OVER (PARTITION BY k.lead_id, k.message ORDER BY k.occurred_at, k.action, k.variant ROWS UNBOUNDED PRECEDING) AS letters,
+                min(k.occurred_at) FILTER (WHERE k.action = 0) OVER (PARTITION BY k.lead_id, k.message, k.variant) AS named_sent_at
+            FROM known k
+        ), matched AS (
+            -- no variant: no letter of this message came before
+            SELECT p.lead_id, p.occurred_at, p.action, p.message,
+                CASE
+                    WHEN p.variant IS NOT NULL AND p.named_sent_at <= p.occurred_at THEN p.variant
+                    WHEN p.letters > 0 THEN coalesce(first_value(p.variant) OVER (PARTITION BY p.lead_id, p.message, p.letters ORDER BY p.action), '(none)')
+                END AS variant
+            FROM placed p
+        ), letter AS (
+            SELECT m.lead_id, m.message, m.variant,
+                min(m.occurred_at) FILTER (WHERE m.action = 0) AS sent_at,
+                bool_or(m.action = 1) AS opened, bool_or(m.action = 2) AS clicked, bool_or(m.action = 3) AS replied
+            FROM matched m
+            GROUP BY m.lead_id, m.message, m.variant
+        ), whole AS (
+            SELECT l.lead_id, l.message, min(l.sent_at) AS sent_at,
+                bool_or(l.opened) FILTER (WHERE l.variant IS NOT NULL) AS opened, bool_or(l.clicked) FILTER (WHERE l.variant IS NOT NULL) AS clicked,
+                bool_or(l.replied) FILTER (WHERE l.variant IS NOT NULL) AS replied, bool_or(l.variant IS NULL) AS unmatched
+            FROM letter l
+            GROUP BY l.lead_id, l.message
         )
-        SELECT t.message, t.variant,
-            count(t.sent_at),
-            count(*) FILTER (WHERE t.opened_at >= t.sent_at),
-            count(*) FILTER (WHERE t.clicked_at >= t.sent_at),
-            count(*) FILTER (WHERE t.replied_at >= t.sent_at),
-            count(*) FILTER (WHERE greatest(t.clicked_at, t.replied_at) >= t.sent_at),
-            count(coalesce(t.sent_at, t.clicked_at, t.replied_at)),
-            min(t.sent_at), max(t.sent_at)
-        FROM letter t
-        GROUP BY t.message, t.variant;
+        SELECT l.message, l.variant, count(*), count(*) FILTER (WHERE l.opened), count(*) FILTER (WHERE l.clicked), count(*) FILTER (WHERE l.replied),
+            count(*) FILTER (WHERE l.clicked OR l.replied), 0::bigint, min(l.sent_at), max(l.sent_at)
+        FROM letter l
+        WHERE l.variant IS NOT NULL
+        GROUP BY l.message, l.variant
+        UNION ALL
+        SELECT w.message, NULL, count(w.sent_at), count(*) FILTER (WHERE w.opened), count(*) FILTER (WHERE w.clicked), count(*) FILTER (WHERE w.replied),
+            count(*) FILTER (WHERE w.clicked OR w.replied), count(*) FILTER (WHERE w.unmatched), min(w.sent_at), max(w.sent_at)
+        FROM whole w
+        GROUP BY w.message;
 END
 $$;
 REVOKE EXECUTE ON FUNCTION _message_counts() FROM PUBLIC;
-COMMENT ON FUNCTION _message_counts() IS 'counts of the actions of leads on each variant of each message';
+COMMENT ON FUNCTION _message_counts() IS 'counts of the actions of leads on each variant of each message; variant NULL: on the whole message, each lead once';
 
 CREATE OR REPLACE VIEW email_engagement WITH (security_invoker = true) AS
 SELECT
@@ -295,14 +338,11 @@ SELECT
     c.replied,
     c.opened::double precision / nullif(c.sent, 0) AS open_rate,
     c.clicked::double precision / nullif(c.sent, 0) AS click_rate,
-    c.replied::double precision / nullif(c.sent, 0) AS reply_rate
-FROM (
-        SELECT v.message, min(v.first_sent_at) AS first_sent_at, max(v.last_sent_at) AS last_sent_at, sum(v.sent)::bigint AS sent,
-            sum(v.opened)::bigint AS opened, sum(v.clicked)::bigint AS clicked, sum(v.replied)::bigint AS replied
-        FROM _message_counts() v
-        GROUP BY v.message
-    ) c;
-COMMENT ON VIEW email_engagement IS 'one row a message: how many leads it was sent to, and how many opened, clicked or replied';
+    c.replied::double precision / nullif(c.sent, 0) AS reply_rate,
+    c.unmatched
+FROM _message_counts() c
+WHERE c.variant IS NULL;
+COMMENT ON VIEW email_engagement IS 'one row a message: how many leads it was sent to, and how many opened, clicked or replied; each lead once';
 COMMENT ON COLUMN email_engagement.message IS 'name of the message; (none): without';
 COMMENT ON COLUMN email_engagement.first_sent_at IS 'when it was first sent';
 COMMENT ON COLUMN email_engagement.last_sent_at IS 'when it was last sent to a lead for the first time';
@@ -313,9 +353,11 @@ COMMENT ON COLUMN email_engagement.replied IS 'of sent, leads that answered it';
 COMMENT ON COLUMN email_engagement.open_rate IS 'opened / sent';
 COMMENT ON COLUMN email_engagement.click_rate IS 'clicked / sent';
 COMMENT ON COLUMN email_engagement.reply_rate IS 'replied / sent';
+COMMENT ON COLUMN email_engagement.unmatched IS 'leads that opened, clicked or replied when it had not been sent to them; in no other column';
 
 -- Compared with the variant called generic or control, or else the first by
--- name. The interval of the difference is Newcombe's, from Wilson's of both.
+-- name; letters without a variant only if there are no others. The interval of
+-- the difference is Newcombe's, from Wilson's of both.
 CREATE OR REPLACE VIEW message_response WITH (security_invoker = true) AS
 WITH variant AS (
     SELECT c.message, c.variant, c.sent, c.responded,
@@ -323,9 +365,9 @@ WITH variant AS (
         rate_low(c.responded, c.sent) AS low,
         rate_high(c.responded, c.sent) AS high,
         first_value(c.variant) OVER (PARTITION BY c.message
-            ORDER BY c.variant = 'generic' DESC, c.variant = 'control' DESC, c.variant COLLATE "C") AS baseline
+            ORDER BY c.variant = 'generic' DESC, c.variant = 'control' DESC, c.variant = '(none)', c.variant COLLATE "C") AS baseline
     FROM _message_counts() c
-    WHERE c.letters > 0
+    WHERE c.variant IS NOT NULL
 )
 SELECT
     v.message,
@@ -345,10 +387,10 @@ SELECT
 FROM variant v
     JOIN variant b ON b.message = v.message AND b.variant = v.baseline
     CROSS JOIN LATERAL (SELECT (v.responded + b.responded)::double precision / nullif(v.sent + b.sent, 0)) AS t (share);
-COMMENT ON VIEW message_response IS 'one row a message and variant: how many clicked or replied, against the baseline variant';
+COMMENT ON VIEW message_response IS 'one row a message and variant that were sent: how many clicked or replied, against the baseline variant';
 COMMENT ON COLUMN message_response.message IS 'name of the message; (none): without';
-COMMENT ON COLUMN message_response.variant IS 'name of the variant; (none): without';
-COMMENT ON COLUMN message_response.baseline IS 'the variant to compare with: generic, control, or else the first by name';
+COMMENT ON COLUMN message_response.variant IS 'name of the variant; (none): sent without';
+COMMENT ON COLUMN message_response.baseline IS 'the variant to compare with: generic, control, or else the first by name; (none) only if there is no other';
 COMMENT ON COLUMN message_response.sent IS 'leads that it was sent to';
 COMMENT ON COLUMN message_response.responded IS 'of sent, leads that followed a link or answered';
 COMMENT ON COLUMN message_response.response_rate IS 'responded / sent';
