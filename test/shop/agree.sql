@@ -176,9 +176,13 @@ SELECT leads, contacts, sales, said_no, gave_up_after_first_no, won_with_five FR
 SELECT count(*), sum(contacts), count(won_at), count(first_no_at), count(*) FILTER (WHERE given_up_after_first_no), count(*) FILTER (WHERE contacts_until_won >= 5) FROM followups;
 SELECT (SELECT count(*) FROM followups), (SELECT sum(contacts) FROM followups), sum(sales), (SELECT count(first_no_at) FROM followups), (SELECT count(*) FROM followups WHERE given_up_after_first_no), sum(sales) FILTER (WHERE contact_number >= 5) FROM won_by_contact_number;
 
--- enquiries
-SELECT count(*), count(responded_at) FROM first_response;
-SELECT sum(leads), sum(leads) FILTER (WHERE response <> 'never') FROM response_time_effect;
+-- enquiries of leads that were no customers, by each clock
+SELECT clock, count(*), count(responded_at), count(sql_at), count(customer_at) FROM first_response WHERE NOT was_customer GROUP BY 1;
+SELECT clock, sum(enquiries), sum(enquiries) FILTER (WHERE response NOT IN ('never', 'waiting')), sum(qualified), sum(customers) FROM response_time_effect GROUP BY 1 HAVING sum(enquiries) > 0;
+
+-- now: stays in a stage with a time for a contact
+SELECT lead_id, enquired_at, due_at, responded_at, status FROM first_response WHERE clock = 'stage';
+SELECT lead_id, entered_at, due_at, contacted_at, status FROM sla_status;
 
 -- buyers, purchases and revenue
 SELECT count(DISTINCT lead_id), count(*), sum(net_amount) FROM purchases;
@@ -320,9 +324,9 @@ SELECT min(total_days) >= 0 FROM cycle_time WHERE outcome = 'won';
 SELECT lead_id, contacts_until_won FROM followups WHERE contacts_until_won > 0;
 SELECT lead_id, count(*) FROM touchpoints WHERE role IN ('outreach', 'sales_contact') AND won GROUP BY 1;
 
--- the first enquiry
-SELECT min(enquired_at) FROM first_response;
-SELECT min(first_capture_at) FROM capture_gaps WHERE source_kind = 'channel';
+-- the first request
+SELECT min(enquired_at) FROM first_response WHERE clock = 'request';
+SELECT min(occurred_at) FROM event WHERE kind = ANY (leadscore_internal.kinds_of('event_kind', 'request'));
 
 -- enquiries by channel
 SELECT sum(captures) FROM capture_gaps WHERE source_kind = 'channel';

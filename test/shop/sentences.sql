@@ -37,6 +37,26 @@ CREATE INDEX ON walk (lead_id, cycle, seq);
 CREATE INDEX ON buy (lead_id);
 CREATE TEMP TABLE spoke AS SELECT lead_id, event_id, occurred_at AS at, lower(properties ->> 'outcome') AS said FROM crm.event WHERE kind IN ('ring', 'chat') AND occurred_at <= now();
 CREATE INDEX ON spoke (lead_id);
+-- enquiries: a contact answers one, and the end of the cycle ends it
+CREATE TEMP TABLE asked (n bigint GENERATED ALWAYS AS IDENTITY, lead_id bigint, at timestamptz, answered timestamptz, ended timestamptz, was leadscore.lead_stage);
+DO $$
+DECLARE
+    r record;
+    running bigint;
+BEGIN
+    FOR r IN SELECT lead_id, occurred_at AS at, 1 AS what, NULL::leadscore.lead_stage AS stage FROM crm.event WHERE kind = 'sample_wanted' AND occurred_at <= now() UNION ALL SELECT lead_id, at, 2, NULL FROM spoke
+            UNION ALL SELECT lead_id, at, 3, stage FROM walk WHERE (stage >= 'customer' OR stage < 'visitor') AND (before < 'customer' AND before >= 'visitor' OR before IS NULL OR stage < 'visitor') ORDER BY lead_id, at, what LOOP
+        SELECT n INTO running FROM asked WHERE lead_id = r.lead_id AND answered IS NULL AND ended IS NULL;
+        IF r.what = 1 AND running IS NULL THEN
+            INSERT INTO asked (lead_id, at) VALUES (r.lead_id, r.at);
+        ELSIF r.what = 2 THEN
+            UPDATE asked SET answered = r.at WHERE n = running;
+        ELSIF r.what = 3 THEN
+            UPDATE asked SET ended = r.at WHERE n = running;
+        END IF;
+    END LOOP;
+    UPDATE asked SET was = (SELECT stage FROM walk w WHERE w.lead_id = asked.lead_id AND w.at < coalesce(asked.answered, asked.at) ORDER BY seq DESC LIMIT 1);
+END $$;
 CREATE TEMP TABLE touch AS SELECT lead_id, event_id, occurred_at AS at, channel, campaign FROM crm.event WHERE (channel IS NOT NULL OR campaign IS NOT NULL) AND kind NOT IN ('tea_order', 'tea_parcel', 'gone', 'shelved', 'hoax', 'stage_set', 'email_sent', 'tea_back');
 CREATE INDEX ON touch (lead_id, at, event_id);
 INSERT INTO touch SELECT lead_id, 0, created_at, channel, campaign FROM crm.lead l WHERE (channel IS NOT NULL OR campaign IS NOT NULL) AND NOT EXISTS (SELECT FROM touch t WHERE t.lead_id = l.lead_id AND t.at <= l.created_at);
@@ -278,17 +298,16 @@ SELECT count(*) FILTER (WHERE said_at <= at + interval '4 hours'), count(*) FILT
 FROM (SELECT w.at, w.left_at, coalesce((SELECT max(s.at) FROM spoke s WHERE s.lead_id = w.lead_id AND s.at < w.at AND s.at >= greatest(w.at - interval '4 hours', c.began_at)),
     (SELECT min(s.at) FROM spoke s WHERE s.lead_id = w.lead_id AND s.at >= w.at AND s.at <= coalesce(w.left_at, 'infinity'))) AS said_at FROM walk w JOIN cycles c USING (lead_id, cycle) WHERE w.stage = 'sql') k;
 
--- first_response: Of _ that enquired _ were answered within four hours.
-SELECT count(*), count(*) FILTER (WHERE in_time) FROM first_response;
+-- first_response: Of _ that asked for samples _ were answered, _ of them within four hours.
+SELECT count(*), count(responded_at), count(*) FILTER (WHERE in_time) FROM first_response WHERE clock = 'request';
 -- by hand
-SELECT count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM spoke s WHERE s.lead_id = q.lead_id AND s.at BETWEEN q.at AND q.at + interval '4 hours'))
-FROM (SELECT lead_id, min(occurred_at) AS at FROM crm.event WHERE kind IN ('form_submit', 'club_joined', 'sample_wanted') GROUP BY 1) q;
+SELECT count(*), count(answered), count(*) FILTER (WHERE answered <= at + interval '4 hours') FROM asked;
 
--- response_time_effect: Of _ that were answered later than after a week _ are customers since.
-SELECT leads, customers FROM response_time_effect WHERE response = 'later';
+-- response_time_effect: Of _ that were answered within a day, but late, _ are customers since.
+SELECT enquiries, customers FROM response_time_effect WHERE clock = 'request' AND response = 'within a day';
 -- by hand
-SELECT count(*), count(*) FILTER (WHERE won_at >= answered) FROM (SELECT q.*, (SELECT min(s.at) FROM spoke s WHERE s.lead_id = q.lead_id AND s.at >= q.at) AS answered
-    FROM (SELECT lead_id, min(occurred_at) AS at FROM crm.event WHERE kind IN ('form_submit', 'club_joined', 'sample_wanted') GROUP BY 1) q) a LEFT JOIN life USING (lead_id) WHERE answered > at + interval '7 days';
+SELECT count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM walk w WHERE w.lead_id = a.lead_id AND w.stage >= 'customer' AND w.at >= a.answered AND w.at < coalesce(a.next_at, 'infinity')))
+FROM (SELECT *, lead(at) OVER (PARTITION BY lead_id ORDER BY at) AS next_at FROM asked) a WHERE answered > at + interval '4 hours' AND answered <= at + interval '24 hours' AND (was < 'customer' OR was IS NULL);
 
 -- followups: Sales gave up on _ that had said no once or more, without another call.
 SELECT count(*) FROM followups WHERE given_up_after_first_no;
