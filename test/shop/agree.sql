@@ -181,7 +181,7 @@ SELECT count(*), count(responded_at) FROM first_response;
 SELECT sum(leads), sum(leads) FILTER (WHERE response <> 'never') FROM response_time_effect;
 
 -- buyers, purchases and revenue
-SELECT count(DISTINCT lead_id), count(*), sum(purchase_amount) FROM purchases;
+SELECT count(DISTINCT lead_id), count(*), sum(net_amount) FROM purchases;
 SELECT sum(customers), sum(purchases), sum(revenue_amount) FROM customer_lifetime_value;
 SELECT sum(customers) FILTER (WHERE months_since = 0), (SELECT count(*) FROM purchases), sum(revenue_amount) FROM customer_retention;
 
@@ -192,15 +192,15 @@ SELECT p.lead_id FROM purchases p JOIN lead_dim d USING (lead_id) WHERE d.custom
 -- customers of each month of first purchase
 SELECT cohort_month, sum(customers), sum(revenue_amount) FROM customer_lifetime_value GROUP BY 1;
 SELECT cohort_month, max(customers), sum(revenue_amount) FROM customer_retention GROUP BY 1;
-SELECT cohort_month, count(*), sum(revenue) FROM (SELECT min(purchase_month) AS cohort_month, sum(purchase_amount) AS revenue FROM purchases GROUP BY lead_id) x GROUP BY 1;
+SELECT cohort_month, count(*), sum(revenue) FROM (SELECT min(purchase_month) AS cohort_month, sum(net_amount) AS revenue FROM purchases GROUP BY lead_id) x GROUP BY 1;
 
 -- revenue of each month
-SELECT purchase_month, coalesce(sum(purchase_amount), 0.00) FROM purchases GROUP BY 1;
+SELECT purchase_month, coalesce(sum(net_amount), 0.00) FROM purchases GROUP BY 1;
 SELECT calendar_month, sum(revenue_amount) FROM customer_retention GROUP BY 1 HAVING sum(buyers) > 0;
 SELECT purchase_month, coalesce(sum(revenue_amount), 0.00) FROM attribution_credit WHERE model = 'position' GROUP BY 1;
 
 -- revenue, whoever it is shared between
-SELECT m.model, sum(purchase_amount), round(count(*)) FROM purchases, (VALUES ('first'), ('last'), ('linear'), ('position'), ('time_decay')) m (model) GROUP BY 1;
+SELECT m.model, sum(net_amount), round(count(*)) FROM purchases, (VALUES ('first'), ('last'), ('linear'), ('position'), ('time_decay')) m (model) GROUP BY 1;
 SELECT model, sum(revenue_amount), round(sum(micro_credits) / 1000000) FROM attribution_credit GROUP BY 1;
 SELECT model, sum(revenue_amount), round(sum(credited_purchases)) FROM roas GROUP BY 1;
 
@@ -213,7 +213,7 @@ SELECT direction, round(sum(credited_purchases)::numeric, 6) FROM roas WHERE mod
 SELECT direction, round(sum(micro_credits) / 1000000.0, 6) FROM attribution_credit WHERE model = 'linear' GROUP BY 1 HAVING sum(micro_credits) > 0;
 
 -- revenue of the leads of all sources
-SELECT coalesce(sum(purchase_amount), 0) FROM purchases;
+SELECT coalesce(sum(net_amount), 0) FROM purchases;
 SELECT sum(revenue_amount) FROM lead_quality;
 SELECT sum(revenue_amount) FROM sourcing_comparison WHERE comparison = 'sourcing';
 SELECT sum(revenue_amount) FROM sourcing_comparison WHERE comparison = 'direction';
@@ -224,11 +224,11 @@ SELECT channel, campaign, revenue_amount FROM lead_quality WHERE revenue_amount 
 
 -- revenue of leads, by the month in which they became leads
 SELECT sum(revenue_amount) FROM period_comparison WHERE period = 'month';
-SELECT sum(purchase_amount) FROM purchases JOIN lead_dim USING (lead_id) WHERE lead_at IS NOT NULL;
+SELECT sum(net_amount) FROM purchases JOIN lead_dim USING (lead_id) WHERE lead_at IS NOT NULL;
 
 -- revenue since leads were customers (an advocate that never was one is left out)
 SELECT customers, revenue_amount FROM value_by_stage WHERE stage = 'customer';
-SELECT count(DISTINCT p.lead_id), sum(p.purchase_amount) FROM purchases p JOIN (SELECT lead_id, min(entered_at) AS at FROM stage_entry WHERE stage = 'customer' GROUP BY 1) e USING (lead_id) WHERE p.purchased_at >= e.at;
+SELECT count(DISTINCT p.lead_id), sum(p.net_amount) FROM purchases p JOIN (SELECT lead_id, min(entered_at) AS at FROM stage_entry WHERE stage = 'customer' GROUP BY 1) e USING (lead_id) WHERE p.purchased_at >= e.at;
 
 -- leads that ever were in a stage
 SELECT stage, leads FROM value_by_stage WHERE leads > 0;
@@ -392,3 +392,11 @@ SELECT count(*) FROM sla_status WHERE response_days >= 0 AND contacted_at <= now
 -- contacts made
 SELECT sum(contacts) FROM followups;
 SELECT count(*) FROM event WHERE kind = ANY (leadscore_internal.kinds_of('event_kind', 'outreach', 'sales_contact')) AND occurred_at <= now();
+
+-- money given back
+SELECT sum(refund_amount) FROM refunds WHERE status = 'refunded';
+SELECT nullif(sum(purchase_amount - net_amount), 0) FROM purchases;
+
+-- money given back for the orders of each month
+SELECT purchase_month, sum(refund_amount) FROM refunds WHERE status = 'refunded' GROUP BY 1 HAVING sum(refund_amount) > 0;
+SELECT purchase_month, sum(purchase_amount - net_amount) FROM purchases GROUP BY 1 HAVING sum(purchase_amount - net_amount) > 0;

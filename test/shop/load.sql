@@ -42,6 +42,7 @@ INSERT INTO crm.event_kind (kind, role, note) VALUES
     ('chat', 'sales_contact', 'we spoke with them (outcome)'),
     ('tea_order', 'purchase', 'ordered tea (value: amount)'),
     ('tea_parcel', 'purchase', 'paid for the parcel of the month (value: amount)'),
+    ('tea_back', 'refund', 'got money back (value: amount; purchase: name of the order)'),
     ('gone', 'lost', 'will not buy (reason)'),
     ('shelved', 'recycled', 'back to marketing'),
     ('hoax', 'disqualified', 'never was a lead'),
@@ -55,7 +56,7 @@ INSERT INTO crm.signal (signal, event_kinds, event_role, condition) VALUES
     ('tasting', '{tasting}', NULL, NULL),
     ('click', NULL, 'email_click', NULL),
     ('contact', NULL, 'sales_contact', NULL),
-    ('bought', NULL, 'purchase', NULL),
+    ('bought', NULL, 'purchase', '!($value < 0)'),
     ('large_order', '{tea_order}', NULL, '$value >= 200'),
     ('gone', '{gone}', NULL, NULL),
     ('shelved', NULL, 'recycled', NULL),
@@ -107,7 +108,8 @@ INSERT INTO crm.campaign (campaign, channel, direction, sourcing) VALUES
     ('whispers', NULL, NULL, 'internal');
 
 -- Costs: of a campaign, of a channel alone, of neither; of several months; a
--- cent; a credit note; and one of a campaign on another channel than its own.
+-- cent; a credit note; one of a campaign on another channel than its own; and
+-- perhaps one that was booked twice.
 INSERT INTO crm.cost (day_from, day_to, channel, campaign, category, amount)
     SELECT d.day, d.day + 30, NULL, c.campaign, 'media', c.amount + m
     FROM (VALUES ('tea-search', 310.10), ('tea-stars', 199.99), ('tea-letter', 45)) c (campaign, amount),
@@ -119,7 +121,8 @@ INSERT INTO crm.cost (day_from, day_to, channel, campaign, category, amount) VAL
     (:'today'::date - 100, :'today'::date - 20, NULL, NULL, NULL, 0.01),
     (:'today'::date - 90, :'today'::date - 90, NULL, 'milan-fair', 'media', -250),
     (:'today'::date - 400, :'today'::date - 1, NULL, NULL, 'wages', 36000),
-    (:'today'::date - 40, :'today'::date - 40, 'radio', NULL, 'media', 120);
+    (:'today'::date - 40, :'today'::date - 40, 'radio', NULL, 'media', 120),
+    (:'today'::date - 45, :'today'::date - 38, 'radio', NULL, 'media', 30);
 
 -- The people, what becomes of them, and when.
 CREATE TEMP TABLE person AS
@@ -315,6 +318,19 @@ UPDATE crm.lead l SET consented_at = p.order_at + interval '20 days', email = 'l
 -- told twice
 SELECT * FROM crm.track_many((SELECT jsonb_agg(jsonb_build_object('external_id', l.external_id, 'kind', e.kind, 'occurred_at', e.occurred_at, 'value', e.value, 'source_id', e.source_id))
     FROM (SELECT * FROM crm.event WHERE kind = 'tea_order' ORDER BY event_id LIMIT 20) e JOIN crm.lead l USING (lead_id) WHERE l.external_id IS NOT NULL)) \g /dev/null
+
+-- Money back: of an order that is named, of the last one, a part or all of it,
+-- twice, as an order with a negative amount, and of an order that is not there.
+-- It comes days after the order, often in another month.
+INSERT INTO crm.event (lead_id, kind, occurred_at, value, properties, source_id)
+    SELECT e.lead_id, b.kind, e.occurred_at + b.after, round(b.part * e.value, 2), CASE WHEN b.named THEN jsonb_build_object('purchase', e.source_id) END, 'back-' || e.event_id || '-' || b.every || '-' || b.rest
+    FROM crm.event e
+        JOIN (VALUES ('tea_back', 0, 37, interval '9 days', 1.0, true), ('tea_back', 1, 37, '20 days', 0.25, true), ('tea_back', 2, 37, '1 day', NULL, true), ('tea_back', 2, 74, '2 days', 0.5, true),
+            ('tea_back', 3, 37, '1 hour', 0.5, false), ('tea_order', 4, 37, '2 hours', -0.75, false)) AS b (kind, rest, every, after, part, named)
+            ON e.event_id % b.every = b.rest
+    WHERE e.kind IN ('tea_order', 'tea_parcel') AND e.occurred_at < :'today'::timestamptz - interval '25 days';
+INSERT INTO crm.event (lead_id, kind, occurred_at, value, properties)
+    SELECT lead_id, 'tea_back', :'today'::timestamptz - interval '2 days', 10, '{"purchase": "no such order"}' FROM crm.lead WHERE lead_id IN (100, 101, 102);
 
 -- Odd amounts and instants, which must not count as money or days.
 INSERT INTO crm.event (lead_id, kind, occurred_at, value)

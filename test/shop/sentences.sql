@@ -15,13 +15,29 @@ CREATE TEMP TABLE cycles AS SELECT lead_id, cycle, min(at) AS began_at, min(at) 
 CREATE TEMP TABLE life AS SELECT lead_id, min(at) FILTER (WHERE is_lead AND stage >= 'iql') AS lead_at, min(at) FILTER (WHERE stage >= 'mql') AS mql_at, min(at) FILTER (WHERE stage >= 'sql') AS sql_at, min(at) FILTER (WHERE stage >= 'customer') AS won_at,
     (array_agg(stage ORDER BY seq DESC))[1] AS stage FROM walk GROUP BY 1;
 UPDATE life SET mql_at = NULL, sql_at = NULL WHERE lead_at IS NULL;
-CREATE TEMP TABLE buy AS SELECT lead_id, event_id, occurred_at AS at, (date_trunc('month', occurred_at AT TIME ZONE 'Europe/Rome'))::date AS month, CASE WHEN value < 1e12 THEN round(value, 2) END AS amount
-    FROM crm.event WHERE kind IN ('tea_order', 'tea_parcel') AND occurred_at BETWEEN '2000-01-01' AND now();
+CREATE TEMP TABLE buy AS SELECT lead_id, event_id, source_id, occurred_at AS at, (date_trunc('month', occurred_at AT TIME ZONE 'Europe/Rome'))::date AS month, CASE WHEN value < 1e12 THEN round(value, 2) END AS paid, CASE WHEN value < 1e12 THEN round(value, 2) END AS amount
+    FROM crm.event WHERE kind IN ('tea_order', 'tea_parcel') AND (value >= 0 OR value IS NULL) AND occurred_at BETWEEN '2000-01-01' AND now();
+-- money back, in the order in which it was given: of the order that is named, or else of the last one before
+CREATE TEMP TABLE back (lead_id bigint, event_id bigint, order_id bigint, amount numeric);
+DO $$
+DECLARE
+    r record;
+    o record;
+    given numeric;
+BEGIN
+    FOR r IN SELECT * FROM crm.event WHERE kind = 'tea_back' OR kind = 'tea_order' AND value < 0 ORDER BY occurred_at, event_id LOOP
+        SELECT * INTO o FROM buy b WHERE b.lead_id = r.lead_id AND CASE WHEN r.properties ? 'purchase' THEN b.source_id = r.properties ->> 'purchase' ELSE b.at <= r.occurred_at END ORDER BY at DESC, event_id DESC LIMIT 1;
+        -- all that is left
+        given := coalesce(round(abs(r.value), 2), greatest(o.amount, 0));
+        INSERT INTO back VALUES (r.lead_id, r.event_id, o.event_id, given);
+        UPDATE buy SET amount = amount - given WHERE event_id = o.event_id;
+    END LOOP;
+END $$;
 CREATE INDEX ON walk (lead_id, cycle, seq);
 CREATE INDEX ON buy (lead_id);
 CREATE TEMP TABLE spoke AS SELECT lead_id, event_id, occurred_at AS at, lower(properties ->> 'outcome') AS said FROM crm.event WHERE kind IN ('ring', 'chat') AND occurred_at <= now();
 CREATE INDEX ON spoke (lead_id);
-CREATE TEMP TABLE touch AS SELECT lead_id, event_id, occurred_at AS at, channel, campaign FROM crm.event WHERE (channel IS NOT NULL OR campaign IS NOT NULL) AND kind NOT IN ('tea_order', 'tea_parcel', 'gone', 'shelved', 'hoax', 'stage_set', 'email_sent');
+CREATE TEMP TABLE touch AS SELECT lead_id, event_id, occurred_at AS at, channel, campaign FROM crm.event WHERE (channel IS NOT NULL OR campaign IS NOT NULL) AND kind NOT IN ('tea_order', 'tea_parcel', 'gone', 'shelved', 'hoax', 'stage_set', 'email_sent', 'tea_back');
 CREATE INDEX ON touch (lead_id, at, event_id);
 INSERT INTO touch SELECT lead_id, 0, created_at, channel, campaign FROM crm.lead l WHERE (channel IS NOT NULL OR campaign IS NOT NULL) AND NOT EXISTS (SELECT FROM touch t WHERE t.lead_id = l.lead_id AND t.at <= l.created_at);
 ANALYZE;
@@ -113,7 +129,7 @@ SELECT count(*) FROM (SELECT FROM walk GROUP BY lead_id, cycle HAVING min(stage)
 SELECT round(count(*)::numeric / count(DISTINCT lead_id), 3) FROM touchpoints WHERE won;
 -- by hand
 SELECT round(count(*)::numeric / count(DISTINCT lead_id), 3) FROM crm.event JOIN life USING (lead_id)
-WHERE occurred_at <= won_at AND kind NOT IN ('tea_order', 'tea_parcel', 'stage_set', 'gone', 'shelved', 'hoax', 'old_shop_ping');
+WHERE occurred_at <= won_at AND kind NOT IN ('tea_order', 'tea_parcel', 'stage_set', 'gone', 'shelved', 'hoax', 'old_shop_ping', 'tea_back');
 
 -- lead_score: _ mql are inns that gave consent.
 SELECT count(*) FROM lead_score WHERE stage = 'mql' AND market = 'b2b' AND consented;
@@ -184,6 +200,11 @@ SELECT sum(cost_amount) FILTER (WHERE campaign = 'tea-search'), sum(cost_amount)
 SELECT sum(m) FILTER (WHERE campaign = 'tea-search'), sum(m) FROM (SELECT campaign, round(amount * count(*) FILTER (WHERE d < :'march'::date + interval '1 month') / count(*), 2) - round(amount * count(*) FILTER (WHERE d < :'march'::date) / count(*), 2) AS m
     FROM crm.cost, generate_series(day_from::timestamp, day_to::timestamp, '1 day') d GROUP BY cost_id, campaign, amount) c;
 
+-- cost_overlaps: _ cost of the radio may have been booked twice, for _ day.
+SELECT count(*), sum(overlap_days) FROM cost_overlaps WHERE channel = 'radio';
+-- by hand
+SELECT count(DISTINCT a.cost_id), count(*) FROM crm.cost a, crm.cost b, generate_series(now() - interval '1 year', now(), '1 day') d WHERE a.channel = 'radio' AND b.channel = 'radio' AND a.cost_id < b.cost_id AND d::date BETWEEN a.day_from AND a.day_to AND d::date BETWEEN b.day_from AND b.day_to;
+
 -- cost_per_lead: Half a year ago _ new leads came by the stars, who cost _.
 SELECT leads, cost_amount FROM cost_per_lead WHERE calendar_month = :'march' AND channel = 'social' AND campaign = 'tea-stars';
 -- by hand
@@ -206,10 +227,20 @@ SELECT revenue_amount, cost_amount FROM roas WHERE model = 'last' AND channel = 
 -- by hand
 SELECT (SELECT sum(amount) FROM buy b WHERE (SELECT coalesce(e.channel, 'email') || e.campaign FROM touch e WHERE e.lead_id = b.lead_id AND e.at <= b.at ORDER BY e.at DESC, e.event_id DESC LIMIT 1) = 'emailtea-letter'), sum(amount) FROM crm.cost WHERE campaign = 'tea-letter';
 
--- purchases: _ orders brought _.
-SELECT count(*), sum(purchase_amount) FROM purchases;
+-- purchases: _ orders brought _, of which _ were left when money was given back.
+SELECT count(*), sum(purchase_amount), sum(net_amount) FROM purchases;
 -- by hand
-SELECT count(*), sum(round(value, 2)) FILTER (WHERE value < 1e12) FROM crm.event WHERE kind ~ '^tea_(order|parcel)$' AND occurred_at <= now();
+SELECT count(*), sum(round(value, 2)) FILTER (WHERE value < 1e12), (SELECT sum(amount) FROM buy) FROM crm.event WHERE kind ~ '^tea_(order|parcel)$' AND (value < 0) IS NOT TRUE AND occurred_at <= now();
+
+-- refunds: _ times money was given back, _ in all, and _ times for an order that is not there.
+SELECT count(*), sum(refund_amount) FILTER (WHERE status = 'refunded'), count(*) FILTER (WHERE status = 'no purchase') FROM refunds;
+-- by hand
+SELECT count(*), sum(back.amount) FILTER (WHERE paid IS NOT NULL), count(*) FILTER (WHERE order_id IS NULL) FROM back LEFT JOIN buy ON buy.event_id = order_id;
+
+-- refunds: Of what was ordered half a year ago _ was given back, whenever that was.
+SELECT sum(refund_amount) FROM refunds WHERE purchase_month = :'march' AND status = 'refunded';
+-- by hand
+SELECT sum(paid - amount) FROM buy WHERE month = :'march';
 
 -- customer_lifetime_value: A customer won half a year ago has brought _ so far; _ of _ bought again.
 SELECT round(sum(revenue_amount) / sum(customers), 2), sum(repeat_customers), sum(customers) FROM customer_lifetime_value WHERE cohort_month = :'march';
