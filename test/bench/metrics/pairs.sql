@@ -113,14 +113,15 @@ WHERE h.to_stage = 'sql' GROUP BY 1;
 -- response_time_effect
 SELECT response, enquiries, customers FROM response_time_effect WHERE clock = 'request' AND enquiries > 0;
 -- by hand
-WITH c AS MATERIALIZED (SELECT lead_id, effective_at, to_stage FROM stage_history WHERE to_stage < 'visitor' OR to_stage >= 'customer'),
-r AS MATERIALIZED (SELECT lead_id, occurred_at AS at FROM event WHERE kind IN ('demo_request', 'personal_demo_request', 'quote_request') AND isfinite(occurred_at)),
-k AS MATERIALIZED (SELECT lead_id, occurred_at AS at FROM event WHERE kind IN ('outreach', 'sales_contact') AND isfinite(occurred_at)),
-n AS (SELECT r.lead_id, r.at, (SELECT min(k.at) FROM k WHERE k.lead_id = r.lead_id AND k.at >= r.at) AS answered, (SELECT min(c.effective_at) FROM c WHERE c.lead_id = r.lead_id AND c.effective_at >= r.at) AS closed, (SELECT bool_or(c.to_stage >= 'customer') FROM c WHERE c.lead_id = r.lead_id AND c.effective_at < r.at) AS customer FROM r),
-q AS (SELECT lead_id, min(at) AS at, CASE WHEN answered <= closed OR closed IS NULL THEN answered END AS answered, closed FROM n WHERE customer IS NOT TRUE GROUP BY lead_id, answered, closed),
+WITH c AS (SELECT lead_id, array_agg(effective_at) AS closed, array_agg(effective_at) FILTER (WHERE to_stage >= 'customer') AS won FROM stage_history WHERE to_stage < 'visitor' OR to_stage >= 'customer' GROUP BY 1),
+k AS (SELECT lead_id, array_agg(occurred_at) AS contacts FROM event WHERE kind IN ('outreach', 'sales_contact') AND isfinite(occurred_at) GROUP BY 1),
+n AS (SELECT r.lead_id, r.occurred_at AS at, c.won, (SELECT min(x) FROM unnest(k.contacts) x WHERE x >= r.occurred_at) AS answered, (SELECT min(x) FROM unnest(c.closed) x WHERE x >= r.occurred_at) AS closed
+    FROM event r LEFT JOIN k USING (lead_id) LEFT JOIN c USING (lead_id)
+    WHERE r.kind IN ('demo_request', 'personal_demo_request', 'quote_request') AND isfinite(r.occurred_at) AND (c.won IS NULL OR coalesce((SELECT h.to_stage FROM stage_history h WHERE h.lead_id = r.lead_id AND h.effective_at < r.occurred_at ORDER BY h.seq DESC LIMIT 1), 'visitor') < 'customer')),
+q AS (SELECT lead_id, min(at) AS at, CASE WHEN answered <= closed OR closed IS NULL THEN answered END AS answered, won FROM n GROUP BY lead_id, n.answered, closed, won),
 p AS (SELECT q.*, lead(at) OVER (PARTITION BY lead_id ORDER BY at) AS next FROM q)
 SELECT CASE WHEN answered IS NULL AND at + interval '1 hour' >= now() THEN 'waiting' WHEN answered IS NULL THEN 'never' WHEN answered <= at + interval '1 hour' THEN 'in time' WHEN answered <= at + interval '1 day' THEN 'within a day' WHEN answered <= at + interval '7 days' THEN 'within a week' ELSE 'later' END,
-    count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM c WHERE c.lead_id = p.lead_id AND c.to_stage >= 'customer' AND c.effective_at >= coalesce(p.answered, p.at) AND (p.next IS NULL OR c.effective_at < p.next))) FROM p GROUP BY 1;
+    count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM unnest(p.won) x WHERE x >= coalesce(p.answered, p.at) AND (p.next IS NULL OR x < p.next))) FROM p GROUP BY 1;
 
 -- followup_summary
 SELECT leads, contacts, sales, mean_contacts_until_won::numeric(12,6), won_with_five, said_no, gave_up_after_first_no, won_after_no FROM followup_summary;
@@ -186,7 +187,8 @@ SELECT message, variant, sent, responded FROM message_response;
 -- by hand
 WITH e AS MATERIALIZED (SELECT lead_id, kind, occurred_at, properties ->> 'message' AS message, properties ->> 'variant' AS variant FROM event WHERE kind IN ('email_sent', 'email_click', 'email_reply') AND isfinite(occurred_at)),
 l AS (SELECT lead_id, message, variant, occurred_at FROM e WHERE kind = 'email_sent'),
-m AS (SELECT x.lead_id, x.occurred_at, x.variant, coalesce(x.message, (SELECT l.message FROM l WHERE l.lead_id = x.lead_id AND l.occurred_at <= x.occurred_at ORDER BY l.occurred_at DESC LIMIT 1)) AS message FROM e x WHERE x.kind <> 'email_sent'),
+b AS (SELECT lead_id, array_agg(message ORDER BY occurred_at DESC) AS messages, array_agg(occurred_at ORDER BY occurred_at DESC) AS ats FROM l GROUP BY 1),
+m AS (SELECT x.lead_id, x.occurred_at, x.variant, coalesce(x.message, (SELECT s.message FROM unnest(b.messages, b.ats) WITH ORDINALITY s (message, at, n) WHERE s.at <= x.occurred_at ORDER BY n LIMIT 1)) AS message FROM e x LEFT JOIN b USING (lead_id) WHERE x.kind <> 'email_sent'),
 r AS (SELECT DISTINCT ON (m.lead_id, m.message, m.variant, m.occurred_at) m.lead_id, l.message, l.variant FROM m JOIN l ON l.lead_id = m.lead_id AND l.message = m.message AND l.occurred_at <= m.occurred_at
     ORDER BY m.lead_id, m.message, m.variant, m.occurred_at, coalesce(l.variant = m.variant, false) DESC, l.occurred_at DESC)
 SELECT message, variant, count(DISTINCT lead_id), count(DISTINCT lead_id) FILTER (WHERE responded) FROM (SELECT lead_id, message, variant, false AS responded FROM l UNION ALL SELECT lead_id, message, variant, true FROM r) z GROUP BY 1, 2;

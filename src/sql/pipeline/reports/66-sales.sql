@@ -127,6 +127,7 @@ WITH outcome AS (
     SELECT k.lead_id, k.clock, k.stage, k.seq, k.requests, k.started_at, k.due_at, k.responded_at, k.closed_at,
         -- of seq and rank in one number the greatest: the newest stage before
         coalesce(max(h.seq::bigint << 8 | stage_rank(h.to_stage)) FILTER (WHERE h.effective_at < greatest(k.responded_at, k.started_at)) & 255, 0) AS rank_before,
+        coalesce(max(h.seq::bigint << 8 | stage_rank(h.to_stage)) FILTER (WHERE h.effective_at < k.started_at) & 255, 0) AS rank_at_start,
         bool_or(h.is_lead) AS was_lead,
         min(h.effective_at) FILTER (WHERE h.to_stage >= 'sql' AND h.effective_at >= greatest(k.responded_at, k.started_at)
             AND (h.effective_at < k.next_at OR k.next_at IS NULL)) AS sql_at,
@@ -139,7 +140,7 @@ WITH outcome AS (
     SELECT o.*,
         sla_state(o.due_at, o.responded_at, o.closed_at, now()) AS status,
         o.stage IS NOT NULL AND o.stage >= 'sql' OR o.rank_before >= stage_rank('sql'::lead_stage) AS was_qualified,
-        o.rank_before >= stage_rank('customer'::lead_stage) AS was_customer
+        o.rank_at_start >= stage_rank('customer'::lead_stage) AS was_customer
     FROM outcome o
 )
 SELECT
