@@ -20,6 +20,7 @@ SELECT * FROM leadscore.create_pipeline('crm');
 SELECT * FROM leadscore.create_pipeline('leadscore_internal');
 SELECT * FROM leadscore.create_pipeline(NULL);
 SELECT * FROM leadscore.create_pipeline('a$$b');
+SELECT * FROM leadscore.create_pipeline('a$table$b');
 SELECT * FROM leadscore.create_pipeline('x', reports => NULL);
 SELECT * FROM leadscore.create_pipeline('x', preset => 'attach');
 

@@ -108,6 +108,10 @@ SELECT message, variant, baseline, sent, responded, round(difference_rate::numer
 -- letters without a variant are the baseline only where there are no others
 INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES (32, 'email_sent', '2025-03-01', '{"message": "m"}');
 SELECT message, variant, baseline, sent FROM message_response WHERE message = 'm' ORDER BY 2;
+-- letters that are dated ahead were sent to nobody yet
+INSERT INTO event (lead_id, kind, occurred_at, properties) SELECT n, 'email_sent', now() + interval '2 days', '{"message": "n", "variant": "a"}' FROM generate_series(1, 20) n;
+SELECT message, sent, opened, replied FROM email_engagement WHERE message = 'n';
+SELECT message, variant, sent FROM message_response WHERE message = 'n';
 -- a form seen in a, sent, seen in b: sent in a. A request that names a form was sent by it
 TRUNCATE event;
 INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES (1, 'form_view', '2025-03-01', '{"form": "f", "variant": "a"}'), (1, 'form_submit', '2025-03-02', '{"form": "f"}'), (1, 'form_view', '2025-03-03', '{"form": "f", "variant": "b"}'),

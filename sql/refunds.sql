@@ -176,4 +176,10 @@ INSERT INTO lead (lead_id, created_at) SELECT n, '2025-01-01 12:00Z' FROM genera
 INSERT INTO event (lead_id, kind, occurred_at, value) VALUES
     (1, 'purchase', '2025-01-10 12:00Z', -3), (2, 'refund', '2025-01-10 12:00Z', 3), (3, 'purchase', '2025-01-10 12:00Z', NULL), (4, 'purchase', '2025-01-10 12:00Z', 0);
 SELECT lead_id, stage FROM lead_state ORDER BY 1;
+-- a purchase that is dated ahead is none yet, also for a refund that names it
+INSERT INTO event (event_id, lead_id, kind, occurred_at, value, source_id, properties) VALUES
+    (401, 4, 'purchase', now() + interval '2 days', 50, 'ahead', NULL),
+    (402, 4, 'refund', '2025-01-11 12:00Z', 5, NULL, '{"purchase": "ahead"}'),
+    (403, 4, 'refund', '2025-01-12 12:00Z', NULL, NULL, '{"purchase": 401}');
+SELECT event_id, refund_amount, status, purchase_event_id FROM refunds WHERE lead_id = 4 ORDER BY 1;
 DROP SCHEMA hand, hand_reports CASCADE;

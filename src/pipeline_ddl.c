@@ -299,11 +299,11 @@ leadscore_run_ddl(PG_FUNCTION_ARGS)
 	int			nestlevel;
 	ListCell   *lc;
 
-	/* would end the bodies of functions */
-	if (strstr(pipeline, "$$"))
+	/* would end the bodies of functions, or the strings in them */
+	if (strstr(pipeline, "$$") || strstr(pipeline, "$table$"))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("pipeline name \"%s\" contains \"$$\"", pipeline),
+				 errmsg("pipeline name \"%s\" contains \"%s\"", pipeline, strstr(pipeline, "$$") ? "$$" : "$table$"),
 				 errhint("Choose another name, such as crm.")));
 
 	initStringInfo(&path);

@@ -175,7 +175,7 @@ SELECT lead_id, coalesce(l.channel, p.channel, '(none)'), coalesce(l.campaign, '
 -- email_engagement
 SELECT message, sent, opened, clicked, replied, unmatched FROM email_engagement;
 -- by hand
-WITH e AS MATERIALIZED (SELECT lead_id, kind, occurred_at, properties ->> 'message' AS message FROM event WHERE kind IN ('email_sent', 'email_open', 'email_click', 'email_reply') AND isfinite(occurred_at)),
+WITH e AS MATERIALIZED (SELECT lead_id, kind, occurred_at, properties ->> 'message' AS message FROM event WHERE kind IN ('email_sent', 'email_open', 'email_click', 'email_reply') AND isfinite(occurred_at) AND occurred_at <= now()),
 r AS (SELECT DISTINCT ON (x.lead_id, x.kind, x.message, x.occurred_at) x.lead_id, x.kind, coalesce(x.message, l.message, '(none)') AS message, l.lead_id IS NOT NULL AS matched
     FROM e x LEFT JOIN e l ON l.lead_id = x.lead_id AND l.kind = 'email_sent' AND l.occurred_at <= x.occurred_at AND (x.message IS NULL OR x.message = l.message) WHERE x.kind <> 'email_sent' ORDER BY 1, 2, x.message, x.occurred_at, l.occurred_at DESC NULLS LAST),
 k AS (SELECT message, lead_id, true AS sent, NULL AS kind, NULL::boolean AS matched FROM e WHERE kind = 'email_sent' UNION ALL SELECT message, lead_id, NULL, kind, matched FROM r)
@@ -185,7 +185,7 @@ SELECT message, count(DISTINCT lead_id) FILTER (WHERE sent), count(DISTINCT lead
 -- message_response
 SELECT message, variant, sent, responded FROM message_response;
 -- by hand
-WITH e AS MATERIALIZED (SELECT lead_id, kind, occurred_at, properties ->> 'message' AS message, properties ->> 'variant' AS variant FROM event WHERE kind IN ('email_sent', 'email_click', 'email_reply') AND isfinite(occurred_at)),
+WITH e AS MATERIALIZED (SELECT lead_id, kind, occurred_at, properties ->> 'message' AS message, properties ->> 'variant' AS variant FROM event WHERE kind IN ('email_sent', 'email_click', 'email_reply') AND isfinite(occurred_at) AND occurred_at <= now()),
 l AS (SELECT lead_id, message, variant, occurred_at FROM e WHERE kind = 'email_sent'),
 b AS (SELECT lead_id, array_agg(message ORDER BY occurred_at DESC) AS messages, array_agg(occurred_at ORDER BY occurred_at DESC) AS ats FROM l GROUP BY 1),
 m AS (SELECT x.lead_id, x.occurred_at, x.variant, coalesce(x.message, (SELECT s.message FROM unnest(b.messages, b.ats) WITH ORDINALITY s (message, at, n) WHERE s.at <= x.occurred_at ORDER BY n LIMIT 1)) AS message FROM e x LEFT JOIN b USING (lead_id) WHERE x.kind <> 'email_sent'),

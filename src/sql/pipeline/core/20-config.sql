@@ -121,8 +121,8 @@ INSERT INTO event_role (role, note) VALUES
     ('disqualified', 'never was a lead; in the presets the stage disqualified'),
     ('recycled', 'back to marketing; in the presets the stage recycled'),
     ('unsubscribe', 'wants no more messages: lead.contact_allowed becomes false'),
-    ('points', 'points by hand'),
-    ('stage', 'stage by hand, see set_stage()');
+    ('points', 'points by hand; in the presets only the kinds points_added and points_removed give any'),
+    ('stage', 'stage by hand; only the kind stage_set sets one, see set_stage()');
 
 INSERT INTO event_kind (kind, role, note) VALUES
     ('page_view', 'visit', 'looked at a page (page)'),

@@ -52,10 +52,10 @@ BEGIN
         SELECT r.lead_id, r.event_id, coalesce(s.event_id, n.event_id)
         FROM refund r
             LEFT JOIN @pipeline@.event s ON s.lead_id = r.lead_id AND s.source_id = r.name
-                AND s.kind = ANY (kinds) AND NOT leadscore_internal.takes_back(s.value) AND leadscore_internal.is_dated(s.occurred_at)
+                AND s.kind = ANY (kinds) AND NOT leadscore_internal.takes_back(s.value) AND leadscore_internal.is_dated(s.occurred_at) AND s.occurred_at <= pg_catalog.now()
             LEFT JOIN @pipeline@.event n ON n.lead_id = r.lead_id
                 AND n.event_id = CASE WHEN r.name ~ '^[0-9]{1,18}$' THEN r.name::bigint END
-                AND n.kind = ANY (kinds) AND NOT leadscore_internal.takes_back(n.value) AND leadscore_internal.is_dated(n.occurred_at);
+                AND n.kind = ANY (kinds) AND NOT leadscore_internal.takes_back(n.value) AND leadscore_internal.is_dated(n.occurred_at) AND n.occurred_at <= pg_catalog.now();
 END
 $$;
 REVOKE EXECUTE ON FUNCTION _refund_names(bigint[], bigint[]) FROM PUBLIC;

@@ -278,6 +278,8 @@ BEGIN
                 (e.properties ->> 'message') COLLATE "C" AS message, (e.properties ->> 'variant') COLLATE "C" AS variant
             FROM @pipeline@.event e
             WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'email_sent', 'email_open', 'email_click', 'email_reply')) AND leadscore_internal.is_dated(e.occurred_at)
+                -- what is dated ahead is planned, and nobody could have opened it
+                AND e.occurred_at <= pg_catalog.now()
         ), counted AS (
             SELECT a.*,
                 count(*) FILTER (WHERE a.action = 0) OVER (PARTITION BY a.lead_id ORDER BY a.occurred_at, a.action, a.message, a.variant ROWS UNBOUNDED PRECEDING) AS letters
