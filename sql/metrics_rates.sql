@@ -86,10 +86,10 @@ CREATE TEMP VIEW step AS
         CROSS JOIN LATERAL (
             SELECT DISTINCT ON (h.lead_id, h.cycle) h.lead_id, h.cycle, h.seq, h.effective_at AS at
             FROM stage_history h JOIN lead l USING (lead_id)
-            WHERE CASE s.f WHEN 'lead' THEN h.to_stage >= 'iql' AND h.is_lead ELSE h.to_stage::text = s.low END AND (m.market = 'all' OR l.market = m.market)
-                -- a customer that never was a lead is in no rate
+            WHERE CASE s.f WHEN 'lead' THEN h.to_stage >= 'iql' AND h.is_lead AND (h.cycle = 1 OR h.to_stage < 'customer') ELSE h.to_stage::text = s.low END AND (m.market = 'all' OR l.market = m.market)
+                -- a customer that never was a lead, or was won back, is in no rate
                 AND NOT (EXISTS (SELECT FROM stage_history c WHERE c.lead_id = h.lead_id AND c.cycle = h.cycle AND c.to_stage >= 'customer')
-                    AND NOT EXISTS (SELECT FROM stage_history c WHERE c.lead_id = h.lead_id AND c.cycle = h.cycle AND c.to_stage >= 'iql' AND c.is_lead))
+                    AND NOT EXISTS (SELECT FROM stage_history c WHERE c.lead_id = h.lead_id AND c.cycle = h.cycle AND c.to_stage >= 'iql' AND c.is_lead AND (c.cycle = 1 OR c.to_stage < 'customer')))
             ORDER BY h.lead_id, h.cycle, h.seq
         ) x
         LEFT JOIN stage_history y ON y.lead_id = x.lead_id AND y.cycle = x.cycle AND (y.seq > x.seq OR y.seq = x.seq AND s.f = 'lead')
@@ -168,6 +168,22 @@ SELECT conversion_rate, market_unknown FROM conversion_rates WHERE metric = 'vis
 UPDATE lead SET market = 'b2b', updated_at = '2025-01-03Z' WHERE lead_id = 38;
 SELECT round(conversion_rate::numeric, 4) AS rate, market_unknown FROM conversion_rates WHERE metric = 'visitor_to_lead' AND market = 'b2b';
 SELECT slice, round(step_rate::numeric, 4) AS rate FROM funnel_by WHERE stage = 'visitor' AND slice_by = 'market' ORDER BY 1;
+SET search_path = crm, crm_reports, leadscore, leadscore_internal;
+
+-- A customer that is lost and buys again is won back: of nine leads one became a
+-- customer, after 151 days, however often it left and came back
+SELECT create_pipeline('churn') \g /dev/null
+SET search_path = churn, churn_reports, leadscore, leadscore_internal;
+INSERT INTO lead (lead_id, email, consented_at, created_at, updated_at) SELECT i, 'a@b', '2025-01-01Z', '2025-01-01Z', '2025-01-01Z' FROM generate_series(1, 9) i;
+INSERT INTO event (lead_id, kind, occurred_at) VALUES (1, 'purchase', '2025-06-01Z'), (1, 'lost', '2025-07-01Z'), (1, 'purchase', '2025-08-01Z'), (1, 'lost', '2025-09-01Z'), (1, 'purchase', '2025-10-01Z');
+SELECT numerator, denominator FROM conversion_rates WHERE metric = 'lead_to_customer' AND market = 'all';
+SELECT conversions, median_days FROM conversion_times WHERE metric = 'lead_to_customer_days' AND market = 'all';
+SELECT cycle, outcome, total_days, full_months FROM cycle_time WHERE lead_id = 1 ORDER BY 1;
+SELECT bucket, customers FROM cycle_time_histogram WHERE customers > 0;
+SELECT from_date, leads, customers, median_sale_days FROM period_comparison WHERE period = 'month' AND leads > 0;
+SELECT stage, converted, matured FROM stage_to_customer WHERE stage = 'iql';
+SELECT stage, entered, converted, lost FROM funnel WHERE stage IN ('iql', 'customer');
+DROP SCHEMA churn, churn_reports CASCADE;
 SET search_path = crm, crm_reports, leadscore, leadscore_internal;
 
 -- A goal is missed or surpassed only if the whole interval says so. 3 of 4 are

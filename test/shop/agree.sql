@@ -97,12 +97,12 @@ SELECT count(*) FROM cycle_time;
 -- cycles that ended in a customer
 SELECT reached FROM funnel WHERE stage = 'customer';
 SELECT count(*) FROM cycle_time WHERE outcome = 'won';
-SELECT sum(customers) FROM cycle_time_histogram;
+SELECT sum(customers) + (SELECT count(*) FROM cycle_time WHERE outcome = 'won' AND total_days IS NULL) FROM cycle_time_histogram;
 SELECT count(*) FROM lead_path WHERE path ~ 'customer|advocate';
 
 -- cycles of leads, and how many of them came to sql and to a customer
 SELECT sum(leads), sum(sqls), sum(customers) FROM period_comparison WHERE period = 'month';
-SELECT max(denominator), (SELECT count(*) FROM lead_path p WHERE path ~ 'sql|prospect|customer|advocate' AND EXISTS (SELECT FROM stage_history h WHERE h.lead_id = p.lead_id AND h.cycle = p.cycle AND h.is_lead AND h.to_stage >= 'iql')), max(numerator) FROM conversion_rates WHERE metric = 'lead_to_customer' AND market = 'all';
+SELECT max(denominator), (SELECT count(*) FROM lead_path p WHERE path ~ 'sql|prospect|customer|advocate' AND EXISTS (SELECT FROM stage_history h WHERE h.lead_id = p.lead_id AND h.cycle = p.cycle AND h.is_lead AND h.to_stage >= 'iql' AND (h.cycle = 1 OR h.to_stage < 'customer'))), max(numerator) FROM conversion_rates WHERE metric = 'lead_to_customer' AND market = 'all';
 
 -- cycles that took a step, and the days that the step took
 SELECT metric || '_days', market, numerator FROM conversion_rates WHERE metric IN ('iql_to_mql', 'mql_to_sql', 'iql_to_sql', 'sql_to_customer', 'lead_to_customer');
@@ -152,7 +152,7 @@ SELECT calendar_month, sum(leads), sum(customers) FROM (SELECT c.day_month AS ca
 
 -- cycles that became leads in each month
 SELECT from_date, leads FROM period_comparison WHERE period = 'month' AND leads > 0;
-SELECT m, count(*) FROM (SELECT e.lead_id, e.cycle, (array_agg(e.entered_month ORDER BY e.entry_seq))[1] AS m FROM stage_entry e JOIN stage_history h ON h.lead_id = e.lead_id AND h.seq = e.entry_seq WHERE h.is_lead AND e.stage_rank >= 50 GROUP BY 1, 2) x GROUP BY 1;
+SELECT m, count(*) FROM (SELECT e.lead_id, e.cycle, (array_agg(e.entered_month ORDER BY e.entry_seq))[1] AS m FROM stage_entry e JOIN stage_history h ON h.lead_id = e.lead_id AND h.seq = e.entry_seq WHERE h.is_lead AND e.stage_rank >= 50 AND (e.cycle = 1 OR e.stage_rank < 90) GROUP BY 1, 2) x GROUP BY 1;
 
 -- when each lead became a lead
 SELECT lead_id, lead_at FROM lead_origin WHERE lead_at IS NOT NULL;
@@ -313,7 +313,7 @@ SELECT sum(round(leads * customer_rate)) FROM lead_quality;
 
 -- days from lead to customer, of all cycles
 SELECT conversions, round(mean_days::numeric, 6) FROM conversion_times WHERE metric = 'lead_to_customer_days' AND market = 'all';
-SELECT count(*), round(avg(days)::numeric, 6) FROM (SELECT extract(epoch FROM min(e.entered_at) FILTER (WHERE e.stage_rank >= 90 AND e.entry_seq >= l.seq) - l.at) / 86400 AS days FROM stage_entry e JOIN (SELECT DISTINCT ON (lead_id, cycle) lead_id, cycle, seq, effective_at AS at FROM stage_history WHERE is_lead AND to_stage >= 'iql' ORDER BY lead_id, cycle, seq) l USING (lead_id, cycle) WHERE NOT EXISTS (SELECT FROM stage_history c WHERE c.lead_id = l.lead_id AND c.cycle = l.cycle AND c.seq < l.seq AND c.to_stage >= 'customer') GROUP BY l.lead_id, l.cycle, l.seq, l.at) x WHERE days IS NOT NULL;
+SELECT count(*), round(avg(days)::numeric, 6) FROM (SELECT extract(epoch FROM min(e.entered_at) FILTER (WHERE e.stage_rank >= 90 AND e.entry_seq >= l.seq) - l.at) / 86400 AS days FROM stage_entry e JOIN (SELECT DISTINCT ON (lead_id, cycle) lead_id, cycle, seq, effective_at AS at FROM stage_history WHERE is_lead AND to_stage >= 'iql' AND (cycle = 1 OR to_stage < 'customer') ORDER BY lead_id, cycle, seq) l USING (lead_id, cycle) WHERE NOT EXISTS (SELECT FROM stage_history c WHERE c.lead_id = l.lead_id AND c.cycle = l.cycle AND c.seq < l.seq AND c.to_stage >= 'customer') GROUP BY l.lead_id, l.cycle, l.seq, l.at) x WHERE days IS NOT NULL;
 SELECT sum(sales), (SELECT round(mean_days::numeric, 6) FROM conversion_times WHERE metric = 'lead_to_customer_days' AND market = 'all') FROM period_comparison WHERE period = 'month';
 
 -- the longest way from lead to customer, of the leads of each month

@@ -10,7 +10,7 @@ SELECT (date_trunc('month', now() AT TIME ZONE 'Europe/Rome') - interval '6 mont
 CREATE TEMP TABLE walk AS SELECT lead_id, seq, cycle, to_stage AS stage, effective_at AS at, cause, is_lead,
     lead(to_stage) OVER w AS next, lead(effective_at) OVER w AS left_at, lag(to_stage) OVER w AS before
     FROM crm.stage_log WHERE superseded_at IS NULL WINDOW w AS (PARTITION BY lead_id ORDER BY seq);
-CREATE TEMP TABLE cycles AS SELECT lead_id, cycle, min(at) AS began_at, min(at) FILTER (WHERE stage < 'visitor') AS ended_at, min(seq) FILTER (WHERE is_lead AND stage >= 'iql') AS lead_seq, min(at) FILTER (WHERE is_lead AND stage >= 'iql') AS lead_at,
+CREATE TEMP TABLE cycles AS SELECT lead_id, cycle, min(at) AS began_at, min(at) FILTER (WHERE stage < 'visitor') AS ended_at, min(seq) FILTER (WHERE is_lead AND stage >= 'iql' AND (cycle = 1 OR stage < 'customer')) AS lead_seq, min(at) FILTER (WHERE is_lead AND stage >= 'iql' AND (cycle = 1 OR stage < 'customer')) AS lead_at,
     min(at) FILTER (WHERE stage >= 'customer') AS won_at FROM walk GROUP BY 1, 2;
 CREATE TEMP TABLE life AS SELECT lead_id, min(at) FILTER (WHERE is_lead AND stage >= 'iql') AS lead_at, min(at) FILTER (WHERE stage >= 'mql') AS mql_at, min(at) FILTER (WHERE stage >= 'sql') AS sql_at, min(at) FILTER (WHERE stage >= 'customer') AS won_at,
     (array_agg(stage ORDER BY seq DESC))[1] AS stage FROM walk GROUP BY 1;
@@ -121,7 +121,7 @@ SELECT round((100 * sum(left_open * up / n))::numeric, 3), round((100 * sum(left
 -- cycle_time: _ ways were won, by _ days on average.
 SELECT count(*), round(avg(total_days)::numeric, 3) FROM cycle_time WHERE outcome = 'won';
 -- by hand
-SELECT count(*), round(avg(extract(epoch FROM won_at - began_at) / 86400)::numeric, 3) FROM cycles WHERE won_at IS NOT NULL;
+SELECT count(*), round(avg(extract(epoch FROM won_at - began_at) / 86400) FILTER (WHERE cycle = 1 OR won_at > began_at)::numeric, 3) FROM cycles WHERE won_at IS NOT NULL;
 
 -- lead_timeline: The lead with most to tell has _ entries, _ of them stages.
 SELECT count(*), count(*) FILTER (WHERE what = 'stage') FROM lead_timeline GROUP BY lead_id ORDER BY 1 DESC, 2 DESC, lead_id LIMIT 1;
@@ -199,7 +199,7 @@ SELECT sum(customers) FILTER (WHERE months_until = 1), sum(customers) FILTER (WH
 -- by hand
 SELECT count(*) FILTER (WHERE months = 0), count(*) FILTER (WHERE months = 1)
 FROM (SELECT 12 * (extract(year FROM w) - extract(year FROM b)) + extract(month FROM w) - extract(month FROM b) - (w - date_trunc('month', w) < b - date_trunc('month', b))::integer AS months
-    FROM (SELECT began_at AT TIME ZONE 'Europe/Rome' AS b, won_at AT TIME ZONE 'Europe/Rome' AS w FROM cycles WHERE won_at IS NOT NULL) c) m;
+    FROM (SELECT began_at AT TIME ZONE 'Europe/Rome' AS b, won_at AT TIME ZONE 'Europe/Rome' AS w FROM cycles WHERE won_at IS NOT NULL AND (cycle = 1 OR won_at > began_at)) c) m;
 
 -- period_comparison: Of _ that became leads half a year ago _ bought; the leads of that month brought _.
 SELECT leads, customers, revenue_amount FROM period_comparison WHERE period = 'month' AND from_date = :'march';

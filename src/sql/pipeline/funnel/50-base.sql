@@ -18,24 +18,26 @@ COMMENT ON VIEW _maturity IS 'one row: the instant that is setting.mature_after 
 -- entry into this stage; …_last: the last entry into this stage or a higher one,
 -- of customers the last time that the lead became one (an advocate has been one);
 -- …_at: the first entry into this stage, …_reached_at: or a higher one.
+-- A customer that was lost and buys again is won back: no lead was won in that
+-- cycle, so it has no lead_….
 -- Columns that a query does not use cost nothing.
 CREATE OR REPLACE VIEW _run WITH (security_invoker = true) AS
 SELECT
     h.lead_id,
     h.cycle,
     min(h.seq) FILTER (WHERE h.to_stage = 'visitor') AS visitor_seq,
-    min(h.seq) FILTER (WHERE h.is_lead) AS lead_seq,
+    min(h.seq) FILTER (WHERE h.is_lead AND (h.cycle = 1 OR h.to_stage < 'customer')) AS lead_seq,
     min(h.seq) FILTER (WHERE h.to_stage = 'iql') AS iql_seq,
     min(h.seq) FILTER (WHERE h.to_stage = 'mql') AS mql_seq,
     min(h.seq) FILTER (WHERE h.to_stage = 'sql') AS sql_seq,
     min(h.seq) FILTER (WHERE h.to_stage = 'prospect') AS prospect_seq,
-    max(h.seq) FILTER (WHERE h.is_lead) AS lead_last,
+    max(h.seq) FILTER (WHERE h.is_lead AND (h.cycle = 1 OR h.to_stage < 'customer')) AS lead_last,
     max(h.seq) FILTER (WHERE h.to_stage >= 'mql') AS mql_last,
     max(h.seq) FILTER (WHERE h.to_stage >= 'sql') AS sql_last,
     max(h.seq) FILTER (WHERE h.to_stage >= 'customer' AND (h.from_stage >= 'customer') IS NOT TRUE) AS customer_last,
     min(h.effective_at) FILTER (WHERE h.to_stage >= 'visitor') AS started_at,
     min(h.effective_at) FILTER (WHERE h.to_stage = 'visitor') AS visitor_at,
-    min(h.effective_at) FILTER (WHERE h.is_lead) AS lead_at,
+    min(h.effective_at) FILTER (WHERE h.is_lead AND (h.cycle = 1 OR h.to_stage < 'customer')) AS lead_at,
     min(h.effective_at) FILTER (WHERE h.to_stage = 'iql') AS iql_at,
     min(h.effective_at) FILTER (WHERE h.to_stage = 'mql') AS mql_at,
     min(h.effective_at) FILTER (WHERE h.to_stage = 'sql') AS sql_at,
