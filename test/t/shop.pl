@@ -102,6 +102,14 @@ is(join(' ', grep { !$views{$_} } map { $_->[0] } rows(q{
 		SELECT relname FROM pg_class WHERE relnamespace IN ('crm'::regnamespace, 'crm_reports'::regnamespace) AND relkind = 'v' AND relname !~ '^_' ORDER BY 1})),
 	'', 'every view has a sentence');
 
+# the page of views says the first sentence of each
+my $page = slurp_file("$dir/../../doc/views.md");
+my %before;
+is(join("\n", grep { index($page, $_) < 0 }
+		map { 'In a sentence: *' . $_->[1] =~ s/(?<!\w)_(?!\w)/\xe2\x80\xa6/gr . '*' }
+		grep { $_->[0] !~ /_at$/ && !$before{ $_->[0] }++ } @said),
+	'', 'doc/views.md has them');
+
 # All of it is said at one instant. By hand no view is within reach.
 $script =~ s/^(.*?\n)\\echo ====\n(.*?\\echo ====\n)/SET LOCAL search_path = crm_reports, crm, leadscore, pg_temp;\n$1\\echo ====\nSET LOCAL search_path = leadscore, pg_temp;\n$2/msg;
 my @answers = split /^====\n/m, $node->safe_psql('postgres', "SET timezone = 'UTC';\nBEGIN;\n$begin\n$script") . "\n", -1;
