@@ -115,13 +115,14 @@ SELECT response, enquiries, customers FROM response_time_effect WHERE clock = 'r
 -- by hand
 WITH c AS (SELECT lead_id, array_agg(effective_at) AS closed, array_agg(effective_at) FILTER (WHERE to_stage >= 'customer') AS won FROM stage_history WHERE to_stage < 'visitor' OR to_stage >= 'customer' GROUP BY 1),
 k AS (SELECT lead_id, array_agg(occurred_at) AS contacts FROM event WHERE kind IN ('outreach', 'sales_contact') AND isfinite(occurred_at) GROUP BY 1),
-n AS (SELECT r.lead_id, r.occurred_at AS at, c.won, (SELECT min(x) FROM unnest(k.contacts) x WHERE x >= r.occurred_at) AS answered, (SELECT min(x) FROM unnest(c.closed) x WHERE x >= r.occurred_at) AS closed
+n AS (SELECT r.lead_id, r.occurred_at AS at, c.won, (SELECT min(x) FROM unnest(k.contacts) x WHERE x >= r.occurred_at) AS answered, (SELECT min(x) FROM unnest(c.closed) x WHERE x >= r.occurred_at) AS closed,
+        c.won IS NOT NULL AND coalesce((SELECT h.to_stage FROM stage_history h WHERE h.lead_id = r.lead_id AND h.effective_at < r.occurred_at ORDER BY h.seq DESC LIMIT 1), 'visitor') >= 'customer' AS customer
     FROM event r LEFT JOIN k USING (lead_id) LEFT JOIN c USING (lead_id)
-    WHERE r.kind IN ('demo_request', 'personal_demo_request', 'quote_request') AND isfinite(r.occurred_at) AND (c.won IS NULL OR coalesce((SELECT h.to_stage FROM stage_history h WHERE h.lead_id = r.lead_id AND h.effective_at < r.occurred_at ORDER BY h.seq DESC LIMIT 1), 'visitor') < 'customer')),
-q AS (SELECT lead_id, min(at) AS at, CASE WHEN answered <= closed OR closed IS NULL THEN answered END AS answered, won FROM n GROUP BY lead_id, n.answered, closed, won),
+    WHERE r.kind IN ('demo_request', 'personal_demo_request', 'quote_request') AND isfinite(r.occurred_at)),
+q AS (SELECT lead_id, min(at) AS at, CASE WHEN answered <= closed OR closed IS NULL THEN answered END AS answered, won, (array_agg(customer ORDER BY at))[1] AS customer FROM n GROUP BY lead_id, n.answered, closed, won),
 p AS (SELECT q.*, lead(at) OVER (PARTITION BY lead_id ORDER BY at) AS next FROM q)
 SELECT CASE WHEN answered IS NULL AND at + interval '1 hour' >= now() THEN 'waiting' WHEN answered IS NULL THEN 'never' WHEN answered <= at + interval '1 hour' THEN 'in time' WHEN answered <= at + interval '1 day' THEN 'within a day' WHEN answered <= at + interval '7 days' THEN 'within a week' ELSE 'later' END,
-    count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM unnest(p.won) x WHERE x >= coalesce(p.answered, p.at) AND (p.next IS NULL OR x < p.next))) FROM p GROUP BY 1;
+    count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM unnest(p.won) x WHERE x >= coalesce(p.answered, p.at) AND (p.next IS NULL OR x < p.next))) FROM p WHERE NOT customer GROUP BY 1;
 
 -- followup_summary
 SELECT leads, contacts, sales, mean_contacts_until_won::numeric(12,6), won_with_five, said_no, gave_up_after_first_no, won_after_no FROM followup_summary;
@@ -196,8 +197,8 @@ SELECT message, variant, count(DISTINCT lead_id), count(DISTINCT lead_id) FILTER
 -- stage_lift_by_event
 SELECT stage, kind, leads_with, converted_with, leads_without, converted_without FROM stage_lift_by_event WHERE leads_with > 0;
 -- by hand
-WITH s AS (SELECT lead_id, cycle, to_stage, min(effective_at) AS at FROM stage_history WHERE to_stage BETWEEN 'iql' AND 'prospect' GROUP BY 1, 2, 3),
-u AS (SELECT s.*, min(h.effective_at) FILTER (WHERE h.to_stage > s.to_stage) AS up, min(h.effective_at) FILTER (WHERE h.to_stage < 'visitor') AS gone FROM s JOIN stage_history h USING (lead_id, cycle) GROUP BY 1, 2, 3, 4),
+WITH s AS (SELECT lead_id, cycle, to_stage, min(effective_at) AS at, min(seq) AS seq FROM stage_history WHERE to_stage BETWEEN 'iql' AND 'prospect' GROUP BY 1, 2, 3),
+u AS (SELECT s.*, min(h.effective_at) FILTER (WHERE h.to_stage > s.to_stage AND h.seq > s.seq) AS up, min(h.effective_at) FILTER (WHERE h.to_stage < 'visitor') AS gone FROM s JOIN stage_history h USING (lead_id, cycle) GROUP BY 1, 2, 3, 4, 5),
 w AS (SELECT u.to_stage, e.kind, u.lead_id, u.cycle, coalesce(u.up >= u.at, false) AS converted FROM u JOIN event e ON e.lead_id = u.lead_id AND e.occurred_at >= u.at AND e.occurred_at <= CASE WHEN u.up >= u.at THEN u.up ELSE coalesce(u.gone, now()) END
     WHERE e.kind NOT IN ('purchase', 'refund', 'lost', 'disqualified', 'recycled', 'points_added', 'points_removed', 'stage_set', 'sales_contact') AND isfinite(e.occurred_at) GROUP BY 1, 2, 3, 4, 5)
 SELECT w.to_stage, w.kind, count(*), count(*) FILTER (WHERE w.converted), t.n - count(*), t.converted - count(*) FILTER (WHERE w.converted)
