@@ -489,54 +489,59 @@ changed_document(Jsonb *doc, text *key, bool remove)
 											  JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)))));
 }
 
-/*
- * Is it the value of this key that a signal cannot make anything of?  It is if
- * the condition cannot tell, but could without the key; or if the quantity is
- * no number, but were one if the key had a number.
- */
-static bool
-is_mistyped(const SignalRule *signal, Jsonb *doc, Jsonb *vars, text *key)
+/* What a signal cannot make anything of in a document */
+typedef enum Mistype
 {
-	if (signal->condition &&
-		leadscore_condition(signal->condition, doc, vars) == CONDITION_UNKNOWN)
-		return leadscore_condition(signal->condition, changed_document(doc, key, true), vars) !=
-			CONDITION_UNKNOWN;
-	return signal->quantity &&
-		(signal->condition == NULL || leadscore_condition_holds(signal->condition, doc, vars)) &&
-		!leadscore_is_number(signal->quantity, doc, vars) &&
-		leadscore_is_number(signal->quantity, changed_document(doc, key, false), vars);
+	MISTYPE_NONE,
+	MISTYPE_CONDITION,			/* it cannot tell whether it holds */
+	MISTYPE_QUANTITY			/* it is no number */
+} Mistype;
+
+/* Which of the two paths of a signal the document has no answer for */
+static Mistype
+find_mistype(const SignalRule *signal, Jsonb *doc, Jsonb *vars)
+{
+	ConditionResult result = signal->condition ?
+		leadscore_condition(signal->condition, doc, vars) : CONDITION_HOLDS;
+
+	if (result == CONDITION_UNKNOWN)
+		return MISTYPE_CONDITION;
+	if (result == CONDITION_HOLDS && signal->quantity &&
+		!leadscore_is_number(signal->quantity, doc, vars))
+		return MISTYPE_QUANTITY;
+	return MISTYPE_NONE;
 }
 
-/* Return each key of a row's document that a signal finds of the wrong type. */
-static Datum
-row_mistypes(FunctionCallInfo fcinfo, bool event)
+/*
+ * Is it the value of this key?  It is if the condition could tell without the
+ * key, or if the quantity were a number if the key had one.
+ */
+static bool
+is_mistyped(const SignalRule *signal, Mistype mistype, Jsonb *doc, Jsonb *vars, text *key)
 {
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	HeapTupleData tuple = {0};
-	RowClassifier *c = begin_rows(fcinfo, &tuple, event, false);
-	const Pipeline *p = c->pipeline;
-	const KindSignals *kind = NULL;
-	Jsonb	   *doc = document(c->slot, event ? c->event.properties : c->lead.profile);
-	Jsonb	   *vars;
-	JsonbIterator *keys = JsonbIteratorInit(&doc->root);
+	Jsonb	   *changed = changed_document(doc, key, mistype == MISTYPE_CONDITION);
+
+	return mistype == MISTYPE_CONDITION ?
+		leadscore_condition(signal->condition, changed, vars) != CONDITION_UNKNOWN :
+		leadscore_is_number(signal->quantity, changed, vars);
+}
+
+/* Return each key of a document that a signal finds of the wrong type. */
+static void
+put_mistypes(ReturnSetInfo *rsinfo, const SignalRule *signal, Jsonb *doc, Jsonb *vars)
+{
+	Mistype		mistype = find_mistype(signal, doc, vars);
+	JsonbIterator *keys;
 	JsonbIteratorToken token;
 	JsonbValue	item;
-	int			n = p->nprofile;
-	int			i;
 
-	if (event)
-	{
-		kind = leadscore_kind_signals(p, leadscore_event_kind(&c->event, c->slot));
-		n = kind->plain ? 0 : kind->nsignals;
-	}
-	if (n == 0 || !JB_ROOT_IS_OBJECT(doc) || JB_ROOT_COUNT(doc) == 0)
-	{
-		ExecClearTuple(c->slot);
-		return (Datum) 0;
-	}
-	vars = event ? event_vars(p, &c->event, c->slot) : lead_vars(p, &c->lead, c->slot);
+	if (mistype == MISTYPE_NONE)
+		return;
+	keys = JsonbIteratorInit(&doc->root);
 	while ((token = JsonbIteratorNext(&keys, &item, true)) != WJB_DONE)
 	{
+		Datum		values[2];
+		bool		nulls[2] = {false, false};
 		text	   *key;
 
 		if (token != WJB_KEY)
@@ -544,20 +549,41 @@ row_mistypes(FunctionCallInfo fcinfo, bool event)
 		key = cstring_to_text_with_len(item.val.string.val, item.val.string.len);
 		(void) JsonbIteratorNext(&keys, &item, true);
 		/* null is no value */
-		if (item.type == jbvNull)
+		if (item.type == jbvNull || !is_mistyped(signal, mistype, doc, vars, key))
 			continue;
-		for (i = 0; i < n; i++)
-		{
-			const SignalRule *signal = event ? kind->signals[i] : p->profile[i];
-			Datum		values[2];
-			bool		nulls[2] = {false, false};
+		values[0] = Int16GetDatum(signal->id);
+		values[1] = PointerGetDatum(key);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+}
 
-			if (!is_mistyped(signal, doc, vars, key))
-				continue;
-			values[0] = Int16GetDatum(signal->id);
-			values[1] = PointerGetDatum(key);
-			tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
-		}
+/* Return the same for all signals that may match a row. */
+static Datum
+row_mistypes(FunctionCallInfo fcinfo, bool event)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	HeapTupleData tuple = {0};
+	RowClassifier *c = begin_rows(fcinfo, &tuple, event, false);
+	const Pipeline *p = c->pipeline;
+	const SignalRule **signals = p->profile;
+	Jsonb	   *doc = document(c->slot, event ? c->event.properties : c->lead.profile);
+	int			n = p->nprofile;
+	int			i;
+
+	if (event)
+	{
+		const KindSignals *kind = leadscore_kind_signals(p, leadscore_event_kind(&c->event, c->slot));
+
+		signals = kind->signals;
+		n = kind->plain ? 0 : kind->nsignals;
+	}
+	if (n > 0 && JB_ROOT_IS_OBJECT(doc) && JB_ROOT_COUNT(doc) > 0)
+	{
+		Jsonb	   *vars = event ? event_vars(p, &c->event, c->slot) :
+			lead_vars(p, &c->lead, c->slot);
+
+		for (i = 0; i < n; i++)
+			put_mistypes(rsinfo, signals[i], doc, vars);
 	}
 	ExecClearTuple(c->slot);
 	return (Datum) 0;

@@ -57,10 +57,10 @@ first_item(JsonPath *path, Jsonb *doc, Jsonb *vars, JsonbValue *first)
 }
 
 /*
- * The same; 0 if the path fails, as for a path that finds nothing.  Silent mode hides most errors of data, but
- * not all: casts that ask for a time zone, for example, or a document too deep
- * for the stack.  jsonpath touches no catalog and takes no lock, so catching an
- * error here leaves nothing behind.
+ * The same; 0 if the path fails, as for a path that finds nothing.  Silent mode
+ * hides most errors of data, but not all: casts that ask for a time zone, for
+ * example, or a document too deep for the stack.  jsonpath touches no catalog
+ * and takes no lock, so catching an error here leaves nothing behind.
  *
  * Only two items are asked for, as all of them may be much larger than the
  * document: $.** of one that is deep gives every part of it.

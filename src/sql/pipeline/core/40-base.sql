@@ -193,14 +193,13 @@ BEGIN
     END IF;
     RETURN QUERY
         SELECT e.lead_id, e.event_id,
-            CASE WHEN m.signal IS NOT NULL THEN 'wrong type' WHEN k.known THEN 'no signal matches' ELSE 'unknown kind' END,
+            CASE WHEN m.signal IS NOT NULL THEN 'wrong type' WHEN a.listed OR a.asked THEN 'no signal matches' ELSE 'unknown kind' END,
             m.signal, m.key
         FROM @pipeline@.event e
             CROSS JOIN LATERAL (
                 SELECT EXISTS (SELECT FROM @pipeline@.event_kind k WHERE k.kind = e.kind) AS listed,
                     EXISTS (SELECT FROM @pipeline@._kind_signal g WHERE g.kind = e.kind) AS asked
             ) a
-            CROSS JOIN LATERAL (SELECT a.listed OR a.asked AS known) k
             LEFT JOIN LATERAL (
                 SELECT g.signal, t.key
                 FROM leadscore_internal.event_mistypes(e) t
