@@ -49,6 +49,8 @@ static const AppFunction functions[] = {
 	{"explain", "tzb", "ttttiznt", true, leadscore_lead_explain, NULL},
 	{"explain_by_id", "izb", "ttttiznt", true, leadscore_lead_explain, NULL},
 	{"lead_id", "t", "i", false, leadscore_lead_id, NULL},
+	{"may_contact", "tttzb", "b", false, leadscore_may_contact, NULL},
+	{"may_contact_by_id", "ittzb", "b", false, leadscore_may_contact, NULL},
 	{"next_steps", "t", "ttbt", true, leadscore_lead_next_steps, NULL},
 	{"next_steps_by_id", "i", "ttbt", true, leadscore_lead_next_steps, NULL},
 	{"score", "tzb", "n", false, leadscore_lead_score, NULL},
@@ -58,11 +60,11 @@ static const AppFunction functions[] = {
 	{"stage_at", "tzz", "t", false, leadscore_lead_stage_at, NULL},
 	{"stage_at_by_id", "izz", "t", false, leadscore_lead_stage_at, NULL},
 	{"track", "ttjzftttj", "iintbbb", false, NULL, leadscore_track},
-	{"track_many", "j", "ii", false, NULL, leadscore_track_many},
-	{"upsert_lead", "ttjttttttttbbiz", "i", false, NULL, leadscore_upsert_lead}
+	{"track_many", "j", "iii", false, NULL, leadscore_track_many},
+	{"upsert_lead", "ttjttttttttbbitttz", "i", false, NULL, leadscore_upsert_lead}
 };
 
-/* What a statement is and what it takes; {name} stands for a table */
+/* What a statement is and what it takes; {name} stands for a table, or for {pipeline} */
 typedef struct StatementText
 {
 	const char *sql;
@@ -75,10 +77,11 @@ typedef struct StatementText
 
 /* columns of lead that a document about it may name */
 #define DOCUMENT_COLUMNS \
-	"(kind text, email text, organization text, market text, country text, channel text, campaign text," \
+	"(kind text, email text, phone text, organization text, market text, country text, language text, time_zone text," \
+	" channel text, campaign text," \
 	" owner text, persona text, consent boolean, consented_at timestamptz, contact_allowed boolean, referred_by bigint)"
 #define DOCUMENT_KEYS \
-	"'{kind,email,organization,market,country,channel,campaign,owner,persona,consent,consented_at,contact_allowed,referred_by}'::pg_catalog.text[]"
+	"'{kind,email,phone,organization,market,country,language,time_zone,channel,campaign,owner,persona,consent,consented_at,contact_allowed,referred_by}'::pg_catalog.text[]"
 #define GIVEN(column) \
 	" CASE WHEN g.document OPERATOR(pg_catalog.?) '" column "' THEN d." column " ELSE o." column " END AS " column ","
 #define EVENT_ROWS \
@@ -119,9 +122,10 @@ static const StatementText statements[N_STATEMENTS] = {
 		" AND (superseded_at IS NULL OR superseded_at OPERATOR(pg_catalog.>) $3)"
 	" ORDER BY seq DESC LIMIT 1", 3, {INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}, false},
 
-	[CREATE_LEADS] = {"INSERT INTO {lead} (external_id, kind, email, organization, market, country, channel, campaign,"
+	[CREATE_LEADS] = {"INSERT INTO {lead} (external_id, kind, email, phone, organization, market, country, language, time_zone, channel, campaign,"
 		" owner, persona, profile, consented_at, contact_allowed, referred_by, created_at, updated_at)"
-		" SELECT n.external_id, COALESCE(d.kind, 'person'), d.email, d.organization, d.market, d.country,"
+		" SELECT n.external_id, COALESCE(d.kind, 'person'), d.email, d.phone, d.organization, d.market, d.country,"
+		" d.language, d.time_zone,"
 		" COALESCE(d.channel, n.channel), COALESCE(d.campaign, n.campaign), d.owner, d.persona,"
 		" n.document OPERATOR(pg_catalog.-) " DOCUMENT_KEYS ","
 		" CASE WHEN d.consent IS NOT FALSE THEN COALESCE(d.consented_at, CASE WHEN d.consent THEN n.at END) END,"
@@ -136,18 +140,29 @@ static const StatementText statements[N_STATEMENTS] = {
 	[LOCK_STATES] = {"SELECT lead_id, stage::pg_catalog.text FROM {lead_state} WHERE lead_id" EQ "ANY ($1)"
 	" ORDER BY lead_id FOR NO KEY UPDATE", 1, {INT8ARRAYOID}, true},
 
+	/* leads, and all others with an e-mail address of theirs */
+	[LOCK_ADDRESSES] = {"SELECT lead_id FROM {lead} WHERE lead_id" EQ "ANY ($1)"
+		" OR pg_catalog.lower(pg_catalog.btrim(email) COLLATE pg_catalog.\"C\")" EQ "ANY (ARRAY("
+		"SELECT pg_catalog.lower(pg_catalog.btrim(o.email) COLLATE pg_catalog.\"C\") FROM {lead} o"
+		" WHERE o.lead_id" EQ "ANY ($1) AND o.email OPERATOR(pg_catalog.~) '\\S'))"
+	" ORDER BY lead_id FOR NO KEY UPDATE", 1, {INT8ARRAYOID}, true},
+	[IS_FORGOTTEN] = {"SELECT {pipeline}._is_forgotten($1, $2, $3)", 3, {TEXTOID, TEXTOID, TEXTOID}, false},
+	[MAY_CONTACT] = {"SELECT {pipeline}._may_contact($1, $2, $3, $4, $5)",
+	5, {INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, BOOLOID}, false},
+
 	/*
 	 * The change has a time of its own, later than the one before, but never
 	 * one to come: it would act only then.
 	 */
-	[MERGE_PROFILES] = {"UPDATE {lead} l SET kind = n.kind, email = n.email, organization = n.organization,"
-		" market = n.market, country = n.country, channel = n.channel, campaign = n.campaign, owner = n.owner,"
+	[MERGE_PROFILES] = {"UPDATE {lead} l SET kind = n.kind, email = n.email, phone = n.phone, organization = n.organization,"
+		" market = n.market, country = n.country, language = n.language, time_zone = n.time_zone, channel = n.channel, campaign = n.campaign, owner = n.owner,"
 		" persona = n.persona, profile = n.profile, consented_at = n.consented_at,"
 		" contact_allowed = n.contact_allowed, referred_by = n.referred_by,"
 		" updated_at = CASE WHEN l.updated_at OPERATOR(pg_catalog.>) pg_catalog.now() THEN pg_catalog.clock_timestamp()"
 		" ELSE GREATEST(l.updated_at OPERATOR(pg_catalog.+) '1 microsecond'::pg_catalog.interval, n.at) END"
 		" FROM (SELECT o.lead_id, g.at, COALESCE(d.kind, o.kind) AS kind,"
-		GIVEN("email") GIVEN("organization") GIVEN("market") GIVEN("country") GIVEN("channel")
+		GIVEN("email") GIVEN("phone") GIVEN("organization") GIVEN("market") GIVEN("country") GIVEN("language")
+		GIVEN("time_zone") GIVEN("channel")
 		GIVEN("campaign") GIVEN("owner") GIVEN("persona") GIVEN("contact_allowed") GIVEN("referred_by")
 		" o.profile OPERATOR(pg_catalog.||) (g.document OPERATOR(pg_catalog.-) " DOCUMENT_KEYS ") AS profile,"
 		" CASE WHEN NOT d.consent THEN NULL"
@@ -157,9 +172,9 @@ static const StatementText statements[N_STATEMENTS] = {
 		" JOIN {lead} o ON o.lead_id" EQ "g.lead_id,"
 		" LATERAL pg_catalog.jsonb_to_record(g.document) AS d " DOCUMENT_COLUMNS ") n"
 		" WHERE l.lead_id" EQ "n.lead_id AND pg_catalog.record_image_ne("
-		"ROW(l.kind, l.email, l.organization, l.market, l.country, l.channel, l.campaign, l.owner, l.persona,"
+		"ROW(l.kind, l.email, l.phone, l.organization, l.market, l.country, l.language, l.time_zone, l.channel, l.campaign, l.owner, l.persona,"
 		" l.profile, l.consented_at, l.contact_allowed, l.referred_by),"
-		" ROW(n.kind, n.email, n.organization, n.market, n.country, n.channel, n.campaign, n.owner, n.persona,"
+		" ROW(n.kind, n.email, n.phone, n.organization, n.market, n.country, n.language, n.time_zone, n.channel, n.campaign, n.owner, n.persona,"
 		" n.profile, n.consented_at, n.contact_allowed, n.referred_by))",
 	3, {INT8ARRAYOID, JSONBARRAYOID, TIMESTAMPTZARRAYOID}, true},
 
@@ -207,6 +222,12 @@ statement_sql(const Pipeline *p, const char *sql)
 	{
 		int			i = lengthof(names);
 
+		if (strncmp(sql, "{pipeline}", strlen("{pipeline}")) == 0)
+		{
+			appendStringInfoString(&text, quote_identifier(get_namespace_name(p->part.schema)));
+			sql += strlen("{pipeline}");
+			continue;
+		}
 		if (*sql == '{')
 			for (i = 0; i < lengthof(names); i++)
 				if (strncmp(sql + 1, names[i], strlen(names[i])) == 0 &&
@@ -312,8 +333,8 @@ leadscore_app_cache(Pipeline *pipeline)
 {
 	static const char *const tracked[] = {"lead_id", "event_id", "score", "stage", "stage_changed", "duplicate", "scored"};
 	static const Oid tracked_types[] = {INT8OID, INT8OID, NUMERICOID, TEXTOID, BOOLOID, BOOLOID, BOOLOID};
-	static const char *const counted[] = {"inserted", "duplicates"};
-	static const Oid counted_types[] = {INT8OID, INT8OID};
+	static const char *const counted[] = {"inserted", "duplicates", "skipped"};
+	static const Oid counted_types[] = {INT8OID, INT8OID, INT8OID};
 	static const char *const external_id[] = {"external_id"};
 	static const char *const source_id[] = {"lead_id", "source_id"};
 	AppCache   *cache = pipeline->app;
@@ -337,6 +358,12 @@ leadscore_app_cache(Pipeline *pipeline)
 	if (rel->rd_rel->relkind == RELKIND_RELATION &&
 		get_atttype(pipeline->lead, get_attnum(pipeline->lead, "external_id")) == TEXTOID)
 		cache->external_id_key = leadscore_unique_index(rel, 1, external_id, NULL);
+	table_close(rel, AccessShareLock);
+
+	rel = table_open(pipeline->alias, AccessShareLock);
+	cache->alias_key = leadscore_unique_index(rel, 1, external_id, NULL);
+	cache->alias_lead_id = leadscore_column(RelationGetDescr(rel), "lead_id", INT8OID,
+											RelationGetRelationName(rel));
 	table_close(rel, AccessShareLock);
 
 	rel = table_open(pipeline->state, AccessShareLock);

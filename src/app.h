@@ -8,6 +8,7 @@
 #ifndef LEADSCORE_APP_H
 #define LEADSCORE_APP_H
 
+#include "commands/trigger.h"
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "utils/snapshot.h"
@@ -30,6 +31,9 @@ typedef enum AppStatement
 	CREATE_LEADS,
 	LOCK_LEADS,
 	LOCK_STATES,
+	LOCK_ADDRESSES,
+	IS_FORGOTTEN,
+	MAY_CONTACT,
 	MERGE_PROFILES,
 	ADD_EVENT,
 	ADD_EVENT_ONCE,
@@ -53,6 +57,8 @@ typedef struct AppCache
 	Oid			lead_key;		/* their indexes */
 	Oid			state_key;
 	Oid			external_id_key;	/* InvalidOid: not unique */
+	Oid			alias_key;
+	AttrNumber	alias_lead_id;
 	bool		source_id_unique;	/* is there an index that says so? */
 	bool		own_code;		/* does an INSERT into event run code of
 								 * users? */
@@ -114,6 +120,7 @@ typedef struct LeadInput
 	Datum		channel;		/* if it is new; 0: unknown */
 	Datum		campaign;
 	int64		lead_id;		/* 0: not found yet */
+	bool		forgotten;		/* it makes no lead */
 	bool		created;
 	bool		locked;
 	uint8		stage;			/* before, once locked; 0: no state */
@@ -151,6 +158,14 @@ extern bool leadscore_find_lead(Pipeline *pipeline, Datum external_id, Snapshot 
 								int64 *lead_id);
 extern bool leadscore_find_state(Pipeline *pipeline, int64 lead_id, Snapshot snapshot,
 								 ActivityList *activity, uint8 *stage);
+
+extern Datum leadscore_may_contact(FunctionCallInfo fcinfo);
+
+/* names.c */
+extern Datum leadscore_folded_name(Datum name);
+extern bool leadscore_find_alias(Pipeline *pipeline, Datum name, Snapshot snapshot, int64 *lead_id);
+extern bool leadscore_is_forgotten(Pipeline *pipeline, const Datum *values, const bool *nulls);
+extern HeapTuple leadscore_lead_named(TriggerData *trigdata, HeapTuple old, HeapTuple new);
 
 /* source_id.c */
 extern bool leadscore_lock_states(Pipeline *pipeline, const int64 *lead_ids, int n);

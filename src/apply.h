@@ -50,7 +50,8 @@ extern bool leadscore_correct(Writer *writer, LeadRecord *record);
 extern void leadscore_app_tell(const DeltaList *deltas, Oid event, uint8 from_stage);
 
 /* source_id.c */
-extern void leadscore_lock_deltas(const DeltaList *deltas, Pipeline *pipeline);
+extern void leadscore_lock_deltas(const DeltaList *deltas, const int64 *others, int64 nothers,
+								  Pipeline *pipeline);
 extern void leadscore_check_source_ids(const DeltaList *deltas, Relation event,
 									   Tuplestorestate *rows, Pipeline *pipeline);
 

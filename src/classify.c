@@ -62,6 +62,7 @@ leadscore_lead_columns(TupleDesc desc, const char *table, LeadColumns *columns)
 	columns->updated_at = leadscore_column(desc, "updated_at", TIMESTAMPTZOID, table);
 	columns->email = leadscore_column(desc, "email", TEXTOID, table);
 	columns->consented_at = leadscore_column(desc, "consented_at", TIMESTAMPTZOID, table);
+	columns->erased_at = leadscore_column(desc, "erased_at", TIMESTAMPTZOID, table);
 }
 
 /* Make an empty pool. */

@@ -32,6 +32,7 @@ typedef struct LeadColumns
 	AttrNumber	consented_at;
 	AttrNumber	created_at;
 	AttrNumber	updated_at;
+	AttrNumber	erased_at;
 } LeadColumns;
 
 /* A growing list of counts; events hold ranges of it */

@@ -19,14 +19,14 @@
 #include "rebuild.h"
 #include "replay.h"
 #include "trigger.h"
-#include "unsubscribe.h"
+#include "consent.h"
 
 PG_FUNCTION_INFO_V1(leadscore_event_changed);
 PG_FUNCTION_INFO_V1(leadscore_event_truncated);
 
 /* Classify all rows of a transition table, and find those that unsubscribe. */
 static void
-gather_events(DeltaList *list, UnsubscribeList *unsubscribes, const Pipeline *pipeline,
+gather_events(DeltaList *list, RefusalList *refusals, const Pipeline *pipeline,
 			  Relation rel, Tuplestorestate *rows, bool removed)
 {
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel),
@@ -38,8 +38,8 @@ gather_events(DeltaList *list, UnsubscribeList *unsubscribes, const Pipeline *pi
 	while (tuplestore_gettupleslot(rows, true, false, slot))
 	{
 		leadscore_deltas_add(list, pipeline, &columns, slot, removed);
-		if (unsubscribes)
-			leadscore_unsubscribes_add(unsubscribes, pipeline, &columns, slot, removed);
+		if (refusals)
+			leadscore_refusals_add(refusals, pipeline, &columns, slot, removed);
 	}
 	ExecDropSingleTupleTableSlot(slot);
 }
@@ -53,7 +53,7 @@ event_changed(PG_FUNCTION_ARGS)
 	MemoryContext oldcontext;
 	MemoryContext scratch;
 	DeltaList	deltas;
-	UnsubscribeList unsubscribes;
+	RefusalList refusals;
 	Writer		writer;
 
 	leadscore_check_transition_tables(trigdata, "event_changed");
@@ -67,13 +67,13 @@ event_changed(PG_FUNCTION_ARGS)
 	leadscore_writer_begin(&writer, leadscore_part(RelationGetRelid(rel)), false);
 	scratch = AllocSetContextCreate(context, "leadscore event", ALLOCSET_DEFAULT_SIZES);
 	leadscore_deltas_init(&deltas, scratch);
-	leadscore_unsubscribes_init(&unsubscribes);
+	leadscore_refusals_init(&refusals);
 	if (!TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
-		gather_events(&deltas, TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ? &unsubscribes : NULL,
+		gather_events(&deltas, TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ? &refusals : NULL,
 					  writer.pipeline, rel, trigdata->tg_oldtable, true);
 	if (!TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
-		gather_events(&deltas, &unsubscribes, writer.pipeline, rel, trigdata->tg_newtable, false);
-	leadscore_unsubscribes_apply(&unsubscribes, &deltas, writer.pipeline);
+		gather_events(&deltas, &refusals, writer.pipeline, rel, trigdata->tg_newtable, false);
+	leadscore_refusals_apply(&refusals, &deltas, writer.pipeline);
 	if (trigdata->tg_newtable)
 		leadscore_check_source_ids(&deltas, rel, trigdata->tg_newtable, writer.pipeline);
 	leadscore_deltas_apply(&deltas, &writer, RelationGetRelationName(rel));

@@ -34,7 +34,7 @@ typedef struct LeadThen
 	uint8		stage;			/* of now */
 } LeadThen;
 
-/* Find a lead by the name that the app has for it. */
+/* Find a lead by a name that the app has for it, its own or another one. */
 bool
 leadscore_find_lead(Pipeline *pipeline, Datum external_id, Snapshot snapshot, int64 *lead_id)
 {
@@ -42,6 +42,7 @@ leadscore_find_lead(Pipeline *pipeline, Datum external_id, Snapshot snapshot, in
 	bool		found;
 	bool		isnull;
 
+	external_id = leadscore_folded_name(external_id);
 	if (cache->plain && OidIsValid(cache->external_id_key))
 	{
 		Lookup		lookup;
@@ -51,13 +52,15 @@ leadscore_find_lead(Pipeline *pipeline, Datum external_id, Snapshot snapshot, in
 		if (found)
 			*lead_id = DatumGetInt64(slot_getattr(lookup.slot, cache->lead_id, &isnull));
 		leadscore_lookup_close(&lookup);
-		return found;
 	}
-	found = leadscore_app_run(pipeline, READ_EXTERNAL_ID, &external_id, NULL, snapshot) > 0;
-	if (found)
-		*lead_id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
-											   1, &isnull));
-	return found;
+	else
+	{
+		found = leadscore_app_run(pipeline, READ_EXTERNAL_ID, &external_id, NULL, snapshot) > 0;
+		if (found)
+			*lead_id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+												   1, &isnull));
+	}
+	return found || leadscore_find_alias(pipeline, external_id, snapshot, lead_id);
 }
 
 /* Decode an activity, which must be of the pipeline's grain. */
@@ -273,6 +276,44 @@ leadscore_lead_id(FunctionCallInfo fcinfo)
 	if (!found)
 		PG_RETURN_NULL();
 	PG_RETURN_INT64(lead_id);
+}
+
+/*
+ * may_contact(external_id, channel, topic, at, transactional), and its twin by
+ * number: the rule is in core/34-consent.sql.
+ */
+Datum
+leadscore_may_contact(FunctionCallInfo fcinfo)
+{
+	UserSwitch	caller;
+	Pipeline   *pipeline = begin(fcinfo, &caller);
+	Snapshot	snapshot = GetActiveSnapshot();
+	Datum		values[5];
+	char		nulls[5];
+	int64		lead_id;
+	bool		isnull;
+	bool		result = false;
+	int			i;
+
+	if (find_argument(fcinfo, pipeline, snapshot, &caller, &lead_id))
+	{
+		values[0] = Int64GetDatum(lead_id);
+		nulls[0] = ' ';
+		for (i = 1; i < 5; i++)
+		{
+			values[i] = PG_ARGISNULL(i) ? (Datum) 0 : PG_GETARG_DATUM(i);
+			nulls[i] = PG_ARGISNULL(i) ? 'n' : ' ';
+		}
+		if (PG_ARGISNULL(3))
+		{
+			values[3] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+			nulls[3] = ' ';
+		}
+		leadscore_app_run(pipeline, MAY_CONTACT, values, nulls, snapshot);
+		result = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	}
+	end(&caller);
+	PG_RETURN_BOOL(result);
 }
 
 /* Do two snapshots see the same?  No transaction has ended in between. */

@@ -390,7 +390,8 @@ leadscore_state_create(Writer *writer, LeadRecord *record)
 
 /*
  * The signals that the profile of the lead in writer->lead.slot began or
- * ceased to match, as counts.  Both lists are in the order of signals.
+ * ceased to match, as counts.  Both lists are in the order of signals.  The
+ * profile of a lead that was made anonymous counts for ever as it was.
  */
 void
 leadscore_profile_difference(Writer *writer, const ActivityList *activity, CountPool *difference)
@@ -399,6 +400,8 @@ leadscore_profile_difference(Writer *writer, const ActivityList *activity, Count
 	int64		j = 0;
 	int			i;
 
+	if (!slot_attisnull(writer->lead.slot, writer->lead_columns.erased_at))
+		return;
 	leadscore_pool_init(&now);
 	leadscore_classify_lead(writer->pipeline, &writer->lead_columns, writer->lead.slot, &now);
 	for (i = 0; i < activity->nitems; i++)

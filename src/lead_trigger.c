@@ -20,6 +20,8 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "app.h"
+#include "consent.h"
 #include "guard.h"
 #include "replay.h"
 #include "trigger.h"
@@ -29,7 +31,7 @@ PG_FUNCTION_INFO_V1(leadscore_lead_truncated);
 PG_FUNCTION_INFO_V1(leadscore_lead_touched);
 
 /* number of tables whose rows are deleted with a lead */
-#define LEAD_TABLES	4
+#define LEAD_TABLES	6
 
 /*
  * Run a DELETE on all that is committed, whatever the transaction sees: a
@@ -87,6 +89,9 @@ typedef struct LeadRow
 {
 	int64		lead_id;
 	int64		created_at;		/* NEVER for NULL */
+	int64		consented_at;	/* likewise */
+	int			contact_allowed;	/* -1 for NULL */
+	bool		addressed;		/* has it an address? */
 } LeadRow;
 
 /* Order rows by lead_id. */
@@ -109,6 +114,12 @@ gather_leads(Relation rel, Tuplestorestate *rows, int *n)
 											 RelationGetRelationName(rel));
 	AttrNumber	created_column = leadscore_column(desc, "created_at", TIMESTAMPTZOID,
 												  RelationGetRelationName(rel));
+	AttrNumber	consented_column = leadscore_column(desc, "consented_at", TIMESTAMPTZOID,
+													RelationGetRelationName(rel));
+	AttrNumber	allowed_column = leadscore_column(desc, "contact_allowed", BOOLOID,
+												  RelationGetRelationName(rel));
+	AttrNumber	email_column = leadscore_column(desc, "email", TEXTOID, RelationGetRelationName(rel));
+	AttrNumber	phone_column = leadscore_column(desc, "phone", TEXTOID, RelationGetRelationName(rel));
 	LeadRow    *leads;
 
 	*n = 0;
@@ -121,7 +132,14 @@ gather_leads(Relation rel, Tuplestorestate *rows, int *n)
 		bool		isnull;
 		Datum		created_at = slot_getattr(slot, created_column, &isnull);
 
+		Datum		value;
+
 		lead->created_at = isnull ? NEVER : DatumGetTimestampTz(created_at);
+		value = slot_getattr(slot, consented_column, &isnull);
+		lead->consented_at = isnull ? NEVER : DatumGetTimestampTz(value);
+		value = slot_getattr(slot, allowed_column, &isnull);
+		lead->contact_allowed = isnull ? -1 : (int) DatumGetBool(value);
+		lead->addressed = !slot_attisnull(slot, email_column) || !slot_attisnull(slot, phone_column);
 		lead->lead_id = DatumGetInt64(slot_getattr(slot, id_column, &isnull));
 	}
 	ExecDropSingleTupleTableSlot(slot);
@@ -162,6 +180,8 @@ list_tables(const Pipeline *pipeline, Oid *tables)
 	tables[1] = pipeline->event;
 	tables[2] = pipeline->stage_log;
 	tables[3] = pipeline->profile_change;
+	tables[4] = pipeline->consent;
+	tables[5] = pipeline->alias;
 }
 
 /*
@@ -186,6 +206,30 @@ delete_leads(Writer *writer, const LeadRow *leads, int n)
 		delete_rows(tables[i], lead_ids);
 	SPI_finish();
 	AtEOXact_GUC(true, nestlevel);
+}
+
+/*
+ * Record the consent of leads whose columns about it were written.  A lead that
+ * has an address may be one that is suppressed.
+ */
+static void
+record_consent(const Pipeline *pipeline, const LeadRow *old_leads, const LeadRow *leads, int n)
+{
+	LeadRow    *written = palloc(sizeof(LeadRow) * n);
+	bool		any_suppressed = leadscore_any_suppressed(pipeline);
+	int			nwritten = 0;
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		if ((any_suppressed && leads[i].addressed) ||
+			(old_leads == NULL ? leads[i].consented_at != NEVER || leads[i].contact_allowed >= 0 :
+			 leads[i].consented_at != old_leads[i].consented_at ||
+			 leads[i].contact_allowed != old_leads[i].contact_allowed))
+			written[nwritten++] = leads[i];
+	}
+	if (nwritten > 0)
+		leadscore_columns_written(pipeline, id_array(written, nwritten), old_leads == NULL);
 }
 
 /* Give new leads a state, if an event has not done so already. */
@@ -258,9 +302,16 @@ lead_changed(PG_FUNCTION_ARGS)
 					 errhint("Insert a new lead, update the lead_id of its events, and delete the old one.")));
 		leadscore_writer_begin(&writer, leadscore_part(RelationGetRelid(rel)), false);
 		if (TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
+		{
 			insert_leads(&writer, new_leads, nnew);
+			leadscore_writer_flush(&writer, false);
+			record_consent(writer.pipeline, NULL, new_leads, nnew);
+		}
 		else if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
+		{
+			record_consent(writer.pipeline, old_leads, new_leads, nnew);
 			update_leads(&writer, old_leads, new_leads, nnew);
+		}
 		else
 			delete_leads(&writer, old_leads, nold);
 		leadscore_writer_end(&writer);
@@ -337,7 +388,8 @@ same_row(TupleDesc desc, HeapTuple old, HeapTuple new)
 }
 
 /*
- * lead_touched(): BEFORE UPDATE on lead, FOR EACH ROW.  Sets updated_at to
+ * lead_touched(): BEFORE INSERT or UPDATE on lead, FOR EACH ROW.  Folds the
+ * name, leaves out people that were forgotten, and on UPDATE sets updated_at to
  * now() unless the statement sets it, as a load of history does that says when
  * a profile changed, or changes nothing.
  */
@@ -346,6 +398,7 @@ leadscore_lead_touched(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = leadscore_check_trigger(fcinfo, "lead_touched", true, true);
 	TupleDesc	desc = RelationGetDescr(trigdata->tg_relation);
+	HeapTuple	new;
 	AttrNumber	column;
 	Datum		old_value;
 	Datum		new_value;
@@ -354,17 +407,20 @@ leadscore_lead_touched(PG_FUNCTION_ARGS)
 	int			attnum;
 
 	if (!TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
-		return PointerGetDatum(trigdata->tg_trigtuple);
+		return PointerGetDatum(TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) ?
+							   leadscore_lead_named(trigdata, NULL, trigdata->tg_trigtuple) :
+							   trigdata->tg_trigtuple);
+	new = leadscore_lead_named(trigdata, trigdata->tg_trigtuple, trigdata->tg_newtuple);
 	column = leadscore_column(desc, "updated_at", TIMESTAMPTZOID,
 							  RelationGetRelationName(trigdata->tg_relation));
 	old_value = heap_getattr(trigdata->tg_trigtuple, column, desc, &old_null);
-	new_value = heap_getattr(trigdata->tg_newtuple, column, desc, &new_null);
+	new_value = heap_getattr(new, column, desc, &new_null);
 	if ((!new_null && (old_null || old_value != new_value)) ||
-		same_row(desc, trigdata->tg_trigtuple, trigdata->tg_newtuple))
-		return PointerGetDatum(trigdata->tg_newtuple);
+		same_row(desc, trigdata->tg_trigtuple, new))
+		return PointerGetDatum(new);
 	attnum = column;
 	new_value = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
 	new_null = false;
-	return PointerGetDatum(heap_modify_tuple_by_cols(trigdata->tg_newtuple, desc, 1,
+	return PointerGetDatum(heap_modify_tuple_by_cols(new, desc, 1,
 													 &attnum, &new_value, &new_null));
 }

@@ -27,6 +27,7 @@
 #include "utils/timestamp.h"
 
 #include "app.h"
+#include "consent.h"
 #include "stage.h"
 
 /* length that an index can hold, with room for the lead's number */
@@ -53,9 +54,12 @@ static const struct
 }			fields[] = {
 	{"kind", FIELD_KIND},
 	{"email", FIELD_TEXT},
+	{"phone", FIELD_TEXT},
 	{"organization", FIELD_TEXT},
 	{"market", FIELD_MARKET},
 	{"country", FIELD_TEXT},
+	{"language", FIELD_TEXT},
+	{"time_zone", FIELD_TEXT},
 	{"channel", FIELD_TEXT},
 	{"campaign", FIELD_TEXT},
 	{"owner", FIELD_TEXT},
@@ -238,11 +242,45 @@ find_leads(AppWrite *call, LeadInput *leads, int n)
 	int			i;
 
 	for (i = 0; i < n; i++)
-		if (leads[i].lead_id == 0 &&
+		if (leads[i].lead_id == 0 && !leads[i].forgotten &&
 			!leadscore_find_lead(call->pipeline, leads[i].external_id, snapshot, &leads[i].lead_id))
 			missing++;
 	UnregisterSnapshot(snapshot);
 	return missing;
+}
+
+/* A value of a document as text; false if it is not there or null */
+static bool
+document_text(Jsonb *document, const char *key, Datum *value)
+{
+	JsonbValue	buffer;
+	JsonbValue *found = document == NULL ? NULL :
+		getKeyJsonValueFromContainer(&document->root, key, strlen(key), &buffer);
+
+	if (found == NULL || found->type != jbvString)
+		return false;
+	*value = PointerGetDatum(cstring_to_text_with_len(found->val.string.val, found->val.string.len));
+	return true;
+}
+
+/* Mark the missing leads that are people that were forgotten. */
+static void
+find_forgotten(AppWrite *call, LeadInput *leads, int n)
+{
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		Datum		values[3];
+		bool		nulls[3] = {false};
+
+		if (leads[i].lead_id != 0 || leads[i].forgotten)
+			continue;
+		values[0] = leads[i].external_id;
+		nulls[1] = !document_text(leads[i].document, "email", &values[1]);
+		nulls[2] = !document_text(leads[i].document, "phone", &values[2]);
+		leads[i].forgotten = leadscore_is_forgotten(call->pipeline, values, nulls);
+	}
 }
 
 /* The lead of a name, in an array that is in order of names */
@@ -286,7 +324,7 @@ create_leads(AppWrite *call, LeadInput *leads, int n)
 	{
 		LeadInput  *lead = &leads[i];
 
-		if (lead->lead_id != 0)
+		if (lead->lead_id != 0 || lead->forgotten)
 			continue;
 		columns[0][nmissing] = lead->external_id;
 		columns[1][nmissing] = lead->document ? JsonbPGetDatum(lead->document) :
@@ -334,7 +372,7 @@ lock_leads(AppWrite *call, LeadInput **leads, int n)
 	int			i;
 
 	for (i = 0; i < n; i++)
-		if (leads[i]->document && !leads[i]->created)
+		if (leads[i]->document && !leads[i]->created && !leads[i]->forgotten)
 			ids[nmerged++] = Int64GetDatum(leads[i]->lead_id);
 	value = leadscore_app_array(ids, NULL, nmerged, INT8OID);
 	nlocked = leadscore_app_run(call->pipeline, LOCK_LEADS, &value, NULL, NULL);
@@ -385,7 +423,7 @@ merge_profiles(AppWrite *call, LeadInput **leads, int n)
 		columns[i] = palloc(sizeof(Datum) * n);
 	for (i = 0; i < n; i++)
 	{
-		if (leads[i]->document == NULL || leads[i]->created)
+		if (leads[i]->document == NULL || leads[i]->created || leads[i]->forgotten)
 			continue;
 		columns[0][nmerged] = Int64GetDatum(leads[i]->lead_id);
 		columns[1][nmerged] = JsonbPGetDatum(leads[i]->document);
@@ -421,6 +459,8 @@ leadscore_leads_touch(AppWrite *call, LeadInput *leads, int n)
 		CHECK_FOR_INTERRUPTS();
 		if (find_leads(call, leads, n) > 0)
 		{
+			if (leadscore_any_suppressed(call->pipeline))
+				find_forgotten(call, leads, n);
 			create_leads(call, leads, n);
 			/* leads that others have created meanwhile are found now */
 			if (find_leads(call, leads, n) > 0)
@@ -429,7 +469,7 @@ leadscore_leads_touch(AppWrite *call, LeadInput *leads, int n)
 		for (i = 0; i < n; i++)
 		{
 			by_id[i] = &leads[i];
-			merge |= leads[i].document && !leads[i].created;
+			merge |= leads[i].document && !leads[i].created && !leads[i].forgotten;
 		}
 		if (!merge)
 			return;
@@ -482,8 +522,9 @@ push_argument(FunctionCallInfo fcinfo, int argument, const char *name, JsonbPars
 
 /*
  * upsert_lead(external_id, email, profile, kind, organization, market, country,
- * channel, campaign, owner, persona, consent, contact_allowed, referred_by, at):
- * create a lead or update it, return its number.
+ * channel, campaign, owner, persona, consent, contact_allowed, referred_by,
+ * phone, language, time_zone, at): create a lead or update it, return its
+ * number; NULL for a person that was forgotten.
  */
 Datum
 leadscore_upsert_lead(FunctionCallInfo fcinfo, AppWrite *call)
@@ -497,7 +538,7 @@ leadscore_upsert_lead(FunctionCallInfo fcinfo, AppWrite *call)
 	Jsonb	   *document;
 	int			i;
 
-	lead.external_id = leadscore_required_text(fcinfo, 0, "external_id");
+	lead.external_id = leadscore_folded_name(leadscore_required_text(fcinfo, 0, "external_id"));
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	for (i = 0; i < lengthof(names); i++)
 		if (names[i])
@@ -511,8 +552,13 @@ leadscore_upsert_lead(FunctionCallInfo fcinfo, AppWrite *call)
 	}
 	lead.document = leadscore_check_document(document, NULL);
 	/* a fact that is dated ahead is known now */
-	lead.at = PG_ARGISNULL(14) ? now : Min(PG_GETARG_TIMESTAMPTZ(14), now);
+	lead.at = PG_ARGISNULL(17) ? now : Min(PG_GETARG_TIMESTAMPTZ(17), now);
 	lead.created_at = lead.at;
 	leadscore_leads_touch(call, &lead, 1);
+	if (lead.forgotten)
+	{
+		fcinfo->isnull = true;
+		return (Datum) 0;
+	}
 	PG_RETURN_INT64(lead.lead_id);
 }

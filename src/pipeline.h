@@ -99,6 +99,9 @@ typedef struct Pipeline
 	Oid			setting;
 	Oid			activation;
 	Oid			event_kind;
+	Oid			consent;
+	Oid			suppression;
+	Oid			alias;
 	Oid			owner;			/* of event; the engine runs as this role */
 
 	StateColumns columns;
@@ -113,8 +116,8 @@ typedef struct Pipeline
 	JsonbValue *lists;			/* value lists, as variables */
 	int			nlists;
 	char	  **list_names;
-	int			nunsubscribes;	/* kinds of events with the role unsubscribe */
-	text	  **unsubscribes;
+	int			nrefusals;		/* kinds of events that may refuse messages */
+	text	  **refusals;
 	int			nmissing;		/* lists that paths name but are gone */
 	char	  **missing;
 	int64		configuration;	/* number of the newest change of models or

@@ -341,20 +341,21 @@ read_lists(Pipeline *p)
 	MemoryContextSwitchTo(oldcontext);
 }
 
-/* The kinds of events that take back the permission to send messages */
+/* The kinds of events that say something against messages */
 static void
-read_unsubscribes(Pipeline *p)
+read_refusals(Pipeline *p)
 {
 	uint64		n = query("SELECT kind::pg_catalog.text FROM %s"
-						  " WHERE role OPERATOR(pg_catalog.=) 'unsubscribe' AND kind IS NOT NULL",
+						  " WHERE role OPERATOR(pg_catalog.=) ANY (ARRAY['unsubscribe', 'email_bounce', 'complaint'])"
+						  " AND kind IS NOT NULL",
 						  p->event_kind);
 	MemoryContext oldcontext = MemoryContextSwitchTo(p->context);
 	uint64		i;
 
-	p->unsubscribes = palloc0(sizeof(text *) * (n + 1));
-	p->nunsubscribes = (int) n;
+	p->refusals = palloc0(sizeof(text *) * (n + 1));
+	p->nrefusals = (int) n;
 	for (i = 0; i < n; i++)
-		p->unsubscribes[i] = cstring_to_text(SPI_getvalue(SPI_tuptable->vals[i],
+		p->refusals[i] = cstring_to_text(SPI_getvalue(SPI_tuptable->vals[i],
 														  SPI_tuptable->tupdesc, 1));
 	MemoryContextSwitchTo(oldcontext);
 }
@@ -600,6 +601,10 @@ load(PipelinePart part, Snapshot snapshot)
 	p->setting = find_table(p, "setting");
 	p->activation = find_table(p, "model_activation");
 	p->event_kind = find_table(p, "event_kind");
+	/* of all leads, also if these are in shards */
+	p->consent = leadscore_table(part.schema, "consent");
+	p->suppression = leadscore_table(part.schema, "suppression");
+	p->alias = leadscore_table(part.schema, "lead_alias");
 	p->distributed = !OidIsValid(part.shard) &&
 		(leadscore_is_distributed(p->lead) || leadscore_is_distributed(p->event) ||
 		 leadscore_is_distributed(p->state) || leadscore_is_distributed(p->stage_log) ||
@@ -617,7 +622,7 @@ load(PipelinePart part, Snapshot snapshot)
 	read_signals(p);
 	read_lists(p);
 	find_missing(p);
-	read_unsubscribes(p);
+	read_refusals(p);
 	read_periods(p);
 	SPI_finish();
 	PopActiveSnapshot();

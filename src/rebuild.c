@@ -163,15 +163,18 @@ static void
 find_orphans(Writer *writer, DifferenceFound found, void *context)
 {
 	const Pipeline *pipeline = writer->pipeline;
-	Oid			tables[4];
-	const char *problems[4] = {"state without a lead", "events without a lead",
-	"history without a lead", "profile changes without a lead"};
+	Oid			tables[6];
+	const char *problems[6] = {"state without a lead", "events without a lead",
+		"history without a lead", "profile changes without a lead", "consent without a lead",
+	"name without a lead"};
 	int			i;
 
 	tables[0] = pipeline->state;
 	tables[1] = pipeline->event;
 	tables[2] = pipeline->stage_log;
 	tables[3] = pipeline->profile_change;
+	tables[4] = pipeline->consent;
+	tables[5] = pipeline->alias;
 	for (i = 0; i < (int) lengthof(tables); i++)
 	{
 		char	   *sql = psprintf("SELECT t.lead_id, pg_catalog.count(*)::pg_catalog.text FROM %s t"
@@ -398,6 +401,25 @@ leadscore_rebuild_part(PipelinePart part)
 	return n;
 }
 
+/* Make one lead equal to a replay of its log; returns 1, or 0 if there is none. */
+int64
+leadscore_rebuild_lead(PipelinePart part, int64 lead_id)
+{
+	LeadSet		set = {.ids = &lead_id,.n = 1};
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "leadscore rebuild",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext oldcontext = MemoryContextSwitchTo(context);
+	Writer		writer;
+	int64		n;
+
+	leadscore_writer_begin(&writer, part, true);
+	n = repair_leads(&writer, &set);
+	leadscore_writer_end(&writer);
+	MemoryContextSwitchTo(oldcontext);
+	MemoryContextDelete(context);
+	return n;
+}
+
 static Datum
 rebuild(PG_FUNCTION_ARGS)
 {
@@ -419,20 +441,7 @@ rebuild(PG_FUNCTION_ARGS)
 		if (PG_ARGISNULL(1))
 			changed += leadscore_rebuild_part(part);
 		else
-		{
-			int64		lead_id = PG_GETARG_INT64(1);
-			LeadSet		set = {.ids = &lead_id,.n = 1};
-			MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "leadscore rebuild",
-														  ALLOCSET_DEFAULT_SIZES);
-			MemoryContext oldcontext = MemoryContextSwitchTo(context);
-			Writer		writer;
-
-			leadscore_writer_begin(&writer, part, true);
-			changed += repair_leads(&writer, &set);
-			leadscore_writer_end(&writer);
-			MemoryContextSwitchTo(oldcontext);
-			MemoryContextDelete(context);
-		}
+			changed += leadscore_rebuild_lead(part, PG_GETARG_INT64(1));
 	}
 	PG_RETURN_INT64(changed);
 }

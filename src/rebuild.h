@@ -11,5 +11,6 @@
 #include "catalog.h"
 
 extern int64 leadscore_rebuild_part(PipelinePart part);
+extern int64 leadscore_rebuild_lead(PipelinePart part, int64 lead_id);
 
 #endif							/* LEADSCORE_REBUILD_H */

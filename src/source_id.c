@@ -77,20 +77,22 @@ lead_id_cmp(const void *a, const void *b)
 }
 
 /*
- * Lock the states of all leads of a list, as applying it does later.  Needs an
- * SPI connection.
+ * Lock the states of all leads of a list, as applying it does later, and those
+ * of some others.  Needs an SPI connection.
  */
 void
-leadscore_lock_deltas(const DeltaList *deltas, Pipeline *pipeline)
+leadscore_lock_deltas(const DeltaList *deltas, const int64 *others, int64 nothers,
+					  Pipeline *pipeline)
 {
-	int64	   *lead_ids = MemoryContextAllocHuge(CurrentMemoryContext, deltas->n * sizeof(int64));
+	int64		nall = deltas->n + nothers;
+	int64	   *lead_ids = MemoryContextAllocHuge(CurrentMemoryContext, nall * sizeof(int64));
 	int64		n = 0;
 	int64		i;
 
-	for (i = 0; i < deltas->n; i++)
-		lead_ids[i] = deltas->deltas[i].lead_id;
-	qsort(lead_ids, deltas->n, sizeof(int64), lead_id_cmp);
-	for (i = 0; i < deltas->n; i++)
+	for (i = 0; i < nall; i++)
+		lead_ids[i] = i < deltas->n ? deltas->deltas[i].lead_id : others[i - deltas->n];
+	qsort(lead_ids, nall, sizeof(int64), lead_id_cmp);
+	for (i = 0; i < nall; i++)
 		if (n == 0 || lead_ids[n - 1] != lead_ids[i])
 			lead_ids[n++] = lead_ids[i];
 	leadscore_lock_states(pipeline, lead_ids, (int) n);
@@ -117,7 +119,7 @@ leadscore_check_source_ids(const DeltaList *deltas, Relation event,
 		return;
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	leadscore_lock_deltas(deltas, pipeline);
+	leadscore_lock_deltas(deltas, NULL, 0, pipeline);
 	values[0] = leadscore_app_array(lead_ids, NULL, (int) n, INT8OID);
 	values[1] = leadscore_app_array(source_ids, NULL, (int) n, TEXTOID);
 	twice = leadscore_app_run(pipeline, FIND_TWICE, values, NULL, GetLatestSnapshot()) > 0;

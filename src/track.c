@@ -28,7 +28,7 @@
 #include "app.h"
 #include "explain.h"
 #include "stage.h"
-#include "unsubscribe.h"
+#include "consent.h"
 
 /* Columns of an event that is to be inserted, as ADD_EVENT takes them */
 enum
@@ -108,13 +108,13 @@ find_event(AppWrite *call, Datum lead_id, Datum source_id)
 	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
 
-/* Lock the leads with these numbers, in order of them. */
+/* Lock the leads with these numbers or their addresses, in order of lead_id. */
 static void
 lock_leads(AppWrite *call, const Datum *lead_ids, int n)
 {
 	Datum		value = leadscore_app_array(lead_ids, NULL, n, INT8OID);
 
-	leadscore_app_run(call->pipeline, LOCK_LEADS, &value, NULL, NULL);
+	leadscore_app_run(call->pipeline, LOCK_ADDRESSES, &value, NULL, NULL);
 }
 
 /*
@@ -137,7 +137,7 @@ add_event(AppWrite *call, EventInput *event, AppWatch *watch, bool *duplicate)
 		int64		event_id;
 
 		/* its lead is to be changed, and is locked before the state */
-		if (leadscore_is_unsubscribe(call->pipeline, event->values[EVENT_KIND]))
+		if (leadscore_is_refusal(call->pipeline, event->values[EVENT_KIND]))
 			lock_leads(call, &lead_id, 1);
 		/* no index tells: the lock keeps others from adding it */
 		leadscore_lock_states(call->pipeline, &number, 1);
@@ -195,6 +195,19 @@ take_argument(FunctionCallInfo fcinfo, int argument, EventInput *event, int colu
 	event->nulls[column] = PG_ARGISNULL(argument) ? 'n' : ' ';
 }
 
+/* What track() returns of a person that was forgotten: nothing is stored. */
+static Datum
+skipped(AppWrite *call)
+{
+	Datum		values[7] = {0};
+	bool		nulls[7] = {true, true, true, true, false, false, false};
+	MemoryContext oldcontext = MemoryContextSwitchTo(call->caller);
+	HeapTuple	tuple = heap_form_tuple(call->cache->tracked, values, nulls);
+
+	MemoryContextSwitchTo(oldcontext);
+	return HeapTupleGetDatum(tuple);
+}
+
 /*
  * track(external_id, kind, properties, occurred_at, value, channel, campaign,
  * source_id, profile): record an event, tell where the lead stands then.
@@ -216,7 +229,7 @@ leadscore_track(FunctionCallInfo fcinfo, AppWrite *call)
 	MemoryContext oldcontext;
 	HeapTuple	tuple;
 
-	lead.external_id = leadscore_required_text(fcinfo, 0, "external_id");
+	lead.external_id = leadscore_folded_name(leadscore_required_text(fcinfo, 0, "external_id"));
 	event.values[EVENT_KIND] = leadscore_required_text(fcinfo, 1, "kind");
 	event.nulls[EVENT_LEAD_ID] = event.nulls[EVENT_KIND] = ' ';
 	take_argument(fcinfo, 2, &event, EVENT_PROPERTIES);
@@ -245,6 +258,8 @@ leadscore_track(FunctionCallInfo fcinfo, AppWrite *call)
 	UnregisterSnapshot(snapshot);
 	if (!found || lead.document)
 		leadscore_leads_touch(call, &lead, 1);
+	if (lead.forgotten)
+		return skipped(call);
 	event.values[EVENT_LEAD_ID] = Int64GetDatum(lead.lead_id);
 	watch.event = call->pipeline->event;
 	watch.lead_id = lead.lead_id;
@@ -396,7 +411,7 @@ read_event(const JsonbValue *item, int position, EventInput *event)
 	if (text_value == NULL || VARSIZE_ANY_EXHDR(text_value) == 0)
 		invalid_item(position, "It has no external_id.");
 	leadscore_check_length("external_id", PointerGetDatum(text_value));
-	event->external_id = PointerGetDatum(text_value);
+	event->external_id = leadscore_folded_name(PointerGetDatum(text_value));
 	text_value = item_text(container, "kind");
 	if (text_value == NULL || VARSIZE_ANY_EXHDR(text_value) == 0)
 		invalid_item(position, "It has no kind.");
@@ -579,11 +594,11 @@ static int
 drop_known(AppWrite *call, EventInput *events, int n)
 {
 	int64	   *lead_ids = palloc(sizeof(int64) * n);
-	Datum	   *unsubscribed = palloc(sizeof(Datum) * n);
+	Datum	   *refused = palloc(sizeof(Datum) * n);
 	bool	   *known = palloc0(sizeof(bool) * n);
 	Datum		values[2];
 	int			nleads = 0;
-	int			nunsubscribed = 0;
+	int			nrefused = 0;
 	int			kept = 0;
 	uint64		row;
 	int			i;
@@ -591,16 +606,16 @@ drop_known(AppWrite *call, EventInput *events, int n)
 	for (i = 0; i < n; i++)
 	{
 		lead_ids[i] = events[i].lead->lead_id;
-		if (leadscore_is_unsubscribe(call->pipeline, events[i].values[EVENT_KIND]))
-			unsubscribed[nunsubscribed++] = events[i].values[EVENT_LEAD_ID];
+		if (leadscore_is_refusal(call->pipeline, events[i].values[EVENT_KIND]))
+			refused[nrefused++] = events[i].values[EVENT_LEAD_ID];
 	}
 	qsort(lead_ids, n, sizeof(int64), int64_cmp);
 	for (i = 0; i < n; i++)
 		if (nleads == 0 || lead_ids[nleads - 1] != lead_ids[i])
 			lead_ids[nleads++] = lead_ids[i];
 	/* leads that are to be changed are locked before their states */
-	if (nunsubscribed > 0)
-		lock_leads(call, unsubscribed, nunsubscribed);
+	if (nrefused > 0)
+		lock_leads(call, refused, nrefused);
 	leadscore_lock_states(call->pipeline, lead_ids, nleads);
 	values[0] = column_array(events, n, EVENT_LEAD_ID);
 	values[1] = column_array(events, n, EVENT_SOURCE_ID);
@@ -652,6 +667,22 @@ add_events(AppWrite *call, EventInput *events, int n, int64 *inserted, int64 *du
 	}
 }
 
+/* Leave out the events of people that were forgotten; returns how many. */
+static int64
+drop_forgotten(EventInput *events, int *n)
+{
+	int			kept = 0;
+	int64		dropped;
+	int			i;
+
+	for (i = 0; i < *n; i++)
+		if (!events[i].lead->forgotten)
+			events[kept++] = events[i];
+	dropped = *n - kept;
+	*n = kept;
+	return dropped;
+}
+
 /* track_many(events): record many events at once */
 Datum
 leadscore_track_many(FunctionCallInfo fcinfo, AppWrite *call)
@@ -662,8 +693,9 @@ leadscore_track_many(FunctionCallInfo fcinfo, AppWrite *call)
 	int			nleads;
 	int64		inserted = 0;
 	int64		duplicates = 0;
-	Datum		values[2];
-	bool		nulls[2] = {false, false};
+	int64		skipped = 0;
+	Datum		values[3];
+	bool		nulls[3] = {false, false, false};
 	MemoryContext oldcontext;
 	HeapTuple	tuple;
 
@@ -673,11 +705,14 @@ leadscore_track_many(FunctionCallInfo fcinfo, AppWrite *call)
 		qsort(events, nevents, sizeof(EventInput), event_cmp);
 		leads = gather_leads(events, nevents, &nleads);
 		leadscore_leads_touch(call, leads, nleads);
-		add_events(call, events, nevents, &inserted, &duplicates);
+		skipped = drop_forgotten(events, &nevents);
+		if (nevents > 0)
+			add_events(call, events, nevents, &inserted, &duplicates);
 	}
 	oldcontext = MemoryContextSwitchTo(call->caller);
 	values[0] = Int64GetDatum(inserted);
 	values[1] = Int64GetDatum(duplicates);
+	values[2] = Int64GetDatum(skipped);
 	tuple = heap_form_tuple(call->cache->counted, values, nulls);
 	MemoryContextSwitchTo(oldcontext);
 	return HeapTupleGetDatum(tuple);

@@ -99,7 +99,7 @@ COMMENT ON FUNCTION leadscore_internal.lead_truncated() IS
 CREATE FUNCTION leadscore_internal.lead_touched() RETURNS trigger
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_lead_touched';
 COMMENT ON FUNCTION leadscore_internal.lead_touched() IS
-	'trigger on lead, BEFORE UPDATE, for each row: sets updated_at unless the statement does';
+	'trigger on lead, BEFORE INSERT or UPDATE, for each row: folds the name, leaves out people that were forgotten, and sets updated_at unless an UPDATE does';
 CREATE FUNCTION leadscore_internal.config_changed() RETURNS trigger
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_config_changed';
 COMMENT ON FUNCTION leadscore_internal.config_changed() IS
@@ -112,3 +112,13 @@ CREATE FUNCTION leadscore_internal.guard_engine_table() RETURNS trigger
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_guard_engine_table';
 COMMENT ON FUNCTION leadscore_internal.guard_engine_table() IS
 	'trigger on tables that the engine keeps, BEFORE, for each statement: refuses other writers';
+
+CREATE FUNCTION leadscore_internal.fold_name(name text) RETURNS text
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_fold_name';
+COMMENT ON FUNCTION leadscore_internal.fold_name(text) IS
+	'the name of a lead as it is kept: one that is an e-mail address in lower case, without blanks around it';
+CREATE FUNCTION leadscore_internal.merge_logs(pipeline regnamespace, winner bigint, loser bigint, withdrawn_at timestamptz) RETURNS void
+	LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+	AS 'MODULE_PATHNAME', 'leadscore_merge_logs';
+COMMENT ON FUNCTION leadscore_internal.merge_logs(regnamespace, bigint, bigint, timestamptz) IS
+	'called by merge_leads(): puts the changes of both profiles together and replays the winner; withdrawn_at: since when consent is withdrawn, NULL: it is not';

@@ -302,6 +302,7 @@ BEGIN
 	IF NOT leadscore_internal.is_attached(schema_oid) THEN
 		PERFORM leadscore_internal.lock_pipeline(schema_oid);
 		PERFORM leadscore_internal.run_ddl(pipeline, 'triggers/attach');
+		EXECUTE pg_catalog.format('SELECT %I._leads_loaded()', pipeline);
 		-- leads that are right keep their history
 		changed := leadscore_internal.rebuild(schema_oid, NULL);
 	END IF;
@@ -443,14 +444,15 @@ BEGIN
 		SELECT p.oid::regprocedure AS signature
 		FROM pg_catalog.pg_proc p
 		WHERE p.pronamespace = schema_oid
-			AND p.prolang = (SELECT l.oid FROM pg_catalog.pg_language l WHERE l.lanname = 'leadscore')
+			AND (p.prolang = (SELECT l.oid FROM pg_catalog.pg_language l WHERE l.lanname = 'leadscore')
+				OR p.proname IN ('give_consent', 'give_consent_by_id', 'withdraw_consent', 'withdraw_consent_by_id', 'identify'))
 	LOOP
 		EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO %I', functions.signature, role);
 	END LOOP;
 END
 $$;
 COMMENT ON FUNCTION leadscore.grant_app(text, text) IS
-	'lets a role do the work of an app: record events and leads, ask for scores and stages';
+	'lets a role do the work of an app: record events, leads and consent, identify visitors, ask for scores and stages, and whom it may contact';
 
 -- Our views only, not views that a user may have added. The catalog tells which
 -- columns they read, so that grants and views cannot disagree.

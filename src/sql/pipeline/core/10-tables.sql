@@ -70,9 +70,12 @@ CREATE TABLE lead (
     external_id text,
     kind text NOT NULL DEFAULT 'person',
     email text,
+    phone text,
     organization text,
     market text,
     country text,
+    language text,
+    time_zone text,
     channel text,
     campaign text,
     owner text,
@@ -81,6 +84,7 @@ CREATE TABLE lead (
     consented_at timestamptz,
     contact_allowed boolean,
     referred_by bigint,
+    erased_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT lead_pkey PRIMARY KEY (lead_id),
@@ -93,22 +97,28 @@ CREATE TABLE lead (
 );
 -- a lead that is deleted is looked for here
 CREATE INDEX lead_referred_by_idx ON lead (referred_by) WHERE referred_by IS NOT NULL;
+-- leads with an address: what one of them says of messages to it holds for all
+CREATE INDEX lead_address_idx ON lead (lower(btrim(email) COLLATE "C")) WHERE email IS NOT NULL;
 COMMENT ON TABLE lead IS 'persons and organizations that left contact data, or may yet: one row each';
 COMMENT ON COLUMN lead.lead_id IS 'number of the lead, never reused';
-COMMENT ON COLUMN lead.external_id IS 'name of the lead in the app that sends the events';
+COMMENT ON COLUMN lead.external_id IS 'name of the lead in the app that sends the events; one that is an e-mail address is kept in lower case. Other names are in lead_alias';
 COMMENT ON COLUMN lead.kind IS 'person or organization';
 COMMENT ON COLUMN lead.email IS 'e-mail address; personal data, in no view';
+COMMENT ON COLUMN lead.phone IS 'telephone number; personal data, in no view';
 COMMENT ON COLUMN lead.organization IS 'organization that the person belongs to; contacts of one organization add up in account_score';
 COMMENT ON COLUMN lead.market IS 'market of the lead: b2b or b2c';
 COMMENT ON COLUMN lead.country IS 'country of the lead, best as ISO 3166 code';
+COMMENT ON COLUMN lead.language IS 'language to write to the lead in, best as ISO 639 code';
+COMMENT ON COLUMN lead.time_zone IS 'time zone of the lead, such as Europe/Madrid; NULL, or no such zone: setting.time_zone';
 COMMENT ON COLUMN lead.channel IS 'channel that the lead came by';
 COMMENT ON COLUMN lead.campaign IS 'campaign that the lead came by';
 COMMENT ON COLUMN lead.owner IS 'person of your company in charge of the lead';
 COMMENT ON COLUMN lead.persona IS 'buyer persona that the lead stands for';
 COMMENT ON COLUMN lead.profile IS 'other facts about the lead, a JSON object; profile signals have conditions on it. Personal data, in no view';
-COMMENT ON COLUMN lead.consented_at IS 'when the data protection policy was accepted; NULL: it was not, or consent was taken back';
-COMMENT ON COLUMN lead.contact_allowed IS 'whether messages may be sent; NULL: not asked. An event that unsubscribes makes it false';
+COMMENT ON COLUMN lead.consented_at IS 'when the data protection policy was accepted; NULL: it was not, or consent was taken back. Follows the table consent; a value that is written here becomes a row there';
+COMMENT ON COLUMN lead.contact_allowed IS 'whether messages of some kind may be sent, see may_contact(); NULL: not asked. Follows the tables consent and suppression; a value that is written here becomes a row of consent without evidence';
 COMMENT ON COLUMN lead.referred_by IS 'lead_id of another lead, which recommended us';
+COMMENT ON COLUMN lead.erased_at IS 'when forget_lead() made the lead anonymous: its profile counts as it was then';
 COMMENT ON COLUMN lead.created_at IS 'when the lead became known';
 COMMENT ON COLUMN lead.updated_at IS 'time of the last change of this row';
 
@@ -560,6 +570,7 @@ CREATE TABLE profile_change (
     signal text NOT NULL,
     count smallint NOT NULL,
     changed_at timestamptz NOT NULL,
+    recorded_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT profile_change_pkey PRIMARY KEY (lead_id, seq),
     CONSTRAINT profile_change_count_check CHECK (count IN (-1, 1))
 );
@@ -569,6 +580,7 @@ COMMENT ON COLUMN profile_change.seq IS 'number of the change of this lead';
 COMMENT ON COLUMN profile_change.signal IS 'the profile signal';
 COMMENT ON COLUMN profile_change.count IS '1: began to match, -1: ceased to match';
 COMMENT ON COLUMN profile_change.changed_at IS 'when it did, in event time';
+COMMENT ON COLUMN profile_change.recorded_at IS 'when it was recorded: a profile that was imported today was not known on the day that it is for';
 
 -- Tables in which reports look things up. No foreign keys from leads and events:
 -- an unknown kind or channel must not stop an app.

@@ -62,7 +62,7 @@ INSERT INTO signal (signal, source, condition, note) VALUES
     ('consented', 'profile', '$consented == true', 'accepted the data protection policy'),
     -- what is blank is no contact data
     ('contactable', 'profile',
-        '$email like_regex "\\S@\\S" || exists ($.phone.** ? (@ like_regex "\\w" || @.type() == "number")) || exists ($.social.** ? (@ like_regex "\\w" || @.type() == "number"))',
+        '$email like_regex "\\S@\\S" || $phone like_regex "\\w" || exists ($.phone.** ? (@ like_regex "\\w" || @.type() == "number")) || exists ($.social.** ? (@ like_regex "\\w" || @.type() == "number"))',
         'left contact data'),
     ('competitor', 'profile', '$competitor_domains[*] == $email_domain', NULL),
     ('own_people', 'profile', '$own_domains[*] == $email_domain', NULL),

@@ -36,7 +36,7 @@ INSERT INTO signal (signal, source, condition, note) VALUES
     ('consented', 'profile', '$consented == true', 'accepted the data protection policy'),
     -- what is blank is no contact data
     ('contactable', 'profile',
-        '$email like_regex "\\S@\\S" || exists ($.phone.** ? (@ like_regex "\\w" || @.type() == "number")) || exists ($.social.** ? (@ like_regex "\\w" || @.type() == "number"))',
+        '$email like_regex "\\S@\\S" || $phone like_regex "\\w" || exists ($.phone.** ? (@ like_regex "\\w" || @.type() == "number")) || exists ($.social.** ? (@ like_regex "\\w" || @.type() == "number"))',
         'left contact data'),
     ('budget_confirmed', 'profile', '$.budget == true', NULL),
     ('authority_confirmed', 'profile', '$.authority == true', NULL),

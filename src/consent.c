@@ -1,0 +1,191 @@
+/*-------------------------------------------------------------------------
+ *
+ * consent.c
+ *		What events and columns of lead say about messages.
+ *
+ * Events of the roles unsubscribe, email_bounce and complaint withdraw consent
+ * and suppress addresses when they are inserted; a value that is written to
+ * consented_at or contact_allowed of a lead becomes a row of consent.  The
+ * rules stand in core/34-consent.sql.
+ *
+ * A session that changes a lead locks it before its state; so leads are locked
+ * first, then the states of the whole statement, both in the order of lead_id.
+ * What an address is refused holds for all leads with it: they are locked too.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "storage/bufmgr.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "app.h"
+#include "consent.h"
+
+/* An empty list */
+void
+leadscore_refusals_init(RefusalList *list)
+{
+	memset(list, 0, sizeof(RefusalList));
+}
+
+/* Does a kind of event say something against messages? */
+bool
+leadscore_is_refusal(const Pipeline *pipeline, Datum kind)
+{
+	text	   *name = DatumGetTextPP(kind);
+	int			i;
+
+	for (i = 0; i < pipeline->nrefusals; i++)
+	{
+		const text *other = pipeline->refusals[i];
+
+		if (VARSIZE_ANY_EXHDR(name) == VARSIZE_ANY_EXHDR(other) &&
+			memcmp(VARDATA_ANY(name), VARDATA_ANY(other), VARSIZE_ANY_EXHDR(other)) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Add the event in a slot if it is one; removed: as it was before an update. */
+void
+leadscore_refusals_add(RefusalList *list, const Pipeline *pipeline,
+						   const EventColumns *columns, TupleTableSlot *slot, bool removed)
+{
+	Refusal *item;
+	bool		isnull;
+	Datum		kind = slot_getattr(slot, columns->kind, &isnull);
+
+	if (isnull || !leadscore_is_refusal(pipeline, kind))
+		return;
+	if (list->n == list->capacity)
+	{
+		list->capacity = Max(16, list->capacity * 2);
+		list->items = list->items == NULL ? palloc(list->capacity * sizeof(Refusal)) :
+			repalloc_huge(list->items, list->capacity * sizeof(Refusal));
+	}
+	item = &list->items[list->n++];
+	item->lead_id = DatumGetInt64(slot_getattr(slot, columns->lead_id, &isnull));
+	item->event_id = DatumGetInt64(slot_getattr(slot, columns->event_id, &isnull));
+	item->removed = removed;
+}
+
+/* By lead, and of one event what it was before an update comes first. */
+static int
+refusal_cmp(const void *a, const void *b)
+{
+	const Refusal *x = a;
+	const Refusal *y = b;
+
+	if (x->lead_id != y->lead_id)
+		return x->lead_id < y->lead_id ? -1 : 1;
+	if (x->event_id != y->event_id)
+		return x->event_id < y->event_id ? -1 : 1;
+	return (int) y->removed - (int) x->removed;
+}
+
+/*
+ * Call a function of the pipeline that takes an array and another argument.
+ * Triggers of the owner's find nothing that the caller chose.  Needs an SPI
+ * connection.
+ */
+static void
+call_pipeline(const Pipeline *pipeline, const char *function, Datum lead_ids, Oid type, Datum argument)
+{
+	Oid			types[2] = {INT8ARRAYOID, type};
+	Datum		values[2] = {lead_ids, argument};
+	char	   *sql = psprintf("SELECT %s.%s($1, $2)",
+							   quote_identifier(get_namespace_name(pipeline->part.schema)), function);
+
+	if (SPI_execute_with_args(sql, 2, types, values, NULL, false, 0) < 0)
+		elog(ERROR, "could not execute: %s", sql);
+}
+
+/*
+ * Record what the events of a list say against messages.  An event that an
+ * update only edits was there before.
+ */
+void
+leadscore_refusals_apply(RefusalList *list, const DeltaList *deltas, Pipeline *pipeline)
+{
+	Datum	   *columns[2];
+	Datum		values[2];
+	int64	   *lead_ids;
+	int			nestlevel;
+	int64		n = 0;
+	uint64		nlocked;
+	uint64		row;
+	int64		i;
+
+	if (list->n == 0)
+		return;
+	qsort(list->items, list->n, sizeof(Refusal), refusal_cmp);
+	for (i = 0; i < 2; i++)
+		columns[i] = MemoryContextAllocHuge(CurrentMemoryContext, list->n * sizeof(Datum));
+	for (i = 0; i < list->n; i++)
+	{
+		const Refusal *item = &list->items[i];
+
+		if (item->removed || (i > 0 && item[-1].removed && item[-1].lead_id == item->lead_id &&
+							  item[-1].event_id == item->event_id))
+			continue;
+		columns[0][n] = Int64GetDatum(item->lead_id);
+		columns[1][n++] = Int64GetDatum(item->event_id);
+	}
+	if (n == 0)
+		return;
+	values[0] = leadscore_app_array(columns[0], NULL, (int) n, INT8OID);
+	values[1] = leadscore_app_array(columns[1], NULL, (int) n, INT8OID);
+
+	nestlevel = leadscore_fix_path();
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	nlocked = leadscore_app_run(pipeline, LOCK_ADDRESSES, values, NULL, NULL);
+	lead_ids = palloc(sizeof(int64) * nlocked);
+	for (row = 0; row < nlocked; row++)
+	{
+		bool		isnull;
+
+		lead_ids[row] = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
+													1, &isnull));
+	}
+	leadscore_lock_deltas(deltas, lead_ids, (int64) nlocked, pipeline);
+	call_pipeline(pipeline, "_events_refused", values[0], INT8ARRAYOID, values[1]);
+	SPI_finish();
+	AtEOXact_GUC(true, nestlevel);
+	CommandCounterIncrement();
+}
+
+/*
+ * Record what consented_at and contact_allowed of some leads were set to;
+ * inserted: the leads are new.
+ */
+void
+leadscore_columns_written(const Pipeline *pipeline, Datum lead_ids, bool inserted)
+{
+	int			nestlevel = leadscore_fix_path();
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	call_pipeline(pipeline, "_columns_written", lead_ids, BOOLOID, BoolGetDatum(inserted));
+	SPI_finish();
+	AtEOXact_GUC(true, nestlevel);
+	CommandCounterIncrement();
+}
+
+/* Is any address suppressed?  Cheap, and true if any ever was. */
+bool
+leadscore_any_suppressed(const Pipeline *pipeline)
+{
+	Relation	rel = table_open(pipeline->suppression, AccessShareLock);
+	bool		any = RelationGetNumberOfBlocks(rel) > 0;
+
+	table_close(rel, AccessShareLock);
+	return any;
+}

@@ -1,0 +1,213 @@
+/*-------------------------------------------------------------------------
+ *
+ * names.c
+ *		Names of leads: how they are written, other names, and those of people
+ *		that were forgotten.
+ *
+ * A name that is an e-mail address is kept in lower case and without blanks
+ * around it, so that Bob@acme.example and bob@acme.example are one lead.  A
+ * name is either that of a row of lead or in lead_alias.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "storage/bufmgr.h"
+#include "utils/builtins.h"
+#include "utils/formatting.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "app.h"
+#include "consent.h"
+#include "trigger.h"
+
+PG_FUNCTION_INFO_V1(leadscore_fold_name);
+
+/* A blank, as the C locale has it */
+static bool
+is_blank(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/*
+ * The name of a lead as it is kept.  One that is an e-mail address, some text
+ * before an @ and a dot after it without blanks, loses blanks around it and
+ * capital letters of ASCII; any other stays.
+ */
+Datum
+leadscore_folded_name(Datum name)
+{
+	text	   *string = DatumGetTextPP(name);
+	const char *begin = VARDATA_ANY(string);
+	const char *end = begin + VARSIZE_ANY_EXHDR(string);
+	const char *at = NULL;
+	bool		dot = false;
+	const char *c;
+
+	while (begin < end && is_blank(*begin))
+		begin++;
+	while (begin < end && is_blank(end[-1]))
+		end--;
+	for (c = begin; c < end; c++)
+	{
+		if (is_blank(*c) || (*c == '@' && at))
+			return PointerGetDatum(string);
+		if (*c == '@')
+			at = c;
+		dot |= *c == '.' && at && c > at + 1 && c + 1 < end;
+	}
+	if (at == NULL || at == begin || !dot)
+		return PointerGetDatum(string);
+	return PointerGetDatum(cstring_to_text(asc_tolower(begin, end - begin)));
+}
+
+/* fold_name(name): the name of a lead as it is kept */
+Datum
+leadscore_fold_name(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_DATUM(leadscore_folded_name(PG_GETARG_DATUM(0)));
+}
+
+/* Find the lead that has a name besides its own. */
+bool
+leadscore_find_alias(Pipeline *pipeline, Datum name, Snapshot snapshot, int64 *lead_id)
+{
+	AppCache   *cache = leadscore_app_cache(pipeline);
+	Relation	rel = table_open(pipeline->alias, AccessShareLock);
+	bool		found = false;
+
+	/* mostly there are none */
+	if (RelationGetNumberOfBlocks(rel) > 0 && OidIsValid(cache->alias_key))
+	{
+		Lookup		lookup;
+
+		leadscore_lookup_open(&lookup, pipeline->alias, cache->alias_key);
+		found = leadscore_lookup_text(&lookup, name, snapshot);
+		if (found)
+		{
+			bool		isnull;
+
+			*lead_id = DatumGetInt64(slot_getattr(lookup.slot, cache->alias_lead_id, &isnull));
+		}
+		leadscore_lookup_close(&lookup);
+	}
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+/*
+ * Is any of these that of a person that was forgotten?  The values may be null.
+ * Needs an SPI connection.
+ */
+bool
+leadscore_is_forgotten(Pipeline *pipeline, const Datum *values, const bool *nulls)
+{
+	char		flags[3];
+	Datum		copy[3];
+	bool		isnull;
+	int			i;
+
+	for (i = 0; i < 3; i++)
+	{
+		flags[i] = nulls[i] ? 'n' : ' ';
+		copy[i] = nulls[i] ? (Datum) 0 : values[i];
+	}
+	leadscore_app_run(pipeline, IS_FORGOTTEN, copy, flags, NULL);
+	return DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+}
+
+/* Refuse a name that a lead has besides its own. */
+static void
+refuse_alias(Pipeline *pipeline, Relation rel, Datum name)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	int64		lead_id;
+	bool		found = leadscore_find_alias(pipeline, name, snapshot, &lead_id);
+
+	UnregisterSnapshot(snapshot);
+	/* no values: the caller may not be allowed to see that lead */
+	if (found)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNIQUE_VIOLATION),
+				 errmsg("duplicate key value violates unique constraint \"%s\"", "lead_external_id_key"),
+				 errdetail("The name is that of a lead, see table lead_alias."),
+				 errhint("Call upsert_lead(), which finds the lead by any of its names."),
+				 errtableconstraint(rel, "lead_external_id_key")));
+}
+
+/*
+ * A row of lead is to be inserted (old is NULL) or updated: fold its name, and
+ * leave out what tells of a person that was forgotten.  NULL if that is all.
+ */
+HeapTuple
+leadscore_lead_named(TriggerData *trigdata, HeapTuple old, HeapTuple new)
+{
+	static const char *const names[] = {"external_id", "email", "phone"};
+	Relation	rel = trigdata->tg_relation;
+	TupleDesc	desc = RelationGetDescr(rel);
+	int			columns[3];
+	Datum		values[3];
+	bool		nulls[3];
+	bool		changed[3];
+	bool		forgotten = false;
+	Datum		folded;
+	Pipeline   *pipeline;
+	UserSwitch	saved;
+	int			i;
+
+	for (i = 0; i < 3; i++)
+	{
+		Datum		before = (Datum) 0;
+		bool		was_null = true;
+
+		columns[i] = leadscore_column(desc, names[i], TEXTOID, RelationGetRelationName(rel));
+		values[i] = heap_getattr(new, columns[i], desc, &nulls[i]);
+		if (old)
+			before = heap_getattr(old, columns[i], desc, &was_null);
+		changed[i] = !nulls[i] &&
+			(was_null || !DatumGetBool(DirectFunctionCall2Coll(texteq, C_COLLATION_OID, before, values[i])));
+	}
+	if (!changed[0] && !changed[1] && !changed[2])
+		return new;
+	if (changed[0])
+	{
+		folded = leadscore_folded_name(values[0]);
+		if (VARSIZE_ANY_EXHDR(DatumGetTextPP(folded)) != VARSIZE_ANY_EXHDR(DatumGetTextPP(values[0])) ||
+			!DatumGetBool(DirectFunctionCall2Coll(texteq, C_COLLATION_OID, folded, values[0])))
+			new = heap_modify_tuple_by_cols(new, desc, 1, columns, &folded, nulls);
+		values[0] = folded;
+	}
+
+	leadscore_check_owner(rel);
+	pipeline = leadscore_pipeline_for_write(leadscore_part(RelationGetRelid(rel)));
+	leadscore_run_as(pipeline->owner, false, &saved);
+	if (changed[0])
+		refuse_alias(pipeline, rel, values[0]);
+	if (leadscore_any_suppressed(pipeline))
+	{
+		int			nestlevel = leadscore_fix_path();
+		MemoryContext context = CurrentMemoryContext;
+
+		if (SPI_connect() != SPI_OK_CONNECT)
+			elog(ERROR, "SPI_connect failed");
+		forgotten = leadscore_is_forgotten(pipeline, values, nulls);
+		SPI_finish();
+		MemoryContextSwitchTo(context);
+		AtEOXact_GUC(true, nestlevel);
+	}
+	leadscore_run_back(&saved);
+	if (!forgotten)
+		return new;
+	if (old == NULL)
+		return NULL;
+	/* an update leaves them as they were */
+	for (i = 0; i < 3; i++)
+		values[i] = heap_getattr(old, columns[i], desc, &nulls[i]);
+	return heap_modify_tuple_by_cols(new, desc, 3, columns, values, nulls);
+}

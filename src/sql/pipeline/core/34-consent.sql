@@ -1,0 +1,618 @@
+-- Whom we may write to.
+--
+-- The rule is in _granted(): a purpose is granted in a scope (a channel, a
+-- topic) if there is a grant, and each withdrawal is undone by a later grant
+-- that is as narrow or narrower and has evidence. The columns consented_at and
+-- contact_allowed of lead follow.
+--
+-- A session locks the lead first, and looks at its consent then.
+
+-- Hashes of addresses
+
+CREATE OR REPLACE FUNCTION _hash(text text) RETURNS bytea
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT sha256(k.key || convert_to(_hash.text, getdatabaseencoding())) FROM @pipeline@.suppression_key k);
+END
+$$;
+COMMENT ON FUNCTION _hash(text) IS 'SHA-256 of the key and a text';
+
+CREATE OR REPLACE FUNCTION address_hash(address text) RETURNS bytea
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    RETURN @pipeline@._hash(CASE WHEN strpos(address, '@') > 0 THEN lower(btrim(address) COLLATE "C")
+        ELSE 'tel:' || regexp_replace(address, '[^0-9]', '', 'g') END);
+END
+$$;
+REVOKE EXECUTE ON FUNCTION address_hash(text) FROM PUBLIC;
+COMMENT ON FUNCTION address_hash(text) IS
+    'the hash of an e-mail address or of a telephone number, as in suppression.address_hash; case and blanks do not matter, of a number only the digits do';
+
+CREATE OR REPLACE FUNCTION _name_hash(name text) RETURNS bytea
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN @pipeline@._hash(CASE WHEN strpos(name, '@') > 0 THEN lower(btrim(name) COLLATE "C") ELSE 'name:' || name END);
+END
+$$;
+COMMENT ON FUNCTION _name_hash(text) IS 'the hash of a name of a lead; of one that is an e-mail address it is that of the address';
+
+CREATE OR REPLACE FUNCTION _address_hashes(email text, phone text) RETURNS bytea[]
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN array_remove(ARRAY[
+        CASE WHEN email ~ '\S' THEN @pipeline@._hash(lower(btrim(email) COLLATE "C")) END,
+        CASE WHEN phone ~ '[0-9]' THEN @pipeline@._hash('tel:' || regexp_replace(phone, '[^0-9]', '', 'g')) END], NULL);
+END
+$$;
+COMMENT ON FUNCTION _address_hashes(text, text) IS 'hashes of the addresses of a lead';
+
+CREATE OR REPLACE FUNCTION _is_forgotten(external_id text, email text, phone text) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN EXISTS (
+        SELECT FROM @pipeline@.suppression s
+        WHERE s.address_hash = ANY (@pipeline@._address_hashes(email, phone) || @pipeline@._name_hash(external_id))
+            AND s.reason = 'forgotten' AND s.lifted_at IS NULL);
+END
+$$;
+COMMENT ON FUNCTION _is_forgotten(text, text, text) IS 'whether a name or an address is that of a person that was forgotten';
+
+-- What holds at an instant
+
+CREATE OR REPLACE FUNCTION _granted(lead_id bigint, purpose text, channel text, topic text, at timestamptz) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    hashes bytea[];
+BEGIN
+    IF _granted.purpose = 'marketing' AND EXISTS (SELECT FROM @pipeline@.suppression) THEN
+        SELECT @pipeline@._address_hashes(l.email, l.phone) INTO hashes
+        FROM @pipeline@.lead l WHERE l.lead_id = _granted.lead_id;
+    END IF;
+    RETURN (
+        WITH said AS (
+            SELECT c.status = 'granted' AS yes, c.channel, c.topic, c.evidence IS NOT NULL AS proven,
+                c.occurred_at, c.consent_id, c.merged_from
+            FROM @pipeline@.consent c
+            WHERE c.lead_id = _granted.lead_id AND c.purpose = _granted.purpose AND c.status <> 'requested'
+                AND c.occurred_at <= _granted.at
+                AND (c.channel IS NULL OR c.channel = _granted.channel)
+                AND (c.topic IS NULL OR c.topic = _granted.topic)
+            UNION ALL
+            -- who unsubscribes, bounces or complains withdraws for every lead with the address
+            SELECT false, s.channel, NULL, false, s.since, NULL, NULL
+            FROM @pipeline@.suppression s
+            WHERE s.address_hash = ANY (hashes) AND s.reason IN ('unsubscribed', 'bounced', 'complained')
+                AND s.since <= _granted.at AND (s.lifted_at > _granted.at) IS NOT FALSE
+                AND (s.channel IS NULL OR s.channel = _granted.channel)
+        )
+        SELECT coalesce(bool_or(y.yes), false) AND NOT EXISTS (
+            SELECT FROM said w
+            WHERE NOT w.yes AND NOT EXISTS (
+                SELECT FROM said g
+                WHERE g.yes AND g.proven
+                    AND (w.channel IS NULL OR g.channel = w.channel)
+                    AND (w.topic IS NULL OR g.topic = w.topic)
+                    -- of one instant the rows of one lead are in the order of recording
+                    AND (g.occurred_at > w.occurred_at OR g.occurred_at = w.occurred_at AND g.consent_id > w.consent_id
+                        AND g.merged_from IS NOT DISTINCT FROM w.merged_from)))
+        FROM said y);
+END
+$$;
+COMMENT ON FUNCTION _granted(bigint, text, text, text, timestamptz) IS
+    'whether a purpose is granted by what a lead has said up to an instant: there is a grant, and every withdrawal is undone by a later grant that is as narrow or narrower and has evidence';
+
+CREATE OR REPLACE FUNCTION _may_contact(lead_id bigint, channel text, topic text, at timestamptz, transactional boolean) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    hashes bytea[];
+    erased boolean;
+BEGIN
+    SELECT @pipeline@._address_hashes(l.email, l.phone), (l.erased_at <= _may_contact.at) IS TRUE INTO hashes, erased
+    FROM @pipeline@.lead l WHERE l.lead_id = _may_contact.lead_id;
+    IF NOT FOUND OR erased OR EXISTS (
+        SELECT FROM @pipeline@.suppression s
+        WHERE s.address_hash = ANY (hashes) AND (s.channel IS NULL OR s.channel = _may_contact.channel)
+            AND s.since <= _may_contact.at AND (s.lifted_at > _may_contact.at) IS NOT FALSE
+            AND (s.reason IN ('manual', 'forgotten')
+                -- a message that needs no consent does not go to a dead address, unless the lead has come back with it
+                OR s.reason = 'bounced' AND transactional AND NOT EXISTS (
+                    SELECT FROM @pipeline@.consent c
+                    WHERE c.lead_id = _may_contact.lead_id AND c.status <> 'withdrawn'
+                        AND c.occurred_at > s.since AND c.occurred_at <= _may_contact.at)))
+    THEN
+        RETURN false;
+    END IF;
+    RETURN transactional IS TRUE
+        OR @pipeline@._granted(_may_contact.lead_id, 'policy', NULL, NULL, _may_contact.at)
+            AND @pipeline@._granted(_may_contact.lead_id, 'marketing', _may_contact.channel, _may_contact.topic, _may_contact.at);
+END
+$$;
+COMMENT ON FUNCTION _may_contact(bigint, text, text, timestamptz, boolean) IS 'may_contact() of a lead, with the rights of the caller';
+
+CREATE OR REPLACE FUNCTION may_contact(external_id text, channel text DEFAULT NULL, topic text DEFAULT NULL,
+        at timestamptz DEFAULT now(), transactional boolean DEFAULT false) RETURNS boolean
+    LANGUAGE leadscore STABLE PARALLEL SAFE COST 200 AS 'may_contact';
+REVOKE EXECUTE ON FUNCTION may_contact(text, text, text, timestamptz, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION may_contact(text, text, text, timestamptz, boolean) IS
+    'whether a message of a channel and a topic may be sent to a lead at an instant: its policy and its marketing consent are granted for them, and no address of it is suppressed. NULL asks for all channels, or all topics. transactional: a receipt, or the request to confirm, which needs no consent. false if there is no such lead';
+
+CREATE OR REPLACE FUNCTION may_contact_by_id(lead_id bigint, channel text DEFAULT NULL, topic text DEFAULT NULL,
+        at timestamptz DEFAULT now(), transactional boolean DEFAULT false) RETURNS boolean
+    LANGUAGE leadscore STABLE PARALLEL SAFE COST 200 AS 'may_contact_by_id';
+REVOKE EXECUTE ON FUNCTION may_contact_by_id(bigint, text, text, timestamptz, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION may_contact_by_id(bigint, text, text, timestamptz, boolean) IS 'may_contact() of the lead with this number';
+
+-- The columns of lead follow
+
+CREATE OR REPLACE FUNCTION _consent_now(lead_id bigint, OUT consented_at timestamptz, OUT contact_allowed boolean)
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    contact record;
+    hashes bytea[];
+BEGIN
+    SELECT l.email, l.phone, l.consented_at, l.erased_at INTO contact
+    FROM @pipeline@.lead l WHERE l.lead_id = _consent_now.lead_id;
+    IF contact.erased_at IS NOT NULL THEN
+        consented_at := contact.consented_at;
+        contact_allowed := false;
+        RETURN;
+    END IF;
+    IF EXISTS (SELECT FROM @pipeline@.suppression) THEN
+        hashes := @pipeline@._address_hashes(contact.email, contact.phone);
+    END IF;
+    IF @pipeline@._granted(_consent_now.lead_id, 'policy', NULL, NULL, 'infinity') THEN
+        -- of the grants that no withdrawal follows, the one that was recorded last
+        SELECT c.occurred_at INTO consented_at
+        FROM @pipeline@.consent c
+        WHERE c.lead_id = _consent_now.lead_id AND c.purpose = 'policy' AND c.status = 'granted'
+            AND NOT EXISTS (
+                SELECT FROM @pipeline@.consent w
+                WHERE w.lead_id = c.lead_id AND w.purpose = 'policy' AND w.status = 'withdrawn' AND w.occurred_at > c.occurred_at)
+        ORDER BY c.consent_id DESC
+        LIMIT 1;
+    END IF;
+    SELECT bool_or(@pipeline@._granted(_consent_now.lead_id, 'marketing', s.channel, s.topic, 'infinity')) INTO contact_allowed
+    FROM (
+        SELECT DISTINCT c.channel, c.topic
+        FROM @pipeline@.consent c
+        WHERE c.lead_id = _consent_now.lead_id AND c.purpose = 'marketing' AND c.status <> 'requested'
+    ) s;
+    IF EXISTS (
+        SELECT FROM @pipeline@.suppression s
+        WHERE s.address_hash = ANY (hashes) AND s.channel IS NULL AND s.reason IN ('manual', 'forgotten') AND s.lifted_at IS NULL
+        ) OR contact_allowed IS NULL AND EXISTS (
+        SELECT FROM @pipeline@.suppression s
+        WHERE s.address_hash = ANY (hashes) AND s.channel IS NULL AND s.lifted_at IS NULL)
+    THEN
+        contact_allowed := false;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION _consent_now(bigint) IS
+    'what the columns of lead should say: contact_allowed is whether messages of some scope may be sent';
+
+CREATE OR REPLACE FUNCTION _follow_consent(lead_ids bigint[], at timestamptz) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- a change has a time of its own, later than the one before, but never one to come
+    UPDATE @pipeline@.lead l
+    SET consented_at = n.consented_at, contact_allowed = n.contact_allowed,
+        updated_at = CASE WHEN l.updated_at > now() THEN clock_timestamp()
+            ELSE greatest(l.updated_at + interval '1 microsecond', least(_follow_consent.at, now())) END
+    FROM unnest(_follow_consent.lead_ids) i, LATERAL @pipeline@._consent_now(i) n
+    WHERE l.lead_id = i
+        AND (l.consented_at IS DISTINCT FROM n.consented_at OR l.contact_allowed IS DISTINCT FROM n.contact_allowed);
+END
+$$;
+COMMENT ON FUNCTION _follow_consent(bigint[], timestamptz) IS
+    'brings consented_at and contact_allowed of leads up to their consent; at: when it was given';
+
+CREATE OR REPLACE FUNCTION _lock_leads(lead_ids bigint[]) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM FROM @pipeline@.lead l WHERE l.lead_id = ANY (lead_ids) ORDER BY l.lead_id FOR NO KEY UPDATE;
+    PERFORM FROM @pipeline@.lead_state s WHERE s.lead_id = ANY (lead_ids) ORDER BY s.lead_id FOR NO KEY UPDATE;
+END
+$$;
+COMMENT ON FUNCTION _lock_leads(bigint[]) IS 'locks leads, then their states, each in the order of lead_id';
+
+CREATE OR REPLACE FUNCTION _same_address(lead_ids bigint[]) RETURNS bigint[]
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN ARRAY(
+        SELECT o.lead_id
+        FROM @pipeline@.lead l
+            JOIN @pipeline@.lead o ON lower(btrim(o.email) COLLATE "C") = lower(btrim(l.email) COLLATE "C")
+        WHERE l.lead_id = ANY (lead_ids) AND l.email ~ '\S'
+        UNION
+        SELECT unnest(lead_ids));
+END
+$$;
+COMMENT ON FUNCTION _same_address(bigint[]) IS 'these leads, and all others with an e-mail address of theirs';
+
+-- Triggers
+
+CREATE OR REPLACE FUNCTION consent_checked() RETURNS trigger
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF NEW.occurred_at > clock_timestamp() THEN
+        RAISE EXCEPTION 'consent cannot be dated ahead'
+            USING ERRCODE = 'invalid_parameter_value',
+                HINT = 'Record consent when it is given or withdrawn.';
+    END IF;
+    PERFORM FROM @pipeline@.lead l WHERE l.lead_id = NEW.lead_id FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no lead %', NEW.lead_id
+            USING ERRCODE = 'foreign_key_violation', HINT = @pipeline@._missing_hint(NEW.lead_id);
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION consent_checked() IS 'trigger: locks the lead, and refuses consent that is dated ahead';
+
+CREATE OR REPLACE FUNCTION consent_recorded() RETURNS trigger
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM @pipeline@._follow_consent(array_agg(n.lead_id ORDER BY n.lead_id), n.occurred_at)
+    FROM (SELECT c.lead_id, max(c.occurred_at) AS occurred_at FROM new_consent c GROUP BY c.lead_id) n
+    GROUP BY n.occurred_at;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION consent_recorded() IS 'trigger: the columns of lead follow';
+
+CREATE OR REPLACE FUNCTION consent_kept() RETURNS trigger
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    was jsonb := to_jsonb(OLD) - '{lead_id,merged_from,evidence}'::text[];
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        IF NOT EXISTS (SELECT FROM @pipeline@.lead l WHERE l.lead_id = OLD.lead_id) THEN
+            RETURN OLD;
+        END IF;
+    ELSIF to_jsonb(NEW) - '{lead_id,merged_from,evidence}'::text[] = was THEN
+        IF NEW.lead_id <> OLD.lead_id AND NEW.merged_from = coalesce(OLD.merged_from, OLD.lead_id)
+            AND NEW.evidence IS NOT DISTINCT FROM OLD.evidence
+            AND EXISTS (SELECT FROM @pipeline@.lead_merge m WHERE m.lead_id = NEW.lead_id AND m.loser_id = OLD.lead_id)
+        THEN
+            RETURN NEW;
+        ELSIF NEW.lead_id = OLD.lead_id AND NEW.merged_from IS NOT DISTINCT FROM OLD.merged_from AND NEW.evidence = '{}'
+            AND EXISTS (SELECT FROM @pipeline@.erasure e WHERE e.lead_id = OLD.lead_id)
+        THEN
+            RETURN NEW;
+        END IF;
+    END IF;
+    RAISE EXCEPTION 'rows of table "consent" cannot be changed'
+        USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = 'Call give_consent() or withdraw_consent(), which add rows.';
+END
+$$;
+COMMENT ON FUNCTION consent_kept() IS 'trigger: only a merge moves rows of consent, only an erasure empties their evidence';
+
+CREATE OR REPLACE TRIGGER consent_checked BEFORE INSERT ON consent
+    FOR EACH ROW EXECUTE FUNCTION consent_checked();
+CREATE OR REPLACE TRIGGER consent_recorded AFTER INSERT ON consent
+    REFERENCING NEW TABLE AS new_consent
+    FOR EACH STATEMENT EXECUTE FUNCTION consent_recorded();
+CREATE OR REPLACE TRIGGER consent_kept BEFORE UPDATE OR DELETE ON consent
+    FOR EACH ROW EXECUTE FUNCTION consent_kept();
+
+-- The trigger on lead calls this for leads whose columns were written.
+CREATE OR REPLACE FUNCTION _columns_written(lead_ids bigint[], inserted boolean) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    INSERT INTO @pipeline@.consent (lead_id, purpose, status, evidence, occurred_at)
+    SELECT w.lead_id, s.purpose, s.status, s.evidence, s.occurred_at
+    FROM (
+            SELECT l.lead_id, l.consented_at, l.contact_allowed, n.consented_at AS consented_before, n.contact_allowed AS allowed_before,
+                CASE WHEN isfinite(l.updated_at) THEN least(l.updated_at, now()) ELSE now() END AS changed_at
+            FROM unnest(_columns_written.lead_ids) i
+                JOIN @pipeline@.lead l ON l.lead_id = i
+                LEFT JOIN LATERAL @pipeline@._consent_now(i) n ON NOT inserted
+        ) w,
+        LATERAL (VALUES
+            -- a column that has a date is a statement of that date; an import of old leads proves nothing
+            ('policy', 'granted', CASE WHEN NOT inserted THEN jsonb '{"column": "consented_at"}' END,
+                CASE WHEN isfinite(w.consented_at) THEN least(w.consented_at, now()) ELSE w.changed_at END,
+                w.consented_at IS NOT NULL AND w.consented_at IS DISTINCT FROM w.consented_before),
+            ('policy', 'withdrawn', NULL, greatest(w.changed_at, w.consented_before),
+                w.consented_at IS NULL AND w.consented_before IS NOT NULL),
+            ('marketing', 'granted', NULL, w.changed_at, w.contact_allowed AND w.allowed_before IS NOT TRUE),
+            ('marketing', 'withdrawn', NULL, w.changed_at,
+                w.contact_allowed IS NOT TRUE AND (w.allowed_before OR NOT w.contact_allowed AND w.allowed_before IS NULL))
+        ) AS s (purpose, status, evidence, occurred_at, said)
+    WHERE s.said
+    ORDER BY w.lead_id, s.status DESC;
+    IF NOT inserted OR EXISTS (SELECT FROM @pipeline@.suppression) THEN
+        PERFORM @pipeline@._follow_consent(_columns_written.lead_ids, now());
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION _columns_written(bigint[], boolean) IS
+    'records as consent what consented_at and contact_allowed of leads were set to; inserted: the leads are new';
+
+-- The trigger on event calls this for events of the roles unsubscribe,
+-- email_bounce and complaint, with the leads locked.
+CREATE OR REPLACE FUNCTION _events_refused(lead_ids bigint[], event_ids bigint[]) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    WITH refused AS (
+        SELECT e.lead_id, e.event_id, k.role, l.email, l.phone,
+            CASE WHEN isfinite(e.occurred_at) THEN least(e.occurred_at, now()) ELSE now() END AS occurred_at,
+            nullif(e.properties ->> 'channel', '') AS channel, nullif(e.properties ->> 'topic', '') AS topic
+        FROM ROWS FROM (unnest(_events_refused.lead_ids), unnest(_events_refused.event_ids)) AS u (lead_id, event_id)
+            JOIN @pipeline@.event e ON e.lead_id = u.lead_id AND e.event_id = u.event_id
+            JOIN @pipeline@.event_kind k ON k.kind = e.kind
+            JOIN @pipeline@.lead l ON l.lead_id = e.lead_id
+        WHERE k.role IN ('unsubscribe', 'complaint')
+            OR k.role = 'email_bounce' AND lower(e.properties ->> 'type') IN ('hard', 'permanent')
+    ), suppressed AS (
+        INSERT INTO @pipeline@.suppression (address_hash, channel, reason, since)
+        SELECT h, CASE WHEN r.role = 'unsubscribe' THEN r.channel ELSE coalesce(r.channel, 'email') END,
+            CASE r.role WHEN 'unsubscribe' THEN 'unsubscribed' WHEN 'complaint' THEN 'complained' ELSE 'bounced' END, r.occurred_at
+        FROM refused r, unnest(@pipeline@._address_hashes(r.email, CASE WHEN r.role = 'unsubscribe' THEN r.phone END)) h
+        WHERE r.role <> 'unsubscribe' OR r.topic IS NULL
+        ORDER BY 1, 2, 3, 4
+        ON CONFLICT DO NOTHING
+    )
+    INSERT INTO @pipeline@.consent (lead_id, purpose, channel, topic, status, evidence, occurred_at)
+    SELECT r.lead_id, 'marketing', r.channel, r.topic, 'withdrawn', jsonb_build_object('event_id', r.event_id), r.occurred_at
+    FROM refused r
+    WHERE r.role = 'unsubscribe'
+        -- a merge brings the row with the event
+        AND NOT EXISTS (
+            SELECT FROM @pipeline@.consent c
+            WHERE c.lead_id = r.lead_id AND c.evidence = jsonb_build_object('event_id', r.event_id))
+    ORDER BY r.lead_id, r.occurred_at, r.event_id;
+    PERFORM @pipeline@._follow_consent(@pipeline@._same_address(_events_refused.lead_ids),
+        (SELECT max(e.occurred_at) FROM @pipeline@.event e
+            JOIN ROWS FROM (unnest(_events_refused.lead_ids), unnest(_events_refused.event_ids)) AS u (lead_id, event_id)
+                ON e.lead_id = u.lead_id AND e.event_id = u.event_id));
+END
+$$;
+COMMENT ON FUNCTION _events_refused(bigint[], bigint[]) IS
+    'records what events say against messages: an unsubscribe withdraws consent, and with a hard bounce and a complaint it suppresses the address';
+
+-- For apps
+
+CREATE OR REPLACE FUNCTION _missing_hint(lead_id bigint) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    winner bigint;
+BEGIN
+    WITH RECURSIVE merged AS (
+        SELECT m.lead_id FROM @pipeline@.lead_merge m WHERE m.loser_id = _missing_hint.lead_id
+        UNION
+        SELECT m.lead_id FROM merged p JOIN @pipeline@.lead_merge m ON m.loser_id = p.lead_id
+    )
+    SELECT p.lead_id INTO winner
+    FROM merged p
+    WHERE NOT EXISTS (SELECT FROM @pipeline@.lead_merge m WHERE m.loser_id = p.lead_id);
+    RETURN CASE WHEN winner IS NULL THEN 'Create it with upsert_lead() or track() first.'
+        ELSE format('Lead %s was merged into lead %s.', _missing_hint.lead_id, winner) END;
+END
+$$;
+COMMENT ON FUNCTION _missing_hint(bigint) IS 'what to do about a lead that is not there';
+
+CREATE OR REPLACE FUNCTION _find_lead(external_id text) RETURNS bigint
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    found_id bigint;
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    found_id := @pipeline@.lead_id(leadscore_internal.require_text('external_id', external_id));
+    IF found_id IS NULL THEN
+        RAISE EXCEPTION 'there is no lead "%"', external_id
+            USING ERRCODE = 'no_data_found', HINT = 'Create it with upsert_lead() or track() first.';
+    END IF;
+    RETURN found_id;
+END
+$$;
+COMMENT ON FUNCTION _find_lead(text) IS 'number of the lead with this name, or an error';
+
+CREATE OR REPLACE FUNCTION give_consent_by_id(lead_id bigint, purpose text, channel text DEFAULT NULL, topic text DEFAULT NULL,
+        evidence jsonb DEFAULT NULL, status text DEFAULT 'granted', basis text DEFAULT 'consent', policy_version text DEFAULT NULL,
+        occurred_at timestamptz DEFAULT now()) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    at CONSTANT timestamptz := coalesce(occurred_at, now());
+    problem text;
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF lead_id IS NULL OR purpose IS NULL OR status IS NULL OR basis IS NULL THEN
+        RAISE EXCEPTION '% must not be null', CASE WHEN lead_id IS NULL THEN 'lead_id' WHEN purpose IS NULL THEN 'purpose'
+                WHEN status IS NULL THEN 'status' ELSE 'basis' END
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave the argument out if the default is meant.';
+    END IF;
+    problem := CASE
+        WHEN purpose NOT IN ('policy', 'marketing') THEN format('purpose must be policy or marketing, not "%s"', purpose)
+        WHEN status NOT IN ('requested', 'granted', 'withdrawn') THEN format('status must be requested, granted or withdrawn, not "%s"', status)
+        WHEN basis NOT IN ('consent', 'contract', 'legitimate_interest') THEN format('basis must be consent, contract or legitimate_interest, not "%s"', basis)
+        WHEN purpose = 'policy' AND num_nonnulls(channel, topic) > 0 THEN 'consent to the policy has no channel and no topic'
+        WHEN channel = '' OR topic = '' THEN 'channel and topic must not be empty'
+        WHEN jsonb_typeof(evidence) <> 'object' THEN format('evidence must be a JSON object, not %s', jsonb_typeof(evidence))
+        WHEN NOT isfinite(at) OR at > clock_timestamp() THEN 'consent cannot be dated ahead'
+    END;
+    IF problem IS NOT NULL THEN
+        RAISE EXCEPTION '%', problem
+            USING ERRCODE = 'invalid_parameter_value',
+                HINT = 'Pass something like purpose => ''marketing'', channel => ''email'', topic => ''newsletter'', evidence => ''{"form": "footer"}''.';
+    END IF;
+    PERFORM @pipeline@._lock_leads(ARRAY[lead_id]);
+    PERFORM FROM @pipeline@.lead l WHERE l.lead_id = give_consent_by_id.lead_id AND l.erased_at IS NULL;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no lead %', lead_id
+            USING ERRCODE = 'no_data_found', HINT = @pipeline@._missing_hint(lead_id);
+    END IF;
+    INSERT INTO @pipeline@.consent (lead_id, purpose, channel, topic, status, basis, policy_version, evidence, occurred_at)
+        VALUES (lead_id, purpose, channel, topic, status, basis, policy_version, evidence, at);
+    RETURN @pipeline@._granted(lead_id, purpose, channel, topic, 'infinity');
+END
+$$;
+REVOKE EXECUTE ON FUNCTION give_consent_by_id(bigint, text, text, text, jsonb, text, text, text, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION give_consent_by_id(bigint, text, text, text, jsonb, text, text, text, timestamptz) IS
+    'give_consent() of the lead with this number, which must be there';
+
+CREATE OR REPLACE FUNCTION give_consent(external_id text, purpose text, channel text DEFAULT NULL, topic text DEFAULT NULL,
+        evidence jsonb DEFAULT NULL, status text DEFAULT 'granted', basis text DEFAULT 'consent', policy_version text DEFAULT NULL,
+        occurred_at timestamptz DEFAULT now(), email text DEFAULT NULL) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    found_id bigint;
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@), leadscore_internal.require_text('external_id', external_id);
+    -- a person that was forgotten comes back by itself
+    IF evidence IS NOT NULL AND status <> 'withdrawn' THEN
+        UPDATE @pipeline@.suppression s
+        SET lifted_at = now()
+        WHERE s.reason = 'forgotten' AND s.lifted_at IS NULL AND s.since <= occurred_at
+            AND s.address_hash = ANY (@pipeline@._address_hashes(email, NULL) || @pipeline@._name_hash(external_id));
+    END IF;
+    found_id := @pipeline@.lead_id(external_id);
+    IF email ~ '\S' THEN
+        found_id := @pipeline@.upsert_lead(external_id, email => email);
+    END IF;
+    RETURN @pipeline@.give_consent_by_id(coalesce(found_id, @pipeline@._find_lead(external_id)),
+        purpose, channel, topic, evidence, status, basis, policy_version, occurred_at);
+END
+$$;
+REVOKE EXECUTE ON FUNCTION give_consent(text, text, text, text, jsonb, text, text, text, timestamptz, text) FROM PUBLIC;
+COMMENT ON FUNCTION give_consent(text, text, text, text, jsonb, text, text, text, timestamptz, text) IS
+    'records what a lead said, and returns whether the purpose is granted in that scope then. With status requested it waits for a second call with granted (double opt-in). email creates the lead if it is new, or sets its address. A grant dated before a withdrawal, or without evidence, does not undo it; one with evidence brings a forgotten person back, as a new lead. Errors: 22004 and 22023 for an argument that is null, unknown or dated ahead, P0002 if there is no such lead';
+
+CREATE OR REPLACE FUNCTION withdraw_consent_by_id(lead_id bigint, purpose text, channel text DEFAULT NULL, topic text DEFAULT NULL,
+        evidence jsonb DEFAULT NULL, occurred_at timestamptz DEFAULT now()) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    -- what this leads to holds for all of them, which are locked first
+    same CONSTANT bigint[] := @pipeline@._same_address(ARRAY[lead_id]);
+    granted boolean;
+BEGIN
+    PERFORM @pipeline@._lock_leads(same);
+    granted := @pipeline@.give_consent_by_id(lead_id, purpose, channel, topic, evidence, 'withdrawn', 'consent', NULL, occurred_at);
+    IF purpose = 'marketing' AND topic IS NULL THEN
+        INSERT INTO @pipeline@.suppression (address_hash, channel, reason, since)
+        SELECT h, withdraw_consent_by_id.channel, 'unsubscribed', coalesce(occurred_at, now())
+        FROM @pipeline@.lead l, unnest(@pipeline@._address_hashes(l.email, l.phone)) h
+        WHERE l.lead_id = withdraw_consent_by_id.lead_id
+        ON CONFLICT DO NOTHING;
+        PERFORM @pipeline@._follow_consent(same, occurred_at);
+    END IF;
+    RETURN granted;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION withdraw_consent_by_id(bigint, text, text, text, jsonb, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION withdraw_consent_by_id(bigint, text, text, text, jsonb, timestamptz) IS
+    'withdraw_consent() of the lead with this number';
+
+CREATE OR REPLACE FUNCTION withdraw_consent(external_id text, purpose text, channel text DEFAULT NULL, topic text DEFAULT NULL,
+        evidence jsonb DEFAULT NULL, occurred_at timestamptz DEFAULT now()) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN @pipeline@.withdraw_consent_by_id(@pipeline@._find_lead(external_id), purpose, channel, topic, evidence, occurred_at);
+END
+$$;
+REVOKE EXECUTE ON FUNCTION withdraw_consent(text, text, text, text, jsonb, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION withdraw_consent(text, text, text, text, jsonb, timestamptz) IS
+    'records that a lead takes consent back: of the policy, or of messages of a channel and a topic (NULL: all). Without topic it also suppresses the addresses of the lead for that channel. Returns whether a grant stands against it, which is so only if a later one is recorded. Errors as of give_consent()';
+
+CREATE OR REPLACE FUNCTION suppress(address text, channel text DEFAULT NULL, reason text DEFAULT 'manual',
+        since timestamptz DEFAULT now()) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    hash bytea;
+    lead_ids bigint[];
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF leadscore_internal.require_text('address', address) !~ '[@0-9]' THEN
+        RAISE EXCEPTION 'address must be an e-mail address or a telephone number'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass something like ann@acme.example.';
+    ELSIF reason IS NULL OR reason NOT IN ('unsubscribed', 'bounced', 'complained', 'manual') THEN
+        RAISE EXCEPTION 'unknown reason "%"', reason
+            USING ERRCODE = 'invalid_parameter_value',
+                HINT = 'Reasons are unsubscribed, bounced, complained and manual; forget_lead() forgets a person.';
+    ELSIF since > clock_timestamp() OR NOT isfinite(since) THEN
+        RAISE EXCEPTION 'a suppression cannot be dated ahead'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Call suppress() when it is to hold.';
+    END IF;
+    hash := @pipeline@.address_hash(address);
+    IF strpos(address, '@') > 0 THEN
+        lead_ids := ARRAY(SELECT l.lead_id FROM @pipeline@.lead l
+            WHERE lower(btrim(l.email) COLLATE "C") = lower(btrim(suppress.address) COLLATE "C"));
+    ELSE
+        lead_ids := ARRAY(SELECT l.lead_id FROM @pipeline@.lead l
+            WHERE regexp_replace(l.phone, '[^0-9]', '', 'g') = regexp_replace(suppress.address, '[^0-9]', '', 'g'));
+    END IF;
+    PERFORM @pipeline@._lock_leads(lead_ids);
+    INSERT INTO @pipeline@.suppression (address_hash, channel, reason, since)
+        VALUES (hash, nullif(channel, ''), reason, coalesce(since, now()))
+        ON CONFLICT DO NOTHING;
+    PERFORM @pipeline@._follow_consent(lead_ids, since);
+    RETURN cardinality(lead_ids);
+END
+$$;
+REVOKE EXECUTE ON FUNCTION suppress(text, text, text, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION suppress(text, text, text, timestamptz) IS
+    'keeps an e-mail address or a telephone number from being written to, by a channel or by all (NULL), whatever leads have it or will; returns how many leads have it. Only a hash of it is stored';
+
+CREATE OR REPLACE FUNCTION unsuppress(address text) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    lifted bigint;
+    lead_ids bigint[];
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    lead_ids := ARRAY(SELECT l.lead_id FROM @pipeline@.lead l
+        WHERE lower(btrim(l.email) COLLATE "C") = lower(btrim(leadscore_internal.require_text('address', unsuppress.address)) COLLATE "C")
+            OR strpos(unsuppress.address, '@') = 0
+                AND regexp_replace(l.phone, '[^0-9]', '', 'g') = regexp_replace(unsuppress.address, '[^0-9]', '', 'g'));
+    PERFORM @pipeline@._lock_leads(lead_ids);
+    UPDATE @pipeline@.suppression s
+    SET lifted_at = now()
+    WHERE s.address_hash = @pipeline@.address_hash(unsuppress.address) AND s.reason IN ('manual', 'bounced')
+        AND s.lifted_at IS NULL AND s.since <= now();
+    GET DIAGNOSTICS lifted = ROW_COUNT;
+    PERFORM @pipeline@._follow_consent(lead_ids, now());
+    RETURN lifted;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION unsuppress(text) FROM PUBLIC;
+COMMENT ON FUNCTION unsuppress(text) IS
+    'lifts what suppress() did by hand, and bounces, of an address; returns how many rows. What a person said against messages only consent with evidence undoes';

@@ -1,0 +1,330 @@
+-- Who is who: joining two leads that are one person, forgetting a person, and
+-- telling a person what is stored.
+--
+-- Both leads are locked first, in the order of lead_id. Every other name of a
+-- lead is in lead_alias and points at a lead that exists, so that a name is
+-- found in one step.
+
+CREATE OR REPLACE FUNCTION merge_leads_by_id(winner bigint, loser bigint, reason text DEFAULT NULL) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
+    kept @pipeline@.lead;
+    gone @pipeline@.lead;
+    withdrawn_at timestamptz;
+BEGIN
+    IF winner IS NULL OR loser IS NULL THEN
+        RAISE EXCEPTION '% must not be null', CASE WHEN winner IS NULL THEN 'winner' ELSE 'loser' END
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Pass the lead that is to remain, and the one that is to go.';
+    ELSIF winner = loser THEN
+        RAISE EXCEPTION 'cannot merge lead % into itself', winner
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass two leads. If these are two names, they mean one lead already.';
+    END IF;
+    PERFORM FROM @pipeline@.lead l WHERE l.lead_id IN (winner, loser) ORDER BY l.lead_id FOR UPDATE;
+    PERFORM @pipeline@._lock_leads(ARRAY[winner, loser]);
+    SELECT * INTO kept FROM @pipeline@.lead l WHERE l.lead_id = winner;
+    SELECT * INTO gone FROM @pipeline@.lead l WHERE l.lead_id = loser;
+    IF kept.lead_id IS NULL OR gone.lead_id IS NULL THEN
+        RAISE EXCEPTION 'there is no lead %', CASE WHEN kept.lead_id IS NULL THEN winner ELSE loser END
+            USING ERRCODE = 'no_data_found',
+                HINT = @pipeline@._missing_hint(CASE WHEN kept.lead_id IS NULL THEN winner ELSE loser END);
+    ELSIF kept.erased_at IS NOT NULL OR gone.erased_at IS NOT NULL THEN
+        RAISE EXCEPTION 'lead % was forgotten', CASE WHEN kept.erased_at IS NOT NULL THEN winner ELSE loser END
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Nobody knows whom it stood for.';
+    END IF;
+    INSERT INTO @pipeline@.lead_merge (lead_id, loser_id, reason) VALUES (winner, loser, reason);
+
+    UPDATE @pipeline@.consent c
+    SET lead_id = winner, merged_from = coalesce(c.merged_from, c.lead_id)
+    WHERE c.lead_id = loser;
+
+    DELETE FROM @pipeline@.event e
+    WHERE e.lead_id = loser AND e.source_id IS NOT NULL
+        AND EXISTS (SELECT FROM @pipeline@.event o WHERE o.lead_id = winner AND o.source_id = e.source_id);
+    UPDATE @pipeline@.event e SET lead_id = winner WHERE e.lead_id = loser;
+
+    UPDATE @pipeline@.lead l SET referred_by = nullif(winner, l.lead_id) WHERE l.referred_by = loser;
+    UPDATE @pipeline@.lead l
+    SET email = coalesce(kept.email, gone.email), phone = coalesce(kept.phone, gone.phone),
+        organization = coalesce(kept.organization, gone.organization), market = coalesce(kept.market, gone.market),
+        country = coalesce(kept.country, gone.country), language = coalesce(kept.language, gone.language),
+        time_zone = coalesce(kept.time_zone, gone.time_zone), channel = coalesce(kept.channel, gone.channel),
+        campaign = coalesce(kept.campaign, gone.campaign), owner = coalesce(kept.owner, gone.owner),
+        persona = coalesce(kept.persona, gone.persona), profile = gone.profile || kept.profile,
+        referred_by = nullif(coalesce(nullif(kept.referred_by, loser), gone.referred_by), winner),
+        created_at = least(kept.created_at, gone.created_at),
+        consented_at = n.consented_at, contact_allowed = n.contact_allowed
+    FROM @pipeline@._consent_now(winner) n
+    WHERE l.lead_id = winner;
+
+    -- what both profiles were counts from its own day, but consent not from its withdrawal on
+    SELECT max(c.occurred_at) INTO withdrawn_at
+    FROM @pipeline@.consent c
+    WHERE c.lead_id = winner AND c.purpose = 'policy' AND c.status = 'withdrawn'
+        AND (SELECT l.consented_at FROM @pipeline@.lead l WHERE l.lead_id = winner) IS NULL;
+    PERFORM leadscore_internal.merge_logs(pipeline, winner, loser, withdrawn_at);
+
+    DELETE FROM @pipeline@.lead l WHERE l.lead_id = loser;
+    UPDATE @pipeline@.lead_alias a SET lead_id = winner WHERE a.lead_id = loser;
+    IF gone.external_id IS NOT NULL THEN
+        IF kept.external_id IS NULL THEN
+            UPDATE @pipeline@.lead l SET external_id = gone.external_id WHERE l.lead_id = winner;
+        ELSE
+            INSERT INTO @pipeline@.lead_alias (external_id, lead_id) VALUES (gone.external_id, winner);
+        END IF;
+    END IF;
+    -- an address of the loser may be suppressed
+    PERFORM @pipeline@._follow_consent(ARRAY[winner], now());
+    RETURN winner;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION merge_leads_by_id(bigint, bigint, text) FROM PUBLIC;
+COMMENT ON FUNCTION merge_leads_by_id(bigint, bigint, text) IS 'merge_leads() of the leads with these numbers';
+
+CREATE OR REPLACE FUNCTION merge_leads(winner text, loser text, reason text DEFAULT NULL) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN @pipeline@.merge_leads_by_id(@pipeline@._find_lead(winner), @pipeline@._find_lead(loser), reason);
+END
+$$;
+REVOKE EXECUTE ON FUNCTION merge_leads(text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION merge_leads(text, text, text) IS
+    'makes two leads one, and returns the number of winner, which remains: events move, of two with one source_id that of winner stays; the profile of winner comes first; what both said about messages counts; every name of loser is one of winner; stages are computed anew from all of it. It cannot be undone. Errors: 22023 if both are one lead, P0002 if there is no such lead, 55000 if one was forgotten';
+
+-- A name that is not known yet is given to a lead for a moment: whoever makes a
+-- lead of that name at the same time waits, or is waited for.
+CREATE OR REPLACE FUNCTION identify(anonymous text, known text, force boolean DEFAULT false) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    anonymous_name CONSTANT text := leadscore_internal.fold_name(leadscore_internal.require_text('anonymous', anonymous));
+    known_name CONSTANT text := leadscore_internal.fold_name(leadscore_internal.require_text('known', known));
+    anonymous_id bigint;
+    known_id bigint;
+    identified boolean;
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    known_id := @pipeline@.lead_id(known_name);
+    IF anonymous_name = known_name OR @pipeline@.lead_id(anonymous_name) = known_id THEN
+        RETURN coalesce(known_id, @pipeline@.upsert_lead(known_name));
+    END IF;
+    anonymous_id := coalesce(@pipeline@.lead_id(anonymous_name), @pipeline@.upsert_lead(anonymous_name));
+    -- one that was forgotten makes no lead
+    IF anonymous_id IS NULL THEN
+        RETURN coalesce(known_id, @pipeline@.upsert_lead(known_name));
+    END IF;
+    IF known_id IS NULL AND @pipeline@._is_forgotten(known_name, NULL, NULL) THEN
+        RETURN NULL;
+    END IF;
+    PERFORM @pipeline@._lock_leads(array_remove(ARRAY[anonymous_id, known_id], NULL));
+    SELECT l.email ~ '\S' OR l.external_id <> anonymous_name
+            OR EXISTS (SELECT FROM @pipeline@.lead_alias a WHERE a.lead_id = l.lead_id) INTO identified
+    FROM @pipeline@.lead l WHERE l.lead_id = anonymous_id;
+    IF identified AND force IS NOT TRUE THEN
+        RAISE EXCEPTION 'lead "%" is identified already', anonymous
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                DETAIL = 'It has an e-mail address, or another name: two people may share a device.',
+                HINT = 'If both are one person, pass force => true, or call merge_leads().';
+    END IF;
+    IF known_id IS NULL THEN
+        -- it takes the other name, and keeps its own
+        INSERT INTO @pipeline@.lead (external_id) VALUES (known_name) ON CONFLICT (external_id) DO NOTHING RETURNING lead_id INTO known_id;
+        IF known_id IS NOT NULL THEN
+            DELETE FROM @pipeline@.lead l WHERE l.lead_id = known_id;
+            UPDATE @pipeline@.lead l SET external_id = known_name WHERE l.lead_id = anonymous_id AND l.external_id = anonymous_name;
+            IF FOUND THEN
+                INSERT INTO @pipeline@.lead_alias (external_id, lead_id) VALUES (anonymous_name, anonymous_id);
+            ELSE
+                INSERT INTO @pipeline@.lead_alias (external_id, lead_id) VALUES (known_name, anonymous_id);
+            END IF;
+            RETURN anonymous_id;
+        END IF;
+        known_id := @pipeline@._find_lead(known_name);
+    END IF;
+    RETURN @pipeline@.merge_leads_by_id(known_id, anonymous_id, 'identify');
+END
+$$;
+REVOKE EXECUTE ON FUNCTION identify(text, text, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION identify(text, text, boolean) IS
+    'says that the visitor with the first name is the lead with the second, and returns its number: both names mean it from then on, and it has done what both did. A name that is new is only remembered. Error 55000 if the visitor has an e-mail address or was identified already, unless force; NULL if the person was forgotten';
+
+-- Keys of event.properties that tell of our pages and messages, and not of the person.
+CREATE OR REPLACE FUNCTION _impersonal(properties jsonb, secrets text[]) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    secret text;
+    kept jsonb;
+BEGIN
+    SELECT jsonb_object_agg(p.key, p.value) INTO kept
+    FROM jsonb_each(CASE WHEN jsonb_typeof(properties) = 'object' THEN properties END) p
+    WHERE jsonb_typeof(p.value) IN ('string', 'number', 'boolean') AND p.key IN (
+        SELECT unnest('{page,content,intent,form,variant,message,network,outcome,reason,stage,purchase,type,channel,topic}'::text[])
+        UNION ALL
+        SELECT m[1] FROM @pipeline@.signal s, regexp_matches(concat(s.condition, ' ', s.quantity), '\."([^"]+)"', 'g') m
+        WHERE s.source = 'event');
+    FOREACH secret IN ARRAY secrets LOOP
+        SELECT jsonb_object_agg(p.key, CASE WHEN jsonb_typeof(p.value) = 'string'
+            THEN to_jsonb(regexp_replace(p.value #>> '{}', regexp_replace(secret, '([][\\.*+?^$(){}|])', '\\\1', 'g'), '', 'gi'))
+            ELSE p.value END) INTO kept
+        FROM jsonb_each(kept) p;
+    END LOOP;
+    RETURN kept;
+END
+$$;
+COMMENT ON FUNCTION _impersonal(jsonb, text[]) IS
+    'what forget_lead() leaves of the properties of an event: keys that reports and signals read, with names and addresses of the person cut out';
+
+CREATE OR REPLACE FUNCTION forget_lead_by_id(lead_id bigint, requested_at timestamptz DEFAULT NULL) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    person @pipeline@.lead;
+    names text[];
+    secrets text[];
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF forget_lead_by_id.lead_id IS NULL THEN
+        RAISE EXCEPTION 'lead_id must not be null'
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Pass the number of a lead.';
+    END IF;
+    PERFORM @pipeline@._lock_leads(ARRAY[forget_lead_by_id.lead_id]);
+    SELECT * INTO person FROM @pipeline@.lead l WHERE l.lead_id = forget_lead_by_id.lead_id;
+    IF NOT FOUND OR person.erased_at IS NOT NULL THEN
+        RETURN false;
+    END IF;
+    names := array_remove(ARRAY(SELECT a.external_id FROM @pipeline@.lead_alias a WHERE a.lead_id = person.lead_id) || person.external_id, NULL);
+    INSERT INTO @pipeline@.suppression (address_hash, channel, reason, since)
+    SELECT DISTINCT h, NULL, 'forgotten', now()
+    FROM (
+        SELECT unnest(@pipeline@._address_hashes(person.email, person.phone)) AS h
+        UNION ALL
+        SELECT @pipeline@._name_hash(n) FROM unnest(names) n
+    ) s
+    ON CONFLICT DO NOTHING;
+    INSERT INTO @pipeline@.erasure (lead_id, requested_at) VALUES (person.lead_id, forget_lead_by_id.requested_at);
+
+    -- what is worth cutting out of texts: longer ones first
+    secrets := ARRAY(
+        SELECT s.secret
+        FROM (
+            SELECT btrim(person.email) AS secret
+            UNION
+            SELECT btrim(person.phone)
+            UNION
+            SELECT n FROM unnest(names) n
+            UNION
+            SELECT v #>> '{}' FROM jsonb_each(person.profile) p, jsonb_path_query(p.value, 'strict $.** ? (@.type() == "string")') v
+            WHERE p.key ~* 'name|mail|phone|address|street'
+        ) s
+        WHERE length(s.secret) >= 4
+        ORDER BY length(s.secret) DESC, s.secret);
+    -- a refund goes on naming its purchase
+    UPDATE @pipeline@.event e
+    SET properties = e.properties || jsonb_build_object('purchase', o.event_id::text)
+    FROM @pipeline@.event o
+    WHERE e.lead_id = person.lead_id AND o.lead_id = person.lead_id AND o.source_id = e.properties ->> 'purchase';
+    UPDATE @pipeline@.event e
+    SET properties = @pipeline@._impersonal(e.properties, secrets), source_id = NULL
+    WHERE e.lead_id = person.lead_id AND (e.properties IS NOT NULL OR e.source_id IS NOT NULL);
+    UPDATE @pipeline@.consent c SET evidence = '{}' WHERE c.lead_id = person.lead_id AND c.evidence <> '{}';
+    UPDATE @pipeline@.lead_merge m SET reason = NULL WHERE m.lead_id = person.lead_id AND m.reason IS NOT NULL;
+    DELETE FROM @pipeline@.lead_alias a WHERE a.lead_id = person.lead_id;
+    UPDATE @pipeline@.lead l
+    SET external_id = NULL, email = NULL, phone = NULL, language = NULL, time_zone = NULL, profile = '{}',
+        contact_allowed = false, erased_at = now()
+    WHERE l.lead_id = person.lead_id;
+    RETURN true;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION forget_lead_by_id(bigint, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION forget_lead_by_id(bigint, timestamptz) IS 'forget_lead() of the lead with this number';
+
+CREATE OR REPLACE FUNCTION forget_lead(external_id text, requested_at timestamptz DEFAULT NULL) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    found_id bigint;
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    found_id := @pipeline@.lead_id(leadscore_internal.require_text('external_id', external_id));
+    RETURN found_id IS NOT NULL AND @pipeline@.forget_lead_by_id(found_id, requested_at);
+END
+$$;
+REVOKE EXECUTE ON FUNCTION forget_lead(text, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION forget_lead(text, timestamptz) IS
+    'makes a lead anonymous for ever: its names, addresses, profile, evidence and what it told in events are erased; counts, stages, amounts and the bare rows of consent stay, so that no report changes. Hashes keep the person from coming back by an import: leads and events with its names or address are left out, until give_consent() records evidence. Returns false if there is no such lead, or not any more. Backups, the server''s log and the app''s own tables are not touched';
+
+CREATE OR REPLACE FUNCTION export_lead_by_id(lead_id bigint) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    RETURN (
+        SELECT jsonb_build_object(
+            'lead', to_jsonb(l),
+            'aliases', (SELECT coalesce(jsonb_agg(to_jsonb(a) - 'lead_id' ORDER BY a.external_id), '[]')
+                FROM @pipeline@.lead_alias a WHERE a.lead_id = l.lead_id),
+            'merges', (SELECT coalesce(jsonb_agg(to_jsonb(m) - 'lead_id' ORDER BY m.merged_at, m.loser_id), '[]')
+                FROM @pipeline@.lead_merge m WHERE m.lead_id = l.lead_id),
+            'consent', (SELECT coalesce(jsonb_agg(to_jsonb(c) - 'lead_id' ORDER BY c.occurred_at, c.consent_id), '[]')
+                FROM @pipeline@.consent c WHERE c.lead_id = l.lead_id),
+            'suppression', (SELECT coalesce(jsonb_agg(to_jsonb(s) - '{suppression_id,address_hash}'::text[] ORDER BY s.since, s.suppression_id), '[]')
+                FROM @pipeline@.suppression s WHERE s.address_hash = ANY (@pipeline@._address_hashes(l.email, l.phone))),
+            'erasure', (SELECT to_jsonb(e) - 'lead_id' FROM @pipeline@.erasure e WHERE e.lead_id = l.lead_id),
+            'events', (SELECT coalesce(jsonb_agg(to_jsonb(e) - 'lead_id' ORDER BY e.occurred_at, e.event_id), '[]')
+                FROM @pipeline@.event e WHERE e.lead_id = l.lead_id),
+            'profile_changes', (SELECT coalesce(jsonb_agg(to_jsonb(p) - 'lead_id' ORDER BY p.seq), '[]')
+                FROM @pipeline@.profile_change p WHERE p.lead_id = l.lead_id),
+            'stages', (SELECT coalesce(jsonb_agg(to_jsonb(h) - 'lead_id' ORDER BY h.seq), '[]')
+                FROM @pipeline@.stage_log h WHERE h.lead_id = l.lead_id),
+            'state', (SELECT to_jsonb(s) - 'lead_id' FROM @pipeline@.lead_state s WHERE s.lead_id = l.lead_id),
+            'score', @pipeline@.score_by_id(l.lead_id),
+            'points', (SELECT coalesce(jsonb_agg(to_jsonb(x)), '[]') FROM @pipeline@.explain_by_id(l.lead_id) x))
+        FROM @pipeline@.lead l
+        WHERE l.lead_id = export_lead_by_id.lead_id);
+END
+$$;
+REVOKE EXECUTE ON FUNCTION export_lead_by_id(bigint) FROM PUBLIC;
+COMMENT ON FUNCTION export_lead_by_id(bigint) IS 'export_lead() of the lead with this number';
+
+CREATE OR REPLACE FUNCTION export_lead(external_id text) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    RETURN @pipeline@.export_lead_by_id(@pipeline@.lead_id(leadscore_internal.require_text('external_id', external_id)));
+END
+$$;
+REVOKE EXECUTE ON FUNCTION export_lead(text) FROM PUBLIC;
+COMMENT ON FUNCTION export_lead(text) IS
+    'all that is stored of a lead, as one JSON object, for a person that asks for it: lead, aliases, merges, consent, suppression, events, profile_changes, stages, state, and the score with its points. NULL if there is no such lead';
+
+-- leadscore.attach_pipeline() calls this.
+CREATE OR REPLACE FUNCTION _leads_loaded() RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    DELETE FROM @pipeline@.lead l
+    WHERE l.erased_at IS NULL AND EXISTS (SELECT FROM @pipeline@.suppression s WHERE s.reason = 'forgotten' AND s.lifted_at IS NULL)
+        AND @pipeline@._is_forgotten(l.external_id, l.email, l.phone);
+    UPDATE @pipeline@.lead l
+    SET external_id = leadscore_internal.fold_name(l.external_id)
+    WHERE l.external_id <> leadscore_internal.fold_name(l.external_id);
+    PERFORM @pipeline@._columns_written(array_agg(l.lead_id), true)
+    FROM @pipeline@.lead l
+    WHERE (l.consented_at IS NOT NULL OR l.contact_allowed IS NOT NULL) AND l.erased_at IS NULL
+        AND NOT EXISTS (SELECT FROM @pipeline@.consent c WHERE c.lead_id = l.lead_id)
+    HAVING count(*) > 0;
+    PERFORM @pipeline@._events_refused(array_agg(e.lead_id), array_agg(e.event_id))
+    FROM @pipeline@.event e JOIN @pipeline@.event_kind k USING (kind) JOIN @pipeline@.lead l USING (lead_id)
+    WHERE k.role IN ('unsubscribe', 'email_bounce', 'complaint') AND l.erased_at IS NULL
+    HAVING count(*) > 0;
+END
+$$;
+COMMENT ON FUNCTION _leads_loaded() IS
+    'does what the triggers would have done for leads and events that were loaded without them: names are folded, forgotten people left out, consent recorded';
