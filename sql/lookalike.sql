@@ -25,6 +25,7 @@ END
 $$;
 ALTER TABLE fake.lead ADD PRIMARY KEY (lead_id);
 ALTER TABLE fake.lead_state ADD PRIMARY KEY (lead_id);
+CREATE FUNCTION fake._columns_written(bigint[], boolean) RETURNS void LANGUAGE sql AS '';
 SELECT leadscore_internal.run_ddl('fake', 'triggers/attach');
 -- what nothing guards may hold anything
 DO $$

@@ -17,9 +17,10 @@ CREATE TEMP VIEW tables AS
 SELECT relname FROM tables WHERE lead_id IS NOT NULL ORDER BY 1;
 SELECT relname FROM tables WHERE NOT good;
 SELECT relname FROM tables t WHERE NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.oid AND i.indisprimary);
--- unique keys contain lead_id, or they cannot be checked on one node. Two
--- exceptions: names of leads in the app, and numbers of events. Before leads are
--- distributed these keys are dropped; names stay unique as lead_id is computed
+-- unique keys contain lead_id, or they cannot be checked on one node. Three
+-- exceptions: names of leads in the app, other names, of which every node has a
+-- copy, and numbers of events. Before leads are distributed the keys of lead and
+-- event are dropped; names stay unique as lead_id is computed
 -- from them, and numbers by their sequence.
 SELECT t.relname, i.indexrelid::regclass AS index FROM tables t JOIN pg_index i ON i.indrelid = t.oid
     WHERE t.lead_id IS NOT NULL AND i.indisunique AND i.indkey[0] <> t.lead_id ORDER BY i.indexrelid::regclass::text COLLATE "C";

@@ -275,9 +275,9 @@ SELECT created_at <= now() AS created, updated_at <= clock_timestamp() AS update
 SELECT * FROM crm.verify();
 
 -- An event that unsubscribes clears contact_allowed in the same transaction,
--- however it is written, until the app sets it again
+-- however it is written, until consent is given with evidence
 SET ROLE leadscore_app;
-SELECT count(crm.upsert_lead('u' || i, 'a@mail.example', contact_allowed => true, at => '2025-01-01')) FROM generate_series(1, 9) i;
+SELECT count(crm.upsert_lead('u' || i, 'u' || i || '@mail.example', contact_allowed => true, at => '2025-01-01')) FROM generate_series(1, 9) i;
 SELECT event_id > 0 FROM crm.track('u1', 'unsubscribe', occurred_at => '2025-02-01');
 INSERT INTO crm.event (lead_id, kind, occurred_at) VALUES (crm.lead_id('u2'), 'unsubscribe', '2025-02-01');
 SELECT inserted FROM crm.track_many('[{"external_id": "u4", "kind": "unsubscribe", "occurred_at": "2025-02-02"}, {"external_id": "u3", "kind": "unsubscribe", "occurred_at": "2025-02-01"},
@@ -298,6 +298,7 @@ SET ROLE leadscore_app;
 -- allowed again; an event that is only edited changes nothing, one that becomes
 -- such does, and what is undone never was
 SELECT count(crm.upsert_lead('u' || i, contact_allowed => true)) FROM unnest('{1,2,7}'::int[]) i;
+SELECT crm.give_consent('u' || i, 'marketing', evidence => '{"form": "footer"}') FROM unnest('{1,2,7}'::int[]) i;
 SELECT event_id > 0 FROM crm.track('u7', 'opt_out');
 RESET ROLE;
 UPDATE crm.event SET properties = '{"message": "spring"}', occurred_at = occurred_at + interval '1 hour' WHERE lead_id = crm.lead_id('u1');
@@ -309,7 +310,7 @@ ROLLBACK;
 SELECT string_agg(external_id, ' ' ORDER BY external_id) AS allowed FROM crm.lead WHERE external_id LIKE 'u_' AND contact_allowed;
 -- consent that was given after it stays
 SET ROLE leadscore_app;
-SELECT crm.upsert_lead('u8', consent => true, at => '2025-03-01') > 0;
+SELECT crm.give_consent('u8', 'marketing', evidence => '{"form": "footer"}', occurred_at => '2025-03-01');
 SELECT a.event_id > 0, b.event_id > 0 FROM crm.track('u8', 'unsubscribe', occurred_at => '2025-02-01') a, crm.track('u9', 'unsubscribe', occurred_at => 'infinity') b;
 RESET ROLE;
 SELECT external_id, contact_allowed, updated_at > now() AS ahead FROM crm.lead WHERE external_id IN ('u8', 'u9') ORDER BY 1;

@@ -205,7 +205,7 @@ CREATE TABLE $p.write (lead_id bigint, step int, what text, key text, kind text,
 CREATE PROCEDURE $p.run_step(s int) LANGUAGE plpgsql AS \$\$
 BEGIN
 	INSERT INTO $p.lead (lead_id, created_at, updated_at, consented_at, email, profile)
-		SELECT lead_id, at, at, CASE WHEN consented THEN at END, email, profile FROM $p.write WHERE step = s AND what = 'lead';
+		SELECT lead_id, at, at, CASE WHEN consented THEN at END, replace(email, 'x\@', 'x' || lead_id || '\@'), profile FROM $p.write WHERE step = s AND what = 'lead';
 	INSERT INTO $p.event (lead_id, source_id, kind, occurred_at, properties)
 		SELECT lead_id, key, kind, at, CASE WHEN stage IS NOT NULL THEN jsonb_build_object('stage', stage) END
 		FROM $p.write WHERE step = s AND what = 'insert' ORDER BY random();
@@ -215,7 +215,7 @@ BEGIN
 		USING $p.write w WHERE w.step = s AND w.what = 'delete' AND e.lead_id = w.lead_id AND e.source_id = w.key;
 	UPDATE $p.lead l SET created_at = w.at
 		FROM $p.write w WHERE w.step = s AND w.what = 'created' AND l.lead_id = w.lead_id;
-	UPDATE $p.lead l SET consented_at = CASE WHEN w.consented THEN w.at END, email = w.email, profile = w.profile, updated_at = w.at
+	UPDATE $p.lead l SET consented_at = CASE WHEN w.consented THEN w.at END, email = replace(w.email, 'x\@', 'x' || w.lead_id || '\@'), profile = w.profile, updated_at = w.at
 		FROM $p.write w WHERE w.step = s AND w.what = 'profile' AND l.lead_id = w.lead_id;
 END \$\$;
 CREATE PROCEDURE $p.sweep_all() LANGUAGE plpgsql AS \$\$

@@ -369,7 +369,7 @@ END $$;
 
 CREATE FUNCTION add_leads(variant int, h history[]) RETURNS void LANGUAGE sql BEGIN ATOMIC
 	INSERT INTO p.lead (lead_id, email, consented_at, profile, created_at, updated_at)
-		SELECT x.hist * 8 + variant * 2 + which + 1, x.email, CASE WHEN x.consented THEN x.created_at END, x.profile, x.created_at, x.created_at
+		SELECT x.hist * 8 + variant * 2 + which + 1, replace(x.email, 'x@', 'x' || (x.hist * 8 + variant * 2 + which + 1) || '@'), CASE WHEN x.consented THEN x.created_at END, x.profile, x.created_at, x.created_at
 		FROM unnest(h) x, generate_series(0, x.leads - 1) AS w(which);
 END;
 
@@ -379,7 +379,7 @@ CREATE FUNCTION add_events(variant int, o op[]) RETURNS void LANGUAGE sql BEGIN 
 END;
 
 CREATE FUNCTION change_profiles(variant int, o op[]) RETURNS void LANGUAGE sql BEGIN ATOMIC
-	UPDATE p.lead l SET email = o.email, consented_at = CASE WHEN o.consented THEN o.at END, profile = o.profile, updated_at = o.at
+	UPDATE p.lead l SET email = replace(o.email, 'x@', 'x' || l.lead_id || '@'), consented_at = CASE WHEN o.consented THEN o.at END, profile = o.profile, updated_at = o.at
 		FROM unnest(o) o WHERE l.lead_id = hist * 8 + variant * 2 + which + 1;
 END;
 

@@ -182,6 +182,9 @@ my $calls = $node->safe_psql('clean', <<'SQL');
 		('time_zone', 'text', 'Asia/Kathmandu'), ('kind', 'text', 'page_view'), ('market', 'text', 'b2b'),
 		('model', 'text', 'other'), ('a', 'text', 'inbound'), ('b', 'text', 'other'), ('source', 'text', 'inbound'), ('target', 'text', 'new'),
 		('cause', 'text', 'decay'), ('condition', 'text', 'raise_exception'), ('events', 'jsonb', '[{"external_id": "one", "kind": "page_view"}]'),
+		('purpose', 'text', 'marketing'), ('status', 'text', 'granted'), ('basis', 'text', 'consent'), ('reason', 'text', 'manual'),
+		('address', 'text', 'a@example.com'), ('email', 'text', 'b@example.com'), ('winner', 'text', 'one'), ('loser', 'text', 'two'), ('winner', 'int8', '1'), ('loser', 'int8', '2'),
+		('anonymous', 'text', 'two'), ('known', 'text', 'one'),
 		('mode', 'text', 'ordered'), ('from_step', 'int4', '1'), ('to_step', 'int4', '2'),
 		('', 'text', 'mql'), ('', 'varchar', 'x'), ('', 'bool', 't'), ('', 'int2', '1'), ('', 'int4', '1'), ('', 'int8', '1'), ('', 'numeric', '1'), ('', 'float8', '1'),
 		('', 'timestamptz', '2025-06-01'), ('', 'date', '2025-06-01'), ('', 'interval', '1 day'), ('', 'jsonb', '{}'), ('', 'bytea', NULL),
@@ -220,7 +223,7 @@ my $calls = $node->safe_psql('clean', <<'SQL');
 			WHEN 'leadscore.window_funnel_except_transfn(bytea,timestamp with time zone,interval,text,boolean,integer,integer,boolean[])'
 				THEN replace(replace(sql, '''mql''', '''strict'''), '''1''::pg_catalog.int4, ''1''', '''1''::pg_catalog.int4, ''2''')
 			-- kind is that of a lead here
-			WHEN 'p.upsert_lead(text,text,jsonb,text,text,text,text,text,text,text,text,boolean,boolean,bigint,timestamp with time zone)'
+			WHEN 'p.upsert_lead(text,text,jsonb,text,text,text,text,text,text,text,text,boolean,boolean,bigint,text,text,text,timestamp with time zone)'
 				THEN replace(sql, '''page_view''', '''person''')
 			ELSE sql END
 	FROM call

@@ -24,8 +24,7 @@ CREATE TABLE consent (
     CONSTRAINT consent_topic_check CHECK (topic <> ''),
     CONSTRAINT consent_status_check CHECK (status IN ('requested', 'granted', 'withdrawn')),
     CONSTRAINT consent_basis_check CHECK (basis IN ('consent', 'contract', 'legitimate_interest')),
-    CONSTRAINT consent_evidence_check CHECK (jsonb_typeof(evidence) = 'object'),
-    CONSTRAINT consent_occurred_at_check CHECK (isfinite(occurred_at))
+    CONSTRAINT consent_evidence_check CHECK (jsonb_typeof(evidence) = 'object')
 );
 COMMENT ON TABLE consent IS 'what a lead said about its data and about messages, one row each time; append-only. may_contact() says what follows';
 COMMENT ON COLUMN consent.lead_id IS 'number of the lead, see the table lead';
@@ -54,9 +53,7 @@ CREATE TABLE suppression (
     -- its index finds the rows of an address
     CONSTRAINT suppression_address_key UNIQUE NULLS NOT DISTINCT (address_hash, channel, reason, since),
     CONSTRAINT suppression_channel_check CHECK (channel <> ''),
-    CONSTRAINT suppression_reason_check CHECK (reason IN ('unsubscribed', 'bounced', 'complained', 'forgotten', 'manual')),
-    CONSTRAINT suppression_since_check CHECK (isfinite(since)),
-    CONSTRAINT suppression_lifted_at_check CHECK (lifted_at >= since)
+    CONSTRAINT suppression_reason_check CHECK (reason IN ('unsubscribed', 'bounced', 'complained', 'forgotten', 'manual'))
 );
 COMMENT ON TABLE suppression IS 'addresses that must not be written to, as keyed hashes; holds for every lead with the address, and for leads that come later';
 COMMENT ON COLUMN suppression.suppression_id IS 'number of the row';
@@ -98,11 +95,10 @@ CREATE TABLE lead_merge (
     merged_at timestamptz NOT NULL DEFAULT now(),
     merged_by text NOT NULL DEFAULT session_user,
     reason text,
-    -- a lead is merged once
-    CONSTRAINT lead_merge_pkey PRIMARY KEY (loser_id),
+    CONSTRAINT lead_merge_pkey PRIMARY KEY (lead_id, loser_id),
     CONSTRAINT lead_merge_check CHECK (lead_id <> loser_id)
 );
-CREATE INDEX lead_merge_lead_id_idx ON lead_merge (lead_id);
+CREATE INDEX lead_merge_loser_id_idx ON lead_merge (loser_id);
 COMMENT ON TABLE lead_merge IS 'leads that were merged into another';
 COMMENT ON COLUMN lead_merge.lead_id IS 'number of the lead that remained then; it may have been merged since';
 COMMENT ON COLUMN lead_merge.loser_id IS 'number of the lead that is gone';

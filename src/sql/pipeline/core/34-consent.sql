@@ -13,6 +13,7 @@ CREATE OR REPLACE FUNCTION _hash(text text) RETURNS bytea
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     RETURN (SELECT sha256(k.key || convert_to(_hash.text, getdatabaseencoding())) FROM @pipeline@.suppression_key k);
 END
 $$;
@@ -35,6 +36,7 @@ CREATE OR REPLACE FUNCTION _name_hash(name text) RETURNS bytea
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     RETURN @pipeline@._hash(CASE WHEN strpos(name, '@') > 0 THEN lower(btrim(name) COLLATE "C") ELSE 'name:' || name END);
 END
 $$;
@@ -44,6 +46,7 @@ CREATE OR REPLACE FUNCTION _address_hashes(email text, phone text) RETURNS bytea
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     RETURN array_remove(ARRAY[
         CASE WHEN email ~ '\S' THEN @pipeline@._hash(lower(btrim(email) COLLATE "C")) END,
         CASE WHEN phone ~ '[0-9]' THEN @pipeline@._hash('tel:' || regexp_replace(phone, '[^0-9]', '', 'g')) END], NULL);
@@ -55,6 +58,7 @@ CREATE OR REPLACE FUNCTION _is_forgotten(external_id text, email text, phone tex
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     RETURN EXISTS (
         SELECT FROM @pipeline@.suppression s
         WHERE s.address_hash = ANY (@pipeline@._address_hashes(email, phone) || @pipeline@._name_hash(external_id))
@@ -72,6 +76,7 @@ AS $$
 DECLARE
     hashes bytea[];
 BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     IF _granted.purpose = 'marketing' AND EXISTS (SELECT FROM @pipeline@.suppression) THEN
         SELECT @pipeline@._address_hashes(l.email, l.phone) INTO hashes
         FROM @pipeline@.lead l WHERE l.lead_id = _granted.lead_id;
@@ -117,6 +122,7 @@ DECLARE
     hashes bytea[];
     erased boolean;
 BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     SELECT @pipeline@._address_hashes(l.email, l.phone), (l.erased_at <= _may_contact.at) IS TRUE INTO hashes, erased
     FROM @pipeline@.lead l WHERE l.lead_id = _may_contact.lead_id;
     IF NOT FOUND OR erased OR EXISTS (
@@ -162,6 +168,7 @@ DECLARE
     contact record;
     hashes bytea[];
 BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     SELECT l.email, l.phone, l.consented_at, l.erased_at INTO contact
     FROM @pipeline@.lead l WHERE l.lead_id = _consent_now.lead_id;
     IF contact.erased_at IS NOT NULL THEN
@@ -207,10 +214,15 @@ CREATE OR REPLACE FUNCTION _follow_consent(lead_ids bigint[], at timestamptz) RE
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    -- a change has a time of its own, later than the one before, but never one to come
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    -- A change has a time of its own, later than the one before, but never one to
+    -- come. That of contact_allowed alone is not that of its event: an app that
+    -- sends a profile with that time sets it.
     UPDATE @pipeline@.lead l
     SET consented_at = n.consented_at, contact_allowed = n.contact_allowed,
         updated_at = CASE WHEN l.updated_at > now() THEN clock_timestamp()
+            WHEN l.consented_at IS NOT DISTINCT FROM n.consented_at
+                THEN greatest(l.updated_at, least(_follow_consent.at, now())) + interval '1 microsecond'
             ELSE greatest(l.updated_at + interval '1 microsecond', least(_follow_consent.at, now())) END
     FROM unnest(_follow_consent.lead_ids) i, LATERAL @pipeline@._consent_now(i) n
     WHERE l.lead_id = i
@@ -224,6 +236,7 @@ CREATE OR REPLACE FUNCTION _lock_leads(lead_ids bigint[]) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     PERFORM FROM @pipeline@.lead l WHERE l.lead_id = ANY (lead_ids) ORDER BY l.lead_id FOR NO KEY UPDATE;
     PERFORM FROM @pipeline@.lead_state s WHERE s.lead_id = ANY (lead_ids) ORDER BY s.lead_id FOR NO KEY UPDATE;
 END
@@ -234,6 +247,7 @@ CREATE OR REPLACE FUNCTION _same_address(lead_ids bigint[]) RETURNS bigint[]
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     RETURN ARRAY(
         SELECT o.lead_id
         FROM @pipeline@.lead l
@@ -265,18 +279,21 @@ BEGIN
     RETURN NEW;
 END
 $$;
+REVOKE EXECUTE ON FUNCTION consent_checked() FROM PUBLIC;
 COMMENT ON FUNCTION consent_checked() IS 'trigger: locks the lead, and refuses consent that is dated ahead';
 
 CREATE OR REPLACE FUNCTION consent_recorded() RETURNS trigger
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     PERFORM @pipeline@._follow_consent(array_agg(n.lead_id ORDER BY n.lead_id), n.occurred_at)
     FROM (SELECT c.lead_id, max(c.occurred_at) AS occurred_at FROM new_consent c GROUP BY c.lead_id) n
     GROUP BY n.occurred_at;
     RETURN NULL;
 END
 $$;
+REVOKE EXECUTE ON FUNCTION consent_recorded() FROM PUBLIC;
 COMMENT ON FUNCTION consent_recorded() IS 'trigger: the columns of lead follow';
 
 CREATE OR REPLACE FUNCTION consent_kept() RETURNS trigger
@@ -285,6 +302,7 @@ AS $$
 DECLARE
     was jsonb := to_jsonb(OLD) - '{lead_id,merged_from,evidence}'::text[];
 BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     IF TG_OP = 'DELETE' THEN
         IF NOT EXISTS (SELECT FROM @pipeline@.lead l WHERE l.lead_id = OLD.lead_id) THEN
             RETURN OLD;
@@ -306,15 +324,8 @@ BEGIN
             HINT = 'Call give_consent() or withdraw_consent(), which add rows.';
 END
 $$;
+REVOKE EXECUTE ON FUNCTION consent_kept() FROM PUBLIC;
 COMMENT ON FUNCTION consent_kept() IS 'trigger: only a merge moves rows of consent, only an erasure empties their evidence';
-
-CREATE OR REPLACE TRIGGER consent_checked BEFORE INSERT ON consent
-    FOR EACH ROW EXECUTE FUNCTION consent_checked();
-CREATE OR REPLACE TRIGGER consent_recorded AFTER INSERT ON consent
-    REFERENCING NEW TABLE AS new_consent
-    FOR EACH STATEMENT EXECUTE FUNCTION consent_recorded();
-CREATE OR REPLACE TRIGGER consent_kept BEFORE UPDATE OR DELETE ON consent
-    FOR EACH ROW EXECUTE FUNCTION consent_kept();
 
 -- The trigger on lead calls this for leads whose columns were written.
 CREATE OR REPLACE FUNCTION _columns_written(lead_ids bigint[], inserted boolean) RETURNS void
@@ -327,7 +338,7 @@ BEGIN
     SELECT w.lead_id, s.purpose, s.status, s.evidence, s.occurred_at
     FROM (
             SELECT l.lead_id, l.consented_at, l.contact_allowed, n.consented_at AS consented_before, n.contact_allowed AS allowed_before,
-                CASE WHEN isfinite(l.updated_at) THEN least(l.updated_at, now()) ELSE now() END AS changed_at
+                least(l.updated_at, now()) AS changed_at
             FROM unnest(_columns_written.lead_ids) i
                 JOIN @pipeline@.lead l ON l.lead_id = i
                 LEFT JOIN LATERAL @pipeline@._consent_now(i) n ON NOT inserted
@@ -335,7 +346,7 @@ BEGIN
         LATERAL (VALUES
             -- a column that has a date is a statement of that date; an import of old leads proves nothing
             ('policy', 'granted', CASE WHEN NOT inserted THEN jsonb '{"column": "consented_at"}' END,
-                CASE WHEN isfinite(w.consented_at) THEN least(w.consented_at, now()) ELSE w.changed_at END,
+                least(w.consented_at, now()),
                 w.consented_at IS NOT NULL AND w.consented_at IS DISTINCT FROM w.consented_before),
             ('policy', 'withdrawn', NULL, greatest(w.changed_at, w.consented_before),
                 w.consented_at IS NULL AND w.consented_before IS NOT NULL),
@@ -362,7 +373,7 @@ BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     WITH refused AS (
         SELECT e.lead_id, e.event_id, k.role, l.email, l.phone,
-            CASE WHEN isfinite(e.occurred_at) THEN least(e.occurred_at, now()) ELSE now() END AS occurred_at,
+            least(e.occurred_at, now()) AS occurred_at,
             nullif(e.properties ->> 'channel', '') AS channel, nullif(e.properties ->> 'topic', '') AS topic
         FROM ROWS FROM (unnest(_events_refused.lead_ids), unnest(_events_refused.event_ids)) AS u (lead_id, event_id)
             JOIN @pipeline@.event e ON e.lead_id = u.lead_id AND e.event_id = u.event_id
@@ -406,6 +417,7 @@ AS $$
 DECLARE
     winner bigint;
 BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     WITH RECURSIVE merged AS (
         SELECT m.lead_id FROM @pipeline@.lead_merge m WHERE m.loser_id = _missing_hint.lead_id
         UNION
@@ -460,7 +472,7 @@ BEGIN
         WHEN purpose = 'policy' AND num_nonnulls(channel, topic) > 0 THEN 'consent to the policy has no channel and no topic'
         WHEN channel = '' OR topic = '' THEN 'channel and topic must not be empty'
         WHEN jsonb_typeof(evidence) <> 'object' THEN format('evidence must be a JSON object, not %s', jsonb_typeof(evidence))
-        WHEN NOT isfinite(at) OR at > clock_timestamp() THEN 'consent cannot be dated ahead'
+        WHEN at > clock_timestamp() THEN 'consent cannot be dated ahead'
     END;
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION '%', problem
@@ -521,6 +533,7 @@ DECLARE
     same CONSTANT bigint[] := @pipeline@._same_address(ARRAY[lead_id]);
     granted boolean;
 BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     PERFORM @pipeline@._lock_leads(same);
     granted := @pipeline@.give_consent_by_id(lead_id, purpose, channel, topic, evidence, 'withdrawn', 'consent', NULL, occurred_at);
     IF purpose = 'marketing' AND topic IS NULL THEN
@@ -543,6 +556,7 @@ CREATE OR REPLACE FUNCTION withdraw_consent(external_id text, purpose text, chan
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     RETURN @pipeline@.withdraw_consent_by_id(@pipeline@._find_lead(external_id), purpose, channel, topic, evidence, occurred_at);
 END
 $$;
@@ -567,7 +581,7 @@ BEGIN
         RAISE EXCEPTION 'unknown reason "%"', reason
             USING ERRCODE = 'invalid_parameter_value',
                 HINT = 'Reasons are unsubscribed, bounced, complained and manual; forget_lead() forgets a person.';
-    ELSIF since > clock_timestamp() OR NOT isfinite(since) THEN
+    ELSIF since > clock_timestamp() THEN
         RAISE EXCEPTION 'a suppression cannot be dated ahead'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Call suppress() when it is to hold.';
     END IF;

@@ -86,6 +86,7 @@ CREATE OR REPLACE FUNCTION merge_leads(winner text, loser text, reason text DEFA
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     RETURN @pipeline@.merge_leads_by_id(@pipeline@._find_lead(winner), @pipeline@._find_lead(loser), reason);
 END
 $$;
@@ -158,6 +159,7 @@ DECLARE
     secret text;
     kept jsonb;
 BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     SELECT jsonb_object_agg(p.key, p.value) INTO kept
     FROM jsonb_each(CASE WHEN jsonb_typeof(properties) = 'object' THEN properties END) p
     WHERE jsonb_typeof(p.value) IN ('string', 'number', 'boolean') AND p.key IN (
@@ -309,6 +311,7 @@ CREATE OR REPLACE FUNCTION _leads_loaded() RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     DELETE FROM @pipeline@.lead l
     WHERE l.erased_at IS NULL AND EXISTS (SELECT FROM @pipeline@.suppression s WHERE s.reason = 'forgotten' AND s.lifted_at IS NULL)
         AND @pipeline@._is_forgotten(l.external_id, l.email, l.phone);

@@ -24,9 +24,6 @@ INSERT INTO value_list (list, item) VALUES
     ('unfit_functions', 'legal'),
     ('unfit_functions', 'recruiting');
 
-INSERT INTO event_kind (kind, role, note) VALUES
-    ('email_bounced', 'email_bounce', 'the address does not exist (message)');
-
 INSERT INTO signal (signal, event_kinds, event_role, condition, quantity, note) VALUES
     ('interest', '{page_view,product_page_view,pricing_view,case_study_download,content_download,webinar_attended,form_submit,email_open,email_click,email_reply,newsletter_signup,social_interaction,demo_request,personal_demo_request,quote_request,trial_started}', NULL,
         NULL, NULL, 'whatever shows that they are still there'),

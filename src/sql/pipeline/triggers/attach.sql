@@ -47,3 +47,12 @@ CREATE OR REPLACE TRIGGER guarded BEFORE INSERT OR UPDATE OR DELETE ON model_act
     FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
 CREATE OR REPLACE TRIGGER guarded_truncate BEFORE TRUNCATE ON model_activation
     FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+
+-- Rows of consent are added and kept, and the columns of lead follow them.
+CREATE OR REPLACE TRIGGER consent_checked BEFORE INSERT ON consent
+    FOR EACH ROW EXECUTE FUNCTION consent_checked();
+CREATE OR REPLACE TRIGGER consent_recorded AFTER INSERT ON consent
+    REFERENCING NEW TABLE AS new_consent
+    FOR EACH STATEMENT EXECUTE FUNCTION consent_recorded();
+CREATE OR REPLACE TRIGGER consent_kept BEFORE UPDATE OR DELETE ON consent
+    FOR EACH ROW EXECUTE FUNCTION consent_kept();

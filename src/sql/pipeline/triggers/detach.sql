@@ -19,3 +19,7 @@ DROP TRIGGER IF EXISTS guarded ON profile_change;
 DROP TRIGGER IF EXISTS guarded_truncate ON profile_change;
 DROP TRIGGER IF EXISTS guarded ON model_activation;
 DROP TRIGGER IF EXISTS guarded_truncate ON model_activation;
+
+DROP TRIGGER IF EXISTS consent_checked ON consent;
+DROP TRIGGER IF EXISTS consent_recorded ON consent;
+DROP TRIGGER IF EXISTS consent_kept ON consent;
