@@ -6,7 +6,7 @@ CREATE ROLE leadscore_forger;
 DO $$BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO leadscore_forger', current_database()); END$$;
 SET ROLE leadscore_forger;
 
--- The tables of a pipeline, with its triggers and nothing else: it works
+-- The tables of a pipeline, with its triggers and what these call: it works
 SELECT active_model FROM leadscore.create_pipeline('crm');
 CREATE SCHEMA fake;
 DO $$
@@ -26,6 +26,9 @@ $$;
 ALTER TABLE fake.lead ADD PRIMARY KEY (lead_id);
 ALTER TABLE fake.lead_state ADD PRIMARY KEY (lead_id);
 CREATE FUNCTION fake._columns_written(bigint[], boolean) RETURNS void LANGUAGE sql AS '';
+CREATE FUNCTION fake.consent_checked() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE FUNCTION fake.consent_recorded() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE FUNCTION fake.consent_kept() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 SELECT leadscore_internal.run_ddl('fake', 'triggers/attach');
 -- what nothing guards may hold anything
 DO $$

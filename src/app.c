@@ -141,10 +141,11 @@ static const StatementText statements[N_STATEMENTS] = {
 	" ORDER BY lead_id FOR NO KEY UPDATE", 1, {INT8ARRAYOID}, true},
 
 	/* leads, and all others with an e-mail address of theirs */
-	[LOCK_ADDRESSES] = {"SELECT lead_id FROM {lead} WHERE lead_id" EQ "ANY ($1)"
-		" OR pg_catalog.lower(pg_catalog.btrim(email) COLLATE pg_catalog.\"C\")" EQ "ANY (ARRAY("
-		"SELECT pg_catalog.lower(pg_catalog.btrim(o.email) COLLATE pg_catalog.\"C\") FROM {lead} o"
-		" WHERE o.lead_id" EQ "ANY ($1) AND o.email OPERATOR(pg_catalog.~) '\\S'))"
+	[LOCK_ADDRESSES] = {"SELECT lead_id FROM {lead} WHERE lead_id" EQ "ANY (ARRAY(SELECT pg_catalog.unnest($1)"
+		" UNION SELECT o.lead_id FROM {lead} l, LATERAL (SELECT s.lead_id FROM {lead} s"
+		" WHERE pg_catalog.lower(pg_catalog.btrim(s.email) COLLATE pg_catalog.\"C\")"
+		EQ "pg_catalog.lower(pg_catalog.btrim(l.email) COLLATE pg_catalog.\"C\") OFFSET 0) o"
+		" WHERE l.lead_id" EQ "ANY ($1) AND l.email OPERATOR(pg_catalog.~) '\\S'))"
 	" ORDER BY lead_id FOR NO KEY UPDATE", 1, {INT8ARRAYOID}, true},
 	[IS_FORGOTTEN] = {"SELECT {pipeline}._is_forgotten($1, $2, $3)", 3, {TEXTOID, TEXTOID, TEXTOID}, false},
 	[MAY_CONTACT] = {"SELECT {pipeline}._may_contact($1, $2, $3, $4, $5)",

@@ -28,6 +28,8 @@
 #include "app.h"
 #include "consent.h"
 
+PG_FUNCTION_INFO_V1(leadscore_records_new_leads);
+
 /* An empty list */
 void
 leadscore_refusals_init(RefusalList *list)
@@ -162,6 +164,16 @@ leadscore_refusals_apply(RefusalList *list, const DeltaList *deltas, Pipeline *p
 	CommandCounterIncrement();
 }
 
+/* Is the consent of new leads being recorded, which says what their columns say? */
+static bool records_new_leads = false;
+
+/* records_new_leads(): so the triggers on consent have nothing to do */
+Datum
+leadscore_records_new_leads(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(records_new_leads);
+}
+
 /*
  * Record what consented_at and contact_allowed of some leads were set to;
  * inserted: the leads are new.
@@ -170,10 +182,20 @@ void
 leadscore_columns_written(const Pipeline *pipeline, Datum lead_ids, bool inserted)
 {
 	int			nestlevel = leadscore_fix_path();
+	bool		before = records_new_leads;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	call_pipeline(pipeline, "_columns_written", lead_ids, BOOLOID, BoolGetDatum(inserted));
+	PG_TRY();
+	{
+		records_new_leads = inserted;
+		call_pipeline(pipeline, "_columns_written", lead_ids, BOOLOID, BoolGetDatum(inserted));
+	}
+	PG_FINALLY();
+	{
+		records_new_leads = before;
+	}
+	PG_END_TRY();
 	SPI_finish();
 	AtEOXact_GUC(true, nestlevel);
 	CommandCounterIncrement();

@@ -10,6 +10,7 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -92,6 +93,7 @@ typedef struct LeadRow
 	int64		consented_at;	/* likewise */
 	int			contact_allowed;	/* -1 for NULL */
 	bool		addressed;		/* has it an address? */
+	uint32		address;		/* hash of its addresses */
 } LeadRow;
 
 /* Order rows by lead_id. */
@@ -121,6 +123,7 @@ gather_leads(Relation rel, Tuplestorestate *rows, int *n)
 	AttrNumber	email_column = leadscore_column(desc, "email", TEXTOID, RelationGetRelationName(rel));
 	AttrNumber	phone_column = leadscore_column(desc, "phone", TEXTOID, RelationGetRelationName(rel));
 	LeadRow    *leads;
+	int			i;
 
 	*n = 0;
 	leads = MemoryContextAllocHuge(CurrentMemoryContext,
@@ -139,7 +142,16 @@ gather_leads(Relation rel, Tuplestorestate *rows, int *n)
 		lead->consented_at = isnull ? NEVER : DatumGetTimestampTz(value);
 		value = slot_getattr(slot, allowed_column, &isnull);
 		lead->contact_allowed = isnull ? -1 : (int) DatumGetBool(value);
-		lead->addressed = !slot_attisnull(slot, email_column) || !slot_attisnull(slot, phone_column);
+		lead->address = 0;
+		for (i = 0; i < 2; i++)
+		{
+			value = slot_getattr(slot, i == 0 ? email_column : phone_column, &isnull);
+			if (!isnull)
+				lead->address = hash_combine(lead->address,
+											 DatumGetUInt32(hash_any((unsigned char *) VARDATA_ANY(DatumGetTextPP(value)),
+																	 VARSIZE_ANY_EXHDR(DatumGetTextPP(value)))));
+		}
+		lead->addressed = lead->address != 0;
 		lead->lead_id = DatumGetInt64(slot_getattr(slot, id_column, &isnull));
 	}
 	ExecDropSingleTupleTableSlot(slot);
@@ -222,7 +234,8 @@ record_consent(const Pipeline *pipeline, const LeadRow *old_leads, const LeadRow
 
 	for (i = 0; i < n; i++)
 	{
-		if ((any_suppressed && leads[i].addressed) ||
+		if ((any_suppressed && leads[i].addressed &&
+			 (old_leads == NULL || leads[i].address != old_leads[i].address)) ||
 			(old_leads == NULL ? leads[i].consented_at != NEVER || leads[i].contact_allowed >= 0 :
 			 leads[i].consented_at != old_leads[i].consented_at ||
 			 leads[i].contact_allowed != old_leads[i].contact_allowed))

@@ -5,7 +5,8 @@
 -- that is as narrow or narrower and has evidence. The columns consented_at and
 -- contact_allowed of lead follow.
 --
--- A session locks the lead first, and looks at its consent then.
+-- A session locks the lead first, and looks at its consent then. To plan these
+-- statements costs more than to run them for one lead; so plans are kept.
 
 -- Hashes of addresses
 
@@ -55,79 +56,103 @@ $$;
 COMMENT ON FUNCTION _address_hashes(text, text) IS 'hashes of the addresses of a lead';
 
 CREATE OR REPLACE FUNCTION _is_forgotten(external_id text, email text, phone text) RETURNS boolean
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    -- OFFSET: an index is used, whatever the planner thinks of the table
     RETURN EXISTS (
-        SELECT FROM @pipeline@.suppression s
-        WHERE s.address_hash = ANY (@pipeline@._address_hashes(email, phone) || @pipeline@._name_hash(external_id))
-            AND s.reason = 'forgotten' AND s.lifted_at IS NULL);
+        SELECT FROM unnest(@pipeline@._address_hashes(email, phone) || @pipeline@._name_hash(external_id)) h,
+            LATERAL (SELECT FROM @pipeline@.suppression s
+                WHERE s.address_hash = h AND s.reason = 'forgotten' AND s.lifted_at IS NULL OFFSET 0) f);
 END
 $$;
 COMMENT ON FUNCTION _is_forgotten(text, text, text) IS 'whether a name or an address is that of a person that was forgotten';
 
 -- What holds at an instant
 
-CREATE OR REPLACE FUNCTION _granted(lead_id bigint, purpose text, channel text, topic text, at timestamptz) RETURNS boolean
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+CREATE OR REPLACE FUNCTION _suppressions(lead_ids bigint[])
+    RETURNS TABLE (lead_id bigint, channel text, reason text, since timestamptz, lifted_at timestamptz)
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
-DECLARE
-    hashes bytea[];
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    IF _granted.purpose = 'marketing' AND EXISTS (SELECT FROM @pipeline@.suppression) THEN
-        SELECT @pipeline@._address_hashes(l.email, l.phone) INTO hashes
-        FROM @pipeline@.lead l WHERE l.lead_id = _granted.lead_id;
+    IF EXISTS (SELECT FROM @pipeline@.suppression) THEN
+        -- OFFSET: as above
+        RETURN QUERY
+        SELECT l.lead_id, s.channel, s.reason, s.since, s.lifted_at
+        FROM @pipeline@.lead l,
+            LATERAL unnest(@pipeline@._address_hashes(l.email, l.phone)) h,
+            LATERAL (SELECT * FROM @pipeline@.suppression o WHERE o.address_hash = h OFFSET 0) s
+        WHERE l.lead_id = ANY (_suppressions.lead_ids);
     END IF;
-    RETURN (
-        WITH said AS (
-            SELECT c.status = 'granted' AS yes, c.channel, c.topic, c.evidence IS NOT NULL AS proven,
-                c.occurred_at, c.consent_id, c.merged_from
-            FROM @pipeline@.consent c
-            WHERE c.lead_id = _granted.lead_id AND c.purpose = _granted.purpose AND c.status <> 'requested'
-                AND c.occurred_at <= _granted.at
-                AND (c.channel IS NULL OR c.channel = _granted.channel)
-                AND (c.topic IS NULL OR c.topic = _granted.topic)
-            UNION ALL
-            -- who unsubscribes, bounces or complains withdraws for every lead with the address
-            SELECT false, s.channel, NULL, false, s.since, NULL, NULL
-            FROM @pipeline@.suppression s
-            WHERE s.address_hash = ANY (hashes) AND s.reason IN ('unsubscribed', 'bounced', 'complained')
-                AND s.since <= _granted.at AND (s.lifted_at > _granted.at) IS NOT FALSE
-                AND (s.channel IS NULL OR s.channel = _granted.channel)
-        )
-        SELECT coalesce(bool_or(y.yes), false) AND NOT EXISTS (
-            SELECT FROM said w
-            WHERE NOT w.yes AND NOT EXISTS (
-                SELECT FROM said g
-                WHERE g.yes AND g.proven
-                    AND (w.channel IS NULL OR g.channel = w.channel)
-                    AND (w.topic IS NULL OR g.topic = w.topic)
-                    -- of one instant the rows of one lead are in the order of recording
-                    AND (g.occurred_at > w.occurred_at OR g.occurred_at = w.occurred_at AND g.consent_id > w.consent_id
-                        AND g.merged_from IS NOT DISTINCT FROM w.merged_from)))
-        FROM said y);
 END
 $$;
-COMMENT ON FUNCTION _granted(bigint, text, text, text, timestamptz) IS
-    'whether a purpose is granted by what a lead has said up to an instant: there is a grant, and every withdrawal is undone by a later grant that is as narrow or narrower and has evidence';
+COMMENT ON FUNCTION _suppressions(bigint[]) IS 'what holds, or held, against the addresses of leads';
 
-CREATE OR REPLACE FUNCTION _may_contact(lead_id bigint, channel text, topic text, at timestamptz, transactional boolean) RETURNS boolean
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+CREATE OR REPLACE FUNCTION _granted(lead_ids bigint[], channel text, topic text, own_scopes boolean, at timestamptz)
+    RETURNS TABLE (lead_id bigint, purpose text, granted boolean)
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
-DECLARE
-    hashes bytea[];
-    erased boolean;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    SELECT @pipeline@._address_hashes(l.email, l.phone), (l.erased_at <= _may_contact.at) IS TRUE INTO hashes, erased
-    FROM @pipeline@.lead l WHERE l.lead_id = _may_contact.lead_id;
-    IF NOT FOUND OR erased OR EXISTS (
-        SELECT FROM @pipeline@.suppression s
-        WHERE s.address_hash = ANY (hashes) AND (s.channel IS NULL OR s.channel = _may_contact.channel)
+    RETURN QUERY
+    WITH said AS (
+        SELECT c.lead_id, c.purpose, c.channel, c.topic, c.status = 'granted' AS yes, c.evidence IS NOT NULL AS proven,
+            c.occurred_at, c.consent_id, c.merged_from
+        FROM @pipeline@.consent c
+        WHERE c.lead_id = ANY (_granted.lead_ids) AND c.status <> 'requested' AND c.occurred_at <= _granted.at
+        UNION ALL
+        -- a lead that unsubscribes, bounces or complains withdraws for every lead with its address
+        SELECT s.lead_id, 'marketing', s.channel, NULL, false, false, s.since, NULL, NULL
+        FROM @pipeline@._suppressions(_granted.lead_ids) s
+        WHERE s.reason IN ('unsubscribed', 'bounced', 'complained') AND s.since <= _granted.at
+            AND (s.lifted_at > _granted.at) IS NOT FALSE
+    ), person AS (
+        SELECT s.lead_id, s.purpose, array_agg(s.channel) AS channels, array_agg(s.topic) AS topics, array_agg(s.yes) AS yes,
+            array_agg(s.proven) AS proven, array_agg(s.occurred_at) AS at, array_agg(s.consent_id) AS ids, array_agg(s.merged_from) AS origins
+        FROM said s
+        GROUP BY s.lead_id, s.purpose
+    )
+    SELECT p.lead_id, p.purpose, bool_or(a.granted)
+    FROM person p,
+        LATERAL (
+            SELECT DISTINCT u.channel, u.topic FROM unnest(p.channels, p.topics) AS u (channel, topic) WHERE own_scopes
+            UNION ALL
+            SELECT _granted.channel, _granted.topic WHERE NOT own_scopes
+        ) k,
+        LATERAL (
+            SELECT bool_or(w.yes) AND bool_and(w.yes OR EXISTS (
+                SELECT FROM unnest(p.channels, p.topics, p.yes, p.proven, p.at, p.ids, p.origins)
+                    AS g (channel, topic, yes, proven, at, id, origin)
+                WHERE g.yes AND g.proven
+                    AND (g.channel IS NULL OR g.channel = k.channel) AND (g.topic IS NULL OR g.topic = k.topic)
+                    AND (w.channel IS NULL OR g.channel = w.channel) AND (w.topic IS NULL OR g.topic = w.topic)
+                    -- of one instant the rows of one lead are in the order of recording
+                    AND (g.at > w.at OR g.at = w.at AND g.id > w.id AND g.origin IS NOT DISTINCT FROM w.origin))) AS granted
+            FROM unnest(p.channels, p.topics, p.yes, p.at, p.ids, p.origins) AS w (channel, topic, yes, at, id, origin)
+            WHERE (w.channel IS NULL OR w.channel = k.channel) AND (w.topic IS NULL OR w.topic = k.topic)
+        ) a
+    GROUP BY p.lead_id, p.purpose;
+END
+$$;
+COMMENT ON FUNCTION _granted(bigint[], text, text, boolean, timestamptz) IS
+    'whether purposes are granted by what leads have said up to an instant, in a scope, or with own_scopes in any scope that they named: there is a grant, and every withdrawal is undone by a later grant that is as narrow or narrower and has evidence. No row for a purpose of which a lead has said nothing';
+
+CREATE OR REPLACE FUNCTION _may_contact(lead_id bigint, channel text, topic text, at timestamptz, transactional boolean) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF NOT EXISTS (
+        SELECT FROM @pipeline@.lead l
+        WHERE l.lead_id = _may_contact.lead_id AND (l.erased_at <= _may_contact.at) IS NOT TRUE)
+    OR EXISTS (
+        SELECT FROM @pipeline@._suppressions(ARRAY[_may_contact.lead_id]) s
+        WHERE (s.channel IS NULL OR s.channel = _may_contact.channel)
             AND s.since <= _may_contact.at AND (s.lifted_at > _may_contact.at) IS NOT FALSE
             AND (s.reason IN ('manual', 'forgotten')
                 -- a message that needs no consent does not go to a dead address, unless the lead has come back with it
@@ -138,9 +163,9 @@ BEGIN
     THEN
         RETURN false;
     END IF;
-    RETURN transactional IS TRUE
-        OR @pipeline@._granted(_may_contact.lead_id, 'policy', NULL, NULL, _may_contact.at)
-            AND @pipeline@._granted(_may_contact.lead_id, 'marketing', _may_contact.channel, _may_contact.topic, _may_contact.at);
+    RETURN transactional IS TRUE OR (
+        SELECT count(*) FILTER (WHERE g.granted) = 2
+        FROM @pipeline@._granted(ARRAY[_may_contact.lead_id], _may_contact.channel, _may_contact.topic, false, _may_contact.at) g);
 END
 $$;
 COMMENT ON FUNCTION _may_contact(bigint, text, text, timestamptz, boolean) IS 'may_contact() of a lead, with the rights of the caller';
@@ -160,58 +185,52 @@ COMMENT ON FUNCTION may_contact_by_id(bigint, text, text, timestamptz, boolean) 
 
 -- The columns of lead follow
 
-CREATE OR REPLACE FUNCTION _consent_now(lead_id bigint, OUT consented_at timestamptz, OUT contact_allowed boolean)
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+CREATE OR REPLACE FUNCTION _consent_now(lead_ids bigint[])
+    RETURNS TABLE (lead_id bigint, consented_at timestamptz, contact_allowed boolean)
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
-DECLARE
-    contact record;
-    hashes bytea[];
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    SELECT l.email, l.phone, l.consented_at, l.erased_at INTO contact
-    FROM @pipeline@.lead l WHERE l.lead_id = _consent_now.lead_id;
-    IF contact.erased_at IS NOT NULL THEN
-        consented_at := contact.consented_at;
-        contact_allowed := false;
-        RETURN;
-    END IF;
-    IF EXISTS (SELECT FROM @pipeline@.suppression) THEN
-        hashes := @pipeline@._address_hashes(contact.email, contact.phone);
-    END IF;
-    IF @pipeline@._granted(_consent_now.lead_id, 'policy', NULL, NULL, 'infinity') THEN
-        -- of the grants that no withdrawal follows, the one that was recorded last
-        SELECT c.occurred_at INTO consented_at
-        FROM @pipeline@.consent c
-        WHERE c.lead_id = _consent_now.lead_id AND c.purpose = 'policy' AND c.status = 'granted'
-            AND NOT EXISTS (
-                SELECT FROM @pipeline@.consent w
-                WHERE w.lead_id = c.lead_id AND w.purpose = 'policy' AND w.status = 'withdrawn' AND w.occurred_at > c.occurred_at)
-        ORDER BY c.consent_id DESC
-        LIMIT 1;
-    END IF;
-    SELECT bool_or(@pipeline@._granted(_consent_now.lead_id, 'marketing', s.channel, s.topic, 'infinity')) INTO contact_allowed
-    FROM (
-        SELECT DISTINCT c.channel, c.topic
-        FROM @pipeline@.consent c
-        WHERE c.lead_id = _consent_now.lead_id AND c.purpose = 'marketing' AND c.status <> 'requested'
-    ) s;
-    IF EXISTS (
-        SELECT FROM @pipeline@.suppression s
-        WHERE s.address_hash = ANY (hashes) AND s.channel IS NULL AND s.reason IN ('manual', 'forgotten') AND s.lifted_at IS NULL
-        ) OR contact_allowed IS NULL AND EXISTS (
-        SELECT FROM @pipeline@.suppression s
-        WHERE s.address_hash = ANY (hashes) AND s.channel IS NULL AND s.lifted_at IS NULL)
-    THEN
-        contact_allowed := false;
-    END IF;
+    RETURN QUERY
+    WITH granted AS (
+        SELECT g.lead_id, bool_or(g.granted) FILTER (WHERE g.purpose = 'policy') AS policy,
+            bool_or(g.granted) FILTER (WHERE g.purpose = 'marketing') AS marketing
+        FROM @pipeline@._granted(_consent_now.lead_ids, NULL, NULL, true, 'infinity') g
+        GROUP BY g.lead_id
+    ), suppressed AS (
+        SELECT s.lead_id, bool_or(s.reason IN ('manual', 'forgotten')) AS absolutely
+        FROM @pipeline@._suppressions(_consent_now.lead_ids) s
+        WHERE s.channel IS NULL AND s.lifted_at IS NULL
+        GROUP BY s.lead_id
+    )
+    SELECT l.lead_id,
+        CASE WHEN l.erased_at IS NOT NULL THEN l.consented_at
+            -- of the grants that no withdrawal follows, the one that was recorded last
+            WHEN g.policy THEN (
+                SELECT c.occurred_at
+                FROM @pipeline@.consent c
+                WHERE c.lead_id = l.lead_id AND c.purpose = 'policy' AND c.status = 'granted'
+                    AND NOT EXISTS (
+                        SELECT FROM @pipeline@.consent w
+                        WHERE w.lead_id = c.lead_id AND w.purpose = 'policy' AND w.status = 'withdrawn' AND w.occurred_at > c.occurred_at)
+                ORDER BY c.consent_id DESC
+                LIMIT 1)
+        END,
+        CASE WHEN l.erased_at IS NOT NULL OR u.absolutely THEN false
+            WHEN g.marketing IS NULL AND u.lead_id IS NOT NULL THEN false
+            ELSE g.marketing END
+    FROM @pipeline@.lead l
+        LEFT JOIN granted g USING (lead_id)
+        LEFT JOIN suppressed u USING (lead_id)
+    WHERE l.lead_id = ANY (_consent_now.lead_ids);
 END
 $$;
-COMMENT ON FUNCTION _consent_now(bigint) IS
-    'what the columns of lead should say: contact_allowed is whether messages of some scope may be sent';
+COMMENT ON FUNCTION _consent_now(bigint[]) IS
+    'what the columns of leads should say: contact_allowed is whether messages of some scope may be sent';
 
 CREATE OR REPLACE FUNCTION _follow_consent(lead_ids bigint[], at timestamptz) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
@@ -224,8 +243,8 @@ BEGIN
             WHEN l.consented_at IS NOT DISTINCT FROM n.consented_at
                 THEN greatest(l.updated_at, least(_follow_consent.at, now())) + interval '1 microsecond'
             ELSE greatest(l.updated_at + interval '1 microsecond', least(_follow_consent.at, now())) END
-    FROM unnest(_follow_consent.lead_ids) i, LATERAL @pipeline@._consent_now(i) n
-    WHERE l.lead_id = i
+    FROM @pipeline@._consent_now(_follow_consent.lead_ids) n
+    WHERE l.lead_id = ANY (_follow_consent.lead_ids) AND l.lead_id = n.lead_id
         AND (l.consented_at IS DISTINCT FROM n.consented_at OR l.contact_allowed IS DISTINCT FROM n.contact_allowed);
 END
 $$;
@@ -244,14 +263,15 @@ $$;
 COMMENT ON FUNCTION _lock_leads(bigint[]) IS 'locks leads, then their states, each in the order of lead_id';
 
 CREATE OR REPLACE FUNCTION _same_address(lead_ids bigint[]) RETURNS bigint[]
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     RETURN ARRAY(
         SELECT o.lead_id
-        FROM @pipeline@.lead l
-            JOIN @pipeline@.lead o ON lower(btrim(o.email) COLLATE "C") = lower(btrim(l.email) COLLATE "C")
+        FROM @pipeline@.lead l,
+            LATERAL (SELECT s.lead_id FROM @pipeline@.lead s
+                WHERE lower(btrim(s.email) COLLATE "C") = lower(btrim(l.email) COLLATE "C") OFFSET 0) o
         WHERE l.lead_id = ANY (lead_ids) AND l.email ~ '\S'
         UNION
         SELECT unnest(lead_ids));
@@ -265,6 +285,9 @@ CREATE OR REPLACE FUNCTION consent_checked() RETURNS trigger
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    IF leadscore_internal.records_new_leads() THEN
+        RETURN NEW;
+    END IF;
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     IF NEW.occurred_at > clock_timestamp() THEN
         RAISE EXCEPTION 'consent cannot be dated ahead'
@@ -286,6 +309,9 @@ CREATE OR REPLACE FUNCTION consent_recorded() RETURNS trigger
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    IF leadscore_internal.records_new_leads() THEN
+        RETURN NULL;
+    END IF;
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     PERFORM @pipeline@._follow_consent(array_agg(n.lead_id ORDER BY n.lead_id), n.occurred_at)
     FROM (SELECT c.lead_id, max(c.occurred_at) AS occurred_at FROM new_consent c GROUP BY c.lead_id) n
@@ -329,7 +355,7 @@ COMMENT ON FUNCTION consent_kept() IS 'trigger: only a merge moves rows of conse
 
 -- The trigger on lead calls this for leads whose columns were written.
 CREATE OR REPLACE FUNCTION _columns_written(lead_ids bigint[], inserted boolean) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -339,9 +365,9 @@ BEGIN
     FROM (
             SELECT l.lead_id, l.consented_at, l.contact_allowed, n.consented_at AS consented_before, n.contact_allowed AS allowed_before,
                 least(l.updated_at, now()) AS changed_at
-            FROM unnest(_columns_written.lead_ids) i
-                JOIN @pipeline@.lead l ON l.lead_id = i
-                LEFT JOIN LATERAL @pipeline@._consent_now(i) n ON NOT inserted
+            FROM @pipeline@.lead l
+                LEFT JOIN @pipeline@._consent_now(CASE WHEN NOT inserted THEN _columns_written.lead_ids END) n USING (lead_id)
+            WHERE l.lead_id = ANY (_columns_written.lead_ids)
         ) w,
         LATERAL (VALUES
             -- a column that has a date is a statement of that date; an import of old leads proves nothing
@@ -356,9 +382,8 @@ BEGIN
         ) AS s (purpose, status, evidence, occurred_at, said)
     WHERE s.said
     ORDER BY w.lead_id, s.status DESC;
-    IF NOT inserted OR EXISTS (SELECT FROM @pipeline@.suppression) THEN
-        PERFORM @pipeline@._follow_consent(_columns_written.lead_ids, now());
-    END IF;
+    PERFORM @pipeline@._follow_consent(CASE WHEN NOT inserted THEN _columns_written.lead_ids
+        ELSE ARRAY(SELECT s.lead_id FROM @pipeline@._suppressions(_columns_written.lead_ids) s) END, now());
 END
 $$;
 COMMENT ON FUNCTION _columns_written(bigint[], boolean) IS
@@ -367,7 +392,7 @@ COMMENT ON FUNCTION _columns_written(bigint[], boolean) IS
 -- The trigger on event calls this for events of the roles unsubscribe,
 -- email_bounce and complaint, with the leads locked.
 CREATE OR REPLACE FUNCTION _events_refused(lead_ids bigint[], event_ids bigint[]) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
@@ -487,7 +512,8 @@ BEGIN
     END IF;
     INSERT INTO @pipeline@.consent (lead_id, purpose, channel, topic, status, basis, policy_version, evidence, occurred_at)
         VALUES (lead_id, purpose, channel, topic, status, basis, policy_version, evidence, at);
-    RETURN @pipeline@._granted(lead_id, purpose, channel, topic, 'infinity');
+    RETURN coalesce((
+        SELECT g.granted FROM @pipeline@._granted(ARRAY[lead_id], channel, topic, false, 'infinity') g WHERE g.purpose = give_consent_by_id.purpose), false);
 END
 $$;
 REVOKE EXECUTE ON FUNCTION give_consent_by_id(bigint, text, text, text, jsonb, text, text, text, timestamptz) FROM PUBLIC;

@@ -55,7 +55,7 @@ BEGIN
         referred_by = nullif(coalesce(nullif(kept.referred_by, loser), gone.referred_by), winner),
         created_at = least(kept.created_at, gone.created_at),
         consented_at = n.consented_at, contact_allowed = n.contact_allowed
-    FROM @pipeline@._consent_now(winner) n
+    FROM @pipeline@._consent_now(ARRAY[winner]) n
     WHERE l.lead_id = winner;
 
     -- what both profiles were counts from its own day, but consent not from its withdrawal on

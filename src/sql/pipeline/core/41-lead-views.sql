@@ -55,7 +55,7 @@ COMMENT ON COLUMN lead_score.stage_since_at IS 'since when the lead is in its st
 COMMENT ON COLUMN lead_score.next_review_at IS 'when the stage may change though nothing happens; NULL: never';
 COMMENT ON COLUMN lead_score.cycle IS 'number of the cycle through the funnel; a new one begins when a lost or recycled lead comes back';
 COMMENT ON COLUMN lead_score.consented IS 'whether the data protection policy is accepted';
-COMMENT ON COLUMN lead_score.contact_allowed IS 'whether messages may be sent; NULL: not asked';
+COMMENT ON COLUMN lead_score.contact_allowed IS 'whether messages of some kind may be sent, see may_contact(); NULL: not asked';
 COMMENT ON COLUMN lead_score.created_at IS 'when the lead became known';
 
 CREATE OR REPLACE VIEW lead_dimension WITH (security_invoker = true) AS
@@ -165,6 +165,15 @@ FROM (
                 WHERE (s.recorded_stage IN ('mql', 'sql') OR s.due)
                     AND s.stage IN ('mql', 'sql')
                     AND s.compiled IS NOT NULL
+                    AND l.erased_at IS NULL
+                    -- a lead that asks for something is to be answered
+                    AND (l.contact_allowed IS NOT FALSE
+                        OR EXISTS (
+                            SELECT FROM event e
+                                JOIN event_kind k USING (kind)
+                            WHERE e.lead_id = s.lead_id AND k.role = 'request'
+                                AND e.occurred_at > (
+                                    SELECT max(c.occurred_at) FROM consent c WHERE c.lead_id = s.lead_id AND c.status = 'withdrawn')))
             ) h
     ) q
     LEFT JOIN LATERAL (
@@ -183,7 +192,7 @@ FROM (
     LEFT JOIN _stay y ON y.lead_id = q.lead_id AND y.is_current
 -- as call_order, and so that LIMIT need not explain all
 ORDER BY q.stage_rank DESC, q.score DESC, q.stage_since_at, q.lead_id;
-COMMENT ON VIEW hot_leads IS 'one row a lead that is sql or mql, in the order in which sales should call them';
+COMMENT ON VIEW hot_leads IS 'one row a lead that is sql or mql, in the order in which sales should call them. A lead that wants no messages is left out, unless it has asked for something since it said so';
 COMMENT ON COLUMN hot_leads.call_order IS '1: call this lead first; sql before mql, then by score';
 COMMENT ON COLUMN hot_leads.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN hot_leads.external_id IS 'name of the lead in the app';
@@ -200,7 +209,7 @@ COMMENT ON COLUMN hot_leads.due_at IS 'until when sales should contact the lead;
 COMMENT ON COLUMN hot_leads.contacted IS 'whether there is an outreach or sales_contact since then, or before then in the same cycle, at most stage_rule.sla (or else setting.first_response_within) before it';
 COMMENT ON COLUMN hot_leads.contacted_at IS 'the last contact before the stage that counts for it, or else the first contact since';
 COMMENT ON COLUMN hot_leads.breached IS 'whether the contact was too late, or is already';
-COMMENT ON COLUMN hot_leads.contact_allowed IS 'whether messages may be sent; NULL: not asked';
+COMMENT ON COLUMN hot_leads.contact_allowed IS 'whether messages of some kind may be sent, see may_contact(); NULL: not asked';
 
 CREATE OR REPLACE VIEW unscored_events WITH (security_invoker = true) AS
 SELECT

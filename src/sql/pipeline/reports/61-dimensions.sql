@@ -55,7 +55,7 @@ COMMENT ON COLUMN lead_dim.ready_to_buy IS 'true: sql or prospect; false: all ot
 COMMENT ON COLUMN lead_dim.stage_since_at IS 'since when the lead is in its stage';
 COMMENT ON COLUMN lead_dim.cycle IS 'number of the cycle through the funnel';
 COMMENT ON COLUMN lead_dim.consented IS 'whether the data protection policy is accepted';
-COMMENT ON COLUMN lead_dim.contact_allowed IS 'whether messages may be sent; NULL: not asked';
+COMMENT ON COLUMN lead_dim.contact_allowed IS 'whether messages of some kind may be sent, see may_contact(); NULL: not asked';
 COMMENT ON COLUMN lead_dim.referred IS 'whether another lead recommended us';
 COMMENT ON COLUMN lead_dim.created_at IS 'when the lead became known';
 COMMENT ON COLUMN lead_dim.created_date IS 'day of created_at';
