@@ -157,7 +157,7 @@ SELECT a.attrelid::regclass, a.attname FROM pg_attribute a JOIN pg_type t ON t.o
 -- functions have texts that trust no search_path, and those with the owner's rights are not for PUBLIC,
 SELECT p.proname FROM pg_proc p WHERE p.pronamespace IN ('p'::regnamespace, 'p_reports'::regnamespace) AND p.prosqlbody IS NULL
     AND p.prolang <> (SELECT l.oid FROM pg_language l WHERE l.lanname = 'leadscore')
-    AND p.proconfig IS DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp'];
+    AND ('search_path=pg_catalog, pg_temp' = ANY (p.proconfig)) IS NOT TRUE;
 SELECT p.proname FROM pg_proc p
     WHERE p.pronamespace IN ('p'::regnamespace, 'p_reports'::regnamespace)
         AND (p.prosecdef OR p.prolang = (SELECT l.oid FROM pg_language l WHERE l.lanname = 'leadscore')) AND has_function_privilege('public', p.oid, 'EXECUTE');

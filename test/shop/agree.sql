@@ -19,28 +19,28 @@ SELECT stage, periods FROM stage_velocity WHERE outcome = 'open' AND stage_rank 
 SELECT t.stage::text, count(c.lead_id) FROM stages() t LEFT JOIN lead_cooling c ON c.stage_rank = t.stage_rank WHERE t.stage BETWEEN 'iql' AND 'prospect' GROUP BY 1;
 
 -- now: leads that sales should call
-SELECT lead_id, stage FROM hot_leads;
-SELECT lead_id, stage FROM lead_dim WHERE temperature IN ('warm', 'hot');
-SELECT lead_id, stage FROM lead_score WHERE stage IN ('mql', 'sql');
-SELECT lead_id, stage FROM lead_cooling WHERE stage_rank IN (60, 70);
+SELECT lead_id, stage FROM hot_leads WHERE lead_id IN (SELECT lead_id FROM lead WHERE contact_allowed IS NOT FALSE);
+SELECT lead_id, stage FROM lead_dim WHERE lead_id IN (SELECT lead_id FROM lead WHERE contact_allowed IS NOT FALSE) AND temperature IN ('warm', 'hot');
+SELECT lead_id, stage FROM lead_score WHERE lead_id IN (SELECT lead_id FROM lead WHERE contact_allowed IS NOT FALSE) AND stage IN ('mql', 'sql');
+SELECT lead_id, stage FROM lead_cooling WHERE lead_id IN (SELECT lead_id FROM lead WHERE contact_allowed IS NOT FALSE) AND stage_rank IN (60, 70);
 
 -- now: score of each lead that sales should call
-SELECT lead_id, score FROM hot_leads;
-SELECT lead_id, score FROM lead_score WHERE stage IN ('mql', 'sql');
-SELECT lead_id, score FROM lead_cooling WHERE stage IN ('mql', 'sql');
+SELECT lead_id, score FROM hot_leads WHERE lead_id IN (SELECT lead_id FROM lead WHERE contact_allowed IS NOT FALSE);
+SELECT lead_id, score FROM lead_score WHERE lead_id IN (SELECT lead_id FROM lead WHERE contact_allowed IS NOT FALSE) AND stage IN ('mql', 'sql');
+SELECT lead_id, score FROM lead_cooling WHERE lead_id IN (SELECT lead_id FROM lead WHERE contact_allowed IS NOT FALSE) AND stage IN ('mql', 'sql');
 
 -- now: since when leads are in their stage
-SELECT lead_id, stage_since_at FROM lead_dim WHERE stage IN ('mql', 'sql');
-SELECT lead_id, stage_since_at FROM lead_score WHERE stage IN ('mql', 'sql');
-SELECT lead_id, stage_since_at FROM hot_leads;
+SELECT lead_id, stage_since_at FROM lead_dim WHERE lead_id IN (SELECT lead_id FROM lead WHERE contact_allowed IS NOT FALSE) AND stage IN ('mql', 'sql');
+SELECT lead_id, stage_since_at FROM lead_score WHERE lead_id IN (SELECT lead_id FROM lead WHERE contact_allowed IS NOT FALSE) AND stage IN ('mql', 'sql');
+SELECT lead_id, stage_since_at FROM hot_leads WHERE lead_id IN (SELECT lead_id FROM lead WHERE contact_allowed IS NOT FALSE);
 
 -- now: sql and prospects are ready to buy
 SELECT sum(leads_now) FROM funnel WHERE stage IN ('sql', 'prospect');
 SELECT count(*) FROM lead_dim WHERE ready_to_buy;
 
 -- now: leads in the funnel that have a time to be called, and whether sales kept it
-SELECT lead_id, due_at, contacted_at, breached FROM hot_leads WHERE due_at IS NOT NULL;
-SELECT lead_id, due_at, contacted_at, status = 'breached' FROM sla_status WHERE left_at IS NULL AND stage IN ('mql', 'sql');
+SELECT lead_id, due_at, contacted_at, breached FROM hot_leads WHERE lead_id IN (SELECT lead_id FROM lead WHERE contact_allowed IS NOT FALSE) AND due_at IS NOT NULL;
+SELECT lead_id, due_at, contacted_at, status = 'breached' FROM sla_status WHERE lead_id IN (SELECT lead_id FROM lead WHERE contact_allowed IS NOT FALSE) AND left_at IS NULL AND stage IN ('mql', 'sql');
 
 -- now: what the forecast for all is made of
 SELECT leads_now, round(expected_customers::numeric, 9) FROM pipeline_forecast WHERE stage = 'all';

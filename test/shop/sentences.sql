@@ -170,7 +170,9 @@ SELECT count(*), count(*) FILTER (WHERE stage >= 'customer') FROM crm.lead JOIN 
 SELECT count(*), count(*) FILTER (WHERE stage = 'sql'), count(*) FILTER (WHERE stage = 'sql' AND NOT contacted) FROM hot_leads;
 -- by hand
 SELECT count(*), count(*) FILTER (WHERE w.stage = 'sql'), count(*) FILTER (WHERE w.stage = 'sql' AND NOT EXISTS (SELECT FROM spoke s JOIN cycles c ON c.lead_id = w.lead_id AND c.cycle = w.cycle WHERE s.lead_id = w.lead_id AND s.at >= greatest(w.at - interval '4 hours', c.began_at)))
-FROM walk w WHERE w.next IS NULL AND w.stage IN ('mql', 'sql');
+FROM walk w WHERE w.next IS NULL AND w.stage IN ('mql', 'sql')
+    AND NOT EXISTS (SELECT FROM crm.consent c WHERE c.lead_id = w.lead_id AND c.purpose = 'marketing' AND c.status = 'withdrawn'
+        AND NOT EXISTS (SELECT FROM crm.event e WHERE e.lead_id = w.lead_id AND e.kind IN ('sample_wanted', 'demo_request', 'personal_demo_request', 'quote_request') AND e.occurred_at > c.occurred_at));
 
 -- unscored_events: _ events are of a kind that nobody knows.
 SELECT count(*) FROM unscored_events WHERE reason = 'unknown kind';
@@ -383,6 +385,14 @@ SELECT count(*) FILTER (WHERE opened AND up_at IS NOT NULL), count(*) FILTER (WH
 FROM (SELECT i.*, EXISTS (SELECT FROM crm.event e WHERE e.lead_id = i.lead_id AND e.kind = 'email_open' AND e.occurred_at BETWEEN i.at AND coalesce(i.up_at, i.ended_at, now())) AS opened
     FROM (SELECT DISTINCT ON (f.lead_id, f.cycle) f.lead_id, f.at, c.ended_at, (SELECT min(u.at) FROM walk u WHERE u.lead_id = f.lead_id AND u.cycle = f.cycle AND u.seq > f.seq AND u.stage > 'iql') AS up_at
         FROM walk f JOIN cycles c USING (lead_id, cycle) WHERE f.stage = 'iql' ORDER BY f.lead_id, f.cycle, f.seq) i) k;
+
+-- consent_by_stage: Of _ leads that are mql we may write to _; _ want no letters.
+SELECT leads, reachable, refused FROM consent_by_stage WHERE stage = 'mql';
+-- by hand
+SELECT count(*), count(*) FILTER (WHERE p.given AND m.given AND NOT m.taken), count(*) FILTER (WHERE m.taken)
+    FROM life f, LATERAL (SELECT coalesce((array_agg(c.status = 'granted' ORDER BY c.occurred_at DESC, c.consent_id DESC))[1], false) AS given FROM crm.consent c WHERE c.lead_id = f.lead_id AND c.purpose = 'policy') p,
+        LATERAL (SELECT coalesce(bool_or(c.status = 'granted'), false) AS given, coalesce(bool_or(c.status = 'withdrawn'), false) AS taken FROM crm.consent c WHERE c.lead_id = f.lead_id AND c.purpose = 'marketing') m
+    WHERE f.stage = 'mql';
 
 -- capture_gaps: The form for samples brought _ enquiries, the last _ days ago.
 SELECT captures, round(quiet_days::numeric, 3) FROM capture_gaps WHERE source_kind = 'form' AND source = 'samples';

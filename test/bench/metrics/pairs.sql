@@ -227,6 +227,11 @@ WITH c AS (SELECT coalesce(e.channel, p.channel, l.channel, '(none)') AS channel
 g AS (SELECT channel, occurred_at, occurred_at - lag(occurred_at) OVER (PARTITION BY channel ORDER BY occurred_at) AS gap FROM c), f AS (SELECT form, occurred_at, occurred_at - lag(occurred_at) OVER (PARTITION BY form ORDER BY occurred_at) AS gap FROM c WHERE form IS NOT NULL)
 SELECT 'channel', channel, count(*), min(occurred_at), max(occurred_at), extract(epoch FROM max(gap))::float8 / 86400 FROM g GROUP BY 2 UNION ALL SELECT 'form', form, count(*), min(occurred_at), max(occurred_at), extract(epoch FROM max(gap))::float8 / 86400 FROM f GROUP BY 2;
 
+-- consent_by_stage
+SELECT stage, leads, consents, allowed, refused, not_asked, reachable FROM consent_by_stage WHERE leads > 0;
+-- by hand
+SELECT s.stage::text, count(*), sum((l.consented_at IS NOT NULL)::int), sum((l.contact_allowed IS TRUE)::int), sum((l.contact_allowed IS FALSE)::int), sum((l.contact_allowed IS NULL)::int), sum((l.consented_at IS NOT NULL AND l.contact_allowed IS TRUE)::int) FROM lead_score s JOIN lead l USING (lead_id) WHERE l.erased_at IS NULL GROUP BY 1;
+
 -- model_quality
 SELECT level, place, leads, converted, true_positives, round(auc::numeric, 9) FROM model_quality('inbound', now() - interval '1 year') WHERE leads > 0;
 -- by hand

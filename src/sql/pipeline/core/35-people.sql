@@ -152,7 +152,7 @@ COMMENT ON FUNCTION identify(text, text, boolean) IS
     'says that the visitor with the first name is the lead with the second, and returns its number: both names mean it from then on, and it has done what both did. A name that is new is only remembered. Error 55000 if the visitor has an e-mail address or was identified already, unless force; NULL if the person was forgotten';
 
 -- Keys of event.properties that tell of our pages and messages, and not of the person.
-CREATE OR REPLACE FUNCTION _impersonal(properties jsonb, secrets text[]) RETURNS jsonb
+CREATE OR REPLACE FUNCTION _impersonal(properties jsonb, role text, secrets text[]) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -160,13 +160,16 @@ DECLARE
     kept jsonb;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    SELECT jsonb_object_agg(p.key, p.value) INTO kept
+    SELECT jsonb_object_agg(p.key, CASE WHEN p.key = 'fields' THEN to_jsonb(leadscore_internal.field_count(p.value)) ELSE p.value END) INTO kept
     FROM jsonb_each(CASE WHEN jsonb_typeof(properties) = 'object' THEN properties END) p
-    WHERE jsonb_typeof(p.value) IN ('string', 'number', 'boolean') AND p.key IN (
-        SELECT unnest('{page,content,intent,form,variant,message,network,outcome,reason,stage,purchase,type,channel,topic}'::text[])
-        UNION ALL
-        SELECT m[1] FROM @pipeline@.signal s, regexp_matches(concat(s.condition, ' ', s.quantity), '\."([^"]+)"', 'g') m
-        WHERE s.source = 'event');
+    WHERE p.key = 'fields' OR jsonb_typeof(p.value) IN ('string', 'number', 'boolean') AND (
+        p.key = ANY ('{page,content,intent,topic,form,variant,purchase,type,channel}')
+        OR p.key = 'message' AND (role ~ '^email' OR role = 'complaint')
+        OR p.key = 'outcome' AND role IN ('outreach', 'sales_contact')
+        OR p.key = 'stage' AND role = 'stage'
+        OR p.key IN (
+            SELECT m[1] FROM @pipeline@.signal s, regexp_matches(concat(s.condition, ' ', s.quantity), '\."([^"]+)"', 'g') m
+            WHERE s.source = 'event'));
     FOREACH secret IN ARRAY secrets LOOP
         SELECT jsonb_object_agg(p.key, CASE WHEN jsonb_typeof(p.value) = 'string'
             THEN to_jsonb(regexp_replace(p.value #>> '{}', regexp_replace(secret, '([][\\.*+?^$(){}|])', '\\\1', 'g'), '', 'gi'))
@@ -176,8 +179,8 @@ BEGIN
     RETURN kept;
 END
 $$;
-COMMENT ON FUNCTION _impersonal(jsonb, text[]) IS
-    'what forget_lead() leaves of the properties of an event: keys that reports and signals read, with names and addresses of the person cut out';
+COMMENT ON FUNCTION _impersonal(jsonb, text, text[]) IS
+    'what forget_lead() leaves of the properties of an event, whose kind has this role: what reports and signals read, with names and addresses of the person cut out';
 
 CREATE OR REPLACE FUNCTION forget_lead_by_id(lead_id bigint, requested_at timestamptz DEFAULT NULL) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -230,7 +233,7 @@ BEGIN
     FROM @pipeline@.event o
     WHERE e.lead_id = person.lead_id AND o.lead_id = person.lead_id AND o.source_id = e.properties ->> 'purchase';
     UPDATE @pipeline@.event e
-    SET properties = @pipeline@._impersonal(e.properties, secrets), source_id = NULL
+    SET properties = @pipeline@._impersonal(e.properties, (SELECT k.role FROM @pipeline@.event_kind k WHERE k.kind = e.kind), secrets), source_id = NULL
     WHERE e.lead_id = person.lead_id AND (e.properties IS NOT NULL OR e.source_id IS NOT NULL);
     UPDATE @pipeline@.consent c SET evidence = '{}' WHERE c.lead_id = person.lead_id AND c.evidence <> '{}';
     UPDATE @pipeline@.lead_merge m SET reason = NULL WHERE m.lead_id = person.lead_id AND m.reason IS NOT NULL;

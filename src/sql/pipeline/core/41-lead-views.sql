@@ -173,7 +173,9 @@ FROM (
                                 JOIN event_kind k USING (kind)
                             WHERE e.lead_id = s.lead_id AND k.role = 'request'
                                 AND e.occurred_at > (
-                                    SELECT max(c.occurred_at) FROM consent c WHERE c.lead_id = s.lead_id AND c.status = 'withdrawn')))
+                                    SELECT max(c.occurred_at)
+                                    FROM consent c
+                                    WHERE c.lead_id = s.lead_id AND c.purpose = 'marketing' AND c.status = 'withdrawn')))
             ) h
     ) q
     LEFT JOIN LATERAL (

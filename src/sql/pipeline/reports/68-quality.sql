@@ -349,3 +349,33 @@ END
 $$;
 COMMENT ON FUNCTION model_quality(text, timestamptz, interval) IS
     'how well the scores at an instant (default: horizon ago) told which leads became customers within horizon (default: setting.mature_after): summary with AUC, bands of points, tenths of leads, thresholds';
+
+-- Leads that were made anonymous are nobody to write to, and are left out.
+CREATE OR REPLACE VIEW consent_by_stage WITH (security_invoker = true) AS
+SELECT
+    t.stage::text AS stage,
+    t.stage_rank,
+    count(l.lead_id) AS leads,
+    count(l.consented_at) AS consents,
+    count(*) FILTER (WHERE l.contact_allowed) AS allowed,
+    count(*) FILTER (WHERE NOT l.contact_allowed) AS refused,
+    count(l.lead_id) FILTER (WHERE l.contact_allowed IS NULL) AS not_asked,
+    count(*) FILTER (WHERE l.contact_allowed AND l.consented_at IS NOT NULL) AS reachable,
+    count(*) FILTER (WHERE l.contact_allowed AND l.consented_at IS NOT NULL)::double precision / nullif(count(l.lead_id), 0) AS reachable_rate
+FROM stages() t
+    LEFT JOIN (
+        _lead_now s
+        JOIN lead l ON l.lead_id = s.lead_id AND l.erased_at IS NULL
+    ) ON s.stage = t.stage
+GROUP BY t.stage, t.stage_rank
+ORDER BY t.stage_rank;
+COMMENT ON VIEW consent_by_stage IS 'one row a stage: how many leads in it may be written to. Leads that were forgotten are left out';
+COMMENT ON COLUMN consent_by_stage.stage IS 'stage of now';
+COMMENT ON COLUMN consent_by_stage.stage_rank IS 'rank of the stage to sort by: visitor 40 to advocate 100, exits 10 to 30';
+COMMENT ON COLUMN consent_by_stage.leads IS 'leads in the stage';
+COMMENT ON COLUMN consent_by_stage.consents IS 'of these, leads that consented to the policy';
+COMMENT ON COLUMN consent_by_stage.allowed IS 'leads that allow messages of some kind';
+COMMENT ON COLUMN consent_by_stage.refused IS 'leads that want no messages, or whose address is suppressed';
+COMMENT ON COLUMN consent_by_stage.not_asked IS 'leads that said nothing about messages';
+COMMENT ON COLUMN consent_by_stage.reachable IS 'leads that consented and allow messages of some kind';
+COMMENT ON COLUMN consent_by_stage.reachable_rate IS 'reachable / leads';
