@@ -48,7 +48,8 @@ sql('main', q{
 		'profile', '{"email": "a@target.example", "consent": true, "market": "b2b"}'::jsonb))
 		FROM generate_series(1, 200) i));
 	CREATE PUBLICATION results FOR TABLE p.lead_state, p.stage_log,
-		p.lead (lead_id, external_id, kind, market, country, channel, campaign, owner, persona, consented_at, contact_allowed, created_at, updated_at),
+		p.lead (lead_id, external_id, kind, market, country, channel, campaign, owner, persona, consented_at, contact_allowed, erased_at, created_at, updated_at),
+		p.consent (lead_id, consent_id, purpose, status, occurred_at),
 		p.setting, p.event_role, p.event_kind, p.signal, p.value_list, p.model, p.model_activation, p.dimension, p.rule, p.stage_rule, p.stage_gate, p.grade,
 		p.channel, p.campaign, p.cost, p.benchmark;
 	CREATE PUBLICATION raw FOR TABLE p.lead, p.event;
@@ -67,10 +68,13 @@ my @views = ((map { "p.$_" } qw(lead_score lead_dimension funnel funnel_cohort f
 my $contents = join "\n", (map { "SELECT '$_', count(*), md5(string_agg(v::text, ' ' ORDER BY v::text)) FROM $_ v;" } @views),
 	'SELECT lead_id, entry_seq, stage, cause, entered, converted, lost, open FROM p.stage_entry ORDER BY 1, 2;',
 	"SELECT lead_id, p.score_by_id(lead_id, '2025-03-05'), p.stage_at_by_id(lead_id, '2025-02-01') FROM p.lead ORDER BY 1";
+my $consents = 'SELECT lead_id, consent_id, purpose, status, occurred_at FROM p.consent ORDER BY 1, 2';
 my $states = 'SELECT lead_id, activity, stage, cycle, promotion_blocked, stage_since, processed_until FROM p.lead_state ORDER BY 1';
 my $history = 'SELECT lead_id, seq, cycle, from_stage, to_stage, effective_at, cause, model, score FROM p.stage_history ORDER BY 1, 2';
 
 is(difference(sql('main', $contents), sql('bi', $contents)), '', 'reports: scores and views are the same');
+like(sql('main', $consents), qr/granted/, 'consents are recorded');
+is(difference(sql('main', $consents), sql('bi', $consents)), '', 'reports: the same consents');
 
 is(sql('node', 'SELECT problem, count(*) FROM p.verify() GROUP BY 1'), 'lead without a state|20', 'node: nothing is scored at first, and verify() says so');
 is(sql('node', 'SELECT p.rebuild()'), '20', 'node: rebuild() scores');

@@ -15,7 +15,19 @@ my $doc = dirname(__FILE__) . '/../../doc';
 
 foreach (['security', 1], ['operations', 0], ['people', 8])
 {
-	my ($node) = check_page($_->[0], "$doc/$_->[0].md", $_->[1]);
+	my ($node, $text) = check_page($_->[0], "$doc/$_->[0].md", $_->[1]);
+	if ($_->[0] eq 'people')
+	{
+		# every column of consent, and every word that it and suppression take
+		my %explained = map { $_ => 1 } map { /`(\w+)`/g } grep { /^\|/ } split /\n/, $text;
+		my @words = split /\n/, $node->safe_psql('people', q{
+			SELECT attname FROM pg_attribute WHERE attrelid = 'crm.consent'::regclass AND attnum > 0 AND attname NOT IN ('lead_id', 'consent_id')
+			UNION
+			SELECT m[1] FROM pg_constraint, regexp_matches(pg_get_constraintdef(oid), '''(\w+)''::text', 'g') m
+			WHERE conname IN ('consent_purpose_check', 'consent_status_check', 'consent_basis_check', 'suppression_reason_check')});
+		cmp_ok(scalar @words, '>', 20, 'there are words of consent');
+		is(join(' ', grep { !$explained{$_} } @words), '', 'they are explained');
+	}
 	$node->stop;
 }
 
