@@ -14,12 +14,12 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "lookup.h"
 #include "replay.h"
 #include "stage.h"
 
@@ -204,41 +204,11 @@ drop_unchanged(DeltaList *list, int64 begin, int64 end)
 	return n;
 }
 
-/* The lead that a lead was merged into, 0 if it was not */
-static int64
-merged_into(const Writer *writer, int64 lead_id)
-{
-	Oid			type = INT8OID;
-	char	   *sql = psprintf("SELECT lead_id FROM %s WHERE loser_id OPERATOR(pg_catalog.=) $1",
-							   leadscore_table_name(leadscore_table(writer->pipeline->part.schema, "lead_merge")));
-	int64		winner = 0;
-
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	for (;;)
-	{
-		Datum		value = Int64GetDatum(winner ? winner : lead_id);
-		bool		isnull;
-
-		if (SPI_execute_with_args(sql, 1, &type, &value, NULL, false, 0) != SPI_OK_SELECT)
-			elog(ERROR, "could not read a merge: %s", sql);
-		if (SPI_processed == 0)
-			break;
-		winner = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-		/* rows of the owner's may say anything, even a circle */
-		if (winner == lead_id)
-			break;
-		CHECK_FOR_INTERRUPTS();
-	}
-	SPI_finish();
-	return winner;
-}
-
 /* No such lead: say so in the words of a foreign key. */
 static void
 report_missing_lead(const Writer *writer, int64 lead_id, const char *table)
 {
-	int64		winner = merged_into(writer, lead_id);
+	int64		winner = leadscore_merged_into(writer->pipeline->part.schema, lead_id);
 
 	ereport(ERROR,
 			(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),

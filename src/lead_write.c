@@ -531,7 +531,7 @@ leadscore_upsert_lead(FunctionCallInfo fcinfo, AppWrite *call)
 {
 	static const char *const names[] = {NULL, "email", NULL, "kind", "organization", "market",
 		"country", "channel", "campaign", "owner", "persona", "consent", "contact_allowed",
-	"referred_by"};
+	"referred_by", "phone", "language", "time_zone"};
 	TimestampTz now = GetCurrentTransactionStartTimestamp();
 	JsonbParseState *state = NULL;
 	LeadInput	lead = {0};

@@ -14,6 +14,8 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/primnodes.h"
 #include "utils/acl.h"
@@ -21,7 +23,11 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "catalog.h"
 #include "lookup.h"
+
+/* how many merges are followed, one after the other */
+#define MAX_MERGES	1000
 
 /* Does a condition say that a column is not null, and nothing else? */
 static bool
@@ -132,4 +138,32 @@ leadscore_lookup_text(Lookup *lookup, Datum value, Snapshot snapshot)
 	ScanKeyEntryInitialize(&key, 0, 1, BTEqualStrategyNumber, InvalidOid,
 						   lookup->index->rd_indcollation[0], F_TEXTEQ, value);
 	return find(lookup, &key, snapshot);
+}
+
+/* The lead of a schema that a lead was merged into, 0 if it was not */
+int64
+leadscore_merged_into(Oid schema, int64 lead_id)
+{
+	Oid			type = INT8OID;
+	char	   *sql = psprintf("SELECT lead_id FROM %s WHERE loser_id OPERATOR(pg_catalog.=) $1",
+							   leadscore_table_name(leadscore_table(schema, "lead_merge")));
+	int64		winner = 0;
+	int			steps;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	/* rows of the owner's may say anything, even a circle */
+	for (steps = 0; steps < MAX_MERGES; steps++)
+	{
+		Datum		value = Int64GetDatum(winner ? winner : lead_id);
+		bool		isnull;
+
+		if (SPI_execute_with_args(sql, 1, &type, &value, NULL, false, 1) != SPI_OK_SELECT)
+			elog(ERROR, "could not read a merge: %s", sql);
+		if (SPI_processed == 0)
+			break;
+		winner = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	}
+	SPI_finish();
+	return winner;
 }

@@ -141,6 +141,19 @@ refuse_alias(Pipeline *pipeline, Relation rel, Datum name)
 				 errtableconstraint(rel, "lead_external_id_key")));
 }
 
+/* A new version of a row, with its name and addresses as they were */
+static HeapTuple
+with_old_names(HeapTuple new, HeapTuple old, TupleDesc desc, int *columns)
+{
+	Datum		values[3];
+	bool		nulls[3];
+	int			i;
+
+	for (i = 0; i < 3; i++)
+		values[i] = heap_getattr(old, columns[i], desc, &nulls[i]);
+	return heap_modify_tuple_by_cols(new, desc, 3, columns, values, nulls);
+}
+
 /*
  * A row of lead is to be inserted (old is NULL) or updated: fold its name, and
  * leave out what tells of a person that was forgotten.  NULL if that is all.
@@ -175,6 +188,16 @@ leadscore_lead_named(TriggerData *trigdata, HeapTuple old, HeapTuple new)
 	}
 	if (!changed[0] && !changed[1] && !changed[2])
 		return new;
+	if (old)
+	{
+		bool		isnull;
+
+		/* a lead that was made anonymous stays so */
+		(void) heap_getattr(old, leadscore_column(desc, "erased_at", TIMESTAMPTZOID,
+												  RelationGetRelationName(rel)), desc, &isnull);
+		if (!isnull)
+			return with_old_names(new, old, desc, columns);
+	}
 	if (changed[0])
 	{
 		folded = leadscore_folded_name(values[0]);
@@ -204,10 +227,5 @@ leadscore_lead_named(TriggerData *trigdata, HeapTuple old, HeapTuple new)
 	leadscore_run_back(&saved);
 	if (!forgotten)
 		return new;
-	if (old == NULL)
-		return NULL;
-	/* an update leaves them as they were */
-	for (i = 0; i < 3; i++)
-		values[i] = heap_getattr(old, columns[i], desc, &nulls[i]);
-	return heap_modify_tuple_by_cols(new, desc, 3, columns, values, nulls);
+	return old ? with_old_names(new, old, desc, columns) : NULL;
 }

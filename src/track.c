@@ -850,9 +850,15 @@ leadscore_set_stage_by_id(FunctionCallInfo fcinfo, AppWrite *call)
 	leadscore_lookup_close(&lookup);
 	UnregisterSnapshot(snapshot);
 	if (!found)
+	{
+		int64		winner = leadscore_merged_into(call->pipeline->part.schema, PG_GETARG_INT64(0));
+
 		ereport(ERROR,
 				(errcode(ERRCODE_NO_DATA_FOUND),
 				 errmsg("there is no lead " INT64_FORMAT, PG_GETARG_INT64(0)),
+				 winner ? errhint("Lead " INT64_FORMAT " was merged into lead " INT64_FORMAT ".",
+								  PG_GETARG_INT64(0), winner) :
 				 errhint("Create it with upsert_lead() or track() first.")));
+	}
 	return set_stage(fcinfo, call, PG_GETARG_INT64(0), label);
 }

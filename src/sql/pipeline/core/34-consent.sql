@@ -175,7 +175,7 @@ CREATE OR REPLACE FUNCTION may_contact(external_id text, channel text DEFAULT NU
     LANGUAGE leadscore STABLE PARALLEL SAFE COST 200 AS 'may_contact';
 REVOKE EXECUTE ON FUNCTION may_contact(text, text, text, timestamptz, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION may_contact(text, text, text, timestamptz, boolean) IS
-    'whether a message of a channel and a topic may be sent to a lead at an instant: its policy and its marketing consent are granted for them, and no address of it is suppressed. NULL asks for all channels, or all topics. transactional: a receipt, or the request to confirm, which needs no consent. false if there is no such lead';
+    'whether a message of a channel and a topic may be sent to a lead at an instant: its policy and its marketing consent are granted for them, and no address of it is suppressed. Name the channel, and the topic if there is one: without them only what was said of all channels, or all topics, counts. transactional: a receipt, or the request to confirm, which needs no consent. false if there is no such lead';
 
 CREATE OR REPLACE FUNCTION may_contact_by_id(lead_id bigint, channel text DEFAULT NULL, topic text DEFAULT NULL,
         at timestamptz DEFAULT now(), transactional boolean DEFAULT false) RETURNS boolean
@@ -381,6 +381,7 @@ BEGIN
                 w.contact_allowed IS NOT TRUE AND (w.allowed_before OR NOT w.contact_allowed AND w.allowed_before IS NULL))
         ) AS s (purpose, status, evidence, occurred_at, said)
     WHERE s.said
+        AND NOT (inserted AND EXISTS (SELECT FROM @pipeline@.consent c WHERE c.lead_id = w.lead_id AND c.purpose = s.purpose))
     ORDER BY w.lead_id, s.status DESC;
     PERFORM @pipeline@._follow_consent(CASE WHEN NOT inserted THEN _columns_written.lead_ids
         ELSE ARRAY(SELECT s.lead_id FROM @pipeline@._suppressions(_columns_written.lead_ids) s) END, now());

@@ -65,8 +65,9 @@ BEGIN
         AND (SELECT l.consented_at FROM @pipeline@.lead l WHERE l.lead_id = winner) IS NULL;
     PERFORM leadscore_internal.merge_logs(pipeline, winner, loser, withdrawn_at);
 
-    DELETE FROM @pipeline@.lead l WHERE l.lead_id = loser;
+    -- before the lead goes, and its names with it
     UPDATE @pipeline@.lead_alias a SET lead_id = winner WHERE a.lead_id = loser;
+    DELETE FROM @pipeline@.lead l WHERE l.lead_id = loser;
     IF gone.external_id IS NOT NULL THEN
         IF kept.external_id IS NULL THEN
             UPDATE @pipeline@.lead l SET external_id = gone.external_id WHERE l.lead_id = winner;
@@ -94,8 +95,27 @@ REVOKE EXECUTE ON FUNCTION merge_leads(text, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION merge_leads(text, text, text) IS
     'makes two leads one, and returns the number of winner, which remains: events move, of two with one source_id that of winner stays; the profile of winner comes first; what both said about messages counts; every name of loser is one of winner; stages are computed anew from all of it. It cannot be undone. Errors: 22023 if both are one lead, P0002 if there is no such lead, 55000 if one was forgotten';
 
--- A name that is not known yet is given to a lead for a moment: whoever makes a
--- lead of that name at the same time waits, or is waited for.
+-- A name that is not known yet is given to a lead for a moment: a session that
+-- makes a lead of that name at the same time waits, or is waited for. False if
+-- the name is known meanwhile.
+CREATE OR REPLACE FUNCTION _take_name(external_id text) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    taken bigint;
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    INSERT INTO @pipeline@.lead (external_id) VALUES (_take_name.external_id) ON CONFLICT (external_id) DO NOTHING RETURNING lead_id INTO taken;
+    DELETE FROM @pipeline@.lead l WHERE l.lead_id = taken;
+    RETURN taken IS NOT NULL;
+EXCEPTION
+    WHEN unique_violation THEN
+        RETURN false;
+END
+$$;
+COMMENT ON FUNCTION _take_name(text) IS 'keeps other sessions from making a lead of a name that is to be an alias, until the transaction ends';
+
 CREATE OR REPLACE FUNCTION identify(anonymous text, known text, force boolean DEFAULT false) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -107,18 +127,24 @@ DECLARE
     identified boolean;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    anonymous_id := @pipeline@.lead_id(anonymous_name);
     known_id := @pipeline@.lead_id(known_name);
-    IF anonymous_name = known_name OR @pipeline@.lead_id(anonymous_name) = known_id THEN
-        RETURN coalesce(known_id, @pipeline@.upsert_lead(known_name));
-    END IF;
-    anonymous_id := coalesce(@pipeline@.lead_id(anonymous_name), @pipeline@.upsert_lead(anonymous_name));
-    -- one that was forgotten makes no lead
-    IF anonymous_id IS NULL THEN
-        RETURN coalesce(known_id, @pipeline@.upsert_lead(known_name));
-    END IF;
     IF known_id IS NULL AND @pipeline@._is_forgotten(known_name, NULL, NULL) THEN
         RETURN NULL;
+    ELSIF anonymous_name = known_name OR anonymous_id = known_id
+        OR anonymous_id IS NULL AND @pipeline@._is_forgotten(anonymous_name, NULL, NULL)
+    THEN
+        RETURN coalesce(known_id, @pipeline@.upsert_lead(known_name));
     END IF;
+
+    -- a visitor that is not known is another name
+    IF anonymous_id IS NULL AND @pipeline@._take_name(anonymous_name) THEN
+        known_id := coalesce(known_id, @pipeline@.upsert_lead(known_name));
+        PERFORM @pipeline@._lock_leads(ARRAY[known_id]);
+        INSERT INTO @pipeline@.lead_alias (external_id, lead_id) VALUES (anonymous_name, @pipeline@._find_lead(known_name));
+        RETURN known_id;
+    END IF;
+    anonymous_id := @pipeline@._find_lead(anonymous_name);
     PERFORM @pipeline@._lock_leads(array_remove(ARRAY[anonymous_id, known_id], NULL));
     SELECT l.email ~ '\S' OR l.external_id <> anonymous_name
             OR EXISTS (SELECT FROM @pipeline@.lead_alias a WHERE a.lead_id = l.lead_id) INTO identified
@@ -129,54 +155,72 @@ BEGIN
                 DETAIL = 'It has an e-mail address, or another name: two people may share a device.',
                 HINT = 'If both are one person, pass force => true, or call merge_leads().';
     END IF;
-    IF known_id IS NULL THEN
-        -- it takes the other name, and keeps its own
-        INSERT INTO @pipeline@.lead (external_id) VALUES (known_name) ON CONFLICT (external_id) DO NOTHING RETURNING lead_id INTO known_id;
-        IF known_id IS NOT NULL THEN
-            DELETE FROM @pipeline@.lead l WHERE l.lead_id = known_id;
-            UPDATE @pipeline@.lead l SET external_id = known_name WHERE l.lead_id = anonymous_id AND l.external_id = anonymous_name;
-            IF FOUND THEN
-                INSERT INTO @pipeline@.lead_alias (external_id, lead_id) VALUES (anonymous_name, anonymous_id);
-            ELSE
-                INSERT INTO @pipeline@.lead_alias (external_id, lead_id) VALUES (known_name, anonymous_id);
-            END IF;
-            RETURN anonymous_id;
-        END IF;
-        known_id := @pipeline@._find_lead(known_name);
+
+    -- one that is takes the other name, and keeps its own
+    IF known_id IS NULL AND @pipeline@._take_name(known_name) THEN
+        UPDATE @pipeline@.lead l SET external_id = known_name WHERE l.lead_id = anonymous_id AND l.external_id = anonymous_name;
+        INSERT INTO @pipeline@.lead_alias (external_id, lead_id)
+            VALUES (CASE WHEN FOUND THEN anonymous_name ELSE known_name END, anonymous_id);
+        RETURN anonymous_id;
     END IF;
-    RETURN @pipeline@.merge_leads_by_id(known_id, anonymous_id, 'identify');
+    RETURN @pipeline@.merge_leads_by_id(@pipeline@._find_lead(known_name), anonymous_id, 'identify');
 END
 $$;
 REVOKE EXECUTE ON FUNCTION identify(text, text, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION identify(text, text, boolean) IS
     'says that the visitor with the first name is the lead with the second, and returns its number: both names mean it from then on, and it has done what both did. A name that is new is only remembered. Error 55000 if the visitor has an e-mail address or was identified already, unless force; NULL if the person was forgotten';
 
--- Keys of event.properties that tell of our pages and messages, and not of the person.
+CREATE OR REPLACE FUNCTION _named_parts(value jsonb, names text[]) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    RETURN CASE jsonb_typeof(value)
+        WHEN 'object' THEN (SELECT coalesce(jsonb_object_agg(p.key, @pipeline@._named_parts(p.value, names)), '{}')
+            FROM jsonb_each(value) p WHERE p.key = ANY (names))
+        WHEN 'array' THEN (SELECT coalesce(jsonb_agg(@pipeline@._named_parts(p.item, names) ORDER BY p.n), '[]')
+            FROM jsonb_array_elements(value) WITH ORDINALITY AS p (item, n))
+        ELSE value END;
+END
+$$;
+COMMENT ON FUNCTION _named_parts(jsonb, text[]) IS 'a value, whose objects keep only members with these names';
+
+CREATE OR REPLACE FUNCTION _cut_out(texts text[], value text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    part text;
+BEGIN
+    FOREACH part IN ARRAY texts LOOP
+        value := regexp_replace(value, regexp_replace(part, '([][\\.*+?^$(){}|])', '\\\1', 'g'), '', 'gi');
+    END LOOP;
+    RETURN value;
+END
+$$;
+COMMENT ON FUNCTION _cut_out(text[], text) IS 'a text without these texts in it, whatever their case';
+
+-- Parts of event.properties that tell of our pages and messages, and not of the person.
 CREATE OR REPLACE FUNCTION _impersonal(properties jsonb, role text, secrets text[]) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    secret text;
+    names text[];
     kept jsonb;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    SELECT jsonb_object_agg(p.key, CASE WHEN p.key = 'fields' THEN to_jsonb(leadscore_internal.field_count(p.value)) ELSE p.value END) INTO kept
+    SELECT array_agg(DISTINCT m[1]) INTO names
+    FROM @pipeline@.signal s, regexp_matches(concat(s.condition, ' ', s.quantity), '\."([^"]+)"', 'g') m
+    WHERE s.source = 'event';
+    SELECT jsonb_object_agg(p.key, CASE WHEN p.key = ANY (names) THEN @pipeline@._named_parts(p.value, names)
+        WHEN p.key = 'fields' THEN to_jsonb(leadscore_internal.field_count(p.value)) ELSE p.value END) INTO kept
     FROM jsonb_each(CASE WHEN jsonb_typeof(properties) = 'object' THEN properties END) p
-    WHERE p.key = 'fields' OR jsonb_typeof(p.value) IN ('string', 'number', 'boolean') AND (
+    WHERE p.key = 'fields' OR p.key = ANY (names) OR jsonb_typeof(p.value) IN ('string', 'number', 'boolean') AND (
         p.key = ANY ('{page,content,intent,topic,form,variant,purchase,type,channel}')
         OR p.key = 'message' AND (role ~ '^email' OR role = 'complaint')
         OR p.key = 'outcome' AND role IN ('outreach', 'sales_contact')
-        OR p.key = 'stage' AND role = 'stage'
-        OR p.key IN (
-            SELECT m[1] FROM @pipeline@.signal s, regexp_matches(concat(s.condition, ' ', s.quantity), '\."([^"]+)"', 'g') m
-            WHERE s.source = 'event'));
-    FOREACH secret IN ARRAY secrets LOOP
-        SELECT jsonb_object_agg(p.key, CASE WHEN jsonb_typeof(p.value) = 'string'
-            THEN to_jsonb(regexp_replace(p.value #>> '{}', regexp_replace(secret, '([][\\.*+?^$(){}|])', '\\\1', 'g'), '', 'gi'))
-            ELSE p.value END) INTO kept
-        FROM jsonb_each(kept) p;
-    END LOOP;
-    RETURN kept;
+        OR p.key = 'stage' AND role = 'stage');
+    -- as JSON text: a name that is cut out of it leaves JSON, as it holds no quotes
+    RETURN @pipeline@._cut_out(secrets, kept::text)::jsonb;
 END
 $$;
 COMMENT ON FUNCTION _impersonal(jsonb, text, text[]) IS
@@ -212,9 +256,9 @@ BEGIN
     ON CONFLICT DO NOTHING;
     INSERT INTO @pipeline@.erasure (lead_id, requested_at) VALUES (person.lead_id, forget_lead_by_id.requested_at);
 
-    -- what is worth cutting out of texts: longer ones first
+    -- what is worth cutting out of texts, as it stands in JSON: longer ones first
     secrets := ARRAY(
-        SELECT s.secret
+        SELECT btrim(to_jsonb(s.secret)::text, '"')
         FROM (
             SELECT btrim(person.email) AS secret
             UNION
@@ -318,18 +362,29 @@ BEGIN
     DELETE FROM @pipeline@.lead l
     WHERE l.erased_at IS NULL AND EXISTS (SELECT FROM @pipeline@.suppression s WHERE s.reason = 'forgotten' AND s.lifted_at IS NULL)
         AND @pipeline@._is_forgotten(l.external_id, l.email, l.phone);
-    UPDATE @pipeline@.lead l
-    SET external_id = leadscore_internal.fold_name(l.external_id)
-    WHERE l.external_id <> leadscore_internal.fold_name(l.external_id);
     PERFORM @pipeline@._columns_written(array_agg(l.lead_id), true)
     FROM @pipeline@.lead l
-    WHERE (l.consented_at IS NOT NULL OR l.contact_allowed IS NOT NULL) AND l.erased_at IS NULL
-        AND NOT EXISTS (SELECT FROM @pipeline@.consent c WHERE c.lead_id = l.lead_id)
+    WHERE l.erased_at IS NULL
+        AND (l.consented_at IS NOT NULL AND NOT EXISTS (SELECT FROM @pipeline@.consent c WHERE c.lead_id = l.lead_id AND c.purpose = 'policy')
+            OR l.contact_allowed IS NOT NULL AND NOT EXISTS (SELECT FROM @pipeline@.consent c WHERE c.lead_id = l.lead_id AND c.purpose = 'marketing'))
     HAVING count(*) > 0;
+    -- what an event said once was of the address of its day
     PERFORM @pipeline@._events_refused(array_agg(e.lead_id), array_agg(e.event_id))
     FROM @pipeline@.event e JOIN @pipeline@.event_kind k USING (kind) JOIN @pipeline@.lead l USING (lead_id)
-    WHERE k.role IN ('unsubscribe', 'email_bounce', 'complaint') AND l.erased_at IS NULL
+    WHERE l.erased_at IS NULL AND CASE k.role
+        WHEN 'unsubscribe' THEN NOT EXISTS (
+            SELECT FROM @pipeline@.consent c WHERE c.lead_id = e.lead_id AND c.evidence = jsonb_build_object('event_id', e.event_id))
+        WHEN 'email_bounce' THEN NOT EXISTS (SELECT FROM @pipeline@.suppression s WHERE s.reason = 'bounced' AND s.since = e.occurred_at)
+        WHEN 'complaint' THEN NOT EXISTS (SELECT FROM @pipeline@.suppression s WHERE s.reason = 'complained' AND s.since = e.occurred_at)
+        END
     HAVING count(*) > 0;
+    PERFORM @pipeline@._follow_consent(array_agg(n.lead_id ORDER BY n.lead_id), n.occurred_at)
+    FROM (SELECT c.lead_id, max(c.occurred_at) AS occurred_at FROM @pipeline@.consent c GROUP BY c.lead_id) n
+    GROUP BY n.occurred_at;
+    -- the time of its last change stays that of its profile
+    UPDATE @pipeline@.lead l
+    SET external_id = leadscore_internal.fold_name(l.external_id), updated_at = l.updated_at + interval '1 microsecond'
+    WHERE l.external_id <> leadscore_internal.fold_name(l.external_id);
 END
 $$;
 COMMENT ON FUNCTION _leads_loaded() IS

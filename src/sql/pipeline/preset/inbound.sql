@@ -17,7 +17,7 @@ INSERT INTO signal (signal, event_kinds, event_role, condition, quantity, note) 
     ('email_click', '{email_click}', NULL, NULL, NULL, NULL),
     ('email_reply', '{email_reply}', NULL, NULL, NULL, NULL),
     ('newsletter_signup', '{newsletter_signup}', NULL, NULL, NULL, NULL),
-    ('unsubscribe', NULL, 'unsubscribe', NULL, NULL, NULL),
+    ('unsubscribe', NULL, 'unsubscribe', '!exists ($.topic)', NULL, 'a lead that refuses one topic has not left'),
     ('social_interaction', '{social_interaction}', NULL, NULL, NULL, NULL),
     ('cart_abandoned', '{cart_abandoned}', NULL, NULL, NULL, NULL),
     ('demo_request', '{demo_request}', NULL, NULL, NULL, NULL),
