@@ -240,10 +240,15 @@ BEGIN
             JOIN @pipeline@.lead o ON lower(btrim(o.email) COLLATE "C") = lower(btrim(l.email) COLLATE "C")
         WHERE l.lead_id = ANY (lead_ids) AND l.email ~ '\S'
         UNION
-        SELECT unnest(lead_ids));
+        SELECT unnest(lead_ids)
+        UNION
+        SELECT o.lead_id
+        FROM @pipeline@.lead l
+            JOIN @pipeline@.lead o ON regexp_replace(o.phone, '[^0-9]', '', 'g') = regexp_replace(l.phone, '[^0-9]', '', 'g')
+        WHERE l.lead_id = ANY (lead_ids) AND l.phone ~ '[0-9]' AND o.phone IS NOT NULL);
 END
 $$;
-COMMENT ON FUNCTION _same_address(bigint[]) IS 'these leads, and all others with an e-mail address of theirs';
+COMMENT ON FUNCTION _same_address(bigint[]) IS 'these leads, and all others with an e-mail address or a telephone number of theirs';
 
 -- Triggers
 
