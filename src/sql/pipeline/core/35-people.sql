@@ -65,8 +65,9 @@ BEGIN
         AND (SELECT l.consented_at FROM @pipeline@.lead l WHERE l.lead_id = winner) IS NULL;
     PERFORM leadscore_internal.merge_logs(pipeline, winner, loser, withdrawn_at);
 
-    DELETE FROM @pipeline@.lead l WHERE l.lead_id = loser;
+    -- a lead that is deleted takes along the aliases that it still has
     UPDATE @pipeline@.lead_alias a SET lead_id = winner WHERE a.lead_id = loser;
+    DELETE FROM @pipeline@.lead l WHERE l.lead_id = loser;
     IF gone.external_id IS NOT NULL THEN
         IF kept.external_id IS NULL THEN
             UPDATE @pipeline@.lead l SET external_id = gone.external_id WHERE l.lead_id = winner;
