@@ -10,6 +10,7 @@
 #   PEOPLE_SEED    repeats a run (printed when it fails)
 #   PEOPLE_LEADS   leads of part 1, default 200
 #   PEOPLE_MERGES  merges of part 2, default 1000
+#   PEOPLE_PARTS   parts to run, default 123
 use strict;
 use warnings;
 use File::Basename qw(dirname);
@@ -21,6 +22,7 @@ use Test::More;
 my $seed = $ENV{PEOPLE_SEED} // int(rand(1e9));
 my $lead_count = $ENV{PEOPLE_LEADS} || 200;
 my $merge_count = $ENV{PEOPLE_MERGES} || 1000;
+my $parts = $ENV{PEOPLE_PARTS} || '123';
 srand($seed);
 
 my $node = PostgreSQL::Test::Cluster->new('people');
@@ -262,7 +264,7 @@ sub part_of_consent
 	well('consent', 'consent');
 	return;
 }
-part_of_consent();
+part_of_consent() if $parts =~ /1/;
 
 # ---------- 2: merges ----------
 
@@ -430,7 +432,112 @@ sub part_of_merges
 	well('merges', 'merges');
 	return;
 }
-part_of_merges();
+part_of_merges() if $parts =~ /2/;
+
+# ---------- 3: people that are forgotten ----------
+
+# Row counts and sums of all views, one line each, before and after some statements. The keys of a lead (external_id)
+# and contact_allowed are what forgetting takes away.
+sub view_sums
+{
+	my ($database, @statements) = @_;
+	my @queries = script($database, q{
+		SELECT format('SELECT %L, count(*)%s FROM %I.%I;', c.table_schema || '.' || c.table_name,
+			coalesce(string_agg(format(', sum(%I)::numeric(40,6)', c.column_name), '' ORDER BY c.ordinal_position)
+				FILTER (WHERE c.data_type IN ('integer', 'bigint', 'numeric', 'double precision') AND c.column_name !~ '_low_rate$|_high_rate$|^lead_id$'), ''), c.table_schema, c.table_name)
+		FROM information_schema.columns c JOIN information_schema.views v USING (table_schema, table_name)
+		WHERE c.table_schema IN ('p', 'p_reports')
+		GROUP BY c.table_schema, c.table_name
+		ORDER BY 1;});
+	# one transaction, so that ages are those of one instant
+	my @rows = script($database, 'BEGIN;', @queries, @statements, @queries, 'COMMIT;');
+	return ([ @rows[ 0 .. $#queries ] ], [ @rows[ @queries .. $#rows ] ]);
+}
+
+sub part_of_forgetting
+{
+	@suppressed = ();
+	my $n = 240;
+	script('postgres', 'CREATE DATABASE forget;');
+	script('forget', "CREATE EXTENSION leadscore; SELECT leadscore.create_pipeline('p', 'inbound') \\g /dev/null");
+	# what only this person has: words that are in no other text
+	my @kinds = qw(pricing_view case_study_download demo_request sales_contact purchase refund form_submit email_opened email_clicked lost recycled webinar_attended call unheard_of);
+	my @leads = map { { id => $_, secrets => { name => one_of("visitor-qz$_-x", "Mail.Qz$_\@Name.example"), email => "Box.Qz$_\@Mail.example", phone => "+39 02 88${_}0 77$_",
+				full => "Fullname Qz$_ Rossi", street => "Via Qz$_ 7", note => "wrote qz$_ to us", source => "order-qz$_", form => "evidence qz$_" },
+			at => instant() } } 1 .. $n;
+	my (@lead_rows, @event_rows, @consent_rows);
+	foreach my $lead (@leads)
+	{
+		my %s = %{ $lead->{secrets} };
+		push @lead_rows, "($lead->{id}, " . join(', ', map({ quoted($_) } @s{qw(name email phone)}), quoted(one_of('IT', 'ES', undef)), quoted(one_of('seo', 'social')),
+			quoted(qq({"name": "$s{full}", "street": "$s{street}", "employees": @{[ int(rand(500)) ]}})), map { at($lead->{at}) } 1 .. 3) . ')';
+		foreach my $i (1 .. 1 + rand(8))
+		{
+			my $kind = one_of(@kinds);
+			push @event_rows, "($lead->{id}, '$kind', " . at($lead->{at} + int(rand(86400 * 60))) . ', ' . ($kind =~ /purchase|refund/ ? 10 + int(rand(90)) : 'NULL')
+				. ', ' . quoted(qq({"page": "/page@{[ int(rand(5)) ]}", "content": "guide", "note": "$s{note}", "nested": {"deep": "$s{note}"}, "mail": "$s{email}", "form": "footer", "type": "soft, for $s{full}"}))
+				. ', ' . quoted("$s{source}-$i") . ')';
+		}
+		my $granted = "'granted', " . quoted(qq({"text": "$s{form}", "address": "$s{email}"})) . ', ' . at($lead->{at}) . ')';
+		push @consent_rows, "($lead->{id}, 'policy', $granted", "($lead->{id}, 'marketing', $granted";
+	}
+	script('forget', 'INSERT INTO p.lead (lead_id, external_id, email, phone, country, channel, profile, consented_at, created_at, updated_at) VALUES ' . join(', ', @lead_rows) . ';',
+		"SELECT setval('p.lead_lead_id_seq', $n) \\g /dev/null",
+		'INSERT INTO p.event (lead_id, kind, occurred_at, value, properties, source_id) VALUES ' . join(', ', @event_rows) . ';',
+		'INSERT INTO p.consent (lead_id, purpose, status, evidence, occurred_at) VALUES ' . join(', ', @consent_rows) . ';',
+		# other names of some
+		(map { "SELECT p.identify('device-qz$_', " . quoted($leads[ $_ - 1 ]{secrets}{name}) . ") \\g /dev/null" } grep { $_ % 5 == 0 } 1 .. $n),
+		'SELECT p.sweep() \\g /dev/null');
+	$leads[ $_ - 1 ]{secrets}{device} = "device-qz$_" foreach grep { $_ % 5 == 0 } 1 .. $n;
+
+	my @gone = grep { chance(33) } @leads;
+	my ($before, $after) = view_sums('forget',
+		map { chance(50) ? "SELECT p.forget_lead_by_id($_->{id}) \\g /dev/null" : 'SELECT p.forget_lead(' . quoted($_->{secrets}{name}) . ") \\g /dev/null" } @gone);
+	cmp_ok(scalar(@$before), '>', 50, 'forget: there are views');
+	my @changed = map { "$before->[$_]\n          now  $after->[$_]" } grep { $before->[$_] ne $after->[$_] } 0 .. $#$before;
+	is(join("\n", @changed), '', 'forget: no sum of any view changes');
+
+	run_log([ 'pg_dump', '-f', "$dir/forget.dump", '-d', $node->connstr('forget') ]) or BAIL_OUT('cannot dump');
+	my $dump = lc slurp_file("$dir/forget.dump");
+	my %gone = map { $_->{id} => 1 } @gone;
+	my @found = map { my $lead = $_; map { "lead $lead->{id}: $_" } grep { my $secret = lc $lead->{secrets}{$_}; $dump =~ /\Q$secret\E(?![0-9])/ } sort keys %{ $lead->{secrets} } } @gone;
+	is(join("\n", @found[ 0 .. min(19, $#found) ]), '', 'forget: nothing of a person is in a dump');
+	# the words are such that they would be found
+	my $other = (grep { !$gone{ $_->{id} } } @leads)[0];
+	is(join(' ', grep { index($dump, lc $other->{secrets}{$_}) < 0 } sort keys %{ $other->{secrets} }), '', 'forget: all of another person is in the dump');
+	well('forget', 'forget');
+
+	# the next import brings the same people
+	my $leads_now = $node->safe_psql('forget', 'SELECT count(*) FROM p.lead');
+	is($leads_now, $n, 'forget: the leads are still there, without a name');
+	my @copy = map { "$_->{secrets}{name}\t$_->{secrets}{email}" } @gone;
+	my @answers = script('forget',
+		'INSERT INTO p.lead (external_id, email) VALUES ' . join(', ', map { '(' . quoted($_->{secrets}{name}) . ', ' . quoted($_->{secrets}{email}) . ')' } @gone) . ';',
+		# a new name with the old address, and written otherwise
+		'INSERT INTO p.lead (external_id, email) VALUES ' . join(', ', map { "('other $_->{id}', " . quoted(' ' . uc $_->{secrets}{email}) . ')' } @gone) . ';',
+		'INSERT INTO p.lead (external_id, phone) VALUES ' . join(', ', map { "('third $_->{id}', " . quoted($_->{secrets}{phone} =~ s/ /-/gr) . ')' } @gone) . ';',
+		"COPY p.lead (external_id, email) FROM stdin;", @copy, '\\.',
+		(map { 'SELECT p.upsert_lead(' . quoted($_->{secrets}{name}) . ') IS NULL;' } @gone),
+		(map { "SELECT p.upsert_lead('fourth $_->{id}', email => " . quoted($_->{secrets}{email}) . ') IS NULL;' } @gone),
+		(map { 'SELECT t.lead_id IS NULL AND t.event_id IS NULL FROM p.track(' . quoted($_->{secrets}{name}) . ", 'pricing_view') t;" } @gone),
+		(map { "SELECT t.lead_id IS NULL FROM p.track('$_->{secrets}{device}', 'pricing_view') t;" } grep { $_->{secrets}{device} } @gone),
+		"SELECT t.skipped = " . @gone . " AND t.inserted = 0 FROM p.track_many('[" . join(', ', map { qq({"external_id": "$_->{secrets}{name}", "kind": "pricing_view"}) } @gone) . "]') t;");
+	is(join('', uniq @answers), 't', 'forget: functions store nothing');
+	is($node->safe_psql('forget', 'SELECT count(*) FROM p.lead'), $n, 'forget: an import makes no lead');
+	well('import', 'forget');
+
+	# a person comes back by itself
+	my ($back) = shuffle @gone;
+	my ($name, $email) = map { quoted($_) } @{ $back->{secrets} }{ 'name', 'email' };
+	is(join(' ', script('forget', "SELECT p.give_consent($name, 'policy', evidence => '{\"form\": \"again\"}', email => $email);",
+			"SELECT p.give_consent($name, 'marketing', evidence => '{\"form\": \"again\"}');",
+			"SELECT p.lead_id($name) > $n, p.may_contact($name), (SELECT count(*) FROM p.event WHERE lead_id = p.lead_id($name)), (SELECT count(*) FROM p.lead);",
+			"SELECT external_id IS NULL AND erased_at IS NOT NULL FROM p.lead WHERE lead_id = $back->{id};")),
+		't t t|t|0|' . ($n + 1) . ' t', 'forget: one that comes back is a new lead');
+	well('back', 'forget');
+	return;
+}
+part_of_forgetting() if $parts =~ /3/;
 
 diag("PEOPLE_SEED=$seed PEOPLE_LEADS=$lead_count PEOPLE_MERGES=$merge_count") if $failed;
 note("seed $seed, ", time - $^T, ' s');
