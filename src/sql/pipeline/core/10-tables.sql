@@ -99,6 +99,7 @@ CREATE TABLE lead (
 CREATE INDEX lead_referred_by_idx ON lead (referred_by) WHERE referred_by IS NOT NULL;
 -- leads with an address: what one of them says of messages to it holds for all
 CREATE INDEX lead_address_idx ON lead (lower(btrim(email) COLLATE "C")) WHERE email IS NOT NULL;
+CREATE INDEX lead_phone_idx ON lead (regexp_replace(phone, '[^0-9]', '', 'g')) WHERE phone IS NOT NULL;
 COMMENT ON TABLE lead IS 'persons and organizations that left contact data, or may yet: one row each';
 COMMENT ON COLUMN lead.lead_id IS 'number of the lead, never reused';
 COMMENT ON COLUMN lead.external_id IS 'name of the lead in the app that sends the events; one that is an e-mail address is kept in lower case. Other names are in lead_alias';

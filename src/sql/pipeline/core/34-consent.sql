@@ -274,10 +274,16 @@ BEGIN
                 WHERE lower(btrim(s.email) COLLATE "C") = lower(btrim(l.email) COLLATE "C") OFFSET 0) o
         WHERE l.lead_id = ANY (lead_ids) AND l.email ~ '\S'
         UNION
+        SELECT o.lead_id
+        FROM @pipeline@.lead l,
+            LATERAL (SELECT s.lead_id FROM @pipeline@.lead s
+                WHERE s.phone IS NOT NULL AND regexp_replace(s.phone, '[^0-9]', '', 'g') = regexp_replace(l.phone, '[^0-9]', '', 'g') OFFSET 0) o
+        WHERE l.lead_id = ANY (lead_ids) AND l.phone ~ '[0-9]'
+        UNION
         SELECT unnest(lead_ids));
 END
 $$;
-COMMENT ON FUNCTION _same_address(bigint[]) IS 'these leads, and all others with an e-mail address of theirs';
+COMMENT ON FUNCTION _same_address(bigint[]) IS 'these leads, and all others with an e-mail address or a telephone number of theirs';
 
 -- Triggers
 
@@ -618,7 +624,7 @@ BEGIN
             WHERE lower(btrim(l.email) COLLATE "C") = lower(btrim(suppress.address) COLLATE "C"));
     ELSE
         lead_ids := ARRAY(SELECT l.lead_id FROM @pipeline@.lead l
-            WHERE regexp_replace(l.phone, '[^0-9]', '', 'g') = regexp_replace(suppress.address, '[^0-9]', '', 'g'));
+            WHERE l.phone IS NOT NULL AND regexp_replace(l.phone, '[^0-9]', '', 'g') = regexp_replace(suppress.address, '[^0-9]', '', 'g'));
     END IF;
     PERFORM @pipeline@._lock_leads(lead_ids);
     INSERT INTO @pipeline@.suppression (address_hash, channel, reason, since)
@@ -643,7 +649,7 @@ BEGIN
     lead_ids := ARRAY(SELECT l.lead_id FROM @pipeline@.lead l
         WHERE lower(btrim(l.email) COLLATE "C") = lower(btrim(leadscore_internal.require_text('address', unsuppress.address)) COLLATE "C")
             OR strpos(unsuppress.address, '@') = 0
-                AND regexp_replace(l.phone, '[^0-9]', '', 'g') = regexp_replace(unsuppress.address, '[^0-9]', '', 'g'));
+                AND l.phone IS NOT NULL AND regexp_replace(l.phone, '[^0-9]', '', 'g') = regexp_replace(unsuppress.address, '[^0-9]', '', 'g'));
     PERFORM @pipeline@._lock_leads(lead_ids);
     UPDATE @pipeline@.suppression s
     SET lifted_at = now()
