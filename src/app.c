@@ -135,8 +135,9 @@ static const StatementText statements[N_STATEMENTS] = {
 		" LATERAL pg_catalog.jsonb_to_record(n.document) AS d " DOCUMENT_COLUMNS
 		" ON CONFLICT (external_id) DO NOTHING RETURNING external_id, lead_id",
 	5, {TEXTARRAYOID, JSONBARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID}, true},
-	[LOCK_LEADS] = {"SELECT lead_id FROM {lead} WHERE lead_id" EQ "ANY ($1) ORDER BY lead_id FOR NO KEY UPDATE",
-	1, {INT8ARRAYOID}, true},
+	/* one that was forgotten meanwhile has its name no more */
+	[LOCK_LEADS] = {"SELECT lead_id FROM {lead} WHERE lead_id" EQ "ANY ($1) AND erased_at IS NULL"
+	" ORDER BY lead_id FOR NO KEY UPDATE", 1, {INT8ARRAYOID}, true},
 	[LOCK_STATES] = {"SELECT lead_id, stage::pg_catalog.text FROM {lead_state} WHERE lead_id" EQ "ANY ($1)"
 	" ORDER BY lead_id FOR NO KEY UPDATE", 1, {INT8ARRAYOID}, true},
 
@@ -152,6 +153,7 @@ static const StatementText statements[N_STATEMENTS] = {
 		" WHERE l.lead_id" EQ "ANY ($1) AND l.phone OPERATOR(pg_catalog.~) '[0-9]'))"
 	" ORDER BY lead_id FOR NO KEY UPDATE", 1, {INT8ARRAYOID}, true},
 	[IS_FORGOTTEN] = {"SELECT {pipeline}._is_forgotten($1, $2, $3)", 3, {TEXTOID, TEXTOID, TEXTOID}, false},
+	[DELETE_LEAD] = {"DELETE FROM {lead} WHERE lead_id" EQ "$1", 1, {INT8OID}, true},
 	[MAY_CONTACT] = {"SELECT {pipeline}._may_contact($1, $2, $3, $4, $5)",
 	5, {INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, BOOLOID}, false},
 

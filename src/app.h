@@ -33,6 +33,7 @@ typedef enum AppStatement
 	LOCK_STATES,
 	LOCK_ADDRESSES,
 	IS_FORGOTTEN,
+	DELETE_LEAD,
 	MAY_CONTACT,
 	MERGE_PROFILES,
 	ADD_EVENT,
@@ -166,6 +167,8 @@ extern Datum leadscore_folded_name(Datum name);
 extern bool leadscore_find_alias(Pipeline *pipeline, Datum name, Snapshot snapshot, int64 *lead_id);
 extern bool leadscore_is_forgotten(Pipeline *pipeline, const Datum *values, const bool *nulls);
 extern HeapTuple leadscore_lead_named(TriggerData *trigdata, HeapTuple old, HeapTuple new);
+extern void leadscore_check_name(Pipeline *pipeline, Relation rel, Datum name);
+extern bool leadscore_expect_aliases(bool expect);
 
 /* source_id.c */
 extern bool leadscore_lock_states(Pipeline *pipeline, const int64 *lead_ids, int n);

@@ -201,6 +201,20 @@ leadscore_columns_written(const Pipeline *pipeline, Datum lead_ids, bool inserte
 	CommandCounterIncrement();
 }
 
+/* Delete leads that were inserted while their people were being forgotten. */
+void
+leadscore_leave_out_forgotten(const Pipeline *pipeline, Datum lead_ids)
+{
+	int			nestlevel = leadscore_fix_path();
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	call_pipeline(pipeline, "_leave_out_forgotten", lead_ids, BOOLOID, BoolGetDatum(true));
+	SPI_finish();
+	AtEOXact_GUC(true, nestlevel);
+	CommandCounterIncrement();
+}
+
 /* Is any address suppressed?  Cheap, and true if any ever was. */
 bool
 leadscore_any_suppressed(const Pipeline *pipeline)

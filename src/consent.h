@@ -35,6 +35,7 @@ extern void leadscore_refusals_add(RefusalList *list, const Pipeline *pipeline,
 extern void leadscore_refusals_apply(RefusalList *list, const DeltaList *deltas,
 										 Pipeline *pipeline);
 extern void leadscore_columns_written(const Pipeline *pipeline, Datum lead_ids, bool inserted);
+extern void leadscore_leave_out_forgotten(const Pipeline *pipeline, Datum lead_ids);
 extern bool leadscore_any_suppressed(const Pipeline *pipeline);
 
 #endif							/* LEADSCORE_CONSENT_H */

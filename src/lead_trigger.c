@@ -221,6 +221,31 @@ delete_leads(Writer *writer, const LeadRow *leads, int n)
 }
 
 /*
+ * What the row trigger found of the names of new leads may be late: an insert
+ * waits for a session that takes a name from another lead.
+ */
+static void
+check_names(Pipeline *pipeline, Relation rel, Tuplestorestate *rows, const LeadRow *leads, int n)
+{
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsMinimalTuple);
+	AttrNumber	column = leadscore_column(RelationGetDescr(rel), "external_id", TEXTOID,
+										  RelationGetRelationName(rel));
+
+	leadscore_read_from_start(rows);
+	while (tuplestore_gettupleslot(rows, true, false, slot))
+	{
+		bool		isnull;
+		Datum		name = slot_getattr(slot, column, &isnull);
+
+		if (!isnull)
+			leadscore_check_name(pipeline, rel, name);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	if (leadscore_any_suppressed(pipeline))
+		leadscore_leave_out_forgotten(pipeline, id_array(leads, n));
+}
+
+/*
  * Record the consent of leads whose columns about it were written.  A lead that
  * has an address may be one that is suppressed.
  */
@@ -318,6 +343,7 @@ lead_changed(PG_FUNCTION_ARGS)
 		{
 			insert_leads(&writer, new_leads, nnew);
 			leadscore_writer_flush(&writer, false);
+			check_names(writer.pipeline, rel, trigdata->tg_newtable, new_leads, nnew);
 			record_consent(writer.pipeline, NULL, new_leads, nnew);
 		}
 		else if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))

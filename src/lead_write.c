@@ -263,6 +263,19 @@ document_text(Jsonb *document, const char *key, Datum *value)
 	return true;
 }
 
+/* Is a lead a person that was forgotten? */
+static bool
+is_forgotten(AppWrite *call, const LeadInput *lead)
+{
+	Datum		values[3];
+	bool		nulls[3] = {false};
+
+	values[0] = lead->external_id;
+	nulls[1] = !document_text(lead->document, "email", &values[1]);
+	nulls[2] = !document_text(lead->document, "phone", &values[2]);
+	return leadscore_is_forgotten(call->pipeline, values, nulls);
+}
+
 /* Mark the missing leads that are people that were forgotten. */
 static void
 find_forgotten(AppWrite *call, LeadInput *leads, int n)
@@ -270,17 +283,8 @@ find_forgotten(AppWrite *call, LeadInput *leads, int n)
 	int			i;
 
 	for (i = 0; i < n; i++)
-	{
-		Datum		values[3];
-		bool		nulls[3] = {false};
-
-		if (leads[i].lead_id != 0 || leads[i].forgotten)
-			continue;
-		values[0] = leads[i].external_id;
-		nulls[1] = !document_text(leads[i].document, "email", &values[1]);
-		nulls[2] = !document_text(leads[i].document, "phone", &values[2]);
-		leads[i].forgotten = leadscore_is_forgotten(call->pipeline, values, nulls);
-	}
+		if (leads[i].lead_id == 0 && !leads[i].forgotten)
+			leads[i].forgotten = is_forgotten(call, &leads[i]);
 }
 
 /* The lead of a name, in an array that is in order of names */
@@ -312,6 +316,7 @@ create_leads(AppWrite *call, LeadInput *leads, int n)
 	LeadInput **missing = palloc(sizeof(LeadInput *) * n);
 	int			nmissing = 0;
 	int			next = 0;
+	bool		before;
 	uint64		row;
 	int			i;
 
@@ -338,7 +343,16 @@ create_leads(AppWrite *call, LeadInput *leads, int n)
 	}
 	for (i = 0; i < 5; i++)
 		values[i] = leadscore_app_array(columns[i], nulls[i], nmissing, types[i]);
-	leadscore_app_run(call->pipeline, CREATE_LEADS, values, NULL, NULL);
+	before = leadscore_expect_aliases(true);
+	PG_TRY();
+	{
+		leadscore_app_run(call->pipeline, CREATE_LEADS, values, NULL, NULL);
+	}
+	PG_FINALLY();
+	{
+		leadscore_expect_aliases(before);
+	}
+	PG_END_TRY();
 	for (row = 0; row < SPI_processed; row++)
 	{
 		HeapTuple	tuple = SPI_tuptable->vals[row];
@@ -353,6 +367,46 @@ create_leads(AppWrite *call, LeadInput *leads, int n)
 			break;
 		lead->lead_id = DatumGetInt64(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 2, &isnull));
 		lead->created = true;
+	}
+}
+
+/*
+ * A lead that was created may have waited for a session that gave its name to
+ * another lead, or that forgot its person.
+ */
+static void
+check_created(AppWrite *call, LeadInput *leads, int n)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		int64		lead_id;
+
+		if (!leads[i].created)
+			continue;
+		if (leadscore_find_alias(call->pipeline, leads[i].external_id, snapshot, &lead_id))
+		{
+			Datum		value = Int64GetDatum(leads[i].lead_id);
+
+			leadscore_app_run(call->pipeline, DELETE_LEAD, &value, NULL, NULL);
+			leads[i].lead_id = lead_id;
+			leads[i].created = false;
+		}
+	}
+	UnregisterSnapshot(snapshot);
+	if (!leadscore_any_suppressed(call->pipeline))
+		return;
+	for (i = 0; i < n; i++)
+	{
+		/* the trigger on lead has deleted it */
+		if (leads[i].created && is_forgotten(call, &leads[i]))
+		{
+			leads[i].lead_id = 0;
+			leads[i].created = false;
+			leads[i].forgotten = true;
+		}
 	}
 }
 
@@ -462,6 +516,7 @@ leadscore_leads_touch(AppWrite *call, LeadInput *leads, int n)
 			if (leadscore_any_suppressed(call->pipeline))
 				find_forgotten(call, leads, n);
 			create_leads(call, leads, n);
+			check_created(call, leads, n);
 			/* leads that others have created meanwhile are found now */
 			if (find_leads(call, leads, n) > 0)
 				continue;

@@ -141,6 +141,30 @@ refuse_alias(Pipeline *pipeline, Relation rel, Datum name)
 				 errtableconstraint(rel, "lead_external_id_key")));
 }
 
+/* Does a function for apps insert leads, which looks for aliases itself? */
+static bool expects_aliases = false;
+
+/* Let the caller look for aliases; returns whether one did so before. */
+bool
+leadscore_expect_aliases(bool expect)
+{
+	bool		before = expects_aliases;
+
+	expects_aliases = expect;
+	return before;
+}
+
+/*
+ * A lead with this name was inserted, and may have waited for a session that
+ * gave it to another lead: look again.
+ */
+void
+leadscore_check_name(Pipeline *pipeline, Relation rel, Datum name)
+{
+	if (!expects_aliases)
+		refuse_alias(pipeline, rel, name);
+}
+
 /* A new version of a row, with its name and addresses as they were */
 static HeapTuple
 with_old_names(HeapTuple new, HeapTuple old, TupleDesc desc, int *columns)

@@ -353,6 +353,25 @@ REVOKE EXECUTE ON FUNCTION export_lead(text) FROM PUBLIC;
 COMMENT ON FUNCTION export_lead(text) IS
     'all that is stored of a lead, as one JSON object, for a person that asks for it: lead, aliases, merges, consent, suppression, events, profile_changes, stages, state, and the score with its points. NULL if there is no such lead';
 
+-- The trigger on lead calls this for new leads, as another session may have
+-- forgotten a person since the row trigger looked.
+CREATE OR REPLACE FUNCTION _leave_out_forgotten(lead_ids bigint[], inserted boolean) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+AS $$
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    DELETE FROM @pipeline@.lead l
+    WHERE inserted AND l.lead_id = ANY (ARRAY(
+        SELECT o.lead_id
+        FROM @pipeline@.lead o,
+            LATERAL unnest(@pipeline@._address_hashes(o.email, o.phone) || @pipeline@._name_hash(o.external_id)) h,
+            LATERAL (SELECT FROM @pipeline@.suppression s
+                WHERE s.address_hash = h AND s.reason = 'forgotten' AND s.lifted_at IS NULL OFFSET 0) f
+        WHERE o.lead_id = ANY (lead_ids) AND o.erased_at IS NULL));
+END
+$$;
+COMMENT ON FUNCTION _leave_out_forgotten(bigint[], boolean) IS 'deletes new leads that are people that were forgotten';
+
 -- leadscore.attach_pipeline() calls this.
 CREATE OR REPLACE FUNCTION _leads_loaded() RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
