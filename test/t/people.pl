@@ -535,6 +535,13 @@ sub part_of_forgetting
 			"SELECT external_id IS NULL AND erased_at IS NOT NULL FROM p.lead WHERE lead_id = $back->{id};")),
 		't t t|t|0|' . ($n + 1) . ' t', 'forget: one that comes back is a new lead');
 	well('back', 'forget');
+
+	# two leads with one address, one of which is forgotten
+	is(join(' ', script('forget', "INSERT INTO p.lead (external_id, email) VALUES ('one', 'Shared\@x.example'), ('two', 'shared\@x.example');",
+			"SELECT p.give_consent(n, s, evidence => '{}') FROM unnest('{one,two}'::text[]) n, unnest('{policy,marketing}'::text[]) s \\g /dev/null",
+			"SELECT p.may_contact('two'), contact_allowed FROM p.lead WHERE external_id = 'two';", "SELECT p.forget_lead('one');",
+			"SELECT p.may_contact('two'), contact_allowed FROM p.lead WHERE external_id = 'two';")),
+		't|t t f|f', 'forget: the address is not written to, whatever other lead has it');
 	return;
 }
 part_of_forgetting() if $parts =~ /3/;

@@ -232,6 +232,8 @@ AS $$
 #variable_conflict use_column
 DECLARE
     person @pipeline@.lead;
+    -- their address is not written to any more
+    same CONSTANT bigint[] := @pipeline@._same_address(ARRAY[lead_id]);
     names text[];
     secrets text[];
 BEGIN
@@ -240,7 +242,7 @@ BEGIN
         RAISE EXCEPTION 'lead_id must not be null'
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Pass the number of a lead.';
     END IF;
-    PERFORM @pipeline@._lock_leads(ARRAY[forget_lead_by_id.lead_id]);
+    PERFORM @pipeline@._lock_leads(same);
     SELECT * INTO person FROM @pipeline@.lead l WHERE l.lead_id = forget_lead_by_id.lead_id;
     IF NOT FOUND OR person.erased_at IS NOT NULL THEN
         RETURN false;
@@ -286,6 +288,7 @@ BEGIN
     SET external_id = NULL, email = NULL, phone = NULL, language = NULL, time_zone = NULL, profile = '{}',
         contact_allowed = false, erased_at = now()
     WHERE l.lead_id = person.lead_id;
+    PERFORM @pipeline@._follow_consent(array_remove(same, person.lead_id), now());
     RETURN true;
 END
 $$;
