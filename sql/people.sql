@@ -145,6 +145,7 @@ COPY crm.lead (external_id, email) FROM stdin;
 more	Hal@SECRET.example
 \.
 SELECT crm.upsert_lead('more', 'hal@secret.example') AS upserted, (crm.track('hal cookie', 'page_view')).*;
+SELECT crm.upsert_lead('by number', profile => '{"phone": 4670123}') AS by_number;
 SELECT * FROM crm.track_many('[{"external_id": "hal cookie", "kind": "page_view"}, {"external_id": "x", "kind": "page_view", "profile": {"email": "hal@secret.example"}}, {"external_id": "ann", "kind": "page_view"}]');
 SELECT crm.identify('hal cookie', 'ann') = :ann AS ann, crm.identify('new', 'hal@secret.example') AS nobody;
 UPDATE crm.lead SET email = 'hal@secret.example' WHERE external_id = 'columns';

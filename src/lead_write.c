@@ -257,9 +257,13 @@ document_text(Jsonb *document, const char *key, Datum *value)
 	JsonbValue *found = document == NULL ? NULL :
 		getKeyJsonValueFromContainer(&document->root, key, strlen(key), &buffer);
 
-	if (found == NULL || found->type != jbvString)
+	if (found == NULL || (found->type != jbvString && found->type != jbvNumeric))
 		return false;
-	*value = PointerGetDatum(cstring_to_text_with_len(found->val.string.val, found->val.string.len));
+	if (found->type == jbvString)
+		*value = PointerGetDatum(cstring_to_text_with_len(found->val.string.val, found->val.string.len));
+	else
+		*value = CStringGetTextDatum(DatumGetCString(DirectFunctionCall1(numeric_out,
+																		 NumericGetDatum(found->val.numeric))));
 	return true;
 }
 

@@ -99,7 +99,11 @@ AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     RETURN QUERY
-    WITH said AS (
+    WITH suppressed AS (
+        SELECT s.lead_id, s.channel, s.reason, s.since
+        FROM @pipeline@._suppressions(_granted.lead_ids) s
+        WHERE s.since <= _granted.at AND (s.lifted_at > _granted.at) IS NOT FALSE
+    ), said AS (
         SELECT c.lead_id, c.purpose, c.channel, c.topic, c.status = 'granted' AS yes, c.evidence IS NOT NULL AS proven,
             c.occurred_at, c.consent_id, c.merged_from
         FROM @pipeline@.consent c
@@ -107,23 +111,26 @@ BEGIN
         UNION ALL
         -- a lead that unsubscribes, bounces or complains withdraws for every lead with its address
         SELECT s.lead_id, 'marketing', s.channel, NULL, false, false, s.since, NULL, NULL
-        FROM @pipeline@._suppressions(_granted.lead_ids) s
-        WHERE s.reason IN ('unsubscribed', 'bounced', 'complained') AND s.since <= _granted.at
-            AND (s.lifted_at > _granted.at) IS NOT FALSE
+        FROM suppressed s
+        WHERE s.reason IN ('unsubscribed', 'bounced', 'complained')
     ), person AS (
         SELECT s.lead_id, s.purpose, array_agg(s.channel) AS channels, array_agg(s.topic) AS topics, array_agg(s.yes) AS yes,
             array_agg(s.proven) AS proven, array_agg(s.occurred_at) AS at, array_agg(s.consent_id) AS ids, array_agg(s.merged_from) AS origins
         FROM said s
         GROUP BY s.lead_id, s.purpose
     )
-    SELECT p.lead_id, p.purpose, bool_or(a.granted)
-    FROM person p,
-        LATERAL (
-            SELECT DISTINCT u.channel, u.topic FROM unnest(p.channels, p.topics) AS u (channel, topic) WHERE own_scopes
+    SELECT p.lead_id, p.purpose, coalesce(bool_or(a.granted), false)
+    FROM person p
+        LEFT JOIN LATERAL (
+            SELECT DISTINCT u.channel, u.topic
+            FROM unnest(p.channels, p.topics) AS u (channel, topic)
+            WHERE own_scopes AND (p.purpose = 'policy' OR NOT EXISTS (
+                SELECT FROM suppressed b
+                WHERE b.lead_id = p.lead_id AND b.reason IN ('manual', 'forgotten') AND (b.channel IS NULL OR b.channel = u.channel)))
             UNION ALL
             SELECT _granted.channel, _granted.topic WHERE NOT own_scopes
-        ) k,
-        LATERAL (
+        ) k ON true
+        LEFT JOIN LATERAL (
             SELECT bool_or(w.yes) AND bool_and(w.yes OR EXISTS (
                 SELECT FROM unnest(p.channels, p.topics, p.yes, p.proven, p.at, p.ids, p.origins)
                     AS g (channel, topic, yes, proven, at, id, origin)
@@ -134,12 +141,12 @@ BEGIN
                     AND (g.at > w.at OR g.at = w.at AND g.id > w.id AND g.origin IS NOT DISTINCT FROM w.origin))) AS granted
             FROM unnest(p.channels, p.topics, p.yes, p.at, p.ids, p.origins) AS w (channel, topic, yes, at, id, origin)
             WHERE (w.channel IS NULL OR w.channel = k.channel) AND (w.topic IS NULL OR w.topic = k.topic)
-        ) a
+        ) a ON true
     GROUP BY p.lead_id, p.purpose;
 END
 $$;
 COMMENT ON FUNCTION _granted(bigint[], text, text, boolean, timestamptz) IS
-    'whether purposes are granted by what leads have said up to an instant, in a scope, or with own_scopes in any scope that they named: there is a grant, and every withdrawal is undone by a later grant that is as narrow or narrower and has evidence. No row for a purpose of which a lead has said nothing';
+    'whether purposes are granted by what leads have said up to an instant, in a scope, or with own_scopes in any scope that they named and that is not blocked by hand: there is a grant, and every withdrawal is undone by a later grant that is as narrow or narrower and has evidence. No row for a purpose of which a lead has said nothing';
 
 CREATE OR REPLACE FUNCTION _may_contact(lead_id bigint, channel text, topic text, at timestamptz, transactional boolean) RETURNS boolean
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
@@ -543,6 +550,10 @@ BEGIN
         SET lifted_at = now()
         WHERE s.reason = 'forgotten' AND s.lifted_at IS NULL AND s.since <= occurred_at
             AND s.address_hash = ANY (@pipeline@._address_hashes(email, NULL) || @pipeline@._name_hash(external_id));
+        IF FOUND THEN
+            PERFORM @pipeline@._follow_consent(ARRAY(SELECT l.lead_id FROM @pipeline@.lead l
+                WHERE lower(btrim(l.email) COLLATE "C") = lower(btrim(give_consent.email) COLLATE "C") ORDER BY l.lead_id), now());
+        END IF;
     END IF;
     found_id := @pipeline@.lead_id(external_id);
     IF email ~ '\S' THEN
