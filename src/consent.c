@@ -58,9 +58,9 @@ leadscore_is_refusal(const Pipeline *pipeline, Datum kind)
 /* Add the event in a slot if it is one; removed: as it was before an update. */
 void
 leadscore_refusals_add(RefusalList *list, const Pipeline *pipeline,
-						   const EventColumns *columns, TupleTableSlot *slot, bool removed)
+					   const EventColumns *columns, TupleTableSlot *slot, bool removed)
 {
-	Refusal *item;
+	Refusal    *item;
 	bool		isnull;
 	Datum		kind = slot_getattr(slot, columns->kind, &isnull);
 

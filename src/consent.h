@@ -24,16 +24,16 @@ typedef struct RefusalList
 {
 	int64		n;
 	int64		capacity;
-	Refusal *items;
+	Refusal    *items;
 } RefusalList;
 
 extern bool leadscore_is_refusal(const Pipeline *pipeline, Datum kind);
 extern void leadscore_refusals_init(RefusalList *list);
 extern void leadscore_refusals_add(RefusalList *list, const Pipeline *pipeline,
-									   const EventColumns *columns, TupleTableSlot *slot,
-									   bool removed);
+								   const EventColumns *columns, TupleTableSlot *slot,
+								   bool removed);
 extern void leadscore_refusals_apply(RefusalList *list, const DeltaList *deltas,
-										 Pipeline *pipeline);
+									 Pipeline *pipeline);
 extern void leadscore_columns_written(const Pipeline *pipeline, Datum lead_ids, bool inserted);
 extern void leadscore_leave_out_forgotten(const Pipeline *pipeline, Datum lead_ids);
 extern bool leadscore_any_suppressed(const Pipeline *pipeline);

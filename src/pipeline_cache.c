@@ -356,7 +356,7 @@ read_refusals(Pipeline *p)
 	p->nrefusals = (int) n;
 	for (i = 0; i < n; i++)
 		p->refusals[i] = cstring_to_text(SPI_getvalue(SPI_tuptable->vals[i],
-														  SPI_tuptable->tupdesc, 1));
+													  SPI_tuptable->tupdesc, 1));
 	MemoryContextSwitchTo(oldcontext);
 }
 
