@@ -257,9 +257,15 @@ document_text(Jsonb *document, const char *key, Datum *value)
 	JsonbValue *found = document == NULL ? NULL :
 		getKeyJsonValueFromContainer(&document->root, key, strlen(key), &buffer);
 
-	if (found == NULL || found->type != jbvString)
+	if (found == NULL)
 		return false;
-	*value = PointerGetDatum(cstring_to_text_with_len(found->val.string.val, found->val.string.len));
+	if (found->type == jbvString)
+		*value = PointerGetDatum(cstring_to_text_with_len(found->val.string.val, found->val.string.len));
+	else if (found->type == jbvNumeric)
+		/* many apps send telephone numbers so */
+		*value = PointerGetDatum(cstring_to_text(DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(found->val.numeric)))));
+	else
+		return false;
 	return true;
 }
 
@@ -531,7 +537,7 @@ leadscore_upsert_lead(FunctionCallInfo fcinfo, AppWrite *call)
 {
 	static const char *const names[] = {NULL, "email", NULL, "kind", "organization", "market",
 		"country", "channel", "campaign", "owner", "persona", "consent", "contact_allowed",
-	"referred_by"};
+	"referred_by", "phone", "language", "time_zone"};
 	TimestampTz now = GetCurrentTransactionStartTimestamp();
 	JsonbParseState *state = NULL;
 	LeadInput	lead = {0};

@@ -406,6 +406,8 @@ BEGIN
             JOIN @pipeline@.lead l ON l.lead_id = e.lead_id
         WHERE k.role IN ('unsubscribe', 'complaint')
             OR k.role = 'email_bounce' AND lower(e.properties ->> 'type') IN ('hard', 'permanent')
+                -- it was the address of the lead that was merged which is dead
+                AND NOT EXISTS (SELECT FROM @pipeline@.lead_merge m WHERE m.lead_id = e.lead_id AND m.merged_at >= e.recorded_at)
     ), suppressed AS (
         INSERT INTO @pipeline@.suppression (address_hash, channel, reason, since)
         SELECT h, CASE WHEN r.role = 'unsubscribe' THEN r.channel ELSE coalesce(r.channel, 'email') END,
@@ -422,7 +424,7 @@ BEGIN
         -- a merge brings the row with the event
         AND NOT EXISTS (
             SELECT FROM @pipeline@.consent c
-            WHERE c.lead_id = r.lead_id AND c.evidence = jsonb_build_object('event_id', r.event_id))
+            WHERE c.lead_id = r.lead_id AND c.status = 'withdrawn' AND c.evidence = jsonb_build_object('event_id', r.event_id))
     ORDER BY r.lead_id, r.occurred_at, r.event_id;
     PERFORM @pipeline@._follow_consent(@pipeline@._same_address(_events_refused.lead_ids),
         (SELECT max(e.occurred_at) FROM @pipeline@.event e

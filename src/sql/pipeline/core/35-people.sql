@@ -58,6 +58,18 @@ BEGIN
     FROM @pipeline@._consent_now(ARRAY[winner]) n
     WHERE l.lead_id = winner;
 
+    -- an address that is given up may be one that another lead unsubscribed
+    INSERT INTO @pipeline@.consent (lead_id, purpose, channel, status, occurred_at, merged_from)
+    SELECT DISTINCT winner, 'marketing', s.channel, 'withdrawn', s.since, loser
+    FROM unnest(@pipeline@._address_hashes(gone.email, gone.phone)) h
+        JOIN @pipeline@.suppression s ON s.address_hash = h
+    WHERE s.reason IN ('unsubscribed', 'complained') AND s.lifted_at IS NULL
+        AND h <> ALL (@pipeline@._address_hashes(coalesce(kept.email, gone.email), coalesce(kept.phone, gone.phone)))
+        AND NOT EXISTS (
+            SELECT FROM @pipeline@.consent c
+            WHERE c.lead_id = winner AND c.purpose = 'marketing' AND c.status = 'withdrawn' AND c.topic IS NULL
+                AND c.channel IS NOT DISTINCT FROM s.channel AND c.occurred_at = s.since);
+
     -- what both profiles were counts from its own day, but consent not from its withdrawal on
     SELECT max(c.occurred_at) INTO withdrawn_at
     FROM @pipeline@.consent c
@@ -233,7 +245,14 @@ BEGIN
     SET properties = @pipeline@._impersonal(e.properties, secrets), source_id = NULL
     WHERE e.lead_id = person.lead_id AND (e.properties IS NOT NULL OR e.source_id IS NOT NULL);
     UPDATE @pipeline@.consent c SET evidence = '{}' WHERE c.lead_id = person.lead_id AND c.evidence <> '{}';
-    UPDATE @pipeline@.lead_merge m SET reason = NULL WHERE m.lead_id = person.lead_id AND m.reason IS NOT NULL;
+    WITH RECURSIVE merged AS (
+        SELECT m.loser_id FROM @pipeline@.lead_merge m WHERE m.lead_id = person.lead_id
+        UNION
+        SELECT m.loser_id FROM merged p JOIN @pipeline@.lead_merge m ON m.lead_id = p.loser_id
+    )
+    UPDATE @pipeline@.lead_merge m SET reason = NULL
+    FROM merged p
+    WHERE m.loser_id = p.loser_id AND m.reason IS NOT NULL;
     DELETE FROM @pipeline@.lead_alias a WHERE a.lead_id = person.lead_id;
     UPDATE @pipeline@.lead l
     SET external_id = NULL, email = NULL, phone = NULL, language = NULL, time_zone = NULL, profile = '{}',
