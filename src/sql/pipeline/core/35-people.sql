@@ -345,6 +345,10 @@ BEGIN
     PERFORM @pipeline@._events_refused(array_agg(e.lead_id), array_agg(e.event_id))
     FROM @pipeline@.event e JOIN @pipeline@.event_kind k USING (kind) JOIN @pipeline@.lead l USING (lead_id)
     WHERE k.role IN ('unsubscribe', 'email_bounce', 'complaint') AND l.erased_at IS NULL
+        -- one that was obeyed before may have been of another address, or undone since
+        AND NOT (k.role = 'unsubscribe' AND EXISTS (
+            SELECT FROM @pipeline@.consent c
+            WHERE c.lead_id = e.lead_id AND c.status = 'withdrawn' AND c.evidence = jsonb_build_object('event_id', e.event_id)))
     HAVING count(*) > 0;
 END
 $$;
