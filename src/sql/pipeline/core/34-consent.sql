@@ -147,6 +147,8 @@ AS $$
 #variable_conflict use_column
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    channel := lower(btrim(channel) COLLATE "C");
+    topic := lower(btrim(topic) COLLATE "C");
     IF NOT EXISTS (
         SELECT FROM @pipeline@.lead l
         WHERE l.lead_id = _may_contact.lead_id AND (l.erased_at <= _may_contact.at) IS NOT TRUE)
@@ -294,6 +296,9 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value',
                 HINT = 'Record consent when it is given or withdrawn.';
     END IF;
+    -- Email and email are one channel: nobody refuses half of it
+    NEW.channel := lower(btrim(NEW.channel) COLLATE "C");
+    NEW.topic := lower(btrim(NEW.topic) COLLATE "C");
     PERFORM FROM @pipeline@.lead l WHERE l.lead_id = NEW.lead_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no lead %', NEW.lead_id
@@ -399,7 +404,11 @@ BEGIN
     WITH refused AS (
         SELECT e.lead_id, e.event_id, k.role, l.email, l.phone,
             least(e.occurred_at, now()) AS occurred_at,
-            nullif(e.properties ->> 'channel', '') AS channel, nullif(e.properties ->> 'topic', '') AS topic
+            -- what is no word narrows nothing
+            CASE WHEN jsonb_typeof(e.properties -> 'channel') = 'string'
+                THEN nullif(lower(btrim(e.properties ->> 'channel') COLLATE "C"), '') END AS channel,
+            CASE WHEN jsonb_typeof(e.properties -> 'topic') = 'string'
+                THEN nullif(lower(btrim(e.properties ->> 'topic') COLLATE "C"), '') END AS topic
         FROM ROWS FROM (unnest(_events_refused.lead_ids), unnest(_events_refused.event_ids)) AS u (lead_id, event_id)
             JOIN @pipeline@.event e ON e.lead_id = u.lead_id AND e.event_id = u.event_id
             JOIN @pipeline@.event_kind k ON k.kind = e.kind
@@ -412,7 +421,7 @@ BEGIN
         INSERT INTO @pipeline@.suppression (address_hash, channel, reason, since)
         SELECT h, CASE WHEN r.role = 'unsubscribe' THEN r.channel ELSE coalesce(r.channel, 'email') END,
             CASE r.role WHEN 'unsubscribe' THEN 'unsubscribed' WHEN 'complaint' THEN 'complained' ELSE 'bounced' END, r.occurred_at
-        FROM refused r, unnest(@pipeline@._address_hashes(r.email, CASE WHEN r.role = 'unsubscribe' THEN r.phone END)) h
+        FROM refused r, unnest(@pipeline@._address_hashes(r.email, CASE WHEN r.role = 'unsubscribe' AND r.channel IS DISTINCT FROM 'email' THEN r.phone END)) h
         WHERE r.role <> 'unsubscribe' OR r.topic IS NULL
         ORDER BY 1, 2, 3, 4
         ON CONFLICT DO NOTHING
@@ -487,6 +496,8 @@ DECLARE
     problem text;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    channel := lower(btrim(channel) COLLATE "C");
+    topic := lower(btrim(topic) COLLATE "C");
     IF lead_id IS NULL OR purpose IS NULL OR status IS NULL OR basis IS NULL THEN
         RAISE EXCEPTION '% must not be null', CASE WHEN lead_id IS NULL THEN 'lead_id' WHEN purpose IS NULL THEN 'purpose'
                 WHEN status IS NULL THEN 'status' ELSE 'basis' END
@@ -513,7 +524,8 @@ BEGIN
             USING ERRCODE = 'no_data_found', HINT = @pipeline@._missing_hint(lead_id);
     END IF;
     INSERT INTO @pipeline@.consent (lead_id, purpose, channel, topic, status, basis, policy_version, evidence, occurred_at)
-        VALUES (lead_id, purpose, channel, topic, status, basis, policy_version, evidence, at);
+        -- an empty object proves nothing
+        VALUES (lead_id, purpose, channel, topic, status, basis, policy_version, nullif(evidence, '{}'), at);
     RETURN coalesce((
         SELECT g.granted FROM @pipeline@._granted(ARRAY[lead_id], channel, topic, false, 'infinity') g WHERE g.purpose = give_consent_by_id.purpose), false);
 END
@@ -533,7 +545,7 @@ DECLARE
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@), leadscore_internal.require_text('external_id', external_id);
     -- a person that was forgotten comes back by itself
-    IF evidence IS NOT NULL AND status <> 'withdrawn' THEN
+    IF evidence <> '{}' AND status <> 'withdrawn' THEN
         UPDATE @pipeline@.suppression s
         SET lifted_at = now()
         WHERE s.reason = 'forgotten' AND s.lifted_at IS NULL AND s.since <= occurred_at
@@ -562,12 +574,15 @@ DECLARE
     granted boolean;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    channel := lower(btrim(channel) COLLATE "C");
     PERFORM @pipeline@._lock_leads(same);
     granted := @pipeline@.give_consent_by_id(lead_id, purpose, channel, topic, evidence, 'withdrawn', 'consent', NULL, occurred_at);
     IF purpose = 'marketing' AND topic IS NULL THEN
         INSERT INTO @pipeline@.suppression (address_hash, channel, reason, since)
-        SELECT h, withdraw_consent_by_id.channel, 'unsubscribed', coalesce(occurred_at, now())
-        FROM @pipeline@.lead l, unnest(@pipeline@._address_hashes(l.email, l.phone)) h
+        SELECT h, channel, 'unsubscribed', coalesce(occurred_at, now())
+        -- others may have its telephone, and read their own mail
+        FROM @pipeline@.lead l,
+            unnest(@pipeline@._address_hashes(l.email, CASE WHEN channel IS DISTINCT FROM 'email' THEN l.phone END)) h
         WHERE l.lead_id = withdraw_consent_by_id.lead_id
         ON CONFLICT DO NOTHING;
         PERFORM @pipeline@._follow_consent(same, occurred_at);
@@ -623,7 +638,7 @@ BEGIN
     END IF;
     PERFORM @pipeline@._lock_leads(lead_ids);
     INSERT INTO @pipeline@.suppression (address_hash, channel, reason, since)
-        VALUES (hash, nullif(channel, ''), reason, coalesce(since, now()))
+        VALUES (hash, nullif(lower(btrim(channel) COLLATE "C"), ''), reason, coalesce(since, now()))
         ON CONFLICT DO NOTHING;
     PERFORM @pipeline@._follow_consent(lead_ids, since);
     RETURN cardinality(lead_ids);
