@@ -163,33 +163,42 @@ REVOKE EXECUTE ON FUNCTION identify(text, text, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION identify(text, text, boolean) IS
     'says that the visitor with the first name is the lead with the second, and returns its number: both names mean it from then on, and it has done what both did. A name that is new is only remembered. Error 55000 if the visitor has an e-mail address or was identified already, unless force; NULL if the person was forgotten';
 
--- Keys of event.properties that tell of our pages and messages, and not of the person.
-CREATE OR REPLACE FUNCTION _impersonal(properties jsonb, secrets text[]) RETURNS jsonb
+-- Inside objects and arrays too, which conditions of signals look into.
+CREATE OR REPLACE FUNCTION _impersonal(value jsonb, keys text[], secrets text[], words text[]) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    remark text;
     secret text;
-    kept jsonb;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    SELECT jsonb_object_agg(p.key, p.value) INTO kept
-    FROM jsonb_each(CASE WHEN jsonb_typeof(properties) = 'object' THEN properties END) p
-    WHERE jsonb_typeof(p.value) IN ('string', 'number', 'boolean') AND p.key IN (
-        SELECT unnest('{page,content,intent,form,variant,message,network,outcome,reason,stage,purchase,type,channel,topic}'::text[])
-        UNION ALL
-        SELECT m[1] FROM @pipeline@.signal s, regexp_matches(concat(s.condition, ' ', s.quantity), '\."([^"]+)"', 'g') m
-        WHERE s.source = 'event');
-    FOREACH secret IN ARRAY secrets LOOP
-        SELECT jsonb_object_agg(p.key, CASE WHEN jsonb_typeof(p.value) = 'string'
-            THEN to_jsonb(regexp_replace(p.value #>> '{}', regexp_replace(secret, '([][\\.*+?^$(){}|])', '\\\1', 'g'), '', 'gi'))
-            ELSE p.value END) INTO kept
-        FROM jsonb_each(kept) p;
-    END LOOP;
-    RETURN kept;
+    IF jsonb_typeof(value) = 'object' THEN
+        RETURN (
+            SELECT jsonb_object_agg(p.key, CASE
+                -- the number of an event
+                WHEN p.key = 'purchase' AND p.value #>> '{}' ~ '^[0-9]+$' THEN p.value
+                ELSE @pipeline@._impersonal(p.value, keys, secrets, words) END)
+            FROM jsonb_each(value) p
+            WHERE p.key = ANY (keys));
+    ELSIF jsonb_typeof(value) = 'array' THEN
+        RETURN (
+            SELECT coalesce(jsonb_agg(@pipeline@._impersonal(a.item, keys, secrets, words) ORDER BY a.n), '[]')
+            FROM jsonb_array_elements(value) WITH ORDINALITY a (item, n));
+    ELSIF jsonb_typeof(value) = 'string' THEN
+        remark := value #>> '{}';
+        -- whole words: 1001 is not in /product/10012. A page or a message has no
+        -- blanks, and is not named after a person
+        FOREACH secret IN ARRAY secrets || CASE WHEN remark ~ '\s' THEN words ELSE '{}' END LOOP
+            remark := regexp_replace(remark, '(?<![[:alnum:]])' || regexp_replace(secret, '([][\\.*+?^$(){}|])', '\\\1', 'g')
+                || '(?![[:alnum:]])', '', 'gi');
+        END LOOP;
+        RETURN to_jsonb(remark);
+    END IF;
+    RETURN value;
 END
 $$;
-COMMENT ON FUNCTION _impersonal(jsonb, text[]) IS
-    'what forget_lead() leaves of the properties of an event: keys that reports and signals read, with names and addresses of the person cut out';
+COMMENT ON FUNCTION _impersonal(jsonb, text[], text[], text[]) IS
+    'what forget_lead() leaves of the properties of an event: keys that reports and signals read, with names and addresses of the person cut out, words only of remarks';
 
 CREATE OR REPLACE FUNCTION forget_lead_by_id(lead_id bigint, requested_at timestamptz DEFAULT NULL) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -199,6 +208,8 @@ DECLARE
     person @pipeline@.lead;
     names text[];
     secrets text[];
+    words text[];
+    keys text[];
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     IF forget_lead_by_id.lead_id IS NULL THEN
@@ -223,26 +234,37 @@ BEGIN
 
     -- what is worth cutting out of texts: longer ones first
     secrets := ARRAY(
-        SELECT s.secret
+        SELECT DISTINCT ON (length(s.secret), s.secret) s.secret
         FROM (
-            SELECT btrim(person.email) AS secret
-            UNION
-            SELECT btrim(person.phone)
-            UNION
-            SELECT n FROM unnest(names) n
-            UNION
-            SELECT v #>> '{}' FROM jsonb_each(person.profile) p, jsonb_path_query(p.value, 'strict $.** ? (@.type() == "string")') v
-            WHERE p.key ~* 'name|mail|phone|address|street'
+            SELECT btrim(v) AS secret FROM unnest(names || ARRAY[person.email, person.phone]) v
+            UNION ALL
+            SELECT replace(btrim(v), '@', '%40') FROM unnest(names || person.email) v
         ) s
         WHERE length(s.secret) >= 4
         ORDER BY length(s.secret) DESC, s.secret);
+    words := ARRAY(
+        SELECT DISTINCT ON (length(w.word), w.word) w.word
+        FROM (
+            SELECT btrim(v #>> '{}') AS word
+            FROM jsonb_each(person.profile) p, jsonb_path_query(p.value, 'strict $.** ? (@.type() == "string")') v
+            WHERE p.key ~* 'name|mail|phone|address|street'
+        ) w
+        WHERE length(w.word) >= 2
+        ORDER BY length(w.word) DESC, w.word);
+    -- these tell of our pages and messages, and not of the person
+    keys := ARRAY(
+        SELECT unnest('{page,content,intent,form,variant,message,network,outcome,reason,stage,purchase,type,channel,topic}'::text[])
+        UNION
+        SELECT m[1] FROM @pipeline@.signal s, regexp_matches(concat(s.condition, ' ', s.quantity), '\."([^"]+)"', 'g') m
+        WHERE s.source = 'event');
     -- a refund goes on naming its purchase
     UPDATE @pipeline@.event e
     SET properties = e.properties || jsonb_build_object('purchase', o.event_id::text)
     FROM @pipeline@.event o
     WHERE e.lead_id = person.lead_id AND o.lead_id = person.lead_id AND o.source_id = e.properties ->> 'purchase';
     UPDATE @pipeline@.event e
-    SET properties = @pipeline@._impersonal(e.properties, secrets), source_id = NULL
+    SET properties = CASE WHEN jsonb_typeof(e.properties) = 'object' THEN @pipeline@._impersonal(e.properties, keys, secrets, words) END,
+        source_id = NULL
     WHERE e.lead_id = person.lead_id AND (e.properties IS NOT NULL OR e.source_id IS NOT NULL);
     UPDATE @pipeline@.consent c SET evidence = '{}' WHERE c.lead_id = person.lead_id AND c.evidence <> '{}';
     WITH RECURSIVE merged AS (
