@@ -79,6 +79,17 @@ SELECT crm.score_by_id(:id);
 SELECT kind, properties FROM crm.event WHERE lead_id = :id ORDER BY event_id;
 SELECT count(*), count(reason) FROM crm.lead_merge WHERE lead_id IN (SELECT loser_id FROM crm.lead_merge) OR lead_id = :id;
 SELECT * FROM crm.verify();
+
+-- Whatever a session sets, an address is one
+SELECT granted('u1', 'u1@x.example'), crm.suppress('u1@x.example'), crm.upsert_lead('u2', 'u2.u2@x.example') > 0, crm.upsert_lead('u3', 'u3@x.example') > 0;
+SELECT crm.forget_lead('u3'), event_id > 0 FROM crm.track('u2', 'page_view', '{"page": "/?u=u2.u2@x.example"}');
+SELECT crm.lead_id('u2') AS id \gset
+\c
+SET client_min_messages = error;
+SET standard_conforming_strings = off;
+SELECT crm.may_contact('u1', 'email'), crm.upsert_lead('u4', 'u3@x.example'), crm.forget_lead('u2');
+SELECT properties FROM crm.event WHERE lead_id = :id;
+RESET standard_conforming_strings;
 SELECT leadscore.drop_pipeline('crm');
 DROP FUNCTION granted(text, text);
 DROP TABLE before;

@@ -145,7 +145,7 @@ static const StatementText statements[N_STATEMENTS] = {
 		" UNION SELECT o.lead_id FROM {lead} l, LATERAL (SELECT s.lead_id FROM {lead} s"
 		" WHERE pg_catalog.lower(pg_catalog.btrim(s.email) COLLATE pg_catalog.\"C\")"
 		EQ "pg_catalog.lower(pg_catalog.btrim(l.email) COLLATE pg_catalog.\"C\") OFFSET 0) o"
-		" WHERE l.lead_id" EQ "ANY ($1) AND l.email OPERATOR(pg_catalog.~) '\\S'))"
+		" WHERE l.lead_id" EQ "ANY ($1) AND l.email OPERATOR(pg_catalog.~) '[^[:space:]]'))"
 	" ORDER BY lead_id FOR NO KEY UPDATE", 1, {INT8ARRAYOID}, true},
 	[IS_FORGOTTEN] = {"SELECT {pipeline}._is_forgotten($1, $2, $3)", 3, {TEXTOID, TEXTOID, TEXTOID}, false},
 	[MAY_CONTACT] = {"SELECT {pipeline}._may_contact($1, $2, $3, $4, $5)",

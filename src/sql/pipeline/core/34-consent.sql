@@ -49,7 +49,7 @@ AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     RETURN array_remove(ARRAY[
-        CASE WHEN email ~ '\S' THEN @pipeline@._hash(lower(btrim(email) COLLATE "C")) END,
+        CASE WHEN email ~ '[^[:space:]]' THEN @pipeline@._hash(lower(btrim(email) COLLATE "C")) END,
         CASE WHEN phone ~ '[0-9]' THEN @pipeline@._hash('tel:' || regexp_replace(phone, '[^0-9]', '', 'g')) END], NULL);
 END
 $$;
@@ -274,7 +274,7 @@ BEGIN
         FROM @pipeline@.lead l,
             LATERAL (SELECT s.lead_id FROM @pipeline@.lead s
                 WHERE lower(btrim(s.email) COLLATE "C") = lower(btrim(l.email) COLLATE "C") OFFSET 0) o
-        WHERE l.lead_id = ANY (lead_ids) AND l.email ~ '\S'
+        WHERE l.lead_id = ANY (lead_ids) AND l.email ~ '[^[:space:]]'
         UNION
         SELECT unnest(lead_ids));
 END
@@ -552,7 +552,7 @@ BEGIN
             AND s.address_hash = ANY (@pipeline@._address_hashes(email, NULL) || @pipeline@._name_hash(external_id));
     END IF;
     found_id := @pipeline@.lead_id(external_id);
-    IF email ~ '\S' THEN
+    IF email ~ '[^[:space:]]' THEN
         found_id := @pipeline@.upsert_lead(external_id, email => email);
     END IF;
     RETURN @pipeline@.give_consent_by_id(coalesce(found_id, @pipeline@._find_lead(external_id)),

@@ -132,7 +132,7 @@ BEGIN
         RETURN NULL;
     END IF;
     PERFORM @pipeline@._lock_leads(array_remove(ARRAY[anonymous_id, known_id], NULL));
-    SELECT l.email ~ '\S' OR l.external_id <> anonymous_name
+    SELECT l.email ~ '[^[:space:]]' OR l.external_id <> anonymous_name
             OR EXISTS (SELECT FROM @pipeline@.lead_alias a WHERE a.lead_id = l.lead_id) INTO identified
     FROM @pipeline@.lead l WHERE l.lead_id = anonymous_id;
     IF identified AND force IS NOT TRUE THEN
@@ -188,8 +188,9 @@ BEGIN
         remark := value #>> '{}';
         -- whole words: 1001 is not in /product/10012. A page or a message has no
         -- blanks, and is not named after a person
-        FOREACH secret IN ARRAY secrets || CASE WHEN remark ~ '\s' THEN words ELSE '{}' END LOOP
-            remark := regexp_replace(remark, '(?<![[:alnum:]])' || regexp_replace(secret, '([][\\.*+?^$(){}|])', '\\\1', 'g')
+        -- E: the caller may have set standard_conforming_strings
+        FOREACH secret IN ARRAY secrets || CASE WHEN remark ~ '[[:space:]]' THEN words ELSE '{}' END LOOP
+            remark := regexp_replace(remark, '(?<![[:alnum:]])' || regexp_replace(secret, E'([][\\\\.*+?^$(){}|])', E'\\\\\\1', 'g')
                 || '(?![[:alnum:]])', '', 'gi');
         END LOOP;
         RETURN to_jsonb(remark);
@@ -255,7 +256,7 @@ BEGIN
     keys := ARRAY(
         SELECT unnest('{page,content,intent,form,variant,message,network,outcome,reason,stage,purchase,type,channel,topic}'::text[])
         UNION
-        SELECT m[1] FROM @pipeline@.signal s, regexp_matches(concat(s.condition, ' ', s.quantity), '\."([^"]+)"', 'g') m
+        SELECT m[1] FROM @pipeline@.signal s, regexp_matches(concat(s.condition, ' ', s.quantity), '[.]"([^"]+)"', 'g') m
         WHERE s.source = 'event');
     -- a refund goes on naming its purchase
     UPDATE @pipeline@.event e
