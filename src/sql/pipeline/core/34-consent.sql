@@ -110,10 +110,16 @@ BEGIN
         FROM @pipeline@._suppressions(_granted.lead_ids) s
         WHERE s.reason IN ('unsubscribed', 'bounced', 'complained') AND s.since <= _granted.at
             AND (s.lifted_at > _granted.at) IS NOT FALSE
+    ), latest AS (
+        -- of rows of one kind the latest decides: a lead that unsubscribes again and again costs no time
+        SELECT DISTINCT ON (s.lead_id, s.purpose, s.channel, s.topic, s.yes, s.proven, s.merged_from, s.consent_id IS NULL) s.*
+        FROM said s
+        ORDER BY s.lead_id, s.purpose, s.channel, s.topic, s.yes, s.proven, s.merged_from, s.consent_id IS NULL,
+            s.occurred_at DESC, s.consent_id DESC
     ), person AS (
         SELECT s.lead_id, s.purpose, array_agg(s.channel) AS channels, array_agg(s.topic) AS topics, array_agg(s.yes) AS yes,
             array_agg(s.proven) AS proven, array_agg(s.occurred_at) AS at, array_agg(s.consent_id) AS ids, array_agg(s.merged_from) AS origins
-        FROM said s
+        FROM latest s
         GROUP BY s.lead_id, s.purpose
     )
     SELECT p.lead_id, p.purpose, bool_or(a.granted)
