@@ -47,7 +47,7 @@ BEGIN
         PERFORM crm.upsert_lead('order ' || o.name, at => '2025-01-01');
         INSERT INTO crm.consent (lead_id, purpose, status, evidence, occurred_at)
         SELECT crm.lead_id('order ' || o.name), v.purpose, v.status, v.evidence, v.at
-        FROM (VALUES (1, 'policy', 'granted', jsonb '{}', timestamptz '2025-01-02'), (1, 'marketing', 'granted', '{}', '2025-01-02'), (2, 'marketing', 'withdrawn', NULL, '2025-02-02'),
+        FROM (VALUES (1, 'policy', 'granted', jsonb '{"form": "f"}', timestamptz '2025-01-02'), (1, 'marketing', 'granted', '{"form": "f"}', '2025-01-02'), (2, 'marketing', 'withdrawn', NULL, '2025-02-02'),
             (3, 'marketing', 'granted', NULL, '2025-03-02')) AS v (n, purpose, status, evidence, at)
         ORDER BY array_position(ARRAY[o.a, o.b, o.c], v.n);
     END LOOP;
@@ -55,7 +55,7 @@ END
 $$;
 SELECT try.answers(external_id, 'email', NULL, '{2025-01-15,2025-02-15,2025-03-15}') AS answers, contact_allowed, count(*) FROM crm.lead WHERE external_id LIKE 'order%' GROUP BY 1, 2;
 SELECT crm.give_consent('order 123', 'marketing', occurred_at => '2025-01-30', evidence => '{"list": 7}') AS older, crm.give_consent('order 132', 'marketing') AS unproven,
-    crm.give_consent('order 213', 'marketing', evidence => '{}') AS proven, crm.give_consent('order 231', 'marketing', 'email', evidence => '{}') AS narrow;
+    crm.give_consent('order 213', 'marketing', evidence => '{"form": "f"}') AS proven, crm.give_consent('order 231', 'marketing', 'email', evidence => '{"form": "f"}') AS narrow;
 SELECT external_id, contact_allowed, crm.may_contact(external_id, 'email') AS by_email, crm.may_contact(external_id, 'phone') AS by_phone
 FROM crm.lead WHERE external_id IN ('order 123', 'order 132', 'order 213', 'order 231') ORDER BY 1;
 
@@ -98,7 +98,7 @@ SELECT signal, count, changed_at FROM crm.profile_change WHERE lead_id = crm.lea
 
 -- What events say: a topic, a channel, everything; bounces; complaints
 SELECT crm.upsert_lead('e' || i, 'e' || i || '@acme.example', phone => '+34 600 00' || i, consent => true, at => '2025-01-01') > 0 AS made,
-    crm.give_consent('e' || i, 'marketing', evidence => '{}', occurred_at => '2025-01-01') FROM generate_series(1, 7) i;
+    crm.give_consent('e' || i, 'marketing', evidence => '{"form": "f"}', occurred_at => '2025-01-01') FROM generate_series(1, 7) i;
 SELECT crm.upsert_lead('twin ' || i, ' E' || i || '@ACME.example ', consent => true, contact_allowed => true, at => '2025-01-01') > 0 AS made FROM generate_series(1, 7) i;
 INSERT INTO crm.event (lead_id, kind, occurred_at, properties) VALUES
     (crm.lead_id('e1'), 'unsubscribe', '2025-02-01', '{"topic": "offers"}'), (crm.lead_id('e2'), 'unsubscribe', '2025-02-01', '{"channel": "email"}'), (crm.lead_id('e3'), 'unsubscribe', '2025-02-01', NULL),
@@ -120,7 +120,7 @@ SELECT external_id, contact_allowed, crm.may_contact(external_id, 'email') AS em
 SELECT crm.suppress('E1@acme.example'), crm.suppress('+34-600-007', 'phone') AS by_number;
 SELECT crm.may_contact('e1', 'email', 'news') AS blocked, crm.may_contact('e1', 'email', transactional => true) AS receipt, crm.may_contact('e7', 'email') AS email, crm.may_contact('e7', 'phone') AS phone;
 SELECT contact_allowed FROM crm.lead WHERE external_id IN ('e1', 'twin 1');
-SELECT crm.give_consent('e1', 'marketing', evidence => '{}') AS granted;
+SELECT crm.give_consent('e1', 'marketing', evidence => '{"form": "f"}') AS granted;
 SELECT crm.may_contact('e1', 'email', 'news') AS but_blocked;
 SELECT crm.unsuppress('e1@acme.example') AS lifted, crm.unsuppress('e2@acme.example') AS not_by_hand;
 SELECT crm.may_contact('e1', 'email', 'news'), crm.may_contact('e1', 'email', 'news', now() - interval '1 hour') AS an_hour_ago;
@@ -136,7 +136,7 @@ SELECT sum(leads) = (SELECT count(*) FROM crm.lead) AS all_leads, sum(allowed + 
 
 -- An app may record consent; it may not read it, nor suppress, nor write rows
 SET ROLE leadscore_app;
-SELECT crm.give_consent('app', 'marketing', evidence => '{}', email => 'app@acme.example') AS given, crm.withdraw_consent('app', 'marketing', 'email') AS granted;
+SELECT crm.give_consent('app', 'marketing', evidence => '{"form": "f"}', email => 'app@acme.example') AS given, crm.withdraw_consent('app', 'marketing', 'email') AS granted;
 SELECT crm.may_contact('app', 'phone') AS without_policy;
 SELECT t.code, t.message FROM unnest(ARRAY['TABLE crm.consent', 'TABLE crm.suppression', 'TABLE crm.suppression_key', 'INSERT INTO crm.consent (lead_id, purpose, status) VALUES (1, ''policy'', ''granted'')',
     'SELECT crm.suppress(''a@b.example'')', 'SELECT crm.address_hash(''a@b.example'')', 'SELECT crm._granted(''{1}'', NULL, NULL, true, now())', 'SELECT crm.forget_lead(''ann'')', 'SELECT crm.export_lead(''ann'')', 'SELECT crm.merge_leads(''ann'', ''bob'')']) s, try.try(s) t;
@@ -175,7 +175,7 @@ ALTER SCHEMA crm RENAME TO other;
 SELECT (try.try($$SELECT other.may_contact('ann', 'phone')$$)).*;
 SELECT (try.try($$SELECT other.give_consent('ann', 'marketing')$$)).*;
 SELECT leadscore.upgrade_pipeline('other') > 0 AS upgraded;
-SELECT other.may_contact('ann', 'phone') AS phone, other.give_consent('ann', 'marketing', 'email', 'offers', evidence => '{}');
+SELECT other.may_contact('ann', 'phone') AS phone, other.give_consent('ann', 'marketing', 'email', 'offers', evidence => '{"form": "f"}');
 SELECT * FROM other.verify();
 
 DROP SCHEMA other, crm_reports, try CASCADE;

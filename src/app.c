@@ -146,7 +146,7 @@ static const StatementText statements[N_STATEMENTS] = {
 		" UNION SELECT o.lead_id FROM {lead} l, LATERAL (SELECT s.lead_id FROM {lead} s"
 		" WHERE pg_catalog.lower(pg_catalog.btrim(s.email) COLLATE pg_catalog.\"C\")"
 		EQ "pg_catalog.lower(pg_catalog.btrim(l.email) COLLATE pg_catalog.\"C\") OFFSET 0) o"
-		" WHERE l.lead_id" EQ "ANY ($1) AND l.email OPERATOR(pg_catalog.~) '\\S'"
+		" WHERE l.lead_id" EQ "ANY ($1) AND l.email OPERATOR(pg_catalog.~) '[^[:space:]]'"
 		" UNION SELECT o.lead_id FROM {lead} l, LATERAL (SELECT s.lead_id FROM {lead} s WHERE s.phone IS NOT NULL"
 		" AND pg_catalog.regexp_replace(s.phone, '[^0-9]', '', 'g')"
 		EQ "pg_catalog.regexp_replace(l.phone, '[^0-9]', '', 'g') OFFSET 0) o"

@@ -257,13 +257,15 @@ document_text(Jsonb *document, const char *key, Datum *value)
 	JsonbValue *found = document == NULL ? NULL :
 		getKeyJsonValueFromContainer(&document->root, key, strlen(key), &buffer);
 
-	if (found == NULL || (found->type != jbvString && found->type != jbvNumeric))
+	if (found == NULL)
 		return false;
 	if (found->type == jbvString)
 		*value = PointerGetDatum(cstring_to_text_with_len(found->val.string.val, found->val.string.len));
+	else if (found->type == jbvNumeric)
+		/* many apps send telephone numbers so */
+		*value = PointerGetDatum(cstring_to_text(DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(found->val.numeric)))));
 	else
-		*value = CStringGetTextDatum(DatumGetCString(DirectFunctionCall1(numeric_out,
-																		 NumericGetDatum(found->val.numeric))));
+		return false;
 	return true;
 }
 
@@ -422,13 +424,36 @@ static bool
 lock_leads(AppWrite *call, LeadInput **leads, int n)
 {
 	Datum	   *ids = palloc(sizeof(Datum) * n);
+	Datum	   *same = NULL;
+	uint64		nsame = 0;
 	int			nmerged = 0;
+	int			nrefusing = 0;
 	int			next = 0;
 	Datum		value;
 	uint64		nlocked;
 	uint64		row;
 	int			i;
 
+	/* what an event says against messages holds for all with the address */
+	for (i = 0; i < n; i++)
+		if (leads[i]->lead_id != 0)
+		{
+			ids[nmerged++] = Int64GetDatum(leads[i]->lead_id);
+			nrefusing += leads[i]->refuses;
+		}
+	if (nrefusing > 0)
+	{
+		value = leadscore_app_array(ids, NULL, nmerged, INT8OID);
+		nsame = leadscore_app_run(call->pipeline, LOCK_ADDRESSES, &value, NULL, NULL);
+		same = palloc(sizeof(Datum) * (nsame + 1));
+		for (row = 0; row < nsame; row++)
+		{
+			bool		isnull;
+
+			same[row] = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 1, &isnull);
+		}
+	}
+	nmerged = 0;
 	for (i = 0; i < n; i++)
 		if (leads[i]->document && !leads[i]->created && !leads[i]->forgotten)
 			ids[nmerged++] = Int64GetDatum(leads[i]->lead_id);
@@ -446,9 +471,12 @@ lock_leads(AppWrite *call, LeadInput **leads, int n)
 				leads[i]->lead_id = 0;
 		return false;
 	}
+	ids = palloc(sizeof(Datum) * (n + nsame));
 	for (i = 0; i < n; i++)
 		ids[i] = Int64GetDatum(leads[i]->lead_id);
-	value = leadscore_app_array(ids, NULL, n, INT8OID);
+	for (row = 0; row < nsame; row++)
+		ids[n + row] = same[row];
+	value = leadscore_app_array(ids, NULL, n + (int) nsame, INT8OID);
 	nlocked = leadscore_app_run(call->pipeline, LOCK_STATES, &value, NULL, NULL);
 	for (i = 0; i < n; i++)
 		leads[i]->locked = true;

@@ -251,6 +251,7 @@ leadscore_track(FunctionCallInfo fcinfo, AppWrite *call)
 	lead.at = lead.created_at;
 	lead.channel = PG_ARGISNULL(5) ? (Datum) 0 : PG_GETARG_DATUM(5);
 	lead.campaign = PG_ARGISNULL(6) ? (Datum) 0 : PG_GETARG_DATUM(6);
+	lead.refuses = leadscore_is_refusal(call->pipeline, event.values[EVENT_KIND]);
 
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	found = OidIsValid(call->cache->external_id_key) &&
@@ -524,7 +525,7 @@ lead_cmp(const void *a, const void *b)
  * together in the order of events, and count from the time of the first one.
  */
 static LeadInput *
-gather_leads(EventInput *events, int nevents, int *nleads)
+gather_leads(const Pipeline *pipeline, EventInput *events, int nevents, int *nleads)
 {
 	EventInput **by_lead = palloc(sizeof(EventInput *) * nevents);
 	LeadInput  *leads = palloc0(sizeof(LeadInput) * nevents);
@@ -549,6 +550,7 @@ gather_leads(EventInput *events, int nevents, int *nleads)
 			lead->campaign = event->nulls[EVENT_CAMPAIGN] == 'n' ? (Datum) 0 : event->values[EVENT_CAMPAIGN];
 		}
 		event->lead = lead;
+		lead->refuses |= leadscore_is_refusal(pipeline, event->values[EVENT_KIND]);
 		if (event->profile == NULL)
 			continue;
 		if (lead->document == NULL)
@@ -703,7 +705,7 @@ leadscore_track_many(FunctionCallInfo fcinfo, AppWrite *call)
 	if (nevents > 0)
 	{
 		qsort(events, nevents, sizeof(EventInput), event_cmp);
-		leads = gather_leads(events, nevents, &nleads);
+		leads = gather_leads(call->pipeline, events, nevents, &nleads);
 		leadscore_leads_touch(call, leads, nleads);
 		skipped = drop_forgotten(events, &nevents);
 		if (nevents > 0)

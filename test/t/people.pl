@@ -288,7 +288,15 @@ sub join_leads
 	my ($winner, $loser) = @_;
 	push @merged, "$winner->{id}|$loser->{id}";
 	$parent{ $loser->{id} } = $winner->{id};
+	my @given_up = grep { defined } $loser->{email}, $loser->{phone};
 	$winner->{$_} //= $loser->{$_} foreach qw(email phone country channel name);
+	# what was said against an address of the loser that the winner does not take
+	@given_up = grep { !same($_, $winner->{email}) && !same($_, $winner->{phone}) } @given_up;
+	foreach my $row (grep { $_->{reason} =~ /^(unsubscribed|complained)$/ && !defined $_->{lifted} } @suppressed)
+	{
+		push @{ $winner->{said} }, { purpose => 'marketing', channel => $row->{channel}, topic => undef, status => 'withdrawn', at => $row->{since}, id => 1e9, origin => $loser->{id} }
+			if any { $_ eq $row->{address} } @given_up;
+	}
 	$winner->{profile} = { %{ $loser->{profile} }, %{ $winner->{profile} } };
 	$winner->{created} = min $winner->{created}, $loser->{created};
 	my %taken = map { $_->{source} => 1 } grep { defined $_->{source} } @{ $winner->{events} };

@@ -49,7 +49,7 @@ AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     RETURN array_remove(ARRAY[
-        CASE WHEN email ~ '\S' THEN @pipeline@._hash(lower(btrim(email) COLLATE "C")) END,
+        CASE WHEN email ~ '[^[:space:]]' THEN @pipeline@._hash(lower(btrim(email) COLLATE "C")) END,
         CASE WHEN phone ~ '[0-9]' THEN @pipeline@._hash('tel:' || regexp_replace(phone, '[^0-9]', '', 'g')) END], NULL);
 END
 $$;
@@ -113,10 +113,16 @@ BEGIN
         SELECT s.lead_id, 'marketing', s.channel, NULL, false, false, s.since, NULL, NULL
         FROM suppressed s
         WHERE s.reason IN ('unsubscribed', 'bounced', 'complained')
+    ), latest AS (
+        -- of rows of one kind the latest decides: a lead that unsubscribes again and again costs no time
+        SELECT DISTINCT ON (s.lead_id, s.purpose, s.channel, s.topic, s.yes, s.proven, s.merged_from, s.consent_id IS NULL) s.*
+        FROM said s
+        ORDER BY s.lead_id, s.purpose, s.channel, s.topic, s.yes, s.proven, s.merged_from, s.consent_id IS NULL,
+            s.occurred_at DESC, s.consent_id DESC
     ), person AS (
         SELECT s.lead_id, s.purpose, array_agg(s.channel) AS channels, array_agg(s.topic) AS topics, array_agg(s.yes) AS yes,
             array_agg(s.proven) AS proven, array_agg(s.occurred_at) AS at, array_agg(s.consent_id) AS ids, array_agg(s.merged_from) AS origins
-        FROM said s
+        FROM latest s
         GROUP BY s.lead_id, s.purpose
     )
     SELECT p.lead_id, p.purpose, coalesce(bool_or(a.granted), false)
@@ -154,6 +160,8 @@ AS $$
 #variable_conflict use_column
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    channel := lower(btrim(channel) COLLATE "C");
+    topic := lower(btrim(topic) COLLATE "C");
     IF NOT EXISTS (
         SELECT FROM @pipeline@.lead l
         WHERE l.lead_id = _may_contact.lead_id AND (l.erased_at <= _may_contact.at) IS NOT TRUE)
@@ -279,7 +287,7 @@ BEGIN
         FROM @pipeline@.lead l,
             LATERAL (SELECT s.lead_id FROM @pipeline@.lead s
                 WHERE lower(btrim(s.email) COLLATE "C") = lower(btrim(l.email) COLLATE "C") OFFSET 0) o
-        WHERE l.lead_id = ANY (lead_ids) AND l.email ~ '\S'
+        WHERE l.lead_id = ANY (lead_ids) AND l.email ~ '[^[:space:]]'
         UNION
         SELECT o.lead_id
         FROM @pipeline@.lead l,
@@ -307,6 +315,9 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value',
                 HINT = 'Record consent when it is given or withdrawn.';
     END IF;
+    -- Email and email are one channel: nobody refuses half of it
+    NEW.channel := lower(btrim(NEW.channel) COLLATE "C");
+    NEW.topic := lower(btrim(NEW.topic) COLLATE "C");
     PERFORM FROM @pipeline@.lead l WHERE l.lead_id = NEW.lead_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no lead %', NEW.lead_id
@@ -413,18 +424,24 @@ BEGIN
     WITH refused AS (
         SELECT e.lead_id, e.event_id, k.role, l.email, l.phone,
             least(e.occurred_at, now()) AS occurred_at,
-            nullif(e.properties ->> 'channel', '') AS channel, nullif(e.properties ->> 'topic', '') AS topic
+            -- what is no word narrows nothing
+            CASE WHEN jsonb_typeof(e.properties -> 'channel') = 'string'
+                THEN nullif(lower(btrim(e.properties ->> 'channel') COLLATE "C"), '') END AS channel,
+            CASE WHEN jsonb_typeof(e.properties -> 'topic') = 'string'
+                THEN nullif(lower(btrim(e.properties ->> 'topic') COLLATE "C"), '') END AS topic
         FROM ROWS FROM (unnest(_events_refused.lead_ids), unnest(_events_refused.event_ids)) AS u (lead_id, event_id)
             JOIN @pipeline@.event e ON e.lead_id = u.lead_id AND e.event_id = u.event_id
             JOIN @pipeline@.event_kind k ON k.kind = e.kind
             JOIN @pipeline@.lead l ON l.lead_id = e.lead_id
         WHERE k.role IN ('unsubscribe', 'complaint')
             OR k.role = 'email_bounce' AND lower(e.properties ->> 'type') IN ('hard', 'permanent')
+                -- it was the address of the lead that was merged which is dead
+                AND NOT EXISTS (SELECT FROM @pipeline@.lead_merge m WHERE m.lead_id = e.lead_id AND m.merged_at >= e.recorded_at)
     ), suppressed AS (
         INSERT INTO @pipeline@.suppression (address_hash, channel, reason, since)
         SELECT h, CASE WHEN r.role = 'unsubscribe' THEN r.channel ELSE coalesce(r.channel, 'email') END,
             CASE r.role WHEN 'unsubscribe' THEN 'unsubscribed' WHEN 'complaint' THEN 'complained' ELSE 'bounced' END, r.occurred_at
-        FROM refused r, unnest(@pipeline@._address_hashes(r.email, CASE WHEN r.role = 'unsubscribe' THEN r.phone END)) h
+        FROM refused r, unnest(@pipeline@._address_hashes(r.email, CASE WHEN r.role = 'unsubscribe' AND r.channel IS DISTINCT FROM 'email' THEN r.phone END)) h
         WHERE r.role <> 'unsubscribe' OR r.topic IS NULL
         ORDER BY 1, 2, 3, 4
         ON CONFLICT DO NOTHING
@@ -436,7 +453,7 @@ BEGIN
         -- a merge brings the row with the event
         AND NOT EXISTS (
             SELECT FROM @pipeline@.consent c
-            WHERE c.lead_id = r.lead_id AND c.evidence = jsonb_build_object('event_id', r.event_id))
+            WHERE c.lead_id = r.lead_id AND c.status = 'withdrawn' AND c.evidence = jsonb_build_object('event_id', r.event_id))
     ORDER BY r.lead_id, r.occurred_at, r.event_id;
     PERFORM @pipeline@._follow_consent(@pipeline@._same_address(_events_refused.lead_ids),
         (SELECT max(e.occurred_at) FROM @pipeline@.event e
@@ -499,6 +516,8 @@ DECLARE
     problem text;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    channel := lower(btrim(channel) COLLATE "C");
+    topic := lower(btrim(topic) COLLATE "C");
     IF lead_id IS NULL OR purpose IS NULL OR status IS NULL OR basis IS NULL THEN
         RAISE EXCEPTION '% must not be null', CASE WHEN lead_id IS NULL THEN 'lead_id' WHEN purpose IS NULL THEN 'purpose'
                 WHEN status IS NULL THEN 'status' ELSE 'basis' END
@@ -525,7 +544,8 @@ BEGIN
             USING ERRCODE = 'no_data_found', HINT = @pipeline@._missing_hint(lead_id);
     END IF;
     INSERT INTO @pipeline@.consent (lead_id, purpose, channel, topic, status, basis, policy_version, evidence, occurred_at)
-        VALUES (lead_id, purpose, channel, topic, status, basis, policy_version, evidence, at);
+        -- an empty object proves nothing
+        VALUES (lead_id, purpose, channel, topic, status, basis, policy_version, nullif(evidence, '{}'), at);
     RETURN coalesce((
         SELECT g.granted FROM @pipeline@._granted(ARRAY[lead_id], channel, topic, false, 'infinity') g WHERE g.purpose = give_consent_by_id.purpose), false);
 END
@@ -545,7 +565,7 @@ DECLARE
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@), leadscore_internal.require_text('external_id', external_id);
     -- a person that was forgotten comes back by itself
-    IF evidence IS NOT NULL AND status <> 'withdrawn' THEN
+    IF evidence <> '{}' AND status <> 'withdrawn' THEN
         UPDATE @pipeline@.suppression s
         SET lifted_at = now()
         WHERE s.reason = 'forgotten' AND s.lifted_at IS NULL AND s.since <= occurred_at
@@ -556,7 +576,7 @@ BEGIN
         END IF;
     END IF;
     found_id := @pipeline@.lead_id(external_id);
-    IF email ~ '\S' THEN
+    IF email ~ '[^[:space:]]' THEN
         found_id := @pipeline@.upsert_lead(external_id, email => email);
     END IF;
     RETURN @pipeline@.give_consent_by_id(coalesce(found_id, @pipeline@._find_lead(external_id)),
@@ -578,12 +598,15 @@ DECLARE
     granted boolean;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    channel := lower(btrim(channel) COLLATE "C");
     PERFORM @pipeline@._lock_leads(same);
     granted := @pipeline@.give_consent_by_id(lead_id, purpose, channel, topic, evidence, 'withdrawn', 'consent', NULL, occurred_at);
     IF purpose = 'marketing' AND topic IS NULL THEN
         INSERT INTO @pipeline@.suppression (address_hash, channel, reason, since)
-        SELECT h, withdraw_consent_by_id.channel, 'unsubscribed', coalesce(occurred_at, now())
-        FROM @pipeline@.lead l, unnest(@pipeline@._address_hashes(l.email, l.phone)) h
+        SELECT h, channel, 'unsubscribed', coalesce(occurred_at, now())
+        -- others may have its telephone, and read their own mail
+        FROM @pipeline@.lead l,
+            unnest(@pipeline@._address_hashes(l.email, CASE WHEN channel IS DISTINCT FROM 'email' THEN l.phone END)) h
         WHERE l.lead_id = withdraw_consent_by_id.lead_id
         ON CONFLICT DO NOTHING;
         PERFORM @pipeline@._follow_consent(same, occurred_at);
@@ -639,7 +662,7 @@ BEGIN
     END IF;
     PERFORM @pipeline@._lock_leads(lead_ids);
     INSERT INTO @pipeline@.suppression (address_hash, channel, reason, since)
-        VALUES (hash, nullif(channel, ''), reason, coalesce(since, now()))
+        VALUES (hash, nullif(lower(btrim(channel) COLLATE "C"), ''), reason, coalesce(since, now()))
         ON CONFLICT DO NOTHING;
     PERFORM @pipeline@._follow_consent(lead_ids, since);
     RETURN cardinality(lead_ids);

@@ -58,6 +58,18 @@ BEGIN
     FROM @pipeline@._consent_now(ARRAY[winner]) n
     WHERE l.lead_id = winner;
 
+    -- an address that is given up may be one that another lead unsubscribed
+    INSERT INTO @pipeline@.consent (lead_id, purpose, channel, status, occurred_at, merged_from)
+    SELECT DISTINCT winner, 'marketing', s.channel, 'withdrawn', s.since, loser
+    FROM unnest(@pipeline@._address_hashes(gone.email, gone.phone)) h
+        JOIN @pipeline@.suppression s ON s.address_hash = h
+    WHERE s.reason IN ('unsubscribed', 'complained') AND s.lifted_at IS NULL
+        AND h <> ALL (@pipeline@._address_hashes(coalesce(kept.email, gone.email), coalesce(kept.phone, gone.phone)))
+        AND NOT EXISTS (
+            SELECT FROM @pipeline@.consent c
+            WHERE c.lead_id = winner AND c.purpose = 'marketing' AND c.status = 'withdrawn' AND c.topic IS NULL
+                AND c.channel IS NOT DISTINCT FROM s.channel AND c.occurred_at = s.since);
+
     -- what both profiles were counts from its own day, but consent not from its withdrawal on
     SELECT max(c.occurred_at) INTO withdrawn_at
     FROM @pipeline@.consent c
@@ -146,7 +158,7 @@ BEGIN
     END IF;
     anonymous_id := @pipeline@._find_lead(anonymous_name);
     PERFORM @pipeline@._lock_leads(array_remove(ARRAY[anonymous_id, known_id], NULL));
-    SELECT l.email ~ '\S' OR l.external_id <> anonymous_name
+    SELECT l.email ~ '[^[:space:]]' OR l.external_id <> anonymous_name
             OR EXISTS (SELECT FROM @pipeline@.lead_alias a WHERE a.lead_id = l.lead_id) INTO identified
     FROM @pipeline@.lead l WHERE l.lead_id = anonymous_id;
     IF identified AND force IS NOT TRUE THEN
@@ -170,61 +182,43 @@ REVOKE EXECUTE ON FUNCTION identify(text, text, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION identify(text, text, boolean) IS
     'says that the visitor with the first name is the lead with the second, and returns its number: both names mean it from then on, and it has done what both did. A name that is new is only remembered. Error 55000 if the visitor has an e-mail address or was identified already, unless force; NULL if the person was forgotten';
 
-CREATE OR REPLACE FUNCTION _named_parts(value jsonb, names text[]) RETURNS jsonb
+-- Inside objects and arrays too, which conditions of signals look into.
+CREATE OR REPLACE FUNCTION _impersonal(value jsonb, keys text[], secrets text[], words text[]) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    remark text;
+    secret text;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    RETURN CASE jsonb_typeof(value)
-        WHEN 'object' THEN (SELECT coalesce(jsonb_object_agg(p.key, @pipeline@._named_parts(p.value, names)), '{}')
-            FROM jsonb_each(value) p WHERE p.key = ANY (names))
-        WHEN 'array' THEN (SELECT coalesce(jsonb_agg(@pipeline@._named_parts(p.item, names) ORDER BY p.n), '[]')
-            FROM jsonb_array_elements(value) WITH ORDINALITY AS p (item, n))
-        ELSE value END;
-END
-$$;
-COMMENT ON FUNCTION _named_parts(jsonb, text[]) IS 'a value, whose objects keep only members with these names';
-
-CREATE OR REPLACE FUNCTION _cut_out(texts text[], value text) RETURNS text
-    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    part text;
-BEGIN
-    FOREACH part IN ARRAY texts LOOP
-        value := regexp_replace(value, regexp_replace(part, '([][\\.*+?^$(){}|])', '\\\1', 'g'), '', 'gi');
-    END LOOP;
+    IF jsonb_typeof(value) = 'object' THEN
+        RETURN (
+            SELECT jsonb_object_agg(p.key, CASE
+                -- the number of an event
+                WHEN p.key = 'purchase' AND p.value #>> '{}' ~ '^[0-9]+$' THEN p.value
+                ELSE @pipeline@._impersonal(p.value, keys, secrets, words) END)
+            FROM jsonb_each(value) p
+            WHERE p.key = ANY (keys));
+    ELSIF jsonb_typeof(value) = 'array' THEN
+        RETURN (
+            SELECT coalesce(jsonb_agg(@pipeline@._impersonal(a.item, keys, secrets, words) ORDER BY a.n), '[]')
+            FROM jsonb_array_elements(value) WITH ORDINALITY a (item, n));
+    ELSIF jsonb_typeof(value) = 'string' THEN
+        remark := value #>> '{}';
+        -- whole words: 1001 is not in /product/10012. A page or a message has no
+        -- blanks, and is not named after a person
+        -- E: the caller may have set standard_conforming_strings
+        FOREACH secret IN ARRAY secrets || CASE WHEN remark ~ '[[:space:]]' THEN words ELSE '{}' END LOOP
+            remark := regexp_replace(remark, '(?<![[:alnum:]])' || regexp_replace(secret, E'([][\\\\.*+?^$(){}|])', E'\\\\\\1', 'g')
+                || '(?![[:alnum:]])', '', 'gi');
+        END LOOP;
+        RETURN to_jsonb(remark);
+    END IF;
     RETURN value;
 END
 $$;
-COMMENT ON FUNCTION _cut_out(text[], text) IS 'a text without these texts in it, whatever their case';
-
--- Parts of event.properties that tell of our pages and messages, and not of the person.
-CREATE OR REPLACE FUNCTION _impersonal(properties jsonb, role text, secrets text[]) RETURNS jsonb
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    names text[];
-    kept jsonb;
-BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    SELECT array_agg(DISTINCT m[1]) INTO names
-    FROM @pipeline@.signal s, regexp_matches(concat(s.condition, ' ', s.quantity), '\."([^"]+)"', 'g') m
-    WHERE s.source = 'event';
-    SELECT jsonb_object_agg(p.key, CASE WHEN p.key = ANY (names) THEN @pipeline@._named_parts(p.value, names)
-        WHEN p.key = 'fields' THEN to_jsonb(leadscore_internal.field_count(p.value)) ELSE p.value END) INTO kept
-    FROM jsonb_each(CASE WHEN jsonb_typeof(properties) = 'object' THEN properties END) p
-    WHERE p.key = 'fields' OR p.key = ANY (names) OR jsonb_typeof(p.value) IN ('string', 'number', 'boolean') AND (
-        p.key = ANY ('{page,content,intent,topic,form,variant,purchase,type,channel}')
-        OR p.key = 'message' AND (role ~ '^email' OR role = 'complaint')
-        OR p.key = 'outcome' AND role IN ('outreach', 'sales_contact')
-        OR p.key = 'stage' AND role = 'stage');
-    -- as JSON text: a name that is cut out of it leaves JSON, as it holds no quotes
-    RETURN @pipeline@._cut_out(secrets, kept::text)::jsonb;
-END
-$$;
-COMMENT ON FUNCTION _impersonal(jsonb, text, text[]) IS
-    'what forget_lead() leaves of the properties of an event, whose kind has this role: what reports and signals read, with names and addresses of the person cut out';
+COMMENT ON FUNCTION _impersonal(jsonb, text[], text[], text[]) IS
+    'what forget_lead() leaves of the properties of an event: keys that reports and signals read, with names and addresses of the person cut out, words only of remarks';
 
 CREATE OR REPLACE FUNCTION forget_lead_by_id(lead_id bigint, requested_at timestamptz DEFAULT NULL) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -236,6 +230,8 @@ DECLARE
     same CONSTANT bigint[] := @pipeline@._same_address(ARRAY[lead_id]);
     names text[];
     secrets text[];
+    words text[];
+    keys text[];
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     IF forget_lead_by_id.lead_id IS NULL THEN
@@ -258,31 +254,55 @@ BEGIN
     ON CONFLICT DO NOTHING;
     INSERT INTO @pipeline@.erasure (lead_id, requested_at) VALUES (person.lead_id, forget_lead_by_id.requested_at);
 
-    -- what is worth cutting out of texts, as it stands in JSON: longer ones first
+    -- what is worth cutting out of texts: longer ones first
     secrets := ARRAY(
-        SELECT btrim(to_jsonb(s.secret)::text, '"')
+        SELECT DISTINCT ON (length(s.secret), s.secret) s.secret
         FROM (
-            SELECT btrim(person.email) AS secret
-            UNION
-            SELECT btrim(person.phone)
-            UNION
-            SELECT n FROM unnest(names) n
-            UNION
-            SELECT v #>> '{}' FROM jsonb_each(person.profile) p, jsonb_path_query(p.value, 'strict $.** ? (@.type() == "string")') v
-            WHERE p.key ~* 'name|mail|phone|address|street'
+            SELECT btrim(v) AS secret FROM unnest(names || ARRAY[person.email, person.phone]) v
+            UNION ALL
+            SELECT replace(btrim(v), '@', '%40') FROM unnest(names || person.email) v
         ) s
         WHERE length(s.secret) >= 4
         ORDER BY length(s.secret) DESC, s.secret);
+    words := ARRAY(
+        SELECT DISTINCT ON (length(w.word), w.word) w.word
+        FROM (
+            SELECT btrim(v #>> '{}') AS word
+            FROM jsonb_each(person.profile) p, jsonb_path_query(p.value, 'strict $.** ? (@.type() == "string")') v
+            WHERE p.key ~* 'name|mail|phone|address|street'
+        ) w
+        WHERE length(w.word) >= 2
+        ORDER BY length(w.word) DESC, w.word);
+    -- these tell of our pages and messages, and not of the person
+    keys := ARRAY(
+        SELECT unnest('{page,content,intent,form,fields,variant,purchase,type,channel,topic}'::text[])
+        UNION
+        SELECT m[1] FROM @pipeline@.signal s, regexp_matches(concat(s.condition, ' ', s.quantity), '[.]"([^"]+)"', 'g') m
+        WHERE s.source = 'event');
     -- a refund goes on naming its purchase
     UPDATE @pipeline@.event e
     SET properties = e.properties || jsonb_build_object('purchase', o.event_id::text)
     FROM @pipeline@.event o
     WHERE e.lead_id = person.lead_id AND o.lead_id = person.lead_id AND o.source_id = e.properties ->> 'purchase';
     UPDATE @pipeline@.event e
-    SET properties = @pipeline@._impersonal(e.properties, (SELECT k.role FROM @pipeline@.event_kind k WHERE k.kind = e.kind), secrets), source_id = NULL
-    WHERE e.lead_id = person.lead_id AND (e.properties IS NOT NULL OR e.source_id IS NOT NULL);
+    SET properties = CASE WHEN jsonb_typeof(e.properties) = 'object' THEN @pipeline@._impersonal(
+            -- of the fields of a form reports want the number
+            e.properties || CASE WHEN e.properties ? 'fields' THEN jsonb_build_object('fields', leadscore_internal.field_count(e.properties -> 'fields')) ELSE '{}' END,
+            keys || CASE WHEN r.role ~ '^email' OR r.role = 'complaint' THEN '{message}'::text[]
+                WHEN r.role IN ('outreach', 'sales_contact') THEN '{outcome}' WHEN r.role = 'stage' THEN '{stage}' ELSE '{}' END,
+            secrets, words) END,
+        source_id = NULL
+    FROM (SELECT o.event_id, k.role FROM @pipeline@.event o LEFT JOIN @pipeline@.event_kind k USING (kind) WHERE o.lead_id = person.lead_id) r
+    WHERE e.lead_id = person.lead_id AND r.event_id = e.event_id AND (e.properties IS NOT NULL OR e.source_id IS NOT NULL);
     UPDATE @pipeline@.consent c SET evidence = '{}' WHERE c.lead_id = person.lead_id AND c.evidence <> '{}';
-    UPDATE @pipeline@.lead_merge m SET reason = NULL WHERE m.lead_id = person.lead_id AND m.reason IS NOT NULL;
+    WITH RECURSIVE merged AS (
+        SELECT m.loser_id FROM @pipeline@.lead_merge m WHERE m.lead_id = person.lead_id
+        UNION
+        SELECT m.loser_id FROM merged p JOIN @pipeline@.lead_merge m ON m.lead_id = p.loser_id
+    )
+    UPDATE @pipeline@.lead_merge m SET reason = NULL
+    FROM merged p
+    WHERE m.loser_id = p.loser_id AND m.reason IS NOT NULL;
     DELETE FROM @pipeline@.lead_alias a WHERE a.lead_id = person.lead_id;
     UPDATE @pipeline@.lead l
     SET external_id = NULL, email = NULL, phone = NULL, language = NULL, time_zone = NULL, profile = '{}',
