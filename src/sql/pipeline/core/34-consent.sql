@@ -579,7 +579,10 @@ BEGIN
     IF email ~ '[^[:space:]]' THEN
         found_id := @pipeline@.upsert_lead(external_id, email => email);
     END IF;
-    RETURN @pipeline@.give_consent_by_id(coalesce(found_id, @pipeline@._find_lead(external_id)),
+    found_id := coalesce(found_id, @pipeline@._find_lead(external_id));
+    -- a merge that is under way gives the name to another lead
+    PERFORM FROM @pipeline@.lead l WHERE l.lead_id = found_id FOR KEY SHARE;
+    RETURN @pipeline@.give_consent_by_id(@pipeline@._find_lead(external_id),
         purpose, channel, topic, evidence, status, basis, policy_version, occurred_at);
 END
 $$;
@@ -622,8 +625,13 @@ CREATE OR REPLACE FUNCTION withdraw_consent(external_id text, purpose text, chan
         evidence jsonb DEFAULT NULL, occurred_at timestamptz DEFAULT now()) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    found_id bigint;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    found_id := @pipeline@._find_lead(external_id);
+    -- a merge that is under way gives the name to another lead
+    PERFORM FROM @pipeline@.lead l WHERE l.lead_id = found_id FOR KEY SHARE;
     RETURN @pipeline@.withdraw_consent_by_id(@pipeline@._find_lead(external_id), purpose, channel, topic, evidence, occurred_at);
 END
 $$;
