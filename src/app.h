@@ -122,7 +122,8 @@ typedef struct LeadInput
 	Datum		campaign;
 	int64		lead_id;		/* 0: not found yet */
 	bool		forgotten;		/* it makes no lead */
-	bool		refuses;		/* an event of it says something against messages */
+	bool		refuses;		/* an event of it says something against
+								 * messages */
 	bool		created;
 	bool		locked;
 	uint8		stage;			/* before, once locked; 0: no state */

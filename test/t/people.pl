@@ -155,9 +155,10 @@ sub say_something
 		if !$by_function;
 	return 'SELECT p.give_consent_by_id(' . join(', ', $lead->{id}, @scope, $evidence, quoted($row{status})) . ', occurred_at => ' . at($row{at}) . ") \\g /dev/null"
 		if $row{status} ne 'withdrawn';
-	# who wants no message at all is not to get one at that address
+	# a lead that wants no message at all is not to get one at that address; a
+	# refusal of e-mail says nothing of a telephone number
 	push @suppressed, map { { address => $_, channel => $row{channel}, reason => 'unsubscribed', since => $row{at} } }
-		grep { defined } $lead->{email}, $lead->{phone}
+		grep { defined } $lead->{email}, same($row{channel}, 'email') ? undef : $lead->{phone}
 		if $purpose eq 'marketing' && !defined $row{topic};
 	return 'SELECT p.withdraw_consent_by_id(' . join(', ', $lead->{id}, @scope, $evidence, at($row{at})) . ") \\g /dev/null";
 }
