@@ -69,6 +69,13 @@ SELECT crm.withdraw_consent('bob', 'policy') AS granted;
 SELECT crm.may_contact('bob', 'email') AS message;
 SELECT consented_at, contact_allowed, stage FROM crm.lead JOIN crm.lead_state USING (lead_id) WHERE external_id = 'bob';
 
+-- A page of preferences takes all back and grants one topic, in one transaction
+BEGIN;
+SELECT crm.withdraw_consent('ann', 'marketing', evidence => '{"page": "preferences"}') AS granted, crm.give_consent('ann', 'marketing', 'email', 'newsletter', evidence => '{"page": "preferences"}') AS newsletter;
+COMMIT;
+SELECT crm.may_contact('ann', 'email', 'newsletter') AS newsletter, crm.may_contact('ann', 'email', 'offers') AS offers, crm.may_contact('ann', 'phone') AS phone;
+SELECT crm.give_consent('ann', 'marketing', evidence => '{"page": "preferences"}') AS granted;
+
 -- Bad input changes nothing
 SELECT count(*) AS rows FROM crm.consent \gset
 SELECT t.* FROM unnest(ARRAY[
@@ -107,7 +114,7 @@ INSERT INTO crm.event (lead_id, kind, occurred_at, properties) VALUES
 SELECT external_id, crm.may_contact(external_id, 'email', 'offers') AS offers, crm.may_contact(external_id, 'email', 'news') AS news, crm.may_contact(external_id, 'phone') AS phone,
     crm.may_contact(external_id, 'email', at => '2025-01-15') AS before, crm.may_contact(external_id, 'email', transactional => true) AS receipt, contact_allowed
 FROM crm.lead WHERE external_id ~ '^(e|twin )\d' ORDER BY 1;
-SELECT channel, reason, since, count(*) FROM crm.suppression GROUP BY 1, 2, 3 ORDER BY 2, 1;
+SELECT channel, reason, since, count(*) FROM crm.suppression WHERE since = '2025-02-01' GROUP BY 1, 2, 3 ORDER BY 2, 1;
 -- with evidence e3 comes back, its twin does not; e5 comes back with its address
 SELECT crm.give_consent('e3', 'marketing', evidence => '{"form": "f"}'), crm.give_consent('e5', 'marketing', 'email', status => 'requested') AS requested;
 SELECT external_id, crm.may_contact(external_id, 'email') AS email, crm.may_contact(external_id, 'email', transactional => true) AS receipt FROM crm.lead WHERE external_id IN ('e3', 'e5', 'twin 3') ORDER BY 1;

@@ -167,6 +167,15 @@ leadscore_refusals_apply(RefusalList *list, const DeltaList *deltas, Pipeline *p
 /* Is the consent of new leads being recorded, which says what their columns say? */
 static bool records_new_leads = false;
 
+/* Is that of any leads?  Then a change of their columns has no time of its own. */
+static bool records_columns = false;
+
+bool
+leadscore_records_columns(void)
+{
+	return records_columns;
+}
+
 /* records_new_leads(): so the triggers on consent have nothing to do */
 Datum
 leadscore_records_new_leads(PG_FUNCTION_ARGS)
@@ -182,18 +191,20 @@ void
 leadscore_columns_written(const Pipeline *pipeline, Datum lead_ids, bool inserted)
 {
 	int			nestlevel = leadscore_fix_path();
-	bool		before = records_new_leads;
+	bool		before[2] = {records_new_leads, records_columns};
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	PG_TRY();
 	{
 		records_new_leads = inserted;
+		records_columns = true;
 		call_pipeline(pipeline, "_columns_written", lead_ids, BOOLOID, BoolGetDatum(inserted));
 	}
 	PG_FINALLY();
 	{
-		records_new_leads = before;
+		records_new_leads = before[0];
+		records_columns = before[1];
 	}
 	PG_END_TRY();
 	SPI_finish();

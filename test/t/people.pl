@@ -106,7 +106,12 @@ sub granted
 	my @said = grep { $_->{purpose} eq $purpose && $_->{status} ne 'requested' && $_->{at} <= $at
 			&& speaks_of($_->{channel}, $channel) && speaks_of($_->{topic}, $topic) } @{ $lead->{said} };
 	push @said, map { { channel => $_->{channel}, status => 'withdrawn', at => $_->{since}, id => 0, origin => 'address' } }
-		grep { $_->{reason} =~ /^(unsubscribed|bounced|complained)$/ && holds($_, $lead, $at) && speaks_of($_->{channel}, $channel) } @suppressed
+		grep {
+			my $row = $_;
+			# what the lead said itself is among its rows
+			$_->{reason} =~ /^(unsubscribed|bounced|complained)$/ && holds($_, $lead, $at) && speaks_of($_->{channel}, $channel)
+				&& !any { $_->{purpose} eq 'marketing' && $_->{status} eq 'withdrawn' && !defined $_->{topic} && same($_->{channel}, $row->{channel}) && $_->{at} == $row->{since} } @{ $lead->{said} }
+		} @suppressed
 		if $purpose eq 'marketing';
 	my $yes = 0;
 	my @open;

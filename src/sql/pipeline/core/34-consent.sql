@@ -113,6 +113,11 @@ BEGIN
         SELECT s.lead_id, 'marketing', s.channel, NULL, false, false, s.since, NULL, NULL
         FROM suppressed s
         WHERE s.reason IN ('unsubscribed', 'bounced', 'complained')
+            -- its own withdrawal has its place among its rows
+            AND NOT EXISTS (
+                SELECT FROM @pipeline@.consent c
+                WHERE c.lead_id = s.lead_id AND c.purpose = 'marketing' AND c.status = 'withdrawn' AND c.topic IS NULL
+                    AND c.channel IS NOT DISTINCT FROM s.channel AND c.occurred_at = s.since)
     ), latest AS (
         -- of rows of one kind the latest decides: a lead that unsubscribes again and again costs no time
         SELECT DISTINCT ON (s.lead_id, s.purpose, s.channel, s.topic, s.yes, s.proven, s.merged_from, s.consent_id IS NULL) s.*
@@ -254,7 +259,8 @@ BEGIN
     -- sends a profile with that time sets it.
     UPDATE @pipeline@.lead l
     SET consented_at = n.consented_at, contact_allowed = n.contact_allowed,
-        updated_at = CASE WHEN l.updated_at > now() THEN clock_timestamp()
+        updated_at = CASE WHEN _follow_consent.at IS NULL THEN l.updated_at
+            WHEN l.updated_at > now() THEN clock_timestamp()
             WHEN l.consented_at IS NOT DISTINCT FROM n.consented_at
                 THEN greatest(l.updated_at, least(_follow_consent.at, now())) + interval '1 microsecond'
             ELSE greatest(l.updated_at + interval '1 microsecond', least(_follow_consent.at, now())) END
@@ -264,7 +270,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION _follow_consent(bigint[], timestamptz) IS
-    'brings consented_at and contact_allowed of leads up to their consent; at: when it was given';
+    'brings consented_at and contact_allowed of leads up to their consent; at: when it was given, NULL: as a part of the change that is being made';
 
 CREATE OR REPLACE FUNCTION _lock_leads(lead_ids bigint[]) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -408,7 +414,7 @@ BEGIN
         AND NOT (inserted AND EXISTS (SELECT FROM @pipeline@.consent c WHERE c.lead_id = w.lead_id AND c.purpose = s.purpose))
     ORDER BY w.lead_id, s.status DESC;
     PERFORM @pipeline@._follow_consent(CASE WHEN NOT inserted THEN _columns_written.lead_ids
-        ELSE ARRAY(SELECT s.lead_id FROM @pipeline@._suppressions(_columns_written.lead_ids) s) END, now());
+        ELSE ARRAY(SELECT s.lead_id FROM @pipeline@._suppressions(_columns_written.lead_ids) s) END, NULL);
 END
 $$;
 COMMENT ON FUNCTION _columns_written(bigint[], boolean) IS
@@ -568,7 +574,7 @@ BEGIN
     IF evidence <> '{}' AND status <> 'withdrawn' THEN
         UPDATE @pipeline@.suppression s
         SET lifted_at = now()
-        WHERE s.reason = 'forgotten' AND s.lifted_at IS NULL AND s.since <= occurred_at
+        WHERE s.reason = 'forgotten' AND s.lifted_at IS NULL AND s.since <= coalesce(occurred_at, now())
             AND s.address_hash = ANY (@pipeline@._address_hashes(email, NULL) || @pipeline@._name_hash(external_id));
         IF FOUND THEN
             PERFORM @pipeline@._follow_consent(ARRAY(SELECT l.lead_id FROM @pipeline@.lead l
