@@ -80,7 +80,7 @@ SELECT crm.give_consent('ann', 'marketing', evidence => '{"page": "preferences"}
 SELECT count(*) AS rows FROM crm.consent \gset
 SELECT t.* FROM unnest(ARRAY[
     $$SELECT crm.give_consent('ann', 'mail')$$, $$SELECT crm.give_consent('ann', NULL)$$, $$SELECT crm.give_consent('ann', 'marketing', status => 'maybe')$$,
-    $$SELECT crm.give_consent('ann', 'marketing', basis => 'whim')$$, $$SELECT crm.give_consent('ann', 'policy', 'email')$$, $$SELECT crm.give_consent('ann', 'marketing', '')$$,
+    $$SELECT crm.give_consent('ann', 'marketing', basis => 'whim')$$, $$SELECT crm.give_consent('ann', 'policy', 'email')$$, $$SELECT crm.give_consent('ann', 'marketing', '')$$, $$SELECT crm.give_consent('ann', 'marketing', repeat('x', 201))$$,
     $$SELECT crm.give_consent('ann', 'marketing', evidence => '[]')$$, $$SELECT crm.give_consent('ann', 'marketing', occurred_at => now() + interval '1 day')$$,
     $$SELECT crm.give_consent('ann', 'marketing', occurred_at => 'infinity')$$, $$SELECT crm.give_consent('nobody', 'marketing')$$, $$SELECT crm.give_consent(NULL, 'marketing')$$,
     $$SELECT crm.give_consent_by_id(99, 'policy')$$, $$SELECT crm.withdraw_consent('nobody', 'marketing')$$, $$SELECT crm.suppress('nobody')$$, $$SELECT crm.suppress('a@b.example', reason => 'forgotten')$$,
@@ -106,7 +106,7 @@ SELECT signal, count, changed_at FROM crm.profile_change WHERE lead_id = crm.lea
 -- What events say: a topic, a channel, everything; bounces; complaints
 SELECT crm.upsert_lead('e' || i, 'e' || i || '@acme.example', phone => '+34 600 00' || i, consent => true, at => '2025-01-01') > 0 AS made,
     crm.give_consent('e' || i, 'marketing', evidence => '{"form": "f"}', occurred_at => '2025-01-01') FROM generate_series(1, 7) i;
-SELECT crm.upsert_lead('twin ' || i, ' E' || i || '@ACME.example ', consent => true, contact_allowed => true, at => '2025-01-01') > 0 AS made FROM generate_series(1, 7) i;
+SELECT crm.upsert_lead('twin ' || i, E'\tE' || i || E'@ACME.example \r', consent => true, contact_allowed => true, at => '2025-01-01') > 0 AS made FROM generate_series(1, 7) i;
 INSERT INTO crm.event (lead_id, kind, occurred_at, properties) VALUES
     (crm.lead_id('e1'), 'unsubscribe', '2025-02-01', '{"topic": "offers"}'), (crm.lead_id('e2'), 'unsubscribe', '2025-02-01', '{"channel": "email"}'), (crm.lead_id('e3'), 'unsubscribe', '2025-02-01', NULL),
     (crm.lead_id('e4'), 'email_bounced', '2025-02-01', '{"type": "soft"}'), (crm.lead_id('e5'), 'email_bounced', '2025-02-01', '{"type": "hard"}'), (crm.lead_id('e6'), 'email_complained', '2025-02-01', NULL),
@@ -124,7 +124,7 @@ SELECT crm.upsert_lead('import 2', 'E3@acme.example', consent => true, contact_a
 SELECT external_id, contact_allowed, crm.may_contact(external_id, 'email') AS email FROM crm.lead WHERE external_id LIKE 'import%' ORDER BY 1;
 
 -- By hand: for leads that are there and leads to come, by any writing of a number
-SELECT crm.suppress('E1@acme.example'), crm.suppress('+34-600-007', 'phone') AS by_number;
+SELECT crm.suppress(E'E1@acme.example\r\n'), crm.suppress('+34-600-007', 'phone') AS by_number;
 SELECT crm.may_contact('e1', 'email', 'news') AS blocked, crm.may_contact('e1', 'email', transactional => true) AS receipt, crm.may_contact('e7', 'email') AS email, crm.may_contact('e7', 'phone') AS phone;
 SELECT contact_allowed FROM crm.lead WHERE external_id IN ('e1', 'twin 1');
 SELECT crm.give_consent('e1', 'marketing', evidence => '{"form": "f"}') AS granted;

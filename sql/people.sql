@@ -109,7 +109,7 @@ SELECT crm.rebuild();
 -- A person is forgotten: nothing of it is left but figures
 SELECT crm.upsert_lead('Hal@Secret.example', 'hal@secret.example', '{"first_name": "Halvar", "job_title": "head of sales", "budget": true}', phone => '+46 70 123', organization => 'Acme', consent => true, at => '2025-01-01') AS hal \gset
 SELECT event_id > 0 FROM crm.track('hal@secret.example', 'content_download', '{"content": "guide for Halvar", "intent": "solution", "note": "call me"}', '2025-01-02', source_id => 'mail hal@secret.example');
-INSERT INTO crm.event (lead_id, kind, occurred_at, value, source_id, properties) VALUES (:hal, 'purchase', '2025-02-01', 100, 'order 1', '{"card": "4242"}'), (:hal, 'refund', '2025-02-02', 40, 'back 1', '{"purchase": "order 1"}'),
+INSERT INTO crm.event (lead_id, kind, occurred_at, value, source_id, properties) VALUES (:hal, 'purchase', '2025-02-01', 100, 'order 1', '{"card": "visa qz"}'), (:hal, 'refund', '2025-02-02', 40, 'back 1', '{"purchase": "order 1"}'),
     (:hal, 'form_submit', '2025-01-03', NULL, NULL, '{"form": "f", "fields": ["name", "mail"], "message": "I am Halvar"}'), (:hal, 'page_view', '2025-01-03', NULL, NULL, '{"page": "/a?mail=HAL@secret.example"}');
 SELECT crm.identify('hal cookie', 'hal@secret.example') = :hal AS known, crm.give_consent('hal cookie', 'marketing', evidence => '{"ip": "203.0.113.7"}') AS granted;
 CREATE TABLE try.before AS SELECT s.stage, s.activity, crm.score_by_id(:hal) AS score, (SELECT jsonb_agg(to_jsonb(h) ORDER BY seq) FROM crm.stage_history h WHERE lead_id = :hal) AS history,
@@ -135,7 +135,7 @@ BEGIN
     END LOOP;
 END
 $$;
-SELECT try.find('halvar|secret\.example|hal cookie|46 70|call me|4242|203\.0');
+SELECT try.find('halvar|secret\.example|hal cookie|46 70|call me|visa qz|203\.0');
 SELECT * FROM crm.verify();
 SELECT crm.rebuild();
 -- what is imported again makes no lead, and is no secret found
@@ -145,7 +145,7 @@ COPY crm.lead (external_id, email) FROM stdin;
 more	Hal@SECRET.example
 \.
 SELECT crm.upsert_lead('more', 'hal@secret.example') AS upserted, (crm.track('hal cookie', 'page_view')).*;
-SELECT crm.upsert_lead('by number', profile => '{"phone": 4670123}') AS by_number;
+SELECT crm.upsert_lead('by number', profile => '{"phone": 4670123}') AS by_number, crm.upsert_lead('by line', E'hal@Secret.example\r\n') AS by_line;
 SELECT * FROM crm.track_many('[{"external_id": "hal cookie", "kind": "page_view"}, {"external_id": "x", "kind": "page_view", "profile": {"email": "hal@secret.example"}}, {"external_id": "ann", "kind": "page_view"}]');
 SELECT crm.identify('hal cookie', 'ann') = :ann AS ann, crm.identify('new', 'hal@secret.example') AS nobody;
 UPDATE crm.lead SET email = 'hal@secret.example' WHERE external_id = 'columns';

@@ -28,7 +28,7 @@
 #include "app.h"
 #include "consent.h"
 
-PG_FUNCTION_INFO_V1(leadscore_records_new_leads);
+PG_FUNCTION_INFO_V1(leadscore_records_columns);
 
 /* An empty list */
 void
@@ -164,47 +164,51 @@ leadscore_refusals_apply(RefusalList *list, const DeltaList *deltas, Pipeline *p
 	CommandCounterIncrement();
 }
 
-/* Is the consent of new leads being recorded, which says what their columns say? */
-static bool records_new_leads = false;
-
-/* Is that of any leads?  Then a change of their columns has no time of its own. */
+/* Are rows of consent written that say what columns of lead say? */
 static bool records_columns = false;
 
-bool
-leadscore_records_columns(void)
+/* Are columns of lead corrected as a part of the change that is being made? */
+static bool corrects_columns = false;
+
+/* records_columns(): so the triggers on consent have nothing to do */
+Datum
+leadscore_records_columns(PG_FUNCTION_ARGS)
 {
-	return records_columns;
+	PG_RETURN_BOOL(records_columns);
 }
 
-/* records_new_leads(): so the triggers on consent have nothing to do */
-Datum
-leadscore_records_new_leads(PG_FUNCTION_ARGS)
+/* Is a change of a lead to have the time that the row says? */
+bool
+leadscore_corrects_columns(void)
 {
-	PG_RETURN_BOOL(records_new_leads);
+	return corrects_columns;
 }
 
 /*
- * Record what consented_at and contact_allowed of some leads were set to;
- * inserted: the leads are new.
+ * Record what consented_at and contact_allowed of some leads were set to, and
+ * correct them by what else was said; inserted: the leads are new.
  */
 void
 leadscore_columns_written(const Pipeline *pipeline, Datum lead_ids, bool inserted)
 {
 	int			nestlevel = leadscore_fix_path();
-	bool		before[2] = {records_new_leads, records_columns};
+	bool		before[2] = {records_columns, corrects_columns};
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	PG_TRY();
 	{
-		records_new_leads = inserted;
 		records_columns = true;
+		corrects_columns = false;
 		call_pipeline(pipeline, "_columns_written", lead_ids, BOOLOID, BoolGetDatum(inserted));
+		records_columns = false;
+		corrects_columns = true;
+		call_pipeline(pipeline, "_columns_corrected", lead_ids, BOOLOID, BoolGetDatum(inserted));
 	}
 	PG_FINALLY();
 	{
-		records_new_leads = before[0];
-		records_columns = before[1];
+		records_columns = before[0];
+		corrects_columns = before[1];
 	}
 	PG_END_TRY();
 	SPI_finish();

@@ -34,7 +34,7 @@ extern void leadscore_refusals_add(RefusalList *list, const Pipeline *pipeline,
 								   bool removed);
 extern void leadscore_refusals_apply(RefusalList *list, const DeltaList *deltas,
 									 Pipeline *pipeline);
-extern bool leadscore_records_columns(void);
+extern bool leadscore_corrects_columns(void);
 extern void leadscore_columns_written(const Pipeline *pipeline, Datum lead_ids, bool inserted);
 extern void leadscore_leave_out_forgotten(const Pipeline *pipeline, Datum lead_ids);
 extern bool leadscore_any_suppressed(const Pipeline *pipeline);

@@ -454,7 +454,7 @@ leadscore_lead_touched(PG_FUNCTION_ARGS)
 							  RelationGetRelationName(trigdata->tg_relation));
 	old_value = heap_getattr(trigdata->tg_trigtuple, column, desc, &old_null);
 	new_value = heap_getattr(new, column, desc, &new_null);
-	if ((!new_null && (old_null || old_value != new_value)) || leadscore_records_columns() ||
+	if ((!new_null && (old_null || old_value != new_value)) || leadscore_corrects_columns() ||
 		same_row(desc, trigdata->tg_trigtuple, new))
 		return PointerGetDatum(new);
 	attnum = column;

@@ -35,6 +35,23 @@ is_blank(char c)
 	return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
+/* A text without blanks around it, which a line end of a file leaves, say */
+static Datum
+trimmed(Datum value)
+{
+	text	   *string = DatumGetTextPP(value);
+	const char *begin = VARDATA_ANY(string);
+	const char *end = begin + VARSIZE_ANY_EXHDR(string);
+
+	while (begin < end && is_blank(*begin))
+		begin++;
+	while (begin < end && is_blank(end[-1]))
+		end--;
+	if (end - begin == VARSIZE_ANY_EXHDR(string))
+		return value;
+	return PointerGetDatum(cstring_to_text_with_len(begin, end - begin));
+}
+
 /*
  * The name of a lead as it is kept.  One that is an e-mail address, some text
  * before an @ and a dot after it without blanks, loses blanks around it and
@@ -44,16 +61,13 @@ Datum
 leadscore_folded_name(Datum name)
 {
 	text	   *string = DatumGetTextPP(name);
-	const char *begin = VARDATA_ANY(string);
-	const char *end = begin + VARSIZE_ANY_EXHDR(string);
+	text	   *inner = DatumGetTextPP(trimmed(name));
+	const char *begin = VARDATA_ANY(inner);
+	const char *end = begin + VARSIZE_ANY_EXHDR(inner);
 	const char *at = NULL;
 	bool		dot = false;
 	const char *c;
 
-	while (begin < end && is_blank(*begin))
-		begin++;
-	while (begin < end && is_blank(end[-1]))
-		end--;
 	for (c = begin; c < end; c++)
 	{
 		if (is_blank(*c) || (*c == '@' && at))
@@ -179,8 +193,8 @@ with_old_names(HeapTuple new, HeapTuple old, TupleDesc desc, int *columns)
 }
 
 /*
- * A row of lead is to be inserted (old is NULL) or updated: fold its name, and
- * leave out what tells of a person that was forgotten.  NULL if that is all.
+ * A row of lead is to be inserted (old is NULL) or updated: fold its name, trim
+ * its e-mail address, and leave out what tells of a person that was forgotten.  NULL if that is all.
  */
 HeapTuple
 leadscore_lead_named(TriggerData *trigdata, HeapTuple old, HeapTuple new)
@@ -193,7 +207,6 @@ leadscore_lead_named(TriggerData *trigdata, HeapTuple old, HeapTuple new)
 	bool		nulls[3];
 	bool		changed[3];
 	bool		forgotten = false;
-	Datum		folded;
 	Pipeline   *pipeline;
 	UserSwitch	saved;
 	int			i;
@@ -222,13 +235,16 @@ leadscore_lead_named(TriggerData *trigdata, HeapTuple old, HeapTuple new)
 		if (!isnull)
 			return with_old_names(new, old, desc, columns);
 	}
-	if (changed[0])
+	for (i = 0; i < 2; i++)
 	{
-		folded = leadscore_folded_name(values[0]);
-		if (VARSIZE_ANY_EXHDR(DatumGetTextPP(folded)) != VARSIZE_ANY_EXHDR(DatumGetTextPP(values[0])) ||
-			!DatumGetBool(DirectFunctionCall2Coll(texteq, C_COLLATION_OID, folded, values[0])))
-			new = heap_modify_tuple_by_cols(new, desc, 1, columns, &folded, nulls);
-		values[0] = folded;
+		Datum		kept;
+
+		if (!changed[i])
+			continue;
+		kept = i == 0 ? leadscore_folded_name(values[i]) : trimmed(values[i]);
+		if (!DatumGetBool(DirectFunctionCall2Coll(texteq, C_COLLATION_OID, kept, values[i])))
+			new = heap_modify_tuple_by_cols(new, desc, 1, &columns[i], &kept, &nulls[i]);
+		values[i] = kept;
 	}
 
 	leadscore_check_owner(rel);

@@ -122,7 +122,7 @@ CREATE FUNCTION leadscore_internal.merge_logs(pipeline regnamespace, winner bigi
 	AS 'MODULE_PATHNAME', 'leadscore_merge_logs';
 COMMENT ON FUNCTION leadscore_internal.merge_logs(regnamespace, bigint, bigint, timestamptz) IS
 	'called by merge_leads(): puts the changes of both profiles together and replays the winner; withdrawn_at: since when consent is withdrawn, NULL: it is not';
-CREATE FUNCTION leadscore_internal.records_new_leads() RETURNS boolean
-	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_records_new_leads';
-COMMENT ON FUNCTION leadscore_internal.records_new_leads() IS
-	'whether the trigger on lead is recording the consent of new leads, which says what their columns say';
+CREATE FUNCTION leadscore_internal.records_columns() RETURNS boolean
+	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_records_columns';
+COMMENT ON FUNCTION leadscore_internal.records_columns() IS
+	'whether the trigger on lead is writing rows of consent that say what columns of lead say';

@@ -25,7 +25,7 @@ CREATE OR REPLACE FUNCTION address_hash(address text) RETURNS bytea
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    RETURN @pipeline@._hash(CASE WHEN strpos(address, '@') > 0 THEN lower(btrim(address) COLLATE "C")
+    RETURN @pipeline@._hash(CASE WHEN strpos(address, '@') > 0 THEN lower(btrim(leadscore_internal.fold_name(address)) COLLATE "C")
         ELSE 'tel:' || regexp_replace(address, '[^0-9]', '', 'g') END);
 END
 $$;
@@ -38,7 +38,8 @@ CREATE OR REPLACE FUNCTION _name_hash(name text) RETURNS bytea
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    RETURN @pipeline@._hash(CASE WHEN strpos(name, '@') > 0 THEN lower(btrim(name) COLLATE "C") ELSE 'name:' || name END);
+    RETURN @pipeline@._hash(CASE WHEN leadscore_internal.fold_name(name) ~ '^[^@[:space:]]+@[^@[:space:]]+[.]'
+        THEN leadscore_internal.fold_name(name) ELSE 'name:' || name END);
 END
 $$;
 COMMENT ON FUNCTION _name_hash(text) IS 'the hash of a name of a lead; of one that is an e-mail address it is that of the address';
@@ -49,7 +50,7 @@ AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     RETURN array_remove(ARRAY[
-        CASE WHEN email ~ '[^[:space:]]' THEN @pipeline@._hash(lower(btrim(email) COLLATE "C")) END,
+        CASE WHEN email ~ '[^[:space:]]' THEN @pipeline@._hash(lower(btrim(leadscore_internal.fold_name(email)) COLLATE "C")) END,
         CASE WHEN phone ~ '[0-9]' THEN @pipeline@._hash('tel:' || regexp_replace(phone, '[^0-9]', '', 'g')) END], NULL);
 END
 $$;
@@ -312,7 +313,7 @@ CREATE OR REPLACE FUNCTION consent_checked() RETURNS trigger
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF leadscore_internal.records_new_leads() THEN
+    IF leadscore_internal.records_columns() THEN
         RETURN NEW;
     END IF;
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
@@ -339,7 +340,7 @@ CREATE OR REPLACE FUNCTION consent_recorded() RETURNS trigger
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF leadscore_internal.records_new_leads() THEN
+    IF leadscore_internal.records_columns() THEN
         RETURN NULL;
     END IF;
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
@@ -413,12 +414,22 @@ BEGIN
     WHERE s.said
         AND NOT (inserted AND EXISTS (SELECT FROM @pipeline@.consent c WHERE c.lead_id = w.lead_id AND c.purpose = s.purpose))
     ORDER BY w.lead_id, s.status DESC;
-    PERFORM @pipeline@._follow_consent(CASE WHEN NOT inserted THEN _columns_written.lead_ids
-        ELSE ARRAY(SELECT s.lead_id FROM @pipeline@._suppressions(_columns_written.lead_ids) s) END, NULL);
 END
 $$;
 COMMENT ON FUNCTION _columns_written(bigint[], boolean) IS
     'records as consent what consented_at and contact_allowed of leads were set to; inserted: the leads are new';
+
+CREATE OR REPLACE FUNCTION _columns_corrected(lead_ids bigint[], inserted boolean) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM @pipeline@._follow_consent(CASE WHEN NOT inserted THEN _columns_corrected.lead_ids
+        ELSE ARRAY(SELECT s.lead_id FROM @pipeline@._suppressions(_columns_corrected.lead_ids) s) END, NULL);
+END
+$$;
+COMMENT ON FUNCTION _columns_corrected(bigint[], boolean) IS
+    'then corrects these columns by what else was said: a withdrawal, or a suppression of the address';
 
 -- The trigger on event calls this for events of the roles unsubscribe,
 -- email_bounce and complaint, with the leads locked.
@@ -431,9 +442,9 @@ BEGIN
         SELECT e.lead_id, e.event_id, k.role, l.email, l.phone,
             least(e.occurred_at, now()) AS occurred_at,
             -- what is no word narrows nothing
-            CASE WHEN jsonb_typeof(e.properties -> 'channel') = 'string'
+            CASE WHEN jsonb_typeof(e.properties -> 'channel') = 'string' AND octet_length(e.properties ->> 'channel') <= 200
                 THEN nullif(lower(btrim(e.properties ->> 'channel') COLLATE "C"), '') END AS channel,
-            CASE WHEN jsonb_typeof(e.properties -> 'topic') = 'string'
+            CASE WHEN jsonb_typeof(e.properties -> 'topic') = 'string' AND octet_length(e.properties ->> 'topic') <= 200
                 THEN nullif(lower(btrim(e.properties ->> 'topic') COLLATE "C"), '') END AS topic
         FROM ROWS FROM (unnest(_events_refused.lead_ids), unnest(_events_refused.event_ids)) AS u (lead_id, event_id)
             JOIN @pipeline@.event e ON e.lead_id = u.lead_id AND e.event_id = u.event_id
@@ -535,6 +546,7 @@ BEGIN
         WHEN basis NOT IN ('consent', 'contract', 'legitimate_interest') THEN format('basis must be consent, contract or legitimate_interest, not "%s"', basis)
         WHEN purpose = 'policy' AND num_nonnulls(channel, topic) > 0 THEN 'consent to the policy has no channel and no topic'
         WHEN channel = '' OR topic = '' THEN 'channel and topic must not be empty'
+        WHEN octet_length(channel) > 200 OR octet_length(topic) > 200 THEN 'channel and topic must not be longer than 200 bytes'
         WHEN jsonb_typeof(evidence) <> 'object' THEN format('evidence must be a JSON object, not %s', jsonb_typeof(evidence))
         WHEN at > clock_timestamp() THEN 'consent cannot be dated ahead'
     END;
@@ -669,7 +681,7 @@ BEGIN
     hash := @pipeline@.address_hash(address);
     IF strpos(address, '@') > 0 THEN
         lead_ids := ARRAY(SELECT l.lead_id FROM @pipeline@.lead l
-            WHERE lower(btrim(l.email) COLLATE "C") = lower(btrim(suppress.address) COLLATE "C"));
+            WHERE lower(btrim(l.email) COLLATE "C") = lower(btrim(leadscore_internal.fold_name(suppress.address)) COLLATE "C"));
     ELSE
         lead_ids := ARRAY(SELECT l.lead_id FROM @pipeline@.lead l
             WHERE l.phone IS NOT NULL AND regexp_replace(l.phone, '[^0-9]', '', 'g') = regexp_replace(suppress.address, '[^0-9]', '', 'g'));
@@ -695,7 +707,7 @@ DECLARE
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     lead_ids := ARRAY(SELECT l.lead_id FROM @pipeline@.lead l
-        WHERE lower(btrim(l.email) COLLATE "C") = lower(btrim(leadscore_internal.require_text('address', unsuppress.address)) COLLATE "C")
+        WHERE lower(btrim(l.email) COLLATE "C") = lower(btrim(leadscore_internal.fold_name(leadscore_internal.require_text('address', unsuppress.address))) COLLATE "C")
             OR strpos(unsuppress.address, '@') = 0
                 AND l.phone IS NOT NULL AND regexp_replace(l.phone, '[^0-9]', '', 'g') = regexp_replace(unsuppress.address, '[^0-9]', '', 'g'));
     PERFORM @pipeline@._lock_leads(lead_ids);
