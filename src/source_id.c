@@ -89,8 +89,10 @@ leadscore_lock_deltas(const DeltaList *deltas, const int64 *others, int64 nother
 	int64		n = 0;
 	int64		i;
 
-	for (i = 0; i < nall; i++)
-		lead_ids[i] = i < deltas->n ? deltas->deltas[i].lead_id : others[i - deltas->n];
+	for (i = 0; i < deltas->n; i++)
+		lead_ids[i] = deltas->deltas[i].lead_id;
+	for (i = 0; i < nothers; i++)
+		lead_ids[deltas->n + i] = others[i];
 	qsort(lead_ids, nall, sizeof(int64), lead_id_cmp);
 	for (i = 0; i < nall; i++)
 		if (n == 0 || lead_ids[n - 1] != lead_ids[i])
