@@ -169,6 +169,8 @@ INSERT INTO crm.lead (external_id, email, created_at, updated_at) VALUES ('late'
 INSERT INTO crm.lead (external_id, email, consented_at, contact_allowed, created_at, updated_at) VALUES (' Late@X.example', 'late@x.example', '2025-01-01', true, '2025-01-01', '2025-01-01');
 INSERT INTO crm.consent (lead_id, purpose, status, occurred_at) SELECT lead_id, p, 'granted', '2025-02-01' FROM crm.lead, unnest('{policy,marketing}'::text[]) p WHERE external_id = 'late';
 INSERT INTO crm.event (lead_id, kind, occurred_at) SELECT lead_id, 'unsubscribe', '2025-03-01' FROM crm.lead WHERE external_id = 'late';
+-- a grant that names the event is not the withdrawal that the event makes
+INSERT INTO crm.consent (lead_id, purpose, status, evidence, occurred_at) SELECT lead_id, 'marketing', 'granted', jsonb_build_object('event_id', event_id), '2025-02-15' FROM crm.event JOIN crm.lead USING (lead_id) WHERE external_id = 'late';
 SELECT leadscore.attach_pipeline('crm') > 0 AS attached;
 SELECT external_id, consented_at, contact_allowed, crm.may_contact(external_id, 'email') AS email FROM crm.lead WHERE external_id IN ('e4', 'late', 'late@x.example') ORDER BY 1;
 SELECT purpose, status, occurred_at FROM crm.consent WHERE lead_id IN (crm.lead_id('late'), crm.lead_id('late@x.example')) ORDER BY lead_id, consent_id;

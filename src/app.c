@@ -64,7 +64,7 @@ static const AppFunction functions[] = {
 	{"upsert_lead", "ttjttttttttbbitttz", "i", false, NULL, leadscore_upsert_lead}
 };
 
-/* What a statement is and what it takes; {name} stands for a table, or for {pipeline} */
+/* What a statement is and what it takes; {name} stands for a table, {pipeline} for the schema */
 typedef struct StatementText
 {
 	const char *sql;
@@ -153,6 +153,7 @@ static const StatementText statements[N_STATEMENTS] = {
 		" WHERE l.lead_id" EQ "ANY ($1) AND l.phone OPERATOR(pg_catalog.~) '[0-9]'))"
 	" ORDER BY lead_id FOR NO KEY UPDATE", 1, {INT8ARRAYOID}, true},
 	[IS_FORGOTTEN] = {"SELECT {pipeline}._is_forgotten($1, $2, $3)", 3, {TEXTOID, TEXTOID, TEXTOID}, false},
+	[LEAVE_OUT_FORGOTTEN] = {"SELECT {pipeline}._leave_out_forgotten($1)", 1, {INT8ARRAYOID}, true},
 	[DELETE_LEAD] = {"DELETE FROM {lead} WHERE lead_id" EQ "$1", 1, {INT8OID}, true},
 	[MAY_CONTACT] = {"SELECT {pipeline}._may_contact($1, $2, $3, $4, $5)",
 	5, {INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, BOOLOID}, false},

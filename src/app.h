@@ -33,6 +33,7 @@ typedef enum AppStatement
 	LOCK_STATES,
 	LOCK_ADDRESSES,
 	IS_FORGOTTEN,
+	LEAVE_OUT_FORGOTTEN,
 	DELETE_LEAD,
 	MAY_CONTACT,
 	MERGE_PROFILES,
@@ -146,6 +147,7 @@ extern void leadscore_leads_touch(AppWrite *call, LeadInput *leads, int n);
 extern Datum leadscore_upsert_lead(FunctionCallInfo fcinfo, AppWrite *call);
 
 /* track.c */
+extern text *leadscore_item_text(JsonbContainer *item, const char *key);
 extern Datum leadscore_track(FunctionCallInfo fcinfo, AppWrite *call);
 extern Datum leadscore_track_many(FunctionCallInfo fcinfo, AppWrite *call);
 extern Datum leadscore_set_stage(FunctionCallInfo fcinfo, AppWrite *call);
@@ -166,6 +168,7 @@ extern Datum leadscore_may_contact(FunctionCallInfo fcinfo);
 
 /* names.c */
 extern Datum leadscore_folded_name(Datum name);
+extern bool leadscore_ever_filled(Oid table);
 extern bool leadscore_find_alias(Pipeline *pipeline, Datum name, Snapshot snapshot, int64 *lead_id);
 extern bool leadscore_is_forgotten(Pipeline *pipeline, const Datum *values, const bool *nulls);
 extern HeapTuple leadscore_lead_named(TriggerData *trigdata, HeapTuple old, HeapTuple new);

@@ -16,10 +16,8 @@
  */
 #include "postgres.h"
 
-#include "access/table.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -218,13 +216,13 @@ leadscore_columns_written(const Pipeline *pipeline, Datum lead_ids, bool inserte
 
 /* Delete leads that were inserted while their people were being forgotten. */
 void
-leadscore_leave_out_forgotten(const Pipeline *pipeline, Datum lead_ids)
+leadscore_leave_out_forgotten(Pipeline *pipeline, Datum lead_ids)
 {
 	int			nestlevel = leadscore_fix_path();
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	call_pipeline(pipeline, "_leave_out_forgotten", lead_ids, BOOLOID, BoolGetDatum(true));
+	leadscore_app_run(pipeline, LEAVE_OUT_FORGOTTEN, &lead_ids, NULL, NULL);
 	SPI_finish();
 	AtEOXact_GUC(true, nestlevel);
 	CommandCounterIncrement();
@@ -234,9 +232,5 @@ leadscore_leave_out_forgotten(const Pipeline *pipeline, Datum lead_ids)
 bool
 leadscore_any_suppressed(const Pipeline *pipeline)
 {
-	Relation	rel = table_open(pipeline->suppression, AccessShareLock);
-	bool		any = RelationGetNumberOfBlocks(rel) > 0;
-
-	table_close(rel, AccessShareLock);
-	return any;
+	return leadscore_ever_filled(pipeline->suppression);
 }

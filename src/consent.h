@@ -36,7 +36,7 @@ extern void leadscore_refusals_apply(RefusalList *list, const DeltaList *deltas,
 									 Pipeline *pipeline);
 extern bool leadscore_corrects_columns(void);
 extern void leadscore_columns_written(const Pipeline *pipeline, Datum lead_ids, bool inserted);
-extern void leadscore_leave_out_forgotten(const Pipeline *pipeline, Datum lead_ids);
+extern void leadscore_leave_out_forgotten(Pipeline *pipeline, Datum lead_ids);
 extern bool leadscore_any_suppressed(const Pipeline *pipeline);
 
 #endif							/* LEADSCORE_CONSENT_H */

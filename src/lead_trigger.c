@@ -92,8 +92,7 @@ typedef struct LeadRow
 	int64		created_at;		/* NEVER for NULL */
 	int64		consented_at;	/* likewise */
 	int			contact_allowed;	/* -1 for NULL */
-	bool		addressed;		/* has it an address? */
-	uint32		address;		/* hash of its addresses */
+	uint32		address;		/* hash of its addresses; 0: it has none */
 } LeadRow;
 
 /* Order rows by lead_id. */
@@ -151,7 +150,6 @@ gather_leads(Relation rel, Tuplestorestate *rows, int *n)
 											 DatumGetUInt32(hash_any((unsigned char *) VARDATA_ANY(DatumGetTextPP(value)),
 																	 VARSIZE_ANY_EXHDR(DatumGetTextPP(value)))));
 		}
-		lead->addressed = lead->address != 0;
 		lead->lead_id = DatumGetInt64(slot_getattr(slot, id_column, &isnull));
 	}
 	ExecDropSingleTupleTableSlot(slot);
@@ -227,20 +225,23 @@ delete_leads(Writer *writer, const LeadRow *leads, int n)
 static void
 check_names(Pipeline *pipeline, Relation rel, Tuplestorestate *rows, const LeadRow *leads, int n)
 {
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsMinimalTuple);
-	AttrNumber	column = leadscore_column(RelationGetDescr(rel), "external_id", TEXTOID,
-										  RelationGetRelationName(rel));
-
-	leadscore_read_from_start(rows);
-	while (tuplestore_gettupleslot(rows, true, false, slot))
+	if (leadscore_ever_filled(pipeline->alias))
 	{
-		bool		isnull;
-		Datum		name = slot_getattr(slot, column, &isnull);
+		TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsMinimalTuple);
+		AttrNumber	column = leadscore_column(RelationGetDescr(rel), "external_id", TEXTOID,
+											  RelationGetRelationName(rel));
 
-		if (!isnull)
-			leadscore_check_name(pipeline, rel, name);
+		leadscore_read_from_start(rows);
+		while (tuplestore_gettupleslot(rows, true, false, slot))
+		{
+			bool		isnull;
+			Datum		name = slot_getattr(slot, column, &isnull);
+
+			if (!isnull)
+				leadscore_check_name(pipeline, rel, name);
+		}
+		ExecDropSingleTupleTableSlot(slot);
 	}
-	ExecDropSingleTupleTableSlot(slot);
 	if (leadscore_any_suppressed(pipeline))
 		leadscore_leave_out_forgotten(pipeline, id_array(leads, n));
 }
@@ -259,7 +260,7 @@ record_consent(const Pipeline *pipeline, const LeadRow *old_leads, const LeadRow
 
 	for (i = 0; i < n; i++)
 	{
-		if ((any_suppressed && leads[i].addressed &&
+		if ((any_suppressed && leads[i].address != 0 &&
 			 (old_leads == NULL || leads[i].address != old_leads[i].address)) ||
 			(old_leads == NULL ? leads[i].consented_at != NEVER || leads[i].contact_allowed >= 0 :
 			 leads[i].consented_at != old_leads[i].consented_at ||

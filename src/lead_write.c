@@ -249,36 +249,23 @@ find_leads(AppWrite *call, LeadInput *leads, int n)
 	return missing;
 }
 
-/* A value of a document as text; false if it is not there or null */
-static bool
-document_text(Jsonb *document, const char *key, Datum *value)
-{
-	JsonbValue	buffer;
-	JsonbValue *found = document == NULL ? NULL :
-		getKeyJsonValueFromContainer(&document->root, key, strlen(key), &buffer);
-
-	if (found == NULL)
-		return false;
-	if (found->type == jbvString)
-		*value = PointerGetDatum(cstring_to_text_with_len(found->val.string.val, found->val.string.len));
-	else if (found->type == jbvNumeric)
-		/* many apps send telephone numbers so */
-		*value = PointerGetDatum(cstring_to_text(DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(found->val.numeric)))));
-	else
-		return false;
-	return true;
-}
-
 /* Is a lead a person that was forgotten? */
 static bool
 is_forgotten(AppWrite *call, const LeadInput *lead)
 {
 	Datum		values[3];
 	bool		nulls[3] = {false};
+	int			i;
 
 	values[0] = lead->external_id;
-	nulls[1] = !document_text(lead->document, "email", &values[1]);
-	nulls[2] = !document_text(lead->document, "phone", &values[2]);
+	for (i = 1; i < 3; i++)
+	{
+		text	   *address = lead->document == NULL ? NULL :
+			leadscore_item_text(&lead->document->root, i == 1 ? "email" : "phone");
+
+		values[i] = PointerGetDatum(address);
+		nulls[i] = address == NULL;
+	}
 	return leadscore_is_forgotten(call->pipeline, values, nulls);
 }
 

@@ -89,30 +89,33 @@ leadscore_fold_name(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(leadscore_folded_name(PG_GETARG_DATUM(0)));
 }
 
+/* Was there ever a row in a table?  Cheap: mostly there was none. */
+bool
+leadscore_ever_filled(Oid table)
+{
+	Relation	rel = table_open(table, AccessShareLock);
+	bool		filled = RelationGetNumberOfBlocks(rel) > 0;
+
+	table_close(rel, AccessShareLock);
+	return filled;
+}
+
 /* Find the lead that has a name besides its own. */
 bool
 leadscore_find_alias(Pipeline *pipeline, Datum name, Snapshot snapshot, int64 *lead_id)
 {
 	AppCache   *cache = leadscore_app_cache(pipeline);
-	Relation	rel = table_open(pipeline->alias, AccessShareLock);
-	bool		found = false;
+	Lookup		lookup;
+	bool		found;
+	bool		isnull;
 
-	/* mostly there are none */
-	if (RelationGetNumberOfBlocks(rel) > 0 && OidIsValid(cache->alias_key))
-	{
-		Lookup		lookup;
-
-		leadscore_lookup_open(&lookup, pipeline->alias, cache->alias_key);
-		found = leadscore_lookup_text(&lookup, name, snapshot);
-		if (found)
-		{
-			bool		isnull;
-
-			*lead_id = DatumGetInt64(slot_getattr(lookup.slot, cache->alias_lead_id, &isnull));
-		}
-		leadscore_lookup_close(&lookup);
-	}
-	table_close(rel, AccessShareLock);
+	if (!OidIsValid(cache->alias_key) || !leadscore_ever_filled(pipeline->alias))
+		return false;
+	leadscore_lookup_open(&lookup, pipeline->alias, cache->alias_key);
+	found = leadscore_lookup_text(&lookup, name, snapshot);
+	if (found)
+		*lead_id = DatumGetInt64(slot_getattr(lookup.slot, cache->alias_lead_id, &isnull));
+	leadscore_lookup_close(&lookup);
 	return found;
 }
 

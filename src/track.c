@@ -301,8 +301,8 @@ invalid_item(int position, const char *problem)
 }
 
 /* A value of an element as text; NULL if it is not there or null */
-static text *
-item_text(JsonbContainer *item, const char *key)
+text *
+leadscore_item_text(JsonbContainer *item, const char *key)
 {
 	JsonbValue	buffer;
 	JsonbValue *value = getKeyJsonValueFromContainer(item, key, strlen(key), &buffer);
@@ -408,12 +408,12 @@ read_event(const JsonbValue *item, int position, EventInput *event)
 	memset(event->nulls, 'n', sizeof(event->nulls));
 	event->position = position;
 
-	text_value = item_text(container, "external_id");
+	text_value = leadscore_item_text(container, "external_id");
 	if (text_value == NULL || VARSIZE_ANY_EXHDR(text_value) == 0)
 		invalid_item(position, "It has no external_id.");
 	leadscore_check_length("external_id", PointerGetDatum(text_value));
 	event->external_id = leadscore_folded_name(PointerGetDatum(text_value));
-	text_value = item_text(container, "kind");
+	text_value = leadscore_item_text(container, "kind");
 	if (text_value == NULL || VARSIZE_ANY_EXHDR(text_value) == 0)
 		invalid_item(position, "It has no kind.");
 	event->values[EVENT_KIND] = PointerGetDatum(text_value);
@@ -424,7 +424,7 @@ read_event(const JsonbValue *item, int position, EventInput *event)
 		event->values[EVENT_PROPERTIES] = JsonbPGetDatum(properties);
 		event->nulls[EVENT_PROPERTIES] = ' ';
 	}
-	text_value = item_text(container, "occurred_at");
+	text_value = leadscore_item_text(container, "occurred_at");
 	event->values[EVENT_OCCURRED_AT] = text_value ?
 		read_item(timestamptz_in, text_value, position) :
 		TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
@@ -432,7 +432,7 @@ read_event(const JsonbValue *item, int position, EventInput *event)
 	if (value && value->type != jbvNull)
 	{
 		Datum		number = value->type == jbvNumeric ? NumericGetDatum(value->val.numeric) :
-			read_item(numeric_in, item_text(container, "value"), position);
+			read_item(numeric_in, leadscore_item_text(container, "value"), position);
 
 		number = DirectFunctionCall1(numeric_float8_no_overflow, number);
 		event->values[EVENT_VALUE] = stored_value(DatumGetFloat8(number),
@@ -441,7 +441,7 @@ read_event(const JsonbValue *item, int position, EventInput *event)
 	}
 	for (i = 0; i < lengthof(texts); i++)
 	{
-		text_value = item_text(container, texts[i]);
+		text_value = leadscore_item_text(container, texts[i]);
 		if (text_value == NULL)
 			continue;
 		event->values[EVENT_CHANNEL + i] = PointerGetDatum(text_value);

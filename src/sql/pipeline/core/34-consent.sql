@@ -522,6 +522,20 @@ END
 $$;
 COMMENT ON FUNCTION _find_lead(text) IS 'number of the lead with this name, or an error';
 
+CREATE OR REPLACE FUNCTION _hold_lead(external_id text) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    found_id CONSTANT bigint := @pipeline@._find_lead(external_id);
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM FROM @pipeline@.lead l WHERE l.lead_id = found_id FOR KEY SHARE;
+    -- a merge that was under way has given the name to another lead
+    RETURN @pipeline@._find_lead(external_id);
+END
+$$;
+COMMENT ON FUNCTION _hold_lead(text) IS 'the same, after a wait for a merge or an erasure of the lead that is under way';
+
 CREATE OR REPLACE FUNCTION give_consent_by_id(lead_id bigint, purpose text, channel text DEFAULT NULL, topic text DEFAULT NULL,
         evidence jsonb DEFAULT NULL, status text DEFAULT 'granted', basis text DEFAULT 'consent', policy_version text DEFAULT NULL,
         occurred_at timestamptz DEFAULT now()) RETURNS boolean
@@ -578,8 +592,6 @@ CREATE OR REPLACE FUNCTION give_consent(external_id text, purpose text, channel 
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
-DECLARE
-    found_id bigint;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@), leadscore_internal.require_text('external_id', external_id);
     -- a person that was forgotten comes back by itself
@@ -593,14 +605,10 @@ BEGIN
                 WHERE lower(btrim(l.email) COLLATE "C") = lower(btrim(give_consent.email) COLLATE "C") ORDER BY l.lead_id), now());
         END IF;
     END IF;
-    found_id := @pipeline@.lead_id(external_id);
     IF email ~ '[^[:space:]]' THEN
-        found_id := @pipeline@.upsert_lead(external_id, email => email);
+        PERFORM @pipeline@.upsert_lead(external_id, email => email);
     END IF;
-    found_id := coalesce(found_id, @pipeline@._find_lead(external_id));
-    -- a merge that is under way gives the name to another lead
-    PERFORM FROM @pipeline@.lead l WHERE l.lead_id = found_id FOR KEY SHARE;
-    RETURN @pipeline@.give_consent_by_id(@pipeline@._find_lead(external_id),
+    RETURN @pipeline@.give_consent_by_id(@pipeline@._hold_lead(external_id),
         purpose, channel, topic, evidence, status, basis, policy_version, occurred_at);
 END
 $$;
@@ -643,14 +651,9 @@ CREATE OR REPLACE FUNCTION withdraw_consent(external_id text, purpose text, chan
         evidence jsonb DEFAULT NULL, occurred_at timestamptz DEFAULT now()) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    found_id bigint;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    found_id := @pipeline@._find_lead(external_id);
-    -- a merge that is under way gives the name to another lead
-    PERFORM FROM @pipeline@.lead l WHERE l.lead_id = found_id FOR KEY SHARE;
-    RETURN @pipeline@.withdraw_consent_by_id(@pipeline@._find_lead(external_id), purpose, channel, topic, evidence, occurred_at);
+    RETURN @pipeline@.withdraw_consent_by_id(@pipeline@._hold_lead(external_id), purpose, channel, topic, evidence, occurred_at);
 END
 $$;
 REVOKE EXECUTE ON FUNCTION withdraw_consent(text, text, text, text, jsonb, timestamptz) FROM PUBLIC;

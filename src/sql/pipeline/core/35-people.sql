@@ -378,13 +378,13 @@ COMMENT ON FUNCTION export_lead(text) IS
 
 -- The trigger on lead calls this for new leads, as another session may have
 -- forgotten a person since the row trigger looked.
-CREATE OR REPLACE FUNCTION _leave_out_forgotten(lead_ids bigint[], inserted boolean) RETURNS void
+CREATE OR REPLACE FUNCTION _leave_out_forgotten(lead_ids bigint[]) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     DELETE FROM @pipeline@.lead l
-    WHERE inserted AND l.lead_id = ANY (ARRAY(
+    WHERE l.lead_id = ANY (ARRAY(
         SELECT o.lead_id
         FROM @pipeline@.lead o,
             LATERAL unnest(@pipeline@._address_hashes(o.email, o.phone) || @pipeline@._name_hash(o.external_id)) h,
@@ -393,7 +393,7 @@ BEGIN
         WHERE o.lead_id = ANY (lead_ids) AND o.erased_at IS NULL));
 END
 $$;
-COMMENT ON FUNCTION _leave_out_forgotten(bigint[], boolean) IS 'deletes new leads that are people that were forgotten';
+COMMENT ON FUNCTION _leave_out_forgotten(bigint[]) IS 'deletes new leads that are people that were forgotten';
 
 -- leadscore.attach_pipeline() calls this.
 CREATE OR REPLACE FUNCTION _leads_loaded() RETURNS void
@@ -401,9 +401,9 @@ CREATE OR REPLACE FUNCTION _leads_loaded() RETURNS void
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    DELETE FROM @pipeline@.lead l
-    WHERE l.erased_at IS NULL AND EXISTS (SELECT FROM @pipeline@.suppression s WHERE s.reason = 'forgotten' AND s.lifted_at IS NULL)
-        AND @pipeline@._is_forgotten(l.external_id, l.email, l.phone);
+    IF EXISTS (SELECT FROM @pipeline@.suppression) THEN
+        PERFORM @pipeline@._leave_out_forgotten(ARRAY(SELECT l.lead_id FROM @pipeline@.lead l));
+    END IF;
     PERFORM @pipeline@._columns_written(array_agg(l.lead_id), true)
     FROM @pipeline@.lead l
     WHERE l.erased_at IS NULL
@@ -415,7 +415,8 @@ BEGIN
     FROM @pipeline@.event e JOIN @pipeline@.event_kind k USING (kind) JOIN @pipeline@.lead l USING (lead_id)
     WHERE l.erased_at IS NULL AND CASE k.role
         WHEN 'unsubscribe' THEN NOT EXISTS (
-            SELECT FROM @pipeline@.consent c WHERE c.lead_id = e.lead_id AND c.evidence = jsonb_build_object('event_id', e.event_id))
+            SELECT FROM @pipeline@.consent c
+            WHERE c.lead_id = e.lead_id AND c.status = 'withdrawn' AND c.evidence = jsonb_build_object('event_id', e.event_id))
         WHEN 'email_bounce' THEN NOT EXISTS (SELECT FROM @pipeline@.suppression s WHERE s.reason = 'bounced' AND s.since = e.occurred_at)
         WHEN 'complaint' THEN NOT EXISTS (SELECT FROM @pipeline@.suppression s WHERE s.reason = 'complained' AND s.since = e.occurred_at)
         END
