@@ -48,11 +48,17 @@ PG_FUNCTION_INFO_V1(leadscore_validator);
 static const AppFunction functions[] = {
 	{"explain", "tzb", "ttttiznt", true, leadscore_lead_explain, NULL},
 	{"explain_by_id", "izb", "ttttiznt", true, leadscore_lead_explain, NULL},
+	{"explain_segment", "tt", "tttbn", true, leadscore_explain_segment, NULL},
+	{"explain_segment_by_id", "it", "tttbn", true, leadscore_explain_segment, NULL},
+	{"in_segment", "ttz", "b", false, leadscore_in_segment, NULL},
+	{"in_segment_by_id", "itz", "b", false, leadscore_in_segment, NULL},
 	{"lead_id", "t", "i", false, leadscore_lead_id, NULL},
 	{"may_contact", "tttzb", "b", false, leadscore_may_contact, NULL},
 	{"may_contact_by_id", "ittzb", "b", false, leadscore_may_contact, NULL},
 	{"next_steps", "t", "ttbt", true, leadscore_lead_next_steps, NULL},
 	{"next_steps_by_id", "i", "ttbt", true, leadscore_lead_next_steps, NULL},
+	{"persona_match", "t", "tnbb", true, leadscore_persona_match, NULL},
+	{"persona_match_by_id", "i", "tnbb", true, leadscore_persona_match, NULL},
 	{"score", "tzb", "n", false, leadscore_lead_score, NULL},
 	{"score_by_id", "izb", "n", false, leadscore_lead_score, NULL},
 	{"set_stage", "ttt", "t", false, NULL, leadscore_set_stage},
@@ -121,6 +127,12 @@ static const StatementText statements[N_STATEMENTS] = {
 		" AND effective_at OPERATOR(pg_catalog.<=) $2 AND recorded_at OPERATOR(pg_catalog.<=) $3"
 		" AND (superseded_at IS NULL OR superseded_at OPERATOR(pg_catalog.>) $3)"
 	" ORDER BY seq DESC LIMIT 1", 3, {INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}, false},
+
+	[FIND_SEGMENT] = {"SELECT 1 FROM {segment} WHERE segment" EQ "$1", 1, {TEXTOID}, false},
+	[LIST_SEGMENTS] = {"SELECT pg_catalog.string_agg(segment, ', ' ORDER BY segment) FROM {segment}", 0, {0}, false},
+	[IN_SEGMENT_AT] = {"SELECT entered FROM {segment_log} WHERE lead_id" EQ "$1 AND segment" EQ "$2"
+		" AND effective_at OPERATOR(pg_catalog.<=) $3 AND superseded_at IS NULL ORDER BY seq DESC LIMIT 1",
+	3, {INT8OID, TEXTOID, TIMESTAMPTZOID}, false},
 
 	[CREATE_LEADS] = {"INSERT INTO {lead} (external_id, kind, email, phone, organization, market, country, language, time_zone, channel, campaign,"
 		" owner, persona, profile, consented_at, contact_allowed, referred_by, created_at, updated_at)"
@@ -220,9 +232,9 @@ static char *
 statement_sql(const Pipeline *p, const char *sql)
 {
 	static const char *const names[] = {"lead", "event", "lead_state", "stage_log",
-	"profile_change", "signal", "model", "model_activation"};
+	"profile_change", "signal", "model", "model_activation", "segment", "segment_log"};
 	const Oid	tables[] = {p->lead, p->event, p->state, p->stage_log,
-	p->profile_change, p->signal, p->model, p->activation};
+	p->profile_change, p->signal, p->model, p->activation, p->segment, p->segment_log};
 	StringInfoData text;
 
 	initStringInfo(&text);

@@ -28,6 +28,9 @@ typedef enum AppStatement
 	MODEL_OF_THEN,
 	STAGE_AT,
 	STAGE_AS_KNOWN_AT,
+	FIND_SEGMENT,
+	LIST_SEGMENTS,
+	IN_SEGMENT_AT,
 	CREATE_LEADS,
 	LOCK_LEADS,
 	LOCK_STATES,
@@ -164,7 +167,18 @@ extern bool leadscore_find_lead(Pipeline *pipeline, Datum external_id, Snapshot 
 extern bool leadscore_find_state(Pipeline *pipeline, int64 lead_id, Snapshot snapshot,
 								 ActivityList *activity, uint8 *stage);
 
+extern bool leadscore_find_argument(FunctionCallInfo fcinfo, Pipeline *pipeline, Snapshot snapshot,
+									const UserSwitch *caller, int64 *lead_id);
+extern bool leadscore_state_is_current(Pipeline *pipeline, int64 lead_id, Snapshot snapshot,
+									   bool *found);
+extern Pipeline *leadscore_read_begin(FunctionCallInfo fcinfo, UserSwitch *caller);
+extern void leadscore_read_end(const UserSwitch *caller);
 extern Datum leadscore_may_contact(FunctionCallInfo fcinfo);
+
+/* segment_read.c */
+extern Datum leadscore_in_segment(FunctionCallInfo fcinfo);
+extern Datum leadscore_persona_match(FunctionCallInfo fcinfo);
+extern Datum leadscore_explain_segment(FunctionCallInfo fcinfo);
 
 /* names.c */
 extern Datum leadscore_folded_name(Datum name);

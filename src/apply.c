@@ -277,6 +277,7 @@ joins_instant(const LeadRecord *record)
 
 	return is_newborn(record) ||
 		(lifecycle->stage_since < lifecycle->processed_until &&
+		 (lifecycle->segments_since == NEVER || lifecycle->segments_since < lifecycle->processed_until) &&
 		 (lifecycle->milestone_at == NEVER ||
 		  lifecycle->milestone_at < lifecycle->processed_until));
 }
@@ -325,7 +326,9 @@ count_late(Writer *writer, LeadRecord *record, const DeltaList *list, int64 begi
 	}
 	if (from == NEVER)
 		return true;
-	return lifecycle->stage_since < from && (lifecycle->profile_at == NEVER || lifecycle->profile_at < from) &&
+	return lifecycle->stage_since < from &&
+		(lifecycle->segments_since == NEVER || lifecycle->segments_since < from) &&
+		(lifecycle->profile_at == NEVER || lifecycle->profile_at < from) &&
 		(lifecycle->milestone_at == NEVER || lifecycle->milestone_at < from) &&
 		from <= lifecycle->processed_until &&
 		!model_is_newer(writer, from) && leadscore_lifecycle_keeps(lifecycle, from);
@@ -371,17 +374,39 @@ apply_without_log(Writer *writer, LeadRecord *record, const DeltaList *list, int
 }
 
 /*
+ * Do the first rows of a replay say that a lead was born in the segments that
+ * its state has, and has neither left one nor entered one since?
+ */
+static bool
+born_in_same_segments(const LeadLifecycle *born, const HistoryBuffer *replayed)
+{
+	const SegmentSet *set = born->scorer ? born->scorer->segments : NULL;
+	SegmentBits members = {0};
+	int			i;
+	int			j;
+
+	if (born->segments_since != NEVER && born->segments_since != born->stage_since)
+		return false;
+	for (i = 0; i < replayed->nsegments && replayed->segments[i].change.cause == SEGMENT_CREATED; i++)
+		for (j = 0; set && j < set->n; j++)
+			if (strcmp(set->segments[j].name, replayed->segments[i].change.segment) == 0)
+				segment_set_member(&members, j);
+	return memcmp(&members, &born->standing.segments, sizeof(members)) == 0;
+}
+
+/*
  * The lead was only born, so these deltas are all that its log has: replay
  * them.  False if that cannot be told.
  */
 static bool
 apply_as_log(Writer *writer, LeadRecord *record, const DeltaList *list, int64 begin, int64 end)
 {
-	StageBuffer replayed;
+	HistoryBuffer replayed;
 	int64		born_at = record->lifecycle.stage_since;
 	uint8		born_as = record->lifecycle.standing.stage;
 	int64		configuration = record->configuration;
-	const char *model = writer->stages->model;
+	const char *model = writer->history->model;
+	LeadLifecycle born = record->lifecycle;
 	const StageRow *first;
 	int			i;
 
@@ -393,21 +418,25 @@ apply_as_log(Writer *writer, LeadRecord *record, const DeltaList *list, int64 be
 	if (!leadscore_lead_read(writer, record->lead_id) ||
 		leadscore_lead_created_at(writer) != born_at)
 		return false;
-	leadscore_stages_init(&replayed, CurrentMemoryContext);
-	writer->stages = &replayed;
+	leadscore_history_init(&replayed, CurrentMemoryContext);
+	writer->history = &replayed;
 	leadscore_replay_deltas(writer, record, list, begin, end);
-	writer->stages = &writer->appended;
+	writer->history = &writer->appended;
 	first = &replayed.rows[0];
 	if (configuration == writer->pipeline->configuration &&
 		first->change.effective_at == born_at && first->change.to_stage == born_as &&
-		(first->model == NULL ? model == NULL : model && strcmp(first->model, model) == 0))
+		(first->model == NULL ? model == NULL : model && strcmp(first->model, model) == 0) &&
+		born_in_same_segments(&born, &replayed))
 	{
 		/* its birth stands: the rest is new */
+		for (i = 0; i < replayed.nsegments; i++)
+			if (replayed.segments[i].change.cause != SEGMENT_CREATED)
+				leadscore_segment_changed(writer->history, &replayed.segments[i].change);
 		for (i = 1; i < replayed.n; i++)
 		{
-			writer->stages->lead_id = replayed.rows[i].lead_id;
-			writer->stages->model = replayed.rows[i].model;
-			leadscore_stage_changed(writer->stages, &replayed.rows[i].change);
+			writer->history->lead_id = replayed.rows[i].lead_id;
+			writer->history->model = replayed.rows[i].model;
+			leadscore_stage_changed(writer->history, &replayed.rows[i].change);
 		}
 		return true;
 	}
@@ -423,7 +452,7 @@ apply_as_log(Writer *writer, LeadRecord *record, const DeltaList *list, int64 be
 bool
 leadscore_correct(Writer *writer, LeadRecord *record)
 {
-	StageBuffer replayed;
+	HistoryBuffer replayed;
 	bool		found;
 
 	/* rows that wait to be appended are part of the history to correct */
@@ -445,7 +474,7 @@ leadscore_correct(Writer *writer, LeadRecord *record)
 static void
 check_record(Writer *writer, LeadRecord *record)
 {
-	StageBuffer replayed;
+	HistoryBuffer replayed;
 	LeadRecord	right;
 	int64		nevents = 0;
 	int			i;
@@ -476,6 +505,9 @@ check_record(Writer *writer, LeadRecord *record)
 		Assert(right.lifecycle.standing.promotion_blocked == record->lifecycle.standing.promotion_blocked);
 		Assert(right.lifecycle.stage_since == record->lifecycle.stage_since);
 		Assert(right.lifecycle.cycle == record->lifecycle.cycle);
+		Assert(right.lifecycle.segments_since == record->lifecycle.segments_since);
+		Assert(memcmp(&right.lifecycle.standing.segments, &record->lifecycle.standing.segments,
+					  sizeof(SegmentBits)) == 0);
 	}
 }
 #endif
@@ -499,6 +531,7 @@ apply_lead(DeltaList *list, Writer *writer, int64 begin, int64 end, const char *
 	for (;;)
 	{
 		int			nstages;
+		int			nsegments;
 		bool		exact = false;
 
 		/* an event that scores nothing still needs its lead, until it commits */
@@ -512,6 +545,7 @@ apply_lead(DeltaList *list, Writer *writer, int64 begin, int64 end, const char *
 		if (!counts)
 			return;
 		nstages = writer->appended.n;
+		nsegments = writer->appended.nsegments;
 		leadscore_record_init(writer, &record, record.lead_id);
 		leadscore_state_decode(writer, &record);
 		locked |= created;
@@ -520,6 +554,7 @@ apply_lead(DeltaList *list, Writer *writer, int64 begin, int64 end, const char *
 		if (!apply_without_log(writer, &record, list, begin, end))
 		{
 			writer->appended.n = nstages;
+			writer->appended.nsegments = nsegments;
 			if (!locked)
 			{
 				/* begin again, with the state as it is once it is locked */
@@ -543,6 +578,7 @@ apply_lead(DeltaList *list, Writer *writer, int64 begin, int64 end, const char *
 		}
 		/* another session was faster: begin again with its state */
 		writer->appended.n = nstages;
+		writer->appended.nsegments = nsegments;
 	}
 }
 

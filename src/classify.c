@@ -329,10 +329,19 @@ leadscore_classify_lead(const Pipeline *pipeline, const LeadColumns *columns,
 	}
 }
 
-/* Refuse a path that names a variable nobody knows. */
+/* Does a row of lead match a path? */
+bool
+leadscore_lead_matches(const Pipeline *pipeline, const LeadColumns *columns, TupleTableSlot *slot,
+					   JsonPath *path)
+{
+	return leadscore_condition_holds(path, document(slot, columns->profile),
+									 lead_vars(pipeline, columns, slot));
+}
+
+/* Refuse a path that names a variable nobody knows; the owner is what has it. */
 void
 leadscore_check_path(const Pipeline *pipeline, SignalSource source,
-					 JsonPath *path, const char *signal, const char *column)
+					 JsonPath *path, const char *owner, const char *column)
 {
 	ListCell   *lc;
 
@@ -343,8 +352,7 @@ leadscore_check_path(const Pipeline *pipeline, SignalSource source,
 		if (!leadscore_is_variable(pipeline, source, name))
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
-					 errmsg("signal \"%s\": the %s uses an unknown variable \"$%s\"",
-							signal, column, name),
+					 errmsg("%s: the %s uses an unknown variable \"$%s\"", owner, column, name),
 					 source == SOURCE_EVENT ?
 					 errhint("Use a column of event, such as $value, or a list of value_list.") :
 					 errhint("Use a column of lead, $consented, $email_domain or a list of value_list.")));

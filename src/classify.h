@@ -53,7 +53,9 @@ extern void leadscore_classify_event(const Pipeline *pipeline, const KindSignals
 									 CountPool *pool);
 extern void leadscore_classify_lead(const Pipeline *pipeline, const LeadColumns *columns,
 									TupleTableSlot *slot, CountPool *pool);
+extern bool leadscore_lead_matches(const Pipeline *pipeline, const LeadColumns *columns,
+								   TupleTableSlot *slot, JsonPath *path);
 extern void leadscore_check_path(const Pipeline *pipeline, SignalSource source,
-								 JsonPath *path, const char *signal, const char *column);
+								 JsonPath *path, const char *owner, const char *column);
 
 #endif							/* LEADSCORE_CLASSIFY_H */

@@ -33,6 +33,7 @@
 
 #include "classify.h"
 #include "condition.h"
+#include "config_guard.h"
 #include "guard.h"
 #include "shard.h"
 #include "sweep.h"
@@ -48,8 +49,8 @@ static const char *const free_columns[] = {
 };
 
 /* A column of a row as text; NULL if there is no such column, or no row */
-static char *
-text_column(HeapTuple tuple, TupleDesc desc, const char *name)
+char *
+leadscore_text_column(HeapTuple tuple, TupleDesc desc, const char *name)
 {
 	int			number = SPI_fnumber(desc, name);
 
@@ -108,7 +109,7 @@ row_document(const char *table, TupleDesc desc, HeapTuple row)
 	appendStringInfo(&json, "{\"%ss\": [{", table);
 	for (i = 0; i < (int) lengthof(names); i++)
 	{
-		char	   *value = text_column(row, desc, names[i]);
+		char	   *value = leadscore_text_column(row, desc, names[i]);
 
 		if (value == NULL)
 			continue;
@@ -138,25 +139,20 @@ check_definition(Oid model_table, const char *table, TupleDesc desc, HeapTuple o
 	char	   *model;
 
 	/* a model that is gone takes its rows with it */
-	if (old && (model = text_column(old, desc, "model")) != NULL &&
+	if (old && (model = leadscore_text_column(old, desc, "model")) != NULL &&
 		is_frozen(model_table, model, NULL))
 		refuse_edit(model);
-	if (new && (model = text_column(new, desc, "model")) != NULL &&
+	if (new && (model = leadscore_text_column(new, desc, "model")) != NULL &&
 		is_frozen(model_table, model, old ? NULL : row_document(table, desc, new)))
 		refuse_edit(model);
 }
 
-/* A row of model: once active, only activation may change it. */
-static void
-check_model(TupleDesc desc, HeapTuple old, HeapTuple new)
+/* Are all columns of two rows the same but some? */
+bool
+leadscore_columns_kept(TupleDesc desc, HeapTuple old, HeapTuple new, const char *const *except)
 {
-	char	   *status = text_column(old, desc, "status");
 	int			i;
 
-	if (old == NULL || same_text(status, "draft"))
-		return;
-	if (new == NULL)
-		refuse_edit(text_column(old, desc, "model"));
 	for (i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
@@ -168,7 +164,7 @@ check_model(TupleDesc desc, HeapTuple old, HeapTuple new)
 
 		if (att->attisdropped)
 			continue;
-		for (name = free_columns; *name && strcmp(*name, NameStr(att->attname)) != 0; name++)
+		for (name = except; *name && strcmp(*name, NameStr(att->attname)) != 0; name++)
 			;
 		if (*name)
 			continue;
@@ -176,8 +172,18 @@ check_model(TupleDesc desc, HeapTuple old, HeapTuple new)
 		new_value = heap_getattr(new, att->attnum, desc, &new_null);
 		if (old_null != new_null ||
 			(!old_null && !datum_image_eq(old_value, new_value, att->attbyval, att->attlen)))
-			refuse_edit(text_column(old, desc, "model"));
+			return false;
 	}
+	return true;
+}
+
+/* A row of model: once active, only activation may change it. */
+static void
+check_model(TupleDesc desc, HeapTuple old, HeapTuple new)
+{
+	if (old && !same_text(leadscore_text_column(old, desc, "status"), "draft") &&
+		(new == NULL || !leadscore_columns_kept(desc, old, new, free_columns)))
+		refuse_edit(leadscore_text_column(old, desc, "model"));
 }
 
 /*
@@ -185,8 +191,8 @@ check_model(TupleDesc desc, HeapTuple old, HeapTuple new)
  * their origin, and rows that they refer to may come later.  The settings tell:
  * every pipeline that was created has them.
  */
-static bool
-is_loading(PipelinePart part)
+bool
+leadscore_is_loading(PipelinePart part)
 {
 	Oid			setting = leadscore_sibling(part, "setting");
 	bool		empty;
@@ -212,27 +218,27 @@ static void
 check_signal(PipelinePart part, TupleDesc desc, HeapTuple old, HeapTuple new)
 {
 	static const char *const paths[] = {"condition", "quantity"};
-	const char *name = text_column(new ? new : old, desc, "signal");
+	const char *name = leadscore_text_column(new ? new : old, desc, "signal");
 	const char *source;
 	const char *old_id;
 	PipelinePart whole = {part.schema, InvalidOid};
 	int			i;
 
-	old_id = old ? text_column(old, desc, "signal_id") : NULL;
+	old_id = old ? leadscore_text_column(old, desc, "signal_id") : NULL;
 	if (old && same_text(old_id, "0"))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("signal \"%s\" is built in", name),
 				 errhint("Define a signal of your own.")));
-	if (old && new && !same_text(old_id, text_column(new, desc, "signal_id")))
+	if (old && new && !same_text(old_id, leadscore_text_column(new, desc, "signal_id")))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the signal_id of signal \"%s\" cannot be changed", name),
 				 errdetail("Activities refer to the signal by this number."),
 				 errhint("Define a new signal instead.")));
-	if (new == NULL || is_loading(part))
+	if (new == NULL || leadscore_is_loading(part))
 		return;
-	source = text_column(new, desc, "source");
+	source = leadscore_text_column(new, desc, "source");
 	for (i = 0; i < (int) lengthof(paths); i++)
 	{
 		AttrNumber	number = leadscore_column(desc, paths[i], JSONPATHOID, "signal");
@@ -246,7 +252,7 @@ check_signal(PipelinePart part, TupleDesc desc, HeapTuple old, HeapTuple new)
 		if (leadscore_path_variables(path) != NIL)
 			leadscore_check_path(leadscore_pipeline(whole),
 								 same_text(source, "profile") ? SOURCE_PROFILE : SOURCE_EVENT,
-								 path, name, paths[i]);
+								 path, psprintf("signal \"%s\"", name), paths[i]);
 	}
 }
 
@@ -254,7 +260,7 @@ check_signal(PipelinePart part, TupleDesc desc, HeapTuple old, HeapTuple new)
 static bool
 same_column(TupleDesc desc, const char *name, HeapTuple old, HeapTuple new)
 {
-	return same_text(text_column(old, desc, name), text_column(new, desc, name));
+	return same_text(leadscore_text_column(old, desc, name), leadscore_text_column(new, desc, name));
 }
 
 /* The row of settings stays, and so does the grain: activities have it. */
@@ -292,8 +298,8 @@ check_setting(TupleDesc desc, HeapTuple old, HeapTuple new)
 }
 
 /* Run a statement that changes the configuration; needs an SPI connection. */
-static void
-write_configuration(const char *sql, int nargs, Oid *types, Datum *values)
+void
+leadscore_write_configuration(const char *sql, int nargs, Oid *types, Datum *values)
 {
 	SPIPlanPtr	plan = SPI_prepare(sql, nargs, types);
 
@@ -319,7 +325,7 @@ count_again(PipelinePart part, Oid changed)
 	nestlevel = leadscore_fix_path();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	write_configuration(psprintf("UPDATE %s SET (configuration, signals_configuration) = (SELECT n, n"
+	leadscore_write_configuration(psprintf("UPDATE %s SET (configuration, signals_configuration) = (SELECT n, n"
 								 " FROM pg_catalog.nextval(pg_catalog.pg_get_serial_sequence(%s, 'activation_id')) n)",
 								 leadscore_table_name(leadscore_sibling(part, "setting")),
 								 quote_literal_cstr(leadscore_table_name(leadscore_table(part.schema, "model_activation")))),
@@ -369,13 +375,13 @@ follow_kind(PipelinePart part, Relation rel, HeapTuple old, HeapTuple new)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
 
-	if (is_loading(part))
+	if (leadscore_is_loading(part))
 		return;
 	if (old && new && same_column(desc, "kind", old, new) && same_column(desc, "role", old, new))
 		return;
 	/* a signal that is being defined meanwhile is to be seen */
 	leadscore_pipeline_lock(part);
-	if (role_is_signal(part, text_column(old, desc, "role"), text_column(new, desc, "role")))
+	if (role_is_signal(part, leadscore_text_column(old, desc, "role"), leadscore_text_column(new, desc, "role")))
 		count_again(part, RelationGetRelid(rel));
 }
 
@@ -440,10 +446,14 @@ leadscore_config_changed(PG_FUNCTION_ARGS)
 		else if (strcmp(table, "model") == 0)
 		{
 			check_model(desc, old, new);
-			locks |= (old && !same_text(text_column(old, desc, "status"), "draft")) ||
-				(new && !same_text(text_column(new, desc, "status"), "draft"));
+			locks |= (old && !same_text(leadscore_text_column(old, desc, "status"), "draft")) ||
+				(new && !same_text(leadscore_text_column(new, desc, "status"), "draft"));
 		}
-		else if (strcmp(table, "model_activation") == 0)
+		else if (strcmp(table, "segment") == 0)
+			leadscore_check_segment(part, desc, old, new);
+		else if (strcmp(table, "segment_condition") == 0)
+			leadscore_check_segment_condition(part, desc, old, new);
+		else if (strcmp(table, "model_activation") == 0 || strcmp(table, "segment_activation") == 0)
 		{
 			/* kept by the engine, see guard.c */
 		}
@@ -474,7 +484,7 @@ signals_changed(PG_FUNCTION_ARGS)
 				 errhint("Use leadscore.create_pipeline().")));
 	leadscore_check_owner(trigdata->tg_relation);
 	part = leadscore_part(RelationGetRelid(trigdata->tg_relation));
-	if (is_loading(part))
+	if (leadscore_is_loading(part))
 		return PointerGetDatum(NULL);
 	count_again(part, RelationGetRelid(trigdata->tg_relation));
 	return PointerGetDatum(NULL);
@@ -531,6 +541,23 @@ model_status(Oid model_table, Datum model)
 	return status;
 }
 
+/* Bring all leads of a pipeline up to the configuration; returns how many it did. */
+int64
+leadscore_follow(Oid schema)
+{
+	int64		followed = 0;
+	ListCell   *lc;
+
+	foreach(lc, leadscore_parts(schema, NOTICE))
+	{
+		int64		n;
+
+		while ((n = leadscore_sweep_part(*(PipelinePart *) lfirst(lc), 10000)) > 0)
+			followed += n;
+	}
+	return followed;
+}
+
 static Datum
 activate_model(PG_FUNCTION_ARGS)
 {
@@ -546,7 +573,6 @@ activate_model(PG_FUNCTION_ARGS)
 	int64		followed = 0;
 	UserSwitch	saved;
 	int			nestlevel;
-	ListCell   *lc;
 
 	leadscore_check_maintainer(whole.schema, "model", ACL_UPDATE);
 	values[0] = model;
@@ -562,14 +588,15 @@ activate_model(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("model \"%s\" is active already", TextDatumGetCString(model)),
 				 errhint("To change it, copy it with clone_model(), edit the copy, then activate the copy.")));
-	write_configuration(psprintf("UPDATE %s SET status = 'retired' WHERE status OPERATOR(pg_catalog.=) 'active'", name),
+	leadscore_check_dimensions(schema, model);
+	leadscore_write_configuration(psprintf("UPDATE %s SET status = 'retired' WHERE status OPERATOR(pg_catalog.=) 'active'", name),
 						0, NULL, NULL);
-	write_configuration(psprintf("UPDATE %s SET status = 'active', compiled = %s.model_definition(model)::leadscore.lead_model,"
+	leadscore_write_configuration(psprintf("UPDATE %s SET status = 'active', compiled = %s.model_definition(model)::leadscore.lead_model,"
 								 " activated_by = $2, activated_at = pg_catalog.now()"
 								 " WHERE model OPERATOR(pg_catalog.=) $1", name, schema),
 						2, types, values);
 	/* models that were active before there was a lead have judged nothing */
-	write_configuration(psprintf("DELETE FROM %s WHERE NOT EXISTS (SELECT FROM %s)", activation,
+	leadscore_write_configuration(psprintf("DELETE FROM %s WHERE NOT EXISTS (SELECT FROM %s)", activation,
 								 leadscore_table_name(leadscore_table(whole.schema, "lead"))),
 						0, NULL, NULL);
 
@@ -577,7 +604,7 @@ activate_model(PG_FUNCTION_ARGS)
 	 * a transaction that waited for the lock may be older than the last
 	 * activation
 	 */
-	write_configuration(psprintf("WITH a AS (INSERT INTO %s (model, activated_at)"
+	leadscore_write_configuration(psprintf("WITH a AS (INSERT INTO %s (model, activated_at)"
 								 "  SELECT $1, GREATEST(pg_catalog.now(), pg_catalog.max(o.activated_at)) FROM %s o"
 								 "  RETURNING activation_id)"
 								 " UPDATE %s SET configuration = a.activation_id FROM a",
@@ -589,13 +616,7 @@ activate_model(PG_FUNCTION_ARGS)
 	leadscore_run_back(&saved);
 	CommandCounterIncrement();
 	if (wait)
-		foreach(lc, leadscore_parts(whole.schema, NOTICE))
-	{
-		int64		n;
-
-		while ((n = leadscore_sweep_part(*(PipelinePart *) lfirst(lc), 10000)) > 0)
-			followed += n;
-	}
+		followed = leadscore_follow(whole.schema);
 	PG_RETURN_INT64(followed);
 }
 

@@ -44,6 +44,8 @@ leadscore_guard_engine_table(PG_FUNCTION_ARGS)
 				 errmsg("table \"%s\" is kept by leadscore and cannot be changed by hand", table),
 				 strcmp(table, "model_activation") == 0 ?
 				 errhint("Call activate_model(), which writes to it.") :
+				 strcmp(table, "segment_activation") == 0 ?
+				 errhint("Call activate_segment() or retire_segment(), which write to it.") :
 				 errhint("Change the events and the lead that its rows follow from. To repair a lead, call rebuild_by_id(). To load a copy of the table, call leadscore.detach_pipeline() before it and leadscore.attach_pipeline() after it.")));
 	}
 	return PointerGetDatum(NULL);

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * history.c
- *		Appending rows to stage_log and profile_change, and superseding rows of
- *		a corrected history.
+ *		Appending rows to stage_log, segment_log and profile_change, and
+ *		superseding rows of a corrected history.
  *
- * Rows of stage_log are inserted once; only superseded_at is set, once.  A
+ * Rows of stage_log and segment_log are inserted once; only superseded_at is set, once.  A
  * correction supersedes all valid rows from the first difference on and
  * appends the rows that take their place.  So among valid rows the order of
  * seq is that of event time.
@@ -71,9 +71,9 @@ run_plan(Pipeline *pipeline, PipelinePlan number, const char *sql, int nargs, Oi
 
 /* An empty buffer whose rows live in a context */
 void
-leadscore_stages_init(StageBuffer *buffer, MemoryContext context)
+leadscore_history_init(HistoryBuffer *buffer, MemoryContext context)
 {
-	memset(buffer, 0, sizeof(StageBuffer));
+	memset(buffer, 0, sizeof(HistoryBuffer));
 	buffer->context = context;
 }
 
@@ -93,15 +93,29 @@ grow(void *items, int n, int *capacity, size_t size, MemoryContext context)
 void
 leadscore_stage_changed(void *buffer, const StageChange *change)
 {
-	StageBuffer *stages = buffer;
+	HistoryBuffer *history = buffer;
 	StageRow   *row;
 
-	stages->rows = grow(stages->rows, stages->n, &stages->capacity, sizeof(StageRow),
-						stages->context);
-	row = &stages->rows[stages->n++];
-	row->lead_id = stages->lead_id;
+	history->rows = grow(history->rows, history->n, &history->capacity, sizeof(StageRow),
+						 history->context);
+	row = &history->rows[history->n++];
+	row->lead_id = history->lead_id;
 	row->change = *change;
-	row->model = stages->model;
+	row->model = history->model;
+}
+
+/* The same for a segment; its name must stay. */
+void
+leadscore_segment_changed(void *buffer, const SegmentChange *change)
+{
+	HistoryBuffer *history = buffer;
+	SegmentRow *row;
+
+	history->segments = grow(history->segments, history->nsegments, &history->segments_capacity,
+							 sizeof(SegmentRow), history->context);
+	row = &history->segments[history->nsegments++];
+	row->lead_id = history->lead_id;
+	row->change = *change;
 }
 
 /* Remember a change of a profile; the name of the signal must stay. */
@@ -217,6 +231,55 @@ append_stages(Pipeline *pipeline, const StageRow *rows, int n)
 			 STAGE_COLUMNS, types, values, InvalidSnapshot);
 }
 
+#define SEGMENT_COLUMNS	6
+
+/* Append segments that were entered and left, numbered likewise. */
+static void
+append_segments(Pipeline *pipeline, const SegmentRow *rows, int n)
+{
+	static const Oid items[SEGMENT_COLUMNS] = {INT8OID, INT4OID, TEXTOID, BOOLOID, TIMESTAMPTZOID, TEXTOID};
+	Oid			types[SEGMENT_COLUMNS];
+	Datum	   *columns[SEGMENT_COLUMNS];
+	Datum		values[SEGMENT_COLUMNS];
+	char	   *name = leadscore_table_name(pipeline->segment_log);
+	int			i;
+	int			j;
+
+	for (j = 0; j < SEGMENT_COLUMNS; j++)
+		columns[j] = palloc_extended(sizeof(Datum) * n, MCXT_ALLOC_HUGE);
+	for (i = 0; i < n; i++)
+	{
+		const SegmentRow *row = &rows[i];
+		int			number = 1;
+
+		if (i > 0 && rows[i - 1].lead_id == row->lead_id)
+			number = DatumGetInt32(columns[1][i - 1]) + 1;
+		columns[0][i] = Int64GetDatum(row->lead_id);
+		columns[1][i] = Int32GetDatum(number);
+		columns[2][i] = CStringGetTextDatum(row->change.segment);
+		columns[3][i] = BoolGetDatum(row->change.entered);
+		columns[4][i] = TimestampTzGetDatum(row->change.effective_at);
+		columns[5][i] = CStringGetTextDatum(leadscore_segment_cause_name(row->change.cause));
+	}
+	for (j = 0; j < SEGMENT_COLUMNS; j++)
+	{
+		types[j] = get_array_type(items[j]);
+		values[j] = build_array(columns[j], NULL, n, items[j]);
+	}
+	run_plan(pipeline, PLAN_APPEND_SEGMENTS,
+			 psprintf("INSERT INTO %s (lead_id, seq, segment, entered, effective_at, recorded_at, cause)"
+					  " SELECT u.lead_id, COALESCE(pg_catalog.max(m.seq) OVER w, 0) OPERATOR(pg_catalog.+) u.n, u.segment,"
+					  "  u.entered, u.effective_at, GREATEST(pg_catalog.now(), pg_catalog.max(m.recorded_at) OVER w), u.cause"
+					  " FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3),"
+					  "  pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6))"
+					  " AS u(lead_id, n, segment, entered, effective_at, cause)"
+					  " LEFT JOIN LATERAL (SELECT pg_catalog.max(h.seq) AS seq, pg_catalog.max(h.recorded_at) AS recorded_at"
+					  "  FROM %s h WHERE u.n OPERATOR(pg_catalog.=) 1 AND h.lead_id OPERATOR(pg_catalog.=) u.lead_id) m ON true"
+					  " WINDOW w AS (PARTITION BY u.lead_id ORDER BY u.n)",
+					  name, name),
+			 SEGMENT_COLUMNS, types, values, InvalidSnapshot);
+}
+
 /* Append changes of profiles, numbered likewise. */
 static void
 append_profiles(Pipeline *pipeline, const ProfileRow *rows, int n)
@@ -260,9 +323,9 @@ append_profiles(Pipeline *pipeline, const ProfileRow *rows, int n)
 
 /* Append the rows of the buffers, either of which may be NULL. */
 void
-leadscore_history_flush(Pipeline *pipeline, StageBuffer *stages, ProfileBuffer *profiles)
+leadscore_history_flush(Pipeline *pipeline, HistoryBuffer *history, ProfileBuffer *profiles)
 {
-	bool		any = (stages && stages->n > 0) || (profiles && profiles->n > 0);
+	bool		any = (history && history->n + history->nsegments > 0) || (profiles && profiles->n > 0);
 
 	if (!any)
 		return;
@@ -270,11 +333,13 @@ leadscore_history_flush(Pipeline *pipeline, StageBuffer *stages, ProfileBuffer *
 		elog(ERROR, "SPI_connect failed");
 	if (profiles && profiles->n > 0)
 		append_profiles(pipeline, profiles->rows, profiles->n);
-	if (stages && stages->n > 0)
-		append_stages(pipeline, stages->rows, stages->n);
+	if (history && history->n > 0)
+		append_stages(pipeline, history->rows, history->n);
+	if (history && history->nsegments > 0)
+		append_segments(pipeline, history->segments, history->nsegments);
 	SPI_finish();
-	if (stages)
-		stages->n = 0;
+	if (history)
+		history->n = history->nsegments = 0;
 	if (profiles)
 		profiles->n = 0;
 }
@@ -358,18 +423,41 @@ describe(uint8 from, uint8 to, int64 at, int32 cycle, const char *lead)
 }
 
 /*
- * Make the valid history of a lead equal to a replayed one: supersede the rows
- * from the first difference on and append those of the replay.  Rows that were
- * recorded at the very instant of the correction, as by this transaction, were
- * never valid for anybody: they are deleted.  False if nothing differs.  With
- * difference, which takes two texts, nothing is written: it is set to the
- * stored row, as the snapshot sees it, and to the right one.
+ * Supersede the rows of a lead in a log from one on.  Rows that were recorded
+ * at the very instant of the correction, as by this transaction, were never
+ * valid for anybody: they are deleted.  Needs an SPI connection.
  */
-bool
-leadscore_history_correct(Pipeline *pipeline, const StageBuffer *replayed, Snapshot snapshot,
-						  char **difference)
+static void
+supersede(Pipeline *pipeline, Oid log, PipelinePlan update, PipelinePlan delete, int64 lead_id,
+		  int32 seq, int64 corrected_at, bool fresh)
 {
-	MemoryContext context = CurrentMemoryContext;
+	Oid			types[3] = {INT8OID, INT4OID, TIMESTAMPTZOID};
+	Datum		values[3];
+	char	   *name = leadscore_table_name(log);
+
+	values[0] = Int64GetDatum(lead_id);
+	values[1] = Int32GetDatum(seq);
+	values[2] = TimestampTzGetDatum(corrected_at);
+	if (fresh)
+		run_plan(pipeline, delete,
+				 psprintf("DELETE FROM %s WHERE lead_id OPERATOR(pg_catalog.=) $1"
+						  " AND seq OPERATOR(pg_catalog.>=) $2 AND superseded_at IS NULL"
+						  " AND recorded_at OPERATOR(pg_catalog.>=) $3", name),
+				 3, types, values, InvalidSnapshot);
+	run_plan(pipeline, update,
+			 psprintf("UPDATE %s SET superseded_at = $3 WHERE lead_id OPERATOR(pg_catalog.=) $1"
+					  " AND seq OPERATOR(pg_catalog.>=) $2 AND superseded_at IS NULL", name),
+			 3, types, values, InvalidSnapshot);
+}
+
+/*
+ * Correct the stages of a lead; see leadscore_history_correct().  Needs an SPI
+ * connection; differences are put into a context.
+ */
+static bool
+correct_stages(Pipeline *pipeline, const HistoryBuffer *replayed, Snapshot snapshot,
+			   HistoryDifference *difference, MemoryContext context)
+{
 	LoggedStage *logged;
 	int64		corrected_at;
 	int			n;
@@ -378,61 +466,161 @@ leadscore_history_correct(Pipeline *pipeline, const StageBuffer *replayed, Snaps
 	bool		fresh = false;
 
 	Assert(replayed->n > 0);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
 	logged = read_stages(pipeline, replayed->lead_id, snapshot, &n, &corrected_at);
 	while (first < n && first < replayed->n && same_change(&logged[first], &replayed->rows[first]))
 		first++;
 	if (first == n && first == replayed->n)
-	{
-		SPI_finish();
 		return false;
-	}
 	if (difference)
 	{
 		const StageChange *change = &replayed->rows[first].change;
 		const char *lead[2] = {"", ""};
-		char	   *texts[2] = {NULL, NULL};
+		MemoryContext oldcontext = MemoryContextSwitchTo(context);
 
 		if (first < n && first < replayed->n && logged[first].is_lead != change->is_lead)
 		{
 			lead[logged[first].is_lead ? 0 : 1] = ", a lead";
 			lead[logged[first].is_lead ? 1 : 0] = ", no lead";
 		}
-		if (first < n)
-			texts[0] = describe(logged[first].from_stage, logged[first].to_stage,
-								logged[first].effective_at, logged[first].cycle, lead[0]);
-		if (first < replayed->n)
-			texts[1] = describe(change->from_stage, change->to_stage, change->effective_at,
-								change->cycle, lead[1]);
-		for (i = 0; i < 2; i++)
-			difference[i] = texts[i] ? MemoryContextStrdup(context, texts[i]) : NULL;
+		difference->table = "stage_history";
+		difference->stored = first == n ? NULL :
+			describe(logged[first].from_stage, logged[first].to_stage, logged[first].effective_at,
+					 logged[first].cycle, lead[0]);
+		difference->expected = first == replayed->n ? NULL :
+			describe(change->from_stage, change->to_stage, change->effective_at, change->cycle, lead[1]);
+		MemoryContextSwitchTo(oldcontext);
+		return true;
 	}
-	else
-	{
-		Oid			types[3] = {INT8OID, INT4OID, TIMESTAMPTZOID};
-		Datum		values[3];
-		char	   *name = leadscore_table_name(pipeline->stage_log);
-
-		values[0] = Int64GetDatum(replayed->lead_id);
-		values[1] = Int32GetDatum(first < n ? logged[first].seq : PG_INT32_MAX);
-		values[2] = TimestampTzGetDatum(corrected_at);
-		for (i = first; i < n; i++)
-			fresh |= logged[i].recorded_at >= corrected_at;
-		if (fresh)
-			run_plan(pipeline, PLAN_DELETE_STAGES,
-					 psprintf("DELETE FROM %s WHERE lead_id OPERATOR(pg_catalog.=) $1"
-							  " AND seq OPERATOR(pg_catalog.>=) $2 AND superseded_at IS NULL"
-							  " AND recorded_at OPERATOR(pg_catalog.>=) $3", name),
-					 3, types, values, InvalidSnapshot);
-		if (first < n)
-			run_plan(pipeline, PLAN_SUPERSEDE_STAGES,
-					 psprintf("UPDATE %s SET superseded_at = $3 WHERE lead_id OPERATOR(pg_catalog.=) $1"
-							  " AND seq OPERATOR(pg_catalog.>=) $2 AND superseded_at IS NULL", name),
-					 3, types, values, InvalidSnapshot);
-		if (first < replayed->n)
-			append_stages(pipeline, replayed->rows + first, replayed->n - first);
-	}
-	SPI_finish();
+	for (i = first; i < n; i++)
+		fresh |= logged[i].recorded_at >= corrected_at;
+	if (first < n)
+		supersede(pipeline, pipeline->stage_log, PLAN_SUPERSEDE_STAGES, PLAN_DELETE_STAGES,
+				  replayed->lead_id, logged[first].seq, corrected_at, fresh);
+	if (first < replayed->n)
+		append_stages(pipeline, replayed->rows + first, replayed->n - first);
 	return true;
+}
+
+/* A valid row of segment_log */
+typedef struct LoggedSegment
+{
+	int32		seq;
+	char	   *segment;
+	char	   *cause;
+	bool		entered;
+	int64		effective_at;
+	int64		recorded_at;
+} LoggedSegment;
+
+/* Read the valid rows of a lead as read_stages() does. */
+static LoggedSegment *
+read_segments(Pipeline *pipeline, int64 lead_id, Snapshot snapshot, int *n, int64 *recorded_at)
+{
+	Oid			type = INT8OID;
+	Datum		value = Int64GetDatum(lead_id);
+	LoggedSegment *segments;
+	uint64		i;
+
+	run_plan(pipeline, PLAN_READ_SEGMENTS,
+			 psprintf("SELECT seq, segment, entered, effective_at, recorded_at, superseded_at IS NULL, cause"
+					  " FROM %s WHERE lead_id OPERATOR(pg_catalog.=) $1 ORDER BY seq",
+					  leadscore_table_name(pipeline->segment_log)),
+			 1, &type, &value, snapshot);
+	segments = palloc(sizeof(LoggedSegment) * (SPI_processed + 1));
+	*n = 0;
+	*recorded_at = GetCurrentTransactionStartTimestamp();
+	for (i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		LoggedSegment *segment = &segments[*n];
+		bool		isnull;
+
+		segment->seq = DatumGetInt32(SPI_getbinval(tuple, desc, 1, &isnull));
+		segment->segment = SPI_getvalue(tuple, desc, 2);
+		segment->entered = DatumGetBool(SPI_getbinval(tuple, desc, 3, &isnull));
+		segment->effective_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 4, &isnull));
+		segment->recorded_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 5, &isnull));
+		segment->cause = SPI_getvalue(tuple, desc, 7);
+		*recorded_at = Max(*recorded_at, segment->recorded_at);
+		if (DatumGetBool(SPI_getbinval(tuple, desc, 6, &isnull)))
+			(*n)++;
+	}
+	return segments;
+}
+
+/* Is a row of the log equal to a replayed one? */
+static bool
+same_segment(const LoggedSegment *logged, const SegmentRow *row)
+{
+	return logged->segment && strcmp(logged->segment, row->change.segment) == 0 &&
+		logged->entered == row->change.entered &&
+		logged->effective_at == row->change.effective_at && logged->cause &&
+		strcmp(logged->cause, leadscore_segment_cause_name(row->change.cause)) == 0;
+}
+
+/* Correct the segments of a lead; see leadscore_history_correct(). */
+static bool
+correct_segments(Pipeline *pipeline, const HistoryBuffer *replayed, Snapshot snapshot,
+				 HistoryDifference *difference, MemoryContext context)
+{
+	const SegmentRow *rows = replayed->segments;
+	LoggedSegment *logged;
+	int64		corrected_at;
+	int			n;
+	int			first = 0;
+	int			i;
+	bool		fresh = false;
+
+	logged = read_segments(pipeline, replayed->lead_id, snapshot, &n, &corrected_at);
+	while (first < n && first < replayed->nsegments && same_segment(&logged[first], &rows[first]))
+		first++;
+	if (first == n && first == replayed->nsegments)
+		return false;
+	if (difference)
+	{
+		MemoryContext oldcontext = MemoryContextSwitchTo(context);
+
+		difference->table = "segment_history";
+		difference->stored = first == n ? NULL :
+			psprintf("%s %s at %s, cause %s", logged[first].entered ? "entered" : "left",
+					 logged[first].segment, timestamptz_to_str(logged[first].effective_at), logged[first].cause);
+		difference->expected = first == replayed->nsegments ? NULL :
+			psprintf("%s %s at %s, cause %s", rows[first].change.entered ? "entered" : "left",
+					 rows[first].change.segment, timestamptz_to_str(rows[first].change.effective_at),
+					 leadscore_segment_cause_name(rows[first].change.cause));
+		MemoryContextSwitchTo(oldcontext);
+		return true;
+	}
+	for (i = first; i < n; i++)
+		fresh |= logged[i].recorded_at >= corrected_at;
+	if (first < n)
+		supersede(pipeline, pipeline->segment_log, PLAN_SUPERSEDE_SEGMENTS, PLAN_DELETE_SEGMENTS,
+				  replayed->lead_id, logged[first].seq, corrected_at, fresh);
+	if (first < replayed->nsegments)
+		append_segments(pipeline, rows + first, replayed->nsegments - first);
+	return true;
+}
+
+/*
+ * Make the valid history of a lead equal to a replayed one: supersede the rows
+ * from the first difference on and append those of the replay.  False if
+ * nothing differs.  With difference nothing is written: it is set to the stored
+ * row, as the snapshot sees it, and to the right one.
+ */
+bool
+leadscore_history_correct(Pipeline *pipeline, const HistoryBuffer *replayed, Snapshot snapshot,
+						  HistoryDifference *difference)
+{
+	MemoryContext context = CurrentMemoryContext;
+	bool		differs;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	differs = correct_stages(pipeline, replayed, snapshot, difference, context);
+	/* the history of segments that were never defined is empty */
+	if ((!differs || difference == NULL) && pipeline->has_segments)
+		differs |= correct_segments(pipeline, replayed, snapshot, difference, context);
+	SPI_finish();
+	return differs;
 }

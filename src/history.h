@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * history.h
- *		Rows to be appended to stage_log and profile_change.
+ *		Rows to be appended to stage_log, segment_log and profile_change.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,16 +21,26 @@ typedef struct StageRow
 	const char *model;			/* NULL: none was active */
 } StageRow;
 
-/* Stage changes, in order; all of one lead stand together */
-typedef struct StageBuffer
+/* The same for a segment that was entered or left */
+typedef struct SegmentRow
+{
+	int64		lead_id;
+	SegmentChange change;
+} SegmentRow;
+
+/* Changes of stages and segments, in order; all of one lead stand together */
+typedef struct HistoryBuffer
 {
 	MemoryContext context;
 	StageRow   *rows;
 	int			n;
 	int			capacity;
+	SegmentRow *segments;
+	int			nsegments;
+	int			segments_capacity;
 	int64		lead_id;		/* of the rows to come */
 	const char *model;
-} StageBuffer;
+} HistoryBuffer;
 
 /* A change of a profile that is still to be appended */
 typedef struct ProfileRow
@@ -49,13 +59,22 @@ typedef struct ProfileBuffer
 	int			capacity;
 } ProfileBuffer;
 
-extern void leadscore_stages_init(StageBuffer *buffer, MemoryContext context);
+/* Where a stored history differs from the right one */
+typedef struct HistoryDifference
+{
+	const char *table;
+	char	   *stored;			/* NULL: no row */
+	char	   *expected;
+} HistoryDifference;
+
+extern void leadscore_history_init(HistoryBuffer *buffer, MemoryContext context);
 extern void leadscore_stage_changed(void *buffer, const StageChange *change);
+extern void leadscore_segment_changed(void *buffer, const SegmentChange *change);
 extern void leadscore_profiles_add(ProfileBuffer *buffer, int64 lead_id, const char *signal,
 								   int64 changed_at, int count);
-extern void leadscore_history_flush(Pipeline *pipeline, StageBuffer *stages,
+extern void leadscore_history_flush(Pipeline *pipeline, HistoryBuffer *history,
 									ProfileBuffer *profiles);
-extern bool leadscore_history_correct(Pipeline *pipeline, const StageBuffer *replayed,
-									  Snapshot snapshot, char **difference);
+extern bool leadscore_history_correct(Pipeline *pipeline, const HistoryBuffer *replayed,
+									  Snapshot snapshot, HistoryDifference *difference);
 
 #endif							/* LEADSCORE_HISTORY_H */

@@ -92,6 +92,20 @@ is_current(const Pipeline *pipeline, TupleTableSlot *slot)
 	return isnull || DatumGetTimestampTz(value) > GetCurrentTransactionStartTimestamp();
 }
 
+/* Is the state of a lead as of now?  In *found whether there is one. */
+bool
+leadscore_state_is_current(Pipeline *pipeline, int64 lead_id, Snapshot snapshot, bool *found)
+{
+	Lookup		lookup;
+	bool		current;
+
+	leadscore_lookup_open(&lookup, pipeline->state, leadscore_app_cache(pipeline)->state_key);
+	*found = leadscore_lookup_number(&lookup, lead_id, snapshot);
+	current = *found && is_current(pipeline, lookup.slot);
+	leadscore_lookup_close(&lookup);
+	return current;
+}
+
 /*
  * Find the activity and the stage of a lead as of now, including changes that
  * are due and that no sweep has recorded yet.
@@ -120,9 +134,16 @@ leadscore_find_state(Pipeline *pipeline, int64 lead_id, Snapshot snapshot,
 	leadscore_lookup_close(&lookup);
 	if (found && !current)
 	{
+		LeadForecast *forecast;
+
 		PushActiveSnapshot(snapshot);
-		found = leadscore_current_record(pipeline->part, lead_id, activity, stage, NULL);
+		forecast = leadscore_forecast(pipeline->part, lead_id, PG_INT64_MIN);
 		PopActiveSnapshot();
+		found = forecast != NULL;
+		if (found)
+			*stage = forecast->stage;
+		if (found && activity)
+			*activity = forecast->activity;
 	}
 	return found;
 }
@@ -227,8 +248,8 @@ shows(Pipeline *pipeline, Oid table, AppStatement statement, int64 lead_id, Snap
  * The lead that the first argument of a function means, by its number or by
  * the app's name for it; false if the caller is not to see one.
  */
-static bool
-find_argument(FunctionCallInfo fcinfo, Pipeline *pipeline, Snapshot snapshot,
+bool
+leadscore_find_argument(FunctionCallInfo fcinfo, Pipeline *pipeline, Snapshot snapshot,
 			  const UserSwitch *caller, int64 *lead_id)
 {
 	const AppCall *call = fcinfo->flinfo->fn_extra;
@@ -244,8 +265,8 @@ find_argument(FunctionCallInfo fcinfo, Pipeline *pipeline, Snapshot snapshot,
 }
 
 /* Begin to read: as the owner, with the snapshot of the query. */
-static Pipeline *
-begin(FunctionCallInfo fcinfo, UserSwitch *caller)
+Pipeline *
+leadscore_read_begin(FunctionCallInfo fcinfo, UserSwitch *caller)
 {
 	Pipeline   *pipeline = leadscore_app_pipeline(fcinfo);
 
@@ -256,8 +277,8 @@ begin(FunctionCallInfo fcinfo, UserSwitch *caller)
 }
 
 /* End a function that runs as the owner of the pipeline. */
-static void
-end(const UserSwitch *caller)
+void
+leadscore_read_end(const UserSwitch *caller)
 {
 	SPI_finish();
 	leadscore_run_back(caller);
@@ -268,11 +289,11 @@ Datum
 leadscore_lead_id(FunctionCallInfo fcinfo)
 {
 	UserSwitch	caller;
-	Pipeline   *pipeline = begin(fcinfo, &caller);
+	Pipeline   *pipeline = leadscore_read_begin(fcinfo, &caller);
 	int64		lead_id;
-	bool		found = find_argument(fcinfo, pipeline, GetActiveSnapshot(), &caller, &lead_id);
+	bool		found = leadscore_find_argument(fcinfo, pipeline, GetActiveSnapshot(), &caller, &lead_id);
 
-	end(&caller);
+	leadscore_read_end(&caller);
 	if (!found)
 		PG_RETURN_NULL();
 	PG_RETURN_INT64(lead_id);
@@ -286,7 +307,7 @@ Datum
 leadscore_may_contact(FunctionCallInfo fcinfo)
 {
 	UserSwitch	caller;
-	Pipeline   *pipeline = begin(fcinfo, &caller);
+	Pipeline   *pipeline = leadscore_read_begin(fcinfo, &caller);
 	Snapshot	snapshot = GetActiveSnapshot();
 	Datum		values[5];
 	char		nulls[5];
@@ -295,7 +316,7 @@ leadscore_may_contact(FunctionCallInfo fcinfo)
 	bool		result = false;
 	int			i;
 
-	if (find_argument(fcinfo, pipeline, snapshot, &caller, &lead_id))
+	if (leadscore_find_argument(fcinfo, pipeline, snapshot, &caller, &lead_id))
 	{
 		values[0] = Int64GetDatum(lead_id);
 		nulls[0] = ' ';
@@ -312,7 +333,7 @@ leadscore_may_contact(FunctionCallInfo fcinfo)
 		leadscore_app_run(pipeline, MAY_CONTACT, values, nulls, snapshot);
 		result = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	}
-	end(&caller);
+	leadscore_read_end(&caller);
 	PG_RETURN_BOOL(result);
 }
 
@@ -370,7 +391,7 @@ evaluate_argument(FunctionCallInfo fcinfo, Pipeline *pipeline, const UserSwitch 
 	bool		of_then = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
 	ScorerCache *site;
 
-	if (!find_argument(fcinfo, pipeline, snapshot, caller, &lead->lead_id) ||
+	if (!leadscore_find_argument(fcinfo, pipeline, snapshot, caller, &lead->lead_id) ||
 		!read_lead(pipeline, at, snapshot, lead))
 		return NULL;
 	/* the profile of now and later is that of today */
@@ -391,11 +412,11 @@ Datum
 leadscore_lead_score(FunctionCallInfo fcinfo)
 {
 	UserSwitch	caller;
-	Pipeline   *pipeline = begin(fcinfo, &caller);
+	Pipeline   *pipeline = leadscore_read_begin(fcinfo, &caller);
 	LeadThen	lead;
 	ScorerCache *site = evaluate_argument(fcinfo, pipeline, &caller, &lead);
 
-	end(&caller);
+	leadscore_read_end(&caller);
 	if (site == NULL)
 		PG_RETURN_NULL();
 	return leadscore_milli_numeric(site->evaluation->total);
@@ -411,12 +432,12 @@ leadscore_lead_explain(FunctionCallInfo fcinfo)
 	ScorerCache *site;
 
 	InitMaterializedSRF(fcinfo, 0);
-	pipeline = begin(fcinfo, &caller);
+	pipeline = leadscore_read_begin(fcinfo, &caller);
 	site = evaluate_argument(fcinfo, pipeline, &caller, &lead);
 	if (site)
 		leadscore_explain_rows((ReturnSetInfo *) fcinfo->resultinfo, site->scorer,
 							   site->evaluation);
-	end(&caller);
+	leadscore_read_end(&caller);
 	return (Datum) 0;
 }
 
@@ -448,8 +469,8 @@ leadscore_lead_next_steps(FunctionCallInfo fcinfo)
 	ListCell   *lc;
 
 	InitMaterializedSRF(fcinfo, 0);
-	pipeline = begin(fcinfo, &caller);
-	if (find_argument(fcinfo, pipeline, snapshot, &caller, &lead.lead_id) &&
+	pipeline = leadscore_read_begin(fcinfo, &caller);
+	if (leadscore_find_argument(fcinfo, pipeline, snapshot, &caller, &lead.lead_id) &&
 		read_lead(pipeline, DT_NOEND, snapshot, &lead))
 		site = find_model(fcinfo, pipeline, now, false, snapshot);
 	if (site)
@@ -482,7 +503,7 @@ leadscore_lead_next_steps(FunctionCallInfo fcinfo)
 		values[3] = line->missing ? CStringGetTextDatum(line->missing) : (Datum) 0;
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
-	end(&caller);
+	leadscore_read_end(&caller);
 	return (Datum) 0;
 }
 
@@ -493,11 +514,11 @@ leadscore_lead_stage_at(FunctionCallInfo fcinfo)
 	MemoryContext context = CurrentMemoryContext;
 	Snapshot	snapshot = GetActiveSnapshot();
 	UserSwitch	caller;
-	Pipeline   *pipeline = begin(fcinfo, &caller);
+	Pipeline   *pipeline = leadscore_read_begin(fcinfo, &caller);
 	int64		lead_id;
 	Datum		result = (Datum) 0;
 
-	if (find_argument(fcinfo, pipeline, snapshot, &caller, &lead_id) &&
+	if (leadscore_find_argument(fcinfo, pipeline, snapshot, &caller, &lead_id) &&
 		shows(pipeline, pipeline->stage_log, SEE_STAGES, lead_id, snapshot, &caller))
 	{
 		Datum		values[3];
@@ -516,7 +537,7 @@ leadscore_lead_stage_at(FunctionCallInfo fcinfo)
 			MemoryContextSwitchTo(oldcontext);
 		}
 	}
-	end(&caller);
+	leadscore_read_end(&caller);
 	if (result == (Datum) 0)
 		PG_RETURN_NULL();
 	return result;

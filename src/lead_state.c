@@ -38,8 +38,8 @@ init_writer(Writer *writer, Pipeline *pipeline)
 	writer->lead_context = AllocSetContextCreate(CurrentMemoryContext, "leadscore lead",
 												 ALLOCSET_DEFAULT_SIZES);
 	writer->now = nearest_instant(GetCurrentTimestamp());
-	leadscore_stages_init(&writer->appended, writer->context);
-	writer->stages = &writer->appended;
+	leadscore_history_init(&writer->appended, writer->context);
+	writer->history = &writer->appended;
 	writer->profiles.context = writer->context;
 	writer->snapshot = InvalidSnapshot;
 }
@@ -109,7 +109,7 @@ leadscore_writer_end(Writer *writer)
 void
 leadscore_writer_flush(Writer *writer, bool if_large)
 {
-	if (!if_large || writer->appended.n >= LARGE_HISTORY || writer->profiles.n >= LARGE_HISTORY)
+	if (!if_large || writer->appended.n + writer->appended.nsegments >= LARGE_HISTORY || writer->profiles.n >= LARGE_HISTORY)
 		leadscore_history_flush(writer->pipeline, &writer->appended, &writer->profiles);
 }
 
@@ -181,9 +181,11 @@ leadscore_record_init(Writer *writer, LeadRecord *record, int64 lead_id)
 	record->lifecycle.activity = &record->activity;
 	record->lifecycle.milestone_at = NEVER;
 	record->lifecycle.pending_at = NEVER;
+	record->lifecycle.segments_since = NEVER;
 	record->lifecycle.changed = leadscore_stage_changed;
-	record->lifecycle.context = writer->stages;
-	writer->stages->lead_id = lead_id;
+	record->lifecycle.segment_changed = leadscore_segment_changed;
+	record->lifecycle.context = writer->history;
+	writer->history->lead_id = lead_id;
 }
 
 /* A timestamp column of the row that was found, NEVER for NULL */
@@ -192,6 +194,56 @@ read_instant(const TupleTableSlot *slot, AttrNumber column)
 {
 	return slot->tts_isnull[column - 1] ? NEVER :
 		DatumGetTimestampTz(slot->tts_values[column - 1]);
+}
+
+/*
+ * Read the segments that a lead is in, by the numbers of the scorer that it was
+ * brought up to date with.
+ */
+static void
+read_segments(const Writer *writer, LeadLifecycle *lifecycle)
+{
+	AttrNumber	column = writer->pipeline->columns.segments;
+	TupleTableSlot *slot = writer->state.slot;
+	Datum	   *ids;
+	bool	   *nulls;
+	int			n;
+	int			i;
+
+	if (slot->tts_isnull[column - 1] || lifecycle->scorer == NULL)
+		return;
+	deconstruct_array(DatumGetArrayTypeP(slot->tts_values[column - 1]), INT4OID, sizeof(int32), true,
+					  TYPALIGN_INT, &ids, &nulls, &n);
+	for (i = 0; i < n; i++)
+	{
+		int			number = nulls[i] ? NO_INDEX :
+			leadscore_segment_index(lifecycle->scorer->segments, DatumGetInt32(ids[i]));
+
+		if (number != NO_INDEX)
+			segment_set_member(&lifecycle->standing.segments, number);
+	}
+}
+
+/* The segments that a lead is in as an array of their ids, in order; NULL if it is in none */
+Datum
+leadscore_segments_array(const LeadLifecycle *lifecycle, bool *isnull)
+{
+	const SegmentSet *set = lifecycle->scorer ? lifecycle->scorer->segments : NULL;
+	Datum		ids[MAX_SEGMENTS];
+	int			n = 0;
+	int			i;
+	int			j;
+
+	for (i = 0; set && i < set->n; i++)
+		if (segment_is_member(&lifecycle->standing.segments, i))
+		{
+			for (j = n++; j > 0 && DatumGetInt32(ids[j - 1]) > set->segments[i].id; j--)
+				ids[j] = ids[j - 1];
+			ids[j] = Int32GetDatum(set->segments[i].id);
+		}
+	*isnull = n == 0;
+	return n == 0 ? (Datum) 0 :
+		PointerGetDatum(construct_array(ids, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
 }
 
 /* Refuse a state that the engine cannot have written. */
@@ -269,6 +321,7 @@ leadscore_state_decode(Writer *writer, LeadRecord *record)
 	lifecycle->profile_at = read_instant(slot, c->profile_at);
 	lifecycle->milestone_at = read_instant(slot, c->milestone_at);
 	lifecycle->pending_at = read_instant(slot, c->pending_at);
+	lifecycle->segments_since = read_instant(slot, c->segments_since);
 	record->next_review = read_instant(slot, c->next_review_at);
 	record->configuration = DatumGetInt64(slot->tts_values[c->configuration - 1]);
 	writer->counts_until = Max(writer->now, lifecycle->processed_until);
@@ -276,6 +329,7 @@ leadscore_state_decode(Writer *writer, LeadRecord *record)
 	if (lifecycle->milestone_at != NEVER)
 		writer->moves_until = Max(writer->now, lifecycle->milestone_at);
 	leadscore_period_begin(writer, record);
+	read_segments(writer, lifecycle);
 }
 
 /*
@@ -313,6 +367,8 @@ fill_row(const Writer *writer, const LeadRecord *record, TupleTableSlot *row)
 	const StateColumns *c = &writer->pipeline->columns;
 	const LeadLifecycle *lifecycle = &record->lifecycle;
 	const LeadStanding *standing = &lifecycle->standing;
+	Datum		segments;
+	bool		isnull;
 
 	set_column(row, c->activity, PointerGetDatum(leadscore_activity_make(&record->activity)), false);
 	set_column(row, c->stage, LeadStageGetDatum(standing->stage), false);
@@ -325,6 +381,9 @@ fill_row(const Writer *writer, const LeadRecord *record, TupleTableSlot *row)
 	set_instant(row, c->profile_at, lifecycle->profile_at);
 	set_instant(row, c->milestone_at, lifecycle->milestone_at);
 	set_instant(row, c->pending_at, lifecycle->pending_at);
+	set_instant(row, c->segments_since, lifecycle->segments_since);
+	segments = leadscore_segments_array(lifecycle, &isnull);
+	set_column(row, c->segments, segments, isnull);
 	set_instant(row, c->next_review_at, record->next_review);
 	set_column(row, c->configuration, Int64GetDatum(record->configuration), false);
 	set_column(row, c->updated_at, TimestampTzGetDatum(writer->now), false);
@@ -342,7 +401,8 @@ fill_row(const Writer *writer, const LeadRecord *record, TupleTableSlot *row)
 bool
 leadscore_state_write(Writer *writer, LeadRecord *record, bool review_exact)
 {
-	int64		review = leadscore_lifecycle_next_review(&record->lifecycle);
+	int64		review = leadscore_lifecycle_next_review(&record->lifecycle,
+														 review_exact ? NEVER : record->next_review);
 
 	Assert(record->configuration == writer->pipeline->configuration);
 	Assert(record->activity.grain == writer->pipeline->grain);
@@ -380,7 +440,7 @@ leadscore_state_create(Writer *writer, LeadRecord *record)
 							profile.counts[i].count);
 	leadscore_run_begin(writer, record, birth);
 	leadscore_run(writer, record, NULL, 0);
-	record->next_review = leadscore_lifecycle_next_review(&record->lifecycle);
+	record->next_review = leadscore_lifecycle_next_review(&record->lifecycle, NEVER);
 
 	row = leadscore_row_begin(&writer->state, false);
 	set_column(row, c->lead_id, Int64GetDatum(record->lead_id), false);

@@ -38,8 +38,8 @@ typedef struct Writer
 	LeadTable	state;
 	LeadTable	lead;			/* opened when first needed */
 	LeadColumns lead_columns;
-	StageBuffer appended;		/* stage changes that are to be appended */
-	StageBuffer *stages;		/* where a lifecycle reports to */
+	HistoryBuffer appended;		/* changes that are to be appended */
+	HistoryBuffer *history;		/* where a lifecycle reports to */
 	ProfileBuffer profiles;
 	uint8		from_stage;		/* of the first lead, before; 0: none yet */
 	bool		repair;			/* take states that are not valid */
@@ -60,6 +60,7 @@ extern int64 leadscore_lead_updated_at(const Writer *writer);
 
 extern void leadscore_record_init(Writer *writer, LeadRecord *record, int64 lead_id);
 extern void leadscore_state_decode(Writer *writer, LeadRecord *record);
+extern Datum leadscore_segments_array(const LeadLifecycle *lifecycle, bool *isnull);
 extern bool leadscore_state_lock(Writer *writer, int64 lead_id, LockTupleMode mode);
 extern bool leadscore_state_write(Writer *writer, LeadRecord *record, bool review_exact);
 extern void leadscore_state_create(Writer *writer, LeadRecord *record);

@@ -32,7 +32,7 @@ PG_FUNCTION_INFO_V1(leadscore_lead_truncated);
 PG_FUNCTION_INFO_V1(leadscore_lead_touched);
 
 /* number of tables whose rows are deleted with a lead */
-#define LEAD_TABLES	6
+#define LEAD_TABLES	7
 
 /*
  * Run a DELETE on all that is committed, whatever the transaction sees: a
@@ -192,6 +192,7 @@ list_tables(const Pipeline *pipeline, Oid *tables)
 	tables[3] = pipeline->profile_change;
 	tables[4] = pipeline->consent;
 	tables[5] = pipeline->alias;
+	tables[6] = pipeline->segment_log;
 }
 
 /*

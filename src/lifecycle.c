@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * lifecycle.c
- *		How the recorded stage of a lead moves.
+ *		How the recorded stage of a lead moves, and how it enters and leaves
+ *		segments.
  *
  * A lead is promoted as soon as its qualified stage is higher than its stage,
  * and demoted only as the model allows.  Milestones move it whatever its
@@ -13,7 +14,8 @@
  * All events of one instant are one step, so that the order of arrival never
  * matters: first all its counts, of the profile and of events; then promotions
  * by these; then stages set by hand and milestones, up the funnel and exits
- * last; then points and gates again.
+ * last; then points and gates again.  Segments are looked at once all that is
+ * done, since they may ask for the stage.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,6 +23,7 @@
 
 #include "lifecycle.h"
 
+#include "segment_match.h"
 #include "stage.h"
 
 /* fewer steps than this are looked at one by one */
@@ -30,11 +33,22 @@ static const char *const cause_names[] = {
 	"created", "points", "decay", "milestone", "set", "profile", "activation"
 };
 
+static const char *const segment_cause_names[] = {
+	"created", "event", "profile", "time", "definition", "activation"
+};
+
 /* The word for a cause in stage_log */
 const char *
 leadscore_cause_name(StageCause cause)
 {
 	return cause_names[cause];
+}
+
+/* The word for a cause in segment_log */
+const char *
+leadscore_segment_cause_name(SegmentCause cause)
+{
+	return segment_cause_names[cause];
 }
 
 /* The width of the buckets that a lifecycle counts in */
@@ -66,7 +80,8 @@ leadscore_lifecycle_valid(const LeadLifecycle *lifecycle)
 		(lifecycle->standing.suspended == 0 ||
 		 (lifecycle->standing.stage == LEAD_STAGE_VISITOR &&
 		  is_for_leads(lifecycle->standing.suspended))) &&
-		lifecycle->cycle >= 1 && lifecycle->stage_since <= lifecycle->processed_until;
+		lifecycle->cycle >= 1 && lifecycle->stage_since <= lifecycle->processed_until &&
+		(lifecycle->segments_since == NEVER || lifecycle->segments_since <= lifecycle->processed_until);
 }
 
 /* Score the lead at an instant. */
@@ -145,10 +160,71 @@ reconsider(LeadLifecycle *lifecycle, int64 at, StageCause cause, bool only_up)
 	if (lifecycle->scorer == NULL)
 		return;
 	stage = leadscore_next_stage(lifecycle->scorer, lifecycle->evaluation,
-								 lifecycle->standing);
+								 &lifecycle->standing);
 	if (stage > lifecycle->standing.stage ||
 		(stage < lifecycle->standing.stage && !only_up))
 		move(lifecycle, stage, at, cause);
+}
+
+/* Hand a segment that a lead entered or left to the callback. */
+static void
+report_segment(LeadLifecycle *lifecycle, const Segment *segment, bool entered, int64 at,
+			   SegmentCause cause)
+{
+	SegmentChange change = {0};
+
+	change.segment = segment->name;
+	change.entered = entered;
+	change.cause = cause;
+	change.effective_at = at;
+	lifecycle->segments_since = at;
+	lifecycle->segment_changed(lifecycle->context, &change);
+}
+
+/* Enter and leave segments as an instant says that was evaluated. */
+static void
+review_segments(LeadLifecycle *lifecycle, int64 at, SegmentCause cause)
+{
+	const SegmentSet *set = lifecycle->scorer ? lifecycle->scorer->segments : NULL;
+	SegmentBits *members = &lifecycle->standing.segments;
+	SegmentBits now;
+	int			i;
+
+	if (set == NULL)
+		return;
+	leadscore_segments_at(lifecycle->scorer, lifecycle->evaluation, lifecycle->standing.stage, &now);
+	if (memcmp(&now, members, sizeof(now)) == 0)
+		return;
+	for (i = 0; i < set->n; i++)
+		if (segment_is_member(&now, i) != segment_is_member(members, i))
+			report_segment(lifecycle, &set->segments[i], segment_is_member(&now, i), at, cause);
+	*members = now;
+}
+
+/*
+ * Number the segments of a lead as another scorer does: those that are active
+ * no more are left.
+ */
+static void
+renumber_segments(LeadLifecycle *lifecycle, const Scorer *scorer, int64 at)
+{
+	const SegmentSet *old = lifecycle->scorer ? lifecycle->scorer->segments : NULL;
+	SegmentBits members = {0};
+	int			i;
+
+	for (i = 0; old && i < old->n; i++)
+	{
+		int			number;
+
+		if (!segment_is_member(&lifecycle->standing.segments, i))
+			continue;
+		number = leadscore_segment_index(scorer->segments, old->segments[i].id);
+		if (number == NO_INDEX)
+			report_segment(lifecycle, &old->segments[i], false, at, SEGMENT_DEFINITION);
+		else
+			segment_set_member(&members, number);
+	}
+	lifecycle->standing.segments = members;
 }
 
 /* Does a milestone of a stage move a lead from where it is? */
@@ -257,10 +333,11 @@ pass_time(LeadLifecycle *lifecycle, int64 from, int64 until)
 	while (lifecycle->scorer && bucket < last)
 	{
 		bucket = leadscore_standing_change(lifecycle->scorer, lifecycle->activity,
-										   bucket, last, lifecycle->standing);
+										   bucket, last, &lifecycle->standing);
 		if (bucket == BUCKET_NEVER)
 			break;
 		reconsider(lifecycle, bucket_start(bucket, grain), CAUSE_DECAY, false);
+		review_segments(lifecycle, bucket_start(bucket, grain), SEGMENT_TIME);
 	}
 }
 
@@ -281,12 +358,15 @@ leadscore_lifecycle_begin(LeadLifecycle *lifecycle, int64 birth)
 	lifecycle->milestone_at = NEVER;
 	lifecycle->profile_at = NEVER;
 	lifecycle->pending_at = NEVER;
+	lifecycle->segments_since = NEVER;
+	memset(&lifecycle->standing.segments, 0, sizeof(SegmentBits));
 	evaluate(lifecycle, birth);
 	if (lifecycle->scorer)
 		lifecycle->standing.stage = leadscore_next_stage(lifecycle->scorer,
 														 lifecycle->evaluation,
-														 lifecycle->standing);
+														 &lifecycle->standing);
 	report(lifecycle, 0, 0, CAUSE_CREATED);
+	review_segments(lifecycle, birth, SEGMENT_CREATED);
 	Assert(leadscore_lifecycle_valid(lifecycle));
 }
 
@@ -302,6 +382,8 @@ leadscore_lifecycle_advance(LeadLifecycle *lifecycle, int64 until)
 		return;
 	pass_time(lifecycle, lifecycle->processed_until, until);
 	lifecycle->processed_until = Max(lifecycle->processed_until, lifecycle->stage_since);
+	if (lifecycle->segments_since != NEVER)
+		lifecycle->processed_until = Max(lifecycle->processed_until, lifecycle->segments_since);
 }
 
 /* Something is dated ahead: look again at an instant. */
@@ -390,7 +472,7 @@ leadscore_lifecycle_leap(LeadLifecycle *lifecycle, const LeadStep *steps, int64 
 		add_counts(lifecycle->activity, steps, n, &most);
 		if (lifecycle->scorer == NULL ||
 			leadscore_standing_stays(lifecycle->scorer, lifecycle->activity, from, &most,
-									 from, bucket_of(until, grain), lifecycle->standing))
+									 from, bucket_of(until, grain), &lifecycle->standing))
 		{
 			lead_activity_copy(&most, lifecycle->activity);
 			lifecycle->processed_until = until;
@@ -453,20 +535,26 @@ leadscore_lifecycle_step(LeadLifecycle *lifecycle, const LeadStep *steps, int ns
 		apply_moves(lifecycle, at, steps, nsteps);
 		reconsider(lifecycle, at, CAUSE_POINTS, false);
 	}
+	review_segments(lifecycle, at, events ? SEGMENT_EVENT : SEGMENT_PROFILE);
 	Assert(leadscore_lifecycle_valid(lifecycle));
 }
 
-/* Go on under another model from an instant on. */
+/* Go on under another model, or with other segments, from an instant on. */
 void
 leadscore_lifecycle_activate(LeadLifecycle *lifecycle, int64 at, Scorer *scorer,
 							 Evaluation *evaluation)
 {
+	SegmentCause cause = lifecycle->scorer && lifecycle->scorer->model->hash == scorer->model->hash ?
+		SEGMENT_DEFINITION : SEGMENT_ACTIVATION;
+
 	Assert(at >= lifecycle->processed_until);
 	leadscore_lifecycle_advance(lifecycle, at);
+	renumber_segments(lifecycle, scorer, at);
 	lifecycle->scorer = scorer;
 	lifecycle->evaluation = evaluation;
 	lifecycle->processed_until = at;
 	reconsider(lifecycle, at, CAUSE_ACTIVATION, false);
+	review_segments(lifecycle, at, cause);
 	Assert(leadscore_lifecycle_valid(lifecycle));
 }
 
@@ -490,12 +578,15 @@ leadscore_lifecycle_keeps(const LeadLifecycle *lifecycle, int64 from)
 	return leadscore_standing_keeps(lifecycle->scorer, lifecycle->activity,
 									bucket_of(from, grain),
 									bucket_of(lifecycle->processed_until, grain),
-									lifecycle->standing);
+									&lifecycle->standing);
 }
 
-/* The instant when the stage must be looked at next, NEVER if there is none */
+/*
+ * The instant when the stage or a segment must be looked at next, NEVER if there
+ * is none.  Of an instant that is known only an earlier one is looked for.
+ */
 int64
-leadscore_lifecycle_next_review(const LeadLifecycle *lifecycle)
+leadscore_lifecycle_next_review(const LeadLifecycle *lifecycle, int64 known)
 {
 	LeadGrain	grain = lifecycle_grain(lifecycle);
 	int32		bucket;
@@ -504,8 +595,9 @@ leadscore_lifecycle_next_review(const LeadLifecycle *lifecycle)
 		return lifecycle->pending_at;
 	bucket = leadscore_standing_change(lifecycle->scorer, lifecycle->activity,
 									   bucket_of(lifecycle->processed_until, grain),
-									   last_bucket(grain), lifecycle->standing);
+									   known == NEVER ? last_bucket(grain) : bucket_of(known, grain) - 1,
+									   &lifecycle->standing);
 	if (bucket == BUCKET_NEVER)
-		return lifecycle->pending_at;
+		return Min(lifecycle->pending_at, known);
 	return Min(lifecycle->pending_at, bucket_start(bucket, grain));
 }

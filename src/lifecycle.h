@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * lifecycle.h
- *		How the recorded stage of a lead moves: through events, milestones and
- *		the passing of time, in event-time order.
+ *		How the recorded stage of a lead moves, and how it enters and leaves
+ *		segments: through events, milestones and the passing of time, in
+ *		event-time order.
  *
- * Like scoring this is a pure function of its input; each change of stage is
- * handed to a callback.  So live inserts, a COPY of years and a replay of the
+ * Like scoring this is a pure function of its input; each change is handed
+ * to a callback.  So live inserts, a COPY of years and a replay of the
  * log run the same code.
  *
  *-------------------------------------------------------------------------
@@ -48,7 +49,29 @@ typedef struct StageChange
 
 typedef void (*StageChanged) (void *context, const StageChange *change);
 
-/* The recorded stage of one lead while it moves */
+/* Why a lead entered a segment or left it */
+typedef enum SegmentCause
+{
+	SEGMENT_CREATED,
+	SEGMENT_EVENT,
+	SEGMENT_PROFILE,
+	SEGMENT_TIME,
+	SEGMENT_DEFINITION,			/* the segment was defined, or defined anew */
+	SEGMENT_ACTIVATION			/* another model came into use */
+} SegmentCause;
+
+/* A segment that a lead entered or left */
+typedef struct SegmentChange
+{
+	const char *segment;
+	bool		entered;
+	SegmentCause cause;
+	int64		effective_at;
+} SegmentChange;
+
+typedef void (*SegmentChanged) (void *context, const SegmentChange *change);
+
+/* The recorded stage of one lead, and its segments, while it moves */
 typedef struct LeadLifecycle
 {
 	Scorer	   *scorer;			/* NULL without an active model */
@@ -63,7 +86,10 @@ typedef struct LeadLifecycle
 	int64		profile_at;		/* newest change of the profile since birth,
 								 * NEVER if there is none */
 	int64		pending_at;		/* when something dated ahead acts next */
+	int64		segments_since; /* when a segment was entered or left last,
+								 * NEVER if none was */
 	StageChanged changed;
+	SegmentChanged segment_changed;
 	void	   *context;
 } LeadLifecycle;
 
@@ -95,6 +121,7 @@ nearest_instant(int64 at)
 }
 
 extern const char *leadscore_cause_name(StageCause cause);
+extern const char *leadscore_segment_cause_name(SegmentCause cause);
 extern bool leadscore_step_moves(const Scorer *scorer, const LeadStep *step);
 extern bool leadscore_step_is_positive(const Scorer *scorer, const LeadStep *step);
 extern bool leadscore_lifecycle_valid(const LeadLifecycle *lifecycle);
@@ -110,6 +137,6 @@ extern void leadscore_lifecycle_activate(LeadLifecycle *lifecycle, int64 at,
 										 Scorer *scorer, Evaluation *evaluation);
 extern void leadscore_lifecycle_expect(LeadLifecycle *lifecycle, int64 at);
 extern bool leadscore_lifecycle_keeps(const LeadLifecycle *lifecycle, int64 from);
-extern int64 leadscore_lifecycle_next_review(const LeadLifecycle *lifecycle);
+extern int64 leadscore_lifecycle_next_review(const LeadLifecycle *lifecycle, int64 known);
 
 #endif							/* LEADSCORE_LIFECYCLE_H */

@@ -84,7 +84,7 @@ leadscore_scorer_cache_at(ScorerCache **place, MemoryContext context, Datum valu
 		site->toast_relation = toast.va_toastrelid;
 	}
 	site->evaluation = NULL;
-	site->scorer = leadscore_scorer_create(copy);
+	site->scorer = leadscore_scorer_create(copy, NULL);
 	site->evaluation = leadscore_evaluation_create(site->scorer);
 	MemoryContextSwitchTo(oldcontext);
 	return site;

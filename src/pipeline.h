@@ -33,12 +33,13 @@ typedef struct KindSignals
 	bool		plain;			/* no condition, no quantity */
 } KindSignals;
 
-/* A model and when it came into use */
+/* A model, the segments beside it, and when they came into use */
 typedef struct ModelPeriod
 {
 	int64		configuration;	/* number of the activation */
 	int64		activated_at;	/* never less than that of the one before */
 	char	   *name;
+	const SegmentSet *segments;
 	Scorer	   *scorer;			/* made when first needed */
 	Evaluation *evaluation;
 } ModelPeriod;
@@ -51,6 +52,10 @@ typedef enum PipelinePlan
 	PLAN_READ_STAGES,
 	PLAN_DELETE_STAGES,
 	PLAN_SUPERSEDE_STAGES,
+	PLAN_APPEND_SEGMENTS,
+	PLAN_READ_SEGMENTS,
+	PLAN_DELETE_SEGMENTS,
+	PLAN_SUPERSEDE_SEGMENTS,
 	PLAN_READ_EVENTS,
 	PLAN_READ_PROFILES,
 	PIPELINE_PLANS				/* number of them */
@@ -71,6 +76,8 @@ typedef struct StateColumns
 	AttrNumber	profile_at;
 	AttrNumber	milestone_at;
 	AttrNumber	pending_at;
+	AttrNumber	segments;
+	AttrNumber	segments_since;
 	AttrNumber	next_review_at;
 	AttrNumber	configuration;
 	AttrNumber	updated_at;
@@ -92,12 +99,15 @@ typedef struct Pipeline
 	Oid			event;
 	Oid			state;
 	Oid			stage_log;
+	Oid			segment_log;
 	Oid			profile_change;
 	Oid			signal;
 	Oid			model;
 	Oid			value_list;
 	Oid			setting;
 	Oid			activation;
+	Oid			segment;
+	Oid			segment_activation;
 	Oid			event_kind;
 	Oid			consent;
 	Oid			suppression;
@@ -125,6 +135,7 @@ typedef struct Pipeline
 	int64		signals_configuration;	/* and of signals alone */
 	ModelPeriod *periods;		/* all models that were in use, in order */
 	int			nperiods;
+	bool		has_segments;	/* was a segment ever active? */
 
 	struct _SPI_plan *plans[PIPELINE_PLANS];	/* made when first needed */
 	struct AppCache *app;		/* what the functions for apps keep */

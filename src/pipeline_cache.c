@@ -30,6 +30,7 @@
 #include "condition.h"
 #include "lifecycle.h"
 #include "pipeline.h"
+#include "segment_compile.h"
 #include "shard.h"
 
 typedef struct PipelineEntry
@@ -123,6 +124,8 @@ read_columns(Pipeline *p)
 	c->profile_at = leadscore_column(desc, "profile_at", TIMESTAMPTZOID, table);
 	c->milestone_at = leadscore_column(desc, "milestone_at", TIMESTAMPTZOID, table);
 	c->pending_at = leadscore_column(desc, "pending_at", TIMESTAMPTZOID, table);
+	c->segments = leadscore_column(desc, "segments", INT4ARRAYOID, table);
+	c->segments_since = leadscore_column(desc, "segments_since", TIMESTAMPTZOID, table);
 	c->next_review_at = leadscore_column(desc, "next_review_at", TIMESTAMPTZOID, table);
 	c->configuration = leadscore_column(desc, "configuration", INT8OID, table);
 	c->updated_at = leadscore_column(desc, "updated_at", TIMESTAMPTZOID, table);
@@ -404,9 +407,9 @@ find_missing(Pipeline *p)
 		p->missing[p->nmissing++] = MemoryContextStrdup(p->context, lfirst(lc));
 }
 
-/* A scorer of a compiled model, in the current context */
+/* A scorer of a compiled model, with the segments beside it, in the current context */
 static Scorer *
-make_scorer(const Pipeline *p, Datum compiled, const char *name)
+make_scorer(const Pipeline *p, Datum compiled, const char *name, const SegmentSet *segments)
 {
 	const LeadModel *model = leadscore_model_read(compiled);
 	LeadModel  *copy = palloc(VARSIZE(model));
@@ -417,38 +420,101 @@ make_scorer(const Pipeline *p, Datum compiled, const char *name)
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("model \"%s\" was compiled for another grain than the pipeline's", name),
 				 errhint("Compile it with the grain of table setting.")));
-	return leadscore_scorer_create(copy);
+	return leadscore_scorer_create(copy, segments);
 }
 
-/* Which models were in use when; they are compiled when they are needed. */
+/* Segments that are active at a time, while activations are read in order */
+typedef struct ActiveSegments
+{
+	Segment	   *segments;
+	int			n;
+	const SegmentSet *set;		/* of these; NULL: none */
+} ActiveSegments;
+
+/* A segment was defined, or with definition NULL retired. */
+static void
+change_segments(Pipeline *p, ActiveSegments *active, int32 id, Jsonb *definition)
+{
+	Segment		segment = {0};
+	int			i;
+
+	for (i = 0; i < active->n && active->segments[i].id != id; i++)
+		;
+	if (definition == NULL)
+	{
+		if (i == active->n)
+			return;
+		active->n--;
+		memmove(&active->segments[i], &active->segments[i + 1], sizeof(Segment) * (active->n - i));
+	}
+	else
+	{
+		if (i == MAX_SEGMENTS)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("more than %d segments are active", MAX_SEGMENTS),
+					 errhint("Retire segments that are not needed.")));
+		leadscore_segment_compile(definition, p->grain, &segment);
+		segment.id = id;
+		active->segments[i] = segment;
+		active->n = Max(active->n, i + 1);
+	}
+	active->set = active->n == 0 ? NULL : leadscore_segment_set(active->segments, active->n);
+}
+
+/*
+ * Which models were in use when, and which segments beside them.  Models are
+ * compiled when they are needed.  What was activated before the first model
+ * counts from then on.
+ */
 static void
 read_periods(Pipeline *p)
 {
-	char	   *sql = psprintf("SELECT activation_id, activated_at, model FROM %s"
-							   " WHERE model IS NOT NULL AND activated_at IS NOT NULL"
-							   " ORDER BY activation_id", leadscore_table_name(p->activation));
-	TupleDesc	desc;
-	int			i;
+	uint64		n = run_query(psprintf("SELECT activation_id, activated_at, model, NULL AS segment_id, NULL AS definition"
+									   " FROM %s WHERE model IS NOT NULL AND activated_at IS NOT NULL"
+									   " UNION ALL SELECT activation_id, activated_at, NULL, segment_id, definition"
+									   " FROM %s WHERE segment_id IS NOT NULL AND activated_at IS NOT NULL"
+									   " ORDER BY activation_id", leadscore_table_name(p->activation),
+									   leadscore_table_name(p->segment_activation)));
+	TupleDesc	desc = SPI_tuptable->tupdesc;
+	SPITupleTable *rows = SPI_tuptable;
+	MemoryContext oldcontext = MemoryContextSwitchTo(p->context);
+	ActiveSegments active = {palloc(sizeof(Segment) * MAX_SEGMENTS), 0, NULL};
+	char	   *model = NULL;
+	uint64		i;
 
-	if (SPI_execute(sql, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read configuration: %s", sql);
-	desc = SPI_tuptable->tupdesc;
 	leadscore_column(desc, "activation_id", INT8OID, "model_activation");
 	leadscore_column(desc, "activated_at", TIMESTAMPTZOID, "model_activation");
-	p->nperiods = (int) SPI_processed;
-	p->periods = MemoryContextAllocZero(p->context, sizeof(ModelPeriod) * (p->nperiods + 1));
-	for (i = 0; i < p->nperiods; i++)
+	leadscore_column(desc, "segment_id", INT4OID, "segment_activation");
+	leadscore_column(desc, "definition", JSONBOID, "segment_activation");
+	p->periods = palloc0(sizeof(ModelPeriod) * (n + 1));
+	for (i = 0; i < n; i++)
 	{
-		HeapTuple	tuple = SPI_tuptable->vals[i];
-		ModelPeriod *period = &p->periods[i];
+		HeapTuple	tuple = rows->vals[i];
+		ModelPeriod *period = &p->periods[p->nperiods];
+		char	   *name = SPI_getvalue(tuple, desc, 3);
 		bool		isnull;
 
+		if (name)
+			model = name;
+		else
+		{
+			int32		id = DatumGetInt32(SPI_getbinval(tuple, desc, 4, &isnull));
+
+			p->has_segments = true;
+			change_segments(p, &active, id, (Jsonb *) DatumGetPointer(spi_copy(tuple, desc, 5, &isnull)));
+			if (model == NULL)
+				continue;
+		}
 		period->configuration = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
 		period->activated_at = nearest_instant(DatumGetTimestampTz(SPI_getbinval(tuple, desc, 2, &isnull)));
-		if (i > 0)
-			period->activated_at = Max(period->activated_at, p->periods[i - 1].activated_at);
-		period->name = MemoryContextStrdup(p->context, SPI_getvalue(tuple, desc, 3));
+		if (p->nperiods > 0)
+			period->activated_at = Max(period->activated_at, period[-1].activated_at);
+		period->name = model;
+		period->segments = active.set;
+		p->nperiods++;
 	}
+	MemoryContextSwitchTo(oldcontext);
 }
 
 /* Make the model of a period ready for scoring, if it is not yet. */
@@ -467,7 +533,8 @@ leadscore_period_load(Pipeline *pipeline, int number)
 	if (period->scorer)
 		return;
 	for (i = 0; i < pipeline->nperiods; i++)
-		if (pipeline->periods[i].scorer && strcmp(pipeline->periods[i].name, period->name) == 0)
+		if (pipeline->periods[i].scorer && pipeline->periods[i].segments == period->segments &&
+			strcmp(pipeline->periods[i].name, period->name) == 0)
 		{
 			period->scorer = pipeline->periods[i].scorer;
 			period->evaluation = pipeline->periods[i].evaluation;
@@ -490,7 +557,7 @@ leadscore_period_load(Pipeline *pipeline, int number)
 		if (!isnull)
 		{
 			oldcontext = MemoryContextSwitchTo(pipeline->context);
-			period->scorer = make_scorer(pipeline, compiled, period->name);
+			period->scorer = make_scorer(pipeline, compiled, period->name, period->segments);
 			period->evaluation = leadscore_evaluation_create(period->scorer);
 			MemoryContextSwitchTo(oldcontext);
 		}
@@ -594,12 +661,15 @@ load(PipelinePart part, Snapshot snapshot)
 	p->event = find_table(p, "event");
 	p->state = find_table(p, "lead_state");
 	p->stage_log = find_table(p, "stage_log");
+	p->segment_log = find_table(p, "segment_log");
 	p->profile_change = find_table(p, "profile_change");
 	p->signal = find_table(p, "signal");
 	p->model = find_table(p, "model");
 	p->value_list = find_table(p, "value_list");
 	p->setting = find_table(p, "setting");
 	p->activation = find_table(p, "model_activation");
+	p->segment = find_table(p, "segment");
+	p->segment_activation = find_table(p, "segment_activation");
 	p->event_kind = find_table(p, "event_kind");
 	/* of all leads, also if these are in shards */
 	p->consent = leadscore_table(part.schema, "consent");
@@ -608,10 +678,11 @@ load(PipelinePart part, Snapshot snapshot)
 	p->distributed = !OidIsValid(part.shard) &&
 		(leadscore_is_distributed(p->lead) || leadscore_is_distributed(p->event) ||
 		 leadscore_is_distributed(p->state) || leadscore_is_distributed(p->stage_log) ||
+		 leadscore_is_distributed(p->segment_log) ||
 		 leadscore_is_distributed(p->profile_change));
 	p->owner = leadscore_table_owner(p->event);
 	p->own_code = runs_own_code(p->state) || runs_own_code(p->stage_log) ||
-		runs_own_code(p->profile_change);
+		runs_own_code(p->segment_log) || runs_own_code(p->profile_change);
 	read_columns(p);
 
 	leadscore_run_as(p->owner, false, &saved);

@@ -157,19 +157,11 @@ leadscore_range_set(const Scorer *scorer, const Evaluation *from, const Evaluati
 	leadscore_range_add_up(scorer, range);
 }
 
-/* Is low..high at least min? */
-static inline Answer
-at_least(int64 low, int64 high, int64 min)
-{
-	return low >= min ? ANSWER_YES : (high < min ? ANSWER_NO : ANSWER_UNKNOWN);
-}
-
-/* How often the signal of a gate was counted within its window */
+/* How often a signal was counted within a window (0: ever) up to an evaluation */
 int64
-leadscore_gate_count(const Scorer *scorer, const Evaluation *e, int gate)
+leadscore_signal_count(const Evaluation *e, int signal, int32 within)
 {
-	const ModelGate *g = &model_gates(scorer->model)[gate];
-	const SignalSpan *span = &e->signals[g->signal];
+	const SignalSpan *span = &e->signals[signal];
 	int64		count = span->timeless;
 	int			i;
 
@@ -177,13 +169,22 @@ leadscore_gate_count(const Scorer *scorer, const Evaluation *e, int gate)
 	{
 		const ActivityItem *item = &e->activity->items[i];
 
-		if (g->within > 0 && e->at - item->bucket >= g->within)
+		if (within > 0 && e->at - item->bucket >= within)
 			break;
 		/* beyond what min_count can ask for nothing needs to be told apart */
 		if (item->count > 0)
 			count = Min(count, PG_INT64_MAX / 2) + Min(item->count, PG_INT64_MAX / 2);
 	}
 	return count;
+}
+
+/* How often the signal of a gate was counted within its window */
+int64
+leadscore_gate_count(const Scorer *scorer, const Evaluation *e, int gate)
+{
+	const ModelGate *g = &model_gates(scorer->model)[gate];
+
+	return leadscore_signal_count(e, g->signal, g->within);
 }
 
 /* One row of a gate, over a range */
@@ -378,15 +379,15 @@ must_demote(const Scorer *scorer, const Range *range, uint8 stage)
  * stays, STAGE_UNKNOWN if the range does not tell.
  */
 int
-leadscore_standing_over(const Scorer *scorer, const Range *range, LeadStanding standing)
+leadscore_standing_over(const Scorer *scorer, const Range *range, const LeadStanding *standing)
 {
-	uint8		stage = standing.stage;
+	uint8		stage = standing->stage;
 	Answer		lead = is_lead(scorer, range);
 	int			higher;
 
 	/* consent given again brings back what its loss has suspended */
-	if (stage == LEAD_STAGE_VISITOR && standing.suspended != 0)
-		stage = standing.suspended;
+	if (stage == LEAD_STAGE_VISITOR && standing->suspended != 0)
+		stage = standing->suspended;
 	/* a contact that is no lead any more, as after losing consent */
 	if (stage > LEAD_STAGE_VISITOR && stage < LEAD_STAGE_CUSTOMER)
 	{
@@ -395,7 +396,7 @@ leadscore_standing_over(const Scorer *scorer, const Range *range, LeadStanding s
 		if (lead == ANSWER_UNKNOWN)
 			return STAGE_UNKNOWN;
 	}
-	if (!standing.promotion_blocked)
+	if (!standing->promotion_blocked)
 	{
 		/* an exit is left for a stage of leads only */
 		int			above = Max(stage, LEAD_STAGE_VISITOR);
@@ -415,18 +416,6 @@ leadscore_standing_over(const Scorer *scorer, const Range *range, LeadStanding s
 	}
 }
 
-/* A range of one bucket, where every answer is known */
-static void
-single_range(const Evaluation *e, Range *range)
-{
-	range->from = e;
-	range->to = e;
-	range->low = e->total;
-	range->high = e->total;
-	range->dimension_low = e->dimensions;
-	range->dimension_high = e->dimensions;
-}
-
 /* The highest stage whose points and gates hold at the bucket of an evaluation */
 uint8
 leadscore_qualified_stage(Scorer *scorer, const Evaluation *e)
@@ -434,7 +423,7 @@ leadscore_qualified_stage(Scorer *scorer, const Evaluation *e)
 	Range		range;
 	int			stage;
 
-	single_range(e, &range);
+	range_of_one(e, &range);
 	stage = leadscore_qualified_over(scorer, &range);
 	Assert(stage != STAGE_UNKNOWN);
 	return (uint8) stage;
@@ -446,18 +435,18 @@ leadscore_is_lead(const Scorer *scorer, const Evaluation *e)
 {
 	Range		range;
 
-	single_range(e, &range);
+	range_of_one(e, &range);
 	return is_lead(scorer, &range) == ANSWER_YES;
 }
 
 /* The stage that a lead of this standing moves to now, or stays in */
 uint8
-leadscore_next_stage(Scorer *scorer, const Evaluation *e, LeadStanding standing)
+leadscore_next_stage(Scorer *scorer, const Evaluation *e, const LeadStanding *standing)
 {
 	Range		range;
 	int			stage;
 
-	single_range(e, &range);
+	range_of_one(e, &range);
 	stage = leadscore_standing_over(scorer, &range, standing);
 	Assert(stage != STAGE_UNKNOWN);
 	return (uint8) stage;

@@ -22,6 +22,7 @@ typedef struct LeadStanding
 	uint8		suspended;		/* of a visitor that is no lead any more: the
 								 * stage that it comes back to; 0 if none */
 	bool		promotion_blocked;	/* until a positive event */
+	SegmentBits segments;		/* that it is in */
 } LeadStanding;
 
 typedef enum Answer
@@ -52,13 +53,33 @@ typedef struct Range
 	int64		gross_total_high;
 } Range;
 
+/* A range of one bucket, where every answer is known */
+static inline void
+range_of_one(const Evaluation *e, Range *range)
+{
+	range->from = e;
+	range->to = e;
+	range->low = e->total;
+	range->high = e->total;
+	range->dimension_low = e->dimensions;
+	range->dimension_high = e->dimensions;
+}
+
+/* Is low..high at least min? */
+static inline Answer
+at_least(int64 low, int64 high, int64 min)
+{
+	return low >= min ? ANSWER_YES : (high < min ? ANSWER_NO : ANSWER_UNKNOWN);
+}
+
 /* at one bucket */
+extern int64 leadscore_signal_count(const Evaluation *e, int signal, int32 within);
 extern uint8 leadscore_qualified_stage(Scorer *scorer, const Evaluation *e);
 extern uint8 leadscore_stage_by_points(const Scorer *scorer, const Evaluation *e,
 									   int64 points);
 extern bool leadscore_is_lead(const Scorer *scorer, const Evaluation *e);
 extern uint8 leadscore_next_stage(Scorer *scorer, const Evaluation *e,
-								  LeadStanding standing);
+								  const LeadStanding *standing);
 
 /* parts of it, for explanations */
 extern int64 leadscore_gate_count(const Scorer *scorer, const Evaluation *e, int gate);
@@ -80,6 +101,6 @@ extern void leadscore_range_set(const Scorer *scorer, const Evaluation *from,
 								const Evaluation *to, Range *range);
 extern int	leadscore_qualified_over(const Scorer *scorer, const Range *range);
 extern int	leadscore_standing_over(const Scorer *scorer, const Range *range,
-									LeadStanding standing);
+									const LeadStanding *standing);
 
 #endif							/* LEADSCORE_QUALIFY_H */

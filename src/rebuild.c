@@ -69,6 +69,24 @@ same_stage(const LeadLifecycle *a, const LeadLifecycle *b)
 		a->stage_since == b->stage_since && a->cycle == b->cycle;
 }
 
+/* The segments of a record in words */
+static char *
+describe_segments(const LeadLifecycle *lifecycle)
+{
+	const SegmentSet *set = lifecycle->scorer ? lifecycle->scorer->segments : NULL;
+	StringInfoData text;
+	int			i;
+
+	initStringInfo(&text);
+	for (i = 0; set && i < set->n; i++)
+		if (segment_is_member(&lifecycle->standing.segments, i))
+			appendStringInfo(&text, "%s%s", text.len > 0 ? ", " : "", set->segments[i].name);
+	if (lifecycle->segments_since != NEVER)
+		appendStringInfo(&text, "%ssince %s", text.len > 0 ? " " : "none ",
+						 timestamptz_to_str(lifecycle->segments_since));
+	return text.data;
+}
+
 /* The text form of an activity */
 static char *
 activity_text(const ActivityList *activity)
@@ -88,9 +106,9 @@ static bool
 compare_lead(LogReader *log, LeadRecord *stored, Difference *difference)
 {
 	Writer	   *writer = log->writer;
-	StageBuffer replayed;
+	HistoryBuffer replayed;
 	LeadRecord	right;
-	char	   *texts[2];
+	HistoryDifference history;
 	int64		review;
 
 	difference->lead_id = stored->lead_id;
@@ -119,11 +137,11 @@ compare_lead(LogReader *log, LeadRecord *stored, Difference *difference)
 		difference->expected = pstrdup(writer->profiles.rows[0].signal);
 		return true;
 	}
-	if (leadscore_history_correct(writer->pipeline, &replayed, writer->snapshot, texts))
+	if (leadscore_history_correct(writer->pipeline, &replayed, writer->snapshot, &history))
 	{
-		difference->problem = "stage_history differs from the events";
-		difference->stored = texts[0];
-		difference->expected = texts[1];
+		difference->problem = psprintf("%s differs from the events", history.table);
+		difference->stored = history.stored;
+		difference->expected = history.expected;
 		return true;
 	}
 	if (!same_stage(&stored->lifecycle, &right.lifecycle))
@@ -133,8 +151,17 @@ compare_lead(LogReader *log, LeadRecord *stored, Difference *difference)
 		difference->expected = describe_stage(&right.lifecycle);
 		return true;
 	}
+	if (memcmp(&stored->lifecycle.standing.segments, &right.lifecycle.standing.segments,
+			   sizeof(SegmentBits)) != 0 ||
+		stored->lifecycle.segments_since != right.lifecycle.segments_since)
+	{
+		difference->problem = "segments differ from the events";
+		difference->stored = describe_segments(&stored->lifecycle);
+		difference->expected = describe_segments(&right.lifecycle);
+		return true;
+	}
 	/* it may come too early, but never too late */
-	review = leadscore_lifecycle_next_review(&right.lifecycle);
+	review = leadscore_lifecycle_next_review(&right.lifecycle, NEVER);
 	if (stored->next_review > review || stored->lifecycle.pending_at > right.lifecycle.pending_at)
 	{
 		difference->problem = "next_review_at is too late";
@@ -163,10 +190,10 @@ static void
 find_orphans(Writer *writer, DifferenceFound found, void *context)
 {
 	const Pipeline *pipeline = writer->pipeline;
-	Oid			tables[6];
-	const char *problems[6] = {"state without a lead", "events without a lead",
+	Oid			tables[7];
+	const char *problems[7] = {"state without a lead", "events without a lead",
 		"history without a lead", "profile changes without a lead", "consent without a lead",
-	"name without a lead"};
+	"name without a lead", "history of segments without a lead"};
 	int			i;
 
 	tables[0] = pipeline->state;
@@ -175,6 +202,7 @@ find_orphans(Writer *writer, DifferenceFound found, void *context)
 	tables[3] = pipeline->profile_change;
 	tables[4] = pipeline->consent;
 	tables[5] = pipeline->alias;
+	tables[6] = pipeline->segment_log;
 	for (i = 0; i < (int) lengthof(tables); i++)
 	{
 		char	   *sql = psprintf("SELECT t.lead_id, pg_catalog.count(*)::pg_catalog.text FROM %s t"
@@ -293,12 +321,13 @@ delete_orphan(Writer *writer, int64 lead_id)
 {
 	Oid			type = INT8OID;
 	Datum		value = Int64GetDatum(lead_id);
-	Oid			tables[3];
+	Oid			tables[4];
 	int			i;
 
 	tables[0] = writer->pipeline->stage_log;
 	tables[1] = writer->pipeline->profile_change;
-	tables[2] = writer->pipeline->state;
+	tables[2] = writer->pipeline->segment_log;
+	tables[3] = writer->pipeline->state;
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	CommandCounterIncrement();

@@ -48,13 +48,13 @@ use_period(Writer *writer, LeadRecord *record, int period)
 
 	lifecycle->scorer = NULL;
 	lifecycle->evaluation = NULL;
-	writer->stages->model = NULL;
+	writer->history->model = NULL;
 	if (period < 0)
 		return;
 	leadscore_period_load(writer->pipeline, period);
 	lifecycle->scorer = writer->pipeline->periods[period].scorer;
 	lifecycle->evaluation = writer->pipeline->periods[period].evaluation;
-	writer->stages->model = writer->pipeline->periods[period].name;
+	writer->history->model = writer->pipeline->periods[period].name;
 }
 
 /* Put the model in charge that a record was brought up to date with. */
@@ -93,7 +93,7 @@ activate_until(Writer *writer, LeadRecord *record, int64 until)
 			continue;
 		leadscore_lifecycle_advance(&record->lifecycle, pipeline->periods[period].activated_at);
 		leadscore_period_load(writer->pipeline, period);
-		writer->stages->model = pipeline->periods[period].name;
+		writer->history->model = pipeline->periods[period].name;
 		leadscore_lifecycle_activate(&record->lifecycle, pipeline->periods[period].activated_at,
 									 pipeline->periods[period].scorer,
 									 pipeline->periods[period].evaluation);
@@ -469,11 +469,11 @@ leadscore_replay_deltas(Writer *writer, LeadRecord *record, const DeltaList *del
 /*
  * Replay a lead from its log into a record.  The lead and its state must be in
  * the writer's slots, the state locked unless nothing is to be written.  The
- * rows of its history are put into stages; signals of the profile that its log
+ * rows of its history are put into a buffer; signals of the profile that its log
  * does not have, into the writer's buffer.
  */
 void
-leadscore_replay(LogReader *reader, LeadRecord *record, StageBuffer *stages)
+leadscore_replay(LogReader *reader, LeadRecord *record, HistoryBuffer *history)
 {
 	Writer	   *writer = reader->writer;
 	RowStream  *events = reader->events;
@@ -505,20 +505,20 @@ leadscore_replay(LogReader *reader, LeadRecord *record, StageBuffer *stages)
 	}
 	complete_profile_log(writer, record, &profile);
 	MemoryContextSwitchTo(oldcontext);
-	leadscore_stages_init(stages, CurrentMemoryContext);
-	writer->stages = stages;
+	leadscore_history_init(history, CurrentMemoryContext);
+	writer->history = history;
 	replay_from_birth(writer, record, &deltas, 0, deltas.n, &profile);
-	writer->stages = &writer->appended;
+	writer->history = &writer->appended;
 	MemoryContextReset(reader->context);
 }
 
 /* The same for a single lead: opens its log and closes it. */
 void
-leadscore_replay_one(Writer *writer, LeadRecord *record, StageBuffer *stages)
+leadscore_replay_one(Writer *writer, LeadRecord *record, HistoryBuffer *history)
 {
 	LogReader	reader;
 
 	leadscore_log_open(&reader, writer, false);
-	leadscore_replay(&reader, record, stages);
+	leadscore_replay(&reader, record, history);
 	leadscore_log_close(&reader);
 }

@@ -29,8 +29,8 @@ extern bool leadscore_configuration_is_late(const Writer *writer, const LeadReco
 
 extern void leadscore_log_open(LogReader *reader, Writer *writer, bool all);
 extern void leadscore_log_close(LogReader *reader);
-extern void leadscore_replay(LogReader *reader, LeadRecord *record, StageBuffer *stages);
-extern void leadscore_replay_one(Writer *writer, LeadRecord *record, StageBuffer *stages);
+extern void leadscore_replay(LogReader *reader, LeadRecord *record, HistoryBuffer *history);
+extern void leadscore_replay_one(Writer *writer, LeadRecord *record, HistoryBuffer *history);
 extern void leadscore_replay_deltas(Writer *writer, LeadRecord *record, const DeltaList *deltas,
 									int64 begin, int64 end);
 

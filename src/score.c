@@ -266,18 +266,18 @@ index_rules(Scorer *scorer)
 	int			i;
 	int			j;
 
-	scorer->first_rule = palloc(sizeof(int32) * (model->signals.n + 1));
+	scorer->first_rule = palloc(sizeof(int32) * (scorer->nsignals + 1));
 	scorer->signal_rules = palloc(sizeof(int16) * model->rules.n + 1);
 	scorer->idle_rules = palloc(sizeof(int16) * model->rules.n + 1);
 	scorer->tiered_rules = palloc(sizeof(int16) * model->rules.n + 1);
-	for (i = 0; i < model->signals.n; i++)
+	for (i = 0; i < scorer->nsignals; i++)
 	{
 		scorer->first_rule[i] = n;
 		for (j = 0; j < model->rules.n; j++)
 			if (rules[j].signal == i && rules[j].aggregate != AGGREGATE_IDLE)
 				scorer->signal_rules[n++] = (int16) j;
 	}
-	scorer->first_rule[model->signals.n] = n;
+	scorer->first_rule[scorer->nsignals] = n;
 	for (j = 0; j < model->rules.n; j++)
 		if (rule_is_tiered_idle(&rules[j]))
 			scorer->tiered_rules[scorer->ntiered++] = (int16) j;
@@ -320,27 +320,84 @@ check_order(const LeadModel *model)
 #endif
 }
 
-/* Make a model ready; lives in the current memory context. */
-Scorer *
-leadscore_scorer_create(const LeadModel *model)
+/* Give each signal an index: those of the model, then others that segments ask for. */
+static void
+index_signals(Scorer *scorer, const SegmentSet *segments)
 {
-	Scorer	   *scorer = palloc0(sizeof(Scorer));
+	const LeadModel *model = scorer->model;
 	const ModelSignal *signals = model_signals(model);
-	const ModelRule *rules = model_rules(model);
-	const ModelGate *gates = model_gates(model);
-	const ModelStageRule *stage_rules = model_stage_rules(model);
-	int64		quiet = 0;
 	int			i;
+	int			j;
 
-	check_order(model);
-	scorer->model = model;
-	scorer->context = CurrentMemoryContext;
 	scorer->max_signal_id = model->signals.n > 0 ? signals[model->signals.n - 1].id : -1;
+	for (i = 0; segments && i < segments->n; i++)
+		for (j = 0; j < segments->segments[i].n; j++)
+			if (segments->segments[i].conditions[j].test == TEST_SIGNAL)
+				scorer->max_signal_id = Max(scorer->max_signal_id, segments->segments[i].conditions[j].signal_id);
 	scorer->signal_index = palloc((scorer->max_signal_id + 1) * sizeof(int16) + 1);
 	for (i = 0; i <= scorer->max_signal_id; i++)
 		scorer->signal_index[i] = NO_INDEX;
 	for (i = 0; i < model->signals.n; i++)
 		scorer->signal_index[signals[i].id] = (int16) i;
+	scorer->nsignals = model->signals.n;
+}
+
+/*
+ * Resolve what segments name by this model, and give the signals that it does
+ * not know an index; returns the longest window.
+ */
+static int32
+resolve_segments(Scorer *scorer, const SegmentSet *segments)
+{
+	const ModelDimension *dimensions = model_dimensions(scorer->model);
+	int32		longest = 0;
+	int			i;
+	int			j;
+	int			k;
+
+	if (segments == NULL || segments->n == 0)
+		return 0;
+	scorer->segments = leadscore_segment_set(segments->segments, segments->n);
+	for (i = 0; i < scorer->segments->n; i++)
+		for (j = 0; j < scorer->segments->segments[i].n; j++)
+		{
+			SegmentCondition *c = &scorer->segments->segments[i].conditions[j];
+
+			c->signal = NO_INDEX;
+			c->dimension = NO_INDEX;
+			if (c->test == TEST_SIGNAL)
+			{
+				if (scorer->signal_index[c->signal_id] == NO_INDEX)
+					scorer->signal_index[c->signal_id] = (int16) scorer->nsignals++;
+				c->signal = scorer->signal_index[c->signal_id];
+				longest = Max(longest, c->within);
+			}
+			for (k = 0; c->test == TEST_DIMENSION && k < scorer->model->dimensions.n; k++)
+				if (strcmp(MODEL_STRING(scorer->model, dimensions[k].name), c->dimension_name) == 0)
+					c->dimension = (int16) k;
+		}
+	return longest;
+}
+
+/*
+ * Make a model ready, and the segments beside it if there are any; lives in the
+ * current memory context.
+ */
+Scorer *
+leadscore_scorer_create(const LeadModel *model, const SegmentSet *segments)
+{
+	Scorer	   *scorer = palloc0(sizeof(Scorer));
+	const ModelRule *rules = model_rules(model);
+	const ModelGate *gates = model_gates(model);
+	const ModelStageRule *stage_rules = model_stage_rules(model);
+	int64		quiet;
+	int			i;
+
+	check_order(model);
+	scorer->model = model;
+	scorer->context = CurrentMemoryContext;
+	index_signals(scorer, segments);
+	quiet = resolve_segments(scorer, segments);
 
 	scorer->weights = palloc0(sizeof(RuleWeights) * model->rules.n + 1);
 	for (i = 0; i < model->rules.n; i++)
@@ -404,8 +461,8 @@ leadscore_evaluation_create(const Scorer *scorer)
 	const LeadModel *model = scorer->model;
 	Evaluation *e = palloc0(sizeof(Evaluation));
 
-	e->signals = palloc(sizeof(SignalSpan) * model->signals.n + 1);
-	e->present = palloc(sizeof(int16) * model->signals.n + 1);
+	e->signals = palloc(sizeof(SignalSpan) * scorer->nsignals + 1);
+	e->present = palloc(sizeof(int16) * scorer->nsignals + 1);
 	e->resets = palloc(sizeof(int32) * model->dimensions.n + 1);
 	e->rules = palloc(sizeof(int64) * model->rules.n + 1);
 	e->dimensions = palloc(sizeof(int64) * model->dimensions.n * 2 + 1);
@@ -444,7 +501,7 @@ first_after(const ActivityItem *items, int low, int high, int32 bucket)
 	return low;
 }
 
-/* Find the items of each signal of the model up to a bucket. */
+/* Find the items of each signal that the scorer knows up to a bucket. */
 static void
 find_spans(const Scorer *scorer, Evaluation *e, int32 last)
 {
@@ -452,7 +509,7 @@ find_spans(const Scorer *scorer, Evaluation *e, int32 last)
 	int			n = e->activity->nitems;
 	int			i = 0;
 
-	memset(e->signals, 0, sizeof(SignalSpan) * scorer->model->signals.n);
+	memset(e->signals, 0, sizeof(SignalSpan) * scorer->nsignals);
 	e->npresent = 0;
 	while (i < n)
 	{

@@ -14,6 +14,7 @@
 
 #include "activity.h"
 #include "model.h"
+#include "segment.h"
 
 /* Weights of a rule by age, in units of 2^-31, computed as far as asked for */
 typedef struct RuleWeights
@@ -41,8 +42,10 @@ typedef struct Scorer
 {
 	const LeadModel *model;
 	MemoryContext context;
+	SegmentSet *segments;		/* that are active beside the model; NULL: none */
+	int			nsignals;		/* of the model, and then of segments alone */
 	int			max_signal_id;
-	int16	   *signal_index;	/* by id; NO_INDEX if the model has no such */
+	int16	   *signal_index;	/* by id; NO_INDEX if none needs it */
 	RuleWeights *weights;		/* by rule */
 	int32	   *first_rule;		/* by signal: where its rules begin in ... */
 	int16	   *signal_rules;	/* ... rules by signal, but those of idle time */
@@ -87,7 +90,7 @@ typedef struct Evaluation
 	int64		gross_total;	/* ... and the score without them */
 } Evaluation;
 
-extern Scorer *leadscore_scorer_create(const LeadModel *model);
+extern Scorer *leadscore_scorer_create(const LeadModel *model, const SegmentSet *segments);
 extern Evaluation *leadscore_evaluation_create(const Scorer *scorer);
 extern void leadscore_evaluation_free(Evaluation *e);
 extern void leadscore_evaluate(Scorer *scorer, const ActivityList *activity,

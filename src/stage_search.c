@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * stage_search.c
- *		When does the stage of a lead change if nothing happens?
+ *		When does the stage of a lead change, or a segment that it is in, if
+ *		nothing happens?
  *
  * Between two buckets of an activity what a lead is worth at both ends bounds
  * what it is worth in between (see Range).  A search takes the stretch from one
@@ -22,6 +23,7 @@
 
 #include "bounds.h"
 #include "score_parts.h"
+#include "segment_match.h"
 
 /* a search that need not be exact gives up after so many evaluations */
 #define SEARCH_BUDGET	10000
@@ -53,21 +55,14 @@ search_evaluate(Search *search, int32 at)
 	return e;
 }
 
-/* The stage over the range of a search, STAGE_UNKNOWN if it does not tell */
-static int
-judge_range(const Search *search)
+/* Does nothing change over the range of a search?  False: it may. */
+static bool
+range_keeps(const Search *search)
 {
-	return search->qualified ?
-		leadscore_qualified_over(search->scorer, &search->range) :
-		leadscore_standing_over(search->scorer, &search->range, search->standing);
-}
-
-/* The stage between two buckets with nothing of the activity in between */
-static int
-search_judge(Search *search, const Evaluation *from, const Evaluation *to)
-{
-	leadscore_range_set(search->scorer, from, to, &search->range);
-	return judge_range(search);
+	if (search->qualified)
+		return leadscore_qualified_over(search->scorer, &search->range) == search->standing.stage;
+	return leadscore_standing_over(search->scorer, &search->range, &search->standing) == search->standing.stage &&
+		leadscore_segments_keep(search->scorer, &search->range, &search->standing);
 }
 
 /*
@@ -84,7 +79,8 @@ search_range(Search *search, const Evaluation *from, const Evaluation *to)
 	int32		middle;
 	int32		found;
 
-	if (search_judge(search, from, to) == search->standing.stage)
+	leadscore_range_set(search->scorer, from, to, &search->range);
+	if (range_keeps(search))
 		return BUCKET_NEVER;
 	if (from->at == to->at || search->budget == 0)
 		return from->at;
@@ -149,7 +145,7 @@ bounds_keep(Search *search, const ActivityList *least, int32 least_last,
 	leadscore_look_at(search->scorer, most, until, b.most);
 	b.least->at = until;
 	b.most->at = from;
-	keeps = leadscore_range_bounds(search->scorer, &b, &search->range) && judge_range(search) == search->standing.stage;
+	keeps = leadscore_range_bounds(search->scorer, &b, &search->range) && range_keeps(search);
 	leadscore_evaluation_free(b.least);
 	leadscore_evaluation_free(b.most);
 	return keeps;
@@ -177,9 +173,37 @@ leap(Search *search, int32 start, int32 until, int64 *stride)
 }
 
 /*
- * The first bucket after `after` and up to `until` where the stage changes.
- * Stretches between two buckets of the activity are the ranges to search, where
- * bounds over many of them do not tell.
+ * The same after a bucket and up to `last`.  Stretches between two buckets of
+ * the activity are the ranges to search, where bounds over many of them do not
+ * tell.
+ */
+static int32
+search_stretches(Search *search, int32 after, int32 last)
+{
+	int32		found = BUCKET_NEVER;
+	int64		stride = (int64) last - after;
+
+	while (after < last && found == BUCKET_NEVER)
+	{
+		int32		start = after + 1;
+		int32		end = leap(search, start, last, &stride);
+
+		if (end >= start)
+		{
+			after = end;
+			continue;
+		}
+		end = next_bucket(search->activity, start, last + 1) - 1;
+		found = search_stretch(search, start, end);
+		after = end;
+	}
+	return found;
+}
+
+/*
+ * The first bucket after `after` and up to `until` where the stage or a segment
+ * changes.  The buckets in which counts leave a window of a segment are known:
+ * they are looked at one by one, and only what lies between is searched.
  */
 static int32
 search_change(Search *search, int32 after, int32 until)
@@ -190,7 +214,6 @@ search_change(Search *search, int32 after, int32 until)
 	int32		newest = after;
 	int32		last;
 	int32		found = BUCKET_NEVER;
-	int64		stride;
 	int			i;
 
 	for (i = 0; i < activity->nitems; i++)
@@ -203,20 +226,15 @@ search_change(Search *search, int32 after, int32 until)
 		return BUCKET_NEVER;
 
 	leadscore_range_create(scorer, &search->range);
-	stride = (int64) last - after;
 	while (after < last && found == BUCKET_NEVER)
 	{
-		int32		start = after + 1;
-		int32		end = leap(search, start, last, &stride);
+		int32		expiry = search->qualified ? BUCKET_NEVER :
+			leadscore_segments_expiry(scorer, activity, after);
 
-		if (end >= start)
-		{
-			after = end;
-			continue;
-		}
-		end = next_bucket(activity, start, last + 1) - 1;
-		found = search_stretch(search, start, end);
-		after = end;
+		found = search_stretches(search, after, Min(expiry - 1, last));
+		if (found == BUCKET_NEVER && expiry <= last)
+			found = search_stretch(search, expiry, expiry);
+		after = expiry;
 	}
 	leadscore_range_free(&search->range);
 	Assert(found == BUCKET_NEVER || found <= last);
@@ -238,15 +256,16 @@ leadscore_qualified_change(Scorer *scorer, const ActivityList *activity,
 
 /*
  * The first bucket after `after` and up to `until` where a lead of this
- * standing moves to another stage by the passing of time.  Where it is hard
+ * standing moves to another stage, or into or out of a segment, by the passing
+ * of time.  Where it is hard
  * to find, an earlier bucket: a later call finds nothing there and asks again.
  */
 int32
 leadscore_standing_change(Scorer *scorer, const ActivityList *activity,
-						  int32 after, int32 until, LeadStanding standing)
+						  int32 after, int32 until, const LeadStanding *standing)
 {
 	Search		search = {
-		.scorer = scorer,.activity = activity,.standing = standing,
+		.scorer = scorer,.activity = activity,.standing = *standing,
 		.budget = SEARCH_BUDGET
 	};
 
@@ -254,16 +273,16 @@ leadscore_standing_change(Scorer *scorer, const ActivityList *activity,
 }
 
 /*
- * Does a lead of this standing stay in its stage from one bucket to another,
+ * Does a lead of this standing stay in its stage and segments from one bucket to another,
  * while its activity grows, in whatever order, from `least` (what is up to
  * `least_last` of it) to `most` (what is up to `until`)?  True is certain.
  */
 bool
 leadscore_standing_stays(Scorer *scorer, const ActivityList *least, int32 least_last,
 						 const ActivityList *most, int32 from, int32 until,
-						 LeadStanding standing)
+						 const LeadStanding *standing)
 {
-	Search		search = {.scorer = scorer,.standing = standing,.budget = -1};
+	Search		search = {.scorer = scorer,.standing = *standing,.budget = -1};
 	bool		stays;
 
 	Assert(from <= until);
@@ -289,17 +308,17 @@ keeps_halves(Search *search, int32 from, int32 until)
 }
 
 /*
- * Does a lead of this standing stay in its stage from the bucket `from` up to
+ * Does a lead of this standing stay in its stage and segments from the bucket `from` up to
  * `until`, both included, whatever the order of events within each bucket?
  * True is certain; false means that only the log can tell.  The profile must
  * be the same all the time.
  */
 bool
 leadscore_standing_keeps(Scorer *scorer, const ActivityList *activity,
-						 int32 from, int32 until, LeadStanding standing)
+						 int32 from, int32 until, const LeadStanding *standing)
 {
 	Search		search = {
-		.scorer = scorer,.activity = activity,.standing = standing,
+		.scorer = scorer,.activity = activity,.standing = *standing,
 		.budget = KEEPS_BUDGET
 	};
 	bool		keeps;

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * stage_search.h
- *		When does the stage of a lead change if nothing happens?
+ *		When does the stage of a lead change, or a segment that it is in, if
+ *		nothing happens?
  *
  * Pure functions of an activity and a model; see stage_search.c.
  *
@@ -18,11 +19,11 @@
 extern int32 leadscore_qualified_change(Scorer *scorer, const ActivityList *activity,
 										int32 after, uint8 stage);
 extern int32 leadscore_standing_change(Scorer *scorer, const ActivityList *activity,
-									   int32 after, int32 until, LeadStanding standing);
+									   int32 after, int32 until, const LeadStanding *standing);
 extern bool leadscore_standing_stays(Scorer *scorer, const ActivityList *least,
 									 int32 least_last, const ActivityList *most,
-									 int32 from, int32 until, LeadStanding standing);
+									 int32 from, int32 until, const LeadStanding *standing);
 extern bool leadscore_standing_keeps(Scorer *scorer, const ActivityList *activity,
-									 int32 from, int32 until, LeadStanding standing);
+									 int32 from, int32 until, const LeadStanding *standing);
 
 #endif							/* LEADSCORE_STAGE_SEARCH_H */

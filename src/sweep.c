@@ -32,16 +32,16 @@ PG_FUNCTION_INFO_V1(leadscore_sweep);
 PG_FUNCTION_INFO_V1(leadscore_current_stage);
 PG_FUNCTION_INFO_V1(leadscore_current_stage_since);
 PG_FUNCTION_INFO_V1(leadscore_current_activity);
+PG_FUNCTION_INFO_V1(leadscore_current_segments);
 
 /*
- * Bring a record up to now.  False if the lead is gone.  A reader gets the
- * record only; a writer's history is corrected where that is needed.
+ * Bring a record up to now.  False if the lead is gone.  A writer's history is
+ * corrected where that is needed; a reader, which hands over a buffer, gets the
+ * record only, and in the buffer its whole history if it was replayed.
  */
 static bool
-bring_up(Writer *writer, LeadRecord *record, bool write)
+bring_up(Writer *writer, LeadRecord *record, HistoryBuffer *replayed)
 {
-	StageBuffer replayed;
-
 	if (record->lifecycle.pending_at > writer->now &&
 		!leadscore_configuration_is_late(writer, record))
 	{
@@ -49,11 +49,11 @@ bring_up(Writer *writer, LeadRecord *record, bool write)
 		leadscore_lifecycle_advance(&record->lifecycle, writer->now);
 		return true;
 	}
-	if (write)
+	if (replayed == NULL)
 		return leadscore_correct(writer, record);
 	if (!leadscore_lead_read(writer, record->lead_id))
 		return false;
-	leadscore_replay_one(writer, record, &replayed);
+	leadscore_replay_one(writer, record, replayed);
 	return true;
 }
 
@@ -67,7 +67,7 @@ sweep_lead(Writer *writer, int64 lead_id)
 		return;
 	leadscore_record_init(writer, &record, lead_id);
 	leadscore_state_decode(writer, &record);
-	if (bring_up(writer, &record, true))
+	if (bring_up(writer, &record, NULL))
 		leadscore_state_write(writer, &record, true);
 }
 
@@ -195,47 +195,62 @@ typedef enum RecordPart
 {
 	RECORD_STAGE,
 	RECORD_STAGE_SINCE,
-	RECORD_ACTIVITY
+	RECORD_ACTIVITY,
+	RECORD_SEGMENTS
 } RecordPart;
 
 /*
  * Compute, by the active snapshot, the record that a sweep would write for a
- * lead: its activity, in the current context, its stage and since when it is in
- * it.  Each pointer may be NULL.  False if there is no such lead.
+ * lead at an instant that is not past, in the current context.  NULL if there is
+ * no such lead.
  */
-bool
-leadscore_current_record(PipelinePart part, int64 lead_id, ActivityList *activity,
-						 uint8 *stage, int64 *stage_since)
+LeadForecast *
+leadscore_forecast(PipelinePart part, int64 lead_id, int64 at)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "leadscore current state",
 												  ALLOCSET_DEFAULT_SIZES);
 	Writer		reader;
 	LeadRecord	record;
+	HistoryBuffer replayed = {0};
+	LeadForecast *forecast = NULL;
 	bool		found;
+	bool		isnull;
+	int			i;
 
 	MemoryContextSwitchTo(context);
 	leadscore_reader_begin(&reader, part);
+	reader.now = Max(reader.now, at);
 	found = leadscore_row_read(&reader.state, lead_id, reader.snapshot);
 	if (found)
 	{
 		leadscore_record_init(&reader, &record, lead_id);
 		leadscore_state_decode(&reader, &record);
-		found = bring_up(&reader, &record, false);
+		found = bring_up(&reader, &record, &replayed);
 	}
 	MemoryContextSwitchTo(caller);
-	if (found && activity)
+	if (found)
 	{
-		lead_activity_init(activity, record.activity.grain, record.activity.nitems);
-		lead_activity_copy(&record.activity, activity);
+		const HistoryBuffer *history = replayed.n > 0 ? &replayed : &reader.appended;
+
+		forecast = palloc0(sizeof(LeadForecast));
+		lead_activity_init(&forecast->activity, record.activity.grain, record.activity.nitems);
+		lead_activity_copy(&record.activity, &forecast->activity);
+		forecast->stage = record.lifecycle.standing.stage;
+		forecast->stage_since = record.lifecycle.stage_since;
+		forecast->segments = leadscore_segments_array(&record.lifecycle, &isnull);
+		forecast->replayed = replayed.n > 0;
+		forecast->changes = palloc(sizeof(SegmentChange) * history->nsegments + 1);
+		forecast->nchanges = history->nsegments;
+		for (i = 0; i < history->nsegments; i++)
+		{
+			forecast->changes[i] = history->segments[i].change;
+			forecast->changes[i].segment = pstrdup(history->segments[i].change.segment);
+		}
 	}
-	if (found && stage)
-		*stage = record.lifecycle.standing.stage;
-	if (found && stage_since)
-		*stage_since = record.lifecycle.stage_since;
 	leadscore_reader_end(&reader);
 	MemoryContextDelete(context);
-	return found;
+	return forecast;
 }
 
 /* The same for a query; NULL if row security hides the lead from the caller. */
@@ -244,19 +259,24 @@ current_record(FunctionCallInfo fcinfo, RecordPart part)
 {
 	PipelinePart pipeline = {PG_GETARG_OID(0), InvalidOid};
 	int64		lead_id = PG_GETARG_INT64(1);
-	ActivityList activity;
-	uint8		stage;
-	int64		stage_since;
+	LeadForecast *forecast = NULL;
 
-	if (!caller_sees_state(leadscore_pipeline_for_query(pipeline), lead_id) ||
-		!leadscore_current_record(pipeline, lead_id, part == RECORD_ACTIVITY ? &activity : NULL,
-								  &stage, &stage_since))
+	if (caller_sees_state(leadscore_pipeline_for_query(pipeline), lead_id))
+		forecast = leadscore_forecast(pipeline, lead_id, PG_INT64_MIN);
+	if (forecast == NULL || (part == RECORD_SEGMENTS && forecast->segments == (Datum) 0))
 		PG_RETURN_NULL();
-	if (part == RECORD_STAGE)
-		return LeadStageGetDatum(stage);
-	if (part == RECORD_STAGE_SINCE)
-		return TimestampTzGetDatum(stage_since);
-	return PointerGetDatum(leadscore_activity_make(&activity));
+	switch (part)
+	{
+		case RECORD_STAGE:
+			return LeadStageGetDatum(forecast->stage);
+		case RECORD_STAGE_SINCE:
+			return TimestampTzGetDatum(forecast->stage_since);
+		case RECORD_ACTIVITY:
+			return PointerGetDatum(leadscore_activity_make(&forecast->activity));
+		case RECORD_SEGMENTS:
+			break;
+	}
+	return forecast->segments;
 }
 
 /*
@@ -285,4 +305,14 @@ Datum
 leadscore_current_activity(PG_FUNCTION_ARGS)
 {
 	return current_record(fcinfo, RECORD_ACTIVITY);
+}
+
+/*
+ * current_segments(pipeline, lead_id): the numbers of the segments that a lead
+ * is in as of now; NULL if it is in none
+ */
+Datum
+leadscore_current_segments(PG_FUNCTION_ARGS)
+{
+	return current_record(fcinfo, RECORD_SEGMENTS);
 }

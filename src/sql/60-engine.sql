@@ -44,6 +44,21 @@ CREATE FUNCTION leadscore_internal.activate_model(pipeline regnamespace, model t
 COMMENT ON FUNCTION leadscore_internal.activate_model(regnamespace, text, boolean) IS
 	'makes a model the one that scores; with wait brings all leads up to date; returns how many';
 
+CREATE FUNCTION leadscore_internal.activate_segment(pipeline regnamespace, segment text, replaces text, wait boolean) RETURNS bigint
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_activate_segment';
+COMMENT ON FUNCTION leadscore_internal.activate_segment(regnamespace, text, text, boolean) IS
+	'puts a segment into use, perhaps in the place of another; with wait brings all leads up to date; returns how many';
+
+CREATE FUNCTION leadscore_internal.retire_segment(pipeline regnamespace, segment text, wait boolean) RETURNS bigint
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_retire_segment';
+COMMENT ON FUNCTION leadscore_internal.retire_segment(regnamespace, text, boolean) IS
+	'puts a segment out of use; with wait brings all leads up to date; returns how many';
+
+CREATE FUNCTION leadscore_internal.would_be_in(lead anyelement, activity leadscore.lead_activity, stage leadscore.lead_stage, definition jsonb) RETURNS boolean
+	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'leadscore_would_be_in';
+COMMENT ON FUNCTION leadscore_internal.would_be_in(anyelement, leadscore.lead_activity, leadscore.lead_stage, jsonb) IS
+	'whether a row of a pipeline''s table lead, with its activity and in its stage, would be in a segment of this definition now';
+
 CREATE FUNCTION leadscore_internal.sweep(pipeline regnamespace, max_leads bigint) RETURNS bigint
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_sweep';
 COMMENT ON FUNCTION leadscore_internal.sweep(regnamespace, bigint) IS
@@ -72,6 +87,10 @@ CREATE FUNCTION leadscore_internal.current_activity(pipeline regnamespace, lead_
 	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 10000 AS 'MODULE_PATHNAME', 'leadscore_current_activity';
 COMMENT ON FUNCTION leadscore_internal.current_activity(regnamespace, bigint) IS
 	'activity of a lead as signals are defined now, even if it was not counted again yet';
+CREATE FUNCTION leadscore_internal.current_segments(pipeline regnamespace, lead_id bigint) RETURNS integer[]
+	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 10000 AS 'MODULE_PATHNAME', 'leadscore_current_segments';
+COMMENT ON FUNCTION leadscore_internal.current_segments(regnamespace, bigint) IS
+	'numbers of the segments that a lead is in now, including changes that are due and not recorded yet; NULL if it is in none';
 
 CREATE FUNCTION leadscore_internal.compare_leads(pipeline regnamespace, a leadscore.lead_model, b leadscore.lead_model, at timestamptz DEFAULT now())
 	RETURNS TABLE (lead_id bigint, leads bigint, stage_a leadscore.lead_stage, stage_b leadscore.lead_stage,

@@ -398,7 +398,7 @@ LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	standing.suspended = 0;
 	pick_activity(&activity);
 	model = pick_model();
-	scorer = leadscore_scorer_create(&model->head);
+	scorer = leadscore_scorer_create(&model->head, NULL);
 	e = leadscore_evaluation_create(scorer);
 
 	leadscore_evaluate(scorer, &activity, after, e);

@@ -53,7 +53,7 @@ CREATE TABLE setting (
 COMMENT ON TABLE setting IS 'settings of this pipeline: one row';
 COMMENT ON COLUMN setting.id IS 'always true: there is one row';
 COMMENT ON COLUMN setting.layout_version IS 'version of the tables, raised by leadscore.upgrade_pipeline';
-COMMENT ON COLUMN setting.configuration IS 'number of the newest change of models or signals; leads with a smaller one are behind';
+COMMENT ON COLUMN setting.configuration IS 'number of the newest change of models, signals or segments; leads with a smaller one are behind';
 COMMENT ON COLUMN setting.signals_configuration IS 'number of the newest change of signals; leads with a smaller one are to be counted again';
 COMMENT ON COLUMN setting.grain IS 'width of the buckets that events are counted in, 1 day or 1 hour; fixed when the pipeline is created';
 COMMENT ON COLUMN setting.time_zone IS 'time zone of the dates in the views';
@@ -474,6 +474,7 @@ CREATE TABLE lead_state (
     profile_at timestamptz,
     milestone_at timestamptz,
     pending_at timestamptz,
+    segments_since timestamptz,
     next_review_at timestamptz,
     configuration bigint NOT NULL,
     cycle integer NOT NULL,
@@ -482,6 +483,7 @@ CREATE TABLE lead_state (
     promotion_blocked boolean NOT NULL,
     processed_until timestamptz NOT NULL,
     updated_at timestamptz NOT NULL DEFAULT now(),
+    segments integer[],
     activity lead_activity NOT NULL,
     baseline lead_activity,
     CONSTRAINT lead_state_pkey PRIMARY KEY (lead_id)
@@ -490,7 +492,7 @@ CREATE TABLE lead_state (
 CREATE INDEX lead_state_stage_idx ON lead_state (stage);
 CREATE INDEX lead_state_next_review_at_idx ON lead_state (next_review_at) WHERE next_review_at IS NOT NULL;
 CREATE INDEX lead_state_configuration_idx ON lead_state (configuration);
-COMMENT ON TABLE lead_state IS 'one row a lead: counts of its signals, and its stage; kept by the engine, see verify() and rebuild()';
+COMMENT ON TABLE lead_state IS 'one row a lead: counts of its signals, its stage and its segments; kept by the engine, see verify() and rebuild()';
 COMMENT ON COLUMN lead_state.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN lead_state.activity IS 'how often each signal was counted, by bucket (UTC day or hour)';
 COMMENT ON COLUMN lead_state.baseline IS 'the part of activity whose events were purged from the log';
@@ -503,8 +505,10 @@ COMMENT ON COLUMN lead_state.processed_until IS 'event time up to which everythi
 COMMENT ON COLUMN lead_state.profile_at IS 'when the profile changed last; NULL: not since the lead began';
 COMMENT ON COLUMN lead_state.milestone_at IS 'time of the newest milestone or stage set by hand, whether it moved the stage or not; NULL: none';
 COMMENT ON COLUMN lead_state.pending_at IS 'when an event that is dated ahead acts next; NULL: none waits';
-COMMENT ON COLUMN lead_state.next_review_at IS 'when the stage may change though nothing happens: from then on sweep() looks at the lead; NULL: never';
-COMMENT ON COLUMN lead_state.configuration IS 'number of the change of models or signals that the lead was brought up to date with, see setting.configuration';
+COMMENT ON COLUMN lead_state.segments IS 'the segments that the lead is in, by segment_id; NULL: none';
+COMMENT ON COLUMN lead_state.segments_since IS 'when it entered or left a segment last; NULL: never';
+COMMENT ON COLUMN lead_state.next_review_at IS 'when the stage or a segment may change though nothing happens: from then on sweep() looks at the lead; NULL: never';
+COMMENT ON COLUMN lead_state.configuration IS 'number of the change of models, signals or segments that the lead was brought up to date with, see setting.configuration';
 COMMENT ON COLUMN lead_state.updated_at IS 'time of the last change of this row';
 
 CREATE TABLE stage_log (

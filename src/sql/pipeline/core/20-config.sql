@@ -75,6 +75,27 @@ CREATE TRIGGER config_truncated AFTER TRUNCATE ON grade
 ALTER TABLE grade ENABLE ALWAYS TRIGGER config_changed;
 ALTER TABLE grade ENABLE ALWAYS TRIGGER config_truncated;
 
+CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON segment
+    FOR EACH ROW EXECUTE FUNCTION config_changed();
+CREATE TRIGGER config_truncated AFTER TRUNCATE ON segment
+    FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
+ALTER TABLE segment ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE segment ENABLE ALWAYS TRIGGER config_truncated;
+
+CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON segment_condition
+    FOR EACH ROW EXECUTE FUNCTION config_changed();
+CREATE TRIGGER config_truncated AFTER TRUNCATE ON segment_condition
+    FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
+ALTER TABLE segment_condition ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE segment_condition ENABLE ALWAYS TRIGGER config_truncated;
+
+CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON segment_activation
+    FOR EACH ROW EXECUTE FUNCTION config_changed();
+CREATE TRIGGER config_truncated AFTER TRUNCATE ON segment_activation
+    FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
+ALTER TABLE segment_activation ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE segment_activation ENABLE ALWAYS TRIGGER config_truncated;
+
 -- The engine knows the kinds of events that have a role.
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON event_kind
     FOR EACH ROW EXECUTE FUNCTION config_changed();

@@ -47,6 +47,14 @@ CREATE OR REPLACE TRIGGER guarded BEFORE INSERT OR UPDATE OR DELETE ON model_act
     FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
 CREATE OR REPLACE TRIGGER guarded_truncate BEFORE TRUNCATE ON model_activation
     FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+CREATE OR REPLACE TRIGGER guarded BEFORE INSERT OR UPDATE OR DELETE ON segment_log
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+CREATE OR REPLACE TRIGGER guarded_truncate BEFORE TRUNCATE ON segment_log
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+CREATE OR REPLACE TRIGGER guarded BEFORE INSERT OR UPDATE OR DELETE ON segment_activation
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
+CREATE OR REPLACE TRIGGER guarded_truncate BEFORE TRUNCATE ON segment_activation
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_engine_table();
 
 -- Rows of consent are added and kept, and the columns of lead follow them.
 CREATE OR REPLACE TRIGGER consent_checked BEFORE INSERT ON consent

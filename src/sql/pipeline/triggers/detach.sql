@@ -19,6 +19,10 @@ DROP TRIGGER IF EXISTS guarded ON profile_change;
 DROP TRIGGER IF EXISTS guarded_truncate ON profile_change;
 DROP TRIGGER IF EXISTS guarded ON model_activation;
 DROP TRIGGER IF EXISTS guarded_truncate ON model_activation;
+DROP TRIGGER IF EXISTS guarded ON segment_log;
+DROP TRIGGER IF EXISTS guarded_truncate ON segment_log;
+DROP TRIGGER IF EXISTS guarded ON segment_activation;
+DROP TRIGGER IF EXISTS guarded_truncate ON segment_activation;
 
 DROP TRIGGER IF EXISTS consent_checked ON consent;
 DROP TRIGGER IF EXISTS consent_recorded ON consent;

@@ -1,0 +1,483 @@
+/*-------------------------------------------------------------------------
+ *
+ * segment_config.c
+ *		The configuration of segments: which edits are refused, and how a
+ *		segment comes into use and goes out of it.
+ *
+ * An activation writes the definition to segment_activation, with a number of
+ * the order in which models are activated too.  So the history of segments can
+ * be replayed, and each lead knows by lead_state.configuration whether it has
+ * followed.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "classify.h"
+#include "config_guard.h"
+#include "guard.h"
+#include "segment_compile.h"
+#include "shard.h"
+
+PG_FUNCTION_INFO_V1(leadscore_activate_segment);
+PG_FUNCTION_INFO_V1(leadscore_retire_segment);
+
+#define EQ " OPERATOR(pg_catalog.=) "
+
+/* Columns of segment that its activation writes, and the note */
+static const char *const free_columns[] = {"status", "note", "activated_by", "activated_at", NULL};
+
+/* Columns of segment_condition that tell drafts and active segments apart no more */
+static const char *const no_columns[] = {NULL};
+
+/*
+ * Read a text with the newest snapshot; NULL if there is no row.  The statement
+ * takes up to two texts.  Needs an SPI connection.
+ */
+static char *
+read_text(const char *sql, Datum one, Datum two)
+{
+	Oid			types[2] = {TEXTOID, TEXTOID};
+	Datum		values[2];
+	char	   *result;
+
+	values[0] = one;
+	values[1] = two;
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (SPI_execute_with_args(sql, two ? 2 : 1, types, values, NULL, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read segments: %s", sql);
+	PopActiveSnapshot();
+	result = SPI_processed == 0 ? NULL : SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	return result;
+}
+
+/* The status of a segment as its owner sees it; NULL if there is none */
+static char *
+status_of(PipelinePart part, const char *segment)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Oid			table = leadscore_sibling(part, "segment");
+	UserSwitch	saved;
+	char	   *status;
+
+	leadscore_run_as(leadscore_table_owner(table), false, &saved);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	status = read_text(psprintf("SELECT status FROM %s WHERE segment" EQ "$1", leadscore_table_name(table)),
+					   CStringGetTextDatum(segment), (Datum) 0);
+	if (status)
+		status = MemoryContextStrdup(context, status);
+	SPI_finish();
+	leadscore_run_back(&saved);
+	return status;
+}
+
+/* Refuse to edit a segment that is not a draft. */
+static void
+refuse_edit(const char *segment)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("segment \"%s\" is not a draft and cannot be edited", segment),
+			 errdetail("It explains which leads were in it."),
+			 errhint("Copy it with clone_segment(), edit the copy, look at segment_preview(), then call activate_segment() with the old name as replaces.")));
+}
+
+/* A row of segment: once active, only activation may change it. */
+void
+leadscore_check_segment(PipelinePart part, TupleDesc desc, HeapTuple old, HeapTuple new)
+{
+	char	   *status = leadscore_text_column(old, desc, "status");
+
+	if (leadscore_engine_is_writing() || leadscore_is_loading(part))
+		return;
+	if (old && strcmp(status, "draft") != 0 &&
+		(new == NULL || !leadscore_columns_kept(desc, old, new, free_columns)))
+		refuse_edit(leadscore_text_column(old, desc, "segment"));
+	status = leadscore_text_column(new, desc, "status");
+	if (new && strcmp(status, "draft") != 0 &&
+		(old == NULL || strcmp(status, leadscore_text_column(old, desc, "status")) != 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the status of segment \"%s\" cannot be changed by hand",
+						leadscore_text_column(new, desc, "segment")),
+				 errhint("Call activate_segment() or retire_segment().")));
+}
+
+/* Is there a dimension of this name in some model? */
+static bool
+is_dimension(PipelinePart part, const char *dimension)
+{
+	Oid			table = leadscore_sibling(part, "dimension");
+	UserSwitch	saved;
+	bool		found;
+
+	leadscore_run_as(leadscore_table_owner(table), false, &saved);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	found = read_text(psprintf("SELECT dimension FROM %s WHERE dimension" EQ "$1 LIMIT 1",
+							   leadscore_table_name(table)), CStringGetTextDatum(dimension), (Datum) 0) != NULL;
+	SPI_finish();
+	leadscore_run_back(&saved);
+	return found;
+}
+
+/* A row of segment_condition: of a draft, before and after, about things that are there. */
+void
+leadscore_check_segment_condition(PipelinePart part, TupleDesc desc, HeapTuple old, HeapTuple new)
+{
+	PipelinePart whole = {part.schema, InvalidOid};
+	HeapTuple	rows[2] = {old, new};
+	AttrNumber	number = leadscore_column(desc, "lead_condition", JSONPATHOID, "segment_condition");
+	char	   *dimension = leadscore_text_column(new, desc, "dimension");
+	bool		isnull = true;
+	Datum		path = (Datum) 0;
+	int			i;
+
+	if (leadscore_engine_is_writing() || leadscore_is_loading(part))
+		return;
+	if (old && new && leadscore_columns_kept(desc, old, new, no_columns))
+		return;
+	for (i = 0; i < 2; i++)
+	{
+		char	   *segment = leadscore_text_column(rows[i], desc, "segment");
+		char	   *status = segment ? status_of(part, segment) : NULL;
+
+		/* a segment that is gone takes its rows with it */
+		if (status && strcmp(status, "draft") != 0)
+			refuse_edit(segment);
+	}
+	if (new == NULL)
+		return;
+	if (dimension && !is_dimension(part, dimension))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("condition \"%s\" of segment \"%s\" names an unknown dimension \"%s\"",
+						leadscore_text_column(new, desc, "condition"),
+						leadscore_text_column(new, desc, "segment"), dimension),
+				 errhint("Define the dimension in a model first, or correct its name.")));
+	path = heap_getattr(new, number, desc, &isnull);
+	if (!isnull)
+		leadscore_check_path(leadscore_pipeline(whole), SOURCE_PROFILE,
+							 (JsonPath *) PG_DETOAST_DATUM(path),
+							 psprintf("condition \"%s\" of segment \"%s\"",
+									  leadscore_text_column(new, desc, "condition"),
+									  leadscore_text_column(new, desc, "segment")), "lead_condition");
+}
+
+/* Every dimension that an active segment asks for must be in a model that is to be active. */
+void
+leadscore_check_dimensions(const char *schema, Datum model)
+{
+	char	   *found = read_text(psprintf("SELECT pg_catalog.format('segment \"%%s\" asks for dimension \"%%s\"', c.segment, c.dimension)"
+										   " FROM %s.segment_condition c JOIN %s.segment s ON s.segment" EQ "c.segment"
+										   " WHERE s.status" EQ "'active' AND c.dimension IS NOT NULL AND NOT EXISTS ("
+										   "SELECT FROM %s.dimension d WHERE d.model" EQ "$1 AND d.dimension" EQ "c.dimension)"
+										   " ORDER BY c.condition_id LIMIT 1", schema, schema, schema),
+								  model, (Datum) 0);
+
+	if (found)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("%s, which model \"%s\" does not have", found, TextDatumGetCString(model)),
+				 errhint("Add the dimension to the model, or replace or retire the segment first.")));
+}
+
+/* An activation while it is being done, as the owner and under the pipeline's lock */
+typedef struct Activation
+{
+	Oid			schema_oid;
+	char	   *schema;			/* quoted */
+	Datum		segment;		/* name of it */
+	UserSwitch	saved;
+	int			nestlevel;
+} Activation;
+
+/* Run a statement, which takes the name of the segment and another text. */
+static void
+run(const Activation *a, const char *sql, Datum other)
+{
+	Oid			types[2] = {TEXTOID, TEXTOID};
+	Datum		values[2];
+
+	values[0] = a->segment;
+	values[1] = other;
+	leadscore_write_configuration(sql, other ? 2 : 1, types, values);
+}
+
+/* The status of a segment; an error that lists the segments if it is not there */
+static char *
+require_status(const Activation *a, Datum segment)
+{
+	char	   *status = read_text(psprintf("SELECT status FROM %s.segment WHERE segment" EQ "$1", a->schema),
+								   segment, (Datum) 0);
+
+	if (status == NULL)
+	{
+		char	   *names = read_text(psprintf("SELECT pg_catalog.string_agg(segment, ', ' ORDER BY segment) FROM %s.segment"
+											   " WHERE $1 IS NOT NULL", a->schema), segment, (Datum) 0);
+
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("segment \"%s\" does not exist", TextDatumGetCString(segment)),
+				 errhint("Segments of this pipeline: %s.", names ? names : "none")));
+	}
+	return status;
+}
+
+/* Begin to change the segments of a pipeline. */
+static void
+begin(Activation *a, Oid schema, Datum segment)
+{
+	a->schema_oid = schema;
+	a->schema = pstrdup(quote_identifier(get_namespace_name(schema)));
+	a->segment = segment;
+	leadscore_check_maintainer(schema, "segment", ACL_UPDATE);
+	leadscore_run_as(leadscore_table_owner(leadscore_table(schema, "event")), true, &a->saved);
+	a->nestlevel = leadscore_fix_path();
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	(void) require_status(a, segment);
+	leadscore_pipeline_lock((PipelinePart) {schema, InvalidOid});
+}
+
+/*
+ * Append a row to segment_activation: from now on the configuration has its
+ * number.  The statement selects a definition, or NULL.
+ */
+static void
+append(const Activation *a, const char *definition)
+{
+	run(a, psprintf("WITH n AS (INSERT INTO %s.segment_activation (segment, segment_id, definition, activated_at, activated_by)"
+					" SELECT s.segment, s.segment_id, %s, GREATEST(pg_catalog.now(),"
+					"  (SELECT pg_catalog.max(o.activated_at) FROM %s.segment_activation o),"
+					"  (SELECT pg_catalog.max(o.activated_at) FROM %s.model_activation o)), $2"
+					" FROM %s.segment s WHERE s.segment" EQ "$1 RETURNING activation_id)"
+					" UPDATE %s.setting SET configuration = n.activation_id FROM n",
+					a->schema, definition, a->schema, a->schema, a->schema, a->schema),
+		CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false)));
+
+	/*
+	 * Before there is a lead the active model has judged nothing yet: let it
+	 * begin after the segment, which then holds for all the past.
+	 */
+	run(a, psprintf("WITH d AS (DELETE FROM %s.model_activation WHERE NOT EXISTS (SELECT FROM %s.lead)"
+					" RETURNING activation_id, model, activated_at),"
+					" n AS (INSERT INTO %s.model_activation (model, activated_at)"
+					" SELECT d.model, d.activated_at FROM d WHERE $1 IS NOT NULL ORDER BY d.activation_id RETURNING activation_id)"
+					" UPDATE %s.setting SET configuration = m.id"
+					" FROM (SELECT pg_catalog.max(n.activation_id) AS id FROM n) m WHERE m.id IS NOT NULL",
+					a->schema, a->schema, a->schema, a->schema), (Datum) 0);
+}
+
+/* End it; with wait bring all leads up to date.  Returns how many followed. */
+static int64
+end(Activation *a, bool wait)
+{
+	SPI_finish();
+	AtEOXact_GUC(true, a->nestlevel);
+	leadscore_run_back(&a->saved);
+	CommandCounterIncrement();
+	return wait ? leadscore_follow(a->schema_oid) : 0;
+}
+
+/* Let a draft take the place of an active segment: the name and the number stay. */
+static void
+replace(Activation *a, Datum replaces)
+{
+	if (strcmp(require_status(a, replaces), "active") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("segment \"%s\" is not active and cannot be replaced", TextDatumGetCString(replaces)),
+				 errhint("Call activate_segment() with one argument.")));
+	if (read_text(psprintf("SELECT condition FROM %s.segment_condition WHERE segment" EQ "$1 AND in_segment" EQ "$2",
+						   a->schema), a->segment, replaces))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("segment \"%s\" would name itself", TextDatumGetCString(replaces)),
+				 errhint("Remove the condition with in_segment from \"%s\".", TextDatumGetCString(a->segment))));
+	run(a, psprintf("UPDATE %s.segment t SET (persona, ideal_customer, min_match_share, note) ="
+					" (SELECT d.persona, d.ideal_customer, d.min_match_share, d.note FROM %s.segment d WHERE d.segment" EQ "$1)"
+					" WHERE t.segment" EQ "$2", a->schema, a->schema), replaces);
+	run(a, psprintf("DELETE FROM %s.segment_condition WHERE $1 IS NOT NULL AND segment" EQ "$2", a->schema), replaces);
+	run(a, psprintf("UPDATE %s.segment_condition SET segment = $2 WHERE segment" EQ "$1", a->schema), replaces);
+	run(a, psprintf("UPDATE %s.segment_condition SET in_segment = $2 WHERE in_segment" EQ "$1", a->schema), replaces);
+	run(a, psprintf("DELETE FROM %s.segment WHERE segment" EQ "$1", a->schema), (Datum) 0);
+	a->segment = replaces;
+}
+
+/* Refuse a segment that asks for what is not there, or for itself. */
+static void
+check_references(const Activation *a)
+{
+	const char *name = TextDatumGetCString(a->segment);
+	char	   *found = read_text(psprintf("SELECT model FROM %s.model WHERE status" EQ "'active' AND $1 IS NOT NULL", a->schema),
+								  a->segment, (Datum) 0);
+
+	if (found == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("no model is active"),
+				 errhint("Call activate_model() first: segments are looked at together with stages.")));
+	leadscore_check_dimensions(a->schema, CStringGetTextDatum(found));
+	found = read_text(psprintf("WITH RECURSIVE named (segment) AS ("
+							   "SELECT c.in_segment FROM %s.segment_condition c WHERE c.segment" EQ "$1 AND c.in_segment IS NOT NULL"
+							   " UNION SELECT c.in_segment FROM named n JOIN %s.segment_condition c ON c.segment" EQ "n.segment"
+							   " WHERE c.in_segment IS NOT NULL) SELECT n.segment FROM named n WHERE n.segment" EQ "$1",
+							   a->schema, a->schema), a->segment, (Datum) 0);
+	if (found)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("segment \"%s\" names itself, through the segments in its conditions", name),
+				 errhint("Remove one of the conditions with in_segment.")));
+	found = read_text(psprintf("SELECT c.in_segment FROM %s.segment_condition c JOIN %s.segment s ON s.segment" EQ "c.in_segment"
+							   " WHERE c.segment" EQ "$1 AND s.status OPERATOR(pg_catalog.<>) 'active' ORDER BY c.condition_id LIMIT 1",
+							   a->schema, a->schema), a->segment, (Datum) 0);
+	if (found)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("segment \"%s\" names segment \"%s\", which is not active", name, found),
+				 errhint("Activate that one first.")));
+	found = read_text(psprintf("SELECT o.segment FROM %s.segment s JOIN %s.segment o ON o.ideal_customer AND o.status" EQ "'active'"
+							   " AND o.segment OPERATOR(pg_catalog.<>) s.segment WHERE s.segment" EQ "$1 AND s.ideal_customer",
+							   a->schema, a->schema), a->segment, (Datum) 0);
+	if (found)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("segment \"%s\" is the ideal customer profile already", found),
+				 errhint("Replace that one, or retire it first.")));
+	found = read_text(psprintf("SELECT 'full' FROM %s.segment WHERE status" EQ "'active' AND segment OPERATOR(pg_catalog.<>) $1"
+							   " HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>=) %d", a->schema, MAX_SEGMENTS),
+					  a->segment, (Datum) 0);
+	if (found)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("%d segments are active already", MAX_SEGMENTS),
+				 errhint("Retire segments that are not needed.")));
+}
+
+/* Find the profile signals of conditions on the lead, and make those that are not there. */
+static void
+make_signals(const Activation *a)
+{
+	char	   *missing = psprintf("FROM %s.segment_condition c WHERE c.segment" EQ "$1 AND c.lead_condition IS NOT NULL"
+								   " AND NOT EXISTS (SELECT FROM %s.signal g WHERE g.source" EQ "'profile'"
+								   " AND g.condition::pg_catalog.text" EQ "c.lead_condition::pg_catalog.text)",
+								   a->schema, a->schema);
+
+	/* the trigger of this statement would count all leads again for nothing */
+	if (read_text(psprintf("SELECT c.condition %s LIMIT 1", missing), a->segment, (Datum) 0))
+		run(a, psprintf("INSERT INTO %s.signal (signal, source, condition, note)"
+						" SELECT DISTINCT ON (c.lead_condition::pg_catalog.text)"
+						" pg_catalog.format('%%s/%%s/%%s', c.segment, c.condition, c.condition_id),"
+						" 'profile', c.lead_condition, 'made by activate_segment()' %s"
+						" ORDER BY c.lead_condition::pg_catalog.text, c.condition_id", a->schema, missing), (Datum) 0);
+	run(a, psprintf("UPDATE %s.segment_condition c SET signal = (SELECT g.signal FROM %s.signal g WHERE g.source" EQ "'profile'"
+					" AND g.condition::pg_catalog.text" EQ "c.lead_condition::pg_catalog.text ORDER BY g.signal_id LIMIT 1)"
+					" WHERE c.segment" EQ "$1 AND c.lead_condition IS NOT NULL", a->schema, a->schema), (Datum) 0);
+}
+
+/* Compile the definition of a segment, to report what is wrong with it. */
+static void
+check_definition(const Activation *a)
+{
+	Pipeline   *pipeline = leadscore_pipeline((PipelinePart) {a->schema_oid, InvalidOid});
+	Segment		segment = {0};
+	char	   *definition = read_text(psprintf("SELECT %s.segment_definition($1)", a->schema),
+									   a->segment, (Datum) 0);
+
+	leadscore_segment_compile(DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(definition))),
+							  pipeline->grain, &segment);
+}
+
+static Datum
+activate_segment(PG_FUNCTION_ARGS)
+{
+	Activation	a;
+	char	   *status;
+
+	begin(&a, PG_GETARG_OID(0), PG_GETARG_DATUM(1));
+	status = require_status(&a, a.segment);
+	if (strcmp(status, "active") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("segment \"%s\" is active already", TextDatumGetCString(a.segment)),
+				 errhint("To change it, copy it with clone_segment(), edit the copy, then activate the copy with the old name as replaces.")));
+	if (!PG_ARGISNULL(2))
+	{
+		if (strcmp(status, "draft") != 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("segment \"%s\" is not a draft and cannot take the place of another",
+							TextDatumGetCString(a.segment)),
+					 errhint("Copy it with clone_segment() first.")));
+		replace(&a, PG_GETARG_DATUM(2));
+	}
+	make_signals(&a);
+	check_definition(&a);
+	check_references(&a);
+	run(&a, psprintf("UPDATE %s.segment SET status = 'active', activated_by = $2, activated_at = pg_catalog.now()"
+					 " WHERE segment" EQ "$1", a.schema),
+		CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false)));
+	append(&a, psprintf("%s.segment_definition(s.segment)", a.schema));
+	PG_RETURN_INT64(end(&a, PG_GETARG_BOOL(3)));
+}
+
+/*
+ * activate_segment(pipeline, segment, replaces, wait): from now on the engine
+ * records who enters the segment and leaves it.  With replaces the definition
+ * takes the place of that of an active segment.  Leads follow as they follow
+ * activate_model(); returns how many did.
+ */
+Datum
+leadscore_activate_segment(PG_FUNCTION_ARGS)
+{
+	return leadscore_call_discreetly(activate_segment, fcinfo);
+}
+
+static Datum
+retire_segment(PG_FUNCTION_ARGS)
+{
+	Activation	a;
+	char	   *other;
+
+	begin(&a, PG_GETARG_OID(0), PG_GETARG_DATUM(1));
+	if (strcmp(require_status(&a, a.segment), "active") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("segment \"%s\" is not active", TextDatumGetCString(a.segment)),
+				 errhint("Only an active segment can be retired; delete a draft.")));
+	other = read_text(psprintf("SELECT s.segment FROM %s.segment_condition c JOIN %s.segment s ON s.segment" EQ "c.segment"
+							   " WHERE c.in_segment" EQ "$1 AND s.status" EQ "'active' ORDER BY c.condition_id LIMIT 1",
+							   a.schema, a.schema), a.segment, (Datum) 0);
+	if (other)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("segment \"%s\" is named by segment \"%s\"", TextDatumGetCString(a.segment), other),
+				 errhint("Replace or retire that one first.")));
+	run(&a, psprintf("UPDATE %s.segment SET status = 'retired' WHERE segment" EQ "$1", a.schema), (Datum) 0);
+	append(&a, "NULL");
+	PG_RETURN_INT64(end(&a, PG_GETARG_BOOL(2)));
+}
+
+/*
+ * retire_segment(pipeline, segment, wait): from now on nobody is in the segment;
+ * its history stays.  Leads follow likewise; returns how many did.
+ */
+Datum
+leadscore_retire_segment(PG_FUNCTION_ARGS)
+{
+	return leadscore_call_discreetly(retire_segment, fcinfo);
+}

@@ -1,0 +1,250 @@
+/*-------------------------------------------------------------------------
+ *
+ * segment_match.c
+ *		The segments that a lead is in.
+ *
+ * A condition is answered like a row of a gate, in interval arithmetic: so the
+ * same code says which segments a lead is in at a bucket, and whether they stay
+ * the same over many buckets (see qualify.c).  The stage is the one that the
+ * lead has once the events of an instant are applied: no stage depends on a
+ * segment, so this is no circle.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "segment_match.h"
+
+/* One condition over a range, before it is negated; members are of segments before it */
+static Answer
+test_condition(const Scorer *scorer, const Range *range, uint8 stage, const SegmentBits *members,
+			   const SegmentCondition *c)
+{
+	switch (c->test)
+	{
+		case TEST_SIGNAL:
+			{
+				/* counts in a window can only fall while nothing happens */
+				int64		most = leadscore_signal_count(range->from, c->signal, c->within);
+				int64		least = range->to == range->from ? most :
+					leadscore_signal_count(range->to, c->signal, c->within);
+
+				return at_least(least, most, c->min_count);
+			}
+		case TEST_DIMENSION:
+			/* a dimension that the model does not have has no points */
+			if (c->dimension == NO_INDEX)
+				return at_least(0, 0, c->min_points);
+			return at_least(range->dimension_low[c->dimension],
+							range->dimension_high[c->dimension], c->min_points);
+		case TEST_SCORE:
+			return at_least(range->low, range->high, c->min_points);
+		case TEST_STAGE:
+			return stage >= c->stage_from && stage <= c->stage_to ? ANSWER_YES : ANSWER_NO;
+		case TEST_SEGMENT:
+			if (c->segment == NO_INDEX)
+				return ANSWER_NO;
+			return segment_is_member(members, c->segment) ? ANSWER_YES : ANSWER_NO;
+	}
+	return ANSWER_NO;
+}
+
+/* One condition over a range */
+static inline Answer
+condition_answer(const Scorer *scorer, const Range *range, uint8 stage, const SegmentBits *members,
+				 const SegmentCondition *c)
+{
+	Answer		answer = test_condition(scorer, range, stage, members, c);
+
+	if (c->negate && answer != ANSWER_UNKNOWN)
+		answer = answer == ANSWER_YES ? ANSWER_NO : ANSWER_YES;
+	return answer;
+}
+
+/* Is a lead in a segment, over a range? */
+static Answer
+segment_answer(const Scorer *scorer, const Range *range, uint8 stage, const SegmentBits *members,
+			   const Segment *segment)
+{
+	int64		needed = segment->weight * segment->min_share;
+	int64		low = 0;		/* weight of the names that hold ... */
+	int64		left = 0;		/* ... and of those that do not */
+	int			i = 0;
+
+	while (i < segment->n)
+	{
+		int64		weight = segment->conditions[i].weight;
+		Answer		any = ANSWER_NO;
+		bool		more = true;
+
+		/* alternatives */
+		for (; more; i++)
+		{
+			more = segment_name_goes_on(segment, i);
+			if (any != ANSWER_YES)
+			{
+				Answer		answer = condition_answer(scorer, range, stage, members,
+													  &segment->conditions[i]);
+
+				if (answer != ANSWER_NO)
+					any = answer;
+			}
+		}
+		if (any == ANSWER_YES)
+			low += weight;
+		else if (any == ANSWER_NO)
+			left += weight;
+		if ((segment->weight - left) * WHOLE_SHARE < needed)
+			return ANSWER_NO;
+	}
+	return low * WHOLE_SHARE >= needed ? ANSWER_YES : ANSWER_UNKNOWN;
+}
+
+/* The segments that a lead in a stage is in at the bucket of an evaluation */
+void
+leadscore_segments_at(const Scorer *scorer, const Evaluation *e, uint8 stage, SegmentBits *members)
+{
+	const SegmentSet *set = scorer->segments;
+	Range		range;
+	int			i;
+
+	memset(members, 0, sizeof(SegmentBits));
+	if (set == NULL)
+		return;
+	range_of_one(e, &range);
+	for (i = 0; i < set->n; i++)
+	{
+		Answer		answer = segment_answer(scorer, &range, stage, members, &set->segments[i]);
+
+		Assert(answer != ANSWER_UNKNOWN);
+		if (answer == ANSWER_YES)
+			segment_set_member(members, i);
+	}
+}
+
+/*
+ * Does a lead stay, over a range, in the segments that it is in, and in no
+ * other, while it stays in its stage?  False means that it may not.
+ */
+bool
+leadscore_segments_keep(const Scorer *scorer, const Range *range, const LeadStanding *standing)
+{
+	const SegmentSet *set = scorer->segments;
+	int			i;
+
+	for (i = 0; set && i < set->n; i++)
+	{
+		Answer		stored = segment_is_member(&standing->segments, i) ? ANSWER_YES : ANSWER_NO;
+
+		if (segment_answer(scorer, range, standing->stage, &standing->segments,
+						   &set->segments[i]) != stored)
+			return false;
+	}
+	return true;
+}
+
+/* The first of an activity's items that is of a signal and later than a bucket, or behind it */
+static int
+first_item_after(const ActivityList *activity, int32 signal, int64 bucket)
+{
+	int			low = 0;
+	int			high = activity->nitems;
+
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+		const ActivityItem *item = &activity->items[middle];
+
+		if (item->signal > signal || (item->signal == signal && item->bucket > bucket))
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return low;
+}
+
+/* The bucket in which the counts of a condition become too few, as they leave its window */
+static int32
+condition_expiry(const SegmentCondition *c, const ActivityList *activity, int32 after)
+{
+	const ActivityItem *items = activity->items;
+	int64		oldest = (int64) after - c->within;
+	int			first = first_item_after(activity, c->signal_id, Max(oldest, BUCKET_TIMELESS));
+	int			end = first_item_after(activity, c->signal_id, after);
+	int			timeless = first_item_after(activity, c->signal_id, BUCKET_TIMELESS) - 1;
+	int128		count = 0;
+	int			i;
+
+	if (timeless >= 0 && items[timeless].signal == c->signal_id &&
+		items[timeless].bucket == BUCKET_TIMELESS)
+		count = Max(items[timeless].count, 0);
+	if (count >= c->min_count)
+		return PG_INT32_MAX;
+	for (i = first; i < end; i++)
+		count += Max(items[i].count, 0);
+	if (count < c->min_count)
+		return PG_INT32_MAX;
+	for (i = first; count >= c->min_count; i++)
+	{
+		Assert(i < end);
+		count -= Max(items[i].count, 0);
+	}
+	return (int32) Min((int64) items[i - 1].bucket + c->within, PG_INT32_MAX);
+}
+
+/*
+ * The first bucket after one at which some condition ceases to hold because
+ * counts leave its window, if nothing is counted meanwhile; PG_INT32_MAX if
+ * there is none.  So a search need not look for it by halves.
+ */
+int32
+leadscore_segments_expiry(const Scorer *scorer, const ActivityList *activity, int32 after)
+{
+	const SegmentSet *set = scorer->segments;
+	int32		first = PG_INT32_MAX;
+	int			i;
+	int			j;
+
+	for (i = 0; set && i < set->n; i++)
+		for (j = 0; j < set->segments[i].n; j++)
+		{
+			const SegmentCondition *c = &set->segments[i].conditions[j];
+
+			if (c->test == TEST_SIGNAL && c->within > 0)
+				first = Min(first, condition_expiry(c, activity, after));
+		}
+	Assert(first > after);
+	return first;
+}
+
+/* Is one condition met at the bucket of an evaluation, by a lead in these segments? */
+bool
+leadscore_condition_met(const Scorer *scorer, const Evaluation *e, uint8 stage,
+						const SegmentBits *members, const SegmentCondition *condition)
+{
+	Range		range;
+
+	range_of_one(e, &range);
+	return condition_answer(scorer, &range, stage, members, condition) == ANSWER_YES;
+}
+
+/* The weight of the names of a segment that hold */
+int64
+leadscore_match_weight(const Scorer *scorer, const Evaluation *e, uint8 stage,
+					   const SegmentBits *members, const Segment *segment)
+{
+	int64		weight = 0;
+	bool		any = false;
+	int			i;
+
+	for (i = 0; i < segment->n; i++)
+	{
+		any = any || leadscore_condition_met(scorer, e, stage, members, &segment->conditions[i]);
+		if (segment_name_goes_on(segment, i))
+			continue;
+		if (any)
+			weight += segment->conditions[i].weight;
+		any = false;
+	}
+	return weight;
+}
