@@ -326,10 +326,10 @@ count_again(PipelinePart part, Oid changed)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	leadscore_write_configuration(psprintf("UPDATE %s SET (configuration, signals_configuration) = (SELECT n, n"
-								 " FROM pg_catalog.nextval(pg_catalog.pg_get_serial_sequence(%s, 'activation_id')) n)",
-								 leadscore_table_name(leadscore_sibling(part, "setting")),
-								 quote_literal_cstr(leadscore_table_name(leadscore_table(part.schema, "model_activation")))),
-						0, NULL, NULL);
+										   " FROM pg_catalog.nextval(pg_catalog.pg_get_serial_sequence(%s, 'activation_id')) n)",
+										   leadscore_table_name(leadscore_sibling(part, "setting")),
+										   quote_literal_cstr(leadscore_table_name(leadscore_table(part.schema, "model_activation")))),
+								  0, NULL, NULL);
 	SPI_finish();
 	AtEOXact_GUC(true, nestlevel);
 	leadscore_run_back(&saved);
@@ -590,27 +590,27 @@ activate_model(PG_FUNCTION_ARGS)
 				 errhint("To change it, copy it with clone_model(), edit the copy, then activate the copy.")));
 	leadscore_check_dimensions(schema, model);
 	leadscore_write_configuration(psprintf("UPDATE %s SET status = 'retired' WHERE status OPERATOR(pg_catalog.=) 'active'", name),
-						0, NULL, NULL);
+								  0, NULL, NULL);
 	leadscore_write_configuration(psprintf("UPDATE %s SET status = 'active', compiled = %s.model_definition(model)::leadscore.lead_model,"
-								 " activated_by = $2, activated_at = pg_catalog.now()"
-								 " WHERE model OPERATOR(pg_catalog.=) $1", name, schema),
-						2, types, values);
+										   " activated_by = $2, activated_at = pg_catalog.now()"
+										   " WHERE model OPERATOR(pg_catalog.=) $1", name, schema),
+								  2, types, values);
 	/* models that were active before there was a lead have judged nothing */
 	leadscore_write_configuration(psprintf("DELETE FROM %s WHERE NOT EXISTS (SELECT FROM %s)", activation,
-								 leadscore_table_name(leadscore_table(whole.schema, "lead"))),
-						0, NULL, NULL);
+										   leadscore_table_name(leadscore_table(whole.schema, "lead"))),
+								  0, NULL, NULL);
 
 	/*
 	 * a transaction that waited for the lock may be older than the last
 	 * activation
 	 */
 	leadscore_write_configuration(psprintf("WITH a AS (INSERT INTO %s (model, activated_at)"
-								 "  SELECT $1, GREATEST(pg_catalog.now(), pg_catalog.max(o.activated_at)) FROM %s o"
-								 "  RETURNING activation_id)"
-								 " UPDATE %s SET configuration = a.activation_id FROM a",
-								 activation, activation,
-								 leadscore_table_name(leadscore_table(whole.schema, "setting"))),
-						1, types, values);
+										   "  SELECT $1, GREATEST(pg_catalog.now(), pg_catalog.max(o.activated_at)) FROM %s o"
+										   "  RETURNING activation_id)"
+										   " UPDATE %s SET configuration = a.activation_id FROM a",
+										   activation, activation,
+										   leadscore_table_name(leadscore_table(whole.schema, "setting"))),
+								  1, types, values);
 	SPI_finish();
 	AtEOXact_GUC(true, nestlevel);
 	leadscore_run_back(&saved);

@@ -250,7 +250,7 @@ shows(Pipeline *pipeline, Oid table, AppStatement statement, int64 lead_id, Snap
  */
 bool
 leadscore_find_argument(FunctionCallInfo fcinfo, Pipeline *pipeline, Snapshot snapshot,
-			  const UserSwitch *caller, int64 *lead_id)
+						const UserSwitch *caller, int64 *lead_id)
 {
 	const AppCall *call = fcinfo->flinfo->fn_extra;
 

@@ -426,7 +426,7 @@ make_scorer(const Pipeline *p, Datum compiled, const char *name, const SegmentSe
 /* Segments that are active at a time, while activations are read in order */
 typedef struct ActiveSegments
 {
-	Segment	   *segments;
+	Segment    *segments;
 	int			n;
 	const SegmentSet *set;		/* of these; NULL: none */
 } ActiveSegments;

@@ -42,7 +42,8 @@ typedef struct Scorer
 {
 	const LeadModel *model;
 	MemoryContext context;
-	SegmentSet *segments;		/* that are active beside the model; NULL: none */
+	SegmentSet *segments;		/* that are active beside the model; NULL:
+								 * none */
 	int			nsignals;		/* of the model, and then of segments alone */
 	int			max_signal_id;
 	int16	   *signal_index;	/* by id; NO_INDEX if none needs it */

@@ -67,7 +67,8 @@ typedef struct Segment
 	const char *name;
 	bool		persona;
 	bool		ideal_customer;
-	int64		min_share;		/* of the weights that must hold, in thousandths */
+	int64		min_share;		/* of the weights that must hold, in
+								 * thousandths */
 	int64		weight;			/* of all names */
 	int			n;
 	SegmentCondition *conditions;
