@@ -737,6 +737,12 @@ LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	}
 	CHECK(leadscore_qualified_change(scorer, &activity, after, qualified) == qualified_change);
 	CHECK(leadscore_standing_change(scorer, &activity, after, LAST_DAY, &standing) == standing_change);
+	if (standing_change != BUCKET_NEVER)
+	{
+		/* and of a search that ends there, or just before */
+		CHECK(leadscore_standing_change(scorer, &activity, after, standing_change, &standing) == standing_change);
+		CHECK(leadscore_standing_change(scorer, &activity, after, standing_change - 1, &standing) == BUCKET_NEVER);
+	}
 	check_bounds(scorer, set, model, &activity, &standing);
 	fuzz_free_all();
 	return 0;
