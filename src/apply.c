@@ -442,6 +442,7 @@ apply_as_log(Writer *writer, LeadRecord *record, const DeltaList *list, int64 be
 	}
 	leadscore_writer_flush(writer, false);
 	leadscore_history_correct(writer->pipeline, &replayed, InvalidSnapshot, NULL);
+	writer->appended.segments_seq = replayed.segments_seq;
 	return true;
 }
 
@@ -462,6 +463,7 @@ leadscore_correct(Writer *writer, LeadRecord *record)
 	{
 		leadscore_replay_one(writer, record, &replayed);
 		leadscore_history_correct(writer->pipeline, &replayed, InvalidSnapshot, NULL);
+		writer->appended.segments_seq = replayed.segments_seq;
 	}
 	return found;
 }

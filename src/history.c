@@ -115,6 +115,8 @@ leadscore_segment_changed(void *buffer, const SegmentChange *change)
 							 sizeof(SegmentRow), history->context);
 	row = &history->segments[history->nsegments++];
 	row->lead_id = history->lead_id;
+	row->seq = ++history->segments_seq;
+	row->recorded_at = history->recorded_at;
 	row->change = *change;
 }
 
@@ -231,17 +233,21 @@ append_stages(Pipeline *pipeline, const StageRow *rows, int n)
 			 STAGE_COLUMNS, types, values, InvalidSnapshot);
 }
 
-#define SEGMENT_COLUMNS	6
+#define SEGMENT_COLUMNS	7
 
-/* Append segments that were entered and left, numbered likewise. */
+/*
+ * Append segments that were entered and left.  They are numbered already, since
+ * each state knows the newest number of its lead: most events that enter a
+ * segment would else pay for looking it up.
+ */
 static void
 append_segments(Pipeline *pipeline, const SegmentRow *rows, int n)
 {
-	static const Oid items[SEGMENT_COLUMNS] = {INT8OID, INT4OID, TEXTOID, BOOLOID, TIMESTAMPTZOID, TEXTOID};
+	static const Oid items[SEGMENT_COLUMNS] = {INT8OID, INT4OID, TEXTOID, BOOLOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID};
 	Oid			types[SEGMENT_COLUMNS];
 	Datum	   *columns[SEGMENT_COLUMNS];
 	Datum		values[SEGMENT_COLUMNS];
-	char	   *name = leadscore_table_name(pipeline->segment_log);
+	int64		now = GetCurrentTransactionStartTimestamp();
 	int			i;
 	int			j;
 
@@ -250,16 +256,16 @@ append_segments(Pipeline *pipeline, const SegmentRow *rows, int n)
 	for (i = 0; i < n; i++)
 	{
 		const SegmentRow *row = &rows[i];
-		int			number = 1;
 
-		if (i > 0 && rows[i - 1].lead_id == row->lead_id)
-			number = DatumGetInt32(columns[1][i - 1]) + 1;
+		Assert(row->seq > 0);
 		columns[0][i] = Int64GetDatum(row->lead_id);
-		columns[1][i] = Int32GetDatum(number);
+		columns[1][i] = Int32GetDatum(row->seq);
 		columns[2][i] = CStringGetTextDatum(row->change.segment);
 		columns[3][i] = BoolGetDatum(row->change.entered);
 		columns[4][i] = TimestampTzGetDatum(row->change.effective_at);
-		columns[5][i] = CStringGetTextDatum(leadscore_segment_cause_name(row->change.cause));
+		/* no row is recorded before another of its lead, whatever clocks say */
+		columns[5][i] = TimestampTzGetDatum(Max(now, row->recorded_at));
+		columns[6][i] = CStringGetTextDatum(leadscore_segment_cause_name(row->change.cause));
 	}
 	for (j = 0; j < SEGMENT_COLUMNS; j++)
 	{
@@ -268,15 +274,9 @@ append_segments(Pipeline *pipeline, const SegmentRow *rows, int n)
 	}
 	run_plan(pipeline, PLAN_APPEND_SEGMENTS,
 			 psprintf("INSERT INTO %s (lead_id, seq, segment, entered, effective_at, recorded_at, cause)"
-					  " SELECT u.lead_id, COALESCE(pg_catalog.max(m.seq) OVER w, 0) OPERATOR(pg_catalog.+) u.n, u.segment,"
-					  "  u.entered, u.effective_at, GREATEST(pg_catalog.now(), pg_catalog.max(m.recorded_at) OVER w), u.cause"
-					  " FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3),"
-					  "  pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6))"
-					  " AS u(lead_id, n, segment, entered, effective_at, cause)"
-					  " LEFT JOIN LATERAL (SELECT pg_catalog.max(h.seq) AS seq, pg_catalog.max(h.recorded_at) AS recorded_at"
-					  "  FROM %s h WHERE u.n OPERATOR(pg_catalog.=) 1 AND h.lead_id OPERATOR(pg_catalog.=) u.lead_id) m ON true"
-					  " WINDOW w AS (PARTITION BY u.lead_id ORDER BY u.n)",
-					  name, name),
+					  " SELECT pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3),"
+					  " pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7)",
+					  leadscore_table_name(pipeline->segment_log)),
 			 SEGMENT_COLUMNS, types, values, InvalidSnapshot);
 }
 
@@ -514,7 +514,8 @@ typedef struct LoggedSegment
 
 /* Read the valid rows of a lead as read_stages() does. */
 static LoggedSegment *
-read_segments(Pipeline *pipeline, int64 lead_id, Snapshot snapshot, int *n, int64 *recorded_at)
+read_segments(Pipeline *pipeline, int64 lead_id, Snapshot snapshot, int *n, int32 *seq,
+			  int64 *recorded_at)
 {
 	Oid			type = INT8OID;
 	Datum		value = Int64GetDatum(lead_id);
@@ -528,6 +529,7 @@ read_segments(Pipeline *pipeline, int64 lead_id, Snapshot snapshot, int *n, int6
 			 1, &type, &value, snapshot);
 	segments = palloc(sizeof(LoggedSegment) * (SPI_processed + 1));
 	*n = 0;
+	*seq = 0;
 	*recorded_at = GetCurrentTransactionStartTimestamp();
 	for (i = 0; i < SPI_processed; i++)
 	{
@@ -542,11 +544,27 @@ read_segments(Pipeline *pipeline, int64 lead_id, Snapshot snapshot, int *n, int6
 		segment->effective_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 4, &isnull));
 		segment->recorded_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 5, &isnull));
 		segment->cause = SPI_getvalue(tuple, desc, 7);
+		*seq = segment->seq;
 		*recorded_at = Max(*recorded_at, segment->recorded_at);
 		if (DatumGetBool(SPI_getbinval(tuple, desc, 6, &isnull)))
 			(*n)++;
 	}
 	return segments;
+}
+
+/* The number of the newest row of a lead in segment_log, 0 if it has none */
+int32
+leadscore_newest_segment(Pipeline *pipeline, int64 lead_id)
+{
+	int64		recorded_at;
+	int32		seq;
+	int			n;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	(void) read_segments(pipeline, lead_id, InvalidSnapshot, &n, &seq, &recorded_at);
+	SPI_finish();
+	return seq;
 }
 
 /* Is a row of the log equal to a replayed one? */
@@ -559,12 +577,15 @@ same_segment(const LoggedSegment *logged, const SegmentRow *row)
 		strcmp(logged->cause, leadscore_segment_cause_name(row->change.cause)) == 0;
 }
 
-/* Correct the segments of a lead; see leadscore_history_correct(). */
+/*
+ * Correct the segments of a lead; see leadscore_history_correct().  The number
+ * of the newest row is put into the buffer.
+ */
 static bool
-correct_segments(Pipeline *pipeline, const HistoryBuffer *replayed, Snapshot snapshot,
+correct_segments(Pipeline *pipeline, HistoryBuffer *replayed, Snapshot snapshot,
 				 HistoryDifference *difference, MemoryContext context)
 {
-	const SegmentRow *rows = replayed->segments;
+	SegmentRow *rows = replayed->segments;
 	LoggedSegment *logged;
 	int64		corrected_at;
 	int			n;
@@ -572,7 +593,7 @@ correct_segments(Pipeline *pipeline, const HistoryBuffer *replayed, Snapshot sna
 	int			i;
 	bool		fresh = false;
 
-	logged = read_segments(pipeline, replayed->lead_id, snapshot, &n, &corrected_at);
+	logged = read_segments(pipeline, replayed->lead_id, snapshot, &n, &replayed->segments_seq, &corrected_at);
 	while (first < n && first < replayed->nsegments && same_segment(&logged[first], &rows[first]))
 		first++;
 	if (first == n && first == replayed->nsegments)
@@ -597,6 +618,11 @@ correct_segments(Pipeline *pipeline, const HistoryBuffer *replayed, Snapshot sna
 	if (first < n)
 		supersede(pipeline, pipeline->segment_log, PLAN_SUPERSEDE_SEGMENTS, PLAN_DELETE_SEGMENTS,
 				  replayed->lead_id, logged[first].seq, corrected_at, fresh);
+	for (i = first; i < replayed->nsegments; i++)
+	{
+		rows[i].seq = ++replayed->segments_seq;
+		rows[i].recorded_at = corrected_at;
+	}
 	if (first < replayed->nsegments)
 		append_segments(pipeline, rows + first, replayed->nsegments - first);
 	return true;
@@ -609,7 +635,7 @@ correct_segments(Pipeline *pipeline, const HistoryBuffer *replayed, Snapshot sna
  * row, as the snapshot sees it, and to the right one.
  */
 bool
-leadscore_history_correct(Pipeline *pipeline, const HistoryBuffer *replayed, Snapshot snapshot,
+leadscore_history_correct(Pipeline *pipeline, HistoryBuffer *replayed, Snapshot snapshot,
 						  HistoryDifference *difference)
 {
 	MemoryContext context = CurrentMemoryContext;
@@ -617,6 +643,7 @@ leadscore_history_correct(Pipeline *pipeline, const HistoryBuffer *replayed, Sna
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
+	replayed->segments_seq = 0;
 	differs = correct_stages(pipeline, replayed, snapshot, difference, context);
 	/* the history of segments that were never defined is empty */
 	if ((!differs || difference == NULL) && pipeline->has_segments)

@@ -25,6 +25,8 @@ typedef struct StageRow
 typedef struct SegmentRow
 {
 	int64		lead_id;
+	int32		seq;			/* 0: not known yet */
+	int64		recorded_at;
 	SegmentChange change;
 } SegmentRow;
 
@@ -38,6 +40,9 @@ typedef struct HistoryBuffer
 	SegmentRow *segments;
 	int			nsegments;
 	int			segments_capacity;
+	int32		segments_seq;	/* number of the lead's newest row of
+								 * segment_log */
+	int64		recorded_at;	/* of its rows to come, or later */
 	int64		lead_id;		/* of the rows to come */
 	const char *model;
 } HistoryBuffer;
@@ -72,9 +77,10 @@ extern void leadscore_stage_changed(void *buffer, const StageChange *change);
 extern void leadscore_segment_changed(void *buffer, const SegmentChange *change);
 extern void leadscore_profiles_add(ProfileBuffer *buffer, int64 lead_id, const char *signal,
 								   int64 changed_at, int count);
+extern int32 leadscore_newest_segment(Pipeline *pipeline, int64 lead_id);
 extern void leadscore_history_flush(Pipeline *pipeline, HistoryBuffer *history,
 									ProfileBuffer *profiles);
-extern bool leadscore_history_correct(Pipeline *pipeline, const HistoryBuffer *replayed,
+extern bool leadscore_history_correct(Pipeline *pipeline, HistoryBuffer *replayed,
 									  Snapshot snapshot, HistoryDifference *difference);
 
 #endif							/* LEADSCORE_HISTORY_H */

@@ -181,6 +181,7 @@ leadscore_record_init(Writer *writer, LeadRecord *record, int64 lead_id)
 	record->lifecycle.activity = &record->activity;
 	record->lifecycle.milestone_at = NEVER;
 	record->lifecycle.pending_at = NEVER;
+	record->lifecycle.quiet_until = PG_INT64_MIN;
 	record->lifecycle.segments_since = NEVER;
 	record->lifecycle.changed = leadscore_stage_changed;
 	record->lifecycle.segment_changed = leadscore_segment_changed;
@@ -322,7 +323,13 @@ leadscore_state_decode(Writer *writer, LeadRecord *record)
 	lifecycle->milestone_at = read_instant(slot, c->milestone_at);
 	lifecycle->pending_at = read_instant(slot, c->pending_at);
 	lifecycle->segments_since = read_instant(slot, c->segments_since);
+	writer->appended.segments_seq = slot->tts_isnull[c->segments_seq - 1] ? 0 :
+		DatumGetInt32(slot->tts_values[c->segments_seq - 1]);
+	writer->appended.recorded_at = read_instant(slot, c->updated_at);
+	if (writer->appended.recorded_at == NEVER)
+		writer->appended.recorded_at = writer->now;
 	record->next_review = read_instant(slot, c->next_review_at);
+	lifecycle->quiet_until = record->next_review;
 	record->configuration = DatumGetInt64(slot->tts_values[c->configuration - 1]);
 	writer->counts_until = Max(writer->now, lifecycle->processed_until);
 	writer->moves_until = writer->now;
@@ -384,6 +391,7 @@ fill_row(const Writer *writer, const LeadRecord *record, TupleTableSlot *row)
 	set_instant(row, c->segments_since, lifecycle->segments_since);
 	segments = leadscore_segments_array(lifecycle, &isnull);
 	set_column(row, c->segments, segments, isnull);
+	set_column(row, c->segments_seq, Int32GetDatum(writer->appended.segments_seq), false);
 	set_instant(row, c->next_review_at, record->next_review);
 	set_column(row, c->configuration, Int64GetDatum(record->configuration), false);
 	set_column(row, c->updated_at, TimestampTzGetDatum(writer->now), false);
@@ -427,6 +435,10 @@ leadscore_state_create(Writer *writer, LeadRecord *record)
 	int64		i;
 
 	leadscore_record_init(writer, record, record->lead_id);
+	/* only a state that was lost has left rows behind */
+	writer->appended.segments_seq = writer->repair ?
+		leadscore_newest_segment(writer->pipeline, record->lead_id) : 0;
+	writer->appended.recorded_at = writer->now;
 	writer->counts_until = writer->moves_until = writer->now;
 	lead_activity_count(&record->activity, 0, bucket_of(created_at, writer->pipeline->grain), 1);
 	leadscore_pool_init(&profile);

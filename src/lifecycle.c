@@ -358,6 +358,7 @@ leadscore_lifecycle_begin(LeadLifecycle *lifecycle, int64 birth)
 	lifecycle->milestone_at = NEVER;
 	lifecycle->profile_at = NEVER;
 	lifecycle->pending_at = NEVER;
+	lifecycle->quiet_until = PG_INT64_MIN;
 	lifecycle->segments_since = NEVER;
 	memset(&lifecycle->standing.segments, 0, sizeof(SegmentBits));
 	evaluate(lifecycle, birth);
@@ -380,7 +381,8 @@ leadscore_lifecycle_advance(LeadLifecycle *lifecycle, int64 until)
 {
 	if (until <= lifecycle->processed_until)
 		return;
-	pass_time(lifecycle, lifecycle->processed_until, until);
+	if (until >= lifecycle->quiet_until)
+		pass_time(lifecycle, lifecycle->processed_until, until);
 	lifecycle->processed_until = Max(lifecycle->processed_until, lifecycle->stage_since);
 	if (lifecycle->segments_since != NEVER)
 		lifecycle->processed_until = Max(lifecycle->processed_until, lifecycle->segments_since);
@@ -401,6 +403,7 @@ leadscore_lifecycle_count(LeadLifecycle *lifecycle, const LeadStep *step, int si
 		bucket_of(step->at, lifecycle_grain(lifecycle));
 	int			i;
 
+	lifecycle->quiet_until = PG_INT64_MIN;
 	for (i = 0; i < step->ncounts; i++)
 		lead_activity_count(lifecycle->activity, step->counts[i].signal, bucket,
 							sign * step->counts[i].count);
@@ -475,6 +478,7 @@ leadscore_lifecycle_leap(LeadLifecycle *lifecycle, const LeadStep *steps, int64 
 									 from, bucket_of(until, grain), &lifecycle->standing))
 		{
 			lead_activity_copy(&most, lifecycle->activity);
+			lifecycle->quiet_until = PG_INT64_MIN;
 			lifecycle->processed_until = until;
 			leapt = true;
 		}
@@ -552,6 +556,7 @@ leadscore_lifecycle_activate(LeadLifecycle *lifecycle, int64 at, Scorer *scorer,
 	renumber_segments(lifecycle, scorer, at);
 	lifecycle->scorer = scorer;
 	lifecycle->evaluation = evaluation;
+	lifecycle->quiet_until = PG_INT64_MIN;
 	lifecycle->processed_until = at;
 	reconsider(lifecycle, at, CAUSE_ACTIVATION, false);
 	review_segments(lifecycle, at, cause);

@@ -86,6 +86,7 @@ typedef struct LeadLifecycle
 	int64		profile_at;		/* newest change of the profile since birth,
 								 * NEVER if there is none */
 	int64		pending_at;		/* when something dated ahead acts next */
+	int64		quiet_until;	/* time alone changes nothing before this */
 	int64		segments_since; /* when a segment was entered or left last,
 								 * NEVER if none was */
 	StageChanged changed;

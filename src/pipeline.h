@@ -78,6 +78,7 @@ typedef struct StateColumns
 	AttrNumber	pending_at;
 	AttrNumber	segments;
 	AttrNumber	segments_since;
+	AttrNumber	segments_seq;
 	AttrNumber	next_review_at;
 	AttrNumber	configuration;
 	AttrNumber	updated_at;

@@ -126,6 +126,7 @@ read_columns(Pipeline *p)
 	c->pending_at = leadscore_column(desc, "pending_at", TIMESTAMPTZOID, table);
 	c->segments = leadscore_column(desc, "segments", INT4ARRAYOID, table);
 	c->segments_since = leadscore_column(desc, "segments_since", TIMESTAMPTZOID, table);
+	c->segments_seq = leadscore_column(desc, "segments_seq", INT4OID, table);
 	c->next_review_at = leadscore_column(desc, "next_review_at", TIMESTAMPTZOID, table);
 	c->configuration = leadscore_column(desc, "configuration", INT8OID, table);
 	c->updated_at = leadscore_column(desc, "updated_at", TIMESTAMPTZOID, table);

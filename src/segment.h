@@ -70,6 +70,8 @@ typedef struct Segment
 	int64		min_share;		/* of the weights that must hold, in
 								 * thousandths */
 	int64		weight;			/* of all names */
+	bool		by_points;		/* does it ask for points, or a segment that
+								 * it names? */
 	int			n;
 	SegmentCondition *conditions;
 } Segment;

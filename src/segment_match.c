@@ -124,20 +124,24 @@ leadscore_segments_at(const Scorer *scorer, const Evaluation *e, uint8 stage, Se
 
 /*
  * Does a lead stay, over a range, in the segments that it is in, and in no
- * other, while it stays in its stage?  False means that it may not.
+ * other, while it stays in its stage?  False means that it may not.  If no count
+ * leaves or enters a window in the range, only what asks for points is to be
+ * looked at.
  */
 bool
-leadscore_segments_keep(const Scorer *scorer, const Range *range, const LeadStanding *standing)
+leadscore_segments_keep(const Scorer *scorer, const Range *range, const LeadStanding *standing,
+						bool only_points)
 {
 	const SegmentSet *set = scorer->segments;
 	int			i;
 
 	for (i = 0; set && i < set->n; i++)
 	{
+		const Segment *segment = &set->segments[i];
 		Answer		stored = segment_is_member(&standing->segments, i) ? ANSWER_YES : ANSWER_NO;
 
-		if (segment_answer(scorer, range, standing->stage, &standing->segments,
-						   &set->segments[i]) != stored)
+		if ((segment->by_points || !only_points) &&
+			segment_answer(scorer, range, standing->stage, &standing->segments, segment) != stored)
 			return false;
 	}
 	return true;
@@ -163,56 +167,114 @@ first_item_after(const ActivityList *activity, int32 signal, int64 bucket)
 	return low;
 }
 
-/* The bucket in which the counts of a condition become too few, as they leave its window */
-static int32
-condition_expiry(const SegmentCondition *c, const ActivityList *activity, int32 after)
+/*
+ * Is a condition on a signal met at a bucket?  In *expiry is the bucket in which
+ * its counts become too few, as they leave its window; PG_INT32_MAX if never.
+ */
+static bool
+signal_met(const SegmentCondition *c, const ActivityList *activity, int32 at, int32 *expiry)
 {
 	const ActivityItem *items = activity->items;
-	int64		oldest = (int64) after - c->within;
-	int			first = first_item_after(activity, c->signal_id, Max(oldest, BUCKET_TIMELESS));
-	int			end = first_item_after(activity, c->signal_id, after);
-	int			timeless = first_item_after(activity, c->signal_id, BUCKET_TIMELESS) - 1;
-	int128		count = 0;
-	int			i;
+	int			i = first_item_after(activity, c->signal_id, at);
+	int64		oldest = c->within > 0 ? (int64) at - c->within : PG_INT32_MIN;
+	int64		count = 0;
 
-	if (timeless >= 0 && items[timeless].signal == c->signal_id &&
-		items[timeless].bucket == BUCKET_TIMELESS)
-		count = Max(items[timeless].count, 0);
-	if (count >= c->min_count)
-		return PG_INT32_MAX;
-	for (i = first; i < end; i++)
-		count += Max(items[i].count, 0);
-	if (count < c->min_count)
-		return PG_INT32_MAX;
-	for (i = first; count >= c->min_count; i++)
+	*expiry = PG_INT32_MAX;
+	/* from the newest on, until there are enough: these leave last */
+	while (--i >= 0 && items[i].signal == c->signal_id && count < c->min_count)
 	{
-		Assert(i < end);
-		count -= Max(items[i].count, 0);
+		bool		timeless = items[i].bucket == BUCKET_TIMELESS;
+
+		if (!timeless && items[i].bucket <= oldest)
+		{
+			/* what has no time is the first of all */
+			i = first_item_after(activity, c->signal_id, BUCKET_TIMELESS);
+			continue;
+		}
+		count += Min(Max(items[i].count, 0), PG_INT32_MAX);
+		if (count >= c->min_count && c->within > 0 && !timeless)
+			*expiry = (int32) Min((int64) items[i].bucket + c->within, PG_INT32_MAX);
 	}
-	return (int32) Min((int64) items[i - 1].bucket + c->within, PG_INT32_MAX);
+	return count >= c->min_count;
 }
 
 /*
- * The first bucket after one at which some condition ceases to hold because
- * counts leave its window, if nothing is counted meanwhile; PG_INT32_MAX if
- * there is none.  So a search need not look for it by halves.
+ * The first bucket in which a segment may change as counts leave windows.  It
+ * cannot while a name does not hold that time alone does not make hold.
+ */
+static int32
+segment_expiry(const SegmentSet *set, int number, const ActivityList *activity, int32 at,
+			   const LeadStanding *standing, const int32 *others)
+{
+	const Segment *segment = &set->segments[number];
+	int32		first = PG_INT32_MAX;
+	int			i = 0;
+
+	while (i < segment->n)
+	{
+		bool		holds = false;
+		bool		may_hold = false;
+		bool		more = true;
+
+		for (; more; i++)
+		{
+			const SegmentCondition *c = &segment->conditions[i];
+			int32		expiry = PG_INT32_MAX;
+			bool		met = false;
+
+			more = segment_name_goes_on(segment, i);
+			switch (c->test)
+			{
+				case TEST_SIGNAL:
+					met = signal_met(c, activity, at, &expiry) != c->negate;
+					break;
+				case TEST_STAGE:
+					met = (standing->stage >= c->stage_from && standing->stage <= c->stage_to) != c->negate;
+					break;
+				case TEST_SEGMENT:
+					if (c->segment != NO_INDEX)
+					{
+						met = segment_is_member(&standing->segments, c->segment);
+						expiry = others[c->segment];
+						may_hold |= set->segments[c->segment].by_points;
+					}
+					met = met != c->negate;
+					break;
+				default:
+					/* points are not looked at here */
+					may_hold = true;
+					break;
+			}
+			holds |= met;
+			may_hold |= met || expiry != PG_INT32_MAX;
+			first = Min(first, expiry);
+		}
+		if (!may_hold && !holds && segment->min_share == WHOLE_SHARE)
+			return PG_INT32_MAX;
+	}
+	return first;
+}
+
+/*
+ * The first bucket after one in which segments of a lead may change because
+ * counts leave their windows, if nothing is counted meanwhile and its stage and
+ * its points allow it; PG_INT32_MAX if there is none.  So a search need not look
+ * for it by halves.
  */
 int32
-leadscore_segments_expiry(const Scorer *scorer, const ActivityList *activity, int32 after)
+leadscore_segments_expiry(const Scorer *scorer, const ActivityList *activity, int32 after,
+						  const LeadStanding *standing)
 {
 	const SegmentSet *set = scorer->segments;
+	int32		others[MAX_SEGMENTS];
 	int32		first = PG_INT32_MAX;
 	int			i;
-	int			j;
 
 	for (i = 0; set && i < set->n; i++)
-		for (j = 0; j < set->segments[i].n; j++)
-		{
-			const SegmentCondition *c = &set->segments[i].conditions[j];
-
-			if (c->test == TEST_SIGNAL && c->within > 0)
-				first = Min(first, condition_expiry(c, activity, after));
-		}
+	{
+		others[i] = segment_expiry(set, i, activity, after, standing, others);
+		first = Min(first, others[i]);
+	}
 	Assert(first > after);
 	return first;
 }

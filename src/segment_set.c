@@ -51,9 +51,17 @@ add(SegmentSet *set, const Segment *segment)
 	*copy = *segment;
 	copy->conditions = palloc(sizeof(SegmentCondition) * segment->n + 1);
 	memcpy(copy->conditions, segment->conditions, sizeof(SegmentCondition) * segment->n);
+	copy->by_points = false;
 	for (i = 0; i < copy->n; i++)
-		if (copy->conditions[i].test == TEST_SEGMENT)
-			copy->conditions[i].segment = (int16) leadscore_segment_index(set, copy->conditions[i].segment_id);
+	{
+		SegmentCondition *c = &copy->conditions[i];
+
+		if (c->test == TEST_SEGMENT)
+			c->segment = (int16) leadscore_segment_index(set, c->segment_id);
+		if (c->test == TEST_DIMENSION || c->test == TEST_SCORE ||
+			(c->test == TEST_SEGMENT && c->segment != NO_INDEX && set->segments[c->segment].by_points))
+			copy->by_points = true;
+	}
 	set->n++;
 }
 

@@ -38,6 +38,7 @@ typedef struct Search
 	const ActivityList *activity;
 	bool		qualified;		/* else by standing */
 	LeadStanding standing;
+	bool		windows_known;	/* no count leaves a window of a segment */
 	int			budget;			/* evaluations left; negative: no limit */
 	Range		range;
 } Search;
@@ -62,7 +63,8 @@ range_keeps(const Search *search)
 	if (search->qualified)
 		return leadscore_qualified_over(search->scorer, &search->range) == search->standing.stage;
 	return leadscore_standing_over(search->scorer, &search->range, &search->standing) == search->standing.stage &&
-		leadscore_segments_keep(search->scorer, &search->range, &search->standing);
+		leadscore_segments_keep(search->scorer, &search->range, &search->standing,
+								search->windows_known);
 }
 
 /*
@@ -202,8 +204,8 @@ search_stretches(Search *search, int32 after, int32 last)
 
 /*
  * The first bucket after `after` and up to `until` where the stage or a segment
- * changes.  The buckets in which counts leave a window of a segment are known:
- * they are looked at one by one, and only what lies between is searched.
+ * changes, or may change: the bucket in which a count leaves a window of a
+ * segment is known, and only what lies before it is searched.
  */
 static int32
 search_change(Search *search, int32 after, int32 until)
@@ -213,7 +215,8 @@ search_change(Search *search, int32 after, int32 until)
 	LeadGrain	grain = (LeadGrain) scorer->model->grain;
 	int32		newest = after;
 	int32		last;
-	int32		found = BUCKET_NEVER;
+	int32		expiry = BUCKET_NEVER;
+	int32		found;
 	int			i;
 
 	for (i = 0; i < activity->nitems; i++)
@@ -226,16 +229,16 @@ search_change(Search *search, int32 after, int32 until)
 		return BUCKET_NEVER;
 
 	leadscore_range_create(scorer, &search->range);
-	while (after < last && found == BUCKET_NEVER)
+	if (!search->qualified && scorer->segments)
 	{
-		int32		expiry = search->qualified ? BUCKET_NEVER :
-			leadscore_segments_expiry(scorer, activity, after);
-
-		found = search_stretches(search, after, Min(expiry - 1, last));
-		if (found == BUCKET_NEVER && expiry <= last)
-			found = search_stretch(search, expiry, expiry);
-		after = expiry;
+		/* items that are dated ahead come into windows too */
+		expiry = Min(leadscore_segments_expiry(scorer, activity, after, &search->standing),
+					 next_bucket(activity, after, BUCKET_NEVER));
+		search->windows_known = true;
 	}
+	found = search_stretches(search, after, Min(expiry - 1, last));
+	if (found == BUCKET_NEVER && expiry <= last)
+		found = expiry;
 	leadscore_range_free(&search->range);
 	Assert(found == BUCKET_NEVER || found <= last);
 	return found;

@@ -481,6 +481,7 @@ CREATE TABLE lead_state (
     stage lead_stage NOT NULL,
     suspended_stage lead_stage,
     promotion_blocked boolean NOT NULL,
+    segments_seq integer NOT NULL DEFAULT 0,
     processed_until timestamptz NOT NULL,
     updated_at timestamptz NOT NULL DEFAULT now(),
     segments integer[],
@@ -507,6 +508,7 @@ COMMENT ON COLUMN lead_state.milestone_at IS 'time of the newest milestone or st
 COMMENT ON COLUMN lead_state.pending_at IS 'when an event that is dated ahead acts next; NULL: none waits';
 COMMENT ON COLUMN lead_state.segments IS 'the segments that the lead is in, by segment_id; NULL: none';
 COMMENT ON COLUMN lead_state.segments_since IS 'when it entered or left a segment last; NULL: never';
+COMMENT ON COLUMN lead_state.segments_seq IS 'number of its newest row of segment_log';
 COMMENT ON COLUMN lead_state.next_review_at IS 'when the stage or a segment may change though nothing happens: from then on sweep() looks at the lead; NULL: never';
 COMMENT ON COLUMN lead_state.configuration IS 'number of the change of models, signals or segments that the lead was brought up to date with, see setting.configuration';
 COMMENT ON COLUMN lead_state.updated_at IS 'time of the last change of this row';
