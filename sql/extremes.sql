@@ -4,6 +4,11 @@
 -- or count for no day and no month.
 --
 SELECT leadscore.create_pipeline('crm') \g /dev/null
+-- segments: of counts at any time, in a window, and of what is not
+INSERT INTO crm.segment (segment, persona) VALUES ('extreme_buyers', true), ('extreme_viewers', false), ('extreme_others', false);
+INSERT INTO crm.segment_condition (segment, condition, signal, within, negate) VALUES
+    ('extreme_buyers', 'bought', 'purchase', NULL, false), ('extreme_viewers', 'saw', 'page_view', '30 days', false), ('extreme_others', 'bought', 'purchase', NULL, true);
+SELECT crm.activate_segment('extreme_buyers'), crm.activate_segment('extreme_viewers'), crm.activate_segment('extreme_others');
 
 -- Leads of each instant, with events of that instant, of today, and leads of
 -- today with events of each instant
@@ -36,7 +41,7 @@ BEGIN
         SELECT a.attrelid::regclass AS relation, a.attname FROM pg_attribute a JOIN pg_class r ON r.oid = a.attrelid
         WHERE r.relnamespace = 'crm'::regnamespace AND r.relkind = 'r' AND a.atttypid = 'timestamptz'::regtype AND a.attgenerated = '' AND NOT a.attisdropped
             AND EXISTS (SELECT FROM pg_attribute l WHERE l.attrelid = r.oid AND l.attname = 'lead_id')
-            AND (r.relname, a.attname) NOT IN (('event', 'occurred_at'), ('stage_log', 'superseded_at'))
+            AND (r.relname, a.attname) NOT IN (('event', 'occurred_at'), ('stage_log', 'superseded_at'), ('segment_log', 'superseded_at'))
     LOOP
         EXECUTE format('UPDATE %s t SET %I = e.at FROM extreme e WHERE t.lead_id = e.n', c.relation, c.attname);
     END LOOP;
@@ -44,9 +49,12 @@ END
 $$;
 UPDATE crm.model SET created_at = 'infinity', activated_at = '-infinity' WHERE status = 'draft';
 UPDATE crm.model_activation SET activated_at = '294276-12-31 23:59:59.999999+00';
+UPDATE crm.segment_activation SET activated_at = '294276-12-31 23:59:59.999999+00';
+UPDATE crm.segment SET created_at = '-infinity', activated_at = 'infinity';
 RESET session_replication_role;
 SELECT count(*) AS events, count(*) FILTER (WHERE NOT leadscore_internal.is_dated(occurred_at)) AS extreme, (SELECT count(*) FROM crm.lead) AS leads,
-    (SELECT count(*) FROM crm.stage_history WHERE NOT leadscore_internal.is_dated(effective_at)) > 10 AS changes FROM crm.event;
+    (SELECT count(*) FROM crm.stage_history WHERE NOT leadscore_internal.is_dated(effective_at)) > 10 AS changes,
+    (SELECT count(*) FROM crm.segment_history WHERE NOT leadscore_internal.is_dated(effective_at)) > 10 AS segment_changes FROM crm.event;
 SELECT a.attrelid::regclass AS relation, a.attname FROM pg_attribute a JOIN pg_class r ON r.oid = a.attrelid
     WHERE r.relnamespace = 'crm'::regnamespace AND r.relkind = 'r' AND a.atttypid IN ('timestamptz'::regtype, 'date'::regtype, 'timestamp'::regtype) AND NOT a.attisdropped
     ORDER BY a.attrelid::regclass::text, a.attnum;
@@ -63,7 +71,7 @@ BEGIN
     LOOP
         BEGIN
             EXECUTE format('SELECT count(v::text) FROM %s v', object);
-            IF columns IS NOT NULL AND object <> 'crm.stage_history' THEN
+            IF columns IS NOT NULL AND object NOT IN ('crm.stage_history', 'crm.segment_history') THEN
                 EXECUTE format('SELECT ''infinity'' FROM %s v WHERE %s LIMIT 1', object, columns) INTO problem;
             END IF;
         EXCEPTION WHEN OTHERS THEN
@@ -126,8 +134,13 @@ INSERT INTO mine.lead (lead_id, email, consented_at, created_at, updated_at) VAL
 INSERT INTO mine.event (lead_id, kind, occurred_at) VALUES (1, 'page_view', '2025-01-02');
 INSERT INTO mine.model_activation (model, activated_at) VALUES ('inbound', 'infinity');
 SELECT mine.activate_model('other'), mine.activate_model('inbound');
+INSERT INTO mine.segment (segment) VALUES ('viewers'), ('lately');
+INSERT INTO mine.segment_condition (segment, condition, signal, within) VALUES ('viewers', 'saw', 'pricing_view', NULL), ('lately', 'saw', 'pricing_view', '7 days');
+SELECT mine.activate_segment('viewers'), mine.activate_segment('lately');
 CREATE VIEW mine.told AS
-    SELECT s.activity, s.stage, (SELECT string_agg(h.to_stage || ' ' || h.effective_at, ', ' ORDER BY h.seq) FROM mine.stage_history h) AS stages FROM mine.lead_state s;
+    SELECT s.activity, s.stage, (SELECT string_agg(h.to_stage || ' ' || h.effective_at, ', ' ORDER BY h.seq) FROM mine.stage_history h) AS stages,
+        (SELECT string_agg(CASE WHEN h.is_member THEN '+' ELSE '-' END || h.segment || CASE WHEN h.cause <> 'definition' THEN ' ' || h.effective_at ELSE '' END, ', ' ORDER BY h.seq) FROM mine.segment_history h) AS segments
+    FROM mine.lead_state s;
 -- models
 SELECT leadscore.detach_pipeline('mine');
 INSERT INTO mine.model_activation (model, activated_at) VALUES ('inbound', 'infinity');

@@ -173,15 +173,19 @@ compare_lead(LogReader *log, LeadRecord *stored, Difference *difference)
 	return false;
 }
 
-/* The next row of a stream, if it is of a lead, into a slot */
+/*
+ * The next row of a stream, if it is of a lead, into a slot.  The map is from
+ * rows of a query to those of the table, which have dropped columns too; NULL if
+ * they are the same.
+ */
 static bool
-take_row(RowStream *stream, int64 lead_id, TupleTableSlot *slot)
+take_row(RowStream *stream, int64 lead_id, TupleConversionMap *map, TupleTableSlot *slot)
 {
 	HeapTuple	tuple = leadscore_stream_take(stream, lead_id);
 
 	if (tuple == NULL)
 		return false;
-	ExecForceStoreHeapTuple(heap_copytuple(tuple), slot, true);
+	ExecForceStoreHeapTuple(map ? execute_attr_map_tuple(tuple, map) : heap_copytuple(tuple), slot, true);
 	return true;
 }
 
@@ -237,6 +241,8 @@ compare_part(Writer *writer, DifferenceFound found, void *context)
 	const Pipeline *pipeline = writer->pipeline;
 	RowStream  *leads;
 	RowStream  *states;
+	TupleConversionMap *lead_map;
+	TupleConversionMap *state_map;
 	LogReader	log;
 	int64		lead_id;
 
@@ -254,6 +260,8 @@ compare_part(Writer *writer, DifferenceFound found, void *context)
 	states = leadscore_stream_open("*", pipeline->state, "lead_id", writer->snapshot);
 	leadscore_log_open(&log, writer, true);
 	leadscore_lead_open(writer);
+	lead_map = convert_tuples_by_name(leadscore_stream_desc(leads), RelationGetDescr(writer->lead.rel));
+	state_map = convert_tuples_by_name(leadscore_stream_desc(states), RelationGetDescr(writer->state.rel));
 	while (leadscore_stream_peek(leads, &lead_id))
 	{
 		Difference	difference = {0};
@@ -261,8 +269,8 @@ compare_part(Writer *writer, DifferenceFound found, void *context)
 
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextSwitchTo(writer->lead_context);
-		take_row(leads, lead_id, writer->lead.slot);
-		if (!take_row(states, lead_id, writer->state.slot))
+		take_row(leads, lead_id, lead_map, writer->lead.slot);
+		if (!take_row(states, lead_id, state_map, writer->state.slot))
 		{
 			difference.lead_id = lead_id;
 			difference.problem = "lead without a state";

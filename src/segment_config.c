@@ -241,10 +241,10 @@ require_status(const Activation *a, Datum segment)
 static void
 begin(Activation *a, Oid schema, Datum segment)
 {
+	leadscore_check_maintainer(schema, "segment", ACL_UPDATE);
 	a->schema_oid = schema;
 	a->schema = pstrdup(quote_identifier(get_namespace_name(schema)));
 	a->segment = segment;
-	leadscore_check_maintainer(schema, "segment", ACL_UPDATE);
 	leadscore_run_as(leadscore_table_owner(leadscore_table(schema, "event")), true, &a->saved);
 	a->nestlevel = leadscore_fix_path();
 	if (SPI_connect() != SPI_OK_CONNECT)
@@ -408,6 +408,9 @@ activate_segment(PG_FUNCTION_ARGS)
 	Activation	a;
 	char	   *status;
 
+	/* not strict, for it may replace nothing */
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(3))
+		PG_RETURN_NULL();
 	begin(&a, PG_GETARG_OID(0), PG_GETARG_DATUM(1));
 	status = require_status(&a, a.segment);
 	if (strcmp(status, "active") == 0)

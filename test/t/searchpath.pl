@@ -108,7 +108,8 @@ my $traps = q[
 		END LOOP;
 		FOR r IN
 			SELECT relname FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace AND relkind IN ('r', 'v')
-			UNION SELECT unnest('{lead,event,lead_state,stage_log,profile_change,signal,value_list,setting,model,model_activation,
+			UNION SELECT unnest('{lead,event,lead_state,stage_log,segment_log,profile_change,signal,value_list,setting,model,model_activation,
+				segment,segment_condition,segment_activation,
 				dimension,rule,stage_rule,stage_gate,grade,event_role,event_kind,channel,campaign,cost,benchmark,new_event,old_event,new_lead,old_lead}'::text[])
 		LOOP
 			EXECUTE format('CREATE VIEW %I.%I AS SELECT public.spring(1) AS lead_id', schema, r.relname);
@@ -163,6 +164,11 @@ foreach my $db (sort keys %pipeline)
 			(1, 'page_view', '2025-01-01', '{"page": "/"}'), (1, 'email_sent', '2025-01-01', '{"message": "m"}'), (1, 'sales_contact', '2025-02-01', NULL),
 			(1, 'purchase', '2025-03-01', NULL), (1, 'unknown', '2025-03-01', NULL);
 		SELECT p.clone_model('inbound', 'other');
+		INSERT INTO p.segment (segment, persona) VALUES ('buyers', true), ('viewers', false), ('draft', false);
+		INSERT INTO p.segment_condition (segment, condition, signal, lead_condition, in_segment) VALUES
+			('buyers', 'bought', 'purchase', NULL, NULL), ('buyers', 'wrote', NULL, '\$email like_regex "@"', NULL), ('viewers', 'saw', 'page_view', NULL, NULL),
+			('draft', 'bought', NULL, NULL, 'buyers'), ('draft', 'name', NULL, '\$external_id == "one"', NULL);
+		SELECT p.activate_segment('buyers'), p.activate_segment('viewers');
 	});
 }
 my $digest = q{SET search_path = pg_catalog; SET quote_all_identifiers = off; SET standard_conforming_strings = on; SET datestyle = 'ISO'; SET intervalstyle = 'postgres';
@@ -181,6 +187,7 @@ my $calls = $node->safe_psql('clean', <<'SQL');
 		('pipeline', 'text', 'p'), ('name', 'text', 'p'), ('role', 'text', 'app'), ('preset', 'text', 'empty'), ('file', 'text', 'triggers/attach'), ('figure', 'text', 'leads'), ('parts', '_text', '{rates}'),
 		('time_zone', 'text', 'Asia/Kathmandu'), ('kind', 'text', 'page_view'), ('market', 'text', 'b2b'),
 		('model', 'text', 'other'), ('a', 'text', 'inbound'), ('b', 'text', 'other'), ('source', 'text', 'inbound'), ('target', 'text', 'new'),
+		('segment', 'text', 'viewers'), ('definition', 'jsonb', '{"segment": "x", "segment_id": 100, "conditions": [{"condition": "x", "signal_id": 1}]}'),
 		('cause', 'text', 'decay'), ('condition', 'text', 'raise_exception'), ('events', 'jsonb', '[{"external_id": "one", "kind": "page_view"}]'),
 		('purpose', 'text', 'marketing'), ('status', 'text', 'granted'), ('basis', 'text', 'consent'), ('reason', 'text', 'manual'),
 		('address', 'text', 'a@example.com'), ('email', 'text', 'b@example.com'), ('winner', 'text', 'one'), ('loser', 'text', 'two'), ('winner', 'int8', '1'), ('loser', 'int8', '2'),
@@ -196,7 +203,7 @@ my $calls = $node->safe_psql('clean', <<'SQL');
 			CASE WHEN p.provariadic > 0 AND u.i = p.pronargs THEN 'VARIADIC ' ELSE '' END
 			|| CASE WHEN t.typname = 'lead_model' THEN '(SELECT m.compiled FROM p.model m WHERE m.status OPERATOR(pg_catalog.=) ''active'')'
 				WHEN p.proname IN ('event_signals', 'event_mistypes') THEN '(SELECT e FROM p.event e LIMIT 1)'
-				WHEN p.proname IN ('profile_signals', 'profile_mistypes') THEN '(SELECT e FROM p.lead e LIMIT 1)'
+				WHEN p.proname IN ('profile_signals', 'profile_mistypes') OR p.proname OPERATOR(pg_catalog.=) 'would_be_in' AND u.i OPERATOR(pg_catalog.=) 1 THEN '(SELECT e FROM p.lead e LIMIT 1)'
 				ELSE coalesce(quote_literal(s.value), CASE WHEN s.type IS NOT NULL THEN 'NULL' END) || format('::%I.%I', n.nspname, t.typname) END AS expression
 		FROM pg_proc p
 			CROSS JOIN LATERAL unnest(p.proargtypes) WITH ORDINALITY AS u (type, i)
@@ -222,6 +229,11 @@ my $calls = $node->safe_psql('clean', <<'SQL');
 			WHEN 'leadscore.window_funnel_transfn(bytea,timestamp with time zone,interval,text,boolean[])' THEN replace(sql, '''mql''', '''any''')
 			WHEN 'leadscore.window_funnel_except_transfn(bytea,timestamp with time zone,interval,text,boolean,integer,integer,boolean[])'
 				THEN replace(replace(sql, '''mql''', '''strict'''), '''1''::pg_catalog.int4, ''1''', '''1''::pg_catalog.int4, ''2''')
+			WHEN 'p.clone_segment(text,text)' THEN replace(sql, '''inbound''', '''viewers''')
+			WHEN 'p.activate_segment(text,text,boolean)' THEN replace(sql, 'viewers''::pg_catalog.text, ''mql', 'draft''::pg_catalog.text, ''viewers')
+			WHEN 'leadscore_internal.activate_segment(regnamespace,text,text,boolean)' THEN replace(sql, 'viewers''::pg_catalog.text, ''mql', 'draft''::pg_catalog.text, ''viewers')
+			WHEN 'p.segment_preview(text,text)' THEN replace(sql, 'viewers''::pg_catalog.text, ''mql', 'draft''::pg_catalog.text, ''viewers')
+			WHEN 'p.segment_preview_leads(text,text)' THEN replace(sql, 'viewers''::pg_catalog.text, ''mql', 'draft''::pg_catalog.text, ''viewers')
 			-- kind is that of a lead here
 			WHEN 'p.upsert_lead(text,text,jsonb,text,text,text,text,text,text,text,text,boolean,boolean,bigint,text,text,text,timestamp with time zone)'
 				THEN replace(sql, '''page_view''', '''person''')
@@ -261,6 +273,10 @@ my @writes = (
 	"INSERT INTO p.value_list VALUES ('list', 'item')",
 	"UPDATE p.rule SET note = 'x' WHERE model OPERATOR(pg_catalog.=) 'other'",
 	"UPDATE p.setting SET currency = 'USD'",
+	"INSERT INTO p.segment (segment) VALUES ('third')",
+	q{INSERT INTO p.segment_condition (segment, condition, dimension, min_points) SELECT 'draft', 'points', d.dimension, 1 FROM p.dimension d LIMIT 1},
+	q{INSERT INTO p.segment_condition (segment, condition, lead_condition) VALUES ('draft', 'need', '$.need == true')},
+	'DELETE FROM p.segment_condition WHERE segment OPERATOR(pg_catalog.=) $$draft$$',
 	"INSERT INTO p.cost (day_from, day_to, amount) VALUES ('2025-01-01', '2025-01-02', 1)");
 push @names, @writes;
 push @calls, @writes;

@@ -77,7 +77,7 @@ sub shard_names
 	my ($table) = @_;
 	return split /\n/, $node->safe_psql('cut', "SELECT 'crm.${table}_' || shardid FROM pg_dist_shard WHERE logicalrelid = 'crm.$table'::regclass ORDER BY shardid");
 }
-my %shards = map { $_ => [ shard_names($_) ] } qw(lead event lead_state stage_log profile_change signal rule);
+my %shards = map { $_ => [ shard_names($_) ] } qw(lead event lead_state stage_log segment_log profile_change signal rule setting segment segment_activation);
 is(scalar @{ $shards{event} }, 2, 'two shards of a table of leads');
 
 # Operators that lie in the way of names in search_path
@@ -105,8 +105,9 @@ sub both
 	$node->safe_psql('cut', ($role ? 'SET search_path = trap, pg_catalog;' : '') . "$sql[1]; $sql[2]", @user);
 }
 my %columns = (
-	lead_state => 'lead_id, activity, stage, promotion_blocked, cycle, stage_since, processed_until, next_review_at',
+	lead_state => 'lead_id, activity, stage, promotion_blocked, cycle, stage_since, processed_until, next_review_at, segments, segments_since',
 	stage_log => 'lead_id, seq, cycle, from_stage, to_stage, effective_at, from_since, cause, model, score, is_lead, superseded_at IS NULL',
+	segment_log => 'lead_id, seq, segment, entered, effective_at, cause, superseded_at IS NULL',
 	profile_change => 'lead_id, seq, signal, count, changed_at');
 sub same
 {
@@ -119,7 +120,7 @@ sub same
 	my $whole = $node->safe_psql('whole', $rows->(sub { "crm.$_[0]" }));
 	is($node->safe_psql('cut', $rows->(sub { @{ $shards{ $_[0] } } })), $whole, "$what: the same");
 	is($node->safe_psql('cut', 'SELECT (SELECT count(*) FROM crm.lead) + (SELECT count(*) FROM crm.event) + (SELECT count(*) FROM crm.lead_state)'
-		. ' + (SELECT count(*) FROM crm.stage_log) + (SELECT count(*) FROM crm.profile_change)'), '0', "$what: nothing but in shards");
+		. ' + (SELECT count(*) FROM crm.stage_log) + (SELECT count(*) FROM crm.segment_log) + (SELECT count(*) FROM crm.profile_change)'), '0', "$what: nothing but in shards");
 	return $whole;
 }
 
@@ -137,6 +138,19 @@ both(q{UPDATE {event} SET kind = 'quote_request', occurred_at = '2025-01-10' WHE
 both(q{DELETE FROM {event} WHERE kind = 'pricing_view' AND lead_id % 4 < 2});
 both(q{DELETE FROM {lead} WHERE lead_id > 36});
 is($node->safe_psql('cut', "SELECT count(*) FROM (TABLE $shards{event}[0] UNION ALL TABLE $shards{event}[1]) e WHERE lead_id > 36"), '0', 'events of deleted leads are deleted');
+# a segment as Citus would activate it: in the copies of the configuration
+$node->safe_psql('whole', q{
+	INSERT INTO crm.segment (segment) VALUES ('viewers');
+	INSERT INTO crm.segment_condition (segment, condition, signal) VALUES ('viewers', 'views', 'page_view');
+	SELECT crm.activate_segment('viewers')});
+my ($definition, $number, $activated_at) = split /\t/, $node->safe_psql('whole', q{
+	SELECT replace(definition::text, '''', ''''''), activation_id, activated_at FROM crm.segment_activation}, extra_params => [ '-F', "\t" ]);
+$node->safe_psql('cut', qq{
+	SET session_replication_role = replica;
+	INSERT INTO $shards{segment}[0] (segment, segment_id, status, activated_by, activated_at) VALUES ('viewers', 1, 'active', 'postgres', '$activated_at');
+	INSERT INTO $shards{segment_activation}[0] (activation_id, segment, segment_id, definition, activated_at) VALUES ($number, 'viewers', 1, '$definition', '$activated_at');
+	UPDATE $shards{setting}[0] SET configuration = $number});
+everywhere("SELECT leadscore_internal.sweep('crm', 100000)");
 my $rows = same('triggers');
 cmp_ok(scalar(() = $rows =~ /^$_/gm), '>', 30, "there is something in $_") foreach sort keys %columns;
 

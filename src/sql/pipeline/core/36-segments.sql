@@ -117,15 +117,16 @@ SELECT
     g.persona AS is_persona,
     g.ideal_customer AS is_ideal_customer,
     -- NULL while no sweep has recorded it
-    dated((
-        SELECT max(h.effective_at)
-        FROM segment_log h
-        WHERE h.lead_id = s.lead_id AND h.segment = g.segment AND h.superseded_at IS NULL AND h.entered
-    )) AS entered_at
+    dated(h.entered_at) AS entered_at
 FROM segment g
     CROSS JOIN setting z
     JOIN lead_state s ON g.segment_id = ANY (CASE WHEN s.next_review_at <= now() OR s.configuration < z.configuration
         THEN current_segments($name$@pipeline@$name$::regnamespace, s.lead_id) ELSE s.segments END)
+    LEFT JOIN LATERAL (
+        SELECT max(h.effective_at) AS entered_at
+        FROM segment_log h
+        WHERE h.lead_id = s.lead_id AND h.segment = g.segment AND h.superseded_at IS NULL AND h.entered
+    ) h ON true
 WHERE g.status = 'active';
 COMMENT ON VIEW segment_members IS 'one row a segment and lead that is in it now; ask for one segment';
 COMMENT ON COLUMN segment_members.segment IS 'the segment';
