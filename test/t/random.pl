@@ -88,7 +88,7 @@ my $seed = $ENV{RANDOM_SEED} // int(rand(1e9));
 my $count = $ENV{RANDOM_HISTORIES} || 150;
 my $most_events = $ENV{RANDOM_OPS} || 10;
 my $shrink = $ENV{RANDOM_SHRINK} // 1;
-my @pipelines = split /,/, $ENV{RANDOM_PIPELINES} || 'inbound 1 day,inbound 1 hour,enterprise 1 day,enterprise 1 hour';
+my @pipelines = split /,/, $ENV{RANDOM_PIPELINES} || 'inbound 1 day,inbound 1 hour,enterprise 1 day,enterprise 1 hour,multidimensional 1 day';
 # the times between activations; in the first one everything is long ago
 my $phases = 3;
 my $rounds_of_phase = 1000;
@@ -384,6 +384,8 @@ sub template
 	return $template{$pipeline} if $template{$pipeline};
 	my ($preset, $grain) = $pipeline =~ /^(\w+) (.*)$/ or die "no pipeline: $pipeline\n";
 	my $name = "template_${preset}_" . ($grain =~ s/ /_/r);
+	# what a lead does, and what it is
+	my ($does, $is, $reads) = $preset eq 'multidimensional' ? qw(funnel persona solution_content) : qw(engagement fit content_download);
 	$node->safe_psql('postgres', "CREATE DATABASE $name");
 	$node->safe_psql($name, qq{
 SET client_min_messages = warning;
@@ -393,11 +395,11 @@ SELECT p.clone_model('$preset', 'model 1');
 UPDATE p.rule SET points = points * 1.5 WHERE model = 'model 1' AND decay <> 'none';
 UPDATE p.model SET allow_demotion = true, demotion_margin = 2.5 WHERE model = 'model 1';
 INSERT INTO p.rule (model, rule, dimension, signal, points, aggregate, min_count, period) VALUES
-	('model 1', 'busy days', 'engagement', 'product_page_view', 12, 'periods', 2, 'day'),
-	('model 1', 'busy months', 'engagement', 'pricing_view', 20, 'periods', 2, '2 months');
+	('model 1', 'busy days', '$does', 'product_page_view', 12, 'periods', 2, 'day'),
+	('model 1', 'busy months', '$does', 'pricing_view', 20, 'periods', 2, '2 months');
 INSERT INTO p.rule (model, rule, dimension, signal, aggregate, after, tiers, repeat, of_dimension) VALUES
-	('model 1', 'quiet', 'engagement', 'content_download', 'idle', 4 * interval '$grain', '{"20": -6, "60.5": -25}', true, NULL),
-	('model 1', 'quiet and fit', 'fit', 'webinar_attended', 'idle', 7 * interval '$grain', '{"-5": -4, "40": -20, "90": 0}', false, 'engagement');
+	('model 1', 'quiet', '$does', '$reads', 'idle', 4 * interval '$grain', '{"20": -6, "60.5": -25}', true, NULL),
+	('model 1', 'quiet and fit', '$is', 'webinar_attended', 'idle', 7 * interval '$grain', '{"-5": -4, "40": -20, "90": 0}', false, '$does');
 SELECT p.clone_model('$preset', 'model 2');
 UPDATE p.model SET gates_required = false WHERE model = 'model 2';
 UPDATE p.stage_rule SET min_score = min_score / 2 WHERE model = 'model 2';
