@@ -559,7 +559,7 @@ CREATE VIEW course AS
 			SELECT string_agg(concat_ws(' ', E'\n  cycle', h.cycle, h.from_stage::text, '>', h.to_stage::text, h.effective_at, coalesce(h.model, '-')), '' ORDER BY h.seq)
 			FROM p.stage_history h WHERE h.lead_id = s.lead_id),
 			E'\n  segments ', (SELECT string_agg(g.segment, ', ' ORDER BY g.segment) FROM p.segment g WHERE g.segment_id = ANY (s.segments)), ' since ', s.segments_since, (
-			SELECT string_agg(concat_ws(' ', E'\n ', h.segment, CASE WHEN h.entered THEN 'entered' ELSE 'left' END, h.effective_at, h.cause), '' ORDER BY h.seq)
+			SELECT string_agg(concat_ws(' ', E'\n ', h.segment, CASE WHEN h.is_member THEN 'entered' ELSE 'left' END, h.effective_at, h.cause), '' ORDER BY h.seq)
 			FROM p.segment_history h WHERE h.lead_id = s.lead_id)) AS course
 	FROM p.lead_state s;
 
@@ -584,7 +584,7 @@ BEGIN
 	INSERT INTO problem
 		SELECT (lead_id - 1) / 8, 'in_segment', concat_ws(' ', 'lead', lead_id, 'segment', segment, 'at', at, is_in)
 		FROM asked a WHERE is_in IS DISTINCT FROM coalesce((
-			SELECT h.entered FROM p.segment_history h WHERE h.lead_id = a.lead_id AND h.segment = a.segment AND h.effective_at <= a.at ORDER BY h.seq DESC LIMIT 1), false);
+			SELECT h.is_member FROM p.segment_history h WHERE h.lead_id = a.lead_id AND h.segment = a.segment AND h.effective_at <= a.at ORDER BY h.seq DESC LIMIT 1), false);
 END $$;
 
 CREATE FUNCTION check_verify() RETURNS void LANGUAGE sql BEGIN ATOMIC
@@ -612,12 +612,12 @@ CREATE FUNCTION check_variants() RETURNS void LANGUAGE sql BEGIN ATOMIC
 	INSERT INTO problem
 		SELECT DISTINCT (h.lead_id - 1) / 8, 'segments', concat('segments of lead ', h.lead_id, ' do not hang together, seq ', h.seq)
 		FROM (
-			SELECT h.*, lag(entered, 1, false) OVER w AS before, lag(effective_at) OVER (PARTITION BY lead_id ORDER BY seq) AS before_at,
+			SELECT h.*, lag(is_member, 1, false) OVER w AS before, lag(effective_at) OVER (PARTITION BY lead_id ORDER BY seq) AS before_at,
 				lead(seq) OVER w IS NULL AS newest, max(effective_at) OVER (PARTITION BY lead_id) AS last_at
 			FROM p.segment_history h WINDOW w AS (PARTITION BY lead_id, segment ORDER BY seq)) h
 			JOIN p.lead_state s USING (lead_id) JOIN p.segment g USING (segment)
-		WHERE entered = before OR effective_at < before_at OR segments_since IS DISTINCT FROM last_at
-			OR newest AND (entered <> coalesce(g.segment_id = ANY (s.segments), false) OR entered AND g.status <> 'active');
+		WHERE is_member = before OR effective_at < before_at OR segments_since IS DISTINCT FROM last_at
+			OR newest AND (is_member <> coalesce(g.segment_id = ANY (s.segments), false) OR is_member AND g.status <> 'active');
 	INSERT INTO problem
 		SELECT (lead_id - 1) / 8, 'segments', concat_ws(' ', 'lead', lead_id, 'is in what it never entered')
 		FROM (
