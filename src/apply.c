@@ -282,16 +282,6 @@ joins_instant(const LeadRecord *record)
 		  lifecycle->milestone_at < lifecycle->processed_until));
 }
 
-/*
- * Are segments active?  What a lead enters in an instant with events is entered
- * because of these, and only the log knows if the instant has any.
- */
-static bool
-has_segments(const LeadLifecycle *lifecycle)
-{
-	return lifecycle->scorer && lifecycle->scorer->segments;
-}
-
 /* The model that came into use last, did it after an instant? */
 static bool
 model_is_newer(const Writer *writer, int64 at)
@@ -634,8 +624,11 @@ leadscore_lead_refresh(Writer *writer, int64 lead_id, bool created_moved)
 	const ActivityItem *created = NULL;
 	CountPool	difference;
 	LeadStep	step = {0};
+	int			nstages = writer->appended.n;
+	int			nsegments = writer->appended.nsegments;
 	bool		is_new;
 	bool		moved;
+	bool		correct;
 	int			i;
 
 	record.lead_id = lead_id;
@@ -660,14 +653,28 @@ leadscore_lead_refresh(Writer *writer, int64 lead_id, bool created_moved)
 	step.ncounts = (int) difference.n;
 	step.profile = true;
 	leadscore_profile_log(writer, lead_id, &difference, step.at);
-	if (moved || needs_log(writer, &record) || step.at < lifecycle->processed_until ||
-		(step.at == lifecycle->processed_until &&
-		 (is_newborn(&record) || !joins_instant(&record) || has_segments(lifecycle))))
+	correct = moved || needs_log(writer, &record) || step.at < lifecycle->processed_until ||
+		(step.at == lifecycle->processed_until && (is_newborn(&record) || !joins_instant(&record)));
+	if (!correct)
 	{
-		if (!leadscore_correct(writer, &record))
-			return;
-	}
-	else
+		bool		joins = step.at == lifecycle->processed_until;
+
 		leadscore_run(writer, &record, &step, 1);
+
+		/*
+		 * What a lead enters in an instant with events it enters because of
+		 * these, and only the log knows if the instant has any.
+		 */
+		correct = joins && writer->appended.nsegments > nsegments;
+		if (correct)
+		{
+			writer->appended.n = nstages;
+			writer->appended.nsegments = nsegments;
+			leadscore_record_init(writer, &record, lead_id);
+			leadscore_state_decode(writer, &record);
+		}
+	}
+	if (correct && !leadscore_correct(writer, &record))
+		return;
 	leadscore_state_write(writer, &record, true);
 }

@@ -139,7 +139,7 @@ leadscore_segment_compile(Jsonb *definition, LeadGrain grain, Segment *segment)
 		(void) lead_model_begin_row(&row, psprintf("segment \"%s\", condition", name), "condition",
 									rows, i, condition_keys, &condition);
 		compile_condition(&condition, &segment->conditions[i]);
-		if (i > 0 && segment_name_goes_on(segment, i - 1))
+		if (i > 0 && strcmp(segment->conditions[i - 1].name, segment->conditions[i].name) == 0)
 		{
 			if (segment->conditions[i].weight != segment->conditions[i - 1].weight)
 				(void) lead_model_fail(&condition, "Give rows of one name, which are alternatives, one weight.",
