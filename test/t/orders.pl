@@ -271,6 +271,7 @@ sub instant
 # in that an mql falls back below 15 points and an sql below 35.
 #
 # In "gated" an mql was at a fair or has 20 points, in one gate; else it is "down".
+# "barred" is "steady", but a lead that has unsubscribed has no points of demos.
 #
 # A lead is created on day -10 at 09:00 with consent, an address and a budget,
 # unless it says otherwise. {first} is there before the writes; a list in {writes}
@@ -414,6 +415,11 @@ my @by_hand = (
 		model => 'gated',
 		writes => [ '-9 10:00 demo', '-9 11:00 view', '-9 12:00 view' ],
 		history => [ '1 ->iql -10 09:00 created', '1 iql>mql -9 10:00 points', '1 mql>sql -9 12:00 points', '1 sql>mql -6 00:00 decay' ] },
+	{
+		name => 'what bars points later in the day has not barred them before',
+		model => 'barred',
+		writes => [ '-9 10:00 demo', '-9 18:00 unsubscribe', '-8 10:00 unsubscribe' ],
+		history => [ '1 ->iql -10 09:00 created', '1 iql>mql -9 10:00 points' ] },
 	{
 		name => 'the other row of the gate needs no points',
 		model => 'gated',
@@ -840,8 +846,9 @@ $node->safe_psql('postgres', 'CREATE DATABASE orders');
 psql('CREATE EXTENSION leadscore');
 $now = time * 1_000_000;
 my $begin = time;
-my @names = ('by_hand', 'down', 'gated', sort keys %pipelines);
+my @names = ('by_hand', 'down', 'gated', 'barred', sort keys %pipelines);
 my %models = (%pipelines, by_hand => [ $pipelines{steady}[0] ], down => [ model('down', %plain, allow_demotion => 1, margin => 5) ],
+	barred => [ model('barred', %plain, rules => [ map { $_->{signal} eq 'demo' ? { %$_, unless => ['unsubscribe'] } : $_ } @plain_rules ]) ],
 	gated => [ model('gated', %plain, allow_demotion => 1, margin => 5,
 			stages => { %{ $plain{stages} }, mql => { gates => [ { gate => 'interest', signal => 'fair' }, { gate => 'interest', points => 20 } ] } }) ]);
 my %sets;
