@@ -609,14 +609,40 @@ leadscore_deltas_apply(DeltaList *list, Writer *writer, const char *table)
 }
 
 /*
+ * Log the signals that the row of a lead matched before it was changed, if its
+ * counts are behind the signals: the row as it is now does not tell.
+ */
+static void
+log_old_profile(Writer *writer, LeadRecord *record, MinimalTuple old_row)
+{
+	CountPool	difference;
+	int64		at;
+	int64		i;
+
+	leadscore_lead_open(writer);
+	ExecForceStoreMinimalTuple(old_row, writer->lead.slot, false);
+	leadscore_pool_init(&difference);
+	leadscore_profile_difference(writer, &record->activity, &difference);
+	at = Min(leadscore_lead_updated_at(writer), writer->now);
+	if (record->lifecycle.profile_at != NEVER)
+		at = Max(at, record->lifecycle.profile_at);
+	leadscore_profile_log(writer, record->lead_id, &difference, at);
+	for (i = 0; i < difference.n; i++)
+		lead_activity_count(&record->activity, difference.counts[i].signal, BUCKET_TIMELESS,
+							difference.counts[i].count);
+	ExecClearTuple(writer->lead.slot);
+}
+
+/*
  * Bring the state of a lead up to its row: creation and profile.  Does
  * nothing if there is no such lead any more.  A change of the profile counts
  * from updated_at on, but not before the change before it, and at the latest
  * from now on.  The activity knows only the bucket of the creation, so the
- * caller must say if the instant has moved.
+ * caller must say if the instant has moved.  The row before the change is in
+ * old_row.
  */
 void
-leadscore_lead_refresh(Writer *writer, int64 lead_id, bool created_moved)
+leadscore_lead_refresh(Writer *writer, int64 lead_id, bool created_moved, MinimalTuple old_row)
 {
 	LeadGrain	grain = writer->pipeline->grain;
 	LeadRecord	record;
@@ -632,11 +658,14 @@ leadscore_lead_refresh(Writer *writer, int64 lead_id, bool created_moved)
 	int			i;
 
 	record.lead_id = lead_id;
-	if (!leadscore_find_or_create(writer, &record, true, LockTupleNoKeyExclusive, &is_new) ||
-		is_new || !leadscore_lead_lock(writer, lead_id, LockTupleKeyShare))
+	if (!leadscore_find_or_create(writer, &record, true, LockTupleNoKeyExclusive, &is_new) || is_new)
 		return;
 	leadscore_record_init(writer, &record, lead_id);
 	leadscore_state_decode(writer, &record);
+	if (record.configuration < writer->pipeline->signals_configuration)
+		log_old_profile(writer, &record, old_row);
+	if (!leadscore_lead_lock(writer, lead_id, LockTupleKeyShare))
+		return;
 	for (i = 0; i < record.activity.nitems && record.activity.items[i].signal == 0; i++)
 		created = &record.activity.items[i];
 	moved = created_moved || created == NULL ||

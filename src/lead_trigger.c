@@ -93,6 +93,7 @@ typedef struct LeadRow
 	int64		consented_at;	/* likewise */
 	int			contact_allowed;	/* -1 for NULL */
 	uint32		address;		/* hash of its addresses; 0: it has none */
+	MinimalTuple row;			/* if asked */
 } LeadRow;
 
 /* Order rows by lead_id. */
@@ -105,9 +106,9 @@ lead_row_cmp(const void *a, const void *b)
 	return x->lead_id < y->lead_id ? -1 : (x->lead_id > y->lead_id ? 1 : 0);
 }
 
-/* The rows of a transition table of lead, sorted by lead_id */
+/* The rows of a transition table of lead, sorted by lead_id, with copies if asked */
 static LeadRow *
-gather_leads(Relation rel, Tuplestorestate *rows, int *n)
+gather_leads(Relation rel, Tuplestorestate *rows, bool copy, int *n)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
@@ -151,6 +152,7 @@ gather_leads(Relation rel, Tuplestorestate *rows, int *n)
 																	 VARSIZE_ANY_EXHDR(DatumGetTextPP(value)))));
 		}
 		lead->lead_id = DatumGetInt64(slot_getattr(slot, id_column, &isnull));
+		lead->row = copy ? ExecCopySlotMinimalTuple(slot) : NULL;
 	}
 	ExecDropSingleTupleTableSlot(slot);
 	qsort(leads, *n, sizeof(LeadRow), lead_row_cmp);
@@ -304,7 +306,7 @@ update_leads(Writer *writer, const LeadRow *old_leads, const LeadRow *leads, int
 		MemoryContext oldcontext = MemoryContextSwitchTo(writer->lead_context);
 
 		leadscore_lead_refresh(writer, leads[i].lead_id,
-							   leads[i].created_at != old_leads[i].created_at);
+							   leads[i].created_at != old_leads[i].created_at, old_leads[i].row);
 		MemoryContextSwitchTo(oldcontext);
 		MemoryContextReset(writer->lead_context);
 		leadscore_writer_flush(writer, true);
@@ -329,9 +331,10 @@ lead_changed(PG_FUNCTION_ARGS)
 									ALLOCSET_DEFAULT_SIZES);
 	oldcontext = MemoryContextSwitchTo(context);
 	if (!TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
-		old_leads = gather_leads(rel, trigdata->tg_oldtable, &nold);
+		old_leads = gather_leads(rel, trigdata->tg_oldtable,
+								 TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event), &nold);
 	if (!TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
-		new_leads = gather_leads(rel, trigdata->tg_newtable, &nnew);
+		new_leads = gather_leads(rel, trigdata->tg_newtable, false, &nnew);
 	if (nold + nnew > 0)
 	{
 		if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) &&
