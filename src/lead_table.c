@@ -267,6 +267,13 @@ leadscore_row_find(LeadTable *table, int64 lead_id)
 	return true;
 }
 
+/* Wait for a session that is changing a lead's row, without locking it. */
+void
+leadscore_row_await(LeadTable *table, int64 lead_id)
+{
+	(void) find_row(table, lead_id);
+}
+
 /* Does a table have anything that only the executor honours in an update? */
 static bool
 needs_executor(Relation rel)
