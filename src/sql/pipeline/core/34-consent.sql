@@ -279,9 +279,23 @@ AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     PERFORM FROM @pipeline@.lead l WHERE l.lead_id = ANY (lead_ids) ORDER BY l.lead_id FOR NO KEY UPDATE;
-    -- a session that changes an event locks it before the state
-    PERFORM FROM @pipeline@.event e WHERE e.lead_id = changed FOR UPDATE;
-    PERFORM FROM @pipeline@.lead_state s WHERE s.lead_id = ANY (lead_ids) ORDER BY s.lead_id FOR NO KEY UPDATE;
+    IF changed IS NULL THEN
+        PERFORM FROM @pipeline@.lead_state s WHERE s.lead_id = ANY (lead_ids) ORDER BY s.lead_id FOR NO KEY UPDATE;
+        RETURN;
+    END IF;
+    LOOP
+        BEGIN
+            -- a session that changes an event locks it before the state
+            PERFORM FROM @pipeline@.event e WHERE e.lead_id = changed FOR UPDATE;
+            PERFORM FROM @pipeline@.lead_state s WHERE s.lead_id = ANY (lead_ids) ORDER BY s.lead_id FOR NO KEY UPDATE;
+            -- events that came meanwhile, and that others change, wait for the state: give it up once more
+            EXIT WHEN (SELECT count(*) FROM @pipeline@.event e WHERE e.lead_id = changed)
+                = (SELECT count(*) FROM (SELECT FROM @pipeline@.event e WHERE e.lead_id = changed FOR UPDATE SKIP LOCKED) o);
+            RAISE SQLSTATE 'LS001';
+        EXCEPTION
+            WHEN SQLSTATE 'LS001' THEN NULL;
+        END;
+    END LOOP;
 END
 $$;
 COMMENT ON FUNCTION _lock_leads(bigint[], bigint) IS
