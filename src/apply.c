@@ -223,6 +223,10 @@ report_missing_lead(const Writer *writer, int64 lead_id, const char *table)
 /*
  * Find the state of a lead, locked if asked, or create it, and set *created.
  * False if the lead is not there.
+ *
+ * The work on other leads holds their states already, and leads are locked
+ * before states.  So a lead is locked only if it surely has no state; a lead
+ * that another session inserts has one when that session has committed.
  */
 bool
 leadscore_find_or_create(Writer *writer, LeadRecord *record, bool lock, LockTupleMode mode,
@@ -231,8 +235,12 @@ leadscore_find_or_create(Writer *writer, LeadRecord *record, bool lock, LockTupl
 	int64		lead_id = record->lead_id;
 
 	*created = false;
-	if (lock ? leadscore_state_lock(writer, lead_id, mode) :
-		leadscore_row_find(&writer->state, lead_id))
+	if (!lock && leadscore_row_find(&writer->state, lead_id))
+		return true;
+	if (leadscore_state_lock(writer, lead_id, mode))
+		return true;
+	leadscore_lead_await(writer, lead_id);
+	if (leadscore_state_lock(writer, lead_id, mode))
 		return true;
 	/* another session that creates it waits here */
 	if (!leadscore_lead_lock(writer, lead_id, LockTupleNoKeyExclusive))

@@ -19,6 +19,7 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 #include "app.h"
@@ -49,17 +50,83 @@ delete_now(const char *sql)
 	leadscore_engine_execute(plan, NULL, GetLatestSnapshot(), InvalidSnapshot, false);
 }
 
-/* Lock the events of some leads, waiting for sessions that change them. */
-static void
-lock_events(const Pipeline *pipeline, Datum lead_ids)
+/* Run a query on the events or states of some leads that returns one number. */
+static int64
+count_rows(const char *sql, Datum lead_ids)
 {
 	Oid			type = INT8ARRAYOID;
-	char	   *sql = psprintf("SELECT pg_catalog.count(*) FROM (SELECT FROM %s"
-							   " WHERE lead_id OPERATOR(pg_catalog.=) ANY ($1) FOR UPDATE) e",
-							   leadscore_table_name(pipeline->event));
+	bool		isnull;
 
-	if (SPI_execute_with_args(sql, 1, &type, &lead_ids, NULL, false, 0) != SPI_OK_SELECT)
+	if (SPI_execute_with_args(sql, 1, &type, &lead_ids, NULL, false, 0) != SPI_OK_SELECT ||
+		SPI_processed != 1)
 		elog(ERROR, "could not lock: %s", sql);
+	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+}
+
+/*
+ * Lock the events of some leads, waiting for sessions that change them, and
+ * then the states.  False if there are more events by then, which were written
+ * while we waited for the states, and which others change already: these wait
+ * for the states, so we must not wait for them.
+ */
+static bool
+lock_rows(const Pipeline *pipeline, Datum lead_ids)
+{
+	const char *events = leadscore_table_name(pipeline->event);
+
+	(void) count_rows(psprintf("SELECT pg_catalog.count(*) FROM (SELECT FROM %s"
+							   " WHERE lead_id OPERATOR(pg_catalog.=) ANY ($1) FOR UPDATE) e", events),
+					  lead_ids);
+	(void) count_rows(psprintf("SELECT pg_catalog.count(*) FROM (SELECT FROM %s"
+							   " WHERE lead_id OPERATOR(pg_catalog.=) ANY ($1) ORDER BY lead_id FOR UPDATE) s",
+							   leadscore_table_name(pipeline->state)), lead_ids);
+	return count_rows(psprintf("SELECT (SELECT pg_catalog.count(*) FROM %s WHERE lead_id OPERATOR(pg_catalog.=) ANY ($1))"
+							   " OPERATOR(pg_catalog.-) pg_catalog.count(*) FROM (SELECT FROM %s"
+							   " WHERE lead_id OPERATOR(pg_catalog.=) ANY ($1) FOR UPDATE SKIP LOCKED) e",
+							   events, events), lead_ids) == 0;
+}
+
+/*
+ * The same, until all events are locked: a subtransaction gives up the locks
+ * that came too early.
+ */
+static void
+lock_events_and_states(const Pipeline *pipeline, Datum lead_ids)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool locked = false;
+
+	while (!locked)
+	{
+		CHECK_FOR_INTERRUPTS();
+		BeginInternalSubTransaction(NULL);
+		MemoryContextSwitchTo(context);
+		PG_TRY();
+		{
+			locked = lock_rows(pipeline, lead_ids);
+			MemoryContextSwitchTo(context);
+			if (locked)
+				ReleaseCurrentSubTransaction();
+			else
+				RollbackAndReleaseCurrentSubTransaction();
+		}
+		PG_CATCH();
+		{
+			ErrorData  *error;
+
+			MemoryContextSwitchTo(context);
+			error = CopyErrorData();
+			FlushErrorState();
+			RollbackAndReleaseCurrentSubTransaction();
+			MemoryContextSwitchTo(context);
+			CurrentResourceOwner = owner;
+			ReThrowError(error);
+		}
+		PG_END_TRY();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+	}
 }
 
 /*
@@ -212,7 +279,7 @@ delete_leads(Writer *writer, const LeadRow *leads, int n)
 	list_tables(writer->pipeline, tables);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	lock_events(writer->pipeline, lead_ids);
+	lock_events_and_states(writer->pipeline, lead_ids);
 	for (i = 0; i < n; i++)
 		leadscore_state_lock(writer, leads[i].lead_id, LockTupleExclusive);
 	for (i = 0; i < LEAD_TABLES; i++)

@@ -161,6 +161,7 @@ extern bool leadscore_runs_own_code(Relation rel);
 extern int	leadscore_fix_path(void);
 
 /* pipeline_lock.c */
+extern void leadscore_pipeline_line_up(PipelinePart part);
 extern void leadscore_pipeline_lock(PipelinePart part);
 
 #endif							/* LEADSCORE_PIPELINE_H */

@@ -250,6 +250,7 @@ begin(Activation *a, Oid schema, Datum segment)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	(void) require_status(a, segment);
+	leadscore_pipeline_line_up((PipelinePart) {schema, InvalidOid});
 	leadscore_pipeline_lock((PipelinePart) {schema, InvalidOid});
 }
 
