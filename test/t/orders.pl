@@ -29,6 +29,7 @@
 #   ORDERS_SEED   repeats a run (printed when it fails), at another time of day
 #   ORDERS_SETS   how many random sets for each model, default 24; longer ones
 #                 are a tenth of it
+#   ORDERS_PIPELINES  some of them, such as "by_hand,sheet"
 
 use strict;
 use warnings;
@@ -961,6 +962,7 @@ sub compare
 			" ways, ORDERS_SEED=$seed ORDERS_SETS=$sets_each, such as\n", describe($set, $set->{ways}[ $others[0] ]),
 			"\n-- lead ", $set->{first_id} + $others[0], ":\n", $lives->{ $set->{first_id} + $others[0] } ? $text->($lives->{ $set->{first_id} + $others[0] }) : 'missing',
 			"\n-- expected:\n$expected\n") if $wrong < 10;
+		diag(psql("SELECT * FROM $p.profile_change WHERE lead_id = " . ($set->{first_id} + $others[0]) . "; SELECT signal, signal_id, condition FROM $p.signal WHERE source = 'profile'; SELECT lead_id, created_at, updated_at, consented_at, profile FROM $p.lead WHERE lead_id = " . ($set->{first_id} + $others[0]) . "; SELECT activation_id, activated_at, segment FROM $p.segment_activation UNION ALL SELECT activation_id, activated_at, model FROM $p.model_activation ORDER BY 1")) if $wrong < 3;
 		$wrong++;
 	}
 	is($wrong, 0, "$p, $when: histories as they should be, whatever the order");
@@ -1056,6 +1058,7 @@ psql('CREATE EXTENSION leadscore');
 $now = time * 1_000_000;
 my $begin = time;
 my @names = ('by_hand', 'down', 'gated', 'barred', sort keys %pipelines);
+my %chosen = map { $_ => 1 } split /,/, $ENV{ORDERS_PIPELINES} || join ',', @names;
 my %models = (%pipelines, by_hand => [ $pipelines{steady}[0] ], down => [ model('down', %plain, allow_demotion => 1, margin => 5) ],
 	barred => [ model('barred', %plain, rules => [ map { $_->{signal} eq 'demo' ? { %$_, unless => ['unsubscribe'] } : $_ } @plain_rules ]) ],
 	gated => [ model('gated', %plain, allow_demotion => 1, margin => 5,
@@ -1066,6 +1069,7 @@ foreach my $i (0 .. $#names)
 {
 	my $p = $names[$i];
 	my ($first, $second) = @{ $models{$p} };
+	next if !$chosen{$p};
 	srand($seed + $i);
 	my $width = $first->{grain} eq 'hour' ? $day / 24 : $day;
 	my $changes = $second ? random_changes($width) : { before => [ map { { activate => {%$_} } } @segments_by_hand ] };
@@ -1086,8 +1090,9 @@ SKIP:
 	skip('libfaketime is not installed', 1) if !$faketime;
 	set_clock($days_ahead);
 	# what is due by now, and not recorded yet, comes before what is written now
+	@names = grep { $chosen{$_} } @names;
 	ask($_, $sets{$_}, $active{$_}, "$days_ahead days later, before a sweep") foreach @names;
-	foreach my $p (sort keys %pipelines)
+	foreach my $p (grep { $chosen{$_} } sort keys %pipelines)
 	{
 		my @some = @{ $sets{$p} }[ grep { $_ % 2 } 0 .. $#{ $sets{$p} } ];
 		my $event = { kind => 'view', at => $now + $days_ahead * $day };
