@@ -35,8 +35,9 @@ PG_FUNCTION_INFO_V1(leadscore_retire_segment);
 
 #define EQ " OPERATOR(pg_catalog.=) "
 
-/* Columns of segment that its activation writes, and the note */
-static const char *const free_columns[] = {"status", "note", "activated_by", "activated_at", NULL};
+/* What is no part of a segment's definition: the note, and the status, of which another error tells */
+static const char *const free_columns[] = {"note", "status", NULL};
+static const char *const note[] = {"note", NULL};
 
 /* Columns of segment_condition that tell drafts and active segments apart no more */
 static const char *const no_columns[] = {NULL};
@@ -95,20 +96,26 @@ refuse_edit(const char *segment)
 			 errhint("Copy it with clone_segment(), edit the copy, look at segment_preview(), then call activate_segment() with the old name as replaces.")));
 }
 
+/* Is a row of segment a draft? */
+static bool
+is_draft(HeapTuple row, TupleDesc desc)
+{
+	char	   *status = leadscore_text_column(row, desc, "status");
+
+	return status && strcmp(status, "draft") == 0;
+}
+
 /* A row of segment: once active, only activation may change it. */
 void
 leadscore_check_segment(PipelinePart part, TupleDesc desc, HeapTuple old, HeapTuple new)
 {
-	char	   *status = leadscore_text_column(old, desc, "status");
+	bool		frozen = old && !is_draft(old, desc);
 
 	if (leadscore_engine_is_writing() || leadscore_is_loading(part))
 		return;
-	if (old && strcmp(status, "draft") != 0 &&
-		(new == NULL || !leadscore_columns_kept(desc, old, new, free_columns)))
+	if (frozen && (new == NULL || !leadscore_columns_kept(desc, old, new, free_columns)))
 		refuse_edit(leadscore_text_column(old, desc, "segment"));
-	status = leadscore_text_column(new, desc, "status");
-	if (new && strcmp(status, "draft") != 0 &&
-		(old == NULL || strcmp(status, leadscore_text_column(old, desc, "status")) != 0))
+	if (new && (frozen ? !leadscore_columns_kept(desc, old, new, note) : !is_draft(new, desc)))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the status of segment \"%s\" cannot be changed by hand",
