@@ -300,6 +300,22 @@ end(Activation *a, bool wait)
 	return wait ? leadscore_follow(a->schema_oid) : 0;
 }
 
+/* Refuse a second ideal customer profile beside an active one that is not replaced. */
+static void
+check_ideal_customer(const Activation *a, Datum replaces)
+{
+	char	   *found = read_text(psprintf("SELECT o.segment FROM %s.segment s JOIN %s.segment o ON o.ideal_customer"
+										   " AND o.status" EQ "'active' AND o.segment OPERATOR(pg_catalog.<>) $2"
+										   " WHERE s.segment" EQ "$1 AND s.ideal_customer LIMIT 1", a->schema, a->schema),
+								  a->segment, replaces);
+
+	if (found)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("segment \"%s\" is the ideal customer profile already", found),
+				 errhint("Replace that one, or retire it first.")));
+}
+
 /* Let a draft take the place of an active segment: the name and the number stay. */
 static void
 replace(Activation *a, Datum replaces)
@@ -357,14 +373,6 @@ check_references(const Activation *a)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("segment \"%s\" names segment \"%s\", which is not active", name, found),
 				 errhint("Activate that one first.")));
-	found = read_text(psprintf("SELECT o.segment FROM %s.segment s JOIN %s.segment o ON o.ideal_customer AND o.status" EQ "'active'"
-							   " AND o.segment OPERATOR(pg_catalog.<>) s.segment WHERE s.segment" EQ "$1 AND s.ideal_customer",
-							   a->schema, a->schema), a->segment, (Datum) 0);
-	if (found)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("segment \"%s\" is the ideal customer profile already", found),
-				 errhint("Replace that one, or retire it first.")));
 	found = read_text(psprintf("SELECT 'full' FROM %s.segment WHERE status" EQ "'active' AND segment OPERATOR(pg_catalog.<>) $1"
 							   " HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>=) %d", a->schema, MAX_SEGMENTS),
 					  a->segment, (Datum) 0);
@@ -425,6 +433,7 @@ activate_segment(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("segment \"%s\" is active already", TextDatumGetCString(a.segment)),
 				 errhint("To change it, copy it with clone_segment(), edit the copy, then activate the copy with the old name as replaces.")));
+	check_ideal_customer(&a, PG_ARGISNULL(2) ? a.segment : PG_GETARG_DATUM(2));
 	if (!PG_ARGISNULL(2))
 	{
 		if (strcmp(status, "draft") != 0)
