@@ -223,6 +223,7 @@ END $$;
 
 CALL compare('inbound', '1 day', NULL);
 CALL compare('enterprise', '1 day', NULL);
+CALL compare('multidimensional', '1 day', NULL);
 -- Demotion, decay in days and hours, and thresholds that both cross often
 CALL compare('empty', '1 hour', $$
     INSERT INTO signal (signal, event_kinds, condition, quantity) VALUES

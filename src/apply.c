@@ -282,6 +282,16 @@ joins_instant(const LeadRecord *record)
 		  lifecycle->milestone_at < lifecycle->processed_until));
 }
 
+/*
+ * Are segments active?  What a lead enters in an instant with events is entered
+ * because of these, and only the log knows if the instant has any.
+ */
+static bool
+has_segments(const LeadLifecycle *lifecycle)
+{
+	return lifecycle->scorer && lifecycle->scorer->segments;
+}
+
 /* The model that came into use last, did it after an instant? */
 static bool
 model_is_newer(const Writer *writer, int64 at)
@@ -651,7 +661,8 @@ leadscore_lead_refresh(Writer *writer, int64 lead_id, bool created_moved)
 	step.profile = true;
 	leadscore_profile_log(writer, lead_id, &difference, step.at);
 	if (moved || needs_log(writer, &record) || step.at < lifecycle->processed_until ||
-		(step.at == lifecycle->processed_until && (is_newborn(&record) || !joins_instant(&record))))
+		(step.at == lifecycle->processed_until &&
+		 (is_newborn(&record) || !joins_instant(&record) || has_segments(lifecycle))))
 	{
 		if (!leadscore_correct(writer, &record))
 			return;

@@ -410,7 +410,8 @@ bool
 leadscore_state_write(Writer *writer, LeadRecord *record, bool review_exact)
 {
 	int64		review = leadscore_lifecycle_next_review(&record->lifecycle,
-														 review_exact ? NEVER : record->next_review);
+														 review_exact ? NEVER : record->next_review,
+														 review_exact);
 
 	Assert(record->configuration == writer->pipeline->configuration);
 	Assert(record->activity.grain == writer->pipeline->grain);
@@ -452,7 +453,7 @@ leadscore_state_create(Writer *writer, LeadRecord *record)
 							profile.counts[i].count);
 	leadscore_run_begin(writer, record, birth);
 	leadscore_run(writer, record, NULL, 0);
-	record->next_review = leadscore_lifecycle_next_review(&record->lifecycle, NEVER);
+	record->next_review = leadscore_lifecycle_next_review(&record->lifecycle, NEVER, true);
 
 	row = leadscore_row_begin(&writer->state, false);
 	set_column(row, c->lead_id, Int64GetDatum(record->lead_id), false);

@@ -333,7 +333,7 @@ pass_time(LeadLifecycle *lifecycle, int64 from, int64 until)
 	while (lifecycle->scorer && bucket < last)
 	{
 		bucket = leadscore_standing_change(lifecycle->scorer, lifecycle->activity,
-										   bucket, last, &lifecycle->standing);
+										   bucket, last, &lifecycle->standing, true);
 		if (bucket == BUCKET_NEVER)
 			break;
 		reconsider(lifecycle, bucket_start(bucket, grain), CAUSE_DECAY, false);
@@ -588,10 +588,11 @@ leadscore_lifecycle_keeps(const LeadLifecycle *lifecycle, int64 from)
 
 /*
  * The instant when the stage or a segment must be looked at next, NEVER if there
- * is none.  Of an instant that is known only an earlier one is looked for.
+ * is none; unless it is to be exact, it may be too early.  Of an instant that is
+ * known only an earlier one is looked for.
  */
 int64
-leadscore_lifecycle_next_review(const LeadLifecycle *lifecycle, int64 known)
+leadscore_lifecycle_next_review(const LeadLifecycle *lifecycle, int64 known, bool exact)
 {
 	LeadGrain	grain = lifecycle_grain(lifecycle);
 	int32		bucket;
@@ -601,7 +602,7 @@ leadscore_lifecycle_next_review(const LeadLifecycle *lifecycle, int64 known)
 	bucket = leadscore_standing_change(lifecycle->scorer, lifecycle->activity,
 									   bucket_of(lifecycle->processed_until, grain),
 									   known == NEVER ? last_bucket(grain) : bucket_of(known, grain) - 1,
-									   &lifecycle->standing);
+									   &lifecycle->standing, exact);
 	if (bucket == BUCKET_NEVER)
 		return Min(lifecycle->pending_at, known);
 	return Min(lifecycle->pending_at, bucket_start(bucket, grain));

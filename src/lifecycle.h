@@ -138,6 +138,7 @@ extern void leadscore_lifecycle_activate(LeadLifecycle *lifecycle, int64 at,
 										 Scorer *scorer, Evaluation *evaluation);
 extern void leadscore_lifecycle_expect(LeadLifecycle *lifecycle, int64 at);
 extern bool leadscore_lifecycle_keeps(const LeadLifecycle *lifecycle, int64 from);
-extern int64 leadscore_lifecycle_next_review(const LeadLifecycle *lifecycle, int64 known);
+extern int64 leadscore_lifecycle_next_review(const LeadLifecycle *lifecycle, int64 known,
+											 bool exact);
 
 #endif							/* LEADSCORE_LIFECYCLE_H */

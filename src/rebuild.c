@@ -161,7 +161,7 @@ compare_lead(LogReader *log, LeadRecord *stored, Difference *difference)
 		return true;
 	}
 	/* it may come too early, but never too late */
-	review = leadscore_lifecycle_next_review(&right.lifecycle, NEVER);
+	review = leadscore_lifecycle_next_review(&right.lifecycle, NEVER, true);
 	if (stored->next_review > review || stored->lifecycle.pending_at > right.lifecycle.pending_at)
 	{
 		difference->problem = "next_review_at is too late";

@@ -105,7 +105,8 @@ activate_until(Writer *writer, LeadRecord *record, int64 until)
  * Has the configuration changed since a record was brought up to date, in a way
  * that only its log can tell what that changes?  So it is if signals were
  * defined anew, if the first model came, and if a model came into use before
- * something that the record has applied.
+ * something that the record has applied, or in the instant of the activation that
+ * it has applied last.
  */
 bool
 leadscore_configuration_is_late(const Writer *writer, const LeadRecord *record)
@@ -117,8 +118,11 @@ leadscore_configuration_is_late(const Writer *writer, const LeadRecord *record)
 		return true;
 	if (period + 1 >= pipeline->nperiods)
 		return false;
-	return period < 0 ||
-		pipeline->periods[period + 1].activated_at < record->lifecycle.processed_until;
+	if (period < 0 ||
+		pipeline->periods[period + 1].activated_at < record->lifecycle.processed_until)
+		return true;
+	/* of one instant only the last activation counts, and another was applied */
+	return pipeline->periods[period + 1].activated_at == pipeline->periods[period].activated_at;
 }
 
 /* The instant before which no model comes into use and all buckets have begun */

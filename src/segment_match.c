@@ -258,16 +258,16 @@ segment_expiry(const SegmentSet *set, int number, const ActivityList *activity, 
 /*
  * The first bucket after one in which segments of a lead may change because
  * counts leave their windows, if nothing is counted meanwhile and its stage and
- * its points allow it; PG_INT32_MAX if there is none.  So a search need not look
- * for it by halves.
+ * its points allow it; `before` if there is none before that.  So a search need
+ * not look for it by halves.
  */
 int32
 leadscore_segments_expiry(const Scorer *scorer, const ActivityList *activity, int32 after,
-						  const LeadStanding *standing)
+						  const LeadStanding *standing, int32 before)
 {
 	const SegmentSet *set = scorer->segments;
 	int32		others[MAX_SEGMENTS];
-	int32		first = PG_INT32_MAX;
+	int32		first = before;
 	int			i;
 
 	for (i = 0; set && i < set->n; i++)

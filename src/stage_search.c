@@ -28,6 +28,9 @@
 /* a search that need not be exact gives up after so many evaluations */
 #define SEARCH_BUDGET	10000
 
+/* a guess for the next review: that it is early costs less than that it is exact */
+#define GUESS_BUDGET	8
+
 /* after so many bounds reading the log is cheaper */
 #define KEEPS_BUDGET	1000
 
@@ -232,8 +235,8 @@ search_change(Search *search, int32 after, int32 until)
 	if (!search->qualified && scorer->segments)
 	{
 		/* items that are dated ahead come into windows too */
-		expiry = Min(leadscore_segments_expiry(scorer, activity, after, &search->standing),
-					 next_bucket(activity, after, BUCKET_NEVER));
+		expiry = next_bucket(activity, after, BUCKET_NEVER);
+		expiry = leadscore_segments_expiry(scorer, activity, after, &search->standing, expiry);
 		search->windows_known = true;
 	}
 	found = search_stretches(search, after, Min(expiry - 1, last));
@@ -261,15 +264,16 @@ leadscore_qualified_change(Scorer *scorer, const ActivityList *activity,
  * The first bucket after `after` and up to `until` where a lead of this
  * standing moves to another stage, or into or out of a segment, by the passing
  * of time.  Where it is hard
- * to find, an earlier bucket: a later call finds nothing there and asks again.
+ * to find, or if it need not be exact, an earlier bucket: a later call finds
+ * nothing there and asks again.
  */
 int32
 leadscore_standing_change(Scorer *scorer, const ActivityList *activity,
-						  int32 after, int32 until, const LeadStanding *standing)
+						  int32 after, int32 until, const LeadStanding *standing, bool exact)
 {
 	Search		search = {
 		.scorer = scorer,.activity = activity,.standing = *standing,
-		.budget = SEARCH_BUDGET
+		.budget = exact ? SEARCH_BUDGET : GUESS_BUDGET
 	};
 
 	return search_change(&search, after, until);

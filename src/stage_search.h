@@ -19,7 +19,8 @@
 extern int32 leadscore_qualified_change(Scorer *scorer, const ActivityList *activity,
 										int32 after, uint8 stage);
 extern int32 leadscore_standing_change(Scorer *scorer, const ActivityList *activity,
-									   int32 after, int32 until, const LeadStanding *standing);
+									   int32 after, int32 until, const LeadStanding *standing,
+									   bool exact);
 extern bool leadscore_standing_stays(Scorer *scorer, const ActivityList *least,
 									 int32 least_last, const ActivityList *most,
 									 int32 from, int32 until, const LeadStanding *standing);

@@ -246,7 +246,7 @@ BEGIN
 END
 $body$;
 COMMENT ON FUNCTION leadscore.create_pipeline(text, text, interval, boolean, boolean) IS
-	'creates a schema with the tables, functions and views of a lead pipeline, owned by the caller; preset: inbound, enterprise or empty; grain: 1 day or 1 hour; attach => false leaves out the triggers, reports => false the views of add_reports()';
+	'creates a schema with the tables, functions and views of a lead pipeline, owned by the caller; preset: inbound, enterprise, multidimensional or empty; grain: 1 day or 1 hour; attach => false leaves out the triggers, reports => false the views of add_reports()';
 
 CREATE FUNCTION leadscore.add_reports(pipeline text, parts text[] DEFAULT NULL) RETURNS integer
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp

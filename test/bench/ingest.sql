@@ -1,4 +1,4 @@
--- The tables of test/bench/ingest: seven schemas that take the same events.
+-- The tables of test/bench/ingest: eight schemas that take the same events.
 -- Variables: leads.
 \set ON_ERROR_STOP on
 \set QUIET on
@@ -268,4 +268,40 @@ CREATE TRIGGER count_events AFTER INSERT ON sum_set.event
 
 -- (e) leadscore: attaching counts the events that are there
 SELECT leadscore.attach_pipeline('crm') \g /dev/null
+
+-- (f) the same with twenty active segments, as a marketing team might have
+-- them: by stage, by what was done lately, by quiet, by points, by profile and
+-- by other segments.
+SELECT leadscore.create_pipeline('segments', attach => false) \g /dev/null
+INSERT INTO segments.segment (segment, persona)
+    SELECT s, s LIKE 'persona%'
+    FROM unnest('{information,solution,ready,prices,content,webinars,mail readers,mail silent,visitors,social,trial,quiet customers,quiet leads,score 20,score 50,engaged,fit,persona sales,persona engineer,call}'::text[]) s;
+INSERT INTO segments.segment_condition (segment, condition, stage_from, stage_to) VALUES
+    ('information', 'stage', 'iql', 'iql'), ('solution', 'stage', 'mql', 'mql'), ('ready', 'stage', 'sql', 'prospect'),
+    ('quiet customers', 'stage', 'customer', NULL), ('quiet leads', 'stage', 'iql', 'mql'), ('content', 'stage', 'iql', NULL);
+INSERT INTO segments.segment_condition (segment, condition, signal, min_count, within) VALUES
+    ('prices', 'prices', 'pricing_view', 2, '14 days'), ('content', 'content', 'content_download', 1, '30 days'),
+    ('content', 'content', 'case_study_download', 1, '30 days'), ('webinars', 'webinar', 'webinar_attended', 1, '90 days'),
+    ('mail readers', 'mail', 'email_open', 3, '60 days'), ('mail readers', 'mail', 'email_click', 1, '60 days'),
+    ('visitors', 'visits', 'page_view', 5, '30 days'), ('social', 'social', 'social_interaction', 1, '60 days'),
+    ('trial', 'trial', 'trial_started', 1, '30 days'), ('call', 'asks', 'demo_request', 1, '7 days'),
+    ('call', 'asks', 'quote_request', 1, '7 days');
+INSERT INTO segments.segment_condition (segment, condition, signal, within, negate)
+    SELECT s.segment, g.signal, g.signal, s.within, true
+    FROM (VALUES ('quiet customers', interval '60 days'), ('quiet leads', '30 days')) AS s (segment, within),
+        unnest('{page_view,product_page_view,pricing_view,email_open,email_click}'::text[]) AS g (signal)
+    UNION ALL
+    SELECT 'mail silent', 'no answer', 'email_open', interval '60 days', true;
+INSERT INTO segments.segment_condition (segment, condition, dimension, min_points) VALUES
+    ('score 20', 'points', NULL, 20), ('score 50', 'points', NULL, 50), ('engaged', 'points', 'engagement', 15), ('fit', 'points', 'fit', 10);
+INSERT INTO segments.segment_condition (segment, condition, signal) VALUES
+    ('persona sales', 'title', 'decision_maker'), ('persona engineer', 'address', 'contactable');
+INSERT INTO segments.segment_condition (segment, condition, lead_condition) VALUES
+    ('persona sales', 'sales', '$.job_title like_regex "sales" flag "i"'), ('persona engineer', 'engineer', '$.job_title == "Engineer"');
+INSERT INTO segments.segment_condition (segment, condition, in_segment) VALUES ('call', 'fit', 'persona sales');
+SELECT segments.activate_segment(segment) FROM segments.segment ORDER BY segment = 'call' \g /dev/null
+INSERT INTO segments.lead SELECT * FROM crm.lead;
+INSERT INTO segments.event (lead_id, kind, occurred_at, channel, properties)
+    SELECT lead_id, kind, occurred_at, channel, properties FROM crm.event ORDER BY event_id;
+SELECT leadscore.attach_pipeline('segments') \g /dev/null
 VACUUM ANALYZE;

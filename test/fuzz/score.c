@@ -1,22 +1,27 @@
 /*-------------------------------------------------------------------------
  *
  * score.c
- *		Any model and activity: no undefined behaviour, the future changes
- *		nothing, and the searches for the next change are exact.
+ *		Any model, segments and activity: no undefined behaviour, the future
+ *		changes nothing, segments are what their conditions say, and the
+ *		searches for the next change are exact.
  *
- * The input is read as choices of what a compiled model may hold.  Time ends
- * some hundred days after the events, at the end of the calendar, so that
- * searches can be compared with a look at every day.
+ * The input is read as choices of what a compiled model may hold, and the
+ * definitions of segments.  Time ends some hundred days after the events, at the
+ * end of the calendar, so that searches can be compared with a look at every
+ * day.  Who is in a segment is said here a second time, from its definition and
+ * the counts alone; points are those of the evaluation.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "../../src/segment_match.h"
 #include "../../src/stage.h"
 #include "../../src/stage_search.h"
 #include "fuzz.h"
 
 #define MAX_OF_A_KIND	8
+#define MAX_IN_SEGMENT	5
 #define DAYS			400		/* from the first event to the end of time */
 
 /* A model datum, laid out by hand */
@@ -31,7 +36,16 @@ typedef struct FuzzModel
 	ModelTier	tiers[MAX_OF_A_KIND][2];
 	int16		indexes[MAX_OF_A_KIND * 4];
 	char		names[4];		/* "", "a", "b", by their ends */
+	char		dimension_names[MAX_OF_A_KIND][2];
 } FuzzModel;
+
+/* Definitions of segments, in no order */
+typedef struct FuzzSegments
+{
+	int			n;
+	Segment		segments[MAX_OF_A_KIND];
+	SegmentCondition conditions[MAX_OF_A_KIND][MAX_IN_SEGMENT];
+} FuzzSegments;
 
 static const unsigned char *input;
 static size_t left;
@@ -248,6 +262,8 @@ pick_model(void)
 		static const int64 weights[] = {1000, 0, 333, 2500, MAX_WEIGHT_MILLI};
 		ModelDimension *d = &model->dimensions[i];
 
+		model->dimension_names[i][0] = (char) ('a' + i);
+		d->name = at_offset(model, model->dimension_names[i], 1).offset;
 		d->min_points = pick_limit();
 		d->max_points = pick_limit();
 		if (d->min_points != NO_POINTS && d->max_points < d->min_points)
@@ -261,6 +277,261 @@ pick_model(void)
 		pick_rule(model, i);
 	pick_stages(model);
 	return model;
+}
+
+/* What a condition asks for: of its kind alone, as a compiled one */
+static void
+pick_condition(SegmentCondition *c, int32 segment_id)
+{
+	static const char *const dimensions[] = {"a", "b", "c", "none"};
+
+	c->test = (SegmentTest) pick(TEST_SEGMENT + 1);
+	c->negate = pick(4) == 3;
+	c->signal = c->dimension = c->segment = NO_INDEX;
+	c->signal_id = c->segment_id = -1;
+	c->min_count = 1;
+	c->min_points = NO_POINTS;
+	c->stage_to = LEAD_STAGE_ADVOCATE;
+	switch (c->test)
+	{
+		case TEST_SIGNAL:
+			/* the last one no model knows */
+			c->signal_id = pick(8);
+			c->min_count = pick(9) == 8 ? PG_INT32_MAX : 1 + pick(4);
+			c->within = pick(3) == 0 ? 0 : 1 + pick(pick(2) ? 60 : 250);
+			break;
+		case TEST_DIMENSION:
+			c->dimension_name = dimensions[pick(lengthof(dimensions))];
+			c->min_points = pick_points();
+			break;
+		case TEST_SCORE:
+			c->min_points = pick_points();
+			break;
+		case TEST_STAGE:
+			c->stage_from = (uint8) pick(LEAD_STAGE_ADVOCATE + 1);
+			c->stage_to = (uint8) (Max(c->stage_from, 1) + pick(LEAD_STAGE_ADVOCATE + 1 - Max(c->stage_from, 1)));
+			break;
+		case TEST_SEGMENT:
+			/* of those with a lower id; of the first one there is none */
+			c->segment_id = pick(segment_id);
+			break;
+	}
+}
+
+static void
+pick_segments(FuzzSegments *set)
+{
+	static const char *const names[] = {"a", "b", "c", "d", "e", "f", "g"};
+	int			i;
+
+	set->n = pick(MAX_OF_A_KIND);
+	for (i = 0; i < set->n; i++)
+	{
+		Segment    *segment = &set->segments[i];
+		int			name = 0;
+		int			j;
+
+		segment->id = i + 1;
+		segment->name = names[i];
+		segment->persona = pick(2) == 1;
+		segment->min_share = pick(2) ? WHOLE_SHARE : 1 + pick(250) * 4;
+		segment->n = 1 + pick(MAX_IN_SEGMENT);
+		segment->conditions = set->conditions[i];
+		for (j = 0; j < segment->n; j++)
+		{
+			static const int64 weights[] = {1000, 1000, 2000, 333, 1, MAX_SEGMENT_WEIGHT};
+			SegmentCondition *c = &segment->conditions[j];
+
+			pick_condition(c, segment->id);
+			/* rows of one name stand together and have one weight */
+			if (j > 0 && pick(3) == 0)
+				c->weight = c[-1].weight;
+			else
+			{
+				c->weight = weights[pick(lengthof(weights))];
+				segment->weight += c->weight;
+				name += j > 0;
+			}
+			c->name = names[name];
+		}
+	}
+	/* any of them may have been activated first */
+	for (i = set->n - 1; i > 0; i--)
+	{
+		int			j = pick(i + 1);
+		Segment		saved = set->segments[i];
+
+		set->segments[i] = set->segments[j];
+		set->segments[j] = saved;
+	}
+}
+
+/* How often a condition finds its signal at a bucket */
+static int128
+count_of(const ActivityList *activity, const SegmentCondition *c, int32 at)
+{
+	int128		count = 0;
+	int			i;
+
+	for (i = 0; i < activity->nitems; i++)
+	{
+		const ActivityItem *item = &activity->items[i];
+
+		if (item->signal == c->signal_id && item->count > 0 &&
+			(item->bucket == BUCKET_TIMELESS ||
+			 (item->bucket <= at && (c->within == 0 || (int64) at - item->bucket < c->within))))
+			count += item->count;
+	}
+	return count;
+}
+
+static bool is_in(const FuzzSegments *set, int32 id, const FuzzModel *model, const Evaluation *e,
+				  uint8 stage);
+
+/* Does a condition hold at the bucket of an evaluation? */
+static bool
+holds(const FuzzSegments *set, const SegmentCondition *c, const FuzzModel *model,
+	  const Evaluation *e, uint8 stage)
+{
+	int64		points = 0;
+	bool		result = false;
+	int			i;
+
+	switch (c->test)
+	{
+		case TEST_SIGNAL:
+			result = count_of(e->activity, c, e->at) >= c->min_count;
+			break;
+		case TEST_DIMENSION:
+			for (i = 0; i < model->head.dimensions.n; i++)
+				if (strcmp(model->dimension_names[i], c->dimension_name) == 0)
+					points = e->dimensions[i];
+			result = points >= c->min_points;
+			break;
+		case TEST_SCORE:
+			result = e->total >= c->min_points;
+			break;
+		case TEST_STAGE:
+			result = stage >= c->stage_from && stage <= c->stage_to;
+			break;
+		case TEST_SEGMENT:
+			result = is_in(set, c->segment_id, model, e, stage);
+			break;
+	}
+	return result != c->negate;
+}
+
+/* The weight of the names of a segment of which some row holds */
+static int64
+weight_of(const FuzzSegments *set, const Segment *segment, const FuzzModel *model,
+		  const Evaluation *e, uint8 stage)
+{
+	int64		weight = 0;
+	int			i;
+	int			j;
+
+	for (i = 0; i < segment->n; i++)
+	{
+		const SegmentCondition *c = &segment->conditions[i];
+		bool		any = false;
+
+		if (i > 0 && strcmp(c[-1].name, c->name) == 0)
+			continue;
+		for (j = 0; j < segment->n; j++)
+			any |= strcmp(segment->conditions[j].name, c->name) == 0 &&
+				holds(set, &segment->conditions[j], model, e, stage);
+		if (any)
+			weight += c->weight;
+	}
+	return weight;
+}
+
+/* Is a lead in the segment with an id?  In one that is not there nobody is. */
+static bool
+is_in(const FuzzSegments *set, int32 id, const FuzzModel *model, const Evaluation *e, uint8 stage)
+{
+	int			i;
+
+	for (i = 0; i < set->n; i++)
+		if (set->segments[i].id == id)
+			return (int128) weight_of(set, &set->segments[i], model, e, stage) * 1000 >=
+				(int128) set->segments[i].weight * set->segments[i].min_share;
+	return false;
+}
+
+/* Is a lead at the bucket of an evaluation in these segments of a scorer, and in no other? */
+static bool
+same_segments(const FuzzSegments *set, const Scorer *scorer, const FuzzModel *model,
+			  const Evaluation *e, uint8 stage, const SegmentBits *members)
+{
+	int			i;
+
+	for (i = 0; scorer->segments && i < scorer->segments->n; i++)
+		if (segment_is_member(members, i) !=
+			is_in(set, scorer->segments->segments[i].id, model, e, stage))
+			return false;
+	return true;
+}
+
+/* Are the segments of an evaluation, and their parts, what the definitions say? */
+static void
+check_segments(const FuzzSegments *set, const Scorer *scorer, const FuzzModel *model,
+			   const Evaluation *e, uint8 stage, SegmentBits *members)
+{
+	int			i;
+	int			j;
+
+	leadscore_segments_at(scorer, e, stage, members);
+	CHECK((scorer->segments ? scorer->segments->n : 0) == set->n);
+	CHECK(same_segments(set, scorer, model, e, stage, members));
+	for (i = 0; i < set->n; i++)
+	{
+		const Segment *segment = &scorer->segments->segments[i];
+
+		CHECK(leadscore_match_weight(scorer, e, stage, members, segment) ==
+			  weight_of(set, segment, model, e, stage));
+		for (j = 0; j < segment->n; j++)
+		{
+			const SegmentCondition *c = &segment->conditions[j];
+
+			CHECK(leadscore_condition_met(scorer, e, stage, members, c) ==
+				  holds(set, c, model, e, stage));
+			/* what is named comes before */
+			CHECK(c->segment < i);
+			CHECK(c->test != TEST_SEGMENT ||
+				  c->segment == leadscore_segment_index(scorer->segments, c->segment_id));
+		}
+	}
+}
+
+/* The first bucket after one at which a window is left with too few counts */
+static int32
+expiry_of(const FuzzSegments *set, const ActivityList *activity, int32 after)
+{
+	ActivityList past;
+	int32		first = PG_INT32_MAX;
+	int			i;
+	int			j;
+
+	lead_activity_init(&past, GRAIN_DAY, activity->nitems);
+	for (i = 0; i < activity->nitems; i++)
+		if (activity->items[i].bucket <= after)
+			past.items[past.nitems++] = activity->items[i];
+	for (i = 0; i < set->n; i++)
+		for (j = 0; j < set->segments[i].n; j++)
+		{
+			const SegmentCondition *c = &set->segments[i].conditions[j];
+			int32		at = after;
+
+			if (c->test != TEST_SIGNAL || c->within == 0 || count_of(&past, c, at) < c->min_count)
+				continue;
+			/* what is in the window now has left it by then */
+			while (at <= after + c->within && count_of(&past, c, at) >= c->min_count)
+				at++;
+			if (at <= after + c->within)
+				first = Min(first, at);
+		}
+	return first;
 }
 
 static void
@@ -339,9 +610,41 @@ pick_between(const ActivityList *least, int32 least_last, const ActivityList *mo
 	}
 }
 
-/* Does a lead stay in its stage where bounds say so, whatever happens? */
+/*
+ * Does a lead stay where it is at every bucket, though of the counts of that
+ * bucket only some have come yet?
+ */
 static void
-check_bounds(Scorer *scorer, const ActivityList *least, LeadStanding standing)
+check_within(Scorer *scorer, const FuzzSegments *set, const FuzzModel *model,
+			 const ActivityList *activity, int32 from, int32 until, const LeadStanding *standing)
+{
+	Evaluation *e = leadscore_evaluation_create(scorer);
+	ActivityList some;
+	int32		at;
+	int			i;
+	int			j;
+
+	lead_activity_init(&some, GRAIN_DAY, activity->nitems);
+	for (at = from; at <= until; at++)
+		for (i = 0; i <= activity->nitems; i++)
+		{
+			/* without the first i, by signal, of this bucket, or with its rest alone */
+			if (i < activity->nitems && activity->items[i].bucket != at)
+				continue;
+			some.nitems = 0;
+			for (j = 0; j < activity->nitems; j++)
+				if (activity->items[j].bucket != at || (i % 2 == 0 ? j > i : j <= i))
+					some.items[some.nitems++] = activity->items[j];
+			leadscore_evaluate(scorer, &some, at, e);
+			CHECK(leadscore_next_stage(scorer, e, standing) == standing->stage);
+			CHECK(same_segments(set, scorer, model, e, standing->stage, &standing->segments));
+		}
+}
+
+/* Does a lead stay in its stage and segments where bounds say so, whatever happens? */
+static void
+check_bounds(Scorer *scorer, const FuzzSegments *set, const FuzzModel *model,
+			 const ActivityList *least, const LeadStanding *standing)
 {
 	ActivityList added;
 	ActivityList most;
@@ -361,6 +664,8 @@ check_bounds(Scorer *scorer, const ActivityList *least, LeadStanding standing)
 	lead_activity_normalize(&added);
 	lead_activity_init(&most, GRAIN_DAY, 0);
 	lead_activity_merge(least, &added, 1, &most);
+	if (leadscore_standing_keeps(scorer, &most, from, until, standing))
+		check_within(scorer, set, model, &most, from, until, standing);
 	if (!leadscore_standing_stays(scorer, least, last, &most, from, until, standing))
 		return;
 	for (i = 0; i < 4; i++)
@@ -369,7 +674,8 @@ check_bounds(Scorer *scorer, const ActivityList *least, LeadStanding standing)
 		for (at = from; at <= until; at++)
 		{
 			leadscore_evaluate(scorer, &between, at, e);
-			CHECK(leadscore_next_stage(scorer, e, standing) == standing.stage);
+			CHECK(leadscore_next_stage(scorer, e, standing) == standing->stage);
+			CHECK(same_segments(set, scorer, model, e, standing->stage, &standing->segments));
 		}
 	}
 }
@@ -380,6 +686,9 @@ LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	static const uint8 stages[] = {LEAD_STAGE_VISITOR, LEAD_STAGE_LOST, LEAD_STAGE_IQL,
 	LEAD_STAGE_MQL, LEAD_STAGE_SQL, LEAD_STAGE_PROSPECT, LEAD_STAGE_CUSTOMER};
 	FuzzModel  *model;
+	FuzzSegments *set;
+	SegmentSet	definitions;
+	SegmentBits members;
 	Scorer	   *scorer;
 	Evaluation *e;
 	ActivityList activity;
@@ -398,26 +707,43 @@ LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	standing.suspended = 0;
 	pick_activity(&activity);
 	model = pick_model();
-	scorer = leadscore_scorer_create(&model->head, NULL);
+	set = palloc0(sizeof(FuzzSegments));
+	pick_segments(set);
+	definitions = (SegmentSet) {set->n, set->segments};
+	scorer = leadscore_scorer_create(&model->head, set->n > 0 ? &definitions : NULL);
 	e = leadscore_evaluation_create(scorer);
 
 	leadscore_evaluate(scorer, &activity, after, e);
 	check_time_travel(scorer, &activity, e);
+	check_segments(set, scorer, model, e, standing.stage, &standing.segments);
+	CHECK(leadscore_segments_expiry(scorer, &activity, after) == expiry_of(set, &activity, after));
 	qualified = leadscore_qualified_stage(scorer, e);
 	(void) leadscore_stage_by_points(scorer, e, e->total);
 	for (at = after + 1; at <= LAST_DAY; at++)
 	{
 		leadscore_evaluate(scorer, &activity, at, e);
 		if (at % 50 == 0)
+		{
 			check_time_travel(scorer, &activity, e);
+			check_segments(set, scorer, model, e, stages[at / 50 % lengthof(stages)], &members);
+			CHECK(leadscore_segments_expiry(scorer, &activity, at) == expiry_of(set, &activity, at));
+		}
 		if (qualified_change == BUCKET_NEVER && leadscore_qualified_stage(scorer, e) != qualified)
 			qualified_change = at;
-		if (standing_change == BUCKET_NEVER && leadscore_next_stage(scorer, e, standing) != standing.stage)
+		if (standing_change == BUCKET_NEVER &&
+			(leadscore_next_stage(scorer, e, &standing) != standing.stage ||
+			 !same_segments(set, scorer, model, e, standing.stage, &standing.segments)))
 			standing_change = at;
 	}
 	CHECK(leadscore_qualified_change(scorer, &activity, after, qualified) == qualified_change);
-	CHECK(leadscore_standing_change(scorer, &activity, after, LAST_DAY, standing) == standing_change);
-	check_bounds(scorer, &activity, standing);
+	CHECK(leadscore_standing_change(scorer, &activity, after, LAST_DAY, &standing) == standing_change);
+	if (standing_change != BUCKET_NEVER)
+	{
+		/* and of a search that ends there, or just before */
+		CHECK(leadscore_standing_change(scorer, &activity, after, standing_change, &standing) == standing_change);
+		CHECK(leadscore_standing_change(scorer, &activity, after, standing_change - 1, &standing) == BUCKET_NEVER);
+	}
+	check_bounds(scorer, set, model, &activity, &standing);
 	fuzz_free_all();
 	return 0;
 }

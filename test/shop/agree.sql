@@ -67,7 +67,7 @@ SELECT t.stage::text, coalesce(sum(entered), 0), coalesce(sum(entered_directly),
 
 -- entries into stages, by each slice
 SELECT v.slice_by, stage, entered, entered_directly, converted, lost, open FROM funnel, (VALUES ('channel'), ('campaign'), ('market'), ('owner'), ('persona'), ('country')) v (slice_by);
-SELECT slice_by, stage, sum(entered), sum(entered_directly), sum(converted), sum(lost), sum(open) FROM funnel_by GROUP BY 1, 2;
+SELECT slice_by, stage, sum(entered), sum(entered_directly), sum(converted), sum(lost), sum(open) FROM funnel_by WHERE slice_by <> 'segment' GROUP BY 1, 2;
 
 -- entries into stages of each owner
 SELECT slice, stage, entered, converted, lost FROM funnel_by WHERE slice_by = 'owner' AND entered > 0;

@@ -1,6 +1,7 @@
 # Random histories: whatever the order in which the same events arrive, are
 # corrected, moved and deleted, and in however few statements, states and the
-# valid history of stages are those that the final events give in time order.
+# valid histories of stages and segments are those that the final events give in
+# time order.
 #
 # A history is a lead (sometimes two, that events move between) and its
 # operations. Many histories run at a time, each statement works on one
@@ -10,7 +11,10 @@
 #   order  the final events and profiles only, one by one, in time order
 #   batch  the final events in one statement, profiles before or after them
 #
-# All must stand alike, and as before after a replay by rebuild().
+# All must stand alike, and as before after a replay by rebuild(). Segments are
+# random too, and are activated before there is a lead, and while the histories
+# are written. What is said of segments before a sweep is what the sweep records:
+# of now and of the past, and segment_preview() says who activate_segment() finds.
 #
 # Within an instant the order of arrival does not matter, except that of two
 # profiles of a lead the later one holds. An event of a bucket to come waits
@@ -51,6 +55,7 @@ my @kinds = qw(
 	move
 	model
 	newcomer
+	segment
 	txn
 	sweep
 	clock
@@ -65,6 +70,7 @@ my @kinds = qw(
 # future     instants to come                    equal     several things in one instant
 # extreme    the first and the last instants     early     events before the lead's creation
 # newcomer   leads are written after activations that they were there for
+# segment    random segments are activated, replaced and retired
 # clock      days pass between activations (needs Debian's libfaketime)
 
 my %on = map { $_ => 1 } @kinds;
@@ -82,7 +88,7 @@ my $seed = $ENV{RANDOM_SEED} // int(rand(1e9));
 my $count = $ENV{RANDOM_HISTORIES} || 150;
 my $most_events = $ENV{RANDOM_OPS} || 10;
 my $shrink = $ENV{RANDOM_SHRINK} // 1;
-my @pipelines = split /,/, $ENV{RANDOM_PIPELINES} || 'inbound 1 day,inbound 1 hour,enterprise 1 day,enterprise 1 hour';
+my @pipelines = split /,/, $ENV{RANDOM_PIPELINES} || 'inbound 1 day,inbound 1 hour,enterprise 1 day,enterprise 1 hour,multidimensional 1 day';
 # the times between activations; in the first one everything is long ago
 my $phases = 3;
 my $rounds_of_phase = 1000;
@@ -104,9 +110,9 @@ sub set_clock
 
 # ---------- generate ----------
 
-# of the pipeline at hand: seconds of a bucket, when it began, and how many
-# seconds ahead the clock is in each phase
-my ($width, $now, @ahead);
+# of the pipeline at hand: seconds of a bucket, when it began, how many seconds
+# ahead the clock is in each phase, and how segments change as each phase begins
+my ($width, $now, @ahead, $segments);
 
 sub chance { return rand(100) < $_[0]; }
 sub one_of { return $_[ rand @_ ]; }
@@ -226,6 +232,79 @@ sub random_history
 	return $history;
 }
 
+# Segments that are active, and how the configuration changes: for each phase the
+# statements that begin it, for phase 0 before there is a lead.
+sub random_segments
+{
+	my ($pipeline) = @_;
+	my ($signals, $dimensions) = map { [ split /\n/, $node->safe_psql(template($pipeline), "SELECT DISTINCT $_ FROM p.$_ ORDER BY 1") ] } 'signal', 'dimension';
+	my $grain = $pipeline =~ /hour/ ? 'hours' : 'days';
+	my (%active, %retired);
+	my $made = 0;
+	my $draft = sub {
+		my ($name, $rank) = @_;
+		# references go to segments that were made before, so there is no circle
+		my @others = grep { $active{$_} < $rank } sort keys %active;
+		my @conditions;
+		for my $condition ('a' .. one_of(qw(a a b b c d)))
+		{
+			my $weight = one_of(1, 1, 1, 2, 0.5, 0.333);
+			my %seen;
+			for (1 .. one_of(1, 1, 1, 2, 3))
+			{
+				my %c = (negate => chance(20) ? 'true' : 'false');
+				my $kind = rand 100;
+				if ($kind < 45)
+				{
+					$c{signal} = quote(one_of(@$signals));
+					$c{min_count} = $c{signal} =~ /points_/ ? 10000 * (1 + int rand 5) : 1 + int rand 3 if chance(40);
+					$c{within} = quote((1 + int rand 12) . " $grain") if chance(60);
+				}
+				elsif ($kind < 50) { $c{lead_condition} = quote(one_of('$.budget == true', '$.employees >= 50', '$consented == true')); }
+				elsif ($kind < 70) { @c{qw(dimension min_points)} = (quote(one_of(@$dimensions)), one_of(-10, 0.001, 5, 12.5, 20, 40, 80)); }
+				elsif ($kind < 80) { $c{min_points} = one_of(-5, 10, 25, 31, 50.25, 71, 120); }
+				elsif ($kind < 90 || !@others)
+				{
+					my ($from, $to) = sort { $a <=> $b } int rand 10, int rand 10;
+					my @stages = qw(disqualified lost recycled visitor iql mql sql prospect customer advocate);
+					$c{stage_from} = quote($stages[$from]) if !chance(25);
+					$c{stage_to} = quote($stages[$to]) if !$c{stage_from} || chance(70);
+				}
+				else { $c{in_segment} = quote(one_of(@others)); }
+				my $key = join ',', map { "$_=$c{$_}" } sort keys %c;
+				push @conditions, { condition => quote($condition), weight => $weight, %c } if !$seen{$key}++;
+			}
+		}
+		my $share = chance(35) ? one_of(0.2, 0.333, 0.5, 0.75, 0.9) : 1;
+		return "INSERT INTO p.segment (segment, persona, min_match_share) VALUES (" . join(', ', quote($name), one_of('true', 'false'), $share) . ");\n"
+		  . join '', map { my $c = $_; "INSERT INTO p.segment_condition (segment, " . join(', ', sort keys %$c) . ") VALUES (" . join(', ', quote($name), map { $c->{$_} } sort keys %$c) . ");\n" } @conditions;
+	};
+	my $activate = sub {
+		my $name = 'segment ' . ++$made;
+		my $sql = $draft->($name, $made) . "SELECT activate(" . quote($name) . ");\n";
+		$active{$name} = $made;
+		return $sql;
+	};
+	my @changes = ([ map { $activate->() } 1 .. 4 + int rand 4 ]);
+	for (1 .. $phases)
+	{
+		my @now = map { $activate->() } 1 .. int rand 3;
+		push @now, $draft->("new $_", $active{$_}) . "SELECT activate(" . quote("new $_") . ', ' . quote($_) . ");\n"
+		  foreach grep { chance(20) } sort keys %active;
+		# these may be refused: what is retired may name what is too, and be named
+		push @now, "SELECT try('activate_segment', " . quote($_) . ");\n" foreach grep { chance(15) } sort keys %retired;
+		foreach my $name (grep { chance(10) } sort keys %active)
+		{
+			push @now, "SELECT try('retire_segment', " . quote($name) . ");\n";
+			$retired{$name} = delete $active{$name};
+		}
+		push @changes, \@now;
+	}
+	return \@changes;
+}
+
+sub quote { return "'" . ($_[0] =~ s/'/''/gr) . "'"; }
+
 sub by_time
 {
 	my ($x, $y) = @_;
@@ -305,6 +384,8 @@ sub template
 	return $template{$pipeline} if $template{$pipeline};
 	my ($preset, $grain) = $pipeline =~ /^(\w+) (.*)$/ or die "no pipeline: $pipeline\n";
 	my $name = "template_${preset}_" . ($grain =~ s/ /_/r);
+	# what a lead does, and what it is
+	my ($does, $is, $reads) = $preset eq 'multidimensional' ? qw(funnel persona solution_content) : qw(engagement fit content_download);
 	$node->safe_psql('postgres', "CREATE DATABASE $name");
 	$node->safe_psql($name, qq{
 SET client_min_messages = warning;
@@ -314,11 +395,11 @@ SELECT p.clone_model('$preset', 'model 1');
 UPDATE p.rule SET points = points * 1.5 WHERE model = 'model 1' AND decay <> 'none';
 UPDATE p.model SET allow_demotion = true, demotion_margin = 2.5 WHERE model = 'model 1';
 INSERT INTO p.rule (model, rule, dimension, signal, points, aggregate, min_count, period) VALUES
-	('model 1', 'busy days', 'engagement', 'product_page_view', 12, 'periods', 2, 'day'),
-	('model 1', 'busy months', 'engagement', 'pricing_view', 20, 'periods', 2, '2 months');
+	('model 1', 'busy days', '$does', 'product_page_view', 12, 'periods', 2, 'day'),
+	('model 1', 'busy months', '$does', 'pricing_view', 20, 'periods', 2, '2 months');
 INSERT INTO p.rule (model, rule, dimension, signal, aggregate, after, tiers, repeat, of_dimension) VALUES
-	('model 1', 'quiet', 'engagement', 'content_download', 'idle', 4 * interval '$grain', '{"20": -6, "60.5": -25}', true, NULL),
-	('model 1', 'quiet and fit', 'fit', 'webinar_attended', 'idle', 7 * interval '$grain', '{"-5": -4, "40": -20, "90": 0}', false, 'engagement');
+	('model 1', 'quiet', '$does', '$reads', 'idle', 4 * interval '$grain', '{"20": -6, "60.5": -25}', true, NULL),
+	('model 1', 'quiet and fit', '$is', 'webinar_attended', 'idle', 7 * interval '$grain', '{"-5": -4, "40": -20, "90": 0}', false, '$does');
 SELECT p.clone_model('$preset', 'model 2');
 UPDATE p.model SET gates_required = false WHERE model = 'model 2';
 UPDATE p.stage_rule SET min_score = min_score / 2 WHERE model = 'model 2';
@@ -433,6 +514,40 @@ BEGIN
 	END LOOP;
 END $$;
 
+-- Put a segment into use; whom that finds the preview has said.
+CREATE FUNCTION activate(name text, replaces text DEFAULT NULL) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	kept CONSTANT text := coalesce(replaces, name);
+	before CONSTANT bigint[] := ARRAY(SELECT lead_id FROM p.segment_members WHERE segment = kept ORDER BY 1);
+	previewed record;
+	listed record;
+	after bigint[];
+BEGIN
+	SELECT * INTO previewed FROM p.segment_preview(name, replaces);
+	SELECT array_agg(lead_id ORDER BY lead_id) FILTER (WHERE in_now) AS in_now, array_agg(lead_id ORDER BY lead_id) FILTER (WHERE would_be_in) AS would_be_in
+		INTO listed FROM p.segment_preview_leads(name, replaces);
+	PERFORM p.activate_segment(name, replaces, random() < 0.5);
+	after := ARRAY(SELECT lead_id FROM p.segment_members WHERE segment = kept ORDER BY 1);
+	INSERT INTO problem
+		SELECT coalesce((lead_id - 1) / 8, 0), 'preview', concat_ws(' ', 'preview of', name, 'for', kept, 'is wrong of lead', lead_id)
+		FROM (
+			(SELECT unnest(listed.in_now) AS lead_id EXCEPT SELECT unnest(before)) UNION ALL (SELECT unnest(before) EXCEPT SELECT unnest(listed.in_now))
+			UNION ALL (SELECT unnest(listed.would_be_in) EXCEPT SELECT unnest(after)) UNION ALL (SELECT unnest(after) EXCEPT SELECT unnest(listed.would_be_in))
+			UNION ALL
+			SELECT NULL WHERE (previewed.in_now, previewed.would_leave, previewed.would_enter, previewed.would_be_in) IS DISTINCT FROM (
+				cardinality(before), (SELECT count(*) FROM (SELECT unnest(before) EXCEPT SELECT unnest(after)) x),
+				(SELECT count(*) FROM (SELECT unnest(after) EXCEPT SELECT unnest(before)) x), cardinality(after))
+		) w;
+END $$;
+
+-- Do it if it is not refused.
+CREATE FUNCTION try(function text, name text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE format('SELECT p.%I(%L)', function, name);
+EXCEPTION WHEN object_not_in_prerequisite_state THEN
+	NULL;
+END $$;
+
 CREATE FUNCTION sweep_all() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	WHILE p.sweep() > 0 LOOP
@@ -442,8 +557,35 @@ END $$;
 CREATE VIEW course AS
 	SELECT s.lead_id, concat('stage ', s.stage::text, ', cycle ', s.cycle, ', since ', s.stage_since, E'\n  ', s.activity::text, (
 			SELECT string_agg(concat_ws(' ', E'\n  cycle', h.cycle, h.from_stage::text, '>', h.to_stage::text, h.effective_at, coalesce(h.model, '-')), '' ORDER BY h.seq)
-			FROM p.stage_history h WHERE h.lead_id = s.lead_id)) AS course
+			FROM p.stage_history h WHERE h.lead_id = s.lead_id),
+			E'\n  segments ', (SELECT string_agg(g.segment, ', ' ORDER BY g.segment) FROM p.segment g WHERE g.segment_id = ANY (s.segments)), ' since ', s.segments_since, (
+			SELECT string_agg(concat_ws(' ', E'\n ', h.segment, CASE WHEN h.is_member THEN 'entered' ELSE 'left' END, h.effective_at, h.cause), '' ORDER BY h.seq)
+			FROM p.segment_history h WHERE h.lead_id = s.lead_id)) AS course
 	FROM p.lead_state s;
+
+-- What is said of segments before a sweep, and what the sweep makes of it
+CREATE FUNCTION check_unswept() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	CREATE TEMP TABLE said ON COMMIT DROP AS SELECT lead_id, segment FROM p.segment_members;
+	CREATE TEMP TABLE asked ON COMMIT DROP AS
+		SELECT lead_id, segment, at, p.in_segment_by_id(lead_id, segment, at) AS is_in
+		FROM (
+			SELECT l.lead_id, g.segment, CASE WHEN random() < 0.3 THEN now() ELSE now() - random() * (now() - l.created_at + interval '2 hours') END AS at
+			FROM p.lead l, p.segment g WHERE g.status <> 'draft' AND random() < 0.2
+		) x;
+	PERFORM sweep_all();
+	INSERT INTO problem
+		SELECT (lead_id - 1) / 8, 'members', concat_ws(' ', 'lead', lead_id, 'segment', segment, what)
+		FROM (
+			(SELECT *, 'is in it before a sweep only' AS what FROM said EXCEPT SELECT lead_id, segment, 'is in it before a sweep only' FROM p.segment_members)
+			UNION ALL
+			(SELECT lead_id, segment, 'is in it after a sweep only' FROM p.segment_members EXCEPT SELECT *, 'is in it after a sweep only' FROM said)
+		) d;
+	INSERT INTO problem
+		SELECT (lead_id - 1) / 8, 'in_segment', concat_ws(' ', 'lead', lead_id, 'segment', segment, 'at', at, is_in)
+		FROM asked a WHERE is_in IS DISTINCT FROM coalesce((
+			SELECT h.is_member FROM p.segment_history h WHERE h.lead_id = a.lead_id AND h.segment = a.segment AND h.effective_at <= a.at ORDER BY h.seq DESC LIMIT 1), false);
+END $$;
 
 CREATE FUNCTION check_verify() RETURNS void LANGUAGE sql BEGIN ATOMIC
 	INSERT INTO problem SELECT (v.lead_id - 1) / 8, 'verify', concat_ws(' ', 'lead', v.lead_id, v.problem, v.stored, '<>', v.expected) FROM p.verify() v;
@@ -466,6 +608,22 @@ CREATE FUNCTION check_variants() RETURNS void LANGUAGE sql BEGIN ATOMIC
 			FROM p.stage_history h JOIN p.lead_state s USING (lead_id) WINDOW w AS (PARTITION BY lead_id ORDER BY seq)) h
 		WHERE from_stage::text IS DISTINCT FROM before::text OR from_stage::text = to_stage::text OR effective_at < before_at OR h.cycle < before_cycle
 			OR newest AND (to_stage::text, effective_at, h.cycle) IS DISTINCT FROM (stage::text, stage_since, cycle_now);
+	-- a segment is entered and left in turn, and who is in it last is in it
+	INSERT INTO problem
+		SELECT DISTINCT (h.lead_id - 1) / 8, 'segments', concat('segments of lead ', h.lead_id, ' do not hang together, seq ', h.seq)
+		FROM (
+			SELECT h.*, lag(is_member, 1, false) OVER w AS before, lag(effective_at) OVER (PARTITION BY lead_id ORDER BY seq) AS before_at,
+				lead(seq) OVER w IS NULL AS newest, max(effective_at) OVER (PARTITION BY lead_id) AS last_at
+			FROM p.segment_history h WINDOW w AS (PARTITION BY lead_id, segment ORDER BY seq)) h
+			JOIN p.lead_state s USING (lead_id) JOIN p.segment g USING (segment)
+		WHERE is_member = before OR effective_at < before_at OR segments_since IS DISTINCT FROM last_at
+			OR newest AND (is_member <> coalesce(g.segment_id = ANY (s.segments), false) OR is_member AND g.status <> 'active');
+	INSERT INTO problem
+		SELECT (lead_id - 1) / 8, 'segments', concat_ws(' ', 'lead', lead_id, 'is in what it never entered')
+		FROM (
+			SELECT s.lead_id, u FROM p.lead_state s, unnest(s.segments) u
+			EXCEPT SELECT h.lead_id, g.segment_id FROM p.segment_history h JOIN p.segment g USING (segment)
+		) x;
 END;
 
 CREATE FUNCTION check_replay() RETURNS void LANGUAGE plpgsql AS $$
@@ -498,6 +656,7 @@ sub run
 {
 	my ($pipeline, $models, @histories) = @_;
 	my $template = template($pipeline);
+	my @segments = map { [@$_] } @$segments;
 	my $newcomer = $on{newcomer} ? 'hist % 4 = 0' : 'false';
 	my (@history_rows, @op_rows, %rounds);
 	for my $hist (0 .. $#histories)
@@ -520,6 +679,7 @@ SELECT prepare();
 CREATE INDEX ON final (n);
 CREATE UNIQUE INDEX ON op (hist, ord);
 ANALYZE op, final;
+} . join('', @{ $segments[0] }) . qq{
 SELECT add_leads(0, array_agg(h)), add_leads(1, array_agg(h)), add_leads(2, array_agg(h) FILTER (WHERE NOT $newcomer)) FROM history h;
 };
 	for my $phase (0 .. $phases)
@@ -533,8 +693,11 @@ SELECT add_leads(0, array_agg(h)), add_leads(1, array_agg(h)), add_leads(2, arra
 				$script = '';
 				set_clock($ahead[$phase]);
 			}
-			$script .= "SELECT p.activate_model('model $phase');\n" if $models;
-			$script .= "SELECT begin_phase($phase);\n";
+			my @changes = @{ $segments[$phase] };
+			splice @changes, $phase * 7 % (@changes + 1), 0, "SELECT p.activate_model('model $phase');\n" if $models;
+			# all in one instant, or one after the other
+			@changes = ('BEGIN;', @changes, 'COMMIT;') if $phase == 2;
+			$script .= join '', @changes, "SELECT begin_phase($phase);\n";
 		}
 		$script .= "SELECT in_order($phase);\n";
 		for my $round (grep { int($_ / $rounds_of_phase) == $phase } sort { $a <=> $b } keys %rounds)
@@ -549,7 +712,7 @@ SELECT add_leads(0, array_agg(h)), add_leads(1, array_agg(h)), add_leads(2, arra
 	$script .= qq{
 SELECT add_leads(2, array_agg(h) FILTER (WHERE $newcomer)) FROM history h;
 SELECT in_batch();
-SELECT sweep_all();
+SELECT check_unswept();
 SELECT check_verify();
 SELECT check_variants();
 SELECT check_replay();
@@ -646,6 +809,7 @@ foreach my $i (0 .. $#pipelines)
 	$now = time;
 	@ahead = (0) x ($phases + 1);
 	$ahead[$_] = $ahead[ $_ - 1 ] + ($on{clock} ? int rand(15 * $width) : 0) foreach 1 .. $phases;
+	$segments = $on{segment} ? random_segments($pipeline) : [ map { [] } 0 .. $phases ];
 	my @histories = map { random_history() } 1 .. $count;
 	my $begin = time;
 	my $failed = run($pipeline, $on{model}, @histories);
@@ -657,6 +821,7 @@ foreach my $i (0 .. $#pipelines)
 	my $summary = join ', ', map { "$_ $problems{$_}" } sort keys %problems;
 	note("$pipeline: $count histories, ", time - $begin, " s; seed $seed; kinds ", join(',', grep { $on{$_} } @kinds));
 	is($summary, '', "$pipeline: histories that went wrong") and next;
+	diag("segments, by phase:\n", map { my $phase = $_; map { "-- phase $phase\n$_" } @{ $segments->[$phase] } } 0 .. $phases) if $on{segment};
 	diag("$pipeline: of $count histories ", scalar keys %$failed, ' failed. RANDOM_SEED=', $seed, ' RANDOM_HISTORIES=', $count,
 		' RANDOM_OPS=', $most_events, ' RANDOM_KINDS=', join(',', grep { $on{$_} } @kinds));
 	# the shortest ones first

@@ -143,12 +143,12 @@ $node->safe_psql('whole', q{
 	INSERT INTO crm.segment (segment) VALUES ('viewers');
 	INSERT INTO crm.segment_condition (segment, condition, signal) VALUES ('viewers', 'views', 'page_view');
 	SELECT crm.activate_segment('viewers')});
-my ($definition, $number, $activated_at) = split /\t/, $node->safe_psql('whole', q{
-	SELECT replace(definition::text, '''', ''''''), activation_id, activated_at FROM crm.segment_activation}, extra_params => [ '-F', "\t" ]);
+my ($definition, $number, $activated_at, $id) = split /\t/, $node->safe_psql('whole', q{
+	SELECT replace(definition::text, '''', ''''''), activation_id, activated_at, segment_id FROM crm.segment_activation}, extra_params => [ '-F', "\t" ]);
 $node->safe_psql('cut', qq{
 	SET session_replication_role = replica;
-	INSERT INTO $shards{segment}[0] (segment, segment_id, status, activated_by, activated_at) VALUES ('viewers', 1, 'active', 'postgres', '$activated_at');
-	INSERT INTO $shards{segment_activation}[0] (activation_id, segment, segment_id, definition, activated_at) VALUES ($number, 'viewers', 1, '$definition', '$activated_at');
+	INSERT INTO $shards{segment}[0] (segment, segment_id, status, activated_by, activated_at) VALUES ('viewers', $id, 'active', 'postgres', '$activated_at');
+	INSERT INTO $shards{segment_activation}[0] (activation_id, segment, segment_id, definition, activated_at) VALUES ($number, 'viewers', $id, '$definition', '$activated_at');
 	UPDATE $shards{setting}[0] SET configuration = $number});
 everywhere("SELECT leadscore_internal.sweep('crm', 100000)");
 my $rows = same('triggers');

@@ -354,6 +354,8 @@ BEGIN
                 FROM @pipeline@.profile_change p WHERE p.lead_id = l.lead_id),
             'stages', (SELECT coalesce(jsonb_agg(to_jsonb(h) - 'lead_id' ORDER BY h.seq), '[]')
                 FROM @pipeline@.stage_log h WHERE h.lead_id = l.lead_id),
+            'segments', (SELECT coalesce(jsonb_agg(to_jsonb(h) - 'lead_id' ORDER BY h.seq), '[]')
+                FROM @pipeline@.segment_log h WHERE h.lead_id = l.lead_id),
             'state', (SELECT to_jsonb(s) - 'lead_id' FROM @pipeline@.lead_state s WHERE s.lead_id = l.lead_id),
             'score', @pipeline@.score_by_id(l.lead_id),
             'points', (SELECT coalesce(jsonb_agg(to_jsonb(x)), '[]') FROM @pipeline@.explain_by_id(l.lead_id) x))
@@ -374,7 +376,7 @@ END
 $$;
 REVOKE EXECUTE ON FUNCTION export_lead(text) FROM PUBLIC;
 COMMENT ON FUNCTION export_lead(text) IS
-    'all that is stored of a lead, as one JSON object, for a person that asks for it: lead, aliases, merges, consent, suppression, events, profile_changes, stages, state, and the score with its points. NULL if there is no such lead';
+    'all that is stored of a lead, as one JSON object, for a person that asks for it: lead, aliases, merges, consent, suppression, events, profile_changes, stages, segments, state, and the score with its points. NULL if there is no such lead';
 
 -- The trigger on lead calls this for new leads, as another session may have
 -- forgotten a person since the row trigger looked.

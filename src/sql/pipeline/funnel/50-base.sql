@@ -151,3 +151,14 @@ FROM (
     ) h
     JOIN _maturity m ON m.id = (h.lead_id IS NOT NULL);
 COMMENT ON VIEW _funnel_regression IS 'corrections to add to _funnel_delta because leads fell back; only sums have a meaning';
+
+-- When leads were in segments, as far as it is recorded.
+CREATE OR REPLACE VIEW _segment_stay WITH (security_invoker = true) AS
+SELECT y.lead_id, y.segment, dated(y.effective_at) AS entered_at, dated(y.left_at) AS left_at
+FROM (
+        SELECT h.lead_id, h.segment, h.is_member, h.effective_at,
+            lead(h.effective_at) OVER (PARTITION BY h.lead_id, h.segment ORDER BY h.seq) AS left_at
+        FROM segment_history h
+    ) y
+WHERE y.is_member;
+COMMENT ON VIEW _segment_stay IS 'one row for each time that a lead was in a segment; left_at is NULL while it is in it';

@@ -394,9 +394,9 @@ COMMENT ON COLUMN funnel_cohort.period_rate IS 'entered / previous_entered; may 
 -- Counted by all slices of a lead at once first, then by each.
 CREATE OR REPLACE VIEW funnel_by WITH (security_invoker = true) AS
 WITH delta AS (
-    SELECT g.lead_id, g.stage_rank, g.entered, g.entered_directly, g.converted, g.lost, g.mature FROM _funnel_delta g
+    SELECT g.lead_id, g.stage_rank, g.entered_at, g.entered, g.entered_directly, g.converted, g.lost, g.mature FROM _funnel_delta g
     UNION ALL
-    SELECT g.lead_id, g.stage_rank, g.entered, g.entered_directly, g.converted, g.lost, g.mature FROM _funnel_regression g
+    SELECT g.lead_id, g.stage_rank, g.entered_at, g.entered, g.entered_directly, g.converted, g.lost, g.mature FROM _funnel_regression g
 ), sliced AS (
     SELECT
         coalesce(d.channel, '(none)') AS channel,
@@ -426,6 +426,13 @@ WITH delta AS (
             ('persona', s.persona),
             ('country', s.country)
         ) AS v (slice_by, slice)
+    UNION ALL
+    -- a lead in several segments is in several slices
+    SELECT 'segment', coalesce(y.segment, '(none)'), g.stage_rank, sum(g.entered), sum(g.entered_directly), sum(g.converted), sum(g.lost),
+        sum(g.entered) FILTER (WHERE g.mature), sum(g.converted) FILTER (WHERE g.mature)
+    FROM delta g
+        LEFT JOIN _segment_stay y ON y.lead_id = g.lead_id AND y.entered_at <= g.entered_at AND (y.left_at > g.entered_at) IS NOT FALSE
+    GROUP BY 2, 3
 ), entry AS (
     SELECT
         b.slice_by,
@@ -456,16 +463,16 @@ WITH delta AS (
             SELECT n.slice_by, n.slice FROM entry n
             UNION
             SELECT v.slice_by, '(none)' AS slice
-            FROM (VALUES ('channel'), ('campaign'), ('market'), ('owner'), ('persona'), ('country')) AS v (slice_by)
+            FROM (VALUES ('channel'), ('campaign'), ('market'), ('owner'), ('persona'), ('country'), ('segment')) AS v (slice_by)
         ) k
         CROSS JOIN stages() t
         LEFT JOIN entry e ON e.slice_by = k.slice_by AND e.slice = k.slice AND e.stage_rank = t.stage_rank
     WHERE t.stage >= 'visitor'
 ), rated AS (
-    -- a lead that came by no channel or campaign is known to; one without a
-    -- market, owner, persona or country may be to get it when it goes on
+    -- a lead that came by no channel or campaign, or is in no segment, is known
+    -- to; one without a market, owner, persona or country may be to get it when it goes on
     SELECT c.slice_by, c.slice, c.stage, c.stage_rank, c.stage_label, c.entered, c.entered_directly, c.converted, c.lost, c.matured, c.matured_converted,
-        c.slice_by IN ('channel', 'campaign') OR few_unknown((sum(c.entered) FILTER (WHERE c.slice = '(none)') OVER level)::bigint,
+        c.slice_by IN ('channel', 'campaign', 'segment') OR few_unknown((sum(c.entered) FILTER (WHERE c.slice = '(none)') OVER level)::bigint,
             (sum(c.entered) OVER level)::bigint) AS known
     FROM counted c
     WINDOW level AS (PARTITION BY c.slice_by, c.stage_rank)
@@ -491,9 +498,9 @@ SELECT
     CASE WHEN c.known THEN rate_high(c.converted, c.entered) END AS step_high_rate
 FROM rated c
 ORDER BY c.slice_by, c.slice, c.stage_rank;
-COMMENT ON VIEW funnel_by IS 'one row a slice and stage: the funnel of the leads of each channel, campaign, market, owner, persona and country; ask for one slice_by';
-COMMENT ON COLUMN funnel_by.slice_by IS 'what leads are sliced by: channel, campaign, market, owner, persona or country';
-COMMENT ON COLUMN funnel_by.slice IS 'the slice, such as the channel seo; a channel is that of the lead or else of its campaign; (none): not known';
+COMMENT ON VIEW funnel_by IS 'one row a slice and stage: the funnel of the leads of each channel, campaign, market, owner, persona, country and segment; ask for one slice_by';
+COMMENT ON COLUMN funnel_by.slice_by IS 'what leads are sliced by: channel, campaign, market, owner, persona, country or segment';
+COMMENT ON COLUMN funnel_by.slice IS 'the slice, such as the channel seo; a channel is that of the lead or else of its campaign, a segment one that the lead was in when it entered the stage, of several each; (none): not known, in no segment';
 COMMENT ON COLUMN funnel_by.stage IS 'the stage';
 COMMENT ON COLUMN funnel_by.stage_rank IS 'rank of the stage to sort by: visitor 40 to advocate 100, exits 10 to 30';
 COMMENT ON COLUMN funnel_by.stage_label IS 'the stage with a number in front, for tools that sort by name';

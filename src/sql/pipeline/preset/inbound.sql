@@ -120,3 +120,45 @@ INSERT INTO stage_gate (model, stage, gate, signal) VALUES
     ('inbound', 'sql', 'authority', 'authority_confirmed'),
     ('inbound', 'sql', 'need', 'need_confirmed'),
     ('inbound', 'sql', 'timeline', 'timeline_confirmed');
+
+-- Segments, as drafts: they cost nothing until activate_segment() is called.
+INSERT INTO segment (segment, persona, ideal_customer, min_match_share, note) VALUES
+    ('cold', false, false, 1, 'an iql that wants information only: no look at a solution for 30 days'),
+    ('curious', false, false, 1, 'an iql or mql that looked at a solution within 30 days'),
+    ('ready_to_buy', false, false, 1, 'in the hands of sales, or asked for an offer or a trial within 14 days, or looked at prices three times in 7 days'),
+    ('quiet_customers', false, false, 1, 'customers at risk: bought within a year, and 60 days without a sign of interest'),
+    ('ideal_customer', true, true, 0.7, 'the ideal customer profile: weights add up to 10, and 7 of them make a match');
+
+INSERT INTO segment_condition (segment, condition, stage_from, stage_to) VALUES
+    ('cold', 'stage', 'iql', 'iql'),
+    ('curious', 'stage', 'iql', 'mql'),
+    ('ready_to_buy', 'stage', 'mql', 'prospect'),
+    ('ready_to_buy', 'ready', 'sql', 'prospect'),
+    ('quiet_customers', 'stage', 'customer', 'advocate');
+
+INSERT INTO segment_condition (segment, condition, signal, min_count, within) VALUES
+    ('ready_to_buy', 'ready', 'quote_request', 1, '14 days'),
+    ('ready_to_buy', 'ready', 'personal_demo_request', 1, '14 days'),
+    ('ready_to_buy', 'ready', 'trial_started', 1, '14 days'),
+    ('ready_to_buy', 'ready', 'pricing_view', 3, '7 days'),
+    ('quiet_customers', 'bought', 'purchase', 1, '365 days');
+
+-- Each of these on its own: none may have been counted.
+INSERT INTO segment_condition (segment, condition, signal, within, negate)
+SELECT 'cold', 'no ' || replace(s, '_', ' '), s, '30 days', true
+FROM unnest('{case_study_download,solution_content,webinar_attended,pricing_view,demo_request,personal_demo_request,quote_request,trial_started}'::text[]) AS s;
+INSERT INTO segment_condition (segment, condition, signal, within, negate)
+SELECT 'quiet_customers', 'no ' || replace(s, '_', ' '), s, '60 days', true
+FROM unnest('{page_view,product_page_view,pricing_view,case_study_download,content_download,webinar_attended,form_submit,email_open,email_click,email_reply,newsletter_signup,social_interaction,demo_request,personal_demo_request,quote_request,trial_started,purchase}'::text[]) AS s;
+
+-- One of these is enough: rows of one name are alternatives.
+INSERT INTO segment_condition (segment, condition, signal, within)
+SELECT 'curious', 'solution content', s, '30 days'
+FROM unnest('{case_study_download,solution_content,webinar_attended,pricing_view,demo_request,personal_demo_request,quote_request,trial_started}'::text[]) AS s;
+
+INSERT INTO segment_condition (segment, condition, signal, negate, weight) VALUES
+    ('ideal_customer', 'decision maker', 'decision_maker', false, 3),
+    ('ideal_customer', 'company of 50 or more', 'company_size', false, 3),
+    ('ideal_customer', 'need', 'need_confirmed', false, 2),
+    ('ideal_customer', 'budget', 'budget_confirmed', false, 1),
+    ('ideal_customer', 'no student', 'student', true, 1);
