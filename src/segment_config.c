@@ -320,6 +320,8 @@ check_ideal_customer(const Activation *a, Datum replaces)
 static void
 replace(Activation *a, Datum replaces)
 {
+	char	   *other;
+
 	if (strcmp(require_status(a, replaces), "active") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -331,6 +333,16 @@ replace(Activation *a, Datum replaces)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("segment \"%s\" would name itself", TextDatumGetCString(replaces)),
 				 errhint("Remove the condition with in_segment from \"%s\".", TextDatumGetCString(a->segment))));
+	other = read_text(psprintf("SELECT c.segment FROM %s.segment_condition c JOIN %s.segment_condition o ON o.segment" EQ "c.segment"
+							   " AND o.condition" EQ "c.condition AND o.negate" EQ "c.negate"
+							   " WHERE c.in_segment" EQ "$1 AND o.in_segment" EQ "$2 LIMIT 1", a->schema, a->schema),
+					  a->segment, replaces);
+	if (other)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("a condition of segment \"%s\" names both \"%s\" and \"%s\"", other,
+						TextDatumGetCString(a->segment), TextDatumGetCString(replaces)),
+				 errhint("Delete one of the two rows: they would be the same.")));
 	run(a, psprintf("UPDATE %s.segment t SET (persona, ideal_customer, min_match_share, note) ="
 					" (SELECT d.persona, d.ideal_customer, d.min_match_share, d.note FROM %s.segment d WHERE d.segment" EQ "$1)"
 					" WHERE t.segment" EQ "$2", a->schema, a->schema), replaces);
@@ -341,7 +353,7 @@ replace(Activation *a, Datum replaces)
 	a->segment = replaces;
 }
 
-/* Refuse a segment that asks for what is not there, or for itself. */
+/* Refuse a segment that asks for what is not there, or for itself; it is active already. */
 static void
 check_references(const Activation *a)
 {
@@ -446,10 +458,10 @@ activate_segment(PG_FUNCTION_ARGS)
 	}
 	make_signals(&a);
 	check_definition(&a);
-	check_references(&a);
 	run(&a, psprintf("UPDATE %s.segment SET status = 'active', activated_by = $2, activated_at = pg_catalog.now()"
 					 " WHERE segment" EQ "$1", a.schema),
 		CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false)));
+	check_references(&a);
 	append(&a, psprintf("%s.segment_definition(s.segment)", a.schema));
 	PG_RETURN_INT64(end(&a, PG_GETARG_BOOL(3)));
 }
