@@ -31,6 +31,14 @@ CREATE FUNCTION fake.consent_checked() RETURNS trigger LANGUAGE plpgsql AS 'BEGI
 CREATE FUNCTION fake.consent_recorded() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 CREATE FUNCTION fake.consent_kept() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 SELECT leadscore_internal.run_ddl('fake', 'triggers/attach');
+CREATE FUNCTION fake.segment_definition(segment text) RETURNS jsonb LANGUAGE sql AS
+    $$SELECT jsonb_build_object('segment', s.segment, 'segment_id', s.segment_id, 'conditions', (SELECT jsonb_agg(jsonb_build_object('condition', c.condition, 'signal_id', g.signal_id)) FROM fake.segment_condition c JOIN fake.signal g USING (signal) WHERE c.segment = s.segment)) FROM fake.segment s WHERE s.segment = $1$$;
+CREATE FUNCTION fake.in_segment_by_id(lead_id bigint, segment text, at timestamptz DEFAULT now()) RETURNS boolean LANGUAGE leadscore STABLE AS 'in_segment_by_id';
+CREATE FUNCTION fake.persona_match_by_id(lead_id bigint) RETURNS TABLE (persona text, match_share numeric, is_member boolean, is_ideal_customer boolean) LANGUAGE leadscore STABLE AS 'persona_match_by_id';
+CREATE FUNCTION fake.explain_segment_by_id(lead_id bigint, segment text) RETURNS TABLE (condition text, asks text, has text, met boolean, weight numeric) LANGUAGE leadscore STABLE AS 'explain_segment_by_id';
+INSERT INTO fake.segment (segment, segment_id, persona) VALUES ('s', 1, true), ('d', 2, false);
+INSERT INTO fake.segment_condition (condition_id, segment, condition, signal) VALUES (1, 's', 'c', 'page_view'), (2, 'd', 'c', 'pricing_view');
+SELECT leadscore_internal.activate_segment('fake', 's', NULL, false);
 -- what nothing guards may hold anything
 DO $$
 BEGIN
@@ -56,9 +64,24 @@ BEGIN
         'INSERT INTO fake.model SELECT (json_populate_record(m, ''{"model": "m", "status": "draft"}'')).* FROM fake.model m',
         'INSERT INTO fake.rule SELECT (json_populate_record(r, ''{"model": "m"}'')).* FROM fake.rule r LIMIT 1',
         'INSERT INTO fake.model_activation SELECT * FROM fake.model_activation',
+        'INSERT INTO fake.segment (segment) VALUES (''e'')',
+        'UPDATE fake.segment SET note = ''x''',
+        'UPDATE fake.segment SET status = ''active'' WHERE segment = ''d''',
+        'UPDATE fake.segment_condition SET condition = ''e''',
+        'INSERT INTO fake.segment_condition (segment, condition, lead_condition, dimension, min_points) VALUES (''d'', ''e'', ''$.a == 1'', ''fit'', 5)',
+        'INSERT INTO fake.segment_condition SELECT * FROM fake.segment_condition',
+        'INSERT INTO fake.segment_activation SELECT * FROM fake.segment_activation',
+        'SELECT leadscore_internal.activate_segment(''fake'', ''d'', NULL, true)',
+        'SELECT leadscore_internal.activate_segment(''fake'', ''d'', ''s'', true)',
+        'SELECT leadscore_internal.retire_segment(''fake'', ''s'', true)',
+        'SELECT leadscore_internal.would_be_in(l, ''day{1@2025-01-01:1}'', ''mql'', fake.segment_definition(''d'')) FROM fake.lead l',
+        'SELECT fake.in_segment_by_id(1, ''s''), fake.in_segment_by_id(1, ''s'', ''2025-01-01''), fake.in_segment_by_id(1, ''s'', ''2100-01-01'')',
+        'SELECT * FROM fake.persona_match_by_id(1)',
+        'SELECT * FROM fake.explain_segment_by_id(1, ''s'')',
         'INSERT INTO fake.lead (lead_id) VALUES (2)',
         'UPDATE fake.lead SET profile = ''{"need": true}''',
-        'INSERT INTO fake.event (lead_id, kind) VALUES (1, ''demo_request'')',
+        'INSERT INTO fake.event (lead_id, kind) VALUES (1, ''demo_request''), (1, ''page_view'')',
+        'INSERT INTO fake.event (lead_id, kind, occurred_at) VALUES (1, ''page_view'', ''2020-01-01'')',
         'INSERT INTO fake.event SELECT * FROM fake.event',
         'UPDATE fake.event SET event_id = event_id + 10',
         'DELETE FROM fake.event',
@@ -67,7 +90,7 @@ BEGIN
         'SELECT leadscore_internal.rebuild(''fake'', NULL)',
         'SELECT leadscore_internal.rebuild(''fake'', 1)',
         'SELECT leadscore_internal.verify(''fake'')',
-        'SELECT leadscore_internal.current_stage(''fake'', 1), leadscore_internal.current_activity(''fake'', 1)',
+        'SELECT leadscore_internal.current_stage(''fake'', 1), leadscore_internal.current_activity(''fake'', 1), leadscore_internal.current_segments(''fake'', 1)',
         'SELECT leadscore_internal.activate_model(''fake'', ''inbound'', true)',
         'SELECT leadscore_internal.compare_leads(''fake'', m.compiled, m.compiled) FROM crm.model m',
         'SELECT leadscore_internal.event_signals(e) FROM fake.event e',
@@ -119,7 +142,11 @@ CREATE TABLE fake.tried AS
                 ('event_kind', '{kind,role}'),
                 ('model', '{model,status,compiled}'),
                 ('model_activation', '{activation_id,model,activated_at}'),
-                ('lead_state', '{lead_id,activity,baseline,stage,suspended_stage,promotion_blocked,stage_since,cycle,processed_until,profile_at,milestone_at,pending_at,next_review_at,configuration,updated_at}'),
+                ('lead_state', '{lead_id,activity,baseline,stage,suspended_stage,promotion_blocked,stage_since,cycle,processed_until,profile_at,milestone_at,pending_at,next_review_at,configuration,updated_at,segments,segments_since}'),
+                ('segment', '{segment,segment_id,status,persona,ideal_customer,min_match_share,note,activated_by,activated_at}'),
+                ('segment_condition', '{condition_id,segment,condition,signal,lead_condition,dimension,in_segment}'),
+                ('segment_activation', '{activation_id,segment,segment_id,definition,activated_at}'),
+                ('segment_log', '{lead_id,seq,segment,entered,effective_at,recorded_at,superseded_at,cause}'),
                 ('stage_log', '{lead_id,seq,from_stage}'),
                 ('profile_change', '{lead_id,seq,signal,count,changed_at}')) AS t (relname, attnames)
         ) c,
@@ -133,13 +160,27 @@ SELECT count(*) AS tried, count(*) FILTER (WHERE errors <> '{}') > 60 AS refused
 SELECT relname, attname, error FROM fake.tried, unnest(errors) AS error WHERE error > 'XX';
 
 -- Tables that are none, or have another key
-SELECT relname, array_agg(DISTINCT e ORDER BY e) FROM (VALUES ('lead'), ('event'), ('lead_state'), ('signal'), ('model'), ('setting'), ('stage_log')) AS t (relname)
+SELECT relname, array_agg(DISTINCT e ORDER BY e) FROM (VALUES ('lead'), ('event'), ('lead_state'), ('signal'), ('model'), ('setting'), ('stage_log'), ('segment'), ('segment_activation'), ('segment_condition'), ('segment_log')) AS t (relname)
     CROSS JOIN LATERAL unnest(fake.after(format('ALTER TABLE fake.%1$I RENAME TO gone; CREATE VIEW fake.%1$I AS SELECT * FROM fake.gone', relname))) e GROUP BY 1 ORDER BY 1;
 SELECT array_agg(DISTINCT e ORDER BY e) FROM unnest(fake.after('ALTER TABLE fake.lead_state RENAME TO gone; CREATE TABLE fake.lead_state (LIKE fake.gone INCLUDING ALL) PARTITION BY HASH (lead_id)')) e;
 SELECT array_agg(DISTINCT e ORDER BY e) FROM unnest(fake.after('ALTER TABLE fake.lead_state DROP CONSTRAINT lead_state_pkey, ADD word text DEFAULT ''x'', ADD PRIMARY KEY (word)')) e;
 SELECT array_agg(DISTINCT e ORDER BY e) FROM unnest(fake.after('ALTER TABLE fake.lead_state DROP CONSTRAINT lead_state_pkey, ADD PRIMARY KEY (lead_id, cycle)')) e;
 -- The same signal twice, as without a key
 SELECT * FROM unnest(fake.after('INSERT INTO fake.signal SELECT g.* FROM fake.signal g, generate_series(1, 50); INSERT INTO fake.profile_change SELECT p.* FROM fake.profile_change p, generate_series(1, 50)'));
+
+-- Definitions that are none, segments of another number or of none that is
+-- known, names twice, activations without order
+SELECT definition, array_agg(DISTINCT e ORDER BY e) FROM (VALUES ('{}'), ('[]'), ('1'), ('{"segment": "s"}'), ('{"segment": "s", "segment_id": 1, "conditions": {}}'),
+        ('{"segment": "s", "segment_id": 1, "conditions": [1]}'), ('{"segment": "s", "segment_id": 1, "conditions": [{"condition": "c"}]}'),
+        ('{"segment": "s", "segment_id": 1, "conditions": [{"condition": "c", "in_segment_id": 1}]}'),
+        ('{"segment": "s", "segment_id": 1, "conditions": [{"condition": "c", "lead_condition": "$.x"}]}'),
+        ('{"segment": "s", "segment_id": 1, "conditions": [{"condition": "c", "signal_id": 32767, "within": "9999 days"}]}')) AS d (definition),
+    LATERAL unnest(fake.after(format('ALTER TABLE fake.segment_activation DISABLE TRIGGER USER; UPDATE fake.segment_activation SET definition = %L; ALTER TABLE fake.segment_activation ENABLE TRIGGER USER', definition))) e GROUP BY 1 ORDER BY 1;
+SELECT * FROM unnest(fake.after('UPDATE fake.lead_state SET segments = ''{1,1,NULL,-1,2147483647}'', segments_since = ''infinity'''));
+SELECT * FROM unnest(fake.after('UPDATE fake.lead_state SET segments = ''{{1,2},{3,4}}'', segments_since = ''-infinity'''));
+SELECT * FROM unnest(fake.after('INSERT INTO fake.segment_activation SELECT a.* FROM fake.segment_activation a, generate_series(1, 1000)'));
+SELECT * FROM unnest(fake.after('INSERT INTO fake.segment_activation (activation_id, segment, segment_id, definition) SELECT a.activation_id + n, ''s'' || n, 100 + n, jsonb_set(definition, ''{segment_id}'', to_jsonb(100 + n)) FROM fake.segment_activation a, generate_series(1, 600) n'));
+SELECT * FROM unnest(fake.after('INSERT INTO fake.segment_log (lead_id, seq, segment, entered, effective_at, cause) SELECT 1, n, ''s'', true, ''infinity'', ''x'' FROM generate_series(1, 100) n, generate_series(1, 2)'));
 
 -- An id that no activity can have, in what is taken back of a profile to see the past
 CREATE FUNCTION fake.score_by_id(lead_id bigint, at timestamptz, model_of_then boolean) RETURNS numeric
@@ -165,7 +206,7 @@ BEGIN
     FOR f, target, kind IN
         SELECT p.oid, r.relname, k.timing
         FROM pg_proc p,
-            (VALUES ('lead'), ('event'), ('signal'), ('rule'), ('shown')) AS r (relname),
+            (VALUES ('lead'), ('event'), ('signal'), ('rule'), ('segment'), ('segment_condition'), ('shown')) AS r (relname),
             (VALUES ('BEFORE INSERT OR UPDATE OR DELETE ON fake.%s FOR EACH ROW'), ('AFTER INSERT OR UPDATE OR DELETE ON fake.%s FOR EACH ROW'),
                 ('BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON fake.%s FOR EACH STATEMENT'), ('AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON fake.%s FOR EACH STATEMENT'),
                 ('AFTER UPDATE ON fake.%s REFERENCING OLD TABLE AS x FOR EACH STATEMENT'), ('AFTER UPDATE ON fake.%s REFERENCING NEW TABLE AS x FOR EACH STATEMENT'),
@@ -177,7 +218,7 @@ BEGIN
         BEGIN
             EXECUTE format('CREATE TRIGGER a_try ' || kind || ' EXECUTE FUNCTION %s()', target, f);
             EXECUTE format('UPDATE fake.%1$s SET %2$s; DELETE FROM fake.%1$s; INSERT INTO fake.%1$s DEFAULT VALUES', target,
-                CASE WHEN target IN ('signal', 'rule') THEN 'note = note' ELSE 'lead_id = lead_id' END);
+                CASE WHEN target IN ('signal', 'rule', 'segment') THEN 'note = note' WHEN target = 'segment_condition' THEN 'condition = condition' ELSE 'lead_id = lead_id' END);
             RAISE SQLSTATE 'P0000' USING MESSAGE = 'nothing happens';
         EXCEPTION
             WHEN OTHERS THEN

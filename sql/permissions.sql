@@ -17,6 +17,9 @@ SELECT * FROM leadscore.create_pipeline('crm');
 SELECT relowner::regrole, count(*) > 50 FROM pg_class WHERE relnamespace = 'crm'::regnamespace GROUP BY 1;
 SELECT proowner::regrole, count(*) > 20 FROM pg_proc WHERE pronamespace = 'crm'::regnamespace GROUP BY 1;
 SELECT leadscore.grant_app('crm', 'leadscore_app'), leadscore.grant_reader('crm', 'leadscore_reader');
+INSERT INTO crm.segment (segment, persona) VALUES ('readers', true), ('draft', false);
+INSERT INTO crm.segment_condition (segment, condition, signal) VALUES ('readers', 'saw', 'product_page_view'), ('draft', 'saw', 'product_page_view');
+SELECT crm.activate_segment('readers');
 SELECT stage FROM crm.track('o1', 'case_study_download', profile => '{"email": "o1@mail.example", "consent": true, "budget": true, "authority": true, "need": true, "timeline": true}');
 SELECT stage FROM crm.track('o1', 'points_added', value => 80);
 SELECT stage FROM crm.track('o1', 'no such kind');
@@ -34,7 +37,20 @@ INSERT INTO crm.event (lead_id, kind, source_id) VALUES (crm.lead_id('a2'), 'ema
 SELECT crm.score('a1'), crm.stage_at('a1', now()), crm.set_stage('a2', 'mql', 'by hand');
 SELECT rule, points FROM crm.explain('a1') ORDER BY points DESC;
 SELECT gate, met, missing FROM crm.next_steps('a1');
+SELECT crm.in_segment('a1', 'readers') AS reads, (SELECT count(*) FROM crm.persona_match('a1')) AS personas, (SELECT count(*) FROM crm.explain_segment('a1', 'readers')) AS conditions;
 -- but no more
+SELECT crm.segment_preview('draft');
+SELECT crm.segment_preview_leads('draft');
+SELECT crm.activate_segment('draft');
+SELECT crm.retire_segment('readers');
+SELECT crm.clone_segment('readers', 'mine');
+SELECT crm.segment_definition('readers');
+SELECT * FROM crm.segment;
+SELECT * FROM crm.segment_members;
+SELECT * FROM crm.segment_history;
+INSERT INTO crm.segment (segment) VALUES ('mine');
+SELECT leadscore_internal.activate_segment('crm', 'draft', NULL, false);
+SELECT leadscore_internal.retire_segment('crm', 'readers', false);
 SELECT email FROM crm.lead;
 SELECT properties FROM crm.event;
 UPDATE crm.lead_state SET stage = 'customer';
@@ -60,6 +76,19 @@ SELECT stage, entered FROM crm.funnel;
 SELECT a.attrelid::regclass, a.attname FROM pg_catalog.pg_attribute a
     WHERE a.attrelid IN ('crm.lead'::regclass, 'crm.event'::regclass, 'crm.lead_state'::regclass) AND a.attnum > 0
         AND NOT has_column_privilege(a.attrelid, a.attnum, 'SELECT') ORDER BY 1, a.attnum;
+SELECT l.external_id, m.segment, m.is_persona FROM crm.segment_members m JOIN crm.lead l USING (lead_id) ORDER BY 1;
+SELECT count(*) > 0 AS some FROM crm.segment_history;
+SELECT crm.in_segment('a1', 'readers');
+SELECT crm.segment_preview('draft');
+SELECT crm.activate_segment('draft');
+SELECT crm.retire_segment('readers');
+SELECT crm.clone_segment('readers', 'mine');
+SELECT crm.segment_definition('readers');
+SELECT note FROM crm.segment;
+SELECT * FROM crm.segment_condition;
+SELECT * FROM crm.segment_activation;
+SELECT leadscore_internal.activate_segment('crm', 'draft', NULL, false);
+SELECT leadscore_internal.would_be_in(l, 'day{}', 'mql', '{"segment": "x", "segment_id": 9, "conditions": [{"condition": "x", "lead_condition": "$.email == \"x\""}]}') FROM (SELECT jsonb_populate_record(NULL::crm.lead, '{}')) l (l);
 SELECT crm.track('r1', 'page_view');
 INSERT INTO crm.event (lead_id, kind) VALUES (1, 'page_view');
 -- what its functions read, it may read

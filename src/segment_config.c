@@ -35,8 +35,9 @@ PG_FUNCTION_INFO_V1(leadscore_retire_segment);
 
 #define EQ " OPERATOR(pg_catalog.=) "
 
-/* Columns of segment that its activation writes, and the note */
-static const char *const free_columns[] = {"status", "note", "activated_by", "activated_at", NULL};
+/* What is no part of a segment's definition: the note, and the status, of which another error tells */
+static const char *const free_columns[] = {"note", "status", NULL};
+static const char *const note[] = {"note", NULL};
 
 /* Columns of segment_condition that tell drafts and active segments apart no more */
 static const char *const no_columns[] = {NULL};
@@ -95,20 +96,26 @@ refuse_edit(const char *segment)
 			 errhint("Copy it with clone_segment(), edit the copy, look at segment_preview(), then call activate_segment() with the old name as replaces.")));
 }
 
+/* Is a row of segment a draft? */
+static bool
+is_draft(HeapTuple row, TupleDesc desc)
+{
+	char	   *status = leadscore_text_column(row, desc, "status");
+
+	return status && strcmp(status, "draft") == 0;
+}
+
 /* A row of segment: once active, only activation may change it. */
 void
 leadscore_check_segment(PipelinePart part, TupleDesc desc, HeapTuple old, HeapTuple new)
 {
-	char	   *status = leadscore_text_column(old, desc, "status");
+	bool		frozen = old && !is_draft(old, desc);
 
 	if (leadscore_engine_is_writing() || leadscore_is_loading(part))
 		return;
-	if (old && strcmp(status, "draft") != 0 &&
-		(new == NULL || !leadscore_columns_kept(desc, old, new, free_columns)))
+	if (frozen && (new == NULL || !leadscore_columns_kept(desc, old, new, free_columns)))
 		refuse_edit(leadscore_text_column(old, desc, "segment"));
-	status = leadscore_text_column(new, desc, "status");
-	if (new && strcmp(status, "draft") != 0 &&
-		(old == NULL || strcmp(status, leadscore_text_column(old, desc, "status")) != 0))
+	if (new && (frozen ? !leadscore_columns_kept(desc, old, new, note) : !is_draft(new, desc)))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the status of segment \"%s\" cannot be changed by hand",
@@ -294,10 +301,28 @@ end(Activation *a, bool wait)
 	return wait ? leadscore_follow(a->schema_oid) : 0;
 }
 
+/* Refuse a second ideal customer profile beside an active one that is not replaced. */
+static void
+check_ideal_customer(const Activation *a, Datum replaces)
+{
+	char	   *found = read_text(psprintf("SELECT o.segment FROM %s.segment s JOIN %s.segment o ON o.ideal_customer"
+										   " AND o.status" EQ "'active' AND o.segment OPERATOR(pg_catalog.<>) $2"
+										   " WHERE s.segment" EQ "$1 AND s.ideal_customer LIMIT 1", a->schema, a->schema),
+								  a->segment, replaces);
+
+	if (found)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("segment \"%s\" is the ideal customer profile already", found),
+				 errhint("Replace that one, or retire it first.")));
+}
+
 /* Let a draft take the place of an active segment: the name and the number stay. */
 static void
 replace(Activation *a, Datum replaces)
 {
+	char	   *other;
+
 	if (strcmp(require_status(a, replaces), "active") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -309,6 +334,16 @@ replace(Activation *a, Datum replaces)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("segment \"%s\" would name itself", TextDatumGetCString(replaces)),
 				 errhint("Remove the condition with in_segment from \"%s\".", TextDatumGetCString(a->segment))));
+	other = read_text(psprintf("SELECT c.segment FROM %s.segment_condition c JOIN %s.segment_condition o ON o.segment" EQ "c.segment"
+							   " AND o.condition" EQ "c.condition AND o.negate" EQ "c.negate"
+							   " WHERE c.in_segment" EQ "$1 AND o.in_segment" EQ "$2 LIMIT 1", a->schema, a->schema),
+					  a->segment, replaces);
+	if (other)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("a condition of segment \"%s\" names both \"%s\" and \"%s\"", other,
+						TextDatumGetCString(a->segment), TextDatumGetCString(replaces)),
+				 errhint("Delete one of the two rows: they would be the same.")));
 	run(a, psprintf("UPDATE %s.segment t SET (persona, ideal_customer, min_match_share, note) ="
 					" (SELECT d.persona, d.ideal_customer, d.min_match_share, d.note FROM %s.segment d WHERE d.segment" EQ "$1)"
 					" WHERE t.segment" EQ "$2", a->schema, a->schema), replaces);
@@ -319,7 +354,7 @@ replace(Activation *a, Datum replaces)
 	a->segment = replaces;
 }
 
-/* Refuse a segment that asks for what is not there, or for itself. */
+/* Refuse a segment that asks for what is not there, or for itself; it is active already. */
 static void
 check_references(const Activation *a)
 {
@@ -351,14 +386,6 @@ check_references(const Activation *a)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("segment \"%s\" names segment \"%s\", which is not active", name, found),
 				 errhint("Activate that one first.")));
-	found = read_text(psprintf("SELECT o.segment FROM %s.segment s JOIN %s.segment o ON o.ideal_customer AND o.status" EQ "'active'"
-							   " AND o.segment OPERATOR(pg_catalog.<>) s.segment WHERE s.segment" EQ "$1 AND s.ideal_customer",
-							   a->schema, a->schema), a->segment, (Datum) 0);
-	if (found)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("segment \"%s\" is the ideal customer profile already", found),
-				 errhint("Replace that one, or retire it first.")));
 	found = read_text(psprintf("SELECT 'full' FROM %s.segment WHERE status" EQ "'active' AND segment OPERATOR(pg_catalog.<>) $1"
 							   " HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>=) %d", a->schema, MAX_SEGMENTS),
 					  a->segment, (Datum) 0);
@@ -419,6 +446,7 @@ activate_segment(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("segment \"%s\" is active already", TextDatumGetCString(a.segment)),
 				 errhint("To change it, copy it with clone_segment(), edit the copy, then activate the copy with the old name as replaces.")));
+	check_ideal_customer(&a, PG_ARGISNULL(2) ? a.segment : PG_GETARG_DATUM(2));
 	if (!PG_ARGISNULL(2))
 	{
 		if (strcmp(status, "draft") != 0)
@@ -431,10 +459,10 @@ activate_segment(PG_FUNCTION_ARGS)
 	}
 	make_signals(&a);
 	check_definition(&a);
-	check_references(&a);
 	run(&a, psprintf("UPDATE %s.segment SET status = 'active', activated_by = $2, activated_at = pg_catalog.now()"
 					 " WHERE segment" EQ "$1", a.schema),
 		CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false)));
+	check_references(&a);
 	append(&a, psprintf("%s.segment_definition(s.segment)", a.schema));
 	PG_RETURN_INT64(end(&a, PG_GETARG_BOOL(3)));
 }

@@ -13,6 +13,7 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
 #include "app.h"
@@ -34,6 +35,19 @@ check_segment(Pipeline *pipeline, Datum segment, Snapshot snapshot)
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("segment \"%s\" does not exist", TextDatumGetCString(segment)),
 			 errhint("Segments of this pipeline: %s.", names ? names : "none")));
+}
+
+/* States are found by an index: so not in a pipeline that is distributed. */
+static void
+check_states(Pipeline *pipeline)
+{
+	if (!leadscore_app_cache(pipeline)->plain)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("segments of single leads cannot be read in pipeline \"%s\"",
+						get_namespace_name(pipeline->part.schema)),
+				 errdetail("Its leads are distributed, or table \"lead_state\" has no primary key (lead_id)."),
+				 errhint("Query the views segment_members and segment_history.")));
 }
 
 /* What the history says of a lead and a segment at an instant */
@@ -66,6 +80,7 @@ leadscore_in_segment(FunctionCallInfo fcinfo)
 	if (PG_ARGISNULL(1))
 		PG_RETURN_NULL();
 	pipeline = leadscore_read_begin(fcinfo, &caller);
+	check_states(pipeline);
 	check_segment(pipeline, PG_GETARG_DATUM(1), snapshot);
 	if (leadscore_find_argument(fcinfo, pipeline, snapshot, &caller, &lead_id))
 	{
@@ -117,6 +132,7 @@ evaluate_argument(FunctionCallInfo fcinfo, Pipeline *pipeline, const UserSwitch 
 	ModelPeriod *period;
 	int64		lead_id;
 
+	check_states(pipeline);
 	if (pipeline->nperiods == 0 ||
 		!leadscore_find_argument(fcinfo, pipeline, snapshot, caller, &lead_id) ||
 		!leadscore_find_state(pipeline, lead_id, snapshot, &lead->activity, &lead->stage))

@@ -41,7 +41,7 @@ CREATE TABLE setting (
     attribution_window interval,
     CONSTRAINT setting_pkey PRIMARY KEY (id),
     CONSTRAINT setting_one_row CHECK (id),
-    CONSTRAINT setting_grain_check CHECK (period_text(grain) IN ('1 days', '1 hours')),
+    CONSTRAINT setting_grain_check CHECK ((period_text(grain) IN ('1 days', '1 hours')) IS TRUE),
     -- fails where it is written, not in every view, if there is no such zone
     CONSTRAINT setting_time_zone_check CHECK (timestamptz '2000-01-01 00:00+00' AT TIME ZONE time_zone IS NOT NULL),
     CONSTRAINT setting_currency_check CHECK (currency ~ '^[A-Z]{3}$'),
@@ -341,7 +341,7 @@ CREATE TABLE rule (
     CONSTRAINT rule_min_count_check CHECK ((aggregate = 'periods') = (min_count IS NOT NULL) AND min_count > 0),
     CONSTRAINT rule_period_check CHECK ((aggregate = 'periods') = (period IS NOT NULL)
         AND period IN ('day', 'week', 'month', '2 months', 'quarter', '4 months', '6 months', 'year', 'ever')),
-    CONSTRAINT rule_within_check CHECK (within IS NULL OR (aggregate = 'tier' AND period_text(within) ~ '(days|hours)$')),
+    CONSTRAINT rule_within_check CHECK (within IS NULL OR (aggregate = 'tier' AND period_text(within) ~ '(days|hours)$') IS TRUE),
     CONSTRAINT rule_after_check CHECK (CASE aggregate WHEN 'idle' THEN period_text(after) ~ '(days|hours)$' ELSE after IS NULL END IS TRUE),
     CONSTRAINT rule_repeat_check CHECK (aggregate = 'idle' OR NOT repeat),
     CONSTRAINT rule_limit_check CHECK ((limit_count IS NULL) = (limit_period IS NULL) AND (limit_count IS NULL OR aggregate <> 'idle')),
@@ -432,7 +432,7 @@ CREATE TABLE stage_gate (
         AND (signal IS NOT NULL OR (min_count IS NULL AND within IS NULL))),
     CONSTRAINT stage_gate_min_count_check CHECK (min_count > 0),
     CONSTRAINT stage_gate_min_points_check CHECK (abs(min_points) <= 1e9 AND min_points = round(min_points, 3)),
-    CONSTRAINT stage_gate_within_check CHECK (within IS NULL OR period_text(within) ~ '(days|hours)$')
+    CONSTRAINT stage_gate_within_check CHECK (within IS NULL OR (period_text(within) ~ '(days|hours)$') IS TRUE)
 );
 COMMENT ON TABLE stage_gate IS 'gates: conditions of a stage besides points; rows with one gate name are alternatives, different gates must all hold';
 COMMENT ON COLUMN stage_gate.gate_id IS 'number of the row';

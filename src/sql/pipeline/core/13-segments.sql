@@ -62,7 +62,7 @@ CREATE TABLE segment_condition (
         AND (dimension IS NULL OR min_points IS NOT NULL)
         AND ((signal IS NOT NULL AND lead_condition IS NULL) OR (min_count IS NULL AND within IS NULL))),
     CONSTRAINT segment_condition_min_count_check CHECK (min_count > 0 AND min_count <= 2147483647),
-    CONSTRAINT segment_condition_within_check CHECK (within IS NULL OR period_text(within) ~ '(days|hours)$'),
+    CONSTRAINT segment_condition_within_check CHECK (within IS NULL OR (period_text(within) ~ '(days|hours)$') IS TRUE),
     CONSTRAINT segment_condition_min_points_check CHECK (abs(min_points) <= 1e9 AND min_points = round(min_points, 3)),
     CONSTRAINT segment_condition_stage_check CHECK (stage_from <= stage_to),
     CONSTRAINT segment_condition_in_segment_check CHECK (in_segment <> segment),

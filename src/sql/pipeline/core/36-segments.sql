@@ -46,6 +46,7 @@ CREATE OR REPLACE FUNCTION _require_segment(segment text) RETURNS text
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    segment := leadscore_internal.require_text('segment', segment);
     IF NOT EXISTS (SELECT FROM @pipeline@.segment s WHERE s.segment = _require_segment.segment) THEN
         RAISE EXCEPTION 'segment "%" does not exist', segment
             USING ERRCODE = 'undefined_object',
