@@ -3,7 +3,8 @@
 \pset footer off
 \pset pager off
 \pset null ''
-\pset format aligned
+\pset format wrapped
+\pset columns 118
 SET timezone = 'UTC';
 
 \echo
