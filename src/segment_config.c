@@ -427,7 +427,7 @@ check_definition(const Activation *a)
 									   a->segment, (Datum) 0);
 
 	leadscore_segment_compile(DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(definition))),
-							  pipeline->grain, &segment);
+							  pipeline->grain, false, &segment);
 }
 
 static Datum
