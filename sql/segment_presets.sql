@@ -130,7 +130,7 @@ CALL ask('multidimensional');
 SELECT a.*, e.member AS expected FROM answer a JOIN expected e USING (lead, segment, at) WHERE a.member IS DISTINCT FROM e.member;
 SELECT lead_id, problem FROM inbound.verify() UNION ALL SELECT lead_id, problem FROM enterprise.verify() UNION ALL SELECT lead_id, problem FROM multidimensional.verify();
 SET timezone = 'UTC';
-SELECT external_id, segment, entered, effective_at, cause FROM inbound.segment_history JOIN inbound.lead USING (lead_id)
+SELECT external_id, segment, is_member, effective_at, cause FROM inbound.segment_history JOIN inbound.lead USING (lead_id)
 WHERE external_id IN ('sql', 'took trial_started', 'buys again') ORDER BY lead_id, seq;
 
 -- The ideal customer: of ten, decision maker and company are three each, need

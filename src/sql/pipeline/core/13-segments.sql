@@ -129,14 +129,14 @@ COMMENT ON COLUMN segment_log.cause IS 'created, event, profile, time, definitio
 COMMENT ON COLUMN segment_log.changed_at IS 'when the row was recorded or superseded last: a cursor for programs that copy changes';
 
 CREATE OR REPLACE VIEW segment_history WITH (security_invoker = true) AS
-SELECT lead_id, seq, segment, entered, effective_at, recorded_at, cause
+SELECT lead_id, seq, segment, entered AS is_member, effective_at, recorded_at, cause
 FROM segment_log
 WHERE superseded_at IS NULL;
 COMMENT ON VIEW segment_history IS 'when leads entered and left segments, as their events give it in the order of event time, corrections included';
 COMMENT ON COLUMN segment_history.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN segment_history.seq IS 'order of the changes of this lead';
 COMMENT ON COLUMN segment_history.segment IS 'the segment';
-COMMENT ON COLUMN segment_history.entered IS 'true: entered, false: left';
+COMMENT ON COLUMN segment_history.is_member IS 'true: the lead entered the segment, false: it left it';
 COMMENT ON COLUMN segment_history.effective_at IS 'when, in event time';
 COMMENT ON COLUMN segment_history.recorded_at IS 'when it was recorded';
 COMMENT ON COLUMN segment_history.cause IS 'created, event, profile, time, definition (of the segment) or activation (of a model)';
