@@ -15,11 +15,11 @@ SET timezone = 'UTC';
 SELECT s.segment, m.members AS "now", h.leads AS "ever", h.times, s.note
 FROM crm.segment s
     JOIN (SELECT segment, count(*) AS members FROM crm.segment_members GROUP BY 1) m USING (segment)
-    JOIN (SELECT segment, count(DISTINCT lead_id) AS leads, count(*) AS times FROM crm.segment_history WHERE entered GROUP BY 1) h USING (segment)
+    JOIN (SELECT segment, count(DISTINCT lead_id) AS leads, count(*) AS times FROM crm.segment_history WHERE is_member GROUP BY 1) h USING (segment)
 ORDER BY s.segment_id;
 
 -- a customer with most to tell
-SELECT h.lead_id, l.external_id, min(h.effective_at) FILTER (WHERE h.entered AND h.segment = 'quiet_customers') AS quiet_at
+SELECT h.lead_id, l.external_id, min(h.effective_at) FILTER (WHERE h.is_member AND h.segment = 'quiet_customers') AS quiet_at
 FROM crm.segment_history h JOIN crm.lead l USING (lead_id)
 GROUP BY 1, 2
 HAVING bool_or(h.segment = 'quiet_customers')
@@ -30,7 +30,7 @@ LIMIT 1 \gset
 \echo '      What only time changes is at midnight, UTC.'
 \echo
 
-SELECT segment, CASE WHEN entered THEN 'entered' ELSE 'left' END AS what, to_char(effective_at, 'YYYY-MM-DD HH24:MI') AS "when", cause
+SELECT segment, CASE WHEN is_member THEN 'entered' ELSE 'left' END AS what, to_char(effective_at, 'YYYY-MM-DD HH24:MI') AS "when", cause
 FROM crm.segment_history
 WHERE lead_id = :lead_id
 ORDER BY seq;

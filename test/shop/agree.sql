@@ -11,11 +11,11 @@ SELECT stage, count(DISTINCT lead_id) FROM lead_dimension GROUP BY 1;
 
 -- leads in segments, and since when
 SELECT segment, lead_id, entered_at FROM segment_members;
-SELECT segment, lead_id, (array_agg(effective_at ORDER BY seq DESC))[1] FROM segment_history GROUP BY 1, 2 HAVING (array_agg(entered ORDER BY seq DESC))[1];
+SELECT segment, lead_id, (array_agg(effective_at ORDER BY seq DESC))[1] FROM segment_history GROUP BY 1, 2 HAVING (array_agg(is_member ORDER BY seq DESC))[1];
 
 -- entering and leaving take turns
 SELECT segment, lead_id, row_number() OVER (PARTITION BY segment, lead_id ORDER BY seq) % 2 = 1, effective_at FROM segment_history;
-SELECT segment, lead_id, entered, effective_at FROM segment_history;
+SELECT segment, lead_id, is_member, effective_at FROM segment_history;
 
 -- now: leads in open stages
 SELECT stage, leads_now FROM funnel WHERE stage_rank BETWEEN 50 AND 80;

@@ -93,7 +93,7 @@ SELECT count(*) FILTER (WHERE EXISTS (SELECT FROM crm.event e WHERE e.lead_id = 
         AND NOT EXISTS (SELECT FROM buy WHERE buy.lead_id = l.lead_id)), count(*) FILTER (WHERE market = 'b2b') FROM crm.lead l;
 
 -- segment_history: _ times a lead began to wait with samples and without an order, and _ times it ordered in these 30 days.
-SELECT count(*) FILTER (WHERE entered), count(*) FILTER (WHERE NOT entered AND cause = 'event') FROM segment_history WHERE segment = 'waits';
+SELECT count(*) FILTER (WHERE is_member), count(*) FILTER (WHERE NOT is_member AND cause = 'event') FROM segment_history WHERE segment = 'waits';
 -- by hand
 WITH first AS (SELECT lead_id, min(at) AS at FROM buy GROUP BY 1),
 sample AS (SELECT lead_id, occurred_at AS at, date_trunc('day', occurred_at, 'UTC') + interval '30 days' AS over, lag(date_trunc('day', occurred_at, 'UTC') + interval '30 days') OVER (PARTITION BY lead_id ORDER BY occurred_at) AS over_before

@@ -78,7 +78,7 @@ BEGIN
 END
 $$;
 REVOKE EXECUTE ON FUNCTION clone_segment(text, text) FROM PUBLIC;
-COMMENT ON FUNCTION clone_segment(text, text) IS 'copies a segment to a draft that can be edited, and returns its name';
+COMMENT ON FUNCTION clone_segment(text, text) IS 'copies a segment with its conditions to a draft that can be edited, and returns the name of the draft. Errors: 42704 no such segment, 23505 the name is taken';
 
 CREATE OR REPLACE FUNCTION activate_segment(segment text, replaces text DEFAULT NULL, wait boolean DEFAULT false) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -191,7 +191,7 @@ CREATE OR REPLACE FUNCTION in_segment(external_id text, segment text, at timesta
     LANGUAGE leadscore STABLE PARALLEL SAFE COST 50 AS 'in_segment';
 REVOKE EXECUTE ON FUNCTION in_segment(text, text, timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION in_segment(text, text, timestamptz) IS
-    'whether a lead is in a segment at an instant: in the past as segment_history says, in the time to come if nothing happens until then. NULL if there is no such lead, or row security hides it from the caller; error 42704 if there is no such segment';
+    'whether a lead is in a segment at an instant: in the past as segment_history says, in the time to come if nothing happens until then. False before the lead was created, and while the segment was not active. NULL if there is no such lead, or row security hides it from the caller; error 42704 if there is no such segment';
 
 CREATE OR REPLACE FUNCTION in_segment_by_id(lead_id bigint, segment text, at timestamptz DEFAULT now()) RETURNS boolean
     LANGUAGE leadscore STABLE PARALLEL SAFE COST 50 AS 'in_segment_by_id';
@@ -216,7 +216,7 @@ CREATE OR REPLACE FUNCTION explain_segment(external_id text, segment text)
     LANGUAGE leadscore STABLE PARALLEL SAFE COST 100 ROWS 5 AS 'explain_segment';
 REVOKE EXECUTE ON FUNCTION explain_segment(text, text) FROM PUBLIC;
 COMMENT ON FUNCTION explain_segment(text, text) IS
-    'each condition of an active segment: what it asks for, what the lead has of it now, and whether it is met; rows of one name are alternatives. No rows if there is no such lead; error 42704 if there is no such segment';
+    'each condition of an active segment: what it asks for, what the lead has of it now, and whether it is met; rows of one name are alternatives. No rows if there is no such lead, or if the segment is not active; error 42704 if there is no such segment';
 
 CREATE OR REPLACE FUNCTION explain_segment_by_id(lead_id bigint, segment text)
     RETURNS TABLE (condition text, asks text, has text, met boolean, weight numeric)
