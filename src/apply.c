@@ -223,6 +223,10 @@ report_missing_lead(const Writer *writer, int64 lead_id, const char *table)
 /*
  * Find the state of a lead, locked if asked, or create it, and set *created.
  * False if the lead is not there.
+ *
+ * The work on other leads holds their states already, and leads are locked
+ * before states.  So a lead is locked only if it surely has no state; a lead
+ * that another session inserts has one when that session has committed.
  */
 bool
 leadscore_find_or_create(Writer *writer, LeadRecord *record, bool lock, LockTupleMode mode,
@@ -231,8 +235,12 @@ leadscore_find_or_create(Writer *writer, LeadRecord *record, bool lock, LockTupl
 	int64		lead_id = record->lead_id;
 
 	*created = false;
-	if (lock ? leadscore_state_lock(writer, lead_id, mode) :
-		leadscore_row_find(&writer->state, lead_id))
+	if (!lock && leadscore_row_find(&writer->state, lead_id))
+		return true;
+	if (leadscore_state_lock(writer, lead_id, mode))
+		return true;
+	leadscore_lead_await(writer, lead_id);
+	if (leadscore_state_lock(writer, lead_id, mode))
 		return true;
 	/* another session that creates it waits here */
 	if (!leadscore_lead_lock(writer, lead_id, LockTupleNoKeyExclusive))
@@ -280,16 +288,6 @@ joins_instant(const LeadRecord *record)
 		 (lifecycle->segments_since == NEVER || lifecycle->segments_since < lifecycle->processed_until) &&
 		 (lifecycle->milestone_at == NEVER ||
 		  lifecycle->milestone_at < lifecycle->processed_until));
-}
-
-/*
- * Are segments active?  What a lead enters in an instant with events is entered
- * because of these, and only the log knows if the instant has any.
- */
-static bool
-has_segments(const LeadLifecycle *lifecycle)
-{
-	return lifecycle->scorer && lifecycle->scorer->segments;
 }
 
 /* The model that came into use last, did it after an instant? */
@@ -619,14 +617,40 @@ leadscore_deltas_apply(DeltaList *list, Writer *writer, const char *table)
 }
 
 /*
+ * Log the signals that the row of a lead matched before it was changed, if its
+ * counts are behind the signals: the row as it is now does not tell.
+ */
+static void
+log_old_profile(Writer *writer, LeadRecord *record, MinimalTuple old_row)
+{
+	CountPool	difference;
+	int64		at;
+	int64		i;
+
+	leadscore_lead_open(writer);
+	ExecForceStoreMinimalTuple(old_row, writer->lead.slot, false);
+	leadscore_pool_init(&difference);
+	leadscore_profile_difference(writer, &record->activity, &difference);
+	at = Min(leadscore_lead_updated_at(writer), writer->now);
+	if (record->lifecycle.profile_at != NEVER)
+		at = Max(at, record->lifecycle.profile_at);
+	leadscore_profile_log(writer, record->lead_id, &difference, at);
+	for (i = 0; i < difference.n; i++)
+		lead_activity_count(&record->activity, difference.counts[i].signal, BUCKET_TIMELESS,
+							difference.counts[i].count);
+	ExecClearTuple(writer->lead.slot);
+}
+
+/*
  * Bring the state of a lead up to its row: creation and profile.  Does
  * nothing if there is no such lead any more.  A change of the profile counts
  * from updated_at on, but not before the change before it, and at the latest
  * from now on.  The activity knows only the bucket of the creation, so the
- * caller must say if the instant has moved.
+ * caller must say if the instant has moved.  The row before the change is in
+ * old_row.
  */
 void
-leadscore_lead_refresh(Writer *writer, int64 lead_id, bool created_moved)
+leadscore_lead_refresh(Writer *writer, int64 lead_id, bool created_moved, MinimalTuple old_row)
 {
 	LeadGrain	grain = writer->pipeline->grain;
 	LeadRecord	record;
@@ -634,16 +658,22 @@ leadscore_lead_refresh(Writer *writer, int64 lead_id, bool created_moved)
 	const ActivityItem *created = NULL;
 	CountPool	difference;
 	LeadStep	step = {0};
+	int			nstages = writer->appended.n;
+	int			nsegments = writer->appended.nsegments;
 	bool		is_new;
 	bool		moved;
+	bool		correct;
 	int			i;
 
 	record.lead_id = lead_id;
-	if (!leadscore_find_or_create(writer, &record, true, LockTupleNoKeyExclusive, &is_new) ||
-		is_new || !leadscore_lead_lock(writer, lead_id, LockTupleKeyShare))
+	if (!leadscore_find_or_create(writer, &record, true, LockTupleNoKeyExclusive, &is_new) || is_new)
 		return;
 	leadscore_record_init(writer, &record, lead_id);
 	leadscore_state_decode(writer, &record);
+	if (record.configuration < writer->pipeline->signals_configuration)
+		log_old_profile(writer, &record, old_row);
+	if (!leadscore_lead_lock(writer, lead_id, LockTupleKeyShare))
+		return;
 	for (i = 0; i < record.activity.nitems && record.activity.items[i].signal == 0; i++)
 		created = &record.activity.items[i];
 	moved = created_moved || created == NULL ||
@@ -660,14 +690,28 @@ leadscore_lead_refresh(Writer *writer, int64 lead_id, bool created_moved)
 	step.ncounts = (int) difference.n;
 	step.profile = true;
 	leadscore_profile_log(writer, lead_id, &difference, step.at);
-	if (moved || needs_log(writer, &record) || step.at < lifecycle->processed_until ||
-		(step.at == lifecycle->processed_until &&
-		 (is_newborn(&record) || !joins_instant(&record) || has_segments(lifecycle))))
+	correct = moved || needs_log(writer, &record) || step.at < lifecycle->processed_until ||
+		(step.at == lifecycle->processed_until && (is_newborn(&record) || !joins_instant(&record)));
+	if (!correct)
 	{
-		if (!leadscore_correct(writer, &record))
-			return;
-	}
-	else
+		bool		joins = step.at == lifecycle->processed_until;
+
 		leadscore_run(writer, &record, &step, 1);
+
+		/*
+		 * What a lead enters in an instant with events it enters because of
+		 * these, and only the log knows if the instant has any.
+		 */
+		correct = joins && writer->appended.nsegments > nsegments;
+		if (correct)
+		{
+			writer->appended.n = nstages;
+			writer->appended.nsegments = nsegments;
+			leadscore_record_init(writer, &record, lead_id);
+			leadscore_state_decode(writer, &record);
+		}
+	}
+	if (correct && !leadscore_correct(writer, &record))
+		return;
 	leadscore_state_write(writer, &record, true);
 }

@@ -234,11 +234,12 @@ next_group(const Scorer *scorer, const Bounds *b, const ModelRule *r, int *i, in
 }
 
 /*
- * The points of a rule of whose signal something may come in between.  False
- * if it is one of those that are too rare for bounds of their own.
+ * The points of a rule of whose signal something may come in between, if it is
+ * not kept from counting, which may be sure.  False if it is one of those that
+ * are too rare for bounds of their own.
  */
 static bool
-open_bounds(Scorer *scorer, const Bounds *b, int rule, int64 *low, int64 *high)
+open_bounds(Scorer *scorer, const Bounds *b, int rule, bool sure, int64 *low, int64 *high)
 {
 	const ModelRule *r = &model_rules(scorer->model)[rule];
 	RuleWeights *w = &scorer->weights[rule];
@@ -252,7 +253,8 @@ open_bounds(Scorer *scorer, const Bounds *b, int rule, int64 *low, int64 *high)
 	int128		high_quantity;
 	ItemGroup	group;
 
-	if (r->aggregate != AGGREGATE_TIER && grows_at_end(b, r->signal))
+	/* both sides may be kept from counting, and what lies between them not */
+	if (sure && r->aggregate != AGGREGATE_TIER && grows_at_end(b, r->signal))
 	{
 		*low = *high = leadscore_rule_points(scorer, b->least, rule, true, true);
 		include(leadscore_rule_points(scorer, b->most, rule, true, true), low, high);
@@ -347,7 +349,7 @@ rule_bounds(Scorer *scorer, const Bounds *b, int rule, int64 *low, int64 *high)
 		e.at = b->least->at;
 		include(leadscore_counted_points(scorer, &e, rule), low, high);
 	}
-	else if (!open_bounds(scorer, b, rule, low, high))
+	else if (!open_bounds(scorer, b, rule, blocked == ANSWER_NO, low, high))
 		return false;
 	if (blocked == ANSWER_UNKNOWN)
 		include(0, low, high);

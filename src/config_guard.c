@@ -39,6 +39,7 @@
 #include "shard.h"
 #include "sweep.h"
 
+PG_FUNCTION_INFO_V1(leadscore_config_changing);
 PG_FUNCTION_INFO_V1(leadscore_config_changed);
 PG_FUNCTION_INFO_V1(leadscore_signals_changed);
 PG_FUNCTION_INFO_V1(leadscore_lock_pipeline);
@@ -387,6 +388,26 @@ follow_kind(PipelinePart part, Relation rel, HeapTuple old, HeapTuple new)
 }
 
 /*
+ * config_changing(): BEFORE INSERT, UPDATE or DELETE FOR EACH STATEMENT, on the
+ * configuration tables whose changes keep writers out.
+ */
+Datum
+leadscore_config_changing(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(trigdata->tg_event) ||
+		!TRIGGER_FIRED_FOR_STATEMENT(trigdata->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("config_changing: must be called as a BEFORE trigger, for each statement"),
+				 errhint("Use leadscore.create_pipeline().")));
+	leadscore_check_owner(trigdata->tg_relation);
+	leadscore_pipeline_line_up(leadscore_part(RelationGetRelid(trigdata->tg_relation)));
+	return PointerGetDatum(NULL);
+}
+
+/*
  * config_changed(): AFTER INSERT, UPDATE or DELETE FOR EACH ROW, and AFTER
  * TRUNCATE FOR EACH STATEMENT, on every configuration table.
  */
@@ -454,8 +475,16 @@ leadscore_config_changed(PG_FUNCTION_ARGS)
 		else if (strcmp(table, "model") == 0)
 		{
 			check_model(desc, old, new);
-			locks |= (old && !same_text(leadscore_text_column(old, desc, "status"), "draft")) ||
-				(new && !same_text(leadscore_text_column(new, desc, "status"), "draft"));
+
+			/*
+			 * Nothing that writers read follows from a note.  Two sessions
+			 * that edit it hold a lock on this table already, and would wait
+			 * for each other.
+			 */
+			if (!old || !new || !same_column(desc, "status", old, new) ||
+				!same_column(desc, "compiled", old, new))
+				locks |= (old && !same_text(leadscore_text_column(old, desc, "status"), "draft")) ||
+					(new && !same_text(leadscore_text_column(new, desc, "status"), "draft"));
 		}
 		else if (strcmp(table, "segment") == 0)
 			leadscore_check_segment(part, desc, old, new);
@@ -518,7 +547,10 @@ leadscore_lock_pipeline(PG_FUNCTION_ARGS)
 
 	leadscore_check_maintainer(schema, "lead_state", ACL_UPDATE);
 	foreach(lc, leadscore_parts(schema, DEBUG1))
+	{
+		leadscore_pipeline_line_up(*(PipelinePart *) lfirst(lc));
 		leadscore_pipeline_lock(*(PipelinePart *) lfirst(lc));
+	}
 	PG_RETURN_VOID();
 }
 
@@ -590,6 +622,7 @@ activate_model(PG_FUNCTION_ARGS)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	(void) model_status(model_table, model);
+	leadscore_pipeline_line_up(whole);
 	leadscore_pipeline_lock(whole);
 	if (strcmp(model_status(model_table, model), "active") == 0)
 		ereport(ERROR,

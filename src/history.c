@@ -646,7 +646,7 @@ leadscore_history_correct(Pipeline *pipeline, HistoryBuffer *replayed, Snapshot 
 	replayed->segments_seq = 0;
 	differs = correct_stages(pipeline, replayed, snapshot, difference, context);
 	/* the history of segments that were never defined is empty */
-	if ((!differs || difference == NULL) && pipeline->has_segments)
+	if ((!differs || difference == NULL) && pipeline->nsegment_activations > 0)
 		differs |= correct_segments(pipeline, replayed, snapshot, difference, context);
 	SPI_finish();
 	return differs;

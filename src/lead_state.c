@@ -138,6 +138,14 @@ leadscore_lead_read(Writer *writer, int64 lead_id)
 	return leadscore_row_read(&writer->lead, lead_id, writer->snapshot);
 }
 
+/* Wait for a session that is inserting, changing or deleting a lead. */
+void
+leadscore_lead_await(Writer *writer, int64 lead_id)
+{
+	leadscore_lead_open(writer);
+	leadscore_row_await(&writer->lead, lead_id);
+}
+
 /* Find and lock a lead itself; it is then in writer->lead.slot. */
 bool
 leadscore_lead_lock(Writer *writer, int64 lead_id, LockTupleMode mode)

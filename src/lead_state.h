@@ -54,6 +54,7 @@ extern void leadscore_writer_end(Writer *writer);
 extern void leadscore_writer_flush(Writer *writer, bool if_large);
 extern void leadscore_lead_open(Writer *writer);
 extern bool leadscore_lead_read(Writer *writer, int64 lead_id);
+extern void leadscore_lead_await(Writer *writer, int64 lead_id);
 extern bool leadscore_lead_lock(Writer *writer, int64 lead_id, LockTupleMode mode);
 extern int64 leadscore_lead_created_at(const Writer *writer);
 extern int64 leadscore_lead_updated_at(const Writer *writer);

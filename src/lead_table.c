@@ -192,6 +192,7 @@ find_row(LeadTable *table, int64 lead_id)
 		/* memory of the scan has to live as long as the scan */
 		MemoryContext oldcontext = MemoryContextSwitchTo(table->context);
 		TransactionId xwait;
+		ItemPointerData tid;
 		bool		found;
 
 		index_rescan(table->scan, &key, 1, NULL, 0);
@@ -203,8 +204,10 @@ find_row(LeadTable *table, int64 lead_id)
 			table->dirty.xmin : table->dirty.xmax;
 		if (!TransactionIdIsValid(xwait))
 			return true;
+		/* the row is named in the context of errors and of waits in the log */
+		tid = table->slot->tts_tid;
 		ExecClearTuple(table->slot);
-		XactLockTableWait(xwait, NULL, NULL, XLTW_None);
+		XactLockTableWait(xwait, table->rel, &tid, XLTW_Lock);
 	}
 }
 
@@ -265,6 +268,13 @@ leadscore_row_find(LeadTable *table, int64 lead_id)
 		return false;
 	leadscore_row_check_visible(table);
 	return true;
+}
+
+/* Wait for a session that is changing a lead's row, without locking it. */
+void
+leadscore_row_await(LeadTable *table, int64 lead_id)
+{
+	(void) find_row(table, lead_id);
 }
 
 /* Does a table have anything that only the executor honours in an update? */

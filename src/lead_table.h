@@ -34,6 +34,7 @@ extern void leadscore_table_close(LeadTable *table);
 extern void leadscore_row_check_visible(LeadTable *table);
 extern bool leadscore_row_find(LeadTable *table, int64 lead_id);
 extern bool leadscore_row_read(LeadTable *table, int64 lead_id, Snapshot snapshot);
+extern void leadscore_row_await(LeadTable *table, int64 lead_id);
 extern bool leadscore_row_lock(LeadTable *table, int64 lead_id, LockTupleMode mode);
 extern TupleTableSlot *leadscore_row_begin(LeadTable *table, bool found);
 extern bool leadscore_row_update(LeadTable *table);

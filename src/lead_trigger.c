@@ -19,6 +19,7 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 #include "app.h"
@@ -49,17 +50,83 @@ delete_now(const char *sql)
 	leadscore_engine_execute(plan, NULL, GetLatestSnapshot(), InvalidSnapshot, false);
 }
 
-/* Lock the events of some leads, waiting for sessions that change them. */
-static void
-lock_events(const Pipeline *pipeline, Datum lead_ids)
+/* Run a query on the events or states of some leads that returns one number. */
+static int64
+count_rows(const char *sql, Datum lead_ids)
 {
 	Oid			type = INT8ARRAYOID;
-	char	   *sql = psprintf("SELECT pg_catalog.count(*) FROM (SELECT FROM %s"
-							   " WHERE lead_id OPERATOR(pg_catalog.=) ANY ($1) FOR UPDATE) e",
-							   leadscore_table_name(pipeline->event));
+	bool		isnull;
 
-	if (SPI_execute_with_args(sql, 1, &type, &lead_ids, NULL, false, 0) != SPI_OK_SELECT)
+	if (SPI_execute_with_args(sql, 1, &type, &lead_ids, NULL, false, 0) != SPI_OK_SELECT ||
+		SPI_processed != 1)
 		elog(ERROR, "could not lock: %s", sql);
+	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+}
+
+/*
+ * Lock the events of some leads, waiting for sessions that change them, and
+ * then the states.  False if there are more events by then, which were written
+ * while we waited for the states, and which others change already: these wait
+ * for the states, so we must not wait for them.
+ */
+static bool
+lock_rows(const Pipeline *pipeline, Datum lead_ids)
+{
+	const char *events = leadscore_table_name(pipeline->event);
+
+	(void) count_rows(psprintf("SELECT pg_catalog.count(*) FROM (SELECT FROM %s"
+							   " WHERE lead_id OPERATOR(pg_catalog.=) ANY ($1) FOR UPDATE) e", events),
+					  lead_ids);
+	(void) count_rows(psprintf("SELECT pg_catalog.count(*) FROM (SELECT FROM %s"
+							   " WHERE lead_id OPERATOR(pg_catalog.=) ANY ($1) ORDER BY lead_id FOR UPDATE) s",
+							   leadscore_table_name(pipeline->state)), lead_ids);
+	return count_rows(psprintf("SELECT (SELECT pg_catalog.count(*) FROM %s WHERE lead_id OPERATOR(pg_catalog.=) ANY ($1))"
+							   " OPERATOR(pg_catalog.-) pg_catalog.count(*) FROM (SELECT FROM %s"
+							   " WHERE lead_id OPERATOR(pg_catalog.=) ANY ($1) FOR UPDATE SKIP LOCKED) e",
+							   events, events), lead_ids) == 0;
+}
+
+/*
+ * The same, until all events are locked: a subtransaction gives up the locks
+ * that came too early.
+ */
+static void
+lock_events_and_states(const Pipeline *pipeline, Datum lead_ids)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool locked = false;
+
+	while (!locked)
+	{
+		CHECK_FOR_INTERRUPTS();
+		BeginInternalSubTransaction(NULL);
+		MemoryContextSwitchTo(context);
+		PG_TRY();
+		{
+			locked = lock_rows(pipeline, lead_ids);
+			MemoryContextSwitchTo(context);
+			if (locked)
+				ReleaseCurrentSubTransaction();
+			else
+				RollbackAndReleaseCurrentSubTransaction();
+		}
+		PG_CATCH();
+		{
+			ErrorData  *error;
+
+			MemoryContextSwitchTo(context);
+			error = CopyErrorData();
+			FlushErrorState();
+			RollbackAndReleaseCurrentSubTransaction();
+			MemoryContextSwitchTo(context);
+			CurrentResourceOwner = owner;
+			ReThrowError(error);
+		}
+		PG_END_TRY();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+	}
 }
 
 /*
@@ -93,6 +160,7 @@ typedef struct LeadRow
 	int64		consented_at;	/* likewise */
 	int			contact_allowed;	/* -1 for NULL */
 	uint32		address;		/* hash of its addresses; 0: it has none */
+	MinimalTuple row;			/* if asked */
 } LeadRow;
 
 /* Order rows by lead_id. */
@@ -105,9 +173,9 @@ lead_row_cmp(const void *a, const void *b)
 	return x->lead_id < y->lead_id ? -1 : (x->lead_id > y->lead_id ? 1 : 0);
 }
 
-/* The rows of a transition table of lead, sorted by lead_id */
+/* The rows of a transition table of lead, sorted by lead_id, with copies if asked */
 static LeadRow *
-gather_leads(Relation rel, Tuplestorestate *rows, int *n)
+gather_leads(Relation rel, Tuplestorestate *rows, bool copy, int *n)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
@@ -151,6 +219,7 @@ gather_leads(Relation rel, Tuplestorestate *rows, int *n)
 																	 VARSIZE_ANY_EXHDR(DatumGetTextPP(value)))));
 		}
 		lead->lead_id = DatumGetInt64(slot_getattr(slot, id_column, &isnull));
+		lead->row = copy ? ExecCopySlotMinimalTuple(slot) : NULL;
 	}
 	ExecDropSingleTupleTableSlot(slot);
 	qsort(leads, *n, sizeof(LeadRow), lead_row_cmp);
@@ -210,7 +279,7 @@ delete_leads(Writer *writer, const LeadRow *leads, int n)
 	list_tables(writer->pipeline, tables);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	lock_events(writer->pipeline, lead_ids);
+	lock_events_and_states(writer->pipeline, lead_ids);
 	for (i = 0; i < n; i++)
 		leadscore_state_lock(writer, leads[i].lead_id, LockTupleExclusive);
 	for (i = 0; i < LEAD_TABLES; i++)
@@ -304,7 +373,7 @@ update_leads(Writer *writer, const LeadRow *old_leads, const LeadRow *leads, int
 		MemoryContext oldcontext = MemoryContextSwitchTo(writer->lead_context);
 
 		leadscore_lead_refresh(writer, leads[i].lead_id,
-							   leads[i].created_at != old_leads[i].created_at);
+							   leads[i].created_at != old_leads[i].created_at, old_leads[i].row);
 		MemoryContextSwitchTo(oldcontext);
 		MemoryContextReset(writer->lead_context);
 		leadscore_writer_flush(writer, true);
@@ -329,9 +398,10 @@ lead_changed(PG_FUNCTION_ARGS)
 									ALLOCSET_DEFAULT_SIZES);
 	oldcontext = MemoryContextSwitchTo(context);
 	if (!TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
-		old_leads = gather_leads(rel, trigdata->tg_oldtable, &nold);
+		old_leads = gather_leads(rel, trigdata->tg_oldtable,
+								 TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event), &nold);
 	if (!TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
-		new_leads = gather_leads(rel, trigdata->tg_newtable, &nnew);
+		new_leads = gather_leads(rel, trigdata->tg_newtable, false, &nnew);
 	if (nold + nnew > 0)
 	{
 		if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) &&

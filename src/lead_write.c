@@ -404,6 +404,21 @@ check_created(AppWrite *call, LeadInput *leads, int n)
 }
 
 /*
+ * A lead has vanished.  One that was to come alone is looked for again; but a
+ * call that holds leads already, by locks or by their new names, would wait for
+ * names and leads out of order.
+ */
+static void
+refuse_retry(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access due to concurrent delete of a lead"),
+			 errdetail("A lead was deleted, merged or forgotten meanwhile, or a trigger of table \"lead\" keeps it out."),
+			 errhint("Run the transaction again.")));
+}
+
+/*
  * Lock the leads whose documents are to be merged, then the states of all:
  * the events of the others come later.  False if a lead has vanished.
  */
@@ -452,10 +467,15 @@ lock_leads(AppWrite *call, LeadInput **leads, int n)
 			ereport(ERROR,
 					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 					 errmsg("could not serialize access due to concurrent update")));
+		if (nlocked + nsame > 0)
+			refuse_retry();
 		/* which one?  look for them all again */
 		for (i = 0; i < n; i++)
-			if (!leads[i]->created)
-				leads[i]->lead_id = 0;
+		{
+			if (leads[i]->created)
+				refuse_retry();
+			leads[i]->lead_id = 0;
+		}
 		return false;
 	}
 	ids = palloc(sizeof(Datum) * (n + nsame));
@@ -538,7 +558,12 @@ leadscore_leads_touch(AppWrite *call, LeadInput *leads, int n)
 			check_created(call, leads, n);
 			/* leads that others have created meanwhile are found now */
 			if (find_leads(call, leads, n) > 0)
+			{
+				for (i = 0; i < n; i++)
+					if (leads[i].created)
+						refuse_retry();
 				continue;
+			}
 		}
 		for (i = 0; i < n; i++)
 		{

@@ -39,7 +39,7 @@ typedef struct ModelPeriod
 	int64		configuration;	/* number of the activation */
 	int64		activated_at;	/* never less than that of the one before */
 	char	   *name;
-	const SegmentSet *segments;
+	int			nsegment_activations;	/* up to it */
 	Scorer	   *scorer;			/* made when first needed */
 	Evaluation *evaluation;
 } ModelPeriod;
@@ -136,7 +136,9 @@ typedef struct Pipeline
 	int64		signals_configuration;	/* and of signals alone */
 	ModelPeriod *periods;		/* all models that were in use, in order */
 	int			nperiods;
-	bool		has_segments;	/* was a segment ever active? */
+	Segment    *segment_activations;	/* definitions, in order; without
+										 * conditions: the segment was retired */
+	int			nsegment_activations;
 
 	struct _SPI_plan *plans[PIPELINE_PLANS];	/* made when first needed */
 	struct AppCache *app;		/* what the functions for apps keep */
@@ -161,6 +163,7 @@ extern bool leadscore_runs_own_code(Relation rel);
 extern int	leadscore_fix_path(void);
 
 /* pipeline_lock.c */
+extern void leadscore_pipeline_line_up(PipelinePart part);
 extern void leadscore_pipeline_lock(PipelinePart part);
 
 #endif							/* LEADSCORE_PIPELINE_H */

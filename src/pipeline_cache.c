@@ -424,43 +424,40 @@ make_scorer(const Pipeline *p, Datum compiled, const char *name, const SegmentSe
 	return leadscore_scorer_create(copy, segments);
 }
 
-/* Segments that are active at a time, while activations are read in order */
-typedef struct ActiveSegments
+/* The segments that were active once so many activations were done */
+static SegmentSet *
+active_segments(const Pipeline *p, int nactivations)
 {
-	Segment    *segments;
-	int			n;
-	const SegmentSet *set;		/* of these; NULL: none */
-} ActiveSegments;
-
-/* A segment was defined, or with definition NULL retired. */
-static void
-change_segments(Pipeline *p, ActiveSegments *active, int32 id, Jsonb *definition)
-{
-	Segment		segment = {0};
+	SegmentSet *active = palloc0(sizeof(SegmentSet));
 	int			i;
 
-	for (i = 0; i < active->n && active->segments[i].id != id; i++)
-		;
-	if (definition == NULL)
+	active->segments = palloc(sizeof(Segment) * MAX_SEGMENTS);
+	for (i = 0; i < nactivations; i++)
 	{
-		if (i == active->n)
-			return;
-		active->n--;
-		memmove(&active->segments[i], &active->segments[i + 1], sizeof(Segment) * (active->n - i));
+		const Segment *segment = &p->segment_activations[i];
+		int			number = leadscore_segment_index(active, segment->id);
+
+		if (segment->conditions == NULL)
+		{
+			if (number == NO_INDEX)
+				continue;
+			active->n--;
+			memmove(&active->segments[number], &active->segments[number + 1],
+					sizeof(Segment) * (active->n - number));
+			continue;
+		}
+		if (number == NO_INDEX)
+		{
+			if (active->n == MAX_SEGMENTS)
+				ereport(ERROR,
+						(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						 errmsg("more than %d segments are active", MAX_SEGMENTS),
+						 errhint("Retire segments that are not needed.")));
+			number = active->n++;
+		}
+		active->segments[number] = *segment;
 	}
-	else
-	{
-		if (i == MAX_SEGMENTS)
-			ereport(ERROR,
-					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("more than %d segments are active", MAX_SEGMENTS),
-					 errhint("Retire segments that are not needed.")));
-		leadscore_segment_compile(definition, p->grain, &segment);
-		segment.id = id;
-		active->segments[i] = segment;
-		active->n = Max(active->n, i + 1);
-	}
-	active->set = active->n == 0 ? NULL : leadscore_segment_set(active->segments, active->n);
+	return active;
 }
 
 /*
@@ -480,7 +477,6 @@ read_periods(Pipeline *p)
 	TupleDesc	desc = SPI_tuptable->tupdesc;
 	SPITupleTable *rows = SPI_tuptable;
 	MemoryContext oldcontext = MemoryContextSwitchTo(p->context);
-	ActiveSegments active = {palloc(sizeof(Segment) * MAX_SEGMENTS), 0, NULL};
 	char	   *model = NULL;
 	uint64		i;
 
@@ -489,6 +485,7 @@ read_periods(Pipeline *p)
 	leadscore_column(desc, "segment_id", INT4OID, "segment_activation");
 	leadscore_column(desc, "definition", JSONBOID, "segment_activation");
 	p->periods = palloc0(sizeof(ModelPeriod) * (n + 1));
+	p->segment_activations = palloc0(sizeof(Segment) * (n + 1));
 	for (i = 0; i < n; i++)
 	{
 		HeapTuple	tuple = rows->vals[i];
@@ -500,10 +497,13 @@ read_periods(Pipeline *p)
 			model = name;
 		else
 		{
-			int32		id = DatumGetInt32(SPI_getbinval(tuple, desc, 4, &isnull));
+			Segment    *segment = &p->segment_activations[p->nsegment_activations++];
+			Datum		definition = spi_copy(tuple, desc, 5, &isnull);
 
-			p->has_segments = true;
-			change_segments(p, &active, id, (Jsonb *) DatumGetPointer(spi_copy(tuple, desc, 5, &isnull)));
+			/* without conditions: it was retired */
+			if (!isnull)
+				leadscore_segment_compile((Jsonb *) DatumGetPointer(definition), p->grain, false, segment);
+			segment->id = DatumGetInt32(SPI_getbinval(tuple, desc, 4, &isnull));
 			if (model == NULL)
 				continue;
 		}
@@ -512,7 +512,7 @@ read_periods(Pipeline *p)
 		if (p->nperiods > 0)
 			period->activated_at = Max(period->activated_at, period[-1].activated_at);
 		period->name = model;
-		period->segments = active.set;
+		period->nsegment_activations = p->nsegment_activations;
 		p->nperiods++;
 	}
 	MemoryContextSwitchTo(oldcontext);
@@ -534,7 +534,7 @@ leadscore_period_load(Pipeline *pipeline, int number)
 	if (period->scorer)
 		return;
 	for (i = 0; i < pipeline->nperiods; i++)
-		if (pipeline->periods[i].scorer && pipeline->periods[i].segments == period->segments &&
+		if (pipeline->periods[i].scorer && pipeline->periods[i].nsegment_activations == period->nsegment_activations &&
 			strcmp(pipeline->periods[i].name, period->name) == 0)
 		{
 			period->scorer = pipeline->periods[i].scorer;
@@ -557,8 +557,10 @@ leadscore_period_load(Pipeline *pipeline, int number)
 		compiled = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 		if (!isnull)
 		{
+			SegmentSet *segments = active_segments(pipeline, period->nsegment_activations);
+
 			oldcontext = MemoryContextSwitchTo(pipeline->context);
-			period->scorer = make_scorer(pipeline, compiled, period->name, period->segments);
+			period->scorer = make_scorer(pipeline, compiled, period->name, segments);
 			period->evaluation = leadscore_evaluation_create(period->scorer);
 			MemoryContextSwitchTo(oldcontext);
 		}

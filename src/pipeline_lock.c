@@ -7,6 +7,12 @@
  * waits in short attempts, and pauses between them; conditional locking alone
  * would never get the lock under load.
  *
+ * Sessions that change the configuration stand in a line before, which keeps no
+ * writer out: the one that is first locks rows, waits for them if it must, and
+ * keeps writers out when it has them all.  Two that locked rows as they find
+ * them would wait for each other, by rows of one table found in different
+ * orders, or by the row of setting, which every change of the signals updates.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -31,10 +37,11 @@
 #define LOCK_ATTEMPTS	20
 #define ATTEMPT_TIMEOUT	"50ms"
 #define PAUSE_MS		200
+#define LINE_TIMEOUT	"5s"
 
-/* Wait for the lock for a short time; false if that was not enough. */
+/* Wait for a lock for some time; false if that was not enough, or in vain. */
 static bool
-attempt(Oid relid)
+attempt(Oid relid, LOCKMODE mode, const char *timeout)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -46,9 +53,9 @@ attempt(Oid relid)
 	{
 		int			level = NewGUCNestLevel();
 
-		(void) set_config_option("lock_timeout", ATTEMPT_TIMEOUT, PGC_USERSET, PGC_S_SESSION,
+		(void) set_config_option("lock_timeout", timeout, PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_SAVE, true, 0, false);
-		LockRelationOid(relid, ExclusiveLock);
+		LockRelationOid(relid, mode);
 		AtEOXact_GUC(true, level);
 		ReleaseCurrentSubTransaction();
 		locked = true;
@@ -127,6 +134,20 @@ describe_holders(Oid relid)
 }
 
 /*
+ * Stand in the line of sessions that change the configuration, until the
+ * transaction ends.  The first in it may wait for a row that this
+ * transaction has locked before: then go on without the line.
+ */
+void
+leadscore_pipeline_line_up(PipelinePart part)
+{
+	Oid			relid = leadscore_sibling(part, "setting");
+
+	if (!ConditionalLockRelationOid(relid, ShareUpdateExclusiveLock))
+		(void) attempt(relid, ShareUpdateExclusiveLock, LINE_TIMEOUT);
+}
+
+/*
  * Keep writers out until the transaction ends.  One lock, and not on a table
  * that users edit: two sessions that edit signals hold a lock on that table
  * already, and would wait for each other.  An error if writers do not end
@@ -143,7 +164,7 @@ leadscore_pipeline_lock(PipelinePart part)
 		return;
 	for (i = 0; i < LOCK_ATTEMPTS; i++)
 	{
-		if (attempt(relid))
+		if (attempt(relid, ExclusiveLock, ATTEMPT_TIMEOUT))
 			return;
 		pause_attempts();
 	}

@@ -44,6 +44,7 @@ typedef struct SegmentCondition
 	const char *name;
 	SegmentTest test;
 	bool		negate;
+	bool		goes_on;		/* has the next row the same name? */
 	uint8		stage_from;
 	uint8		stage_to;
 	int16		signal;			/* index in a scorer, NO_INDEX if it has none */
@@ -93,14 +94,6 @@ static inline void
 segment_set_member(SegmentBits *bits, int i)
 {
 	bits->words[i / 64] |= UINT64CONST(1) << (i % 64);
-}
-
-/* Do two rows that follow each other have one name? */
-static inline bool
-segment_name_goes_on(const Segment *segment, int i)
-{
-	return i + 1 < segment->n &&
-		strcmp(segment->conditions[i].name, segment->conditions[i + 1].name) == 0;
 }
 
 /* segment_set.c */

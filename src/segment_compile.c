@@ -40,7 +40,7 @@ read_stage(ModelRow *row, const char *key, uint8 *stage)
 
 /* Read one condition: it asks for one thing. */
 static void
-compile_condition(ModelRow *row, SegmentCondition *c)
+compile_condition(ModelRow *row, bool draft, SegmentCondition *c)
 {
 	char	   *name;
 	char	   *signal;
@@ -70,6 +70,8 @@ compile_condition(ModelRow *row, SegmentCondition *c)
 	asked = (signal_id >= 0 || path) + (c->min_points != NO_POINTS) + (c->stage_from || c->stage_to) + (segment_id > 0);
 	if (asked != 1)
 		(void) lead_model_fail(row, CONDITION_HINT, asked == 0 ? "asks for nothing" : "asks for several things");
+	if (path && signal_id < 0 && !draft)
+		(void) lead_model_fail(row, "Restore the row of table segment_activation.", "\"signal_id\" is missing");
 	if (dimension && c->min_points == NO_POINTS)
 		(void) lead_model_fail(row, "Set min_points with a dimension.", "dimension needs min_points");
 	if (signal_id < 0 && path == NULL && c->within > 0)
@@ -93,11 +95,12 @@ compile_condition(ModelRow *row, SegmentCondition *c)
 }
 
 /*
- * Compile a definition; what it needs lives in the current memory context.
- * Reports a mistake as an error.
+ * Compile a definition; what it needs lives in the current memory context.  A
+ * draft may ask for conditions on the lead that no signal has yet.  Reports a
+ * mistake as an error.
  */
 void
-leadscore_segment_compile(Jsonb *definition, LeadGrain grain, Segment *segment)
+leadscore_segment_compile(Jsonb *definition, LeadGrain grain, bool draft, Segment *segment)
 {
 	ModelRow	row = {0};
 	JsonbContainer *rows;
@@ -138,8 +141,8 @@ leadscore_segment_compile(Jsonb *definition, LeadGrain grain, Segment *segment)
 
 		(void) lead_model_begin_row(&row, psprintf("segment \"%s\", condition", name), "condition",
 									rows, i, condition_keys, &condition);
-		compile_condition(&condition, &segment->conditions[i]);
-		if (i > 0 && segment_name_goes_on(segment, i - 1))
+		compile_condition(&condition, draft, &segment->conditions[i]);
+		if (i > 0 && strcmp(segment->conditions[i - 1].name, segment->conditions[i].name) == 0)
 		{
 			if (segment->conditions[i].weight != segment->conditions[i - 1].weight)
 				(void) lead_model_fail(&condition, "Give rows of one name, which are alternatives, one weight.",

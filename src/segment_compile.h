@@ -12,6 +12,6 @@
 
 #include "segment.h"
 
-extern void leadscore_segment_compile(Jsonb *definition, LeadGrain grain, Segment *segment);
+extern void leadscore_segment_compile(Jsonb *definition, LeadGrain grain, bool draft, Segment *segment);
 
 #endif							/* LEADSCORE_SEGMENT_COMPILE_H */

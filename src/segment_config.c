@@ -257,6 +257,7 @@ begin(Activation *a, Oid schema, Datum segment)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	(void) require_status(a, segment);
+	leadscore_pipeline_line_up((PipelinePart) {schema, InvalidOid});
 	leadscore_pipeline_lock((PipelinePart) {schema, InvalidOid});
 }
 
@@ -426,7 +427,7 @@ check_definition(const Activation *a)
 									   a->segment, (Datum) 0);
 
 	leadscore_segment_compile(DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(definition))),
-							  pipeline->grain, &segment);
+							  pipeline->grain, false, &segment);
 }
 
 static Datum

@@ -80,7 +80,7 @@ segment_answer(const Scorer *scorer, const Range *range, uint8 stage, const Segm
 		/* alternatives */
 		for (; more; i++)
 		{
-			more = segment_name_goes_on(segment, i);
+			more = segment->conditions[i].goes_on;
 			if (any != ANSWER_YES)
 			{
 				Answer		answer = condition_answer(scorer, range, stage, members,
@@ -222,7 +222,7 @@ segment_expiry(const SegmentSet *set, int number, const ActivityList *activity, 
 			int32		expiry = PG_INT32_MAX;
 			bool		met = false;
 
-			more = segment_name_goes_on(segment, i);
+			more = segment->conditions[i].goes_on;
 			switch (c->test)
 			{
 				case TEST_SIGNAL:
@@ -302,7 +302,7 @@ leadscore_match_weight(const Scorer *scorer, const Evaluation *e, uint8 stage,
 	for (i = 0; i < segment->n; i++)
 	{
 		any = any || leadscore_condition_met(scorer, e, stage, members, &segment->conditions[i]);
-		if (segment_name_goes_on(segment, i))
+		if (segment->conditions[i].goes_on)
 			continue;
 		if (any)
 			weight += segment->conditions[i].weight;

@@ -100,9 +100,9 @@ make_preview(FunctionCallInfo fcinfo, HeapTupleHeader row, Jsonb *definition)
 				 errmsg("no model is active"),
 				 errhint("Call activate_model() first: segments are looked at together with stages.")));
 	period = leadscore_period_now(preview->pipeline);
-	active = period->segments;
+	active = period->scorer->segments;
 	segments = palloc0(sizeof(Segment) * ((active ? active->n : 0) + 1));
-	leadscore_segment_compile(definition, preview->pipeline->grain, &segments[n++]);
+	leadscore_segment_compile(definition, preview->pipeline->grain, true, &segments[n++]);
 	open_conditions(preview, &segments[0]);
 	for (i = 0; active && i < active->n && n < MAX_SEGMENTS; i++)
 		if (active->segments[i].id != segments[0].id)

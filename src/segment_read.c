@@ -228,6 +228,12 @@ describe_condition(const LeadNow *lead, const SegmentCondition *c, char **asks, 
 	switch (c->test)
 	{
 		case TEST_SIGNAL:
+			if (c->lead_condition)
+			{
+				*asks = pstrdup(c->lead_condition);
+				*has = leadscore_signal_count(lead->evaluation, c->signal, 0) >= c->min_count ? "true" : "false";
+				break;
+			}
 			*asks = psprintf("signal %s", c->signal_name ? c->signal_name : "");
 			if (c->min_count > 1)
 				*asks = psprintf("%s, " INT64_FORMAT " times", *asks, c->min_count);

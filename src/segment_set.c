@@ -56,6 +56,7 @@ add(SegmentSet *set, const Segment *segment)
 	{
 		SegmentCondition *c = &copy->conditions[i];
 
+		c->goes_on = i + 1 < copy->n && strcmp(c->name, c[1].name) == 0;
 		if (c->test == TEST_SEGMENT)
 			c->segment = (int16) leadscore_segment_index(set, c->segment_id);
 		if (c->test == TEST_DIMENSION || c->test == TEST_SCORE ||

@@ -108,13 +108,34 @@ find_event(AppWrite *call, Datum lead_id, Datum source_id)
 	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
 
-/* Lock the leads with these numbers or their addresses, in order of lead_id. */
+/*
+ * Lock the states of leads to which events are to be added.  Those that refuse
+ * messages change their leads, and all with the same addresses: these are locked
+ * before, and their states with the others.  Both in the order of lead_id.
+ */
 static void
-lock_leads(AppWrite *call, const Datum *lead_ids, int n)
+lock_for_events(AppWrite *call, const int64 *lead_ids, int n, const Datum *refusing, int nrefusing)
 {
-	Datum		value = leadscore_app_array(lead_ids, NULL, n, INT8OID);
+	int64	   *all;
+	uint64		nlocked = 0;
+	uint64		row;
 
-	leadscore_app_run(call->pipeline, LOCK_ADDRESSES, &value, NULL, NULL);
+	if (nrefusing > 0)
+	{
+		Datum		value = leadscore_app_array(refusing, NULL, nrefusing, INT8OID);
+
+		nlocked = leadscore_app_run(call->pipeline, LOCK_ADDRESSES, &value, NULL, NULL);
+	}
+	all = MemoryContextAllocHuge(CurrentMemoryContext, (n + nlocked) * sizeof(int64));
+	memcpy(all, lead_ids, n * sizeof(int64));
+	for (row = 0; row < nlocked; row++)
+	{
+		bool		isnull;
+
+		all[n + row] = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
+												   1, &isnull));
+	}
+	leadscore_lock_states(call->pipeline, all, n + (int) nlocked);
 }
 
 /*
@@ -136,11 +157,9 @@ add_event(AppWrite *call, EventInput *event, AppWatch *watch, bool *duplicate)
 		int64		number = DatumGetInt64(lead_id);
 		int64		event_id;
 
-		/* its lead is to be changed, and is locked before the state */
-		if (leadscore_is_refusal(call->pipeline, event->values[EVENT_KIND]))
-			lock_leads(call, &lead_id, 1);
 		/* no index tells: the lock keeps others from adding it */
-		leadscore_lock_states(call->pipeline, &number, 1);
+		lock_for_events(call, &number, 1, &lead_id,
+						leadscore_is_refusal(call->pipeline, event->values[EVENT_KIND]) ? 1 : 0);
 		event_id = find_event(call, lead_id, event->values[EVENT_SOURCE_ID]);
 		*duplicate = event_id != 0;
 		if (*duplicate)
@@ -615,10 +634,7 @@ drop_known(AppWrite *call, EventInput *events, int n)
 	for (i = 0; i < n; i++)
 		if (nleads == 0 || lead_ids[nleads - 1] != lead_ids[i])
 			lead_ids[nleads++] = lead_ids[i];
-	/* leads that are to be changed are locked before their states */
-	if (nrefused > 0)
-		lock_leads(call, refused, nrefused);
-	leadscore_lock_states(call->pipeline, lead_ids, nleads);
+	lock_for_events(call, lead_ids, nleads, refused, nrefused);
 	values[0] = column_array(events, n, EVENT_LEAD_ID);
 	values[1] = column_array(events, n, EVENT_SOURCE_ID);
 	leadscore_app_run(call->pipeline, FIND_KNOWN, values, NULL, NULL);

@@ -119,6 +119,10 @@ CREATE FUNCTION leadscore_internal.lead_touched() RETURNS trigger
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_lead_touched';
 COMMENT ON FUNCTION leadscore_internal.lead_touched() IS
 	'trigger on lead, BEFORE INSERT or UPDATE, for each row: folds the name, leaves out people that were forgotten, and sets updated_at unless an UPDATE does';
+CREATE FUNCTION leadscore_internal.config_changing() RETURNS trigger
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_config_changing';
+COMMENT ON FUNCTION leadscore_internal.config_changing() IS
+	'trigger on configuration tables, BEFORE, for each statement: sessions that change them go one after the other';
 CREATE FUNCTION leadscore_internal.config_changed() RETURNS trigger
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_config_changed';
 COMMENT ON FUNCTION leadscore_internal.config_changed() IS

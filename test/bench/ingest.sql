@@ -273,6 +273,7 @@ SELECT leadscore.attach_pipeline('crm') \g /dev/null
 -- them: by stage, by what was done lately, by quiet, by points, by profile and
 -- by other segments.
 SELECT leadscore.create_pipeline('segments', attach => false) \g /dev/null
+DELETE FROM segments.segment;
 INSERT INTO segments.segment (segment, persona)
     SELECT s, s LIKE 'persona%'
     FROM unnest('{information,solution,ready,prices,content,webinars,mail readers,mail silent,visitors,social,trial,quiet customers,quiet leads,score 20,score 50,engaged,fit,persona sales,persona engineer,call}'::text[]) s;

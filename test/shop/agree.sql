@@ -9,6 +9,14 @@ SELECT stage, leads FROM stage_daily WHERE day_date = (SELECT day_date FROM cale
 SELECT stage, sum(leads_now) FROM (SELECT stage, leads_now FROM funnel UNION ALL SELECT stage, count(*) FROM lead_score WHERE stage_rank < 40 GROUP BY 1) x WHERE leads_now > 0 GROUP BY 1;
 SELECT stage, count(DISTINCT lead_id) FROM lead_dimension GROUP BY 1;
 
+-- leads in segments, and since when
+SELECT segment, lead_id, entered_at FROM segment_members;
+SELECT segment, lead_id, (array_agg(effective_at ORDER BY seq DESC))[1] FROM segment_history GROUP BY 1, 2 HAVING (array_agg(entered ORDER BY seq DESC))[1];
+
+-- entering and leaving take turns
+SELECT segment, lead_id, row_number() OVER (PARTITION BY segment, lead_id ORDER BY seq) % 2 = 1, effective_at FROM segment_history;
+SELECT segment, lead_id, entered, effective_at FROM segment_history;
+
 -- now: leads in open stages
 SELECT stage, leads_now FROM funnel WHERE stage_rank BETWEEN 50 AND 80;
 SELECT stage, leads_now FROM stage_to_customer WHERE stage_rank BETWEEN 50 AND 80;

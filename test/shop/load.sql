@@ -96,6 +96,14 @@ INSERT INTO crm.stage_gate (model, stage, gate, signal) VALUES
     ('shop', 'sql', 'asked', 'tasting');
 SELECT crm.activate_model('shop') \g /dev/null
 
+-- Segments, from the beginning: leads that want samples and have ordered
+-- nothing, and a persona that few leads are all of.
+INSERT INTO crm.segment (segment, persona, min_match_share, note) VALUES ('waits', false, 1, 'asked for samples, ordered nothing'), ('host', true, 0.6, 'has guests');
+INSERT INTO crm.segment_condition (segment, condition, signal, within, negate, weight) VALUES
+    ('waits', 'asked', 'sample', '30 days', false, 1), ('waits', 'no order', 'bought', NULL, true, 1), ('host', 'taste', 'taste', NULL, false, 1);
+INSERT INTO crm.segment_condition (segment, condition, lead_condition, weight) VALUES ('host', 'inn', '$market == "b2b"', 2);
+SELECT crm.activate_segment('waits'), crm.activate_segment('host') \g /dev/null
+
 -- Sources: a campaign without a channel, one that goes the other way than its
 -- channel, and one that nobody sourced. Leads name others that are in no table.
 INSERT INTO crm.channel (channel, direction) VALUES ('marketplace', NULL);

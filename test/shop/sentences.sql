@@ -86,6 +86,21 @@ SELECT entered, converted FROM funnel_by WHERE slice_by = 'country' AND slice = 
 SELECT count(*), count(*) FILTER (WHERE up) FROM (SELECT max(seq) FILTER (WHERE stage > 'iql') > min(seq) FILTER (WHERE stage = 'iql') AS up
     FROM walk JOIN crm.lead USING (lead_id) WHERE country = 'IT' GROUP BY lead_id, cycle HAVING bool_or(stage = 'iql')) c;
 
+-- segment_members: _ asked for samples within 30 days and have ordered nothing yet, and _ are hosts.
+SELECT count(*) FILTER (WHERE segment = 'waits'), count(*) FILTER (WHERE is_persona) FROM segment_members;
+-- by hand
+SELECT count(*) FILTER (WHERE EXISTS (SELECT FROM crm.event e WHERE e.lead_id = l.lead_id AND kind = 'sample_wanted' AND occurred_at <= now() AND occurred_at >= :'today'::timestamptz - interval '29 days')
+        AND NOT EXISTS (SELECT FROM buy WHERE buy.lead_id = l.lead_id)), count(*) FILTER (WHERE market = 'b2b') FROM crm.lead l;
+
+-- segment_history: _ times a lead began to wait with samples and without an order, and _ times it ordered in these 30 days.
+SELECT count(*) FILTER (WHERE entered), count(*) FILTER (WHERE NOT entered AND cause = 'event') FROM segment_history WHERE segment = 'waits';
+-- by hand
+WITH first AS (SELECT lead_id, min(at) AS at FROM buy GROUP BY 1),
+sample AS (SELECT lead_id, occurred_at AS at, date_trunc('day', occurred_at, 'UTC') + interval '30 days' AS over, lag(date_trunc('day', occurred_at, 'UTC') + interval '30 days') OVER (PARTITION BY lead_id ORDER BY occurred_at) AS over_before
+    FROM crm.event WHERE kind = 'sample_wanted' AND occurred_at <= now())
+SELECT (SELECT count(*) FROM sample s LEFT JOIN first f USING (lead_id) WHERE (s.over_before <= s.at) IS NOT FALSE AND (s.at < f.at) IS NOT FALSE),
+    (SELECT count(*) FROM first f WHERE EXISTS (SELECT FROM sample s WHERE s.lead_id = f.lead_id AND s.at < f.at AND f.at < s.over));
+
 -- stage_history: _ times leads moved because points faded, and _ times because they bought.
 SELECT count(*) FILTER (WHERE cause = 'decay'), count(*) FILTER (WHERE cause = 'milestone' AND to_stage = 'customer') FROM stage_history;
 -- by hand

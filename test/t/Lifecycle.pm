@@ -18,6 +18,13 @@
 #               or {gate, dimension, points} or {gate, points}], other => {only_if,
 #               min}, entry}}; entry: a milestone
 #
+# A segment:
+#
+#   name, persona, share, conditions [{condition, weight,
+#     signal, count, within or dimension, points or points or from, to or
+#     in (another segment) or lead ([what its profile says]),
+#     negate}]; rows of one condition are alternatives
+#
 # A lead: created, profile {signal => 1 or 0} and profile_at, when that was known.
 # What happens to it: {at, profile},
 # or {at, kind, stage}: an event counts for the signal of the name of its kind,
@@ -32,7 +39,7 @@ use Exporter 'import';
 
 use List::Util qw(any all max min sum0 uniqnum);
 
-our @EXPORT = qw(life);
+our @EXPORT = qw(life segment_condition_holds segment_match was_in);
 
 my @stages = qw(disqualified lost recycled visitor iql mql sql prospect customer advocate);
 my %rank = map { $stages[$_] => $_ } 0 .. $#stages;
@@ -58,6 +65,8 @@ sub bucket
 sub buckets
 {
 	my ($life, $signal) = @_;
+	# a lead may be known before it is created
+	return grep { $_ <= $life->{bucket} } bucket($life, $life->{created}) if $signal eq 'lead_created';
 	return sort { $a <=> $b } map { bucket($life, $_->{at}) } grep { $_->{kind} eq $signal } @{ $life->{happened} };
 }
 
@@ -231,6 +240,64 @@ sub highest
 	return 'visitor';
 }
 
+# ---------- segments ----------
+
+sub segment_condition_holds
+{
+	my ($life, $c, $at) = @_;
+	my $holds;
+	if ($c->{from} || $c->{to})
+	{
+		$holds = $rank{ $life->{stage} } >= $rank{ $c->{from} // 'disqualified' } && $rank{ $life->{stage} } <= $rank{ $c->{to} // 'advocate' };
+	}
+	elsif ($c->{in})
+	{
+		$holds = is_in($life, $c->{in}, $at);
+	}
+	elsif ($c->{lead})
+	{
+		$holds = all { $life->{profile}{$_} } @{ $c->{lead} };
+	}
+	else
+	{
+		return condition_holds($life, $c, $at);
+	}
+	return $c->{negate} ? !$holds : $holds;
+}
+
+# The weights of the conditions of a segment that hold, and of all of them
+sub segment_match
+{
+	my ($life, $name, $at) = @_;
+	my %rows;
+	push @{ $rows{ $_->{condition} } }, $_ foreach @{ $life->{active}{$name}{conditions} };
+	my @hold = grep { any { segment_condition_holds($life, $_, $at) } @{ $rows{$_} } } keys %rows;
+	my $weight = sub { return sum0 map { milli($rows{$_}[0]{weight} // 1) } @_; };
+	return ($weight->(@hold), $weight->(keys %rows));
+}
+
+sub is_in
+{
+	my ($life, $name, $at) = @_;
+	my ($held, $all) = segment_match($life, $name, $at);
+	return $held * 1000 >= $all * milli($life->{active}{$name}{share} // 1);
+}
+
+# Look who is in what, once all of an instant is done.
+sub review_segments
+{
+	my ($life, $at, $cause) = @_;
+	foreach my $name (sort keys %{ { %{ $life->{active} }, %{ $life->{segments} } } })
+	{
+		my $retired = !$life->{active}{$name};
+		my $now = !$retired && is_in($life, $name, $at);
+		next if !$now == !$life->{segments}{$name};
+		push @{ $life->{edges} }, { segment => $name, entered => $now ? 1 : 0, at => $at, cause => $retired ? 'definition' : $cause };
+		if ($now) { $life->{segments}{$name} = 1; }
+		else { delete $life->{segments}{$name}; }
+	}
+}
+
 # ---------- how the stage moves ----------
 
 sub move
@@ -310,36 +377,48 @@ sub happen
 		push @{ $set{ $item->{stage} } }, $item if $item->{kind} eq 'stage_set';
 		$milestone{$_} = 1 foreach grep { ($life->{model}{stages}{$_}{entry} // '') eq $item->{kind} } keys %{ $life->{model}{stages} };
 	}
+	my $events = any { $_->{kind} } @items;
 	my $moves = %set || %milestone;
 	# first what points promote
-	follow_points($life, $at, (any { $_->{kind} } @items) ? 'points' : 'profile', $moves);
-	return if !$moves;
-	# then milestones and stages by hand: up the funnel, then exits, the gravest last
+	follow_points($life, $at, $events ? 'points' : 'profile', $moves);
+	if ($moves)
+	{
+		follow_moves($life, $at, \%set, \%milestone);
+		# then points and gates again
+		follow_points($life, $at, 'points');
+	}
+	review_segments($life, $at, $events ? 'event' : 'profile');
+}
+
+# Milestones and stages set by hand
+sub follow_moves
+{
+	my ($life, $at, $set, $milestone) = @_;
+	# up the funnel, then exits, the gravest last
 	foreach my $to ((grep { !is_exit($_) } @stages), reverse grep { is_exit($_) } @stages)
 	{
 		if (is_for_leads($to) && !is_lead($life, $at))
 		{
-			push @{ $life->{ignored} }, @{ $set{$to} || [] };
+			push @{ $life->{ignored} }, @{ $set->{$to} || [] };
 			next;
 		}
-		if ($set{$to} && $life->{stage} ne $to) { move($life, $to, $at, 'set'); }
-		elsif ($milestone{$to}) { follow_milestone($life, $to, $at); }
+		if ($set->{$to} && $life->{stage} ne $to) { move($life, $to, $at, 'set'); }
+		elsif ($milestone->{$to}) { follow_milestone($life, $to, $at); }
 	}
-	# then points and gates again
-	follow_points($life, $at, 'points');
 }
 
-# life(MODELS, LEAD, ITEMS, NOW): {rows, stage, since, cycle, score} of a lead, and
-# which stages by hand are {ignored}.
-# MODELS: [since, model] in the order in which they came into use; what happened
-# before the first of them is judged by it.
+# life(CONFIGURATIONS, LEAD, ITEMS, NOW): {rows, stage, since, cycle, score} of a
+# lead, the {edges} where it entered and left segments, those it is in, and which
+# stages by hand are {ignored}.
+# CONFIGURATIONS: [since, model, {name => segment}] in the order in which they came
+# into use; what happened before the first of them is judged by it.
 sub life
 {
-	my ($models, $lead, $items, $now) = @_;
-	my ($first, @later) = @$models;
+	my ($configurations, $lead, $items, $now) = @_;
+	my ($first, @later) = @$configurations;
 	my $life = {
-		model => $first->[1], created => $lead->{created}, stage => 'visitor', cycle => 1,
-		profile => {}, happened => [] };
+		model => $first->[1], active => $first->[2] || {}, created => $lead->{created}, stage => 'visitor', cycle => 1,
+		profile => {}, happened => [], segments => {}, edges => [] };
 	my %signals = map { $_ => 1 } @{ $first->[1]{signals} };
 	my @items = grep { $_->{profile} || $signals{ $_->{kind} } || exists $rank{ $_->{stage} // '' } } @$items;
 	# what counts for nothing is no part of a life, not even its beginning
@@ -352,28 +431,48 @@ sub life
 	$_->{at} == $birth and $life->{profile} = $_->{profile} foreach grep { $_->{profile} } @items;
 	@items = grep { !$_->{profile} || $_->{at} > $birth } grep { bucket($life, $_->{at}) <= $today } @items;
 	$life->{since} = $birth;
+	$life->{bucket} = bucket($life, $birth);
 	$life->{stage} = next_stage($life, $birth);
 	$life->{rows} = [ { cycle => 1, from => '-', to => $life->{stage}, at => $birth, cause => 'created', model => $life->{model}{name}, is_lead => is_lead($life, $birth) } ];
+	review_segments($life, $birth, 'created');
 
-	# the instants: where a bucket begins, where a model comes into use, and
-	# where something happens
+	# the instants: where a bucket begins, where a model or a segment comes into
+	# use, and where something happens
 	my $width = width($life);
 	my @starts = map { $_ * $width } bucket($life, $birth) + 1 .. $today;
 	my %starts = map { $_ => 1 } @starts;
 	foreach my $at (sort { $a <=> $b } uniqnum(@starts, (map { $_->[0] } @later), map { $_->{at} } @items))
 	{
+		$life->{bucket} = bucket($life, $at);
 		# what the passing of time changes comes first
-		follow_points($life, $at, 'decay') if $starts{$at};
-		foreach my $model (map { $_->[1] } grep { $_->[0] == $at } @later)
+		if ($starts{$at})
 		{
-			$life->{model} = $model;
+			follow_points($life, $at, 'decay');
+			review_segments($life, $at, 'time');
+		}
+		# of several activations in one instant only the last one counts
+		if (my ($activated) = reverse grep { $_->[0] == $at } @later)
+		{
+			my $cause = $life->{model}{name} eq $activated->[1]{name} ? 'definition' : 'activation';
+			$life->{model} = $activated->[1];
+			$life->{active} = $activated->[2] || {};
 			follow_points($life, $at, 'activation');
+			review_segments($life, $at, $cause);
 		}
 		my @here = grep { $_->{at} == $at } @items;
 		happen($life, $at, $now, @here) if @here;
 	}
+	$life->{bucket} = $today;
 	$life->{score} = score($life, $now);
 	return $life;
+}
+
+# Was a lead with this life in a segment at an instant?
+sub was_in
+{
+	my ($life, $name, $at) = @_;
+	my @edges = grep { $_->{segment} eq $name && $_->{at} <= $at } @{ $life->{edges} };
+	return @edges ? $edges[-1]{entered} : 0;
 }
 
 1;

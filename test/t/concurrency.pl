@@ -15,6 +15,8 @@ $node->append_conf('postgresql.conf', q{
 fsync = off
 max_connections = 20
 deadlock_timeout = '20ms'
+log_lock_waits = on
+log_error_verbosity = verbose
 log_line_prefix = '%m [%p] %e '
 log_statement = none
 autovacuum_naptime = '1s'
@@ -141,35 +143,56 @@ sub load
 	return $committed;
 }
 
-# What went wrong since the last call, by SQLSTATE; that autovacuum makes way
-# for others (57014) did not
+# What went wrong since the last call must be of these SQLSTATEs; that autovacuum
+# makes way for others (57014) did not. Else the log is shown: the errors, and
+# what the sessions that they name waited for.
 my $read = 0;
-sub errors
+sub errors_are
 {
-	my $log = slurp_file($node->logfile, $read);
+	my ($expected, $name) = @_;
+	my @entries = split(/^(?=\d{4}-\d\d-\d\d \S+ \S+ \[\d+\])/m, slurp_file($node->logfile, $read));
 	$read = -s $node->logfile;
-	my %states = map { $_ => 1 } $log =~ /\] (\w{5}) (?:ERROR|FATAL|PANIC)/g;
-	return join(' ', grep { $_ ne '57014' } sort keys %states);
+	my (%states, %wrong, %sessions);
+	foreach my $entry (@entries)
+	{
+		my ($pid, $state, $level) = $entry =~ /^\S+ \S+ \S+ \[(\d+)\] (\w{5}) (\w+):/ or next;
+		next if $state eq '57014' || $state eq '00000';
+		$states{$state} = 1 if $level =~ /ERROR|FATAL|PANIC/;
+		next if $state =~ /^(?:$expected)$/;
+		$wrong{$entry} = 1;
+		$sessions{$_} = 1 foreach $pid, $entry =~ /\bProcess (\d+)/g;
+	}
+	return if is(join(' ', grep { !/^(?:$expected)$/ } sort keys %states), '', $name);
+	my @waits = grep { /^\S+ \S+ \S+ \[(\d+)\]/ && $sessions{$1} && !$wrong{$_} } @entries;
+	diag(join('', (@waits > 60 ? @waits[-60 .. -1] : @waits), grep { $wrong{$_} } @entries));
+	return;
 }
 
 my $committed = load('batches', batch => 1);
 is(query('SELECT count(*) FROM p.event'), 10 * $committed, 'batches: all are there');
-is(errors(), '', 'batches: no deadlocks');
+errors_are('', 'batches: no deadlocks');
 
 # an index of the owner's moves the state to another place with every event
 query('TRUNCATE p.event; CREATE INDEX mine ON p.lead_state (updated_at)');
 $committed = load('one lead', hot => 1);
 is(query('SELECT count(*) FROM p.event WHERE lead_id = 1'), $committed, 'one lead: all are there');
-is(errors(), '', 'one lead: no deadlocks');
+errors_are('', 'one lead: no deadlocks');
 
 query('TRUNCATE p.event; DROP INDEX p.mine');
 $committed = load('several statements', several => 1);
 is(query('SELECT count(*) FROM p.event'), 3 * $committed, 'several statements: all are there');
-like(errors(), qr/^(40P01)?$/, 'several statements: deadlocks only');
+errors_are('40P01', 'several statements: deadlocks only');
 
 load('all at once', insert => 10, update => 4, delete => 4, profile => 4, lead => 2,
 	track => 6, upsert => 2, track_many => 4, stage => 2, sweep => 3, rebuild => 1, activate => 1, clone => 1, signal => 1);
-is(errors(), '', 'all at once: no deadlocks');
+errors_are('', 'all at once: no deadlocks');
+
+load('leads that come and go', insert => 10, track => 6, track_many => 20, lead => 12);
+errors_are('', 'leads that come and go: no deadlocks');
+
+load('signals', insert => 10, signal => 10, activate => 4, clone => 4);
+errors_are('', 'signals: no deadlocks');
+
 is(query('SELECT count(*) FROM p.event e WHERE NOT EXISTS (SELECT FROM p.lead l WHERE l.lead_id = e.lead_id)'), '0', 'no events without a lead');
 is(query(q{
 	SELECT count(*) FROM (

@@ -42,15 +42,17 @@ sql('main', q{
 	CREATE EXTENSION leadscore;
 	SELECT leadscore.create_pipeline('p', 'enterprise');
 	INSERT INTO p.campaign (campaign, channel) VALUES ('fair', 'seo');
+	SELECT p.activate_segment('ready_to_buy'), p.activate_segment('quiet_customers'), p.activate_segment('curious');
 	SELECT p.track_many((SELECT jsonb_agg(jsonb_build_object('external_id', 'lead ' || i % 20, 'campaign', 'fair', 'value', 100,
 		'kind', (ARRAY['pricing_view', 'demo_request', 'quote_request', 'case_study_download', 'purchase'])[1 + i % 5],
 		'occurred_at', '2025-01-02'::timestamptz + i * interval '5 hours',
 		'profile', '{"email": "a@target.example", "consent": true, "market": "b2b"}'::jsonb))
 		FROM generate_series(1, 200) i));
-	CREATE PUBLICATION results FOR TABLE p.lead_state, p.stage_log,
+	SELECT p.sweep();
+	CREATE PUBLICATION results FOR TABLE p.lead_state, p.stage_log, p.segment_log,
 		p.lead (lead_id, external_id, kind, market, country, channel, campaign, owner, persona, consented_at, contact_allowed, erased_at, created_at, updated_at),
 		p.consent (lead_id, consent_id, purpose, status, occurred_at),
-		p.setting, p.event_role, p.event_kind, p.signal, p.value_list, p.model, p.model_activation, p.dimension, p.rule, p.stage_rule, p.stage_gate, p.grade,
+		p.setting, p.event_role, p.event_kind, p.signal, p.value_list, p.model, p.model_activation, p.dimension, p.rule, p.stage_rule, p.stage_gate, p.grade, p.segment, p.segment_condition, p.segment_activation,
 		p.channel, p.campaign, p.cost, p.benchmark;
 	CREATE PUBLICATION raw FOR TABLE p.lead, p.event;
 });
@@ -60,10 +62,11 @@ $node->command_ok([ 'pg_dump', '-s', '--no-publications', '-f', $node->basedir .
 $node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('bi'), '-f', $node->basedir . '/schema.sql' ], 'restore of the schema');
 subscribe('bi', 'results');
 # To score anew: a pipeline of its own.
-sql('node', q{CREATE EXTENSION leadscore; SELECT leadscore.create_pipeline('p', 'enterprise')});
+sql('node', q{CREATE EXTENSION leadscore; SELECT leadscore.create_pipeline('p', 'enterprise');
+	SELECT p.activate_segment('ready_to_buy'), p.activate_segment('quiet_customers'), p.activate_segment('curious')});
 subscribe('node', 'raw');
 
-my @views = ((map { "p.$_" } qw(lead_score lead_dimension funnel funnel_cohort funnel_by stage_daily conversion_curve cycle_time)),
+my @views = ((map { "p.$_" } qw(lead_score lead_dimension funnel funnel_cohort funnel_by stage_daily conversion_curve cycle_time segment_members segment_history)),
 	map { "p_reports.$_" } qw(lead_dim conversion_rates cost_per_lead));
 my $contents = join "\n", (map { "SELECT '$_', count(*), md5(string_agg(v::text, ' ' ORDER BY v::text)) FROM $_ v;" } @views),
 	'SELECT lead_id, entry_seq, stage, cause, entered, converted, lost, open FROM p.stage_entry ORDER BY 1, 2;',
@@ -71,6 +74,7 @@ my $contents = join "\n", (map { "SELECT '$_', count(*), md5(string_agg(v::text,
 my $consents = 'SELECT lead_id, consent_id, purpose, status, occurred_at FROM p.consent ORDER BY 1, 2';
 my $states = 'SELECT lead_id, activity, stage, cycle, promotion_blocked, stage_since, processed_until FROM p.lead_state ORDER BY 1';
 my $history = 'SELECT lead_id, seq, cycle, from_stage, to_stage, effective_at, cause, model, score FROM p.stage_history ORDER BY 1, 2';
+my $segments = 'SELECT lead_id, segment, entered, effective_at, cause FROM p.segment_history ORDER BY lead_id, seq';
 
 is(difference(sql('main', $contents), sql('bi', $contents)), '', 'reports: scores and views are the same');
 like(sql('main', $consents), qr/granted/, 'consents are recorded');
@@ -81,6 +85,8 @@ is(sql('node', 'SELECT p.rebuild()'), '20', 'node: rebuild() scores');
 is(sql('node', 'SELECT * FROM p.verify()'), '', 'node: verify() after that');
 is(difference(sql('main', $states), sql('node', $states)), '', 'node: the same states');
 is(difference(sql('main', $history), sql('node', $history)), '', 'node: the same history');
+like(sql('main', $segments), qr/quiet_customers\|t/, 'leads entered segments');
+is(difference(sql('main', $segments), sql('node', $segments)), '', 'node: the same segments');
 
 # Life goes on: new leads and events, corrections, stages by hand, deletes, a
 # new signal and a new model.
@@ -94,12 +100,22 @@ sql('main', q{
 	DELETE FROM p.event WHERE lead_id = p.lead_id('lead 8') AND occurred_at > '2025-02-01';
 	UPDATE p.lead SET consented_at = NULL, updated_at = '2025-03-01' WHERE external_id = 'lead 9';
 	DELETE FROM p.lead WHERE external_id = 'lead 10';
+	SELECT p.sweep();
 });
 all_there();
 is(sql('node', 'SELECT count(DISTINCT lead_id) FROM p.verify()'), '9', 'node: verify() finds what was applied');
 is(sql('node', 'SELECT p.rebuild()'), '9', 'node: rebuild() makes up for it');
 is(sql('node', 'SELECT * FROM p.verify()'), '', 'node: verify() after that');
 is(difference(sql('main', $states), sql('node', $states)), '', 'node: the same states again');
+is(difference(sql('main', $segments), sql('node', $segments)), '', 'node: the same segments again');
+
+# a segment takes the place of another, and one is retired
+sql('main', q{
+	SELECT p.clone_segment('curious', 'curious 2');
+	UPDATE p.segment_condition SET within = '20 days' WHERE segment = 'curious 2' AND within IS NOT NULL;
+	SELECT p.activate_segment('curious 2', replaces => 'curious', wait => true);
+	SELECT p.retire_segment('ready_to_buy', wait => true);
+});
 
 sql('main', q{
 	INSERT INTO p.signal (signal, event_kinds) VALUES ('asked', '{demo_request,quote_request}');
@@ -114,6 +130,8 @@ all_there();
 is(difference(sql('main', $contents), sql('bi', $contents)), '', 'reports: scores and views are the same again');
 my ($rc, $out, $err) = $node->psql('bi', "UPDATE p.rule SET points = 1 WHERE model = 'other'");
 like($err, qr/not a draft/, 'reports: models are frozen there too');
+($rc, $out, $err) = $node->psql('bi', "UPDATE p.segment_condition SET within = '1 day' WHERE segment = 'curious' AND within IS NOT NULL");
+like($err, qr/not a draft/, 'reports: segments are frozen there too');
 
 sql('main', 'TRUNCATE p.event');
 all_there();

@@ -1,7 +1,7 @@
 # All orders of small histories, against an oracle: whatever the order in which
 # events, corrections, milestones, exits, stages set by hand, profiles and
-# consent arrive, the history of stages is the one that Lifecycle.pm gives for
-# what they amount to. (random.pl compares ways of writing with each other, in
+# consent arrive, the histories of stages and of segments are those that
+# Lifecycle.pm gives for what they amount to. (random.pl compares ways of writing with each other, in
 # longer histories.)
 #
 # A set is a lead and up to five writes about it, each a statement of its own:
@@ -14,10 +14,14 @@
 #
 # First come histories whose stages were worked out by hand, for the oracle too;
 # then random ones, and a few longer ones of which some orders are tried. While
-# these are written another model is activated.
+# these are written another model is activated, and segments are activated,
+# replaced and retired.
 #
 # Compared are cycle, stages, instants and model of each row, whether the contact
-# was a lead, the standing, the score, and which stages by hand changed nothing.
+# was a lead, the standing, the score, which stages by hand changed nothing, and
+# segments: who entered and left them, when and why. Some leads of each set are
+# asked more, also before a sweep: in_segment() at instants past and to come,
+# segment_members, persona_match() and explain_segment().
 # The cause of a row is as recorded: it is compared where nothing else can have
 # made the same move at the same instant.
 #
@@ -25,6 +29,7 @@
 #   ORDERS_SEED   repeats a run (printed when it fails), at another time of day
 #   ORDERS_SETS   how many random sets for each model, default 24; longer ones
 #                 are a tenth of it
+#   ORDERS_PIPELINES  some of them, such as "by_hand,sheet"
 
 use strict;
 use warnings;
@@ -144,6 +149,91 @@ my %pipelines = (
 				mql => { min => 18, gates => [ { gate => 'both', dimension => 'fit', points => 5 }, { gate => 'both', points => 30 } ] },
 				sql => { gates => [ { gate => 'points', points => 50 } ] } }) ]);
 
+# Segments whose edges were worked out by hand: see @by_hand
+my @segments_by_hand = (
+	{ name => 'keen', conditions => [ { condition => 'points', points => 30 }, { condition => 'new', signal => 'view', within => 2 } ] },
+	{ name => 'ready', persona => 1, share => 0.6, conditions => [
+			{ condition => 'money', weight => 2, lead => ['budget'] },
+			{ condition => 'stage', from => 'mql', to => 'sql' },
+			{ condition => 'asked', signal => 'demo', count => 2 }, { condition => 'asked', signal => 'fair' },
+			{ condition => 'engaged', weight => 0.5, dimension => 'engagement', points => 20 } ] },
+	{ name => 'not keen', conditions => [ { condition => 'keen', in => 'keen', negate => 1 }, { condition => 'lead', from => 'iql' } ] });
+
+# A random segment, which may name some others
+sub random_segment
+{
+	my ($name, $width, @others) = @_;
+	my @conditions;
+	foreach my $condition ('a' .. one_of(qw(a b b c d)))
+	{
+		my $weight = one_of(1, 1, 2, 0.5, 0.333);
+		my %seen;
+		foreach (1 .. one_of(1, 1, 2, 3))
+		{
+			my %c = chance(20) ? (negate => 1) : ();
+			my $kind = rand 100;
+			if ($kind < 45)
+			{
+				# the profile has a signal too
+				$c{signal} = one_of(@signals, @scoring, 'lead_created', sort keys %condition);
+				$c{count} = 1 + int rand 3 if chance(40);
+				$c{within} = 1 + int rand 6 if chance(60);
+			}
+			elsif ($kind < 55) { $c{lead} = one_of(['budget'], ['consented'], [qw(budget big)], [qw(big rival)], [qw(consented big)]); }
+			elsif ($kind < 68) { @c{qw(dimension points)} = (one_of(qw(engagement fit)), one_of(-10, 0.001, 8, 10, 12.5, 20, 40)); }
+			elsif ($kind < 80) { $c{points} = one_of(-5, 0.5, 15, 20, 25, 40.25); }
+			elsif ($kind < 92 || !@others)
+			{
+				my @stages = qw(disqualified lost recycled visitor iql mql sql prospect customer advocate);
+				my ($from, $to) = sort { $a <=> $b } int rand 10, int rand 10;
+				$c{from} = $stages[$from] if chance(75);
+				$c{to} = $stages[$to] if !$c{from} || chance(70);
+			}
+			else { $c{in} = one_of(@others); }
+			push @conditions, { condition => $condition, weight => $weight, %c } if !$seen{ join ',', map { "$_=" . (ref $c{$_} ? "@{ $c{$_} }" : $c{$_}) } sort keys %c }++;
+		}
+	}
+	return { name => $name, persona => chance(50) || 0, share => chance(40) ? one_of(0.2, 0.333, 0.5, 0.75, 0.9) : 1, conditions => \@conditions };
+}
+
+# Changes of segments: {activate => segment}, {replace => segment of that name} or
+# {retire => name}; what each step begins with, undef before there is a lead
+sub random_changes
+{
+	my ($width) = @_;
+	my @names = map { "segment $_" } 1 .. 5;
+	my @first = map { { activate => random_segment($names[$_], $width, @names[ 0 .. $_ - 1 ]) } } 0 .. $#names;
+	# what a segment names was made before it
+	my ($again, $new) = (int rand @names, random_segment('segment 6', $width, @names));
+	my @later = ({ activate => $new }, { replace => random_segment($names[$again], $width, @names[ 0 .. $again - 1 ]) });
+	return { before => \@first, 3 => [ shuffle @later ], 4 => [ { retire => 'segment 6' } ], 5 => [ { activate => random_segment('segment 7', $width, @names) }, { activate => $new } ] };
+}
+
+sub segment_sql
+{
+	my ($p, $grain, $segment, $name) = @_;
+	my $sql = "INSERT INTO $p.segment (segment, persona, min_match_share) VALUES (" . join(', ', quoted($name), $segment->{persona} ? 'true' : 'false', $segment->{share} // 1) . ");\n";
+	foreach my $c (@{ $segment->{conditions} })
+	{
+		my $path = $c->{lead} && join ' && ', map { $condition{$_} } @{ $c->{lead} };
+		$sql .= "INSERT INTO $p.segment_condition (segment, condition, weight, negate, signal, min_count, within, lead_condition, dimension, min_points, stage_from, stage_to, in_segment) VALUES ("
+		  . join(', ', quoted($name), quoted($c->{condition}), $c->{weight} // 1, $c->{negate} ? 'true' : 'false', quoted($c->{signal}), $c->{count} // 'NULL',
+			quoted($c->{within} && "$c->{within} ${grain}s"), quoted($path), quoted($c->{dimension}), $c->{points} // 'NULL', map { quoted($_) } @$c{qw(from to in)}) . ");\n";
+	}
+	return $sql;
+}
+
+sub change_sql
+{
+	my ($p, $grain, $change) = @_;
+	return "SELECT $p.retire_segment(" . quoted($change->{retire}) . ");\n" if $change->{retire};
+	my $segment = $change->{activate} || $change->{replace};
+	my $name = $segment->{name};
+	return segment_sql($p, $grain, $segment, "new $name") . "SELECT $p.activate_segment(" . quoted("new $name") . ', ' . quoted($name) . ");\n" if $change->{replace};
+	# one that was retired comes back as it was
+	return ($segment->{known}++ ? '' : segment_sql($p, $grain, $segment, $name)) . "SELECT $p.activate_segment(" . quoted($name) . ");\n";
+}
+
 sub quoted { return defined $_[0] ? "'" . ($_[0] =~ s/'/''/gr) . "'" : 'NULL'; }
 
 sub array { return quoted('{' . join(',', map { qq("$_") } @_) . '}'); }
@@ -195,12 +285,14 @@ sub model_sql
 # happens to a lead in a step is a statement of its own.
 sub pipeline_sql
 {
-	my ($p, @models) = @_;
+	my ($p, $changes, @models) = @_;
 	my $sql = "SELECT leadscore.create_pipeline('$p', 'empty', '1 $models[0]{grain}', reports => false);\n";
 	$sql .= "INSERT INTO $p.signal (signal, event_kinds) VALUES " . join(', ', map { "('$_', '{$_}')" } @signals) . ";\n";
 	$sql .= "INSERT INTO $p.signal (signal, source, condition) VALUES " . join(', ', map { "('$_', 'profile', '$condition{$_}')" } sort keys %condition) . ";\n";
 	$sql .= model_sql($p, $_) foreach @models;
-	return $sql . "SELECT $p.activate_model(" . quoted($models[0]{name}) . ");\n" . qq{
+	$sql .= "SELECT $p.activate_model(" . quoted($models[0]{name}) . ");\n";
+	$sql .= change_sql($p, $models[0]{grain}, $_) foreach @{ $changes->{before} || [] };
+	return $sql . qq{
 CREATE TABLE $p.write (lead_id bigint, step int, what text, key text, kind text, at timestamptz, stage text, consented boolean, email text, profile jsonb);
 CREATE PROCEDURE $p.run_step(s int) LANGUAGE plpgsql AS \$\$
 BEGIN
@@ -223,8 +315,11 @@ BEGIN
 	WHILE $p.sweep() > 0 LOOP
 	END LOOP;
 END \$\$;
-CREATE FUNCTION $p.lives(at timestamptz) RETURNS TABLE (lead_id bigint, stage text, since numeric, cycle int, score numeric, ignored text, history text) LANGUAGE sql AS \$\$
+CREATE FUNCTION $p.lives(at timestamptz) RETURNS TABLE (lead_id bigint, stage text, since numeric, cycle int, score numeric, ignored text, segments text, segments_since numeric, edges text, history text) LANGUAGE sql AS \$\$
 	SELECT s.lead_id, s.stage::text, trunc(extract(epoch FROM s.stage_since) * 1000000), s.cycle, trunc($p.score_by_id(s.lead_id, at) * 1000), u.ignored,
+		(SELECT string_agg(segment, ', ' ORDER BY segment) FROM $p.segment WHERE segment_id = ANY (s.segments)), trunc(extract(epoch FROM s.segments_since) * 1000000),
+		(SELECT string_agg(concat_ws(',', e.segment, e.entered::int, trunc(extract(epoch FROM e.effective_at) * 1000000), e.cause), ';' ORDER BY e.seq)
+			FROM $p.segment_history e WHERE e.lead_id = s.lead_id),
 		string_agg(concat_ws(',', h.cycle, coalesce(h.from_stage::text, '-'), h.to_stage, trunc(extract(epoch FROM h.effective_at) * 1000000), h.cause, h.model, h.is_lead::int), ';' ORDER BY h.seq)
 	FROM $p.lead_state s JOIN $p.stage_history h USING (lead_id)
 		LEFT JOIN (
@@ -271,6 +366,7 @@ sub instant
 # in that an mql falls back below 15 points and an sql below 35.
 #
 # In "gated" an mql was at a fair or has 20 points, in one gate; else it is "down".
+# "barred" is "steady", but a lead that has unsubscribed has no points of demos.
 #
 # A lead is created on day -10 at 09:00 with consent, an address and a budget,
 # unless it says otherwise. {first} is there before the writes; a list in {writes}
@@ -414,6 +510,11 @@ my @by_hand = (
 		model => 'gated',
 		writes => [ '-9 10:00 demo', '-9 11:00 view', '-9 12:00 view' ],
 		history => [ '1 ->iql -10 09:00 created', '1 iql>mql -9 10:00 points', '1 mql>sql -9 12:00 points', '1 sql>mql -6 00:00 decay' ] },
+	{
+		name => 'what bars points later in the day has not barred them before',
+		model => 'barred',
+		writes => [ '-9 10:00 demo', '-9 18:00 unsubscribe', '-8 10:00 unsubscribe' ],
+		history => [ '1 ->iql -10 09:00 created', '1 iql>mql -9 10:00 points' ] },
 	{
 		name => 'the other row of the gate needs no points',
 		model => 'gated',
@@ -676,11 +777,11 @@ sub set_clock
 
 sub server_now { return psql('SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint'); }
 
-# Write some sets into a pipeline, each in all ways, and activate another model
-# meanwhile.
+# Write some sets into a pipeline, each in all ways; meanwhile activate another
+# model, and change segments.
 sub write_sets
 {
-	my ($p, $sets, $model) = @_;
+	my ($p, $sets, $changes, $grain, $model) = @_;
 	my $id = 0;
 	my $last_step = 3;
 	open my $fh, '>', "$dir/write" or die $!;
@@ -699,10 +800,36 @@ sub write_sets
 		}
 	}
 	close $fh;
-	my @calls = map { "CALL $p.run_step($_);\n" } 0 .. $last_step;
-	splice @calls, 4, 0, "SELECT $p.activate_model(" . quoted($model) . ");\n" if $model;
+	my @calls;
+	foreach my $step (0 .. max($last_step, grep { /\d/ } keys %$changes))
+	{
+		my @now = map { change_sql($p, $grain, $_) } @{ $changes->{$step} || [] };
+		splice @now, int rand(@now + 1), 0, "SELECT $p.activate_model(" . quoted($model) . ");\n" if $model && $step == 4;
+		push @calls, @now, "CALL $p.run_step($step);\n";
+	}
 	psql("COPY $p.write FROM '$dir/write'; CREATE INDEX ON $p.write (step, what); ANALYZE $p.write;\n" . join '', @calls);
 	return $id;
+}
+
+# What was in use when: [since, model, {name => segment}], the last one of those
+# before there was a lead first
+sub configurations
+{
+	my ($p, $changes, @models) = @_;
+	my (%defined, %active, @configurations);
+	push @{ $defined{ $_->{name} } }, $_ foreach map { $_->{activate} || $_->{replace} || () } map { @{ $changes->{$_} } } 'before', sort grep { /\d/ } keys %$changes;
+	my $model;
+	foreach (split /\n/, psql("SELECT (extract(epoch FROM activated_at) * 1000000)::bigint, model, segment, retired FROM (
+			SELECT activation_id, activated_at, model, NULL AS segment, NULL AS retired FROM $p.model_activation UNION ALL
+			SELECT activation_id, activated_at, NULL, segment, definition IS NULL FROM $p.segment_activation) a ORDER BY activation_id"))
+	{
+		my ($at, $name, $segment, $retired) = split /\|/, $_, -1;
+		if ($name ne '') { ($model) = grep { $_->{name} eq $name } @models; }
+		elsif ($retired eq 't') { delete $active{$segment}; }
+		else { $active{$segment} = shift @{ $defined{$segment} }; }
+		push @configurations, [ $at, $model, {%active} ] if $model;
+	}
+	return \@configurations;
 }
 
 # A row of a history in words: with its cause, with its model and whether the
@@ -712,6 +839,15 @@ sub row_text
 	my ($row, $with_cause, $with_model) = @_;
 	return join ' ', $row->{cycle}, "$row->{from}>$row->{to}", instant_text($row->{at}), $with_cause ? $row->{cause} : (), $with_model ? ($row->{model}, $row->{is_lead} ? () : 'no lead') : ();
 }
+
+sub edge_text
+{
+	my ($edge) = @_;
+	return join ' ', $edge->{segment}, $edge->{entered} ? 'entered' : 'left', instant_text($edge->{at}), $edge->{cause};
+}
+
+# The edges of one instant in the order of segments
+sub edges_text { return map { edge_text($_) } sort { $a->{at} <=> $b->{at} || $a->{segment} cmp $b->{segment} } @_; }
 
 sub event_text
 {
@@ -723,7 +859,9 @@ sub event_text
 sub standing_text
 {
 	my ($life) = @_;
-	return sprintf "now %s since %s, cycle %d, %.3f points", $life->{stage}, instant_text($life->{since}), $life->{cycle}, $life->{score} / 1000;
+	my $since = max map { $_->{at} } @{ $life->{edges} };
+	return sprintf "now %s since %s, cycle %d, %.3f points, in %s since %s", $life->{stage}, instant_text($life->{since}), $life->{cycle}, $life->{score} / 1000,
+	  join(', ', sort keys %{ $life->{segments} }) || 'no segment', defined $since ? instant_text($since) : 'ever';
 }
 
 sub profile_text
@@ -759,8 +897,18 @@ sub read_lives
 	my %lives;
 	foreach (split /\n/, psql("SELECT * FROM $p.lives(to_timestamp($at / 1e6))"))
 	{
-		my ($id, $stage, $since, $cycle, $score, $ignored, $rows) = split /\|/;
-		$lives{$id} = { stage => $stage, since => $since, cycle => $cycle, score => $score, ignored => [], rows => [] };
+		my ($id, $stage, $since, $cycle, $score, $ignored, $segments, $segments_since, $edges, $rows) = split /\|/;
+		$lives{$id} = { stage => $stage, since => $since, cycle => $cycle, score => $score, ignored => [], rows => [], edges => [] };
+		$lives{$id}{segments} = { map { $_ => 1 } split /, /, $segments };
+		foreach (split /;/, $edges)
+		{
+			my %edge;
+			@edge{qw(segment entered at cause)} = split /,/;
+			push @{ $lives{$id}{edges} }, \%edge;
+		}
+		# what is stored beside the edges must be what they say
+		my ($last) = reverse map { $_->{at} } @{ $lives{$id}{edges} };
+		$lives{$id}{stage} .= " (segments_since is $segments_since)" if $segments_since ne ($last // '');
 		foreach (split /;/, $ignored)
 		{
 			my %event;
@@ -802,9 +950,11 @@ sub compare
 		{
 			my @found = map { row_text($_, 1) } @{ $right->{rows} };
 			is_deeply(\@found, [ @{ $set->{history} }, $option{later} ? @{ $set->{later} || [] } : () ], "by hand, $when: $set->{name}");
+			is_deeply([ edges_text(@{ $right->{edges} }) ], [ @{ $set->{edges} }, $option{later} ? @{ $set->{edges_later} || [] } : () ], "by hand, $when, segments: $set->{name}")
+			  if $set->{edges};
 		}
 		my $with_causes = has_causes($set, $width);
-		my $text = sub { my ($life) = @_; return join "\n", (map { row_text($_, $with_causes, 1) } @{ $life->{rows} }), standing_text($life), sort map { 'ignored ' . event_text($_) } @{ $life->{ignored} }; };
+		my $text = sub { my ($life) = @_; return join "\n", (map { row_text($_, $with_causes, 1) } @{ $life->{rows} }), edges_text(@{ $life->{edges} }), standing_text($life), sort map { 'ignored ' . event_text($_) } @{ $life->{ignored} }; };
 		my $expected = $text->($right);
 		my @others = grep { !$lives->{ $set->{first_id} + $_ } || $text->($lives->{ $set->{first_id} + $_ }) ne $expected } 0 .. $#{ $set->{ways} };
 		next if !@others;
@@ -812,10 +962,77 @@ sub compare
 			" ways, ORDERS_SEED=$seed ORDERS_SETS=$sets_each, such as\n", describe($set, $set->{ways}[ $others[0] ]),
 			"\n-- lead ", $set->{first_id} + $others[0], ":\n", $lives->{ $set->{first_id} + $others[0] } ? $text->($lives->{ $set->{first_id} + $others[0] }) : 'missing',
 			"\n-- expected:\n$expected\n") if $wrong < 10;
+		diag(psql("SELECT * FROM $p.profile_change WHERE lead_id = " . ($set->{first_id} + $others[0]) . "; SELECT signal, signal_id, condition FROM $p.signal WHERE source = 'profile'; SELECT lead_id, created_at, updated_at, consented_at, profile FROM $p.lead WHERE lead_id = " . ($set->{first_id} + $others[0]) . "; SELECT activation_id, activated_at, segment FROM $p.segment_activation UNION ALL SELECT activation_id, activated_at, model FROM $p.model_activation ORDER BY 1")) if $wrong < 3;
 		$wrong++;
 	}
 	is($wrong, 0, "$p, $when: histories as they should be, whatever the order");
 	is(psql("SELECT v.* FROM $p.verify() v LIMIT 5"), '', "$p, $when: verify() is empty") if !$option{unswept};
+}
+
+# Ask about segments of a lead of each set, and compare the answers with the oracle.
+sub ask
+{
+	my ($p, $sets, $configurations, $when) = @_;
+	my $width = $configurations->[0][1]{grain} eq 'hour' ? $day / 24 : $day;
+	my $now = server_now();
+	my %asked;
+	foreach my $set (@$sets)
+	{
+		my $right = life($configurations, final_lead($set), final_items($set), $now);
+		my @edges = map { $_->{at} } @{ $right->{edges} };
+		my $birth = $right->{rows}[0]{at};
+		$asked{ $set->{first_id} + int rand @{ $set->{ways} } } = { set => $set, at => [
+				$birth - 1, $birth + int rand($now - $birth), (map { one_of($_ - 1, $_, $_ + 1) } @edges ? (one_of(@edges), one_of(@edges)) : ()), $now,
+				$now + int rand 2 * $width, $now + int rand(6 * $width) ] };
+	}
+	my $instants = join ', ', map { my $id = $_; map { "($id, $_)" } @{ $asked{$id}{at} } } sort { $a <=> $b } keys %asked;
+	my $leads = join ', ', sort { $a <=> $b } keys %asked;
+	my $script = qq{
+		BEGIN ISOLATION LEVEL REPEATABLE READ;
+		SELECT 'now', (extract(epoch FROM now()) * 1000000)::bigint;
+		SELECT 'lead', lead_id, 'is in', segment, 'at', at, $p.in_segment_by_id(lead_id, segment, to_timestamp(at / 1000000) + at % 1000000 * interval '1 microsecond')::int
+			FROM (VALUES $instants) i (lead_id, at) CROSS JOIN $p.segment;
+		SELECT 'lead', lead_id, 'is member of', segment FROM $p.segment_members WHERE lead_id IN ($leads);
+		SELECT 'lead', lead_id, 'matches', persona, round(match_share, 3), is_member::int FROM unnest('{$leads}'::bigint[]) lead_id, $p.persona_match_by_id(lead_id);
+		SELECT 'lead', lead_id, 'meets', segment, n, condition, met::int FROM unnest('{$leads}'::bigint[]) lead_id, $p.segment,
+			ROWS FROM ($p.explain_segment_by_id(lead_id, segment)) WITH ORDINALITY x (condition, asks, has, met, weight, n)};
+	my ($at, @answers) = split /\n/, psql($script);
+	$at =~ s/^now\|//;
+	my @right;
+	foreach my $id (sort { $a <=> $b } keys %asked)
+	{
+		my $set = $asked{$id}{set};
+		my $lived = life($configurations, final_lead($set), final_items($set), $at);
+		my %all = map { map { $_ => 1 } keys %{ $_->[2] } } @$configurations;
+		foreach my $instant (@{ $asked{$id}{at} })
+		{
+			my $life = $instant > $at ? life($configurations, final_lead($set), final_items($set), $instant) : $lived;
+			push @right, map { "lead|$id|is in|$_|at|$instant|" . was_in($life, $_, $instant) } keys %all;
+		}
+		push @right, map { "lead|$id|is member of|$_" } keys %{ $lived->{segments} };
+		foreach my $name (keys %{ $lived->{active} })
+		{
+			my $segment = $lived->{active}{$name};
+			my ($held, $of) = segment_match($lived, $name, $at);
+			push @right, sprintf("lead|$id|matches|$name|%.3f|%d", int($held * 1000 / $of) / 1000, $lived->{segments}{$name} // 0) if $segment->{persona};
+			my $n = 0;
+			push @right, map { join '|', 'lead', $id, 'meets', $name, ++$n, $_->{condition}, segment_condition_holds($lived, $_, $at) ? 1 : 0 }
+			  sort { $a->{condition} cmp $b->{condition} } @{ $segment->{conditions} };
+		}
+	}
+	my %answers = map { $_ => 1 } @answers;
+	my %right = map { $_ => 1 } @right;
+	my @wrong = ((map { "found: $_" } grep { !$right{$_} } @answers), map { "expected: $_" } grep { !$answers{$_} } @right);
+	my %wrong = map { /lead\|(\d+)/ ? ($1 => 1) : () } @wrong;
+	foreach my $id ((sort { $a <=> $b } keys %wrong)[ 0 .. 1 ])
+	{
+		next if !$id;
+		my $set = $asked{$id}{set};
+		diag("$p, $when, lead $id, ORDERS_SEED=$seed ORDERS_SETS=$sets_each:\n", describe($set, $set->{ways}[ $id - $set->{first_id} ]), "\n-- now ", instant_text($at), "\n",
+			map { "$_\n" } grep { /lead\|$id\|/ } @wrong);
+	}
+	is(scalar @wrong, 0, "$p, $when: what is said of segments");
+	return scalar @right;
 }
 
 # What events do in silence functions refuse, and say why.
@@ -840,8 +1057,10 @@ $node->safe_psql('postgres', 'CREATE DATABASE orders');
 psql('CREATE EXTENSION leadscore');
 $now = time * 1_000_000;
 my $begin = time;
-my @names = ('by_hand', 'down', 'gated', sort keys %pipelines);
+my @names = ('by_hand', 'down', 'gated', 'barred', sort keys %pipelines);
+my %chosen = map { $_ => 1 } split /,/, $ENV{ORDERS_PIPELINES} || join ',', @names;
 my %models = (%pipelines, by_hand => [ $pipelines{steady}[0] ], down => [ model('down', %plain, allow_demotion => 1, margin => 5) ],
+	barred => [ model('barred', %plain, rules => [ map { $_->{signal} eq 'demo' ? { %$_, unless => ['unsubscribe'] } : $_ } @plain_rules ]) ],
 	gated => [ model('gated', %plain, allow_demotion => 1, margin => 5,
 			stages => { %{ $plain{stages} }, mql => { gates => [ { gate => 'interest', signal => 'fair' }, { gate => 'interest', points => 20 } ] } }) ]);
 my %sets;
@@ -850,14 +1069,16 @@ foreach my $i (0 .. $#names)
 {
 	my $p = $names[$i];
 	my ($first, $second) = @{ $models{$p} };
+	next if !$chosen{$p};
 	srand($seed + $i);
-	psql(pipeline_sql($p, @{ $models{$p} }));
 	my $width = $first->{grain} eq 'hour' ? $day / 24 : $day;
+	my $changes = $second ? random_changes($width) : { before => [ map { { activate => {%$_} } } @segments_by_hand ] };
+	psql(pipeline_sql($p, $changes, @{ $models{$p} }));
 	$sets{$p} = $second ? [ map { random_set($width, $_ % 10 == 0) } 1 .. $sets_each ]
 	  : [ map { set_by_hand($_) } grep { ($_->{model} // 'by_hand') eq $p } @by_hand ];
-	my $leads = write_sets($p, $sets{$p}, $second && $second->{name});
-	my @activated = split /\n/, psql("SELECT (extract(epoch FROM activated_at) * 1000000)::bigint FROM $p.model_activation ORDER BY activation_id");
-	$active{$p} = [ map { [ $activated[$_], $models{$p}[$_] ] } 0 .. $#activated ];
+	my $leads = write_sets($p, $sets{$p}, $changes, $first->{grain}, $second && $second->{name});
+	$active{$p} = configurations($p, $changes, @{ $models{$p} });
+	ask($p, $sets{$p}, $active{$p}, 'as written');
 	compare($p, $sets{$p}, $active{$p}, 'as written');
 	psql("SELECT $p.rebuild()");
 	compare($p, $sets{$p}, $active{$p}, 'rebuilt');
@@ -869,7 +1090,9 @@ SKIP:
 	skip('libfaketime is not installed', 1) if !$faketime;
 	set_clock($days_ahead);
 	# what is due by now, and not recorded yet, comes before what is written now
-	foreach my $p (sort keys %pipelines)
+	@names = grep { $chosen{$_} } @names;
+	ask($_, $sets{$_}, $active{$_}, "$days_ahead days later, before a sweep") foreach @names;
+	foreach my $p (grep { $chosen{$_} } sort keys %pipelines)
 	{
 		my @some = @{ $sets{$p} }[ grep { $_ % 2 } 0 .. $#{ $sets{$p} } ];
 		my $event = { kind => 'view', at => $now + $days_ahead * $day };

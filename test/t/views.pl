@@ -10,7 +10,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $doc = dirname(__FILE__) . '/../../doc';
-my ($node, $text) = check_page('views', "$doc/views.md", 61);
+my ($node, $text) = check_page('views', "$doc/views.md", 63);
 
 # no view without an entry, and no entry without a view
 my @views = split /\n/, $node->safe_psql('views', q{

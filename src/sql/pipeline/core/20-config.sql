@@ -104,6 +104,17 @@ CREATE TRIGGER config_truncated AFTER TRUNCATE ON event_kind
 ALTER TABLE event_kind ENABLE ALWAYS TRIGGER config_changed;
 ALTER TABLE event_kind ENABLE ALWAYS TRIGGER config_truncated;
 
+-- Sessions that change what writers read go one after the other, before they lock
+-- rows. Not ALWAYS: what a replica applies was put in order at its origin.
+CREATE TRIGGER config_changing BEFORE INSERT OR UPDATE OR DELETE ON setting
+    FOR EACH STATEMENT EXECUTE FUNCTION config_changing();
+CREATE TRIGGER config_changing BEFORE INSERT OR UPDATE OR DELETE ON signal
+    FOR EACH STATEMENT EXECUTE FUNCTION config_changing();
+CREATE TRIGGER config_changing BEFORE INSERT OR UPDATE OR DELETE ON value_list
+    FOR EACH STATEMENT EXECUTE FUNCTION config_changing();
+CREATE TRIGGER config_changing BEFORE INSERT OR UPDATE OR DELETE ON event_kind
+    FOR EACH STATEMENT EXECUTE FUNCTION config_changing();
+
 -- Counts follow from signals: if these change, every lead is counted again, at
 -- its next write or by sweep().
 CREATE TRIGGER signals_changed

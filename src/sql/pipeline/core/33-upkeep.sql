@@ -14,7 +14,7 @@ END
 $$;
 REVOKE EXECUTE ON FUNCTION sweep(integer) FROM PUBLIC;
 COMMENT ON FUNCTION sweep(integer) IS
-    'brings up to date at most so many leads: leads whose stage may have changed because time passed, and leads that are behind a change of models or signals; returns how many. Call it every ten minutes or so, again while it returns more than 0. Several sweeps at a time share the work';
+    'brings up to date at most so many leads: leads whose stage or segments may have changed because time passed, and leads that are behind a change of models, signals or segments; returns how many. Call it every ten minutes or so, again while it returns more than 0. Several sweeps at a time share the work';
 
 CREATE OR REPLACE FUNCTION rebuild() RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -52,4 +52,4 @@ END
 $$;
 REVOKE EXECUTE ON FUNCTION verify() FROM PUBLIC;
 COMMENT ON FUNCTION verify() IS
-    'stored values that differ from a replay of the log: no rows, ever. Of leads that are due, or behind a change of models or signals, only the counts are compared';
+    'stored values that differ from a replay of the log: no rows, ever. Of leads that are due, or behind a change of models, signals or segments, only the counts are compared';

@@ -273,16 +273,33 @@ $$;
 COMMENT ON FUNCTION _follow_consent(bigint[], timestamptz) IS
     'brings consented_at and contact_allowed of leads up to their consent; at: when it was given, NULL: as a part of the change that is being made';
 
-CREATE OR REPLACE FUNCTION _lock_leads(lead_ids bigint[]) RETURNS void
+CREATE OR REPLACE FUNCTION _lock_leads(lead_ids bigint[], changed bigint DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     PERFORM FROM @pipeline@.lead l WHERE l.lead_id = ANY (lead_ids) ORDER BY l.lead_id FOR NO KEY UPDATE;
-    PERFORM FROM @pipeline@.lead_state s WHERE s.lead_id = ANY (lead_ids) ORDER BY s.lead_id FOR NO KEY UPDATE;
+    IF changed IS NULL THEN
+        PERFORM FROM @pipeline@.lead_state s WHERE s.lead_id = ANY (lead_ids) ORDER BY s.lead_id FOR NO KEY UPDATE;
+        RETURN;
+    END IF;
+    LOOP
+        BEGIN
+            -- a session that changes an event locks it before the state
+            PERFORM FROM @pipeline@.event e WHERE e.lead_id = changed FOR UPDATE;
+            PERFORM FROM @pipeline@.lead_state s WHERE s.lead_id = ANY (lead_ids) ORDER BY s.lead_id FOR NO KEY UPDATE;
+            -- events that came meanwhile, and that others change, wait for the state: give it up once more
+            EXIT WHEN (SELECT count(*) FROM @pipeline@.event e WHERE e.lead_id = changed)
+                = (SELECT count(*) FROM (SELECT FROM @pipeline@.event e WHERE e.lead_id = changed FOR UPDATE SKIP LOCKED) o);
+            RAISE SQLSTATE 'LS001';
+        EXCEPTION
+            WHEN SQLSTATE 'LS001' THEN NULL;
+        END;
+    END LOOP;
 END
 $$;
-COMMENT ON FUNCTION _lock_leads(bigint[]) IS 'locks leads, then their states, each in the order of lead_id';
+COMMENT ON FUNCTION _lock_leads(bigint[], bigint) IS
+    'locks leads, then the events of the one whose events are to be changed, then the states; leads and states each in the order of lead_id';
 
 CREATE OR REPLACE FUNCTION _same_address(lead_ids bigint[]) RETURNS bigint[]
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
@@ -592,6 +609,8 @@ CREATE OR REPLACE FUNCTION give_consent(external_id text, purpose text, channel 
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
+DECLARE
+    same bigint[];
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@), leadscore_internal.require_text('external_id', external_id);
     -- a person that was forgotten comes back by itself
@@ -601,8 +620,11 @@ BEGIN
         WHERE s.reason = 'forgotten' AND s.lifted_at IS NULL AND s.since <= coalesce(occurred_at, now())
             AND s.address_hash = ANY (@pipeline@._address_hashes(email, NULL) || @pipeline@._name_hash(external_id));
         IF FOUND THEN
-            PERFORM @pipeline@._follow_consent(ARRAY(SELECT l.lead_id FROM @pipeline@.lead l
-                WHERE lower(btrim(l.email) COLLATE "C") = lower(btrim(give_consent.email) COLLATE "C") ORDER BY l.lead_id), now());
+            same := ARRAY(SELECT l.lead_id FROM @pipeline@.lead l
+                WHERE lower(btrim(l.email) COLLATE "C") = lower(btrim(give_consent.email) COLLATE "C"));
+            -- with the lead itself, which may have another address yet
+            PERFORM @pipeline@._lock_leads(array_append(same, @pipeline@.lead_id(external_id)));
+            PERFORM @pipeline@._follow_consent(same, now());
         END IF;
     END IF;
     IF email ~ '[^[:space:]]' THEN

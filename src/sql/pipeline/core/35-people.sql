@@ -22,7 +22,7 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass two leads. If these are two names, they mean one lead already.';
     END IF;
     PERFORM FROM @pipeline@.lead l WHERE l.lead_id IN (winner, loser) ORDER BY l.lead_id FOR UPDATE;
-    PERFORM @pipeline@._lock_leads(ARRAY[winner, loser]);
+    PERFORM @pipeline@._lock_leads(ARRAY[winner, loser], loser);
     SELECT * INTO kept FROM @pipeline@.lead l WHERE l.lead_id = winner;
     SELECT * INTO gone FROM @pipeline@.lead l WHERE l.lead_id = loser;
     IF kept.lead_id IS NULL OR gone.lead_id IS NULL THEN
@@ -157,7 +157,7 @@ BEGIN
         RETURN known_id;
     END IF;
     anonymous_id := @pipeline@._find_lead(anonymous_name);
-    PERFORM @pipeline@._lock_leads(array_remove(ARRAY[anonymous_id, known_id], NULL));
+    PERFORM @pipeline@._lock_leads(array_remove(ARRAY[anonymous_id, known_id], NULL), anonymous_id);
     SELECT l.email ~ '[^[:space:]]' OR l.external_id <> anonymous_name
             OR EXISTS (SELECT FROM @pipeline@.lead_alias a WHERE a.lead_id = l.lead_id) INTO identified
     FROM @pipeline@.lead l WHERE l.lead_id = anonymous_id;
@@ -238,7 +238,7 @@ BEGIN
         RAISE EXCEPTION 'lead_id must not be null'
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Pass the number of a lead.';
     END IF;
-    PERFORM @pipeline@._lock_leads(same);
+    PERFORM @pipeline@._lock_leads(same, lead_id);
     SELECT * INTO person FROM @pipeline@.lead l WHERE l.lead_id = forget_lead_by_id.lead_id;
     IF NOT FOUND OR person.erased_at IS NOT NULL THEN
         RETURN false;

@@ -21,7 +21,7 @@ COMMENT ON FUNCTION _shows_all_leads() IS
     'whether the role that the session runs as sees every row of lead, event, lead_state and stage_log';
 
 -- Where each lead stands now, including changes that no sweep has recorded yet:
--- because time passed, or because models or signals changed. The only view that
+-- because time passed, or because models, signals or segments changed. The only view that
 -- reads the stage of lead_state.
 CREATE OR REPLACE VIEW _lead_now WITH (security_invoker = true) AS
 SELECT

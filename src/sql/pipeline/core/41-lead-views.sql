@@ -52,7 +52,7 @@ COMMENT ON COLUMN lead_score.fit IS 'points of the dimension fit, if the model h
 COMMENT ON COLUMN lead_score.grade IS 'grades of the graded dimensions, such as A or A1';
 COMMENT ON COLUMN lead_score.last_activity_at IS 'beginning of the UTC day (or hour, by the grain) of the newest event that counts';
 COMMENT ON COLUMN lead_score.stage_since_at IS 'since when the lead is in its stage';
-COMMENT ON COLUMN lead_score.next_review_at IS 'when the stage may change though nothing happens; NULL: never';
+COMMENT ON COLUMN lead_score.next_review_at IS 'when the stage or a segment may change though nothing happens; NULL: never';
 COMMENT ON COLUMN lead_score.cycle IS 'number of the cycle through the funnel; a new one begins when a lost or recycled lead comes back';
 COMMENT ON COLUMN lead_score.consented IS 'whether the data protection policy is accepted';
 COMMENT ON COLUMN lead_score.contact_allowed IS 'whether messages of some kind may be sent, see may_contact(); NULL: not asked';

@@ -427,12 +427,22 @@ WITH delta AS (
             ('country', s.country)
         ) AS v (slice_by, slice)
     UNION ALL
-    -- a lead in several segments is in several slices
-    SELECT 'segment', coalesce(y.segment, '(none)'), g.stage_rank, sum(g.entered), sum(g.entered_directly), sum(g.converted), sum(g.lost),
-        sum(g.entered) FILTER (WHERE g.mature), sum(g.converted) FILTER (WHERE g.mature)
+    -- a lead in several segments is in several slices ...
+    SELECT 'segment', y.segment, g.stage_rank, g.entered, g.entered_directly, g.converted, g.lost,
+        CASE WHEN g.mature THEN g.entered END, CASE WHEN g.mature THEN g.converted END
     FROM delta g
-        LEFT JOIN _segment_stay y ON y.lead_id = g.lead_id AND y.entered_at <= g.entered_at AND (y.left_at > g.entered_at) IS NOT FALSE
-    GROUP BY 2, 3
+        JOIN _segment_stay y ON y.lead_id = g.lead_id AND y.entered_at <= g.entered_at AND (y.left_at > g.entered_at) IS NOT FALSE
+    -- ... and in none if it is not in any: nothing is looked up where there are none
+    UNION ALL
+    SELECT 'segment', '(none)', s.stage_rank, s.entered, s.entered_directly, s.converted, s.lost, s.matured, s.matured_converted
+    FROM sliced s
+    UNION ALL
+    SELECT 'segment', '(none)', g.stage_rank, -g.entered, -g.entered_directly, -g.converted, -g.lost,
+        CASE WHEN g.mature THEN -g.entered END, CASE WHEN g.mature THEN -g.converted END
+    FROM delta g
+    WHERE EXISTS (
+        SELECT FROM _segment_stay y
+        WHERE y.lead_id = g.lead_id AND y.entered_at <= g.entered_at AND (y.left_at > g.entered_at) IS NOT FALSE)
 ), entry AS (
     SELECT
         b.slice_by,

@@ -143,7 +143,7 @@ CREATE OR REPLACE VIEW lead_profile WITH (security_invoker = true) AS
 SELECT
     l.lead_id,
     l.external_id,
-    coalesce(l.persona, '(none)') AS persona,
+    coalesce(l.persona, p.personas, '(none)') AS persona,
     o.offers_taken,
     a.other_actions,
     coalesce(o.offers, 0) AS offers,
@@ -182,11 +182,17 @@ FROM lead l
                     AND (k.role = 'purchase' AND takes_back(e.value)) IS NOT TRUE
                 GROUP BY e.kind
             ) n
-    ) a ON true;
+    ) a ON true
+    -- what the app does not know, segments may
+    LEFT JOIN LATERAL (
+        SELECT string_agg(m.segment, ', ' ORDER BY NOT m.is_ideal_customer, m.segment) AS personas
+        FROM segment_members m
+        WHERE m.lead_id = l.lead_id AND m.is_persona
+    ) p ON l.persona IS NULL;
 COMMENT ON VIEW lead_profile IS 'one row a lead: its persona, the offers that it took, and its other actions';
 COMMENT ON COLUMN lead_profile.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN lead_profile.external_id IS 'name of the lead in the app';
-COMMENT ON COLUMN lead_profile.persona IS 'buyer persona that the lead stands for; (none): not known';
+COMMENT ON COLUMN lead_profile.persona IS 'buyer persona that the lead stands for: lead.persona, or else the personas whose segments it is in, see segment_members; (none): not known';
 COMMENT ON COLUMN lead_profile.offers_taken IS 'contents that it took or attended, or the kind of event if that has no content; NULL: none';
 COMMENT ON COLUMN lead_profile.other_actions IS 'kinds of other actions and how often, most often first; NULL: none';
 COMMENT ON COLUMN lead_profile.offers IS 'number of offers that it took, repeated ones too';
