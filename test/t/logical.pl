@@ -74,7 +74,7 @@ my $contents = join "\n", (map { "SELECT '$_', count(*), md5(string_agg(v::text,
 my $consents = 'SELECT lead_id, consent_id, purpose, status, occurred_at FROM p.consent ORDER BY 1, 2';
 my $states = 'SELECT lead_id, activity, stage, cycle, promotion_blocked, stage_since, processed_until FROM p.lead_state ORDER BY 1';
 my $history = 'SELECT lead_id, seq, cycle, from_stage, to_stage, effective_at, cause, model, score FROM p.stage_history ORDER BY 1, 2';
-my $segments = 'SELECT lead_id, segment, entered, effective_at, cause FROM p.segment_history ORDER BY lead_id, seq';
+my $segments = 'SELECT lead_id, segment, is_member, effective_at, cause FROM p.segment_history ORDER BY lead_id, seq';
 
 is(difference(sql('main', $contents), sql('bi', $contents)), '', 'reports: scores and views are the same');
 like(sql('main', $consents), qr/granted/, 'consents are recorded');
