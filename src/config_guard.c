@@ -21,6 +21,7 @@
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/guc.h"
@@ -458,6 +459,13 @@ leadscore_config_changed(PG_FUNCTION_ARGS)
 		if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
 			new = trigdata->tg_newtuple;
 
+		/*
+		 * A draft stays one while its rows are edited, and its activation
+		 * waits: else it would be compiled without them.
+		 */
+		if (!locks && SessionReplicationRole != SESSION_REPLICATION_ROLE_REPLICA &&
+			!leadscore_engine_is_writing())
+			LockRelationOid(model_table, RowShareLock);
 		if (strcmp(table, "setting") == 0)
 			check_setting(desc, old, new);
 		else if (strcmp(table, "signal") == 0)

@@ -248,6 +248,8 @@ require_status(const Activation *a, Datum segment)
 static void
 begin(Activation *a, Oid schema, Datum segment)
 {
+	PipelinePart whole = {schema, InvalidOid};
+
 	leadscore_check_maintainer(schema, "segment", ACL_UPDATE);
 	a->schema_oid = schema;
 	a->schema = pstrdup(quote_identifier(get_namespace_name(schema)));
@@ -257,8 +259,8 @@ begin(Activation *a, Oid schema, Datum segment)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	(void) require_status(a, segment);
-	leadscore_pipeline_line_up((PipelinePart) {schema, InvalidOid});
-	leadscore_pipeline_lock((PipelinePart) {schema, InvalidOid});
+	leadscore_pipeline_line_up(whole);
+	leadscore_pipeline_lock(whole);
 }
 
 /*
@@ -421,7 +423,8 @@ make_signals(const Activation *a)
 static void
 check_definition(const Activation *a)
 {
-	Pipeline   *pipeline = leadscore_pipeline((PipelinePart) {a->schema_oid, InvalidOid});
+	PipelinePart whole = {a->schema_oid, InvalidOid};
+	Pipeline   *pipeline = leadscore_pipeline(whole);
 	Segment		segment = {0};
 	char	   *definition = read_text(psprintf("SELECT %s.segment_definition($1)", a->schema),
 									   a->segment, (Datum) 0);

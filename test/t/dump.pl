@@ -51,6 +51,10 @@ sql('old', q{
 	INSERT INTO p.event (lead_id, kind, occurred_at)
 		SELECT 1 + i % 100, (ARRAY['pricing_view', 'demo_request', 'purchase', 'lost', 'recycled', 'unknown'])[1 + i % 6], '2025-01-02'::timestamptz + i * interval '1 hour'
 		FROM generate_series(1, 1000) i;
+	INSERT INTO p.segment (segment, persona) VALUES ('dumped', true), ('dumped_after', false), ('dumped_draft', false);
+	INSERT INTO p.segment_condition (segment, condition, signal, within, lead_condition, in_segment) VALUES
+		('dumped', 'bought', 'purchase', NULL, NULL, NULL), ('dumped_after', 'viewed', 'pricing_view', '20 days', NULL, NULL), ('dumped_draft', 'in', NULL, NULL, NULL, 'dumped'), ('dumped_draft', 'firm', NULL, NULL, '$.employees > 500', NULL);
+	SELECT p.activate_segment('dumped', wait => true), p.activate_segment('dumped_after', wait => true);
 	SELECT p.clone_model('inbound', 'other');
 	UPDATE p.rule SET points = points * 2 WHERE model = 'other';
 	SELECT p.activate_model('other', wait => true);
@@ -100,6 +104,10 @@ my $digest = q{
 	SELECT md5(string_agg(s::text, ' ' ORDER BY s.lead_id)) FROM p.lead_state s
 	UNION ALL SELECT md5(string_agg(h::text, ' ' ORDER BY h.lead_id, h.seq)) FROM p.stage_history h
 	UNION ALL SELECT md5(string_agg(m::text, ' ' ORDER BY m.model)) FROM p.model m
+	UNION ALL SELECT md5(string_agg(h::text, ' ' ORDER BY h.lead_id, h.seq)) || count(*) FROM p.segment_log h
+	UNION ALL SELECT md5(string_agg(g::text, ' ' ORDER BY g.segment)) || count(*) FROM p.segment g
+	UNION ALL SELECT md5(string_agg(c::text, ' ' ORDER BY c.condition_id)) || count(*) FROM p.segment_condition c
+	UNION ALL SELECT md5(string_agg(a::text, ' ' ORDER BY a.activation_id)) || count(*) FROM p.segment_activation a
 	UNION ALL SELECT md5(string_agg(e::text, ' ' ORDER BY e.event_id)) FROM p.event e
 	UNION ALL SELECT md5(string_agg(s::text, ' ' ORDER BY s.lead_id)) FROM "Odd ""one""".lead_state s
 	UNION ALL SELECT string_agg(p.score_by_id(l.lead_id, '2025-03-01')::text, ' ' ORDER BY l.lead_id) FROM p.lead l };
@@ -149,6 +157,10 @@ foreach my $db (qw(plain archive schema))
 	is($node->safe_psql($db, "SELECT lead_id FROM p.track('lead 6', 'page_view')", extra_params => [ '-U', 'app' ]), '6', "$db: the app may");
 	my ($rc, $out, $err) = $node->psql($db, "UPDATE p.rule SET note = 'x'", extra_params => [ '-U', 'boss' ]);
 	like($err, qr/not a draft/, "$db: models are frozen");
+	($rc, $out, $err) = $node->psql($db, "UPDATE p.segment_condition SET min_count = 2 WHERE segment = 'dumped'", extra_params => [ '-U', 'boss' ]);
+	like($err, qr/not a draft/, "$db: segments are frozen");
+	cmp_ok(sql($db, "SELECT count(*) FROM p.segment_members WHERE segment = 'dumped'"), '>', 50, "$db: segments have members");
+	sql($db, "SELECT p.activate_segment('dumped_draft', wait => true)");
 	sql($db, "INSERT INTO p.signal (signal, event_kinds) VALUES ('unknown', '{unknown}'); SELECT p.activate_model('draft', wait => true); SELECT p.sweep(10000)");
 	is(sql($db, 'SELECT * FROM p.verify()'), '', "$db: verify() after all that");
 }
