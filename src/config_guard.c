@@ -215,6 +215,13 @@ leadscore_is_loading(PipelinePart part)
 	return empty;
 }
 
+/* Is a column the same in two rows? */
+static bool
+same_column(TupleDesc desc, const char *name, HeapTuple old, HeapTuple new)
+{
+	return same_text(leadscore_text_column(old, desc, name), leadscore_text_column(new, desc, name));
+}
+
 /* A row of signal: its number stays, and its paths use known variables. */
 static void
 check_signal(PipelinePart part, TupleDesc desc, HeapTuple old, HeapTuple new)
@@ -240,6 +247,8 @@ check_signal(PipelinePart part, TupleDesc desc, HeapTuple old, HeapTuple new)
 				 errhint("Define a new signal instead.")));
 	if (new == NULL || leadscore_is_loading(part))
 		return;
+	if (old && !(same_column(desc, "source", old, new) && same_column(desc, "condition", old, new)))
+		leadscore_check_signal_of_segments(part, leadscore_text_column(old, desc, "signal"));
 	source = leadscore_text_column(new, desc, "source");
 	for (i = 0; i < (int) lengthof(paths); i++)
 	{
@@ -256,13 +265,6 @@ check_signal(PipelinePart part, TupleDesc desc, HeapTuple old, HeapTuple new)
 								 same_text(source, "profile") ? SOURCE_PROFILE : SOURCE_EVENT,
 								 path, psprintf("signal \"%s\"", name), paths[i]);
 	}
-}
-
-/* Is a column the same in two rows? */
-static bool
-same_column(TupleDesc desc, const char *name, HeapTuple old, HeapTuple new)
-{
-	return same_text(leadscore_text_column(old, desc, name), leadscore_text_column(new, desc, name));
 }
 
 /* The row of settings stays, and so does the grain: activities have it. */

@@ -25,6 +25,7 @@ extern int64 leadscore_follow(Oid schema);
 extern void leadscore_check_segment(PipelinePart part, TupleDesc desc, HeapTuple old, HeapTuple new);
 extern void leadscore_check_segment_condition(PipelinePart part, TupleDesc desc, HeapTuple old,
 											  HeapTuple new);
+extern void leadscore_check_signal_of_segments(PipelinePart part, const char *signal);
 extern void leadscore_check_dimensions(const char *schema, Datum model);
 
 #endif							/* LEADSCORE_CONFIG_GUARD_H */

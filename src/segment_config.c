@@ -64,25 +64,29 @@ read_text(const char *sql, Datum one, Datum two)
 	return result;
 }
 
-/* The status of a segment as its owner sees it; NULL if there is none */
+/*
+ * A column of the first row of a table that a condition on a text finds, as its
+ * owner sees it; NULL if there is none.
+ */
 static char *
-status_of(PipelinePart part, const char *segment)
+read_as_owner(PipelinePart part, const char *table, const char *column, const char *condition,
+			  const char *text)
 {
 	MemoryContext context = CurrentMemoryContext;
-	Oid			table = leadscore_sibling(part, "segment");
+	Oid			relid = leadscore_sibling(part, table);
 	UserSwitch	saved;
-	char	   *status;
+	char	   *result;
 
-	leadscore_run_as(leadscore_table_owner(table), false, &saved);
+	leadscore_run_as(leadscore_table_owner(relid), false, &saved);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	status = read_text(psprintf("SELECT status FROM %s WHERE segment" EQ "$1", leadscore_table_name(table)),
-					   CStringGetTextDatum(segment), (Datum) 0);
-	if (status)
-		status = MemoryContextStrdup(context, status);
+	result = read_text(psprintf("SELECT %s FROM %s WHERE %s LIMIT 1", column, leadscore_table_name(relid), condition),
+					   CStringGetTextDatum(text), (Datum) 0);
+	if (result)
+		result = MemoryContextStrdup(context, result);
 	SPI_finish();
 	leadscore_run_back(&saved);
-	return status;
+	return result;
 }
 
 /* Refuse to edit a segment that is not a draft. */
@@ -123,24 +127,6 @@ leadscore_check_segment(PipelinePart part, TupleDesc desc, HeapTuple old, HeapTu
 				 errhint("Call activate_segment() or retire_segment().")));
 }
 
-/* Is there a dimension of this name in some model? */
-static bool
-is_dimension(PipelinePart part, const char *dimension)
-{
-	Oid			table = leadscore_sibling(part, "dimension");
-	UserSwitch	saved;
-	bool		found;
-
-	leadscore_run_as(leadscore_table_owner(table), false, &saved);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	found = read_text(psprintf("SELECT dimension FROM %s WHERE dimension" EQ "$1 LIMIT 1",
-							   leadscore_table_name(table)), CStringGetTextDatum(dimension), (Datum) 0) != NULL;
-	SPI_finish();
-	leadscore_run_back(&saved);
-	return found;
-}
-
 /* A row of segment_condition: of a draft, before and after, about things that are there. */
 void
 leadscore_check_segment_condition(PipelinePart part, TupleDesc desc, HeapTuple old, HeapTuple new)
@@ -160,7 +146,7 @@ leadscore_check_segment_condition(PipelinePart part, TupleDesc desc, HeapTuple o
 	for (i = 0; i < 2; i++)
 	{
 		char	   *segment = leadscore_text_column(rows[i], desc, "segment");
-		char	   *status = segment ? status_of(part, segment) : NULL;
+		char	   *status = segment ? read_as_owner(part, "segment", "status", "segment" EQ "$1", segment) : NULL;
 
 		/* a segment that is gone takes its rows with it */
 		if (status && strcmp(status, "draft") != 0)
@@ -168,7 +154,7 @@ leadscore_check_segment_condition(PipelinePart part, TupleDesc desc, HeapTuple o
 	}
 	if (new == NULL)
 		return;
-	if (dimension && !is_dimension(part, dimension))
+	if (dimension && !read_as_owner(part, "dimension", "dimension", "dimension" EQ "$1", dimension))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("condition \"%s\" of segment \"%s\" names an unknown dimension \"%s\"",
@@ -182,6 +168,23 @@ leadscore_check_segment_condition(PipelinePart part, TupleDesc desc, HeapTuple o
 							 psprintf("condition \"%s\" of segment \"%s\"",
 									  leadscore_text_column(new, desc, "condition"),
 									  leadscore_text_column(new, desc, "segment")), "lead_condition");
+}
+
+/*
+ * A signal that is to match something else: not one that stands for a condition
+ * on the lead, which says in the segment what it matches.
+ */
+void
+leadscore_check_signal_of_segments(PipelinePart part, const char *signal)
+{
+	char	   *segment = read_as_owner(part, "segment_condition", "segment",
+										"signal" EQ "$1 AND lead_condition IS NOT NULL ORDER BY condition_id", signal);
+
+	if (segment)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("signal \"%s\" stands for a lead_condition of segment \"%s\" and cannot be edited", signal, segment),
+				 errhint("Define another signal. To change the segment, copy it with clone_segment(), edit the copy, then call activate_segment() with the old name as replaces.")));
 }
 
 /* Every dimension that an active segment asks for must be in a model that is to be active. */
