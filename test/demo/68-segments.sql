@@ -12,7 +12,7 @@ SET timezone = 'UTC';
 \echo '== 8. Segments: drafts of the preset, here active since the beginning. Members now: the view segment_members.'
 \echo
 
-SELECT s.segment, m.members AS "now", h.leads AS "ever", h.times, s.note
+SELECT s.segment, m.members AS "now", h.leads AS "ever", h.times, replace(replace(s.note, ': ', E':\n'), ', or ', E',\nor ') AS note
 FROM crm.segment s
     JOIN (SELECT segment, count(*) AS members FROM crm.segment_members GROUP BY 1) m USING (segment)
     JOIN (SELECT segment, count(DISTINCT lead_id) AS leads, count(*) AS times FROM crm.segment_history WHERE is_member GROUP BY 1) h USING (segment)

@@ -86,6 +86,14 @@ SELECT entered, converted FROM funnel_by WHERE slice_by = 'country' AND slice = 
 SELECT count(*), count(*) FILTER (WHERE up) FROM (SELECT max(seq) FILTER (WHERE stage > 'iql') > min(seq) FILTER (WHERE stage = 'iql') AS up
     FROM walk JOIN crm.lead USING (lead_id) WHERE country = 'IT' GROUP BY lead_id, cycle HAVING bool_or(stage = 'iql')) c;
 
+-- funnel_by: Of _ that became mql while they waited for samples _ went higher.
+SELECT entered, converted FROM funnel_by WHERE slice_by = 'segment' AND slice = 'waits' AND stage = 'mql';
+-- by hand
+SELECT count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM walk u WHERE u.lead_id = f.lead_id AND u.cycle = f.cycle AND u.seq > f.seq AND u.stage > 'mql'))
+FROM (SELECT DISTINCT ON (lead_id, cycle) * FROM walk WHERE stage = 'mql' ORDER BY lead_id, cycle, seq) f
+WHERE EXISTS (SELECT FROM crm.event e WHERE e.lead_id = f.lead_id AND e.kind = 'sample_wanted' AND e.occurred_at <= f.at AND f.at < date_trunc('day', e.occurred_at, 'UTC') + interval '30 days')
+    AND NOT EXISTS (SELECT FROM buy WHERE buy.lead_id = f.lead_id AND buy.at <= f.at);
+
 -- segment_members: _ asked for samples within 30 days and have ordered nothing yet, and _ are hosts.
 SELECT count(*) FILTER (WHERE segment = 'waits'), count(*) FILTER (WHERE is_persona) FROM segment_members;
 -- by hand
