@@ -962,7 +962,6 @@ sub compare
 			" ways, ORDERS_SEED=$seed ORDERS_SETS=$sets_each, such as\n", describe($set, $set->{ways}[ $others[0] ]),
 			"\n-- lead ", $set->{first_id} + $others[0], ":\n", $lives->{ $set->{first_id} + $others[0] } ? $text->($lives->{ $set->{first_id} + $others[0] }) : 'missing',
 			"\n-- expected:\n$expected\n") if $wrong < 10;
-		diag(psql("SELECT * FROM $p.profile_change WHERE lead_id = " . ($set->{first_id} + $others[0]) . "; SELECT signal, signal_id, condition FROM $p.signal WHERE source = 'profile'; SELECT lead_id, created_at, updated_at, consented_at, profile FROM $p.lead WHERE lead_id = " . ($set->{first_id} + $others[0]) . "; SELECT activation_id, activated_at, segment FROM $p.segment_activation UNION ALL SELECT activation_id, activated_at, model FROM $p.model_activation ORDER BY 1")) if $wrong < 3;
 		$wrong++;
 	}
 	is($wrong, 0, "$p, $when: histories as they should be, whatever the order");
