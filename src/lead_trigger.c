@@ -252,8 +252,9 @@ check_names(Pipeline *pipeline, Relation rel, Tuplestorestate *rows, const LeadR
  * has an address may be one that is suppressed.
  */
 static void
-record_consent(const Pipeline *pipeline, const LeadRow *old_leads, const LeadRow *leads, int n)
+record_consent(Writer *writer, const LeadRow *old_leads, const LeadRow *leads, int n, Snapshot before)
 {
+	const Pipeline *pipeline = writer->pipeline;
 	LeadRow    *written = palloc(sizeof(LeadRow) * n);
 	bool		any_suppressed = leadscore_any_suppressed(pipeline);
 	int			nwritten = 0;
@@ -268,6 +269,9 @@ record_consent(const Pipeline *pipeline, const LeadRow *old_leads, const LeadRow
 			 leads[i].contact_allowed != old_leads[i].contact_allowed))
 			written[nwritten++] = leads[i];
 	}
+	/* the columns that follow from it are written in a statement of their own */
+	for (i = 0; i < nwritten && old_leads; i++)
+		leadscore_lead_catch_up(writer, written[i].lead_id, before);
 	if (nwritten > 0)
 		leadscore_columns_written(pipeline, id_array(written, nwritten), old_leads == NULL);
 }
@@ -293,9 +297,9 @@ insert_leads(Writer *writer, const LeadRow *leads, int n)
 	}
 }
 
-/* Bring the states of changed leads up to their rows, from what these were. */
+/* Bring the states of changed leads up to their rows, from what these were before. */
 static void
-update_leads(Writer *writer, const LeadRow *old_leads, const LeadRow *leads, int n)
+update_leads(Writer *writer, const LeadRow *old_leads, const LeadRow *leads, int n, Snapshot before)
 {
 	int			i;
 
@@ -304,7 +308,7 @@ update_leads(Writer *writer, const LeadRow *old_leads, const LeadRow *leads, int
 		MemoryContext oldcontext = MemoryContextSwitchTo(writer->lead_context);
 
 		leadscore_lead_refresh(writer, leads[i].lead_id,
-							   leads[i].created_at != old_leads[i].created_at);
+							   leads[i].created_at != old_leads[i].created_at, before);
 		MemoryContextSwitchTo(oldcontext);
 		MemoryContextReset(writer->lead_context);
 		leadscore_writer_flush(writer, true);
@@ -322,6 +326,9 @@ lead_changed(PG_FUNCTION_ARGS)
 	LeadRow    *new_leads = NULL;
 	int			nold = 0;
 	int			nnew = 0;
+
+	/* of the statement: it sees the rows as they were before */
+	Snapshot	before = GetActiveSnapshot();
 	Writer		writer;
 
 	leadscore_check_transition_tables(trigdata, "lead_changed");
@@ -346,12 +353,12 @@ lead_changed(PG_FUNCTION_ARGS)
 			insert_leads(&writer, new_leads, nnew);
 			leadscore_writer_flush(&writer, false);
 			check_names(writer.pipeline, rel, trigdata->tg_newtable, new_leads, nnew);
-			record_consent(writer.pipeline, NULL, new_leads, nnew);
+			record_consent(&writer, NULL, new_leads, nnew, before);
 		}
 		else if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
 		{
-			record_consent(writer.pipeline, old_leads, new_leads, nnew);
-			update_leads(&writer, old_leads, new_leads, nnew);
+			record_consent(&writer, old_leads, new_leads, nnew, before);
+			update_leads(&writer, old_leads, new_leads, nnew, before);
 		}
 		else
 			delete_leads(&writer, old_leads, nold);

@@ -1047,7 +1047,13 @@ sub check_calls
 	is(psql("SELECT kind, reason FROM $p.unscored_events WHERE lead_id = $p.lead_id('ann')"), 'stage_set|stage not set', 'and is listed');
 	is(psql("SELECT $p.upsert_lead('ann', consent => true) > 0; SELECT $p.set_stage('ann', 'sql')"), "t\nsql", 'with consent the call does it');
 	is(psql("SELECT kind, reason FROM $p.unscored_events WHERE lead_id = $p.lead_id('ann')"), 'stage_set|stage not set', 'and is not listed');
-	psql("DELETE FROM $p.lead WHERE external_id = 'ann'");
+	# a lead that a new signal is to be counted of says that it wants no messages
+	psql("SELECT $p.upsert_lead('bob', 'bob\@mail.example', consent => true); SELECT $p.track('bob', 'purchase');
+		INSERT INTO $p.signal (signal, source, condition) VALUES ('nobody', 'profile', '\$.nobody == true')");
+	psql("SELECT $p.track('bob', 'unsubscribe')");
+	is(psql("SELECT stage, activity::text ~ '10\@[0-9-]*:1,' FROM $p.lead_state WHERE lead_id = $p.lead_id('bob')"), 'customer|t', 'what it says is counted once');
+	is(psql("SELECT v.* FROM $p.verify() v"), '', 'and verify() is empty');
+	psql("DELETE FROM $p.lead WHERE external_id IN ('ann', 'bob')");
 }
 
 # ---------- the test ----------
