@@ -112,7 +112,7 @@ SELECT sweep();
 TABLE counted;
 SELECT * FROM verify();
 UPDATE signal SET source = 'profile', event_kinds = NULL, quantity = NULL, condition = '$.employees > 100' WHERE signal = 'special';
--- a write follows too
+-- a write follows too, from what the row was before it
 UPDATE lead SET profile = profile || '{"employees": 7}', updated_at = '2025-02-01' WHERE lead_id = 3;
 SELECT sweep();
 SELECT * FROM verify();

@@ -522,6 +522,29 @@ check_record(Writer *writer, LeadRecord *record)
 }
 #endif
 
+/* Order numbers of leads. */
+static int
+lead_id_cmp(const void *a, const void *b)
+{
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
+
+	return x < y ? -1 : (x > y ? 1 : 0);
+}
+
+/*
+ * Note leads whose rows may be written because of the statement's events, before
+ * these are applied.  That may replay a lead, from a log that has the events.
+ */
+void
+leadscore_note_refused(Writer *writer, const int64 *lead_ids, int64 n)
+{
+	writer->refused = MemoryContextAllocHuge(writer->context, sizeof(int64) * (n + 1));
+	memcpy(writer->refused, lead_ids, sizeof(int64) * n);
+	writer->nrefused = n;
+	qsort(writer->refused, n, sizeof(int64), lead_id_cmp);
+}
+
 /* Apply the deltas of one lead. */
 static void
 apply_lead(DeltaList *list, Writer *writer, int64 begin, int64 end, const char *table)
@@ -531,9 +554,12 @@ apply_lead(DeltaList *list, Writer *writer, int64 begin, int64 end, const char *
 	bool		counts;
 	bool		locked = false;
 	bool		created;
+	bool		replayed;
 	int64		i;
 
 	record.lead_id = list->deltas[begin].lead_id;
+	replayed = writer->nrefused > 0 &&
+		bsearch(&record.lead_id, writer->refused, writer->nrefused, sizeof(int64), lead_id_cmp) != NULL;
 	for (i = begin; i < end; i++)
 		must_exist |= !list->deltas[i].removed;
 	end = drop_unchanged(list, begin, end);
@@ -561,7 +587,8 @@ apply_lead(DeltaList *list, Writer *writer, int64 begin, int64 end, const char *
 		locked |= created;
 		if (begin == 0)
 			writer->from_stage = record.lifecycle.standing.stage;
-		if (!apply_without_log(writer, &record, list, begin, end))
+		/* the state of one that was replayed may have counted these already */
+		if (replayed || !apply_without_log(writer, &record, list, begin, end))
 		{
 			writer->appended.n = nstages;
 			writer->appended.nsegments = nsegments;
@@ -573,7 +600,7 @@ apply_lead(DeltaList *list, Writer *writer, int64 begin, int64 end, const char *
 			}
 			leadscore_record_init(writer, &record, record.lead_id);
 			leadscore_state_decode(writer, &record);
-			if (!apply_as_log(writer, &record, list, begin, end) &&
+			if ((replayed || !apply_as_log(writer, &record, list, begin, end)) &&
 				!leadscore_correct(writer, &record))
 				return;
 			exact = true;
@@ -617,28 +644,32 @@ leadscore_deltas_apply(DeltaList *list, Writer *writer, const char *table)
 }
 
 /*
- * Log the signals that the row of a lead matched before it was changed, if its
- * counts are behind the signals: the row as it is now does not tell.
+ * If signals were defined since a lead was brought up to date, do that now, from
+ * its row as a snapshot sees it: that before the statement which has written
+ * the row.  Else what the old row matched, and the new one does not, would never
+ * have been counted, though queries say so up to the statement.
  */
-static void
-log_old_profile(Writer *writer, LeadRecord *record, MinimalTuple old_row)
+void
+leadscore_lead_catch_up(Writer *writer, int64 lead_id, Snapshot before)
 {
-	CountPool	difference;
-	int64		at;
-	int64		i;
+	LeadRecord	record;
+	HistoryBuffer replayed;
 
+	if (!leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive))
+		return;
+	leadscore_record_init(writer, &record, lead_id);
+	leadscore_state_decode(writer, &record);
+	if (record.configuration >= writer->pipeline->signals_configuration)
+		return;
+	leadscore_writer_flush(writer, false);
 	leadscore_lead_open(writer);
-	ExecForceStoreMinimalTuple(old_row, writer->lead.slot, false);
-	leadscore_pool_init(&difference);
-	leadscore_profile_difference(writer, &record->activity, &difference);
-	at = Min(leadscore_lead_updated_at(writer), writer->now);
-	if (record->lifecycle.profile_at != NEVER)
-		at = Max(at, record->lifecycle.profile_at);
-	leadscore_profile_log(writer, record->lead_id, &difference, at);
-	for (i = 0; i < difference.n; i++)
-		lead_activity_count(&record->activity, difference.counts[i].signal, BUCKET_TIMELESS,
-							difference.counts[i].count);
-	ExecClearTuple(writer->lead.slot);
+	if (!leadscore_row_read(&writer->lead, lead_id, before))
+		return;
+	leadscore_replay_one(writer, &record, &replayed);
+	leadscore_history_correct(writer->pipeline, &replayed, InvalidSnapshot, NULL);
+	leadscore_state_write(writer, &record, true);
+	leadscore_writer_flush(writer, false);
+	CommandCounterIncrement();
 }
 
 /*
@@ -646,11 +677,11 @@ log_old_profile(Writer *writer, LeadRecord *record, MinimalTuple old_row)
  * nothing if there is no such lead any more.  A change of the profile counts
  * from updated_at on, but not before the change before it, and at the latest
  * from now on.  The activity knows only the bucket of the creation, so the
- * caller must say if the instant has moved.  The row before the change is in
- * old_row.
+ * caller must say if the instant has moved, and hand over a snapshot that sees
+ * the row as it was before.
  */
 void
-leadscore_lead_refresh(Writer *writer, int64 lead_id, bool created_moved, MinimalTuple old_row)
+leadscore_lead_refresh(Writer *writer, int64 lead_id, bool created_moved, Snapshot before)
 {
 	LeadGrain	grain = writer->pipeline->grain;
 	LeadRecord	record;
@@ -671,7 +702,13 @@ leadscore_lead_refresh(Writer *writer, int64 lead_id, bool created_moved, Minima
 	leadscore_record_init(writer, &record, lead_id);
 	leadscore_state_decode(writer, &record);
 	if (record.configuration < writer->pipeline->signals_configuration)
-		log_old_profile(writer, &record, old_row);
+	{
+		leadscore_lead_catch_up(writer, lead_id, before);
+		if (!leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive))
+			return;
+		leadscore_record_init(writer, &record, lead_id);
+		leadscore_state_decode(writer, &record);
+	}
 	if (!leadscore_lead_lock(writer, lead_id, LockTupleKeyShare))
 		return;
 	for (i = 0; i < record.activity.nitems && record.activity.items[i].signal == 0; i++)

@@ -109,11 +109,13 @@ call_pipeline(const Pipeline *pipeline, const char *function, Datum lead_ids, Oi
 
 /*
  * Record what the events of a list say against messages.  An event that an
- * update only edits was there before.
+ * update only edits was there before.  The writer notes which leads may have been
+ * written by that, and from a log that has the events of the list already.
  */
 void
-leadscore_refusals_apply(RefusalList *list, const DeltaList *deltas, Pipeline *pipeline)
+leadscore_refusals_apply(RefusalList *list, const DeltaList *deltas, Writer *writer)
 {
+	Pipeline   *pipeline = writer->pipeline;
 	Datum	   *columns[2];
 	Datum		values[2];
 	int64	   *lead_ids;
@@ -147,7 +149,7 @@ leadscore_refusals_apply(RefusalList *list, const DeltaList *deltas, Pipeline *p
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	nlocked = leadscore_app_run(pipeline, LOCK_ADDRESSES, values, NULL, NULL);
-	lead_ids = palloc(sizeof(int64) * nlocked);
+	lead_ids = palloc(sizeof(int64) * (nlocked + 1));
 	for (row = 0; row < nlocked; row++)
 	{
 		bool		isnull;
@@ -156,6 +158,7 @@ leadscore_refusals_apply(RefusalList *list, const DeltaList *deltas, Pipeline *p
 													1, &isnull));
 	}
 	leadscore_lock_deltas(deltas, lead_ids, (int64) nlocked, pipeline);
+	leadscore_note_refused(writer, lead_ids, (int64) nlocked);
 	call_pipeline(pipeline, "_events_refused", values[0], INT8ARRAYOID, values[1]);
 	SPI_finish();
 	AtEOXact_GUC(true, nestlevel);

@@ -32,8 +32,7 @@ extern void leadscore_refusals_init(RefusalList *list);
 extern void leadscore_refusals_add(RefusalList *list, const Pipeline *pipeline,
 								   const EventColumns *columns, TupleTableSlot *slot,
 								   bool removed);
-extern void leadscore_refusals_apply(RefusalList *list, const DeltaList *deltas,
-									 Pipeline *pipeline);
+extern void leadscore_refusals_apply(RefusalList *list, const DeltaList *deltas, Writer *writer);
 extern bool leadscore_corrects_columns(void);
 extern void leadscore_columns_written(const Pipeline *pipeline, Datum lead_ids, bool inserted);
 extern void leadscore_leave_out_forgotten(Pipeline *pipeline, Datum lead_ids);

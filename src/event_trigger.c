@@ -73,7 +73,7 @@ event_changed(PG_FUNCTION_ARGS)
 					  writer.pipeline, rel, trigdata->tg_oldtable, true);
 	if (!TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
 		gather_events(&deltas, &refusals, writer.pipeline, rel, trigdata->tg_newtable, false);
-	leadscore_refusals_apply(&refusals, &deltas, writer.pipeline);
+	leadscore_refusals_apply(&refusals, &deltas, &writer);
 	if (trigdata->tg_newtable)
 		leadscore_check_source_ids(&deltas, rel, trigdata->tg_newtable, writer.pipeline);
 	leadscore_deltas_apply(&deltas, &writer, RelationGetRelationName(rel));

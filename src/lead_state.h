@@ -42,6 +42,9 @@ typedef struct Writer
 	HistoryBuffer *history;		/* where a lifecycle reports to */
 	ProfileBuffer profiles;
 	uint8		from_stage;		/* of the first lead, before; 0: none yet */
+	int64	   *refused;		/* leads that events of the statement refuse
+								 * messages to, in order */
+	int64		nrefused;
 	bool		repair;			/* take states that are not valid */
 	Snapshot	snapshot;		/* to read logs by; InvalidSnapshot: the
 								 * newest */

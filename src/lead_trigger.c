@@ -160,7 +160,6 @@ typedef struct LeadRow
 	int64		consented_at;	/* likewise */
 	int			contact_allowed;	/* -1 for NULL */
 	uint32		address;		/* hash of its addresses; 0: it has none */
-	MinimalTuple row;			/* if asked */
 } LeadRow;
 
 /* Order rows by lead_id. */
@@ -173,9 +172,9 @@ lead_row_cmp(const void *a, const void *b)
 	return x->lead_id < y->lead_id ? -1 : (x->lead_id > y->lead_id ? 1 : 0);
 }
 
-/* The rows of a transition table of lead, sorted by lead_id, with copies if asked */
+/* The rows of a transition table of lead, sorted by lead_id */
 static LeadRow *
-gather_leads(Relation rel, Tuplestorestate *rows, bool copy, int *n)
+gather_leads(Relation rel, Tuplestorestate *rows, int *n)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
@@ -219,7 +218,6 @@ gather_leads(Relation rel, Tuplestorestate *rows, bool copy, int *n)
 																	 VARSIZE_ANY_EXHDR(DatumGetTextPP(value)))));
 		}
 		lead->lead_id = DatumGetInt64(slot_getattr(slot, id_column, &isnull));
-		lead->row = copy ? ExecCopySlotMinimalTuple(slot) : NULL;
 	}
 	ExecDropSingleTupleTableSlot(slot);
 	qsort(leads, *n, sizeof(LeadRow), lead_row_cmp);
@@ -321,8 +319,9 @@ check_names(Pipeline *pipeline, Relation rel, Tuplestorestate *rows, const LeadR
  * has an address may be one that is suppressed.
  */
 static void
-record_consent(const Pipeline *pipeline, const LeadRow *old_leads, const LeadRow *leads, int n)
+record_consent(Writer *writer, const LeadRow *old_leads, const LeadRow *leads, int n, Snapshot before)
 {
+	const Pipeline *pipeline = writer->pipeline;
 	LeadRow    *written = palloc(sizeof(LeadRow) * n);
 	bool		any_suppressed = leadscore_any_suppressed(pipeline);
 	int			nwritten = 0;
@@ -337,6 +336,9 @@ record_consent(const Pipeline *pipeline, const LeadRow *old_leads, const LeadRow
 			 leads[i].contact_allowed != old_leads[i].contact_allowed))
 			written[nwritten++] = leads[i];
 	}
+	/* the columns that follow from it are written in a statement of their own */
+	for (i = 0; i < nwritten && old_leads; i++)
+		leadscore_lead_catch_up(writer, written[i].lead_id, before);
 	if (nwritten > 0)
 		leadscore_columns_written(pipeline, id_array(written, nwritten), old_leads == NULL);
 }
@@ -362,9 +364,9 @@ insert_leads(Writer *writer, const LeadRow *leads, int n)
 	}
 }
 
-/* Bring the states of changed leads up to their rows, from what these were. */
+/* Bring the states of changed leads up to their rows, from what these were before. */
 static void
-update_leads(Writer *writer, const LeadRow *old_leads, const LeadRow *leads, int n)
+update_leads(Writer *writer, const LeadRow *old_leads, const LeadRow *leads, int n, Snapshot before)
 {
 	int			i;
 
@@ -373,7 +375,7 @@ update_leads(Writer *writer, const LeadRow *old_leads, const LeadRow *leads, int
 		MemoryContext oldcontext = MemoryContextSwitchTo(writer->lead_context);
 
 		leadscore_lead_refresh(writer, leads[i].lead_id,
-							   leads[i].created_at != old_leads[i].created_at, old_leads[i].row);
+							   leads[i].created_at != old_leads[i].created_at, before);
 		MemoryContextSwitchTo(oldcontext);
 		MemoryContextReset(writer->lead_context);
 		leadscore_writer_flush(writer, true);
@@ -391,6 +393,9 @@ lead_changed(PG_FUNCTION_ARGS)
 	LeadRow    *new_leads = NULL;
 	int			nold = 0;
 	int			nnew = 0;
+
+	/* of the statement: it sees the rows as they were before */
+	Snapshot	before = GetActiveSnapshot();
 	Writer		writer;
 
 	leadscore_check_transition_tables(trigdata, "lead_changed");
@@ -398,10 +403,9 @@ lead_changed(PG_FUNCTION_ARGS)
 									ALLOCSET_DEFAULT_SIZES);
 	oldcontext = MemoryContextSwitchTo(context);
 	if (!TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
-		old_leads = gather_leads(rel, trigdata->tg_oldtable,
-								 TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event), &nold);
+		old_leads = gather_leads(rel, trigdata->tg_oldtable, &nold);
 	if (!TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
-		new_leads = gather_leads(rel, trigdata->tg_newtable, false, &nnew);
+		new_leads = gather_leads(rel, trigdata->tg_newtable, &nnew);
 	if (nold + nnew > 0)
 	{
 		if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) &&
@@ -416,12 +420,12 @@ lead_changed(PG_FUNCTION_ARGS)
 			insert_leads(&writer, new_leads, nnew);
 			leadscore_writer_flush(&writer, false);
 			check_names(writer.pipeline, rel, trigdata->tg_newtable, new_leads, nnew);
-			record_consent(writer.pipeline, NULL, new_leads, nnew);
+			record_consent(&writer, NULL, new_leads, nnew, before);
 		}
 		else if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
 		{
-			record_consent(writer.pipeline, old_leads, new_leads, nnew);
-			update_leads(&writer, old_leads, new_leads, nnew);
+			record_consent(&writer, old_leads, new_leads, nnew, before);
+			update_leads(&writer, old_leads, new_leads, nnew, before);
 		}
 		else
 			delete_leads(&writer, old_leads, nold);

@@ -43,6 +43,7 @@ typedef struct FuzzModel
 typedef struct FuzzSegments
 {
 	int			n;
+	bool		in[MAX_OF_A_KIND];	/* by id: is the lead in it? */
 	Segment		segments[MAX_OF_A_KIND];
 	SegmentCondition conditions[MAX_OF_A_KIND][MAX_IN_SEGMENT];
 } FuzzSegments;
@@ -385,9 +386,6 @@ count_of(const ActivityList *activity, const SegmentCondition *c, int32 at)
 	return count;
 }
 
-static bool is_in(const FuzzSegments *set, int32 id, const FuzzModel *model, const Evaluation *e,
-				  uint8 stage);
-
 /* Does a condition hold at the bucket of an evaluation? */
 static bool
 holds(const FuzzSegments *set, const SegmentCondition *c, const FuzzModel *model,
@@ -415,7 +413,7 @@ holds(const FuzzSegments *set, const SegmentCondition *c, const FuzzModel *model
 			result = stage >= c->stage_from && stage <= c->stage_to;
 			break;
 		case TEST_SEGMENT:
-			result = is_in(set, c->segment_id, model, e, stage);
+			result = set->in[c->segment_id];
 			break;
 	}
 	return result != c->negate;
@@ -446,36 +444,39 @@ weight_of(const FuzzSegments *set, const Segment *segment, const FuzzModel *mode
 	return weight;
 }
 
-/* Is a lead in the segment with an id?  In one that is not there nobody is. */
-static bool
-is_in(const FuzzSegments *set, int32 id, const FuzzModel *model, const Evaluation *e, uint8 stage)
+/* Look which segments a lead is in at the bucket of an evaluation. */
+static void
+look(FuzzSegments *set, const FuzzModel *model, const Evaluation *e, uint8 stage)
 {
+	int			id;
 	int			i;
 
-	for (i = 0; i < set->n; i++)
-		if (set->segments[i].id == id)
-			return (int128) weight_of(set, &set->segments[i], model, e, stage) * 1000 >=
-				(int128) set->segments[i].weight * set->segments[i].min_share;
-	return false;
+	memset(set->in, 0, sizeof(set->in));
+	/* each names others with lower ids */
+	for (id = 1; id <= set->n; id++)
+		for (i = 0; i < set->n; i++)
+			if (set->segments[i].id == id)
+				set->in[id] = (int128) weight_of(set, &set->segments[i], model, e, stage) * 1000 >=
+					(int128) set->segments[i].weight * set->segments[i].min_share;
 }
 
 /* Is a lead at the bucket of an evaluation in these segments of a scorer, and in no other? */
 static bool
-same_segments(const FuzzSegments *set, const Scorer *scorer, const FuzzModel *model,
+same_segments(FuzzSegments *set, const Scorer *scorer, const FuzzModel *model,
 			  const Evaluation *e, uint8 stage, const SegmentBits *members)
 {
 	int			i;
 
+	look(set, model, e, stage);
 	for (i = 0; scorer->segments && i < scorer->segments->n; i++)
-		if (segment_is_member(members, i) !=
-			is_in(set, scorer->segments->segments[i].id, model, e, stage))
+		if (segment_is_member(members, i) != set->in[scorer->segments->segments[i].id])
 			return false;
 	return true;
 }
 
 /* Are the segments of an evaluation, and their parts, what the definitions say? */
 static void
-check_segments(const FuzzSegments *set, const Scorer *scorer, const FuzzModel *model,
+check_segments(FuzzSegments *set, const Scorer *scorer, const FuzzModel *model,
 			   const Evaluation *e, uint8 stage, SegmentBits *members)
 {
 	int			i;
@@ -615,7 +616,7 @@ pick_between(const ActivityList *least, int32 least_last, const ActivityList *mo
  * bucket only some have come yet?
  */
 static void
-check_within(Scorer *scorer, const FuzzSegments *set, const FuzzModel *model,
+check_within(Scorer *scorer, FuzzSegments *set, const FuzzModel *model,
 			 const ActivityList *activity, int32 from, int32 until, const LeadStanding *standing)
 {
 	Evaluation *e = leadscore_evaluation_create(scorer);
@@ -643,7 +644,7 @@ check_within(Scorer *scorer, const FuzzSegments *set, const FuzzModel *model,
 
 /* Does a lead stay in its stage and segments where bounds say so, whatever happens? */
 static void
-check_bounds(Scorer *scorer, const FuzzSegments *set, const FuzzModel *model,
+check_bounds(Scorer *scorer, FuzzSegments *set, const FuzzModel *model,
 			 const ActivityList *least, const LeadStanding *standing)
 {
 	ActivityList added;

@@ -962,7 +962,6 @@ sub compare
 			" ways, ORDERS_SEED=$seed ORDERS_SETS=$sets_each, such as\n", describe($set, $set->{ways}[ $others[0] ]),
 			"\n-- lead ", $set->{first_id} + $others[0], ":\n", $lives->{ $set->{first_id} + $others[0] } ? $text->($lives->{ $set->{first_id} + $others[0] }) : 'missing',
 			"\n-- expected:\n$expected\n") if $wrong < 10;
-		diag(psql("SELECT * FROM $p.profile_change WHERE lead_id = " . ($set->{first_id} + $others[0]) . "; SELECT signal, signal_id, condition FROM $p.signal WHERE source = 'profile'; SELECT lead_id, created_at, updated_at, consented_at, profile FROM $p.lead WHERE lead_id = " . ($set->{first_id} + $others[0]) . "; SELECT activation_id, activated_at, segment FROM $p.segment_activation UNION ALL SELECT activation_id, activated_at, model FROM $p.model_activation ORDER BY 1")) if $wrong < 3;
 		$wrong++;
 	}
 	is($wrong, 0, "$p, $when: histories as they should be, whatever the order");
@@ -1048,7 +1047,13 @@ sub check_calls
 	is(psql("SELECT kind, reason FROM $p.unscored_events WHERE lead_id = $p.lead_id('ann')"), 'stage_set|stage not set', 'and is listed');
 	is(psql("SELECT $p.upsert_lead('ann', consent => true) > 0; SELECT $p.set_stage('ann', 'sql')"), "t\nsql", 'with consent the call does it');
 	is(psql("SELECT kind, reason FROM $p.unscored_events WHERE lead_id = $p.lead_id('ann')"), 'stage_set|stage not set', 'and is not listed');
-	psql("DELETE FROM $p.lead WHERE external_id = 'ann'");
+	# a lead that a new signal is to be counted of says that it wants no messages
+	psql("SELECT $p.upsert_lead('bob', 'bob\@mail.example', consent => true); SELECT $p.track('bob', 'purchase');
+		INSERT INTO $p.signal (signal, source, condition) VALUES ('nobody', 'profile', '\$.nobody == true')");
+	psql("SELECT $p.track('bob', 'unsubscribe')");
+	is(psql("SELECT stage, activity::text ~ '10\@[0-9-]*:1,' FROM $p.lead_state WHERE lead_id = $p.lead_id('bob')"), 'customer|t', 'what it says is counted once');
+	is(psql("SELECT v.* FROM $p.verify() v"), '', 'and verify() is empty');
+	psql("DELETE FROM $p.lead WHERE external_id IN ('ann', 'bob')");
 }
 
 # ---------- the test ----------

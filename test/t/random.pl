@@ -260,7 +260,8 @@ sub random_segments
 					$c{min_count} = $c{signal} =~ /points_/ ? 10000 * (1 + int rand 5) : 1 + int rand 3 if chance(40);
 					$c{within} = quote((1 + int rand 12) . " $grain") if chance(60);
 				}
-				elsif ($kind < 50) { $c{lead_condition} = quote(one_of('$.budget == true', '$.employees >= 50', '$consented == true')); }
+				elsif ($kind < 50) { $c{lead_condition} = quote(one_of('$.budget == true', '$.employees >= 50', '$consented == true',
+						'$.industry == "software"', '$.employees > 100 && $.need == true', '$.job_title == "CEO" || $email like_regex "gmail"')); }
 				elsif ($kind < 70) { @c{qw(dimension min_points)} = (quote(one_of(@$dimensions)), one_of(-10, 0.001, 5, 12.5, 20, 40, 80)); }
 				elsif ($kind < 80) { $c{min_points} = one_of(-5, 10, 25, 31, 50.25, 71, 120); }
 				elsif ($kind < 90 || !@others)
