@@ -318,7 +318,7 @@ END \$\$;
 CREATE FUNCTION $p.lives(at timestamptz) RETURNS TABLE (lead_id bigint, stage text, since numeric, cycle int, score numeric, ignored text, segments text, segments_since numeric, edges text, history text) LANGUAGE sql AS \$\$
 	SELECT s.lead_id, s.stage::text, trunc(extract(epoch FROM s.stage_since) * 1000000), s.cycle, trunc($p.score_by_id(s.lead_id, at) * 1000), u.ignored,
 		(SELECT string_agg(segment, ', ' ORDER BY segment) FROM $p.segment WHERE segment_id = ANY (s.segments)), trunc(extract(epoch FROM s.segments_since) * 1000000),
-		(SELECT string_agg(concat_ws(',', e.segment, e.entered::int, trunc(extract(epoch FROM e.effective_at) * 1000000), e.cause), ';' ORDER BY e.seq)
+		(SELECT string_agg(concat_ws(',', e.segment, e.is_member::int, trunc(extract(epoch FROM e.effective_at) * 1000000), e.cause), ';' ORDER BY e.seq)
 			FROM $p.segment_history e WHERE e.lead_id = s.lead_id),
 		string_agg(concat_ws(',', h.cycle, coalesce(h.from_stage::text, '-'), h.to_stage, trunc(extract(epoch FROM h.effective_at) * 1000000), h.cause, h.model, h.is_lead::int), ';' ORDER BY h.seq)
 	FROM $p.lead_state s JOIN $p.stage_history h USING (lead_id)
