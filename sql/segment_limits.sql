@@ -1,0 +1,74 @@
+--
+-- Segments at their limits: many of them, tables that were changed by hand,
+-- parallel queries
+--
+SELECT active_model FROM leadscore.create_pipeline('crm', 'inbound');
+
+-- A signal that stands for a condition on the lead says what the segment says
+INSERT INTO crm.signal (signal, source, condition) VALUES ('seats', 'profile', '$.seats > 50');
+INSERT INTO crm.segment (segment) VALUES ('big'), ('small');
+INSERT INTO crm.segment_condition (segment, condition, lead_condition, negate) VALUES
+    ('big', 'seats', '$.seats > 50', false), ('small', 'seats', '$.seats > 50', true);
+SELECT crm.activate_segment('big'), crm.activate_segment('small');
+UPDATE crm.signal SET condition = '$.seats > 5' WHERE signal = 'seats';
+UPDATE crm.signal SET source = 'event', event_kinds = '{page_view}', condition = NULL WHERE signal = 'seats';
+UPDATE crm.signal SET note = 'a remark' WHERE signal = 'seats';
+UPDATE crm.signal SET condition = '$.seats > 5' WHERE signal = 'company_size';
+
+-- Numbers of rows that a state does not know any more
+INSERT INTO crm.lead (external_id, profile) VALUES ('a', '{"seats": 60}'), ('b', '{}');
+UPDATE crm.lead SET profile = '{"seats": 7}' WHERE external_id = 'a';
+SELECT seq, segment, is_member, cause FROM crm.segment_history WHERE lead_id = 1 ORDER BY seq;
+SELECT leadscore.detach_pipeline('crm');
+UPDATE crm.lead_state SET segments_seq = 1 WHERE lead_id = 1;
+SELECT leadscore.attach_pipeline('crm');
+SELECT * FROM crm.verify();
+UPDATE crm.lead SET profile = '{"seats": 70}' WHERE external_id = 'a';
+SELECT seq, segment, is_member, cause FROM crm.segment_history WHERE lead_id = 1 ORDER BY seq;
+
+-- A definition that lacks the signal of a condition on the lead
+SELECT leadscore.detach_pipeline('crm');
+CREATE TABLE kept AS TABLE crm.segment_activation;
+UPDATE crm.segment_activation SET definition = definition #- '{conditions,0,signal_id}' WHERE segment = 'big';
+SELECT leadscore.attach_pipeline('crm');
+UPDATE crm.segment_activation a SET definition = k.definition FROM kept k WHERE k.activation_id = a.activation_id;
+SELECT leadscore.attach_pipeline('crm');
+INSERT INTO crm.event (lead_id, kind) VALUES (1, 'page_view');
+SELECT * FROM crm.verify();
+
+-- Many segments: what a session keeps of a pipeline grows with their number, and
+-- not with its square
+INSERT INTO crm.segment (segment) SELECT 'segment ' || i FROM generate_series(1, 150) i;
+INSERT INTO crm.segment_condition (segment, condition, signal, within)
+SELECT 'segment ' || i, 'condition ' || j, 'page_view', make_interval(days => i + j)
+FROM generate_series(1, 150) i, generate_series(1, 5) j;
+SELECT count(crm.activate_segment('segment ' || i)) FROM generate_series(1, 150) i;
+\c -
+SET timezone = 'UTC';
+INSERT INTO crm.event (lead_id, kind) VALUES (2, 'page_view');
+SELECT count(*), sum(total_bytes) < 4000000 AS is_small FROM pg_backend_memory_contexts WHERE name = 'leadscore pipeline';
+SELECT count(*) FROM crm.segment_members WHERE lead_id = 2;
+SELECT count(crm.retire_segment('segment ' || i)) FROM generate_series(1, 150) i;
+SELECT crm.sweep();
+
+-- A process of a parallel query reads the configuration once, and not for each
+-- lead
+INSERT INTO crm.lead (external_id) SELECT 'lead ' || i FROM generate_series(1, 300) i;
+INSERT INTO crm.event (lead_id, kind, occurred_at) SELECT lead_id, 'page_view', now() - interval '1 day' FROM crm.lead;
+INSERT INTO crm.segment (segment) VALUES ('reader');
+INSERT INTO crm.segment_condition (segment, condition, signal) VALUES ('reader', 'page', 'page_view');
+SELECT crm.activate_segment('reader');
+ALTER TABLE crm.lead_state SET (parallel_workers = 2);
+\c -
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+SET enable_indexscan = off;
+SET enable_bitmapscan = off;
+SELECT pg_stat_force_next_flush();
+SELECT seq_scan + coalesce(idx_scan, 0) AS scans FROM pg_stat_user_tables WHERE relid = 'crm.segment_activation'::regclass \gset
+SELECT segment, count(*) FROM crm.segment_members GROUP BY segment ORDER BY segment;
+SELECT pg_stat_force_next_flush();
+SELECT seq_scan + coalesce(idx_scan, 0) - :scans < 50 AS is_rare FROM pg_stat_user_tables WHERE relid = 'crm.segment_activation'::regclass;
+SELECT crm.sweep() > 0 AS swept;
+SELECT * FROM crm.verify();
