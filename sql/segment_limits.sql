@@ -1,6 +1,5 @@
 --
--- Segments at their limits: many of them, tables that were changed by hand,
--- parallel queries
+-- Segments at their limits: many of them, and tables that were changed by hand
 --
 SET client_min_messages = warning;
 SELECT active_model FROM leadscore.create_pipeline('crm', 'inbound');
@@ -51,27 +50,6 @@ SELECT count(*), sum(total_bytes) < 2500000 AS is_small FROM pg_backend_memory_c
 SELECT count(*) FROM crm.segment_members WHERE lead_id = 2;
 SELECT count(crm.retire_segment('segment ' || i)) FROM generate_series(1, 60) i;
 SELECT crm.sweep();
-
--- A process of a parallel query reads the configuration once, and not for each
--- lead
-INSERT INTO crm.lead (external_id) SELECT 'lead ' || i FROM generate_series(1, 300) i;
-INSERT INTO crm.event (lead_id, kind, occurred_at) SELECT lead_id, 'page_view', now() - interval '1 day' FROM crm.lead;
-INSERT INTO crm.segment (segment) VALUES ('reader');
-INSERT INTO crm.segment_condition (segment, condition, signal) VALUES ('reader', 'page', 'page_view');
-SELECT crm.activate_segment('reader');
-ALTER TABLE crm.lead_state SET (parallel_workers = 2);
-\c -
-SET parallel_setup_cost = 0;
-SET parallel_tuple_cost = 0;
-SET min_parallel_table_scan_size = 0;
-SET enable_indexscan = off;
-SET enable_bitmapscan = off;
-SELECT pg_stat_force_next_flush();
-SELECT seq_scan + coalesce(idx_scan, 0) AS scans FROM pg_stat_user_tables WHERE relid = 'crm.segment_activation'::regclass \gset
-SELECT segment, count(*) FROM crm.segment_members GROUP BY segment ORDER BY segment;
-SELECT pg_stat_force_next_flush();
-SELECT seq_scan + coalesce(idx_scan, 0) - :scans < 50 AS is_rare FROM pg_stat_user_tables WHERE relid = 'crm.segment_activation'::regclass;
-SELECT crm.sweep() > 0 AS swept;
 SELECT * FROM crm.verify();
 
 DROP SCHEMA crm, crm_reports CASCADE;
