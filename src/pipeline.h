@@ -142,7 +142,7 @@ typedef struct Pipeline
 
 	struct _SPI_plan *plans[PIPELINE_PLANS];	/* made when first needed */
 	struct AppCache *app;		/* what the functions for apps keep */
-	MemoryContextCallback forget_plans;
+	MemoryContextCallback forget;
 } Pipeline;
 
 /* pipeline_cache.c */

@@ -38,6 +38,8 @@ typedef struct PipelineEntry
 	PipelinePart part;			/* hash key */
 	bool		stale;
 	Pipeline   *pipeline;
+	Pipeline   *seen;			/* as a snapshot sees it; NULL: none */
+	bool		seen_stale;		/* while it is read */
 } PipelineEntry;
 
 static HTAB *pipelines = NULL;
@@ -56,6 +58,11 @@ relation_changed(Datum arg, Oid relid)
 
 		if (p == NULL || !OidIsValid(relid) || list_member_oid(p->watched, relid))
 			entry->stale = true;
+		if (entry->seen == NULL || !OidIsValid(relid) || list_member_oid(entry->seen->watched, relid))
+		{
+			entry->seen = NULL;
+			entry->seen_stale = true;
+		}
 	}
 }
 
@@ -81,6 +88,7 @@ find_entry(PipelinePart part)
 	if (!found)
 	{
 		entry->pipeline = NULL;
+		entry->seen = NULL;
 		entry->stale = true;
 	}
 	return entry;
@@ -606,13 +614,16 @@ read_settings(Pipeline *p)
 	p->signals_configuration = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3, &isnull));
 }
 
-/* Saved plans live in contexts of their own: free them with the pipeline. */
+/* A pipeline goes, and with it saved plans, which live in contexts of their own. */
 static void
-forget_plans(void *arg)
+forget(void *arg)
 {
 	Pipeline   *p = arg;
+	PipelineEntry *entry = hash_search(pipelines, &p->part, HASH_FIND, NULL);
 	int			i;
 
+	if (entry && entry->seen == p)
+		entry->seen = NULL;
 	for (i = 0; i < PIPELINE_PLANS; i++)
 		if (p->plans[i])
 			SPI_freeplan(p->plans[i]);
@@ -656,9 +667,9 @@ load(PipelinePart part, Snapshot snapshot)
 	p = MemoryContextAllocZero(context, sizeof(Pipeline));
 	p->part = part;
 	p->context = context;
-	p->forget_plans.func = forget_plans;
-	p->forget_plans.arg = p;
-	MemoryContextRegisterResetCallback(context, &p->forget_plans);
+	p->forget.func = forget;
+	p->forget.arg = p;
+	MemoryContextRegisterResetCallback(context, &p->forget);
 
 	p->lead = find_table(p, "lead");
 	p->event = find_table(p, "event");
@@ -737,27 +748,10 @@ leadscore_pipeline(PipelinePart part)
 	return entry->pipeline;
 }
 
-/*
- * The same for a query, which may run in parallel: no newer snapshot can be
- * taken then.  A pipeline that is read with the query's snapshot must not be
- * cached: it is allocated in the current context.
- */
-Pipeline *
-leadscore_pipeline_for_query(PipelinePart part)
+/* Is a pipeline's configuration the one that the active snapshot sees? */
+static bool
+is_as_seen(const Pipeline *p)
 {
-	if (IsInParallelMode() && find_entry(part)->stale)
-		return load(part, GetActiveSnapshot());
-	return leadscore_pipeline(part);
-}
-
-/*
- * The same for a query that replays logs, which it sees by its snapshot: with
- * the configuration that this snapshot sees, even if a newer one is known.
- */
-Pipeline *
-leadscore_pipeline_as_seen(PipelinePart part)
-{
-	Pipeline   *p = leadscore_pipeline_for_query(part);
 	UserSwitch	saved;
 	bool		same = false;
 	bool		isnull;
@@ -770,7 +764,52 @@ leadscore_pipeline_as_seen(PipelinePart part)
 										   &isnull)) == p->configuration;
 	SPI_finish();
 	leadscore_run_back(&saved);
-	return same ? p : load(part, GetActiveSnapshot());
+	return same;
+}
+
+/*
+ * A pipeline as the active snapshot sees it.  It is kept until the transaction
+ * ends, beside the newest one: a query asks for it once for each lead.
+ */
+static Pipeline *
+load_as_seen(PipelinePart part)
+{
+	PipelineEntry *entry = find_entry(part);
+	Pipeline   *p = entry->seen;
+
+	if (p && is_as_seen(p))
+		return p;
+	entry->seen = NULL;
+	entry->seen_stale = false;
+	p = load(part, GetActiveSnapshot());
+	MemoryContextSetParent(p->context, TopTransactionContext);
+	if (!entry->seen_stale)
+		entry->seen = p;
+	return p;
+}
+
+/*
+ * The same for a query, which may run in parallel: no newer snapshot than the
+ * query's can be taken then.
+ */
+Pipeline *
+leadscore_pipeline_for_query(PipelinePart part)
+{
+	if (IsInParallelMode() && find_entry(part)->stale)
+		return load_as_seen(part);
+	return leadscore_pipeline(part);
+}
+
+/*
+ * The same for a query that replays logs, which it sees by its snapshot: with
+ * the configuration that this snapshot sees, even if a newer one is known.
+ */
+Pipeline *
+leadscore_pipeline_as_seen(PipelinePart part)
+{
+	Pipeline   *p = leadscore_pipeline_for_query(part);
+
+	return is_as_seen(p) ? p : load_as_seen(part);
 }
 
 /*

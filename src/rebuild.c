@@ -109,6 +109,7 @@ compare_lead(LogReader *log, LeadRecord *stored, Difference *difference)
 	HistoryBuffer replayed;
 	LeadRecord	right;
 	HistoryDifference history;
+	int32		segments_seq = writer->appended.segments_seq;
 	int64		review;
 
 	difference->lead_id = stored->lead_id;
@@ -142,6 +143,14 @@ compare_lead(LogReader *log, LeadRecord *stored, Difference *difference)
 		difference->problem = psprintf("%s differs from the events", history.table);
 		difference->stored = history.stored;
 		difference->expected = history.expected;
+		return true;
+	}
+	/* rows that were deleted may have left gaps */
+	if (segments_seq < replayed.segments_seq)
+	{
+		difference->problem = "segments_seq is too low";
+		difference->stored = psprintf("%d", segments_seq);
+		difference->expected = psprintf("%d", replayed.segments_seq);
 		return true;
 	}
 	if (!same_stage(&stored->lifecycle, &right.lifecycle))
