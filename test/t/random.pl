@@ -237,7 +237,8 @@ sub random_history
 sub random_segments
 {
 	my ($pipeline) = @_;
-	my ($signals, $dimensions) = map { [ split /\n/, $node->safe_psql(template($pipeline), "SELECT DISTINCT $_ FROM p.$_ ORDER BY 1") ] } 'signal', 'dimension';
+	my ($signals, $dimensions, $paths) = map { [ split /\n/, $node->safe_psql(template($pipeline), "SELECT DISTINCT $_ ORDER BY 1") ] }
+	  'signal FROM p.signal', 'dimension FROM p.dimension', "condition::text FROM p.signal WHERE source = 'profile'";
 	my $grain = $pipeline =~ /hour/ ? 'hours' : 'days';
 	my (%active, %retired);
 	my ($made, $later) = (0, 0);
@@ -264,7 +265,7 @@ sub random_segments
 				{
 					# a signal that is made later is dated as the row was written last, by a refusal too
 					my @new = ('$.industry == "software"', '$.employees > 100 && $.need == true', '$.job_title == "CEO" || $email like_regex "gmail"');
-					$c{lead_condition} = quote(one_of('$.budget == true', '$.employees >= 50', '$consented == true', $later ? () : @new));
+					$c{lead_condition} = quote(one_of(@$paths, $later ? () : @new));
 				}
 				elsif ($kind < 70) { @c{qw(dimension min_points)} = (quote(one_of(@$dimensions)), one_of(-10, 0.001, 5, 12.5, 20, 40, 80)); }
 				elsif ($kind < 80) { $c{min_points} = one_of(-5, 10, 25, 31, 50.25, 71, 120); }
