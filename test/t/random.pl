@@ -237,10 +237,11 @@ sub random_history
 sub random_segments
 {
 	my ($pipeline) = @_;
-	my ($signals, $dimensions) = map { [ split /\n/, $node->safe_psql(template($pipeline), "SELECT DISTINCT $_ FROM p.$_ ORDER BY 1") ] } 'signal', 'dimension';
+	my ($signals, $dimensions, $paths) = map { [ split /\n/, $node->safe_psql(template($pipeline), "SELECT DISTINCT $_ ORDER BY 1") ] }
+	  'signal FROM p.signal', 'dimension FROM p.dimension', "condition::text FROM p.signal WHERE source = 'profile'";
 	my $grain = $pipeline =~ /hour/ ? 'hours' : 'days';
 	my (%active, %retired);
-	my $made = 0;
+	my ($made, $later) = (0, 0);
 	my $draft = sub {
 		my ($name, $rank) = @_;
 		# references go to segments that were made before, so there is no circle
@@ -260,8 +261,12 @@ sub random_segments
 					$c{min_count} = $c{signal} =~ /points_/ ? 10000 * (1 + int rand 5) : 1 + int rand 3 if chance(40);
 					$c{within} = quote((1 + int rand 12) . " $grain") if chance(60);
 				}
-				elsif ($kind < 50) { $c{lead_condition} = quote(one_of('$.budget == true', '$.employees >= 50', '$consented == true',
-						'$.industry == "software"', '$.employees > 100 && $.need == true', '$.job_title == "CEO" || $email like_regex "gmail"')); }
+				elsif ($kind < 50)
+				{
+					# a signal that is made later is dated as the row was written last, by a refusal too
+					my @new = ('$.industry == "software"', '$.employees > 100 && $.need == true', '$.job_title == "CEO" || $email like_regex "gmail"');
+					$c{lead_condition} = quote(one_of(@$paths, $later ? () : @new));
+				}
 				elsif ($kind < 70) { @c{qw(dimension min_points)} = (quote(one_of(@$dimensions)), one_of(-10, 0.001, 5, 12.5, 20, 40, 80)); }
 				elsif ($kind < 80) { $c{min_points} = one_of(-5, 10, 25, 31, 50.25, 71, 120); }
 				elsif ($kind < 90 || !@others)
@@ -289,6 +294,7 @@ sub random_segments
 	my @changes = ([ map { $activate->() } 1 .. 4 + int rand 4 ]);
 	for (1 .. $phases)
 	{
+		$later = 1;
 		my @now = map { $activate->() } 1 .. int rand 3;
 		push @now, $draft->("new $_", $active{$_}) . "SELECT activate(" . quote("new $_") . ', ' . quote($_) . ");\n"
 		  foreach grep { chance(20) } sort keys %active;
