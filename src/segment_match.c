@@ -175,24 +175,20 @@ static bool
 signal_met(const SegmentCondition *c, const ActivityList *activity, int32 at, int32 *expiry)
 {
 	const ActivityItem *items = activity->items;
-	int			i = first_item_after(activity, c->signal_id, at);
+	int			first = first_item_after(activity, c->signal_id, BUCKET_TIMELESS);
 	int64		oldest = c->within > 0 ? (int64) at - c->within : PG_INT32_MIN;
 	int64		count = 0;
+	int			i;
 
 	*expiry = PG_INT32_MAX;
+	if (first > 0 && items[first - 1].signal == c->signal_id)
+		count = Min(Max(items[first - 1].count, 0), PG_INT32_MAX);
 	/* from the newest on, until there are enough: these leave last */
-	while (--i >= 0 && items[i].signal == c->signal_id && count < c->min_count)
+	for (i = first_item_after(activity, c->signal_id, at) - 1;
+		 i >= first && items[i].bucket > oldest && count < c->min_count; i--)
 	{
-		bool		timeless = items[i].bucket == BUCKET_TIMELESS;
-
-		if (!timeless && items[i].bucket <= oldest)
-		{
-			/* what has no time is the first of all */
-			i = first_item_after(activity, c->signal_id, BUCKET_TIMELESS);
-			continue;
-		}
 		count += Min(Max(items[i].count, 0), PG_INT32_MAX);
-		if (count >= c->min_count && c->within > 0 && !timeless)
+		if (count >= c->min_count && c->within > 0)
 			*expiry = (int32) Min((int64) items[i].bucket + c->within, PG_INT32_MAX);
 	}
 	return count >= c->min_count;

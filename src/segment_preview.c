@@ -12,6 +12,7 @@
 #include "utils/builtins.h"
 #include "utils/jsonpath.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/typcache.h"
 
@@ -44,6 +45,8 @@ typedef struct Preview
 	OpenCondition *open;
 	int			nopen;
 	ActivityList activity;
+	Jsonb	   *definition;		/* that all this is made of */
+	MemoryContext context;
 } Preview;
 
 /* Give conditions on the lead that have no signal an id of their own. */
@@ -70,7 +73,7 @@ open_conditions(Preview *preview, Segment *segment)
 
 /* Make a definition ready, beside the segments that are active. */
 static Preview *
-make_preview(FunctionCallInfo fcinfo, HeapTupleHeader row, Jsonb *definition)
+make_preview(HeapTupleHeader row, Jsonb *definition)
 {
 	Preview    *preview = palloc0(sizeof(Preview));
 	Oid			type = HeapTupleHeaderGetTypeId(row);
@@ -111,6 +114,7 @@ make_preview(FunctionCallInfo fcinfo, HeapTupleHeader row, Jsonb *definition)
 	preview->evaluation = leadscore_evaluation_create(preview->scorer);
 	preview->segment = leadscore_segment_index(preview->scorer->segments, segments[0].id);
 	lead_activity_init(&preview->activity, preview->pipeline->grain, 64);
+	preview->definition = definition;
 	return preview;
 }
 
@@ -123,6 +127,7 @@ leadscore_would_be_in(PG_FUNCTION_ARGS)
 {
 	HeapTupleHeader row;
 	Preview    *preview = fcinfo->flinfo->fn_extra;
+	Jsonb	   *definition = PG_GETARG_JSONB_P(3);
 	HeapTupleData tuple = {0};
 	SegmentBits members;
 	int			i;
@@ -133,11 +138,21 @@ leadscore_would_be_in(PG_FUNCTION_ARGS)
 				 errmsg("argument is not a row of table \"lead\""),
 				 errhint("Pass the row of the table itself, not a part of it.")));
 	row = PG_GETARG_HEAPTUPLEHEADER(0);
+	if (preview && (VARSIZE(preview->definition) != VARSIZE(definition) ||
+					memcmp(preview->definition, definition, VARSIZE(definition)) != 0))
+	{
+		fcinfo->flinfo->fn_extra = NULL;
+		MemoryContextDelete(preview->context);
+		preview = NULL;
+	}
 	if (preview == NULL)
 	{
-		MemoryContext oldcontext = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+		MemoryContext context = AllocSetContextCreate(fcinfo->flinfo->fn_mcxt, "leadscore preview",
+													  ALLOCSET_DEFAULT_SIZES);
+		MemoryContext oldcontext = MemoryContextSwitchTo(context);
 
-		preview = make_preview(fcinfo, row, PG_GETARG_JSONB_P_COPY(3));
+		preview = make_preview(row, PG_GETARG_JSONB_P_COPY(3));
+		preview->context = context;
 		MemoryContextSwitchTo(oldcontext);
 		fcinfo->flinfo->fn_extra = preview;
 	}

@@ -123,7 +123,7 @@ COMMENT ON COLUMN segment_log.seq IS 'number of the row of this lead; of valid r
 COMMENT ON COLUMN segment_log.segment IS 'the segment';
 COMMENT ON COLUMN segment_log.entered IS 'true: entered, false: left';
 COMMENT ON COLUMN segment_log.effective_at IS 'when, in event time';
-COMMENT ON COLUMN segment_log.recorded_at IS 'when it was recorded: the start of the transaction, not its commit';
+COMMENT ON COLUMN segment_log.recorded_at IS 'when it was recorded: the start of the transaction, or later if the lead was written before; not its commit';
 COMMENT ON COLUMN segment_log.superseded_at IS 'when a correction took its place; NULL: the row is valid';
 COMMENT ON COLUMN segment_log.cause IS 'created, event, profile, time, definition (of the segment) or activation (of a model)';
 COMMENT ON COLUMN segment_log.changed_at IS 'when the row was recorded or superseded last: a cursor for programs that copy changes';
