@@ -269,5 +269,24 @@ SELECT sweep();
 SELECT seq, segment, is_member, effective_at, cause FROM segment_history ORDER BY 1;
 SELECT * FROM verify();
 
+-- A count leaves a window, and the lead stays in the segment: by 'view' for two
+-- days, which are over, and by 'buy' for 90, of which 82 are left. A sweep looks
+-- once, and finds nothing more to do.
+SELECT pipeline FROM leadscore.create_pipeline('w', 'empty', reports => false);
+SET search_path = w, leadscore, public;
+INSERT INTO signal (signal, event_kinds) VALUES ('view', '{view}'), ('buy', '{buy}');
+INSERT INTO model (model) VALUES ('m');
+SELECT activate_model('m');
+INSERT INTO segment (segment) VALUES ('either');
+INSERT INTO segment_condition (segment, condition, signal, within) VALUES ('either', 'c', 'view', '2 days'), ('either', 'c', 'buy', '90 days');
+SELECT activate_segment('either');
+INSERT INTO lead (lead_id, created_at, updated_at) VALUES (1, now() - interval '9 days', now() - interval '9 days');
+INSERT INTO event (lead_id, kind, occurred_at) SELECT 1, kind, now() - interval '8 days' FROM unnest('{view,buy}'::text[]) kind;
+SELECT sweep();
+SELECT sweep();
+SELECT segment, is_member, cause FROM segment_history ORDER BY seq;
+SELECT next_review_at BETWEEN now() + interval '81 days' AND now() + interval '82 days' AS by_buy FROM lead_state;
+SELECT * FROM verify();
+
 SET client_min_messages = warning;
-DROP SCHEMA s, h CASCADE;
+DROP SCHEMA s, h, w CASCADE;

@@ -382,7 +382,13 @@ leadscore_lifecycle_advance(LeadLifecycle *lifecycle, int64 until)
 	if (until <= lifecycle->processed_until)
 		return;
 	if (until >= lifecycle->quiet_until)
+	{
+		LeadGrain	grain = lifecycle_grain(lifecycle);
+		int32		bucket = bucket_of(until, grain);
+
 		pass_time(lifecycle, lifecycle->processed_until, until);
+		lifecycle->quiet_until = bucket < last_bucket(grain) ? bucket_start(bucket + 1, grain) : NEVER;
+	}
 	lifecycle->processed_until = Max(lifecycle->processed_until, lifecycle->stage_since);
 	if (lifecycle->segments_since != NEVER)
 		lifecycle->processed_until = Max(lifecycle->processed_until, lifecycle->segments_since);
@@ -595,12 +601,15 @@ int64
 leadscore_lifecycle_next_review(const LeadLifecycle *lifecycle, int64 known, bool exact)
 {
 	LeadGrain	grain = lifecycle_grain(lifecycle);
+	int32		after = bucket_of(lifecycle->processed_until, grain);
 	int32		bucket;
 
-	if (lifecycle->scorer == NULL)
+	if (lifecycle->scorer == NULL || lifecycle->quiet_until == NEVER)
 		return lifecycle->pending_at;
-	bucket = leadscore_standing_change(lifecycle->scorer, lifecycle->activity,
-									   bucket_of(lifecycle->processed_until, grain),
+	/* a bucket that was looked at already may look like one of a change */
+	if (lifecycle->quiet_until > lifecycle->processed_until)
+		after = Max(after, bucket_of(lifecycle->quiet_until - 1, grain));
+	bucket = leadscore_standing_change(lifecycle->scorer, lifecycle->activity, after,
 									   known == NEVER ? last_bucket(grain) : bucket_of(known, grain) - 1,
 									   &lifecycle->standing, exact);
 	if (bucket == BUCKET_NEVER)

@@ -159,6 +159,10 @@ my @segments_by_hand = (
 			{ condition => 'engaged', weight => 0.5, dimension => 'engagement', points => 20 } ] },
 	{ name => 'not keen', conditions => [ { condition => 'keen', in => 'keen', negate => 1 }, { condition => 'lead', from => 'iql' } ] });
 
+# May a segment ask for what no profile signal says yet?  One that is made when
+# there are leads is dated as their rows were written last, and not by the rules.
+our $new_signals = 1;
+
 # A random segment, which may name some others
 sub random_segment
 {
@@ -179,7 +183,7 @@ sub random_segment
 				$c{count} = 1 + int rand 3 if chance(40);
 				$c{within} = 1 + int rand 6 if chance(60);
 			}
-			elsif ($kind < 55) { $c{lead} = one_of(['budget'], ['consented'], [qw(budget big)], [qw(big rival)], [qw(consented big)]); }
+			elsif ($kind < 55) { $c{lead} = one_of(['budget'], ['consented'], $new_signals ? ([qw(budget big)], [qw(big rival)], [qw(consented big)]) : ()); }
 			elsif ($kind < 68) { @c{qw(dimension points)} = (one_of(qw(engagement fit)), one_of(-10, 0.001, 8, 10, 12.5, 20, 40)); }
 			elsif ($kind < 80) { $c{points} = one_of(-5, 0.5, 15, 20, 25, 40.25); }
 			elsif ($kind < 92 || !@others)
@@ -204,6 +208,7 @@ sub random_changes
 	my @names = map { "segment $_" } 1 .. 5;
 	my @first = map { { activate => random_segment($names[$_], $width, @names[ 0 .. $_ - 1 ]) } } 0 .. $#names;
 	# what a segment names was made before it
+	local $new_signals = 0;
 	my ($again, $new) = (int rand @names, random_segment('segment 6', $width, @names));
 	my @later = ({ activate => $new }, { replace => random_segment($names[$again], $width, @names[ 0 .. $again - 1 ]) });
 	return { before => \@first, 3 => [ shuffle @later ], 4 => [ { retire => 'segment 6' } ], 5 => [ { activate => random_segment('segment 7', $width, @names) }, { activate => $new } ] };
