@@ -288,5 +288,19 @@ SELECT segment, is_member, cause FROM segment_history ORDER BY seq;
 SELECT next_review_at BETWEEN now() + interval '81 days' AND now() + interval '82 days' AS by_buy FROM lead_state;
 SELECT * FROM verify();
 
+-- A lead that is written before a sweep has counted a new profile signal: first
+-- it enters 'es', which it was in before the write, then the two by the view
+INSERT INTO lead (lead_id, country) VALUES (2, 'ES');
+INSERT INTO segment (segment) VALUES ('es'), ('viewer');
+INSERT INTO segment_condition (segment, condition, lead_condition) VALUES ('es', 'c', '$country == "ES"');
+INSERT INTO segment_condition (segment, condition, signal) VALUES ('viewer', 'c', 'view');
+SELECT activate_segment('es'), activate_segment('viewer');
+UPDATE lead SET market = 'b2b' WHERE lead_id = 2;
+SELECT segments_seq FROM lead_state WHERE lead_id = 2;
+INSERT INTO event (lead_id, kind) VALUES (2, 'view');
+SELECT seq, segment, is_member, cause FROM segment_history WHERE lead_id = 2 ORDER BY seq;
+SELECT segments_seq FROM lead_state WHERE lead_id = 2;
+SELECT * FROM verify();
+
 SET client_min_messages = warning;
 DROP SCHEMA s, h, w CASCADE;

@@ -402,6 +402,14 @@ born_in_same_segments(const LeadLifecycle *born, const HistoryBuffer *replayed)
 	return memcmp(&members, &born->standing.segments, sizeof(members)) == 0;
 }
 
+/* Make the history of a lead equal to a replayed one, after which its next rows are numbered. */
+static void
+correct_history(Writer *writer, HistoryBuffer *replayed)
+{
+	leadscore_history_correct(writer->pipeline, replayed, InvalidSnapshot, NULL);
+	writer->appended.segments_seq = replayed->segments_seq;
+}
+
 /*
  * The lead was only born, so these deltas are all that its log has: replay
  * them.  False if that cannot be told.
@@ -449,31 +457,34 @@ apply_as_log(Writer *writer, LeadRecord *record, const DeltaList *list, int64 be
 		return true;
 	}
 	leadscore_writer_flush(writer, false);
-	leadscore_history_correct(writer->pipeline, &replayed, InvalidSnapshot, NULL);
-	writer->appended.segments_seq = replayed.segments_seq;
+	correct_history(writer, &replayed);
 	return true;
 }
 
 /*
- * Make history and record of a lead equal to a replay of its log.  The state
- * must be locked.  False if the lead is gone.
+ * Make history and record of a lead equal to a replay of its log, with its row as
+ * a snapshot sees it.  The state must be locked.  False if the lead is not there.
  */
-bool
-leadscore_correct(Writer *writer, LeadRecord *record)
+static bool
+correct_as_seen(Writer *writer, LeadRecord *record, Snapshot snapshot)
 {
 	HistoryBuffer replayed;
-	bool		found;
 
 	/* rows that wait to be appended are part of the history to correct */
 	leadscore_writer_flush(writer, false);
-	found = leadscore_lead_read(writer, record->lead_id);
-	if (found)
-	{
-		leadscore_replay_one(writer, record, &replayed);
-		leadscore_history_correct(writer->pipeline, &replayed, InvalidSnapshot, NULL);
-		writer->appended.segments_seq = replayed.segments_seq;
-	}
-	return found;
+	leadscore_lead_open(writer);
+	if (!leadscore_row_read(&writer->lead, record->lead_id, snapshot))
+		return false;
+	leadscore_replay_one(writer, record, &replayed);
+	correct_history(writer, &replayed);
+	return true;
+}
+
+/* The same with its row as it is now */
+bool
+leadscore_correct(Writer *writer, LeadRecord *record)
+{
+	return correct_as_seen(writer, record, writer->snapshot);
 }
 
 #ifdef USE_ASSERT_CHECKING
@@ -523,8 +534,8 @@ check_record(Writer *writer, LeadRecord *record)
 #endif
 
 /* Order numbers of leads. */
-static int
-lead_id_cmp(const void *a, const void *b)
+int
+leadscore_lead_id_cmp(const void *a, const void *b)
 {
 	int64		x = *(const int64 *) a;
 	int64		y = *(const int64 *) b;
@@ -542,7 +553,7 @@ leadscore_note_refused(Writer *writer, const int64 *lead_ids, int64 n)
 	writer->refused = MemoryContextAllocHuge(writer->context, sizeof(int64) * (n + 1));
 	memcpy(writer->refused, lead_ids, sizeof(int64) * n);
 	writer->nrefused = n;
-	qsort(writer->refused, n, sizeof(int64), lead_id_cmp);
+	qsort(writer->refused, n, sizeof(int64), leadscore_lead_id_cmp);
 }
 
 /* Apply the deltas of one lead. */
@@ -559,7 +570,7 @@ apply_lead(DeltaList *list, Writer *writer, int64 begin, int64 end, const char *
 
 	record.lead_id = list->deltas[begin].lead_id;
 	replayed = writer->nrefused > 0 &&
-		bsearch(&record.lead_id, writer->refused, writer->nrefused, sizeof(int64), lead_id_cmp) != NULL;
+		bsearch(&record.lead_id, writer->refused, writer->nrefused, sizeof(int64), leadscore_lead_id_cmp) != NULL;
 	for (i = begin; i < end; i++)
 		must_exist |= !list->deltas[i].removed;
 	end = drop_unchanged(list, begin, end);
@@ -653,7 +664,6 @@ void
 leadscore_lead_catch_up(Writer *writer, int64 lead_id, Snapshot before)
 {
 	LeadRecord	record;
-	HistoryBuffer replayed;
 
 	if (!leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive))
 		return;
@@ -661,12 +671,8 @@ leadscore_lead_catch_up(Writer *writer, int64 lead_id, Snapshot before)
 	leadscore_state_decode(writer, &record);
 	if (record.configuration >= writer->pipeline->signals_configuration)
 		return;
-	leadscore_writer_flush(writer, false);
-	leadscore_lead_open(writer);
-	if (!leadscore_row_read(&writer->lead, lead_id, before))
+	if (!correct_as_seen(writer, &record, before))
 		return;
-	leadscore_replay_one(writer, &record, &replayed);
-	leadscore_history_correct(writer->pipeline, &replayed, InvalidSnapshot, NULL);
 	leadscore_state_write(writer, &record, true);
 	leadscore_writer_flush(writer, false);
 	CommandCounterIncrement();

@@ -43,6 +43,7 @@ extern LeadStep leadscore_delta_step(const DeltaList *list, const EventDelta *de
 extern void leadscore_deltas_apply(DeltaList *list, Writer *writer, const char *table);
 extern bool leadscore_find_or_create(Writer *writer, LeadRecord *record, bool lock,
 									 LockTupleMode mode, bool *created);
+extern int	leadscore_lead_id_cmp(const void *a, const void *b);
 extern void leadscore_note_refused(Writer *writer, const int64 *lead_ids, int64 n);
 extern void leadscore_lead_catch_up(Writer *writer, int64 lead_id, Snapshot before);
 extern void leadscore_lead_refresh(Writer *writer, int64 lead_id, bool created_moved,

@@ -404,16 +404,6 @@ repair_leads(Writer *writer, const LeadSet *set)
 	return n;
 }
 
-/* Order by number. */
-static int
-int64_cmp(const void *a, const void *b)
-{
-	int64		x = *(const int64 *) a;
-	int64		y = *(const int64 *) b;
-
-	return x < y ? -1 : (x > y ? 1 : 0);
-}
-
 /*
  * Repair all leads of a part that are not as their logs say, each under its own
  * lock; returns how many there were.
@@ -435,7 +425,7 @@ leadscore_rebuild_part(PipelinePart part)
 	leadscore_writer_begin(&writer, part, true);
 	compare_part(&writer, remember, &set);
 	if (set.n > 1)
-		qsort(set.ids, set.n, sizeof(int64), int64_cmp);
+		qsort(set.ids, set.n, sizeof(int64), leadscore_lead_id_cmp);
 	for (i = 0; i < set.n; i++)
 		if (i == 0 || set.ids[i] != set.ids[i - 1])
 			set.ids[n++] = set.ids[i];

@@ -66,16 +66,6 @@ gather(Relation event, Tuplestorestate *rows, Datum **lead_ids, Datum **source_i
 	return n;
 }
 
-/* By number */
-static int
-lead_id_cmp(const void *a, const void *b)
-{
-	int64		x = *(const int64 *) a;
-	int64		y = *(const int64 *) b;
-
-	return x < y ? -1 : (x > y ? 1 : 0);
-}
-
 /*
  * Lock the states of all leads of a list, as applying it does later, and those
  * of some others.  Needs an SPI connection.
@@ -93,7 +83,7 @@ leadscore_lock_deltas(const DeltaList *deltas, const int64 *others, int64 nother
 		lead_ids[i] = deltas->deltas[i].lead_id;
 	for (i = 0; i < nothers; i++)
 		lead_ids[deltas->n + i] = others[i];
-	qsort(lead_ids, nall, sizeof(int64), lead_id_cmp);
+	qsort(lead_ids, nall, sizeof(int64), leadscore_lead_id_cmp);
 	for (i = 0; i < nall; i++)
 		if (n == 0 || lead_ids[n - 1] != lead_ids[i])
 			lead_ids[n++] = lead_ids[i];
