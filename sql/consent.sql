@@ -133,6 +133,18 @@ SELECT crm.unsuppress('e1@acme.example') AS lifted, crm.unsuppress('e2@acme.exam
 SELECT crm.may_contact('e1', 'email', 'news'), crm.may_contact('e1', 'email', 'news', now() - interval '1 hour') AS an_hour_ago;
 SELECT contact_allowed FROM crm.lead WHERE external_id IN ('e1', 'twin 1') ORDER BY external_id;
 
+-- Another address is no statement: the columns follow, and nothing is recorded
+INSERT INTO crm.lead (external_id, email) VALUES ('moved 1', 'refused@acme.example'), ('moved 2', 'fine@acme.example'), ('moved 3', 'refused@acme.example'), ('moved 4', 'four@acme.example');
+SELECT crm.suppress('refused@acme.example', reason => 'unsubscribed', since => '2025-06-01') AS leads;
+SELECT crm.give_consent(name, 'marketing', 'email', occurred_at => '2025-05-01', evidence => '{"form": "f"}') FROM unnest(ARRAY['moved 2', 'moved 4']) name;
+UPDATE crm.lead SET email = 'free@acme.example' WHERE external_id = 'moved 1';
+UPDATE crm.lead SET email = 'Refused@acme.example' WHERE external_id = 'moved 2';
+UPDATE crm.lead SET email = NULL WHERE external_id = 'moved 3';
+-- but what is written in the same statement is one
+UPDATE crm.lead SET email = 'refused@acme.example', consented_at = '2025-05-02' WHERE external_id = 'moved 4';
+SELECT external_id, email, contact_allowed, crm.may_contact(external_id, 'email') AS email FROM crm.lead WHERE external_id LIKE 'moved%' ORDER BY 1;
+SELECT l.external_id, c.purpose, c.channel, c.status, c.occurred_at FROM crm.consent c JOIN crm.lead l USING (lead_id) WHERE l.external_id LIKE 'moved%' ORDER BY c.consent_id;
+
 -- The list of people to call obeys: a lead that wants no messages is not on it,
 -- unless it has asked for something since
 SELECT crm.upsert_lead('hot ' || i, 'hot' || i || '@acme.example', consent => true, profile => '{"budget": true, "authority": true, "need": true, "timeline": true}', at => '2025-01-01') > 0 FROM generate_series(1, 3) i;

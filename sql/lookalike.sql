@@ -25,7 +25,7 @@ END
 $$;
 ALTER TABLE fake.lead ADD PRIMARY KEY (lead_id);
 ALTER TABLE fake.lead_state ADD PRIMARY KEY (lead_id);
-CREATE FUNCTION fake._columns_written(bigint[], boolean) RETURNS void LANGUAGE sql AS '';
+CREATE FUNCTION fake._columns_written(bigint[], boolean[], boolean[], boolean) RETURNS void LANGUAGE sql AS '';
 CREATE FUNCTION fake._columns_corrected(bigint[], boolean) RETURNS void LANGUAGE sql AS '';
 CREATE FUNCTION fake.consent_checked() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
 CREATE FUNCTION fake.consent_recorded() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';

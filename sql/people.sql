@@ -71,6 +71,12 @@ SELECT external_id, email, phone, country, market, profile, created_at, consente
 SELECT kind, source_id, value FROM crm.event WHERE lead_id = :f1 ORDER BY occurred_at, source_id;
 SELECT signal, events FROM crm.explain('f1', '2025-02-06') WHERE source = 'event' AND rule IS NOT NULL;
 SELECT referred_by = :f1 AS moved FROM crm.lead WHERE external_id = 'referred';
+-- the address of the loser may be one that is refused: the winner has said what it has said, no more
+SELECT crm.upsert_lead('granted') AS granted, crm.upsert_lead('given', 'given@x.example') AS given \gset
+SELECT crm.give_consent('granted', 'marketing', 'email', evidence => '{"form": "f"}', occurred_at => '2025-01-10'), crm.suppress('given@x.example', reason => 'unsubscribed', since => '2025-01-20') AS leads;
+SELECT crm.merge_leads('granted', 'given') = :granted AS merged;
+SELECT email, contact_allowed, crm.may_contact('granted', 'email') AS email_allowed FROM crm.lead WHERE lead_id = :granted;
+SELECT purpose, channel, status, occurred_at FROM crm.consent WHERE lead_id = :granted;
 -- a chain of merges, and circles
 SELECT crm.upsert_lead('f3') AS f3 \gset
 SELECT crm.merge_leads('f3', 'f1') = :f3 AS merged;

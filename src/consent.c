@@ -91,20 +91,23 @@ refusal_cmp(const void *a, const void *b)
 }
 
 /*
- * Call a function of the pipeline that takes an array and another argument.
- * Triggers of the owner's find nothing that the caller chose.  Needs an SPI
- * connection.
+ * Call a function of the pipeline.  Triggers of the owner's find nothing that
+ * the caller chose.  Needs an SPI connection.
  */
 static void
-call_pipeline(const Pipeline *pipeline, const char *function, Datum lead_ids, Oid type, Datum argument)
+call_pipeline(const Pipeline *pipeline, const char *function, int nargs, Oid *types, Datum *values)
 {
-	Oid			types[2] = {INT8ARRAYOID, type};
-	Datum		values[2] = {lead_ids, argument};
-	char	   *sql = psprintf("SELECT %s.%s($1, $2)",
-							   quote_identifier(get_namespace_name(pipeline->part.schema)), function);
+	StringInfoData sql;
+	int			i;
 
-	if (SPI_execute_with_args(sql, 2, types, values, NULL, false, 0) < 0)
-		elog(ERROR, "could not execute: %s", sql);
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT %s.%s(",
+					 quote_identifier(get_namespace_name(pipeline->part.schema)), function);
+	for (i = 1; i <= nargs; i++)
+		appendStringInfo(&sql, "%s$%d", i > 1 ? ", " : "", i);
+	appendStringInfoChar(&sql, ')');
+	if (SPI_execute_with_args(sql.data, nargs, types, values, NULL, false, 0) < 0)
+		elog(ERROR, "could not execute: %s", sql.data);
 }
 
 /*
@@ -117,6 +120,7 @@ leadscore_refusals_apply(RefusalList *list, const DeltaList *deltas, Writer *wri
 {
 	Pipeline   *pipeline = writer->pipeline;
 	Datum	   *columns[2];
+	Oid			types[2] = {INT8ARRAYOID, INT8ARRAYOID};
 	Datum		values[2];
 	int64	   *lead_ids;
 	int			nestlevel;
@@ -159,7 +163,7 @@ leadscore_refusals_apply(RefusalList *list, const DeltaList *deltas, Writer *wri
 	}
 	leadscore_lock_deltas(deltas, lead_ids, (int64) nlocked, pipeline);
 	leadscore_note_refused(writer, lead_ids, (int64) nlocked);
-	call_pipeline(pipeline, "_events_refused", values[0], INT8ARRAYOID, values[1]);
+	call_pipeline(pipeline, "_events_refused", 2, types, values);
 	SPI_finish();
 	AtEOXact_GUC(true, nestlevel);
 	CommandCounterIncrement();
@@ -187,11 +191,17 @@ leadscore_corrects_columns(void)
 
 /*
  * Record what consented_at and contact_allowed of some leads were set to, and
- * correct them by what else was said; inserted: the leads are new.
+ * correct them by what else was said; consented and allowed: arrays that say
+ * which of the two columns of each lead were written; inserted: the leads are new.
  */
 void
-leadscore_columns_written(const Pipeline *pipeline, Datum lead_ids, bool inserted)
+leadscore_columns_written(const Pipeline *pipeline, Datum lead_ids, Datum consented, Datum allowed,
+						  bool inserted)
 {
+	Oid			written_types[4] = {INT8ARRAYOID, BOOLARRAYOID, BOOLARRAYOID, BOOLOID};
+	Datum		written[4] = {lead_ids, consented, allowed, BoolGetDatum(inserted)};
+	Oid			corrected_types[2] = {INT8ARRAYOID, BOOLOID};
+	Datum		corrected[2] = {lead_ids, BoolGetDatum(inserted)};
 	int			nestlevel = leadscore_fix_path();
 	bool		before[2] = {records_columns, corrects_columns};
 
@@ -201,10 +211,10 @@ leadscore_columns_written(const Pipeline *pipeline, Datum lead_ids, bool inserte
 	{
 		records_columns = true;
 		corrects_columns = false;
-		call_pipeline(pipeline, "_columns_written", lead_ids, BOOLOID, BoolGetDatum(inserted));
+		call_pipeline(pipeline, "_columns_written", 4, written_types, written);
 		records_columns = false;
 		corrects_columns = true;
-		call_pipeline(pipeline, "_columns_corrected", lead_ids, BOOLOID, BoolGetDatum(inserted));
+		call_pipeline(pipeline, "_columns_corrected", 2, corrected_types, corrected);
 	}
 	PG_FINALLY();
 	{

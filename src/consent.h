@@ -34,7 +34,8 @@ extern void leadscore_refusals_add(RefusalList *list, const Pipeline *pipeline,
 								   bool removed);
 extern void leadscore_refusals_apply(RefusalList *list, const DeltaList *deltas, Writer *writer);
 extern bool leadscore_corrects_columns(void);
-extern void leadscore_columns_written(const Pipeline *pipeline, Datum lead_ids, bool inserted);
+extern void leadscore_columns_written(const Pipeline *pipeline, Datum lead_ids, Datum consented,
+									  Datum allowed, bool inserted);
 extern void leadscore_leave_out_forgotten(Pipeline *pipeline, Datum lead_ids);
 extern bool leadscore_any_suppressed(const Pipeline *pipeline);
 

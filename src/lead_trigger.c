@@ -314,33 +314,49 @@ check_names(Pipeline *pipeline, Relation rel, Tuplestorestate *rows, const LeadR
 		leadscore_leave_out_forgotten(pipeline, id_array(leads, n));
 }
 
+/* An array of boolean values for a query */
+static Datum
+bool_array(Datum *items, int n)
+{
+	return PointerGetDatum(construct_array(items, n, BOOLOID, sizeof(bool), true, TYPALIGN_CHAR));
+}
+
 /*
  * Record the consent of leads whose columns about it were written.  A lead that
- * has an address may be one that is suppressed.
+ * has an address may be one that is suppressed, but a new address says nothing.
  */
 static void
 record_consent(Writer *writer, const LeadRow *old_leads, const LeadRow *leads, int n, Snapshot before)
 {
 	const Pipeline *pipeline = writer->pipeline;
-	LeadRow    *written = palloc(sizeof(LeadRow) * n);
+	LeadRow    *changed = palloc(sizeof(LeadRow) * n);
+	Datum	   *consented = palloc(sizeof(Datum) * n);
+	Datum	   *allowed = palloc(sizeof(Datum) * n);
 	bool		any_suppressed = leadscore_any_suppressed(pipeline);
-	int			nwritten = 0;
+	int			nchanged = 0;
 	int			i;
 
 	for (i = 0; i < n; i++)
 	{
-		if ((any_suppressed && leads[i].address != 0 &&
-			 (old_leads == NULL || leads[i].address != old_leads[i].address)) ||
-			(old_leads == NULL ? leads[i].consented_at != NEVER || leads[i].contact_allowed >= 0 :
-			 leads[i].consented_at != old_leads[i].consented_at ||
-			 leads[i].contact_allowed != old_leads[i].contact_allowed))
-			written[nwritten++] = leads[i];
+		bool		is_addressed = any_suppressed &&
+			leads[i].address != (old_leads == NULL ? 0 : old_leads[i].address);
+		bool		is_consented = old_leads == NULL ? leads[i].consented_at != NEVER :
+			leads[i].consented_at != old_leads[i].consented_at;
+		bool		is_allowed = old_leads == NULL ? leads[i].contact_allowed >= 0 :
+			leads[i].contact_allowed != old_leads[i].contact_allowed;
+
+		if (!is_addressed && !is_consented && !is_allowed)
+			continue;
+		changed[nchanged] = leads[i];
+		consented[nchanged] = BoolGetDatum(is_consented);
+		allowed[nchanged++] = BoolGetDatum(is_allowed);
 	}
 	/* the columns that follow from it are written in a statement of their own */
-	for (i = 0; i < nwritten && old_leads; i++)
-		leadscore_lead_catch_up(writer, written[i].lead_id, before);
-	if (nwritten > 0)
-		leadscore_columns_written(pipeline, id_array(written, nwritten), old_leads == NULL);
+	for (i = 0; i < nchanged && old_leads; i++)
+		leadscore_lead_catch_up(writer, changed[i].lead_id, before);
+	if (nchanged > 0)
+		leadscore_columns_written(pipeline, id_array(changed, nchanged), bool_array(consented, nchanged),
+								  bool_array(allowed, nchanged), old_leads == NULL);
 }
 
 /* Give new leads a state, if an event has not done so already. */

@@ -401,8 +401,10 @@ $$;
 REVOKE EXECUTE ON FUNCTION consent_kept() FROM PUBLIC;
 COMMENT ON FUNCTION consent_kept() IS 'trigger: only a merge moves rows of consent, only an erasure empties their evidence';
 
--- The trigger on lead calls this for leads whose columns were written.
-CREATE OR REPLACE FUNCTION _columns_written(lead_ids bigint[], inserted boolean) RETURNS void
+-- The trigger on lead calls this for leads whose columns or addresses were
+-- written. With another address the columns are to say something else, and so
+-- only a column that was written itself is a statement.
+CREATE OR REPLACE FUNCTION _columns_written(lead_ids bigint[], consented boolean[], allowed boolean[], inserted boolean) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
@@ -412,29 +414,30 @@ BEGIN
     SELECT w.lead_id, s.purpose, s.status, s.evidence, s.occurred_at
     FROM (
             SELECT l.lead_id, l.consented_at, l.contact_allowed, n.consented_at AS consented_before, n.contact_allowed AS allowed_before,
-                least(l.updated_at, now()) AS changed_at
-            FROM @pipeline@.lead l
+                least(l.updated_at, now()) AS changed_at, u.consented, u.allowed
+            FROM unnest(_columns_written.lead_ids, _columns_written.consented, _columns_written.allowed) AS u (lead_id, consented, allowed)
+                JOIN @pipeline@.lead l USING (lead_id)
                 LEFT JOIN @pipeline@._consent_now(CASE WHEN NOT inserted THEN _columns_written.lead_ids END) n USING (lead_id)
-            WHERE l.lead_id = ANY (_columns_written.lead_ids)
         ) w,
         LATERAL (VALUES
             -- a column that has a date is a statement of that date; an import of old leads proves nothing
             ('policy', 'granted', CASE WHEN NOT inserted THEN jsonb '{"column": "consented_at"}' END,
                 least(w.consented_at, now()),
-                w.consented_at IS NOT NULL AND w.consented_at IS DISTINCT FROM w.consented_before),
+                w.consented AND w.consented_at IS NOT NULL AND w.consented_at IS DISTINCT FROM w.consented_before),
             ('policy', 'withdrawn', NULL, greatest(w.changed_at, w.consented_before),
-                w.consented_at IS NULL AND w.consented_before IS NOT NULL),
-            ('marketing', 'granted', NULL, w.changed_at, w.contact_allowed AND w.allowed_before IS NOT TRUE),
+                w.consented AND w.consented_at IS NULL AND w.consented_before IS NOT NULL),
+            ('marketing', 'granted', NULL, w.changed_at,
+                w.allowed AND w.contact_allowed AND w.allowed_before IS NOT TRUE),
             ('marketing', 'withdrawn', NULL, w.changed_at,
-                w.contact_allowed IS NOT TRUE AND (w.allowed_before OR NOT w.contact_allowed AND w.allowed_before IS NULL))
+                w.allowed AND w.contact_allowed IS NOT TRUE AND (w.allowed_before OR NOT w.contact_allowed AND w.allowed_before IS NULL))
         ) AS s (purpose, status, evidence, occurred_at, said)
     WHERE s.said
         AND NOT (inserted AND EXISTS (SELECT FROM @pipeline@.consent c WHERE c.lead_id = w.lead_id AND c.purpose = s.purpose))
     ORDER BY w.lead_id, s.status DESC;
 END
 $$;
-COMMENT ON FUNCTION _columns_written(bigint[], boolean) IS
-    'records as consent what consented_at and contact_allowed of leads were set to; inserted: the leads are new';
+COMMENT ON FUNCTION _columns_written(bigint[], boolean[], boolean[], boolean) IS
+    'records as consent what consented_at and contact_allowed of leads were set to; consented, allowed: which of the two columns of each lead were written; inserted: the leads are new';
 
 CREATE OR REPLACE FUNCTION _columns_corrected(lead_ids bigint[], inserted boolean) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp

@@ -54,7 +54,7 @@ BEGIN
         persona = coalesce(kept.persona, gone.persona), profile = gone.profile || kept.profile,
         referred_by = nullif(coalesce(nullif(kept.referred_by, loser), gone.referred_by), winner),
         created_at = least(kept.created_at, gone.created_at),
-        consented_at = n.consented_at, contact_allowed = n.contact_allowed
+        consented_at = n.consented_at
     FROM @pipeline@._consent_now(ARRAY[winner]) n
     WHERE l.lead_id = winner;
 
@@ -406,7 +406,7 @@ BEGIN
     IF EXISTS (SELECT FROM @pipeline@.suppression) THEN
         PERFORM @pipeline@._leave_out_forgotten(ARRAY(SELECT l.lead_id FROM @pipeline@.lead l));
     END IF;
-    PERFORM @pipeline@._columns_written(array_agg(l.lead_id), true)
+    PERFORM @pipeline@._columns_written(array_agg(l.lead_id), array_agg(true), array_agg(true), true)
     FROM @pipeline@.lead l
     WHERE l.erased_at IS NULL
         AND (l.consented_at IS NOT NULL AND NOT EXISTS (SELECT FROM @pipeline@.consent c WHERE c.lead_id = l.lead_id AND c.purpose = 'policy')
