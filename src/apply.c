@@ -406,7 +406,9 @@ born_in_same_segments(const LeadLifecycle *born, const HistoryBuffer *replayed)
 static void
 correct_history(Writer *writer, HistoryBuffer *replayed)
 {
-	leadscore_history_correct(writer->pipeline, replayed, InvalidSnapshot, NULL);
+	replayed->edges = writer->appended.edges;
+	if (leadscore_history_correct(writer->pipeline, replayed, InvalidSnapshot, NULL))
+		leadscore_edges_add_correction(replayed->edges, replayed->lead_id);
 	writer->appended.segments_seq = replayed->segments_seq;
 }
 

@@ -372,6 +372,38 @@ read_refusals(Pipeline *p)
 	MemoryContextSwitchTo(oldcontext);
 }
 
+/* What sequences and assignments wait for */
+static void
+read_watched(Pipeline *p)
+{
+	static const char *const kinds[] = {"stage", "segment", "signal", "correction"};
+	uint64		n = run_query(psprintf("SELECT kind, name FROM %s._watched WHERE name IS NOT NULL",
+									   quote_identifier(get_namespace_name(p->part.schema))));
+	MemoryContext oldcontext = MemoryContextSwitchTo(p->context);
+	uint64		i;
+	int			j;
+
+	p->watched_edges = palloc0(sizeof(WatchedEdge) * (n + 1));
+	for (i = 0; i < n; i++)
+	{
+		WatchedEdge *edge = &p->watched_edges[p->nwatched];
+		char	   *kind = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
+
+		for (j = 0; j < (int) lengthof(kinds) && strcmp(kinds[j], kind) != 0; j++)
+			;
+		if (j == (int) lengthof(kinds))
+			continue;
+		edge->kind = (EdgeKind) j;
+		edge->name = pstrdup(SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2));
+		edge->signal = -1;
+		for (j = 0; edge->kind == EDGE_SIGNAL && j < p->nsignals; j++)
+			if (strcmp(p->signals[j].name, edge->name) == 0)
+				edge->signal = p->signals[j].id;
+		p->nwatched++;
+	}
+	MemoryContextSwitchTo(oldcontext);
+}
+
 /* May a path over rows of a source use a variable of this name? */
 bool
 leadscore_is_variable(const Pipeline *pipeline, SignalSource source, const char *name)
@@ -689,6 +721,10 @@ load(PipelinePart part, Snapshot snapshot)
 	p->consent = leadscore_table(part.schema, "consent");
 	p->suppression = leadscore_table(part.schema, "suppression");
 	p->alias = leadscore_table(part.schema, "lead_alias");
+	p->sequence = leadscore_table(part.schema, "sequence");
+	p->assignment = leadscore_table(part.schema, "assignment");
+	p->enrollment = leadscore_table(part.schema, "enrollment");
+	p->action = leadscore_table(part.schema, "action");
 	p->distributed = !OidIsValid(part.shard) &&
 		(leadscore_is_distributed(p->lead) || leadscore_is_distributed(p->event) ||
 		 leadscore_is_distributed(p->state) || leadscore_is_distributed(p->stage_log) ||
@@ -708,6 +744,7 @@ load(PipelinePart part, Snapshot snapshot)
 	read_lists(p);
 	find_missing(p);
 	read_refusals(p);
+	read_watched(p);
 	read_periods(p);
 	SPI_finish();
 	PopActiveSnapshot();

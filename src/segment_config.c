@@ -36,8 +36,8 @@ PG_FUNCTION_INFO_V1(leadscore_retire_segment);
 #define EQ " OPERATOR(pg_catalog.=) "
 
 /* What is no part of a segment's definition: the note, and the status, of which another error tells */
-static const char *const free_columns[] = {"note", "status", NULL};
-static const char *const note[] = {"note", NULL};
+static const char *const free_columns[] = {"note", "enrolls", "status", NULL};
+static const char *const note[] = {"note", "enrolls", NULL};
 
 /* Columns of segment_condition that tell drafts and active segments apart no more */
 static const char *const no_columns[] = {NULL};

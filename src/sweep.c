@@ -22,6 +22,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "edge.h"
 #include "guard.h"
 #include "replay.h"
 #include "shard.h"
@@ -110,6 +111,7 @@ leadscore_sweep_part(PipelinePart part, int64 max_leads)
 									ALLOCSET_DEFAULT_SIZES);
 	oldcontext = MemoryContextSwitchTo(context);
 	leadscore_writer_begin(&writer, part, true);
+	leadscore_edges_watch(&writer);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	for (round = 0; round < 2 && swept < max_leads; round++)
@@ -140,6 +142,7 @@ leadscore_sweep_part(PipelinePart part, int64 max_leads)
 	}
 	SPI_finish();
 	MemoryContextSwitchTo(context);
+	leadscore_edges_apply(&writer);
 	leadscore_writer_end(&writer);
 	MemoryContextSwitchTo(oldcontext);
 	MemoryContextDelete(context);

@@ -96,6 +96,21 @@ CREATE TRIGGER config_truncated AFTER TRUNCATE ON segment_activation
 ALTER TABLE segment_activation ENABLE ALWAYS TRIGGER config_changed;
 ALTER TABLE segment_activation ENABLE ALWAYS TRIGGER config_truncated;
 
+-- The engine knows what sequences and assignments wait for.
+CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON sequence
+    FOR EACH ROW EXECUTE FUNCTION config_changed();
+CREATE TRIGGER config_truncated AFTER TRUNCATE ON sequence
+    FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
+ALTER TABLE sequence ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE sequence ENABLE ALWAYS TRIGGER config_truncated;
+
+CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON assignment
+    FOR EACH ROW EXECUTE FUNCTION config_changed();
+CREATE TRIGGER config_truncated AFTER TRUNCATE ON assignment
+    FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
+ALTER TABLE assignment ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE assignment ENABLE ALWAYS TRIGGER config_truncated;
+
 -- The engine knows the kinds of events that have a role.
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON event_kind
     FOR EACH ROW EXECUTE FUNCTION config_changed();

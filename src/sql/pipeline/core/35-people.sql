@@ -5,6 +5,54 @@
 -- lead is in lead_alias and points at a lead that exists, so that a name is
 -- found in one step.
 
+CREATE OR REPLACE FUNCTION _merge_runs(winner bigint, loser bigint) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    ids bigint[];
+    sequences text[];
+    runs integer[];
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    -- of two open runs of one sequence the older stays
+    SELECT array_agg(e.lead_id), array_agg(e.sequence), array_agg(e.run) INTO ids, sequences, runs
+    FROM (
+        SELECT o.*, row_number() OVER (PARTITION BY o.sequence ORDER BY o.started_at, o.lead_id = winner DESC) AS place
+        FROM @pipeline@.enrollment o
+        WHERE o.lead_id IN (winner, loser) AND o.ended_at IS NULL
+    ) e
+    WHERE e.place > 1;
+    PERFORM @pipeline@._end_runs(ids, sequences, runs, array_fill('merged'::text, ARRAY[coalesce(cardinality(ids), 0)]), now());
+    WITH moved AS (
+        SELECT e.sequence, e.run, e.run + coalesce((SELECT max(o.run) FROM @pipeline@.enrollment o WHERE o.lead_id = winner AND o.sequence = e.sequence), 0) AS new_run
+        FROM @pipeline@.enrollment e
+        WHERE e.lead_id = loser
+    ), runs AS (
+        UPDATE @pipeline@.enrollment e
+        SET lead_id = winner, run = m.new_run
+        FROM moved m
+        WHERE e.lead_id = loser AND e.sequence = m.sequence AND e.run = m.run
+    )
+    UPDATE @pipeline@.action a
+    SET lead_id = winner, run = m.new_run,
+        dedup_key = CASE WHEN a.run IS NOT NULL THEN a.sequence || '/' || m.new_run || '/' || a.step
+            WHEN EXISTS (SELECT FROM @pipeline@.action o WHERE o.lead_id = winner AND o.dedup_key = a.dedup_key) THEN 'merged/' || a.action_id
+            ELSE a.dedup_key END,
+        -- the app wanted one of these for a person
+        status = CASE WHEN d.is_twin THEN 'cancelled' ELSE a.status END, reason = CASE WHEN d.is_twin THEN 'merged' ELSE a.reason END,
+        ended_at = CASE WHEN d.is_twin THEN now() ELSE a.ended_at END
+    FROM @pipeline@.action b
+        LEFT JOIN moved m ON m.sequence = b.sequence AND m.run = b.run
+        CROSS JOIN LATERAL (
+            SELECT b.run IS NULL AND b.status = 'waiting'
+                AND EXISTS (SELECT FROM @pipeline@.action o WHERE o.lead_id = winner AND o.dedup_key = b.dedup_key) AS is_twin
+        ) d
+    WHERE a.lead_id = loser AND b.lead_id = a.lead_id AND b.action_id = a.action_id;
+END
+$$;
+COMMENT ON FUNCTION _merge_runs(bigint, bigint) IS
+    'gives the runs and actions of a lead to the one that it is merged into; runs are numbered after those of that one';
+
 CREATE OR REPLACE FUNCTION merge_leads_by_id(winner bigint, loser bigint, reason text DEFAULT NULL) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -33,6 +81,8 @@ BEGIN
         RAISE EXCEPTION 'lead % was forgotten', CASE WHEN kept.erased_at IS NOT NULL THEN winner ELSE loser END
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Nobody knows whom it stood for.';
     END IF;
+    -- what the merge writes begins no sequence
+    PERFORM set_config('leadscore.enroll', 'off', true);
     INSERT INTO @pipeline@.lead_merge (lead_id, loser_id, reason) VALUES (winner, loser, reason);
 
     UPDATE @pipeline@.consent c
@@ -76,6 +126,8 @@ BEGIN
     WHERE c.lead_id = winner AND c.purpose = 'policy' AND c.status = 'withdrawn'
         AND (SELECT l.consented_at FROM @pipeline@.lead l WHERE l.lead_id = winner) IS NULL;
     PERFORM leadscore_internal.merge_logs(pipeline, winner, loser, withdrawn_at);
+
+    PERFORM @pipeline@._merge_runs(winner, loser);
 
     -- before the lead goes, and its names with it
     UPDATE @pipeline@.lead_alias a SET lead_id = winner WHERE a.lead_id = loser;
@@ -295,6 +347,16 @@ BEGIN
     FROM (SELECT o.event_id, k.role FROM @pipeline@.event o LEFT JOIN @pipeline@.event_kind k USING (kind) WHERE o.lead_id = person.lead_id) r
     WHERE e.lead_id = person.lead_id AND r.event_id = e.event_id AND (e.properties IS NOT NULL OR e.source_id IS NOT NULL);
     UPDATE @pipeline@.consent c SET evidence = '{}' WHERE c.lead_id = person.lead_id AND c.evidence <> '{}';
+    UPDATE @pipeline@.enrollment e
+    SET ended_at = greatest(e.started_at, now()), end_reason = 'forgotten'
+    WHERE e.lead_id = person.lead_id AND e.ended_at IS NULL;
+    UPDATE @pipeline@.action a
+    SET content = NULL, properties = '{}', error = NULL, outcome = CASE WHEN a.kind = 'task' THEN a.outcome END, claimed_until = NULL,
+        dedup_key = CASE WHEN a.run IS NULL THEN 'forgotten/' || a.action_id ELSE a.dedup_key END,
+        status = CASE WHEN a.status IN ('waiting', 'claimed') THEN 'cancelled' ELSE a.status END,
+        reason = CASE WHEN a.status IN ('waiting', 'claimed') THEN 'forgotten' ELSE a.reason END,
+        ended_at = coalesce(a.ended_at, now())
+    WHERE a.lead_id = person.lead_id;
     WITH RECURSIVE merged AS (
         SELECT m.loser_id FROM @pipeline@.lead_merge m WHERE m.lead_id = person.lead_id
         UNION
@@ -356,6 +418,10 @@ BEGIN
                 FROM @pipeline@.stage_log h WHERE h.lead_id = l.lead_id),
             'segments', (SELECT coalesce(jsonb_agg(to_jsonb(h) - 'lead_id' ORDER BY h.seq), '[]')
                 FROM @pipeline@.segment_log h WHERE h.lead_id = l.lead_id),
+            'runs', (SELECT coalesce(jsonb_agg(to_jsonb(n) - 'lead_id' ORDER BY n.started_at, n.sequence, n.run), '[]')
+                FROM @pipeline@.enrollment n WHERE n.lead_id = l.lead_id),
+            'actions', (SELECT coalesce(jsonb_agg(to_jsonb(n) - 'lead_id' ORDER BY n.action_id), '[]')
+                FROM @pipeline@.action n WHERE n.lead_id = l.lead_id),
             'state', (SELECT to_jsonb(s) - 'lead_id' FROM @pipeline@.lead_state s WHERE s.lead_id = l.lead_id),
             'score', @pipeline@.score_by_id(l.lead_id),
             'points', (SELECT coalesce(jsonb_agg(to_jsonb(x)), '[]') FROM @pipeline@.explain_by_id(l.lead_id) x))
@@ -376,7 +442,7 @@ END
 $$;
 REVOKE EXECUTE ON FUNCTION export_lead(text) FROM PUBLIC;
 COMMENT ON FUNCTION export_lead(text) IS
-    'all that is stored of a lead, as one JSON object, for a person that asks for it: lead, aliases, merges, consent, suppression, events, profile_changes, stages, segments, state, and the score with its points. NULL if there is no such lead';
+    'all that is stored of a lead, as one JSON object, for a person that asks for it: lead, aliases, merges, consent, suppression, events, profile_changes, stages, segments, runs of sequences, actions, state, and the score with its points. NULL if there is no such lead';
 
 -- The trigger on lead calls this for new leads, as another session may have
 -- forgotten a person since the row trigger looked.
@@ -403,6 +469,8 @@ CREATE OR REPLACE FUNCTION _leads_loaded() RETURNS void
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    -- what was loaded begins no sequence
+    PERFORM set_config('leadscore.enroll', 'off', true);
     IF EXISTS (SELECT FROM @pipeline@.suppression) THEN
         PERFORM @pipeline@._leave_out_forgotten(ARRAY(SELECT l.lead_id FROM @pipeline@.lead l));
     END IF;
