@@ -59,15 +59,16 @@ BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     WITH due AS MATERIALIZED (
         SELECT a.lead_id, a.action_id, a.kind, a.topic, a.transactional, a.priority, a.due_at, a.expires_at, a.status, a.attempt, a.max_attempts,
-            a.sequence, a.run, a.step, l.email, l.phone, l.erased_at, s.activity, s.segments,
-            leadscore_internal.known_zone(l.time_zone, z.time_zone) AS zone
+            a.sequence, a.run, a.step, l.email, l.phone, l.time_zone, l.erased_at
         FROM (SELECT DISTINCT unnest(_decide_actions.lead_ids) AS lead_id) u
             JOIN @pipeline@.action a ON a.lead_id = u.lead_id
             JOIN @pipeline@.lead l ON l.lead_id = u.lead_id
-            JOIN @pipeline@.lead_state s ON s.lead_id = u.lead_id
-            CROSS JOIN @pipeline@.setting z
         WHERE a.channel = _decide_actions.channel AND a.status IN ('waiting', 'claimed')
             AND CASE a.status WHEN 'waiting' THEN a.due_at ELSE a.claimed_until END <= _decide_actions.at
+    ), zones AS MATERIALIZED (
+        -- the arithmetic of time is done once for leads of one zone
+        SELECT o.time_zone, leadscore_internal.known_zone(o.time_zone, z.time_zone) AS zone
+        FROM (SELECT DISTINCT d.time_zone FROM due d) o CROSS JOIN @pipeline@.setting z
     ), granted AS MATERIALIZED (
         SELECT t.topic, g.lead_id, count(*) FILTER (WHERE g.granted) = 2 AS granted
         FROM (
@@ -85,16 +86,16 @@ BEGIN
             AND s.since <= _decide_actions.at AND (s.lifted_at > _decide_actions.at) IS NOT FALSE
         GROUP BY s.lead_id
     ), judged AS MATERIALIZED (
-        SELECT d.*, e.ended_at AS run_ended_at, e.end_reason AS run_end_reason, q.status AS sequence_status,
+        SELECT d.*, o.zone, e.ended_at AS run_ended_at, e.end_reason AS run_end_reason, q.status AS sequence_status,
             st.not_before, st.not_after, st.weekdays, h.not_before AS from_time, h.not_after AS to_time, h.weekdays AS on_days,
             d.kind = 'message' AND CASE
                 WHEN d.transactional THEN NOT @pipeline@._may_contact(d.lead_id, _decide_actions.channel, NULL, _decide_actions.at, true)
                 ELSE coalesce(s.is_blocked, false) OR g.granted IS NOT TRUE END AS is_refused,
             s.lead_id IS NOT NULL AS is_suppressed,
-            CASE WHEN d.kind = 'message' AND _decide_actions.channel = 'email' THEN d.email ~ '[^[:space:]]'
+            CASE WHEN d.kind = 'message' AND _decide_actions.channel = 'email' THEN btrim(d.email) <> ''
                 WHEN d.kind = 'message' AND _decide_actions.channel IN ('phone', 'sms', 'whatsapp') THEN d.phone ~ '[0-9]' ELSE true END IS TRUE AS has_address,
             st.step IS NULL OR (
-                (st.in_segment IS NULL OR (SELECT g.segment_id FROM @pipeline@.segment g WHERE g.segment = st.in_segment) = ANY (d.segments))
+                (st.in_segment IS NULL OR (SELECT g.segment_id FROM @pipeline@.segment g WHERE g.segment = st.in_segment) = ANY (ls.segments))
                 AND (cardinality(st.only_if) + cardinality(st.unless) = 0 OR (
                     SELECT coalesce(count(*) FILTER (WHERE n.wanted AND n.has) = cardinality(st.only_if) AND count(*) FILTER (WHERE NOT n.wanted AND n.has) = 0, true)
                     FROM (
@@ -106,16 +107,30 @@ BEGIN
                             ) w
                             CROSS JOIN @pipeline@.setting o
                             LEFT JOIN @pipeline@.signal x ON x.signal = w.name
-                            LEFT JOIN LATERAL leadscore.unnest(d.activity) c ON c.signal_id = x.signal_id
+                            LEFT JOIN LATERAL leadscore.unnest(ls.activity) c ON c.signal_id = x.signal_id
                         GROUP BY w.wanted, w.name
                     ) n))) AS is_wanted
         FROM due d
+            JOIN zones o ON o.time_zone IS NOT DISTINCT FROM d.time_zone
             LEFT JOIN @pipeline@.enrollment e ON e.lead_id = d.lead_id AND e.sequence = d.sequence AND e.run = d.run
             LEFT JOIN @pipeline@.sequence q ON q.sequence = d.sequence
             LEFT JOIN @pipeline@.sequence_step st ON st.sequence = d.sequence AND st.step = d.step
             LEFT JOIN @pipeline@.contact_hours h ON h.channel = _decide_actions.channel AND d.kind = 'message' AND NOT d.transactional
             LEFT JOIN granted g ON g.lead_id = d.lead_id AND g.topic IS NOT DISTINCT FROM d.topic
             LEFT JOIN suppressed s ON s.lead_id = d.lead_id
+            LEFT JOIN @pipeline@.lead_state ls ON ls.lead_id = d.lead_id AND st.step IS NOT NULL
+    ), windows AS MATERIALIZED (
+        SELECT o.*, leadscore_internal.next_allowed_of_both(_decide_actions.at, o.zone, o.from_time, o.to_time, o.on_days, o.not_before, o.not_after, o.weekdays) AS opens_at
+        FROM (
+            SELECT DISTINCT j.zone, j.from_time, j.to_time, j.on_days, j.not_before, j.not_after, j.weekdays
+            FROM judged j
+            WHERE j.kind = 'message' AND NOT j.transactional
+        ) o
+    ), periods AS MATERIALIZED (
+        SELECT o.zone, m.channel, m.max_count, leadscore_internal.period_start(_decide_actions.at, o.zone, m.period) AS begins_at,
+            leadscore_internal.period_end(_decide_actions.at, o.zone, m.period) AS ends_at
+        FROM (SELECT DISTINCT z.zone FROM zones z) o
+            JOIN @pipeline@.contact_limit m ON m.channel IS NULL OR m.channel = _decide_actions.channel
     ), sorted AS MATERIALIZED (
         SELECT j.*, CASE
                 WHEN j.erased_at IS NOT NULL THEN 'forgotten'
@@ -139,24 +154,23 @@ BEGIN
                 WHEN j.kind = 'message' AND NOT j.transactional AND w.opens_at > _decide_actions.at THEN 'quiet hours'
                 END AS problem, w.opens_at
         FROM judged j
-            CROSS JOIN LATERAL (
-                SELECT CASE WHEN j.kind = 'message' AND NOT j.transactional AND (j.from_time IS NOT NULL OR j.not_before IS NOT NULL OR j.not_after IS NOT NULL OR j.weekdays IS NOT NULL)
-                    THEN leadscore_internal.next_allowed_of_both(_decide_actions.at, j.zone, j.from_time, j.to_time, j.on_days, j.not_before, j.not_after, j.weekdays) END AS opens_at
-            ) w
+            LEFT JOIN windows w ON w.zone = j.zone
+                AND (w.from_time, w.to_time, w.on_days, w.not_before, w.not_after, w.weekdays)
+                    IS NOT DISTINCT FROM (j.from_time, j.to_time, j.on_days, j.not_before, j.not_after, j.weekdays)
     ), ranked AS MATERIALIZED (
         SELECT s.*, s.problem IS NULL AND s.kind = 'message' AND NOT s.transactional AS is_capped,
             count(*) FILTER (WHERE s.problem IS NULL AND s.kind = 'message' AND NOT s.transactional)
                 OVER (PARTITION BY s.lead_id ORDER BY s.priority, s.due_at, s.action_id) AS place
         FROM sorted s
     ), capped AS MATERIALIZED (
-        SELECT r.lead_id, r.action_id, max(leadscore_internal.period_end(_decide_actions.at, r.zone, m.period)) AS free_at
+        SELECT r.lead_id, r.action_id, max(m.ends_at) AS free_at
         FROM ranked r
-            JOIN @pipeline@.contact_limit m ON m.channel IS NULL OR m.channel = _decide_actions.channel
+            JOIN periods m ON m.zone = r.zone
             CROSS JOIN LATERAL (
                 SELECT count(*) AS used
                 FROM @pipeline@.action c
                 WHERE c.lead_id = r.lead_id AND c.kind = 'message' AND c.status IN ('claimed', 'done') AND NOT c.transactional
-                    AND c.claimed_at >= leadscore_internal.period_start(_decide_actions.at, r.zone, m.period)
+                    AND c.claimed_at >= m.begins_at
                     AND (m.channel IS NULL OR c.channel = m.channel)
                     -- what is handed out again counts below
                     AND NOT EXISTS (SELECT FROM ranked o WHERE o.lead_id = c.lead_id AND o.action_id = c.action_id)
