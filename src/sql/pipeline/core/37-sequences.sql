@@ -176,8 +176,9 @@ BEGIN
     FROM (
         SELECT s.lead_id, s.stage
         FROM @pipeline@.lead_state s JOIN @pipeline@.lead l USING (lead_id)
-        WHERE s.stage IN (SELECT a.stage FROM @pipeline@.assignment a WHERE a.active AND a.weight > 0)
-            AND l.owner IS NULL AND l.erased_at IS NULL
+        WHERE l.owner IS NULL AND l.erased_at IS NULL AND EXISTS (
+            SELECT FROM @pipeline@.assignment a LEFT JOIN @pipeline@.segment g ON g.segment = a.segment
+            WHERE a.stage = s.stage AND a.active AND a.weight > 0 AND (a.segment IS NULL OR g.segment_id = ANY (s.segments)))
         ORDER BY s.lead_id
         LIMIT 1000
     ) w;
