@@ -358,6 +358,10 @@ CREATE OR REPLACE FUNCTION sequence_checked() RETURNS trigger
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    -- rows of a restore come in any order, before those of setting
+    IF TG_OP = 'INSERT' AND NOT EXISTS (SELECT FROM @pipeline@.setting) THEN
+        RETURN NEW;
+    END IF;
     IF TG_OP <> 'INSERT' AND OLD.status = 'active'
         AND (TG_OP = 'DELETE' OR to_jsonb(NEW) - '{status,note,activated_by,activated_at}'::text[] <> to_jsonb(OLD) - '{status,note,activated_by,activated_at}'::text[])
     THEN
@@ -423,6 +427,9 @@ DECLARE
     edited text;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF TG_OP = 'INSERT' AND NOT EXISTS (SELECT FROM @pipeline@.setting) THEN
+        RETURN NEW;
+    END IF;
     SELECT q.sequence INTO edited
     FROM @pipeline@.sequence q
     WHERE q.sequence IN (CASE WHEN TG_OP <> 'INSERT' THEN OLD.sequence END, CASE WHEN TG_OP <> 'DELETE' THEN NEW.sequence END)
