@@ -185,12 +185,12 @@ BEGIN
                 WHEN r.problem IS NOT NULL THEN 'cancelled'
                 ELSE 'claimed' END AS verdict,
             CASE WHEN r.problem = 'withdrawn' THEN 'no consent' WHEN r.problem IS NULL AND c.action_id IS NOT NULL THEN 'frequency cap' ELSE r.problem END AS reason,
-            CASE r.problem
-                WHEN 'paused' THEN least(_decide_actions.at + interval '1 hour', r.expires_at)
+            CASE
+                WHEN r.problem = 'paused' THEN least(_decide_actions.at + interval '1 hour', r.expires_at)
                 -- a grant makes it due
-                WHEN 'consent requested' THEN coalesce(r.expires_at, _decide_actions.at + interval '24 hours')
-                WHEN 'quiet hours' THEN r.opens_at
-                ELSE coalesce(leadscore_internal.next_allowed_of_both(c.free_at, r.zone, r.from_time, r.to_time, r.on_days, r.not_before, r.not_after, r.weekdays), c.free_at)
+                WHEN r.problem = 'consent requested' THEN coalesce(r.expires_at, _decide_actions.at + interval '24 hours')
+                WHEN r.problem = 'quiet hours' THEN r.opens_at
+                WHEN c.free_at IS NOT NULL THEN coalesce(leadscore_internal.next_allowed_of_both(c.free_at, r.zone, r.from_time, r.to_time, r.on_days, r.not_before, r.not_after, r.weekdays), c.free_at)
                 END AS again_at,
             r.problem IN ('suppressed', 'withdrawn') AS ends_run,
             row_number() OVER (PARTITION BY r.problem IS NULL AND c.action_id IS NULL ORDER BY r.priority, r.due_at, r.lead_id, r.action_id) AS place
