@@ -77,6 +77,9 @@ FROM (VALUES
     -- from 24:00 of Friday is on Saturday
     (17, '2026-06-05 12:00Z', 'Europe/Madrid', '24:00', '02:00', '{5}'),
     (18, '2026-06-05 22:30Z', 'Europe/Madrid', '24:00', '02:00', '{5}'),
+    -- midnight to midnight: the whole day
+    (42, '2026-06-05 10:00Z', 'Europe/Madrid', '24:00', '00:00', '{5}'),
+    (43, '2026-06-05 10:00Z', 'Europe/Madrid', '24:00', '00:00', '{6}'),
     -- summer time begins: the window is lost; loses its first half; is entered by the jump
     (19, '2026-03-29 00:00Z', 'Europe/Madrid', '02:15', '02:45', NULL),
     (20, '2026-03-29 00:00Z', 'Europe/Madrid', '02:30', '03:30', NULL),

@@ -140,7 +140,8 @@ BEGIN
 		RAISE EXCEPTION 'invalid weekdays %', weekdays
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass numbers from 1 (Monday) to 7 (Sunday), at least one, or NULL for every day.';
 	END IF;
-	IF opens = closes THEN
+	-- from midnight to midnight, however written, is the whole day too
+	IF opens = closes OR opens = '24:00' AND closes = '00:00' THEN
 		opens := '00:00';
 		closes := '24:00';
 	END IF;
