@@ -279,15 +279,9 @@ leadscore_app_run(Pipeline *pipeline, AppStatement statement, Datum *values,
 	int			result;
 
 	if (cache->plans[statement] == NULL)
-	{
-		char	   *sql = statement_sql(pipeline, text->sql);
-		SPIPlanPtr	plan = SPI_prepare_cursor(sql, text->ntypes, unconstify(Oid *, &text->types[0]),
-											  CURSOR_OPT_GENERIC_PLAN);
-
-		if (plan == NULL || SPI_keepplan(plan) != 0)
-			elog(ERROR, "could not prepare: %s", sql);
-		cache->plans[statement] = plan;
-	}
+		cache->plans[statement] =
+			leadscore_keep_plan(statement_sql(pipeline, text->sql), text->ntypes,
+								unconstify(Oid *, &text->types[0]));
 	if (snapshot)
 		result = SPI_execute_snapshot(cache->plans[statement], values, nulls, snapshot,
 									  InvalidSnapshot, true, false, 0);
