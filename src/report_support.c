@@ -31,6 +31,7 @@ PG_FUNCTION_INFO_V1(leadscore_kinds_of);
 PG_FUNCTION_INFO_V1(leadscore_month_start);
 PG_FUNCTION_INFO_V1(leadscore_page_name);
 PG_FUNCTION_INFO_V1(leadscore_shows_all);
+PG_FUNCTION_INFO_V1(leadscore_caller);
 
 /* The years 1 to 9999, in every time zone: see is_dated() */
 #define FIRST_DATED ((date2j(1, 1, 3) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY)
@@ -238,6 +239,13 @@ Datum
 leadscore_shows_all(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(check_enable_rls(PG_GETARG_OID(0), GetOuterUserId(), true) != RLS_ENABLED);
+}
+
+/* caller(): who is at work, for columns and properties that record it */
+Datum
+leadscore_caller(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(leadscore_caller_name());
 }
 
 /* Does text of some length end with a word? */
