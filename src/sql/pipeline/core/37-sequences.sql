@@ -380,7 +380,7 @@ BEGIN
     END IF;
     IF NEW.status = 'active' AND (TG_OP = 'INSERT' OR OLD.status <> 'active') THEN
         NEW.activated_at := coalesce(CASE WHEN TG_OP = 'INSERT' THEN NEW.activated_at END, now());
-        NEW.activated_by := coalesce(CASE WHEN TG_OP = 'INSERT' THEN NEW.activated_by END, session_user);
+        NEW.activated_by := coalesce(CASE WHEN TG_OP = 'INSERT' THEN NEW.activated_by END, leadscore_internal.caller());
     END IF;
     RETURN NEW;
 END

@@ -230,7 +230,7 @@ COMMENT ON FUNCTION _decide_actions(bigint[], text, integer, interval, text, tim
     'decides about all that is due of leads whose states are locked: what may not go now is moved on, what may never go is skipped, the rest is claimed; returns the claimed actions';
 
 CREATE OR REPLACE FUNCTION claim_actions(channel text, max_actions integer DEFAULT 100, lease interval DEFAULT '5 minutes',
-        at timestamptz DEFAULT now(), worker text DEFAULT session_user)
+        at timestamptz DEFAULT now(), worker text DEFAULT leadscore_internal.caller())
     RETURNS TABLE (lead_id bigint, action_id bigint, attempt integer, external_id text, email text, phone text, language text, time_zone text,
         owner text, kind text, topic text, content text, variant text, properties jsonb, sequence text, step text, transactional boolean,
         due_at timestamptz, claimed_until timestamptz)
