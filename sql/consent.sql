@@ -195,6 +195,10 @@ CREATE TABLE try.said AS
     FROM unnest('{profile,track,policy}'::text[]) p, unnest('{grant,refusal}'::text[]) m, LATERAL (VALUES (p, m), (m, p)) AS o (a, b);
 SELECT array_to_string(said, ' ') AS said, string_agg(to_stage || to_char(effective_at AT TIME ZONE 'UTC', ' MM-DD HH24:MI:SS.US'), ', ' ORDER BY seq) AS stages
 FROM try.said JOIN crm.stage_history USING (lead_id) GROUP BY said ORDER BY said COLLATE "C";
+-- the first instant that there is has none before it
+INSERT INTO crm.lead (external_id, created_at, updated_at) SELECT 'first ' || i, t, t FROM unnest('{-infinity,4714-11-24 00:00:00+00 BC,2025-06-01}'::timestamptz[]) WITH ORDINALITY AS u (t, i);
+INSERT INTO crm.event (lead_id, kind, occurred_at) SELECT lead_id, 'unsubscribe', '4714-11-24 00:00:00+00 BC' FROM crm.lead WHERE external_id ~ '^first ';
+SELECT external_id, contact_allowed FROM crm.lead WHERE external_id ~ '^first ' ORDER BY 1;
 -- but a signal that goes by what is said has it not before the event
 INSERT INTO crm.signal (signal, source, condition) VALUES ('mute', 'profile', '$contact_allowed == false');
 SELECT count(try.say_all(s::text[])) FROM unnest('{"{refusal,mute}","{mute,refusal}"}'::text[]) s;

@@ -267,7 +267,8 @@ BEGIN
                 THEN greatest(l.updated_at + interval '1 microsecond', least(_follow_consent.at, now()))
             WHEN EXISTS (SELECT FROM @pipeline@.signal s WHERE s.source = 'profile' AND s.condition::text ~ 'contact_allowed')
                 THEN greatest(l.updated_at, least(_follow_consent.at, now())) + interval '1 microsecond'
-            ELSE greatest(l.updated_at + interval '1 microsecond', least(_follow_consent.at, now()) - interval '1 microsecond') END
+            ELSE greatest(l.updated_at + interval '2 microseconds', least(_follow_consent.at, now()), timestamptz '4713-01-01 00:00+00 BC')
+                - interval '1 microsecond' END
     FROM @pipeline@._consent_now(_follow_consent.lead_ids) n
     WHERE l.lead_id = ANY (_follow_consent.lead_ids) AND l.lead_id = n.lead_id
         AND (l.consented_at IS DISTINCT FROM n.consented_at OR l.contact_allowed IS DISTINCT FROM n.contact_allowed);
