@@ -265,13 +265,16 @@ COMMENT ON FUNCTION _unscored_profiles() IS 'the rows of the view unscored_profi
 CREATE OR REPLACE FUNCTION _deadline_at(lead_id bigint) RETURNS timestamptz
     LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    deadline text;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    RETURN (
-        SELECT leadscore_internal.iso_instant(l.profile ->> 'deadline', s.time_zone)
-        FROM @pipeline@.lead l
-            CROSS JOIN @pipeline@.setting s
-        WHERE l.lead_id = _deadline_at.lead_id AND l.profile ? 'deadline' AND @pipeline@._shows_all_leads());
+    deadline := (SELECT l.profile ->> 'deadline' FROM @pipeline@.lead l WHERE l.lead_id = _deadline_at.lead_id);
+    -- few leads have one, and only then is the rest worth its time
+    IF deadline IS NULL OR NOT @pipeline@._shows_all_leads() THEN
+        RETURN NULL;
+    END IF;
+    RETURN (SELECT leadscore_internal.iso_instant(deadline, s.time_zone) FROM @pipeline@.setting s);
 END
 $$;
 REVOKE EXECUTE ON FUNCTION _deadline_at(bigint) FROM PUBLIC;
