@@ -445,17 +445,61 @@ BEGIN
 		FROM pg_catalog.pg_proc p
 		WHERE p.pronamespace = schema_oid
 			AND (p.prolang = (SELECT l.oid FROM pg_catalog.pg_language l WHERE l.lanname = 'leadscore')
-				OR p.proname IN ('give_consent', 'give_consent_by_id', 'withdraw_consent', 'withdraw_consent_by_id', 'identify'))
+				OR pg_catalog.regexp_replace(p.proname, '_by_id$', '') IN ('give_consent', 'withdraw_consent', 'identify',
+					'enroll_lead', 'unenroll', 'add_action', 'claim_actions', 'action_wanted', 'complete_action', 'complete_actions',
+					'fail_action', 'extend_action', 'cancel_action'))
 	LOOP
 		EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO %I', functions.signature, role);
 	END LOOP;
 END
 $$;
 COMMENT ON FUNCTION leadscore.grant_app(text, text) IS
-	'lets a role do the work of an app: record events, leads and consent, identify visitors, ask for scores and stages, and whom it may contact';
+	'lets a role do the work of an app and its workers: record events, leads and consent, identify visitors, ask for scores and stages, and whom it may contact; let leads begin and end sequences, add actions, claim them with addresses, and say what became of them';
 
 -- Our views only, not views that a user may have added. The catalog tells which
--- columns they read, so that grants and views cannot disagree.
+-- columns they read, so that grants and views cannot disagree. work_list shows
+-- addresses: it is for those who work with leads.
+CREATE FUNCTION leadscore_internal.view_privileges(pipeline text, personal boolean) RETURNS SETOF text
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	schema_oid CONSTANT regnamespace := leadscore_internal.known_pipeline(pipeline);
+	reports CONSTANT text := leadscore_internal.reports_schema(pipeline);
+BEGIN
+	RETURN QUERY
+		WITH ours AS (
+			SELECT c.oid, n.nspname, c.relname, r.oid AS rule
+			FROM leadscore_internal.ddl_files() f
+				CROSS JOIN leadscore_internal.ddl_views(f) v
+				JOIN pg_catalog.pg_namespace n ON n.nspname =
+					CASE WHEN leadscore_internal.report_part(f) IS NULL THEN pipeline ELSE reports END
+				JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = v AND c.relkind = 'v'
+				JOIN pg_catalog.pg_rewrite r ON r.ev_class = c.oid
+			WHERE personal OR v <> 'work_list'
+		)
+		SELECT pg_catalog.format('SELECT ON %I.%I', o.nspname, o.relname) AS privilege
+		FROM ours o
+		UNION
+		SELECT pg_catalog.format('SELECT (%s) ON %I.%I',
+			pg_catalog.string_agg(DISTINCT pg_catalog.quote_ident(a.attname), ', '), pipeline, c.relname)
+		FROM ours o
+			JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = o.rule
+				AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid > 0
+			JOIN pg_catalog.pg_class c ON c.oid = d.refobjid AND c.relkind IN ('r', 'p') AND c.relnamespace = schema_oid
+			JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+		GROUP BY c.relname
+		UNION
+		SELECT pg_catalog.format('EXECUTE ON FUNCTION %s', p.oid::regprocedure)
+		FROM ours o
+			JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = o.rule
+				AND d.refclassid = 'pg_catalog.pg_proc'::regclass
+			JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid
+				JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace AND n.nspname IN (pipeline, reports);
+END
+$$;
+COMMENT ON FUNCTION leadscore_internal.view_privileges(text, boolean) IS
+	'privileges that a role needs to read the views of a pipeline, as GRANT wants them; personal: also those that show addresses';
+
 CREATE FUNCTION leadscore.grant_reader(pipeline text, role text) RETURNS void
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -474,38 +518,13 @@ BEGIN
 		EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %I', reports, role);
 	END IF;
 	FOR objects IN
-		WITH ours AS (
-			SELECT c.oid, n.nspname, c.relname, r.oid AS rule
-			FROM leadscore_internal.ddl_files() f
-				CROSS JOIN leadscore_internal.ddl_views(f) v
-				JOIN pg_catalog.pg_namespace n ON n.nspname =
-					CASE WHEN leadscore_internal.report_part(f) IS NULL THEN pipeline ELSE reports END
-				JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = v AND c.relkind = 'v'
-				JOIN pg_catalog.pg_rewrite r ON r.ev_class = c.oid
-		)
-		SELECT pg_catalog.format('SELECT ON %I.%I', o.nspname, o.relname) AS privilege
-		FROM ours o
-		UNION
-		SELECT pg_catalog.format('SELECT (%s) ON %I.%I',
-			pg_catalog.string_agg(DISTINCT pg_catalog.quote_ident(a.attname), ', '), pipeline, c.relname)
-		FROM ours o
-			JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = o.rule
-				AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid > 0
-			JOIN pg_catalog.pg_class c ON c.oid = d.refobjid AND c.relkind IN ('r', 'p') AND c.relnamespace = schema_oid
-			JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-		GROUP BY c.relname
+		SELECT v AS privilege
+		FROM leadscore_internal.view_privileges(pipeline, false) v
 		UNION
 		-- what model_quality() and compare_models() read: models, and profiles as signals
 		SELECT pg_catalog.format('SELECT %s ON %I.%I', t.columns, pipeline, t.name)
 		FROM (VALUES ('model', ''), ('dimension', ''), ('rule', ''), ('stage_rule', ''), ('stage_gate', ''), ('grade', ''), ('setting', ''),
 			('signal', '(signal, signal_id, source)'), ('profile_change', '(lead_id, signal, count, changed_at)')) AS t (name, columns)
-		UNION
-		SELECT pg_catalog.format('EXECUTE ON FUNCTION %s', p.oid::regprocedure)
-		FROM ours o
-			JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = o.rule
-				AND d.refclassid = 'pg_catalog.pg_proc'::regclass
-			JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid
-				JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace AND n.nspname IN (pipeline, reports)
 	LOOP
 		EXECUTE pg_catalog.format('GRANT %s TO %I', objects.privilege, role);
 	END LOOP;
