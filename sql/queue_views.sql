@@ -6,7 +6,7 @@ SELECT leadscore.create_pipeline('crm') \g /dev/null
 SET search_path = crm, crm_reports, leadscore;
 
 -- The presets: drafts that can all be activated, once their segments are
-CREATE TABLE preset (preset text);
+CREATE TEMP TABLE preset (preset text);
 INSERT INTO preset VALUES ('enterprise'), ('multidimensional');
 SELECT count(*) FROM preset, leadscore.create_pipeline(preset, preset);
 SELECT sequence, status, starts_on, start_name, goal_stage, goal_signals, stay_in_segment, again_after, priority FROM sequence ORDER BY 1;
@@ -30,9 +30,10 @@ SELECT p.preset, count(*) FILTER (WHERE q.status = 'active') AS active, count(*)
     SELECT 'enterprise', status FROM enterprise.sequence UNION ALL SELECT 'multidimensional', status FROM multidimensional.sequence) q JOIN (TABLE preset UNION SELECT 'inbound') p USING (preset) GROUP BY 1 ORDER BY 1;
 SELECT leadscore.drop_pipeline('enterprise'), leadscore.drop_pipeline('multidimensional') \g /dev/null
 
--- Cold is what is cold at the end of the statement: a lead that is born with a
--- look at the prices is cold at no time, and one that only subscribes is.
+-- Who begins is cold at the end of the statement. A lead that is born with a look
+-- at the prices is cold for no time; one that only subscribes is cold.
 INSERT INTO lead (lead_id, external_id, email, consented_at) VALUES (1, 'looks', 'looks@mail.example', now()), (2, 'reads', 'reads@mail.example', now());
+SELECT setval('lead_lead_id_seq', 100) \g /dev/null
 SELECT sequence, lead_id FROM enrollment WHERE sequence = 're_engagement' ORDER BY 2;
 SELECT inserted FROM track_many('[
     {"external_id": "looks too", "kind": "pricing_view", "profile": {"email": "too@mail.example", "consent": true}},
@@ -40,6 +41,7 @@ SELECT inserted FROM track_many('[
 SELECT external_id, 'cold' = ANY (ARRAY(SELECT m.segment FROM segment_members m WHERE m.lead_id = l.lead_id)) AS cold,
     ARRAY(SELECT e.sequence FROM enrollment e WHERE e.lead_id = l.lead_id AND e.ended_at IS NULL ORDER BY 1) AS runs
     FROM lead l ORDER BY lead_id;
+SELECT count(*) AS begun_and_not_cold FROM enrollment e WHERE e.sequence = 're_engagement' AND NOT EXISTS (SELECT FROM segment_members m WHERE m.segment = 'cold' AND m.lead_id = e.lead_id);
 -- its first letter waits for a month; whoever looks at a solution before is not cold any more
 SELECT sequence, step, status, reason, round(extract(epoch FROM due_at - created_at) / 86400) BETWEEN 30 AND 33 AS in_a_month FROM action_log WHERE external_id = 'reads' AND sequence = 're_engagement';
 SELECT stage FROM track('reads', 'pricing_view');
@@ -59,7 +61,7 @@ SELECT count(*) FROM open_alerts;
 SELECT stage FROM track('up', 'outreach', properties => '{"outcome": "engaged"}');
 SELECT sequence, status, reason FROM action_log WHERE external_id = 'up' AND sequence IN ('hot_lead', 'immediate_contact', 'sla_warning') ORDER BY 1;
 SELECT count(*) FROM open_alerts;
--- it falls back: into mql from above, which is no crossing upwards
+-- it falls back: into mql from above, which is no crossing upwards, so the sequence of mql does not begin
 SELECT set_stage('up', 'mql') \g /dev/null
 SELECT sequence, run, end_reason FROM enrollment WHERE sequence IN ('solution', 'hot_lead', 'immediate_contact', 'sla_warning') ORDER BY 1, 2;
 -- and rises again: that is another
@@ -85,30 +87,28 @@ SELECT activate_sequence('immediate_contact');
 INSERT INTO lead (lead_id, external_id, email, phone, owner, consented_at, contact_allowed, created_at)
     SELECT n, name, name || '@mail.example', '+49 30 ' || n, 'sue', now() - interval '2 days', CASE WHEN name <> 'refuses' THEN true END, now() - interval '2 days'
     FROM unnest('{new,late,again,plain,tomorrow,refuses,customer}'::text[]) WITH ORDINALITY AS u (name, n);
-SELECT set_stage(external_id, 'sql') FROM lead WHERE external_id IN ('late') \g /dev/null
-SELECT set_stage(external_id, 'sql') FROM lead WHERE external_id IN ('new') \g /dev/null
-SELECT pause_sequence('immediate_contact');
-SELECT set_stage(external_id, 'sql') FROM lead WHERE external_id IN ('again', 'plain', 'tomorrow', 'refuses') \g /dev/null
-SELECT activate_sequence('immediate_contact');
+SELECT set_stage('new', 'sql') \g /dev/null
+SELECT stage FROM track('late', 'stage_set', occurred_at => now() - interval '2 hours', properties => '{"stage": "sql"}');
+-- that was before the sequence was activated
+SELECT lead_id FROM enrollment ORDER BY 1;
+SELECT enroll_lead('late', 'immediate_contact');
+UPDATE action SET due_at = now() - interval '2 hours' WHERE lead_id = 2;
+INSERT INTO event (lead_id, kind, occurred_at, properties)
+    SELECT n, 'stage_set', now() - interval '10 minutes', '{"stage": "sql"}' FROM generate_series(3, 6) n;
 SELECT stage FROM track('customer', 'purchase', value => 10);
-SELECT withdraw_consent('refuses', evidence => '{"by": "phone"}') \g /dev/null
--- entered two hours ago: the hour is over
-SET session_replication_role = replica;
-UPDATE stage_log SET effective_at = effective_at - interval '2 hours' WHERE lead_id = 2 AND to_stage = 'sql';
-UPDATE lead_state SET stage_since = stage_since - interval '2 hours' WHERE lead_id = 2;
-RESET session_replication_role;
-UPDATE action SET due_at = due_at - interval '2 hours' WHERE lead_id = 2;
+SELECT withdraw_consent('refuses', 'marketing', evidence => '{"by": "phone"}');
 SELECT add_action('again', 'phone', 'second call', due_at => now() - interval '5 minutes', dedup_key => 'a', kind => 'task', priority => 20, assignee => 'tom') > 0 AS added;
 SELECT add_action('again', 'phone', 'third call', due_at => now() + interval '3 days', dedup_key => 'b', kind => 'task') > 0 AS added;
 SELECT add_action('tomorrow', 'phone', 'call', due_at => now() + interval '1 day', dedup_key => 'a', kind => 'task') > 0 AS added;
 SELECT add_action('customer', 'phone', 'ask how it goes', due_at => now(), dedup_key => 'a', kind => 'task') > 0 AS added;
-INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES (3, 'outreach', now() - interval '1 minute', '{"outcome": "no answer"}'), (3, 'page_view', now() - interval '30 seconds', NULL);
+INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES (3, 'outreach', now() - interval '1 minute', '{"outcome": "no answer"}'), (3, 'page_view', now() - interval '30 seconds', NULL),
+    (3, 'page_view', now() + interval '2 days', NULL), (3, 'outreach', now() - interval '5 minutes', '{"outcome": "busy"}');
 SELECT call_order, external_id, owner, email, phone, channel, content, sequence, step, stage, due_at <= now() AS due, sla_due_at IS NOT NULL AS sla, breached,
     last_kind, last_outcome, next_at > now() AS has_next, contact_allowed, action_id IS NOT NULL AS task, attempt FROM work_list;
 -- of "again" the clock is answered by the outreach; the task is done with what the list shows
 SELECT complete_action(lead_id, action_id, attempt, outcome => 'call back', properties => '{"call_back_at": "2031-01-07T10:00:00+01:00"}') FROM work_list WHERE external_id = 'again';
 SELECT call_order, external_id, content FROM work_list;
-SELECT content, channel, assignee, status, due_at, due_at > now() AS to_come FROM action_log WHERE external_id = 'again' AND (due_at > '2030-01-01' OR status = 'done') ORDER BY action_id;
+SELECT content, channel, assignee, status, CASE WHEN due_at > '2030-01-01' THEN due_at END AS due_at FROM action_log WHERE external_id = 'again' AND (due_at > '2030-01-01' OR status = 'done') ORDER BY action_id;
 SELECT kind, properties FROM event WHERE source_id LIKE 'action:%';
 -- a call back, again and again
 SELECT complete_action(lead_id, action_id, attempt, 'not there', jsonb_build_object('call_back_at', '2031-02-01')) FROM action WHERE due_at = '2031-01-07 09:00Z';
@@ -116,7 +116,7 @@ UPDATE lead SET time_zone = 'America/New_York' WHERE external_id = 'again';
 SELECT complete_action(lead_id, action_id, attempt, 'not there', jsonb_build_object('call_back_at', '2031-02-02 08:30')) FROM action WHERE due_at = '2031-02-01 00:00Z';
 SELECT content, due_at, expires_at, sequence, status FROM action JOIN lead USING (lead_id) WHERE external_id = 'again' AND due_at > '2031-01-01' ORDER BY due_at;
 -- what is no date adds nothing, and fails nothing; what is over is due now
-CREATE TABLE odd (n integer, said jsonb);
+CREATE TEMP TABLE odd (n integer, said jsonb);
 INSERT INTO odd SELECT n, s FROM unnest(ARRAY['"soon"', '"2031-13-01"', '"2031-02-30"', '"2031-02-02T25:00"', '"infinity"', '"9999-12-31"', '"0001-01-01"', '20310202', 'null', '{}', '"2031-02-02 10:00+99"', '"now"', '""', '"2031-02-02; DROP"', '"2020-01-01"']::jsonb[]) WITH ORDINALITY AS u (s, n);
 SELECT count(add_action('plain', 'phone', 'odd ' || n, kind => 'task', dedup_key => 'odd ' || n)) FROM odd;
 SELECT o.said, complete_action(a.lead_id, a.action_id, a.attempt, properties => jsonb_build_object('call_back_at', o.said)) AS done FROM odd o JOIN action a ON a.dedup_key = 'app:odd ' || o.n ORDER BY o.n;
@@ -159,9 +159,9 @@ INSERT INTO sequence_step (sequence, step, position, channel, content, variant, 
 UPDATE sequence_step SET kind = 'task' WHERE step = 'call';
 SELECT activate_sequence('news');
 INSERT INTO lead (lead_id, external_id, email, phone, consented_at, created_at)
-    SELECT n, 'n' || n, CASE WHEN n <> 4 THEN 'n' || n || '@mail.example' END, '1', '2026-01-01', '2026-01-01' FROM generate_series(1, 5) n;
-SELECT give_consent('n' || n, occurred_at => '2026-01-01') FROM generate_series(1, 4) n \g /dev/null
-SELECT withdraw_consent('n5', occurred_at => '2026-01-02') \g /dev/null
+    SELECT n, 'n' || n, CASE WHEN n <> 4 THEN 'n' || n || '@mail.example' END, n, '2026-01-01', '2026-01-01' FROM generate_series(1, 5) n;
+SELECT bool_and(give_consent('n' || n, 'marketing', occurred_at => '2026-01-01')) FROM generate_series(1, 5) n;
+SELECT withdraw_consent('n5', 'marketing', occurred_at => '2026-01-02');
 SELECT enroll_lead('n' || n, 'news', '2026-03-02 10:00Z') FROM generate_series(1, 5) n \g /dev/null
 UPDATE action SET variant = 'b' WHERE lead_id IN (2, 3);
 SELECT claim_actions('email', at => '2026-03-02 10:00Z') \g /dev/null
@@ -178,7 +178,7 @@ SELECT complete_action(lead_id, action_id, attempt, at => '2026-03-03 10:06Z') F
 -- of the second letter n1 opens one, and leaves; n2 becomes mql
 INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES (1, 'email_open', '2026-03-03 11:00Z', '{"message": "letter"}'), (1, 'unsubscribe', '2026-03-03 12:00Z', NULL);
 SELECT set_stage('n2', 'mql') \g /dev/null
-SELECT step, variant, kind, channel, content, queued, open_actions AS open, done, sent, cancelled, skipped, skipped_no_address AS no_address, skipped_no_consent AS no_consent, opened, clicked, replied, unsubscribed, bounced, goals
+SELECT step, variant, kind, channel, content, queued, open_actions AS open, done, sent, cancelled, skipped, skipped_no_address AS no_address, skipped_no_consent AS no_consent, skipped_suppressed AS suppressed, opened, clicked, replied, unsubscribed, bounced, goals
     FROM sequence_result WHERE level = 'step' AND sequence = 'news' ORDER BY step, variant;
 SELECT step, variant, open_rate, click_rate, click_low_rate, click_high_rate, goal_rate, unsubscribe_rate, bounce_rate FROM sequence_result WHERE level = 'step' AND sequence = 'news' ORDER BY step, variant;
 SELECT runs, open_runs, completed_runs, goal_runs, exited_runs, unsubscribed_runs, other_runs, queued, open_actions, done, sent, cancelled, skipped, opened, clicked, goals, goal_rate, round(goal_low_rate::numeric, 4) AS low, round(goal_high_rate::numeric, 4) AS high
@@ -223,4 +223,3 @@ SELECT created_at, due_at FROM action_log WHERE created_at IS NULL;
 SELECT raised_at FROM open_alerts WHERE raised_at IS NULL;
 SELECT due_at, external_id FROM work_list WHERE action_id IS NOT NULL AND due_at IS NULL;
 DROP SCHEMA crm, crm_reports CASCADE;
-DROP TABLE preset, odd;

@@ -153,9 +153,8 @@ SELECT
     w.claimed_by
 FROM (
         SELECT t.lead_id, t.action_id, t.attempt, t.channel, t.content, t.sequence, t.step, t.claimed_by, t.priority, dated(t.due_at) AS due_at,
-            l.external_id, l.organization, coalesce(t.assignee, l.owner) AS owner, l.email, l.phone, l.contact_allowed,
-            s.stage::text AS stage, s.stage_rank, score_milli(s.activity, s.compiled, s.at) / 1000.0::double precision AS score, s.stage_since_at,
-            CASE WHEN y.contacted_at IS NULL THEN y.due_at END AS sla_due_at,
+            s.external_id, s.organization, coalesce(t.assignee, s.owner) AS owner, s.email, s.phone, s.contact_allowed,
+            s.stage, s.stage_rank, s.score, s.stage_since_at, y.sla_due_at,
             e.kind AS last_kind, e.occurred_at AS last_at, dated(n.due_at) AS next_at
         FROM (
                 SELECT o.*
@@ -173,9 +172,21 @@ FROM (
                 FROM _hot h
                 WHERE h.stage = 'sql' AND NOT EXISTS (SELECT FROM _team_action a WHERE a.lead_id = h.lead_id AND a.kind = 'task')
             ) t
-            JOIN lead l USING (lead_id)
-            JOIN _lead_now s USING (lead_id)
-            LEFT JOIN _stay y ON y.lead_id = t.lead_id AND y.is_current
+            -- OFFSET: lead by lead, for these are few, though the planner cannot know
+            CROSS JOIN LATERAL (
+                SELECT l.external_id, l.organization, l.owner, l.email, l.phone, l.contact_allowed, n.stage::text AS stage, n.stage_rank, n.stage_since_at,
+                    score_milli(n.activity, n.compiled, n.at) / 1000.0::double precision AS score
+                FROM _lead_now n
+                    JOIN lead l ON l.lead_id = n.lead_id
+                WHERE n.lead_id = t.lead_id
+                OFFSET 0
+            ) s
+            LEFT JOIN LATERAL (
+                SELECT CASE WHEN y.contacted_at IS NULL THEN y.due_at END AS sla_due_at
+                FROM _stay y
+                WHERE y.lead_id = t.lead_id AND y.is_current
+                LIMIT 1
+            ) y ON true
             LEFT JOIN LATERAL (
                 SELECT e.kind, e.occurred_at
                 FROM event e
