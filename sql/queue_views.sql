@@ -214,8 +214,36 @@ SELECT * FROM work_list;
 SELECT outcome FROM action;
 SELECT _last_outcome(1);
 RESET ROLE;
-DROP OWNED BY queue_worker, queue_reader;
-DROP ROLE queue_worker, queue_reader;
+-- marketing plans, sales works
+CREATE ROLE queue_marketing;
+CREATE ROLE queue_sales;
+SELECT leadscore.grant_marketing('crm', 'queue_marketing'), leadscore.grant_sales('crm', 'queue_sales');
+SET ROLE queue_marketing;
+INSERT INTO sequence (sequence, starts_on, note) VALUES ('offer', 'by_hand', 'for those who are ready');
+INSERT INTO sequence_step (sequence, step, position, channel, content) VALUES ('offer', 'one', 1, 'email', 'the offer');
+UPDATE contact_hours SET not_after = '19:00' WHERE channel = 'sms';
+INSERT INTO contact_limit VALUES ('sms', 'week', 1);
+UPDATE stage_action SET action = 'call today' WHERE stage = 'sql';
+SELECT leads_now, could_begin FROM sequence_preview('offer');
+SELECT activate_sequence('offer'), enroll('offer', 'ready_to_buy');
+SELECT pause_sequence('offer');
+SELECT retire_sequence('offer');
+UPDATE sequence SET status = 'active' WHERE sequence = 'offer';
+INSERT INTO action (lead_id, dedup_key, channel, due_at) VALUES (1, 'x', 'email', now());
+SELECT * FROM work_list;
+SET ROLE queue_sales;
+SELECT external_id, email, content, owner FROM work_list ORDER BY lead_id;
+SELECT assign_lead('n4', 'tom');
+SELECT complete_action(lead_id, action_id, attempt, 'yes') FROM work_list WHERE external_id = 'n4';
+SELECT owner, last_outcome FROM lead, _last_outcome(4) AS last_outcome WHERE lead_id = 4;
+SELECT count(*) FROM open_alerts;
+SELECT properties FROM event;
+SELECT outcome FROM action;
+SELECT add_action('n3', 'email', 'spam');
+SELECT activate_sequence('offer');
+RESET ROLE;
+DROP OWNED BY queue_worker, queue_reader, queue_marketing, queue_sales;
+DROP ROLE queue_worker, queue_reader, queue_marketing, queue_sales;
 
 -- No odd instant gets out of the views
 INSERT INTO action (lead_id, dedup_key, channel, kind, due_at, created_at) VALUES (1, 'odd', 'email', 'alert', '-infinity', '-infinity'), (1, 'odd2', 'phone', 'task', '-infinity', now());

@@ -185,7 +185,7 @@ my $calls = $node->safe_psql('clean', <<'SQL');
 	INSERT INTO sample VALUES
 		('lead_id', 'int8', '1'), ('event_id', 'int8', '1'), ('referred_by', 'int8', '2'), ('max_leads', 'int4', '10'), ('external_id', 'text', 'one'),
 		('pipeline', 'text', 'p'), ('name', 'text', 'p'), ('role', 'text', 'app'), ('preset', 'text', 'empty'), ('file', 'text', 'triggers/attach'), ('figure', 'text', 'leads'), ('parts', '_text', '{rates}'),
-		('time_zone', 'text', 'Asia/Kathmandu'), ('kind', 'text', 'page_view'), ('market', 'text', 'b2b'),
+		('time_zone', 'text', 'Asia/Kathmandu'), ('zone', 'text', 'Asia/Kathmandu'), ('period', 'text', 'day'), ('kind', 'text', 'page_view'), ('market', 'text', 'b2b'),
 		('model', 'text', 'other'), ('a', 'text', 'inbound'), ('b', 'text', 'other'), ('source', 'text', 'inbound'), ('target', 'text', 'new'),
 		('segment', 'text', 'viewers'), ('definition', 'jsonb', '{"segment": "x", "segment_id": 100, "conditions": [{"condition": "x", "signal_id": 1}]}'),
 		('cause', 'text', 'decay'), ('condition', 'text', 'raise_exception'), ('events', 'jsonb', '[{"external_id": "one", "kind": "page_view"}]'),
@@ -197,6 +197,7 @@ my $calls = $node->safe_psql('clean', <<'SQL');
 		('', 'timestamptz', '2025-06-01'), ('', 'date', '2025-06-01'), ('', 'interval', '1 day'), ('', 'jsonb', '{}'), ('', 'bytea', NULL),
 		('event_kind', 'regclass', 'p.event_kind'), ('', 'regclass', 'p.lead'), ('', 'regnamespace', 'p'), ('', 'cstring', 'mql'), ('', 'oid', '0'),
 		('', 'lead_stage', 'mql'), ('', 'lead_activity', 'day{1@2025-06-01:1}'), ('', '_bool', '{t,f}'), ('', '_int8', '{1}'), ('', '_text', '{one}'),
+		('', 'timestamp', '2025-06-01'), ('', 'time', '09:00'), ('closes', '_time', '{18:00}'), ('', '_time', '{09:00}'), ('', '_int4', '{1}'),
 		('', '_jsonb', '{"{}"}'), ('', '_timestamptz', '{2025-06-01}');
 	WITH argument AS (
 		SELECT p.oid, u.i, quote_literal(s.value) AS value, n.nspname, t.typname,

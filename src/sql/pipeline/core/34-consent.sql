@@ -348,6 +348,8 @@ BEGIN
         RAISE EXCEPTION 'there is no lead %', NEW.lead_id
             USING ERRCODE = 'foreign_key_violation', HINT = @pipeline@._missing_hint(NEW.lead_id);
     END IF;
+    -- claim_actions() passes by a lead whose consent is being written
+    PERFORM FROM @pipeline@.lead_state s WHERE s.lead_id = NEW.lead_id FOR NO KEY UPDATE;
     RETURN NEW;
 END
 $$;

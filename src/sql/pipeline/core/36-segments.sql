@@ -152,6 +152,11 @@ BEGIN
     END IF;
     old := CASE WHEN segment_preview_leads.replaces IS NULL THEN segment_preview_leads.segment
         ELSE @pipeline@._require_segment(segment_preview_leads.replaces) END;
+    -- without leads too a wrong definition is to be refused
+    PERFORM leadscore_internal.would_be_in(jsonb_populate_record(NULL::@pipeline@.lead, '{"lead_id": 0, "profile": {}}'),
+            CASE z.grain WHEN '1 day' THEN 'day{}' ELSE 'hour{}' END::leadscore.lead_activity, 'visitor', definition)
+    FROM @pipeline@.setting z
+    WHERE NOT EXISTS (SELECT FROM @pipeline@.lead);
     RETURN QUERY
         SELECT p.lead_id, p.in_now, p.would_be_in
         FROM (

@@ -176,8 +176,9 @@ BEGIN
     FROM (
         SELECT s.lead_id, s.stage
         FROM @pipeline@.lead_state s JOIN @pipeline@.lead l USING (lead_id)
-        WHERE s.stage IN (SELECT a.stage FROM @pipeline@.assignment a WHERE a.active AND a.weight > 0)
-            AND l.owner IS NULL AND l.erased_at IS NULL
+        WHERE l.owner IS NULL AND l.erased_at IS NULL AND EXISTS (
+            SELECT FROM @pipeline@.assignment a LEFT JOIN @pipeline@.segment g ON g.segment = a.segment
+            WHERE a.stage = s.stage AND a.active AND a.weight > 0 AND (a.segment IS NULL OR g.segment_id = ANY (s.segments)))
         ORDER BY s.lead_id
         LIMIT 1000
     ) w;
@@ -361,6 +362,10 @@ CREATE OR REPLACE FUNCTION sequence_checked() RETURNS trigger
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    -- rows of a restore come in any order, before those of setting
+    IF TG_OP = 'INSERT' AND NOT EXISTS (SELECT FROM @pipeline@.setting) THEN
+        RETURN NEW;
+    END IF;
     IF TG_OP <> 'INSERT' AND OLD.status = 'active'
         AND (TG_OP = 'DELETE' OR to_jsonb(NEW) - '{status,note,activated_by,activated_at}'::text[] <> to_jsonb(OLD) - '{status,note,activated_by,activated_at}'::text[])
     THEN
@@ -379,7 +384,7 @@ BEGIN
     END IF;
     IF NEW.status = 'active' AND (TG_OP = 'INSERT' OR OLD.status <> 'active') THEN
         NEW.activated_at := coalesce(CASE WHEN TG_OP = 'INSERT' THEN NEW.activated_at END, now());
-        NEW.activated_by := coalesce(CASE WHEN TG_OP = 'INSERT' THEN NEW.activated_by END, session_user);
+        NEW.activated_by := coalesce(CASE WHEN TG_OP = 'INSERT' THEN NEW.activated_by END, leadscore_internal.caller());
     END IF;
     RETURN NEW;
 END
@@ -426,6 +431,9 @@ DECLARE
     edited text;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF TG_OP = 'INSERT' AND NOT EXISTS (SELECT FROM @pipeline@.setting) THEN
+        RETURN NEW;
+    END IF;
     SELECT q.sequence INTO edited
     FROM @pipeline@.sequence q
     WHERE q.sequence IN (CASE WHEN TG_OP <> 'INSERT' THEN OLD.sequence END, CASE WHEN TG_OP <> 'DELETE' THEN NEW.sequence END)
