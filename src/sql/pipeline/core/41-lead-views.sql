@@ -23,7 +23,7 @@ SELECT
     dimension_points(s.activity, s.compiled, 'engagement', s.at) AS engagement,
     dimension_points(s.activity, s.compiled, 'fit', s.at) AS fit,
     grade(s.activity, s.compiled, s.at) AS grade,
-    dated(last_activity(s.activity, s.at)) AS last_activity_at,
+    dated(last_activity(s.activity, s.at, ARRAY(SELECT g.signal_id::integer FROM signal g WHERE g.event_role = 'outreach'))) AS last_activity_at,
     s.stage_since_at,
     s.next_review_at,
     s.cycle,
@@ -50,7 +50,7 @@ COMMENT ON COLUMN lead_score.score IS 'score now in points, by the active model'
 COMMENT ON COLUMN lead_score.engagement IS 'points of the dimension engagement, if the model has one';
 COMMENT ON COLUMN lead_score.fit IS 'points of the dimension fit, if the model has one';
 COMMENT ON COLUMN lead_score.grade IS 'grades of the graded dimensions, such as A or A1';
-COMMENT ON COLUMN lead_score.last_activity_at IS 'beginning of the UTC day (or hour, by the grain) of the newest event that counts';
+COMMENT ON COLUMN lead_score.last_activity_at IS 'beginning of the UTC day (or hour, by the grain) of the newest event that counts; an outreach of ours is none';
 COMMENT ON COLUMN lead_score.stage_since_at IS 'since when the lead is in its stage';
 COMMENT ON COLUMN lead_score.next_review_at IS 'when the stage or a segment may change though nothing happens; NULL: never';
 COMMENT ON COLUMN lead_score.cycle IS 'number of the cycle through the funnel; a new one begins when a lost or recycled lead comes back';
