@@ -99,8 +99,8 @@ leadscore_edges_add_stages(EdgeList *list, const StageRow *rows, int n)
 		const StageChange *change = &rows[i].change;
 		const char *name = lead_stage_label(change->to_stage);
 
+		/* a lead rises into a stage, or falls back into it */
 		if (is_watched(list->pipeline, EDGE_STAGE, name))
-			/* a lead enters a stage from below; from above it falls back into it */
 			add(list, rows[i].lead_id, EDGE_STAGE, change->from_stage < change->to_stage, name,
 				change->effective_at, leadscore_cause_name(change->cause));
 	}
