@@ -312,6 +312,48 @@ END
 $$;
 COMMENT ON FUNCTION _go_on(bigint, text, integer, timestamptz) IS 'lets the sequence of an action that has ended go on, if its run is still open; run NULL: it is of no sequence';
 
+-- A date without a time is its first instant, and one without an offset is by
+-- the clock of the lead. What people write may be anything: it is no error.
+CREATE OR REPLACE FUNCTION _call_back_at(properties jsonb, zone text) RETURNS timestamptz
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    written CONSTANT text := properties ->> 'call_back_at';
+BEGIN
+    IF written !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?$' THEN
+        RETURN NULL;
+    END IF;
+    RETURN leadscore_internal.dated(CASE WHEN written ~ ':.*(Z|[+-][0-9:]+)$' THEN written::timestamptz ELSE written::timestamp AT TIME ZONE zone END);
+EXCEPTION WHEN data_exception THEN
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION _call_back_at(jsonb, text) IS 'the instant that the property call_back_at names, as ISO 8601; NULL if there is none, or it is no such instant';
+
+CREATE OR REPLACE FUNCTION _follow_up(lead_id bigint, action_id bigint, properties jsonb, at timestamptz) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF _follow_up.properties ? 'call_back_at' THEN
+        -- it was promised to a person: so it is never too late for it, and no end of a run takes it back
+        INSERT INTO @pipeline@.action (lead_id, dedup_key, kind, channel, content, properties, assignee, priority, due_at, created_at)
+        SELECT a.lead_id, 'call back/' || a.action_id, 'task', a.channel, a.content, a.properties, a.assignee, a.priority,
+            greatest(c.call_at, _follow_up.at), _follow_up.at
+        FROM @pipeline@.action a
+            JOIN @pipeline@.lead l ON l.lead_id = a.lead_id
+            CROSS JOIN @pipeline@.setting z
+            CROSS JOIN LATERAL (SELECT @pipeline@._call_back_at(_follow_up.properties, leadscore_internal.known_zone(l.time_zone, z.time_zone)) AS call_at) c
+        WHERE a.lead_id = _follow_up.lead_id AND a.action_id = _follow_up.action_id AND a.kind <> 'message'
+            AND l.erased_at IS NULL AND c.call_at IS NOT NULL
+        ON CONFLICT DO NOTHING;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION _follow_up(bigint, bigint, jsonb, timestamptz) IS
+    'adds the task that the outcome of a task or an alert asks for: the same again, at the instant of the property call_back_at';
+
 CREATE OR REPLACE FUNCTION complete_action(lead_id bigint, action_id bigint, attempt integer, outcome text DEFAULT NULL,
         properties jsonb DEFAULT '{}', at timestamptz DEFAULT now()) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -349,13 +391,14 @@ BEGIN
             || complete_action.properties)
         ON CONFLICT DO NOTHING;
     END IF;
+    PERFORM @pipeline@._follow_up(done.lead_id, done.action_id, complete_action.properties, at);
     PERFORM @pipeline@._go_on(done.lead_id, done.sequence, done.run, at);
     RETURN true;
 END
 $$;
 REVOKE EXECUTE ON FUNCTION complete_action(bigint, bigint, integer, text, jsonb, timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION complete_action(bigint, bigint, integer, text, jsonb, timestamptz) IS
-    'says that an action was done: a message becomes an event of kind <channel>_sent, a task one of kind outreach, with properties added; the next step of its sequence is due its delay after at. attempt: the ticket from claim_actions(), or of a task or an alert that nobody has claimed the number that a view shows. False, and nothing is changed, if another attempt has it or it was ended otherwise; true again if it was done with this attempt';
+    'says that an action was done: a message becomes an event of kind <channel>_sent, a task one of kind outreach, with properties added; the next step of its sequence is due its delay after at. Of a task or an alert the property call_back_at, an ISO date or timestamp, adds the same task for then; without an offset it is by the clock of the lead, and what is no date adds none. attempt: the ticket from claim_actions(), or of a task or an alert that nobody has claimed the number that a view shows. False, and nothing is changed, if another attempt has it or it was ended otherwise; true again if it was done with this attempt';
 
 CREATE OR REPLACE FUNCTION complete_actions(actions jsonb, at timestamptz DEFAULT now()) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
