@@ -41,7 +41,7 @@ BEGIN
     FROM @pipeline@.business_hours b;
     WITH next AS MATERIALIZED (
         SELECT e.lead_id, e.sequence, e.run, s.step, s.position, s.kind, s.channel, s.topic, s.content, s.variant, s.transactional,
-            q.priority, q.late_after, z.zone,
+            q.priority, q.late_after, q.status = 'retired' AS is_retired, z.zone,
             CASE WHEN s.business_time THEN leadscore_internal.add_business_time(_next_steps.at, s.delay, z.business_zone, days, opens, closes)
                 ELSE leadscore_internal.add_wall_time(_next_steps.at, s.delay, z.zone) END AS due_at,
             s.not_before, s.not_after, s.weekdays, h.not_before AS from_time, h.not_after AS to_time, h.weekdays AS on_days
@@ -55,7 +55,11 @@ BEGIN
             ) z
             LEFT JOIN LATERAL (
                 SELECT * FROM @pipeline@.sequence_step o
-                WHERE o.sequence = e.sequence AND o.position > e.last_position
+                WHERE o.sequence = e.sequence AND o.position > e.last_position AND q.status <> 'retired'
+                    -- a step that was moved further back is not done twice
+                    AND NOT EXISTS (
+                        SELECT FROM @pipeline@.action a
+                        WHERE a.lead_id = e.lead_id AND a.dedup_key = e.sequence || '/' || e.run || '/' || o.step)
                 ORDER BY o.position
                 LIMIT 1
             ) s ON true
@@ -72,12 +76,11 @@ BEGIN
             d.transactional, d.priority, d.allowed_at, leadscore_internal.add_wall_time(d.allowed_at, d.late_after, d.zone), _next_steps.at
         FROM due d
         ORDER BY d.lead_id
-        -- a step that was moved further back is not done twice
-        ON CONFLICT (lead_id, dedup_key) DO NOTHING
     )
     UPDATE @pipeline@.enrollment e
     SET last_position = coalesce(n.position, e.last_position), ended_at = CASE WHEN n.step IS NULL THEN greatest(e.started_at, _next_steps.at) END,
-        end_reason = CASE WHEN n.step IS NULL THEN 'completed' END
+        -- it was being retired when the run began
+        end_reason = CASE WHEN n.step IS NULL THEN CASE WHEN n.is_retired THEN 'retired' ELSE 'completed' END END
     FROM next n
     WHERE e.lead_id = n.lead_id AND e.sequence = n.sequence AND e.run = n.run;
 END
@@ -541,6 +544,8 @@ DECLARE
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     sequence := @pipeline@._require_sequence(sequence);
+    -- enroll() in another session comes before or after
+    PERFORM FROM @pipeline@.sequence q WHERE q.sequence = retire_sequence.sequence FOR UPDATE;
     SELECT count(*) INTO ended FROM @pipeline@.enrollment e WHERE e.sequence = retire_sequence.sequence AND e.ended_at IS NULL;
     UPDATE @pipeline@.sequence q SET status = 'retired' WHERE q.sequence = retire_sequence.sequence AND q.status IN ('active', 'paused');
     IF NOT FOUND THEN
