@@ -21,12 +21,12 @@ CREATE TABLE sequence (
     activated_at timestamptz,
     CONSTRAINT sequence_pkey PRIMARY KEY (sequence),
     CONSTRAINT sequence_stay_in_segment_fkey FOREIGN KEY (stay_in_segment) REFERENCES segment ON UPDATE CASCADE,
-    CONSTRAINT sequence_sequence_check CHECK (sequence <> '' AND strpos(sequence, '/') = 0),
+    CONSTRAINT sequence_sequence_check CHECK (sequence <> '' AND strpos(sequence, '/') = 0 AND NOT starts_with(sequence, 'app:')),
     CONSTRAINT sequence_status_check CHECK (status IN ('draft', 'active', 'paused', 'retired')),
     CONSTRAINT sequence_starts_on_check CHECK (starts_on IN ('stage', 'segment_entered', 'segment_left', 'event', 'by_hand')),
     CONSTRAINT sequence_start_name_check CHECK ((start_name IS NULL) = (starts_on = 'by_hand')),
-    CONSTRAINT sequence_again_after_check CHECK (again_after >= interval '0'),
-    CONSTRAINT sequence_late_after_check CHECK (late_after > interval '0'),
+    CONSTRAINT sequence_again_after_check CHECK (again_after >= interval '0' AND again_after <= interval '100 years'),
+    CONSTRAINT sequence_late_after_check CHECK (late_after > interval '0' AND late_after <= interval '10 years'),
     CONSTRAINT sequence_active_check CHECK (status = 'draft' OR (activated_by IS NOT NULL AND activated_at IS NOT NULL))
 );
 COMMENT ON TABLE sequence IS 'sequences of actions that a lead goes through, one step after the other; a draft, and one that is paused, can be edited';
@@ -269,9 +269,9 @@ COMMENT ON COLUMN assignment.note IS 'remark for people';
 
 -- What the engine looks out for, see edge.c.
 CREATE OR REPLACE VIEW _watched WITH (security_invoker = true) AS
-SELECT DISTINCT w.kind, w.name
+SELECT DISTINCT w.kind, w.awaited
 FROM (
-        SELECT CASE q.starts_on WHEN 'stage' THEN 'stage' WHEN 'event' THEN 'signal' ELSE 'segment' END AS kind, q.start_name AS name
+        SELECT CASE q.starts_on WHEN 'stage' THEN 'stage' WHEN 'event' THEN 'signal' ELSE 'segment' END AS kind, q.start_name AS awaited
         FROM sequence q
         WHERE q.status = 'active' AND q.starts_on <> 'by_hand'
         UNION ALL
@@ -297,4 +297,4 @@ FROM (
     ) w;
 COMMENT ON VIEW _watched IS 'stages, signals and segments that sequences and assignments wait for';
 COMMENT ON COLUMN _watched.kind IS 'stage, signal, segment or correction';
-COMMENT ON COLUMN _watched.name IS 'name of it';
+COMMENT ON COLUMN _watched.awaited IS 'name of it';

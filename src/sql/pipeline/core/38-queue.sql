@@ -94,7 +94,8 @@ BEGIN
             s.lead_id IS NOT NULL AS is_suppressed,
             CASE WHEN d.kind = 'message' AND _decide_actions.channel = 'email' THEN btrim(d.email) <> ''
                 WHEN d.kind = 'message' AND _decide_actions.channel IN ('phone', 'sms', 'whatsapp') THEN d.phone ~ '[0-9]' ELSE true END IS TRUE AS has_address,
-            st.step IS NULL OR (
+            -- a step may have been taken out of its sequence
+            d.run IS NULL OR st.step IS NOT NULL AND (
                 (st.in_segment IS NULL OR (SELECT g.segment_id FROM @pipeline@.segment g WHERE g.segment = st.in_segment) = ANY (ls.segments))
                 AND (cardinality(st.only_if) + cardinality(st.unless) = 0 OR (
                     SELECT coalesce(count(*) FILTER (WHERE n.wanted AND n.has) = cardinality(st.only_if) AND count(*) FILTER (WHERE NOT n.wanted AND n.has) = 0, true)
@@ -151,7 +152,8 @@ BEGIN
                         WHERE c.lead_id = j.lead_id AND c.status = 'requested' AND c.occurred_at <= _decide_actions.at
                             AND (c.purpose = 'policy' OR ((c.channel IS NULL OR c.channel = _decide_actions.channel) AND (c.topic IS NULL OR c.topic = j.topic)))) THEN 'consent requested'
                     ELSE 'no consent' END
-                WHEN j.kind = 'message' AND NOT j.transactional AND w.opens_at > _decide_actions.at THEN 'quiet hours'
+                -- no instant: the hours of the step and of the channel never meet
+                WHEN j.kind = 'message' AND NOT j.transactional AND (w.opens_at <= _decide_actions.at) IS NOT TRUE THEN 'quiet hours'
                 END AS problem, w.opens_at
         FROM judged j
             LEFT JOIN windows w ON w.zone = j.zone
@@ -189,7 +191,7 @@ BEGIN
                 WHEN 'paused' THEN least(_decide_actions.at + interval '1 hour', r.expires_at)
                 -- a grant makes it due
                 WHEN 'consent requested' THEN coalesce(r.expires_at, _decide_actions.at + interval '24 hours')
-                WHEN 'quiet hours' THEN r.opens_at
+                WHEN 'quiet hours' THEN coalesce(r.opens_at, r.expires_at, _decide_actions.at + interval '24 hours')
                 ELSE coalesce(leadscore_internal.next_allowed_of_both(c.free_at, r.zone, r.from_time, r.to_time, r.on_days, r.not_before, r.not_after, r.weekdays), c.free_at)
                 END AS again_at,
             r.problem IN ('suppressed', 'withdrawn') AS ends_run,
@@ -243,13 +245,14 @@ DECLARE
     ids bigint[];
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    IF claim_actions.channel IS NULL OR max_actions IS NULL OR lease IS NULL OR at IS NULL THEN
+    PERFORM leadscore_internal.require_instant('at', at);
+    IF claim_actions.channel IS NULL OR max_actions IS NULL OR lease IS NULL THEN
         RAISE EXCEPTION '% must not be null', CASE WHEN claim_actions.channel IS NULL THEN 'channel' WHEN max_actions IS NULL THEN 'max_actions'
-                WHEN lease IS NULL THEN 'lease' ELSE 'at' END
+                ELSE 'lease' END
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave the argument out if the default is meant.';
-    ELSIF max_actions NOT BETWEEN 1 AND 10000 OR lease <= interval '0' OR lease > interval '30 days' OR NOT isfinite(at) THEN
+    ELSIF max_actions NOT BETWEEN 1 AND 10000 OR lease <= interval '0' OR lease > interval '30 days' THEN
         RAISE EXCEPTION '%', CASE WHEN max_actions NOT BETWEEN 1 AND 10000 THEN 'max_actions must be 1 to 10000'
-                WHEN NOT isfinite(at) THEN 'at must be finite' ELSE 'lease must be positive, and 30 days at most' END
+                ELSE 'lease must be positive, and 30 days at most' END
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass something like claim_actions(''email'', 100, ''5 minutes'').';
     ELSIF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION 'claim_actions() needs the isolation level read committed, not %', current_setting('transaction_isolation')
@@ -323,8 +326,9 @@ DECLARE
     event_kind text;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    IF at IS NULL OR jsonb_typeof(complete_action.properties) IS DISTINCT FROM 'object' THEN
-        RAISE EXCEPTION '%', CASE WHEN at IS NULL THEN 'at must not be null' ELSE 'properties must be a JSON object' END
+    PERFORM leadscore_internal.require_instant('at', at);
+    IF jsonb_typeof(complete_action.properties) IS DISTINCT FROM 'object' THEN
+        RAISE EXCEPTION 'properties must be a JSON object'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave the argument out if the default is meant.';
     END IF;
     living := @pipeline@._lock_living(complete_action.lead_id);
@@ -395,6 +399,7 @@ DECLARE
     ended text;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.require_instant('at', at);
     living := @pipeline@._lock_living(fail_action.lead_id);
     SELECT * INTO failed FROM @pipeline@.action a WHERE a.lead_id = living AND a.action_id = fail_action.action_id;
     IF failed.action_id IS NULL OR failed.status <> 'claimed' OR failed.attempt IS DISTINCT FROM fail_action.attempt THEN
@@ -434,6 +439,7 @@ DECLARE
     held @pipeline@.action;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.require_instant('at', at);
     IF lease IS NULL OR lease <= interval '0' OR lease > interval '30 days' THEN
         RAISE EXCEPTION 'lease must be positive, and 30 days at most'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass something like interval ''5 minutes''.';
@@ -463,6 +469,7 @@ DECLARE
     held @pipeline@.action;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.require_instant('at', at);
     living := @pipeline@._lock_living(cancel_action.lead_id);
     SELECT * INTO held FROM @pipeline@.action a WHERE a.lead_id = living AND a.action_id = cancel_action.action_id;
     IF held.action_id IS NULL OR held.status NOT IN ('waiting', 'claimed') OR held.attempt IS DISTINCT FROM cancel_action.attempt THEN
@@ -510,18 +517,18 @@ DECLARE
     problem text;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.require_instant('due_at', due_at);
     channel := lower(btrim(channel));
     topic := nullif(lower(btrim(topic)), '');
     problem := CASE
         WHEN channel IS NULL OR channel = '' THEN 'channel must not be empty'
-        WHEN due_at IS NULL THEN 'due_at must not be null'
         WHEN dedup_key = '' THEN 'dedup_key must not be empty'
         WHEN kind IS NULL OR kind NOT IN ('message', 'task', 'alert') THEN format('kind must be message, task or alert, not "%s"', kind)
         WHEN transactional IS NULL THEN 'transactional must be true or false'
         WHEN transactional AND (kind <> 'message' OR topic IS NOT NULL) THEN 'only a message without topic can be transactional'
         WHEN priority IS NULL OR priority NOT BETWEEN -32768 AND 32767 THEN 'priority must be a smallint'
         WHEN jsonb_typeof(properties) IS DISTINCT FROM 'object' THEN 'properties must be a JSON object'
-        WHEN expires_after <= interval '0' THEN 'expires_after must be positive'
+        WHEN expires_after <= interval '0' OR expires_after > interval '100 years' THEN 'expires_after must be positive, and 100 years at most'
     END;
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION '%', problem
@@ -563,7 +570,7 @@ COMMENT ON FUNCTION add_action(text, text, text, timestamptz, text, text, text, 
 
 -- Consent
 
-CREATE OR REPLACE FUNCTION _follow_actions(lead_ids bigint[]) RETURNS void
+CREATE OR REPLACE FUNCTION _follow_actions(lead_ids bigint[], at timestamptz) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
@@ -577,7 +584,7 @@ BEGIN
     END IF;
     -- confirmed: what waited for it is due
     UPDATE @pipeline@.action a
-    SET due_at = now(), reason = NULL
+    SET due_at = least(a.due_at, coalesce(_follow_actions.at, now()), now()), reason = NULL
     WHERE a.lead_id = ANY (_follow_actions.lead_ids) AND a.status = 'waiting' AND a.reason = 'consent requested'
         AND @pipeline@._may_contact(a.lead_id, a.channel, a.topic, 'infinity', false);
     -- withdrawn: what waits will never go, and its sequence ends
@@ -604,5 +611,5 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION _follow_actions(bigint[]) IS
-    'what waits of leads whose consent has changed: it is due if it waited for that consent, and skipped if it may never go';
+COMMENT ON FUNCTION _follow_actions(bigint[], timestamptz) IS
+    'what waits of leads whose consent has changed: it is due from at on (NULL: now) if it waited for that consent, and skipped if it may never go';
