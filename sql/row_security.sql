@@ -108,6 +108,21 @@ SET ROLE leadscore_owner;
 REVOKE EXECUTE ON FUNCTION crm.in_segment(text, text, timestamptz), crm.in_segment_by_id(bigint, text, timestamptz), crm.persona_match(text), crm.explain_segment(text, text),
     crm.segment_preview(text, text), crm.segment_preview_leads(text, text) FROM leadscore_tenant, leadscore_auditor;
 
+-- Of leads that are behind the configuration each role gets those that it sees, by plans that the session keeps
+BEGIN;
+INSERT INTO crm.signal (signal, event_kinds) VALUES ('new', '{page_view}');
+CREATE FUNCTION alone.behind() RETURNS TABLE (who name, stages bigint, since bigint, activities bigint, segments bigint) LANGUAGE sql AS $$
+    SELECT current_user, count(leadscore_internal.current_stage('crm', i)), count(leadscore_internal.current_stage_since('crm', i)),
+        count(leadscore_internal.current_activity('crm', i)), count(leadscore_internal.current_segments('crm', i))
+    FROM generate_series(1, 24) i $$;
+SET LOCAL ROLE leadscore_auditor;
+SELECT * FROM alone.behind();
+SET LOCAL ROLE leadscore_tenant;
+SELECT * FROM alone.behind();
+SET LOCAL ROLE leadscore_auditor;
+SELECT * FROM alone.behind();
+ROLLBACK;
+
 -- So do functions that look into properties when a role calls them directly from
 -- which row security hides leads; they serve other roles
 CREATE FUNCTION alone.call() RETURNS TABLE (function text, rows bigint) LANGUAGE plpgsql AS $$

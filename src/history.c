@@ -39,31 +39,20 @@ typedef struct LoggedStage
 	bool		is_lead;		/* false for NULL: without a model */
 } LoggedStage;
 
-/*
- * Run a statement of the engine's on a table of a pipeline.  Its plan stays
- * with the pipeline: to plan it costs many times what it costs to run it.
- */
+/* Run a statement of the engine's on a table of a pipeline. */
 static void
 run_plan(Pipeline *pipeline, PipelinePlan number, const char *sql, int nargs, Oid *types,
 		 Datum *values, Snapshot snapshot)
 {
-	SPIPlanPtr *plan = &pipeline->plans[number];
-
-	if (*plan == NULL)
-	{
-		SPIPlanPtr	prepared = SPI_prepare_cursor(sql, nargs, types, CURSOR_OPT_GENERIC_PLAN);
-
-		if (prepared == NULL || SPI_keepplan(prepared) != 0)
-			elog(ERROR, "could not prepare: %s", sql);
-		*plan = prepared;
-	}
+	if (pipeline->plans[number] == NULL)
+		pipeline->plans[number] = leadscore_keep_plan(sql, nargs, types);
 	if (snapshot != InvalidSnapshot)
-		leadscore_engine_execute(*plan, values, snapshot, InvalidSnapshot, true);
+		leadscore_engine_execute(pipeline->plans[number], values, snapshot, InvalidSnapshot, true);
 	else
 	{
 		/* see the rows that the transaction has written so far */
 		CommandCounterIncrement();
-		leadscore_engine_execute(*plan, values, GetLatestSnapshot(),
+		leadscore_engine_execute(pipeline->plans[number], values, GetLatestSnapshot(),
 								 IsolationUsesXactSnapshot() ? GetTransactionSnapshot() : InvalidSnapshot,
 								 false);
 	}

@@ -75,6 +75,8 @@ typedef enum PipelinePlan
 	PLAN_SUPERSEDE_SEGMENTS,
 	PLAN_READ_EVENTS,
 	PLAN_READ_PROFILES,
+	PLAN_READ_CONFIGURATION,
+	PLAN_SEE_STATE,
 	PIPELINE_PLANS				/* number of them */
 } PipelinePlan;
 

@@ -28,6 +28,7 @@
 #include "utils/snapmgr.h"
 
 #include "condition.h"
+#include "guard.h"
 #include "lifecycle.h"
 #include "pipeline.h"
 #include "segment_compile.h"
@@ -788,7 +789,7 @@ leadscore_pipeline(PipelinePart part)
 
 /* Is a pipeline's configuration the one that the active snapshot sees? */
 static bool
-is_as_seen(const Pipeline *p)
+is_as_seen(Pipeline *p)
 {
 	UserSwitch	saved;
 	bool		same = false;
@@ -797,7 +798,12 @@ is_as_seen(const Pipeline *p)
 	leadscore_run_as(p->owner, false, &saved);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	if (query("SELECT configuration FROM %s", p->setting) == 1)
+	if (p->plans[PLAN_READ_CONFIGURATION] == NULL)
+		p->plans[PLAN_READ_CONFIGURATION] =
+			leadscore_keep_plan(psprintf("SELECT configuration FROM %s", leadscore_table_name(p->setting)), 0, NULL);
+	if (SPI_execute_plan(p->plans[PLAN_READ_CONFIGURATION], NULL, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read the configuration of pipeline %u", p->part.schema);
+	if (SPI_processed == 1)
 		same = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
 										   &isnull)) == p->configuration;
 	SPI_finish();

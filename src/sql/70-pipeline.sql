@@ -54,6 +54,21 @@ $$;
 COMMENT ON FUNCTION leadscore_internal.require_instant(text, timestamptz) IS
 	'the value, or an error that names the argument if it is null, infinite or out of reach';
 
+CREATE FUNCTION leadscore_internal.require_role(role text) RETURNS text
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = leadscore_internal.require_text('role', role)) THEN
+		RAISE EXCEPTION 'role "%" does not exist', role
+			USING ERRCODE = 'undefined_object',
+				HINT = pg_catalog.format('Create it with CREATE ROLE %I.', role);
+	END IF;
+	RETURN role;
+END
+$$;
+COMMENT ON FUNCTION leadscore_internal.require_role(text) IS
+	'the role of this name, or an error that says how to create it';
+
 -- The embedded DDL
 
 CREATE FUNCTION leadscore_internal.check_version() RETURNS text
@@ -448,11 +463,7 @@ DECLARE
 	schema_oid CONSTANT regnamespace := leadscore_internal.known_pipeline(pipeline);
 	functions record;
 BEGIN
-	IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = role) THEN
-		RAISE EXCEPTION 'role "%" does not exist', role
-			USING ERRCODE = 'undefined_object',
-				HINT = pg_catalog.format('Create it with CREATE ROLE %I.', role);
-	END IF;
+	role := leadscore_internal.require_role(role);
 	EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %I', pipeline, role);
 	EXECUTE pg_catalog.format('GRANT INSERT ON %I.event TO %I', pipeline, role);
 	-- for RETURNING event_id and for ON CONFLICT
@@ -482,11 +493,7 @@ DECLARE
 	reports CONSTANT text := leadscore_internal.reports_schema(pipeline);
 	objects record;
 BEGIN
-	IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = role) THEN
-		RAISE EXCEPTION 'role "%" does not exist', role
-			USING ERRCODE = 'undefined_object',
-				HINT = pg_catalog.format('Create it with CREATE ROLE %I.', role);
-	END IF;
+	role := leadscore_internal.require_role(role);
 	EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %I', pipeline, role);
 	IF EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.nspname = reports) THEN
 		EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %I', reports, role);
@@ -531,6 +538,73 @@ END
 $$;
 COMMENT ON FUNCTION leadscore.grant_reader(text, text) IS
 	'lets a role read the views of a pipeline, and no personal data: for reports and BI tools';
+
+-- Status and names of who did it are left to the functions that write them.
+CREATE FUNCTION leadscore.grant_marketing(pipeline text, role text) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	schema_oid CONSTANT regnamespace := leadscore_internal.known_pipeline(pipeline);
+	objects record;
+BEGIN
+	role := leadscore_internal.require_role(role);
+	PERFORM leadscore.grant_reader(pipeline, role);
+	FOR objects IN
+		SELECT pg_catalog.format('SELECT, DELETE, INSERT %s, UPDATE %s ON %I.%I', t.columns, t.columns, pipeline, t.name) AS privilege
+		FROM (VALUES
+			('model', '(model, min_score, max_score, gates_required, allow_demotion, demotion_margin, note)'),
+			('segment', '(segment, persona, ideal_customer, min_match_share, note)'),
+			('dimension', ''), ('rule', ''), ('stage_rule', ''), ('stage_gate', ''), ('grade', ''), ('segment_condition', ''),
+			('signal', ''), ('value_list', ''), ('event_role', ''), ('event_kind', ''),
+			('channel', ''), ('campaign', ''), ('cost', ''), ('benchmark', '')) AS t (name, columns)
+		UNION ALL
+		SELECT pg_catalog.format('UPDATE (mature_after, first_response_within, attribution_scope, attribution_window) ON %I.setting', pipeline)
+		UNION ALL
+		SELECT pg_catalog.format('SELECT ON %I.%I', pipeline, t.name)
+		FROM (VALUES ('model_activation'), ('segment_activation')) AS t (name)
+		UNION ALL
+		SELECT pg_catalog.format('USAGE ON SEQUENCE %I.%I', pipeline, t.name)
+		FROM (VALUES ('signal_signal_id_seq'), ('stage_gate_gate_id_seq'), ('segment_segment_id_seq'), ('segment_condition_condition_id_seq'),
+			('cost_cost_id_seq')) AS t (name)
+		UNION ALL
+		SELECT pg_catalog.format('EXECUTE ON FUNCTION %s', p.oid::regprocedure)
+		FROM pg_catalog.pg_proc p
+		WHERE p.pronamespace = schema_oid
+			AND p.proname IN ('activate_model', 'clone_model', 'activate_segment', 'retire_segment', 'clone_segment', 'segment_preview', 'segment_preview_leads')
+	LOOP
+		EXECUTE pg_catalog.format('GRANT %s TO %I', objects.privilege, role);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION leadscore.grant_marketing(text, text) IS
+	'lets a role do the work of marketing: all that grant_reader() allows; edit models, rules, signals, segments, kinds of events, campaigns, costs and goals; try and activate models and segments. No personal data, and no lead is written';
+
+CREATE FUNCTION leadscore.grant_sales(pipeline text, role text) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	schema_oid CONSTANT regnamespace := leadscore_internal.known_pipeline(pipeline);
+	functions record;
+BEGIN
+	role := leadscore_internal.require_role(role);
+	PERFORM leadscore.grant_reader(pipeline, role);
+	EXECUTE pg_catalog.format('GRANT SELECT ON %I.lead TO %I', pipeline, role);
+	-- all but the evidence
+	EXECUTE pg_catalog.format('GRANT SELECT (lead_id, consent_id, purpose, channel, topic, status, basis, policy_version, occurred_at, recorded_at, recorded_by) ON %I.consent TO %I',
+		pipeline, role);
+	FOR functions IN
+		SELECT p.oid::regprocedure AS signature
+		FROM pg_catalog.pg_proc p
+		WHERE p.pronamespace = schema_oid
+			AND pg_catalog.regexp_replace(p.proname, '_by_id$', '') IN ('lead_id', 'score', 'explain', 'next_steps', 'stage_at',
+				'in_segment', 'explain_segment', 'persona_match', 'set_stage', 'may_contact', 'give_consent', 'withdraw_consent')
+	LOOP
+		EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO %I', functions.signature, role);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION leadscore.grant_sales(text, text) IS
+	'lets a role do the work of sales: all that grant_reader() allows; read leads with their addresses and consent; ask where a lead stands and why, and whether it may be written to; set stages, record consent. No configuration is written';
 
 -- A column is computed only if it is asked for.
 CREATE VIEW leadscore.pipelines WITH (security_invoker = true) AS

@@ -10,7 +10,7 @@ CREATE TABLE segment (
     min_match_share numeric NOT NULL DEFAULT 1,
     enrolls boolean NOT NULL DEFAULT false,
     note text,
-    created_by text NOT NULL DEFAULT session_user,
+    created_by text NOT NULL DEFAULT leadscore_internal.caller(),
     created_at timestamptz NOT NULL DEFAULT now(),
     activated_by text,
     activated_at timestamptz,
@@ -96,7 +96,7 @@ CREATE TABLE segment_activation (
     segment_id integer NOT NULL,
     definition jsonb,
     activated_at timestamptz NOT NULL DEFAULT now(),
-    activated_by text NOT NULL DEFAULT session_user,
+    activated_by text NOT NULL DEFAULT leadscore_internal.caller(),
     CONSTRAINT segment_activation_pkey PRIMARY KEY (activation_id)
 );
 COMMENT ON TABLE segment_activation IS 'definitions of segments, one row each time that one was activated or retired; append-only, so that the history of segments can be replayed';

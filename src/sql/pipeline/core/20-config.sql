@@ -202,9 +202,9 @@ INSERT INTO event_kind (kind, role, note) VALUES
     ('lost', 'lost', 'will not buy (reason)'),
     ('disqualified', 'disqualified', 'never was a lead (reason)'),
     ('recycled', 'recycled', 'back to marketing'),
-    ('points_added', 'points', 'points by hand (value)'),
-    ('points_removed', 'points', 'points by hand, taken (value)'),
-    ('stage_set', 'stage', 'stage by hand (stage, reason), see set_stage()');
+    ('points_added', 'points', 'points by hand (value, by)'),
+    ('points_removed', 'points', 'points by hand, taken (value, by)'),
+    ('stage_set', 'stage', 'stage by hand (stage, reason, by), see set_stage()');
 
 INSERT INTO channel (channel, direction) VALUES
     ('content', 'inbound'),

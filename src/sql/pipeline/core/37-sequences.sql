@@ -391,7 +391,7 @@ BEGIN
     END IF;
     IF NEW.status = 'active' AND OLD.status <> 'active' THEN
         NEW.activated_at := now();
-        NEW.activated_by := session_user;
+        NEW.activated_by := leadscore_internal.caller();
     END IF;
     RETURN NEW;
 END

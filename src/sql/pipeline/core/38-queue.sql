@@ -187,12 +187,12 @@ BEGIN
                 WHEN r.problem IS NOT NULL THEN 'cancelled'
                 ELSE 'claimed' END AS verdict,
             CASE WHEN r.problem = 'withdrawn' THEN 'no consent' WHEN r.problem IS NULL AND c.action_id IS NOT NULL THEN 'frequency cap' ELSE r.problem END AS reason,
-            CASE r.problem
-                WHEN 'paused' THEN least(_decide_actions.at + interval '1 hour', r.expires_at)
+            CASE
+                WHEN r.problem = 'paused' THEN least(_decide_actions.at + interval '1 hour', r.expires_at)
                 -- a grant makes it due
-                WHEN 'consent requested' THEN coalesce(r.expires_at, _decide_actions.at + interval '24 hours')
-                WHEN 'quiet hours' THEN coalesce(r.opens_at, r.expires_at, _decide_actions.at + interval '24 hours')
-                ELSE coalesce(leadscore_internal.next_allowed_of_both(c.free_at, r.zone, r.from_time, r.to_time, r.on_days, r.not_before, r.not_after, r.weekdays), c.free_at)
+                WHEN r.problem = 'consent requested' THEN coalesce(r.expires_at, _decide_actions.at + interval '24 hours')
+                WHEN r.problem = 'quiet hours' THEN coalesce(r.opens_at, r.expires_at, _decide_actions.at + interval '24 hours')
+                WHEN c.free_at IS NOT NULL THEN coalesce(leadscore_internal.next_allowed_of_both(c.free_at, r.zone, r.from_time, r.to_time, r.on_days, r.not_before, r.not_after, r.weekdays), c.free_at)
                 END AS again_at,
             r.problem IN ('suppressed', 'withdrawn') AS ends_run,
             row_number() OVER (PARTITION BY r.problem IS NULL AND c.action_id IS NULL ORDER BY r.priority, r.due_at, r.lead_id, r.action_id) AS place
@@ -232,7 +232,7 @@ COMMENT ON FUNCTION _decide_actions(bigint[], text, integer, interval, text, tim
     'decides about all that is due of leads whose states are locked: what may not go now is moved on, what may never go is skipped, the rest is claimed; returns the claimed actions';
 
 CREATE OR REPLACE FUNCTION claim_actions(channel text, max_actions integer DEFAULT 100, lease interval DEFAULT '5 minutes',
-        at timestamptz DEFAULT now(), worker text DEFAULT session_user)
+        at timestamptz DEFAULT now(), worker text DEFAULT leadscore_internal.caller())
     RETURNS TABLE (lead_id bigint, action_id bigint, attempt integer, external_id text, email text, phone text, language text, time_zone text,
         owner text, kind text, topic text, content text, variant text, properties jsonb, sequence text, step text, transactional boolean,
         due_at timestamptz, claimed_until timestamptz)

@@ -260,6 +260,23 @@ $$;
 REVOKE EXECUTE ON FUNCTION _unscored_profiles() FROM PUBLIC;
 COMMENT ON FUNCTION _unscored_profiles() IS 'the rows of the view unscored_profiles';
 
+-- What a profile says that readers of views may see, of one lead at a time: the
+-- date by which the lead wants to be ready. It is computed only if it is asked for.
+CREATE OR REPLACE FUNCTION _deadline_at(lead_id bigint) RETURNS timestamptz
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    RETURN (
+        SELECT leadscore_internal.iso_instant(l.profile ->> 'deadline', s.time_zone)
+        FROM @pipeline@.lead l
+            CROSS JOIN @pipeline@.setting s
+        WHERE l.lead_id = _deadline_at.lead_id AND l.profile ? 'deadline' AND @pipeline@._shows_all_leads());
+END
+$$;
+REVOKE EXECUTE ON FUNCTION _deadline_at(bigint) FROM PUBLIC;
+COMMENT ON FUNCTION _deadline_at(bigint) IS 'when a lead wants to be ready, by the key deadline of its profile; NULL if it is no date';
+
 -- A property that readers of views may see, of one lead at a time: the name of
 -- the content that an event is about.
 CREATE OR REPLACE FUNCTION _content_name(lead_id bigint, event_id bigint) RETURNS text

@@ -138,7 +138,8 @@ SELECT
     y.contacted_at IS NOT NULL AS contacted,
     y.contacted_at,
     coalesce(y.contacted_at, now()) > y.due_at AS breached,
-    q.contact_allowed
+    q.contact_allowed,
+    _deadline_at(q.lead_id) AS deadline_at
 FROM (
         SELECT
             row_number() OVER (ORDER BY h.stage_rank DESC, h.score DESC, h.stage_since_at, h.lead_id) AS call_order,
@@ -212,6 +213,7 @@ COMMENT ON COLUMN hot_leads.contacted IS 'whether there is an outreach or sales_
 COMMENT ON COLUMN hot_leads.contacted_at IS 'the last contact before the stage that counts for it, or else the first contact since';
 COMMENT ON COLUMN hot_leads.breached IS 'whether the contact was too late, or is already';
 COMMENT ON COLUMN hot_leads.contact_allowed IS 'whether messages of some kind may be sent, see may_contact(); NULL: not asked';
+COMMENT ON COLUMN hot_leads.deadline_at IS 'by when the lead wants to be ready: the key deadline of its profile, an ISO date (its midnight, in the time zone of the pipeline) or timestamp; NULL: not known, or no such date';
 
 CREATE OR REPLACE VIEW unscored_events WITH (security_invoker = true) AS
 SELECT

@@ -69,6 +69,9 @@ INSERT INTO signal (signal, source, condition, note) VALUES
     ('authority_confirmed', 'profile', '$.authority == true', NULL),
     ('need_confirmed', 'profile', '$.need == true', NULL),
     ('timeline_confirmed', 'profile', '$.timeline == true', NULL),
+    ('deadline_known', 'profile',
+        '$.deadline like_regex "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9]|$)" && !($.deadline like_regex "-(02-3[01]|(04|06|09|11)-31)")',
+        'a date by which the lead wants to be ready'),
     ('executive', 'profile', '$.job_title like_regex "(^|[^a-z])(owner|founder|chief|ceo|cfo|cio|cmo|coo|cto|president|vp)([^a-z]|$)" flag "i"', NULL),
     ('manager', 'profile', '$.job_title like_regex "(^|[^a-z])(director|head|manager|lead)([^a-z]|$)" flag "i"', NULL),
     ('unfit_function', 'profile', '$unfit_functions[*] == $.job_function', NULL),
@@ -153,7 +156,8 @@ INSERT INTO stage_gate (model, stage, gate, signal, negate) VALUES
     ('enterprise', 'sql', 'budget', 'budget_confirmed', false),
     ('enterprise', 'sql', 'authority', 'authority_confirmed', false),
     ('enterprise', 'sql', 'need', 'need_confirmed', false),
-    ('enterprise', 'sql', 'timeline', 'timeline_confirmed', false);
+    ('enterprise', 'sql', 'timeline', 'timeline_confirmed', false),
+    ('enterprise', 'sql', 'timeline', 'deadline_known', false);
 
 -- The matrix. The cells that qualify are a staircase, and a staircase is a set
 -- of conditions that must all hold, each with alternatives: going down one

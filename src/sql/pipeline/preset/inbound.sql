@@ -42,6 +42,9 @@ INSERT INTO signal (signal, source, condition, note) VALUES
     ('authority_confirmed', 'profile', '$.authority == true', NULL),
     ('need_confirmed', 'profile', '$.need == true', NULL),
     ('timeline_confirmed', 'profile', '$.timeline == true', NULL),
+    ('deadline_known', 'profile',
+        '$.deadline like_regex "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9]|$)" && !($.deadline like_regex "-(02-3[01]|(04|06|09|11)-31)")',
+        'a date by which the lead wants to be ready'),
     ('decision_maker', 'profile',
         '$.job_title like_regex "(^|[^a-z])(owner|founder|chief|ceo|cfo|cio|cmo|coo|cto|president|vp|director|head)([^a-z]|$)" flag "i"', NULL),
     ('company_size', 'profile', '$.employees >= 50', 'fifty people or more'),
@@ -119,7 +122,8 @@ INSERT INTO stage_gate (model, stage, gate, signal) VALUES
     ('inbound', 'sql', 'budget', 'budget_confirmed'),
     ('inbound', 'sql', 'authority', 'authority_confirmed'),
     ('inbound', 'sql', 'need', 'need_confirmed'),
-    ('inbound', 'sql', 'timeline', 'timeline_confirmed');
+    ('inbound', 'sql', 'timeline', 'timeline_confirmed'),
+    ('inbound', 'sql', 'timeline', 'deadline_known');
 
 -- Segments, as drafts: they cost nothing until activate_segment() is called.
 INSERT INTO segment (segment, persona, ideal_customer, min_match_share, note) VALUES
