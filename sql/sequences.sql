@@ -341,8 +341,15 @@ INSERT INTO crm.sequence (sequence, starts_on, start_name) VALUES ('cold', 'segm
 INSERT INTO crm.sequence_step (sequence, step, position, delay, channel) VALUES ('cold', 'one', 1, '3 hours', 'chat');
 SELECT crm.activate_sequence('cold');
 UPDATE crm.sequence SET activated_at = '2020-01-01' WHERE sequence = 'cold';
+-- as if the segment had been active for long, too
+ALTER TABLE crm.segment_activation DISABLE TRIGGER ALL;
+UPDATE crm.segment_activation SET activated_at = now() - interval '40 days' WHERE segment = 'lately';
+ALTER TABLE crm.segment_activation ENABLE ALWAYS TRIGGER ALL;
+UPDATE crm.segment SET note = 'old' WHERE segment = 'lately';
 SELECT try.lead('cold', now() - interval '50 days') > 0 AS made, try.event('cold', 'webinar_attended', date_trunc('day', now(), 'UTC') - interval '8 days' + interval '9 hours');
-SELECT started_by, edge_at = date_trunc('day', now(), 'UTC') AS this_midnight, (SELECT due_after FROM try.queue WHERE lead = 'cold') AS due_after FROM crm.enrollment WHERE lead_id = crm.lead_id('cold');
+SELECT count(*) AS runs FROM try.run WHERE lead = 'cold';
+SELECT crm.sweep() > 0 AS swept;
+SELECT started_by, edge_at = date_trunc('day', now(), 'UTC') - interval '1 day' AS at_midnight, (SELECT due_after FROM try.queue WHERE lead = 'cold') AS due_after FROM crm.enrollment WHERE lead_id = crm.lead_id('cold');
 
 -- Owners: by weight among those of the segment, else among all; not who is away;
 -- the same for the same number; a lead that has one keeps it

@@ -209,6 +209,8 @@ CREATE TABLE contact_limit (
     channel text,
     period text NOT NULL,
     max_count integer NOT NULL,
+    limit_id bigserial,
+    CONSTRAINT contact_limit_pkey PRIMARY KEY (limit_id),
     CONSTRAINT contact_limit_key UNIQUE NULLS NOT DISTINCT (channel, period),
     CONSTRAINT contact_limit_channel_check CHECK (channel <> '' AND channel = lower(btrim(channel))),
     CONSTRAINT contact_limit_period_check CHECK (period IN ('day', 'week', 'month')),
@@ -218,6 +220,7 @@ COMMENT ON TABLE contact_limit IS 'how many messages a lead may get in a period 
 COMMENT ON COLUMN contact_limit.channel IS 'the channel; NULL: all channels together';
 COMMENT ON COLUMN contact_limit.period IS 'day, week (from Monday) or month, by the clock of the lead';
 COMMENT ON COLUMN contact_limit.max_count IS 'how many at most';
+COMMENT ON COLUMN contact_limit.limit_id IS 'number of the row';
 
 CREATE TABLE contact_hours (
     channel text,
@@ -254,6 +257,8 @@ CREATE TABLE assignment (
     weight integer NOT NULL DEFAULT 1,
     active boolean NOT NULL DEFAULT true,
     note text,
+    assignment_id bigserial,
+    CONSTRAINT assignment_pkey PRIMARY KEY (assignment_id),
     CONSTRAINT assignment_key UNIQUE NULLS NOT DISTINCT (owner, stage, segment),
     CONSTRAINT assignment_segment_fkey FOREIGN KEY (segment) REFERENCES segment ON UPDATE CASCADE,
     CONSTRAINT assignment_owner_check CHECK (owner <> ''),
@@ -266,6 +271,7 @@ COMMENT ON COLUMN assignment.segment IS 'segment that the lead must be in; NULL:
 COMMENT ON COLUMN assignment.weight IS 'share of the leads, relative to the other rows; 0: none';
 COMMENT ON COLUMN assignment.active IS 'false: on holiday; gets no leads';
 COMMENT ON COLUMN assignment.note IS 'remark for people';
+COMMENT ON COLUMN assignment.assignment_id IS 'number of the row';
 
 -- What the engine looks out for, see edge.c.
 CREATE OR REPLACE VIEW _watched WITH (security_invoker = true) AS

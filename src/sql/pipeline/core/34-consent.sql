@@ -268,7 +268,7 @@ BEGIN
     FROM @pipeline@._consent_now(_follow_consent.lead_ids) n
     WHERE l.lead_id = ANY (_follow_consent.lead_ids) AND l.lead_id = n.lead_id
         AND (l.consented_at IS DISTINCT FROM n.consented_at OR l.contact_allowed IS DISTINCT FROM n.contact_allowed);
-    PERFORM @pipeline@._follow_actions(_follow_consent.lead_ids, _follow_consent.at);
+    PERFORM @pipeline@._follow_actions(_follow_consent.lead_ids);
 END
 $$;
 COMMENT ON FUNCTION _follow_consent(bigint[], timestamptz) IS

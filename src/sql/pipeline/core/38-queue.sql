@@ -96,7 +96,7 @@ BEGIN
                 WHEN d.kind = 'message' AND _decide_actions.channel IN ('phone', 'sms', 'whatsapp') THEN d.phone ~ '[0-9]' ELSE true END IS TRUE AS has_address,
             -- a step may have been taken out of its sequence
             d.run IS NULL OR st.step IS NOT NULL AND (
-                (st.in_segment IS NULL OR (SELECT g.segment_id FROM @pipeline@.segment g WHERE g.segment = st.in_segment) = ANY (ls.segments))
+                (st.in_segment IS NULL OR ((SELECT g.segment_id FROM @pipeline@.segment g WHERE g.segment = st.in_segment) = ANY (ls.segments)) IS TRUE)
                 AND (cardinality(st.only_if) + cardinality(st.unless) = 0 OR (
                     SELECT coalesce(count(*) FILTER (WHERE n.wanted AND n.has) = cardinality(st.only_if) AND count(*) FILTER (WHERE NOT n.wanted AND n.has) = 0, true)
                     FROM (
@@ -369,8 +369,8 @@ DECLARE
     one record;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    IF jsonb_typeof(actions) IS DISTINCT FROM 'array' THEN
-        RAISE EXCEPTION 'actions must be a JSON array'
+    IF jsonb_typeof(actions) IS DISTINCT FROM 'array' OR jsonb_path_exists(actions, 'strict $[*] ? (@.type() != "object")') THEN
+        RAISE EXCEPTION 'actions must be a JSON array of objects'
             USING ERRCODE = 'invalid_parameter_value',
                 HINT = 'Pass something like [{"lead_id": 1, "action_id": 7, "attempt": 1, "outcome": "sent"}].';
     END IF;
@@ -570,7 +570,7 @@ COMMENT ON FUNCTION add_action(text, text, text, timestamptz, text, text, text, 
 
 -- Consent
 
-CREATE OR REPLACE FUNCTION _follow_actions(lead_ids bigint[], at timestamptz) RETURNS void
+CREATE OR REPLACE FUNCTION _follow_actions(lead_ids bigint[]) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
@@ -584,13 +584,16 @@ BEGIN
     END IF;
     -- confirmed: what waited for it is due
     UPDATE @pipeline@.action a
-    SET due_at = least(a.due_at, coalesce(_follow_actions.at, now()), now()), reason = NULL
+    SET due_at = least(a.due_at, now(), (SELECT max(c.occurred_at) FROM @pipeline@.consent c WHERE c.lead_id = a.lead_id AND c.status = 'granted')), reason = NULL
     WHERE a.lead_id = ANY (_follow_actions.lead_ids) AND a.status = 'waiting' AND a.reason = 'consent requested'
         AND @pipeline@._may_contact(a.lead_id, a.channel, a.topic, 'infinity', false);
     -- withdrawn: what waits will never go, and its sequence ends
     WITH refused AS (
         UPDATE @pipeline@.action a
-        SET status = CASE a.status WHEN 'waiting' THEN 'skipped' ELSE a.status END, reason = CASE a.status WHEN 'waiting' THEN 'no consent' ELSE a.reason END,
+        SET status = CASE a.status WHEN 'waiting' THEN 'skipped' ELSE a.status END,
+            reason = CASE WHEN a.status = 'claimed' THEN a.reason WHEN EXISTS (
+                    SELECT FROM @pipeline@._suppressions(ARRAY[a.lead_id]) s
+                    WHERE (s.channel IS NULL OR s.channel = a.channel) AND s.lifted_at IS NULL) THEN 'suppressed' ELSE 'no consent' END,
             ended_at = CASE a.status WHEN 'waiting' THEN now() END
         WHERE a.lead_id = ANY (_follow_actions.lead_ids) AND a.status IN ('waiting', 'claimed') AND a.kind = 'message' AND NOT a.transactional
             AND NOT @pipeline@._may_contact(a.lead_id, a.channel, a.topic, 'infinity', false)
@@ -611,5 +614,5 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION _follow_actions(bigint[], timestamptz) IS
-    'what waits of leads whose consent has changed: it is due from at on (NULL: now) if it waited for that consent, and skipped if it may never go';
+COMMENT ON FUNCTION _follow_actions(bigint[]) IS
+    'what waits of leads whose consent has changed: it is due from the grant on if it waited for that, and skipped if it may never go';
