@@ -344,7 +344,8 @@ UPDATE crm.sequence SET activated_at = '2020-01-01' WHERE sequence = 'cold';
 -- as if the segment had been active for long, too
 ALTER TABLE crm.segment_activation DISABLE TRIGGER ALL;
 UPDATE crm.segment_activation SET activated_at = now() - interval '40 days' WHERE segment = 'lately';
-ALTER TABLE crm.segment_activation ENABLE ALWAYS TRIGGER ALL;
+ALTER TABLE crm.segment_activation ENABLE TRIGGER ALL;
+ALTER TABLE crm.segment_activation ENABLE ALWAYS TRIGGER config_changed;
 UPDATE crm.segment SET note = 'old' WHERE segment = 'lately';
 SELECT try.lead('cold', now() - interval '50 days') > 0 AS made, try.event('cold', 'webinar_attended', date_trunc('day', now(), 'UTC') - interval '8 days' + interval '9 hours');
 SELECT count(*) AS runs FROM try.run WHERE lead = 'cold';
