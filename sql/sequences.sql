@@ -333,24 +333,32 @@ SELECT crm.activate_segment('buyers 3', replaces => 'buyers', wait => true, enro
 SELECT lead, started_by FROM try.run WHERE sequence = 'bought';
 SELECT t.* FROM try.try($$SELECT crm.activate_segment('drafts', enroll => NULL)$$) t;
 
--- What only time changes (R22) has the midnight of its day, whenever it is written
-INSERT INTO crm.segment (segment) VALUES ('lately');
-INSERT INTO crm.segment_condition (segment, condition, signal, within) VALUES ('lately', 'saw', 'webinar_attended', '7 days');
-SELECT crm.activate_segment('lately') IS NOT NULL AS active;
-INSERT INTO crm.sequence (sequence, starts_on, start_name) VALUES ('cold', 'segment_left', 'lately');
-INSERT INTO crm.sequence_step (sequence, step, position, delay, channel) VALUES ('cold', 'one', 1, '3 hours', 'chat');
-SELECT crm.activate_sequence('cold');
-UPDATE crm.sequence SET activated_at = '2020-01-01' WHERE sequence = 'cold';
--- as if the segment had been active for long, too
-ALTER TABLE crm.segment_activation DISABLE TRIGGER ALL;
-UPDATE crm.segment_activation SET activated_at = now() - interval '40 days' WHERE segment = 'lately';
-ALTER TABLE crm.segment_activation ENABLE TRIGGER ALL;
-ALTER TABLE crm.segment_activation ENABLE ALWAYS TRIGGER config_changed;
-UPDATE crm.segment SET note = 'old' WHERE segment = 'lately';
-SELECT try.lead('cold', now() - interval '50 days') > 0 AS made, try.event('cold', 'webinar_attended', date_trunc('day', now(), 'UTC') - interval '8 days' + interval '9 hours');
-SELECT count(*) AS runs FROM try.run WHERE lead = 'cold';
-SELECT crm.sweep() > 0 AS swept;
-SELECT started_by, edge_at = date_trunc('day', now(), 'UTC') - interval '1 day' AS at_midnight, (SELECT due_after FROM try.queue WHERE lead = 'cold') AS due_after FROM crm.enrollment WHERE lead_id = crm.lead_id('cold');
+-- What only time changes (R22) has the midnight of its day, whenever it is
+-- written. The lead was in the segment for the 7 days from the event's on.
+SELECT leadscore.create_pipeline('slow') \g /dev/null
+INSERT INTO slow.segment (segment) VALUES ('lately');
+INSERT INTO slow.segment_condition (segment, condition, signal, within) VALUES ('lately', 'saw', 'webinar_attended', '7 days');
+SELECT slow.activate_segment('lately') IS NOT NULL AS active;
+INSERT INTO slow.sequence (sequence, starts_on, start_name) VALUES ('cold', 'segment_left', 'lately');
+INSERT INTO slow.sequence_step (sequence, step, position, delay, channel) VALUES ('cold', 'one', 1, '3 hours', 'chat');
+SELECT slow.activate_sequence('cold');
+-- as if both had been active for long
+UPDATE slow.sequence SET activated_at = '2020-01-01' WHERE sequence = 'cold';
+ALTER TABLE slow.segment_activation DISABLE TRIGGER ALL;
+UPDATE slow.segment_activation SET activated_at = now() - interval '40 days' WHERE segment = 'lately';
+ALTER TABLE slow.segment_activation ENABLE TRIGGER ALL;
+\c -
+SELECT slow.upsert_lead('cold', at => now() - interval '50 days') AS made;
+SELECT stage FROM slow.track('cold', 'webinar_attended', occurred_at => date_trunc('day', now(), 'UTC') - interval '8 days' + interval '9 hours');
+SELECT count(*) AS runs FROM slow.enrollment;
+SELECT slow.sweep() > 0 AS swept;
+SELECT e.started_by, e.edge_at = date_trunc('day', now(), 'UTC') - interval '1 day' AS at_midnight, a.due_at - e.started_at AS due_after FROM slow.enrollment e JOIN slow.action a USING (lead_id, sequence, run);
+-- a sweep that is three days late begins nothing
+SELECT slow.upsert_lead('colder', at => now() - interval '50 days') AS made;
+SELECT stage FROM slow.track('colder', 'webinar_attended', occurred_at => date_trunc('day', now(), 'UTC') - interval '10 days' + interval '9 hours');
+SELECT slow.sweep() > 0 AS swept;
+SELECT is_member, (SELECT count(*) FROM slow.enrollment WHERE lead_id = 2) AS runs FROM slow.segment_history WHERE lead_id = 2 ORDER BY seq;
+SELECT leadscore.drop_pipeline('slow');
 
 -- Owners: by weight among those of the segment, else among all; not who is away;
 -- the same for the same number; a lead that has one keeps it
