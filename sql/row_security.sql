@@ -131,13 +131,14 @@ BEGIN
         SELECT p.oid::regprocedure FROM pg_proc p
         WHERE p.pronamespace IN ('crm'::regnamespace, 'crm_reports'::regnamespace) AND p.prosecdef AND p.proname ~ '^_' ORDER BY p.proname COLLATE "C"
     LOOP
-        EXECUTE format('SELECT count(t) FROM %s AS t', replace(replace(function, '(bigint,bigint)', '(1, 101)'), '(bigint[],bigint[])', '(''{1}'', ''{101}'')')) INTO rows;
+        EXECUTE format('SELECT count(t) FROM %s AS t', replace(replace(replace(function, '(bigint)', '(1)'), '(bigint,bigint)', '(1, 101)'), '(bigint[],bigint[])', '(''{1}'', ''{101}'')')) INTO rows;
         RETURN NEXT;
     END LOOP;
 END
 $$;
 UPDATE crm.event SET kind = 'content_download', properties = properties || '{"purchase": "unheard"}' WHERE event_id = 101;
-UPDATE crm.lead SET profile = profile || '{"budget": "yes"}' WHERE lead_id = 1;
+UPDATE crm.lead SET profile = profile || '{"budget": "yes", "deadline": "2031-05-02"}' WHERE lead_id = 1;
+INSERT INTO crm.event (lead_id, event_id, kind, occurred_at) VALUES (1, 199, 'meeting_booked', '2025-01-10');
 SET ROLE leadscore_tenant;
 SELECT * FROM alone.call();
 -- in parallel workers too

@@ -57,8 +57,8 @@ SELECT DISTINCT v.relname, p.oid::regprocedure
     WHERE p.provolatile = 'v';
 -- no function that reads leads is called for rows, where it would be a query
 -- inside of a distributed one. Four exceptions: _content_name() shows of an
--- event, and _deadline_at() of a profile, what readers of lead_origin,
--- lead_profile, hot_leads and lead_dim may not look at themselves;
+-- event what readers of lead_origin and lead_profile may not look at themselves,
+-- and _deadline_at() of a profile what readers of hot_leads and lead_dim may not;
 -- pipeline_forecast calls its function once, for all of its rows, and so do
 -- purchases and refunds, with the keys of all refunds.
 SELECT DISTINCT p.oid::regprocedure

@@ -35,7 +35,7 @@ BEGIN
 END $$;
 CREATE INDEX ON walk (lead_id, cycle, seq);
 CREATE INDEX ON buy (lead_id);
-CREATE TEMP TABLE spoke AS SELECT lead_id, event_id, occurred_at AS at, lower(properties ->> 'outcome') AS said FROM crm.event WHERE kind IN ('ring', 'chat') AND occurred_at <= now();
+CREATE TEMP TABLE spoke AS SELECT lead_id, event_id, occurred_at AS at, lower(properties ->> 'outcome') AS said FROM crm.event WHERE kind IN ('ring', 'chat', 'came_for_tea') AND occurred_at <= now();
 CREATE INDEX ON spoke (lead_id);
 -- enquiries: a contact answers one, and the end of the cycle ends it
 CREATE TEMP TABLE asked (n bigint GENERATED ALWAYS AS IDENTITY, lead_id bigint, at timestamptz, answered timestamptz, ended timestamptz, was leadscore.lead_stage);
@@ -56,6 +56,24 @@ BEGIN
         END IF;
     END LOOP;
     UPDATE asked SET was = (SELECT stage FROM walk w WHERE w.lead_id = asked.lead_id AND w.at < coalesce(asked.answered, asked.at) ORDER BY seq DESC LIMIT 1);
+END $$;
+-- appointments: of an end the first booking that has none
+CREATE TEMP TABLE tea (n bigint GENERATED ALWAYS AS IDENTITY, lead_id bigint, at timestamptz, wanted timestamptz, ended timestamptz, how text);
+DO $$
+DECLARE
+    r record;
+BEGIN
+    FOR r IN SELECT lead_id, kind, occurred_at AS at, properties ->> 'meeting_at' AS wanted FROM crm.event WHERE kind IN ('tea_date', 'came_for_tea', 'stood_us_up', 'date_off') AND occurred_at <= now()
+            ORDER BY lead_id, occurred_at, kind <> 'tea_date', event_id LOOP
+        IF r.kind = 'tea_date' THEN
+            INSERT INTO tea (lead_id, at, wanted, how) VALUES (r.lead_id, r.at, CASE WHEN length(r.wanted) = 10 THEN r.wanted::timestamp AT TIME ZONE 'Europe/Rome' WHEN r.wanted <> 'soon' THEN r.wanted::timestamptz END, 'tea_date');
+        ELSE
+            UPDATE tea SET ended = r.at, how = r.kind WHERE n = (SELECT min(n) FROM tea WHERE lead_id = r.lead_id AND ended IS NULL);
+            IF NOT FOUND THEN
+                INSERT INTO tea (lead_id, ended, how) VALUES (r.lead_id, r.at, r.kind);
+            END IF;
+        END IF;
+    END LOOP;
 END $$;
 CREATE TEMP TABLE touch AS SELECT lead_id, event_id, occurred_at AS at, channel, campaign FROM crm.event WHERE (channel IS NOT NULL OR campaign IS NOT NULL) AND kind NOT IN ('tea_order', 'tea_parcel', 'gone', 'shelved', 'hoax', 'stage_set', 'email_sent', 'tea_back');
 CREATE INDEX ON touch (lead_id, at, event_id);
@@ -355,6 +373,16 @@ SELECT count(*) FROM lead_cooling WHERE reason ~ 'quiet';
 SELECT count(*) FROM life JOIN crm.lead USING (lead_id) LEFT JOIN (SELECT lead_id, max(date_trunc('day', occurred_at, 'UTC')) AS at FROM crm.event
         WHERE kind IN ('shelf_view', 'tea_view', 'club_joined', 'sample_wanted', 'recipe_taken', 'tasting', 'email_click', 'chat', 'tea_order', 'tea_parcel', 'gone', 'shelved', 'hoax') AND date_trunc('day', occurred_at, 'UTC') <= now() GROUP BY 1) e USING (lead_id)
 WHERE stage BETWEEN 'iql' AND 'prospect' AND coalesce(e.at, created_at) + interval '720 hours' <= now();
+
+-- meeting_outcome: Of _ that had agreed to come for tea _ came and _ did not, half of them within _ days; of _ that came _ bought since.
+SELECT booked, held, no_show, open, overdue, round(median_ahead_days::numeric, 6), leads_met, customers FROM meeting_outcome WHERE owner = (SELECT owner FROM meeting_outcome ORDER BY meetings DESC, owner LIMIT 1);
+-- by hand
+SELECT count(t.at), count(*) FILTER (WHERE how = 'came_for_tea'), count(*) FILTER (WHERE how = 'stood_us_up'), count(*) FILTER (WHERE how = 'tea_date'), count(*) FILTER (WHERE how = 'tea_date' AND wanted < now()),
+    (SELECT round(percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM d.meets - d.at)::float8 / 86400)::numeric, 6) FROM (SELECT l.owner, t.at, coalesce(t.wanted, CASE t.how WHEN 'came_for_tea' THEN t.ended END) AS meets FROM tea t JOIN crm.lead l USING (lead_id)) d
+        WHERE coalesce(d.owner, '(none)') = coalesce(l.owner, '(none)') AND d.meets >= d.at),
+    (SELECT count(*) FROM (SELECT t.lead_id, min(t.ended) AS met FROM tea t JOIN crm.lead m USING (lead_id) WHERE t.how = 'came_for_tea' AND coalesce(m.owner, '(none)') = coalesce(l.owner, '(none)') GROUP BY 1) f JOIN life USING (lead_id) WHERE won_at IS NULL OR won_at >= met),
+    (SELECT count(*) FROM (SELECT t.lead_id, min(t.ended) AS met FROM tea t JOIN crm.lead m USING (lead_id) WHERE t.how = 'came_for_tea' AND coalesce(m.owner, '(none)') = coalesce(l.owner, '(none)') GROUP BY 1) f JOIN life USING (lead_id) WHERE won_at >= met)
+FROM tea t JOIN crm.lead l USING (lead_id) GROUP BY coalesce(l.owner, '(none)'), l.owner ORDER BY count(*) DESC, coalesce(l.owner, '(none)') LIMIT 1;
 
 -- bant_gaps: Of _ mql _ have not said what they like.
 SELECT leads, missing FROM bant_gaps WHERE stage = 'mql' AND gate = 'taste';

@@ -349,7 +349,7 @@ BEGIN
             -- of the fields of a form reports want the number
             e.properties || CASE WHEN e.properties ? 'fields' THEN jsonb_build_object('fields', leadscore_internal.field_count(e.properties -> 'fields')) ELSE '{}' END,
             keys || CASE WHEN r.role ~ '^email' OR r.role = 'complaint' THEN '{message}'::text[]
-                WHEN r.role IN ('outreach', 'sales_contact') THEN '{outcome}' WHEN r.role = 'stage' THEN '{stage,by}' WHEN r.role = 'points' THEN '{by}' ELSE '{}' END,
+                WHEN r.role IN ('outreach', 'sales_contact', 'meeting_held') THEN '{outcome}' WHEN r.role = 'meeting_booked' THEN '{meeting_at}' WHEN r.role = 'stage' THEN '{stage,by}' WHEN r.role = 'points' THEN '{by}' ELSE '{}' END,
             secrets, words) END,
         source_id = NULL
     FROM (SELECT o.event_id, k.role FROM @pipeline@.event o LEFT JOIN @pipeline@.event_kind k USING (kind) WHERE o.lead_id = person.lead_id) r

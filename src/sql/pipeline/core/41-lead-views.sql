@@ -209,7 +209,7 @@ COMMENT ON COLUMN hot_leads.score IS 'score now in points, by the active model';
 COMMENT ON COLUMN hot_leads.why IS 'the three rules that give most points';
 COMMENT ON COLUMN hot_leads.stage_since_at IS 'since when the lead is in its stage';
 COMMENT ON COLUMN hot_leads.due_at IS 'until when sales should contact the lead; NULL: the stage has no such time';
-COMMENT ON COLUMN hot_leads.contacted IS 'whether there is an outreach or sales_contact since then, or before then in the same cycle, at most stage_rule.sla (or else setting.first_response_within) before it';
+COMMENT ON COLUMN hot_leads.contacted IS 'whether there is an outreach, sales_contact or meeting_held since then, or before then in the same cycle, at most stage_rule.sla (or else setting.first_response_within) before it';
 COMMENT ON COLUMN hot_leads.contacted_at IS 'the last contact before the stage that counts for it, or else the first contact since';
 COMMENT ON COLUMN hot_leads.breached IS 'whether the contact was too late, or is already';
 COMMENT ON COLUMN hot_leads.contact_allowed IS 'whether messages of some kind may be sent, see may_contact(); NULL: not asked';

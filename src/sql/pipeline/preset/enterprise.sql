@@ -25,7 +25,7 @@ INSERT INTO value_list (list, item) VALUES
     ('unfit_functions', 'recruiting');
 
 INSERT INTO signal (signal, event_kinds, event_role, condition, quantity, note) VALUES
-    ('interest', '{page_view,product_page_view,pricing_view,case_study_download,content_download,webinar_attended,form_submit,email_open,email_click,email_reply,newsletter_signup,social_interaction,demo_request,personal_demo_request,quote_request,trial_started}', NULL,
+    ('interest', '{page_view,product_page_view,pricing_view,case_study_download,content_download,webinar_attended,form_submit,email_open,email_click,email_reply,newsletter_signup,social_interaction,demo_request,personal_demo_request,quote_request,trial_started,meeting_booked,meeting_held}', NULL,
         NULL, NULL, 'whatever shows that they are still there'),
     ('page_view', '{page_view}', NULL, NULL, NULL, NULL),
     ('careers_view', '{page_view}', NULL, '$.page like_regex "career|jobs" flag "i"', NULL, 'looks for work, not for us'),
@@ -69,9 +69,6 @@ INSERT INTO signal (signal, source, condition, note) VALUES
     ('authority_confirmed', 'profile', '$.authority == true', NULL),
     ('need_confirmed', 'profile', '$.need == true', NULL),
     ('timeline_confirmed', 'profile', '$.timeline == true', NULL),
-    ('deadline_known', 'profile',
-        '$.deadline like_regex "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9]|$)" && !($.deadline like_regex "-(02-3[01]|(04|06|09|11)-31)")',
-        'a date by which the lead wants to be ready'),
     ('executive', 'profile', '$.job_title like_regex "(^|[^a-z])(owner|founder|chief|ceo|cfo|cio|cmo|coo|cto|president|vp)([^a-z]|$)" flag "i"', NULL),
     ('manager', 'profile', '$.job_title like_regex "(^|[^a-z])(director|head|manager|lead)([^a-z]|$)" flag "i"', NULL),
     ('unfit_function', 'profile', '$unfit_functions[*] == $.job_function', NULL),
@@ -79,9 +76,15 @@ INSERT INTO signal (signal, source, condition, note) VALUES
     ('large_company', 'profile', '$.employees >= 1000', NULL),
     ('medium_company', 'profile', '$.employees >= 100 && $.employees < 1000', NULL);
 
-INSERT INTO signal (signal, event_role, condition, note) VALUES
-    ('refund', 'refund', NULL, 'money given back; makes no customer'),
-    ('negative_purchase', 'purchase', '$value < 0', 'money given back too');
+INSERT INTO signal (signal, source, event_role, condition, note) VALUES
+    ('refund', 'event', 'refund', NULL, 'money given back; makes no customer'),
+    ('negative_purchase', 'event', 'purchase', '$value < 0', 'money given back too'),
+    ('meeting_booked', 'event', 'meeting_booked', NULL, NULL),
+    ('meeting_held', 'event', 'meeting_held', NULL, 'makes an sql a prospect, as a sales contact does'),
+    ('meeting_no_show', 'event', 'meeting_no_show', NULL, NULL),
+    ('deadline_known', 'profile', NULL,
+        '$.deadline like_regex "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9]|$)" && !($.deadline like_regex "-(02-3[01]|(04|06|09|11)-31)")',
+        'a date by which the lead wants to be ready');
 
 INSERT INTO model (model, note) VALUES
     ('enterprise', '100 points of behaviour and demographic make an mql, a matrix of both decides');
@@ -111,6 +114,8 @@ INSERT INTO rule (model, dimension, rule, signal, points, limit_count, limit_per
     ('enterprise', 'engagement', 'personal demo requested', 'personal_demo_request', 60, 1, 'quarter'),
     ('enterprise', 'engagement', 'quote requested', 'quote_request', 60, 1, 'quarter'),
     ('enterprise', 'engagement', 'trial started', 'trial_started', 50, 1, 'year'),
+    ('enterprise', 'engagement', 'meeting booked', 'meeting_booked', 50, 1, 'quarter'),
+    ('enterprise', 'engagement', 'meeting missed', 'meeting_no_show', -20, 1, 'month'),
     ('enterprise', 'engagement', 'points added', 'points_added', 0.001, NULL, NULL),
     ('enterprise', 'engagement', 'points removed', 'points_removed', -0.001, NULL, NULL);
 
@@ -141,7 +146,7 @@ INSERT INTO stage_rule (model, stage, min_score, entry_signals, sla, note) VALUE
     ('enterprise', 'iql', NULL, '{}', NULL, 'a contact that may be kept, can be reached and is not excluded'),
     ('enterprise', 'mql', 100, '{}', '1 day', 'matrix: A1 A2 A3 B1 B2 C1'),
     ('enterprise', 'sql', 120, '{}', '1 hour', 'matrix: A1 A2 A3 B1 B2'),
-    ('enterprise', 'prospect', NULL, '{sales_contact}', NULL, 'sales is in touch'),
+    ('enterprise', 'prospect', NULL, '{sales_contact,meeting_held}', NULL, 'sales is in touch'),
     ('enterprise', 'customer', NULL, '{purchase}', NULL, NULL),
     ('enterprise', 'lost', NULL, '{lost}', NULL, NULL),
     ('enterprise', 'disqualified', NULL, '{disqualified}', NULL, NULL),
@@ -199,7 +204,7 @@ INSERT INTO segment_condition (segment, condition, signal, min_count, within) VA
 -- Each of these on its own: none may have been counted.
 INSERT INTO segment_condition (segment, condition, signal, within, negate)
 SELECT 'cold', 'no ' || replace(s, '_', ' '), s, '30 days', true
-FROM unnest('{case_study_download,webinar_attended,pricing_view,demo_request,personal_demo_request,quote_request,trial_started}'::text[]) AS s;
+FROM unnest('{case_study_download,webinar_attended,pricing_view,demo_request,personal_demo_request,quote_request,trial_started,meeting_booked}'::text[]) AS s;
 INSERT INTO segment_condition (segment, condition, signal, within, negate)
 SELECT 'quiet_customers', 'no ' || s, s, '60 days', true
 FROM unnest('{interest,purchase}'::text[]) AS s;
@@ -207,7 +212,7 @@ FROM unnest('{interest,purchase}'::text[]) AS s;
 -- One of these is enough: rows of one name are alternatives.
 INSERT INTO segment_condition (segment, condition, signal, within)
 SELECT 'curious', 'solution content', s, '30 days'
-FROM unnest('{case_study_download,webinar_attended,pricing_view,demo_request,personal_demo_request,quote_request,trial_started}'::text[]) AS s;
+FROM unnest('{case_study_download,webinar_attended,pricing_view,demo_request,personal_demo_request,quote_request,trial_started,meeting_booked}'::text[]) AS s;
 
 INSERT INTO segment_condition (segment, condition, signal, negate, weight) VALUES
     ('ideal_customer', 'decision maker', 'executive', false, 3),

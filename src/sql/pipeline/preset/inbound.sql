@@ -42,17 +42,20 @@ INSERT INTO signal (signal, source, condition, note) VALUES
     ('authority_confirmed', 'profile', '$.authority == true', NULL),
     ('need_confirmed', 'profile', '$.need == true', NULL),
     ('timeline_confirmed', 'profile', '$.timeline == true', NULL),
-    ('deadline_known', 'profile',
-        '$.deadline like_regex "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9]|$)" && !($.deadline like_regex "-(02-3[01]|(04|06|09|11)-31)")',
-        'a date by which the lead wants to be ready'),
     ('decision_maker', 'profile',
         '$.job_title like_regex "(^|[^a-z])(owner|founder|chief|ceo|cfo|cio|cmo|coo|cto|president|vp|director|head)([^a-z]|$)" flag "i"', NULL),
     ('company_size', 'profile', '$.employees >= 50', 'fifty people or more'),
     ('student', 'profile', '$.job_title like_regex "(^|[^a-z])(student|pupil|intern|trainee)([^a-z]|$)" flag "i"', NULL);
 
-INSERT INTO signal (signal, event_role, condition, note) VALUES
-    ('refund', 'refund', NULL, 'money given back; makes no customer'),
-    ('negative_purchase', 'purchase', '$value < 0', 'money given back too');
+INSERT INTO signal (signal, source, event_role, condition, note) VALUES
+    ('refund', 'event', 'refund', NULL, 'money given back; makes no customer'),
+    ('negative_purchase', 'event', 'purchase', '$value < 0', 'money given back too'),
+    ('meeting_booked', 'event', 'meeting_booked', NULL, NULL),
+    ('meeting_held', 'event', 'meeting_held', NULL, 'makes an sql a prospect, as a sales contact does'),
+    ('meeting_no_show', 'event', 'meeting_no_show', NULL, NULL),
+    ('deadline_known', 'profile', NULL,
+        '$.deadline like_regex "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9]|$)" && !($.deadline like_regex "-(02-3[01]|(04|06|09|11)-31)")',
+        'a date by which the lead wants to be ready');
 
 INSERT INTO model (model, note) VALUES
     ('inbound', 'iql from 0 points, mql from 31 with solution content, sql from 71 with BANT');
@@ -80,7 +83,9 @@ INSERT INTO rule (model, dimension, rule, signal, points, limit_count, limit_per
     ('inbound', 'engagement', 'demo requested', 'demo_request', 15, 1, 'month', 'half_life', '60 days', 30),
     ('inbound', 'engagement', 'personal demo requested', 'personal_demo_request', 25, 1, 'month', 'half_life', '60 days', 50),
     ('inbound', 'engagement', 'quote requested', 'quote_request', 25, 1, 'month', 'half_life', '60 days', 50),
-    ('inbound', 'engagement', 'trial started', 'trial_started', 20, 1, 'month', 'half_life', '60 days', 40);
+    ('inbound', 'engagement', 'trial started', 'trial_started', 20, 1, 'month', 'half_life', '60 days', 40),
+    ('inbound', 'engagement', 'meeting booked', 'meeting_booked', 20, 1, 'month', 'half_life', '60 days', 40),
+    ('inbound', 'engagement', 'meeting missed', 'meeting_no_show', -10, 1, 'week', 'half_life', '30 days', -20);
 
 -- last: once, also for an account with several such people
 INSERT INTO rule (model, dimension, rule, signal, points, aggregate) VALUES
@@ -102,7 +107,7 @@ INSERT INTO stage_rule (model, stage, min_score, entry_signals, sla, note) VALUE
     ('inbound', 'iql', NULL, '{}', NULL, 'a contact that may be kept and can be reached'),
     ('inbound', 'mql', 31, '{}', NULL, 'interested in a solution'),
     ('inbound', 'sql', 71, '{}', '1 hour', 'ready to talk about buying'),
-    ('inbound', 'prospect', NULL, '{sales_contact}', NULL, 'sales is in touch'),
+    ('inbound', 'prospect', NULL, '{sales_contact,meeting_held}', NULL, 'sales is in touch'),
     ('inbound', 'customer', NULL, '{purchase}', NULL, NULL),
     ('inbound', 'lost', NULL, '{lost}', NULL, NULL),
     ('inbound', 'disqualified', NULL, '{disqualified}', NULL, NULL),
@@ -119,6 +124,7 @@ INSERT INTO stage_gate (model, stage, gate, signal) VALUES
     ('inbound', 'mql', 'solution content', 'personal_demo_request'),
     ('inbound', 'mql', 'solution content', 'quote_request'),
     ('inbound', 'mql', 'solution content', 'trial_started'),
+    ('inbound', 'mql', 'solution content', 'meeting_booked'),
     ('inbound', 'sql', 'budget', 'budget_confirmed'),
     ('inbound', 'sql', 'authority', 'authority_confirmed'),
     ('inbound', 'sql', 'need', 'need_confirmed'),
@@ -150,15 +156,15 @@ INSERT INTO segment_condition (segment, condition, signal, min_count, within) VA
 -- Each of these on its own: none may have been counted.
 INSERT INTO segment_condition (segment, condition, signal, within, negate)
 SELECT 'cold', 'no ' || replace(s, '_', ' '), s, '30 days', true
-FROM unnest('{case_study_download,solution_content,webinar_attended,pricing_view,demo_request,personal_demo_request,quote_request,trial_started}'::text[]) AS s;
+FROM unnest('{case_study_download,solution_content,webinar_attended,pricing_view,demo_request,personal_demo_request,quote_request,trial_started,meeting_booked}'::text[]) AS s;
 INSERT INTO segment_condition (segment, condition, signal, within, negate)
 SELECT 'quiet_customers', 'no ' || replace(s, '_', ' '), s, '60 days', true
-FROM unnest('{page_view,product_page_view,pricing_view,case_study_download,content_download,webinar_attended,form_submit,email_open,email_click,email_reply,newsletter_signup,social_interaction,demo_request,personal_demo_request,quote_request,trial_started,purchase}'::text[]) AS s;
+FROM unnest('{page_view,product_page_view,pricing_view,case_study_download,content_download,webinar_attended,form_submit,email_open,email_click,email_reply,newsletter_signup,social_interaction,demo_request,personal_demo_request,quote_request,trial_started,meeting_booked,meeting_held,purchase}'::text[]) AS s;
 
 -- One of these is enough: rows of one name are alternatives.
 INSERT INTO segment_condition (segment, condition, signal, within)
 SELECT 'curious', 'solution content', s, '30 days'
-FROM unnest('{case_study_download,solution_content,webinar_attended,pricing_view,demo_request,personal_demo_request,quote_request,trial_started}'::text[]) AS s;
+FROM unnest('{case_study_download,solution_content,webinar_attended,pricing_view,demo_request,personal_demo_request,quote_request,trial_started,meeting_booked}'::text[]) AS s;
 
 INSERT INTO segment_condition (segment, condition, signal, negate, weight) VALUES
     ('ideal_customer', 'decision maker', 'decision_maker', false, 3),

@@ -48,17 +48,20 @@ INSERT INTO signal (signal, source, condition, note) VALUES
     ('authority_confirmed', 'profile', '$.authority == true', NULL),
     ('need_confirmed', 'profile', '$.need == true', NULL),
     ('timeline_confirmed', 'profile', '$.timeline == true', NULL),
-    ('deadline_known', 'profile',
-        '$.deadline like_regex "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9]|$)" && !($.deadline like_regex "-(02-3[01]|(04|06|09|11)-31)")',
-        'a date by which the lead wants to be ready'),
     ('decision_maker', 'profile',
         '$.job_title like_regex "(^|[^a-z])(owner|founder|chief|ceo|cfo|cio|cmo|coo|cto|president|vp|director|head)([^a-z]|$)" flag "i"', NULL),
     ('company_size', 'profile', '$.employees >= 50', 'fifty people or more'),
     ('student', 'profile', '$.job_title like_regex "(^|[^a-z])(student|pupil|intern|trainee)([^a-z]|$)" flag "i"', NULL);
 
-INSERT INTO signal (signal, event_role, condition, note) VALUES
-    ('refund', 'refund', NULL, 'money given back; makes no customer'),
-    ('negative_purchase', 'purchase', '$value < 0', 'money given back too');
+INSERT INTO signal (signal, source, event_role, condition, note) VALUES
+    ('refund', 'event', 'refund', NULL, 'money given back; makes no customer'),
+    ('negative_purchase', 'event', 'purchase', '$value < 0', 'money given back too'),
+    ('meeting_booked', 'event', 'meeting_booked', NULL, NULL),
+    ('meeting_held', 'event', 'meeting_held', NULL, 'makes an sql a prospect, as a sales contact does'),
+    ('meeting_no_show', 'event', 'meeting_no_show', NULL, NULL),
+    ('deadline_known', 'profile', NULL,
+        '$.deadline like_regex "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9]|$)" && !($.deadline like_regex "-(02-3[01]|(04|06|09|11)-31)")',
+        'a date by which the lead wants to be ready');
 
 INSERT INTO model (model, note) VALUES
     ('multidimensional', 'persona, knowledge of us, social networks and place in the funnel, each from 0 to 100');
@@ -96,7 +99,9 @@ INSERT INTO rule (model, dimension, rule, signal, points, limit_count, limit_per
     ('multidimensional', 'funnel', 'bottom: demo requested', 'demo_request', 40, 1, 'month', 'half_life', '60 days', 80),
     ('multidimensional', 'funnel', 'bottom: personal demo requested', 'personal_demo_request', 60, 1, 'month', 'half_life', '60 days', NULL),
     ('multidimensional', 'funnel', 'bottom: quote requested', 'quote_request', 60, 1, 'month', 'half_life', '60 days', NULL),
-    ('multidimensional', 'funnel', 'bottom: trial started', 'trial_started', 50, 1, 'month', 'half_life', '60 days', NULL);
+    ('multidimensional', 'funnel', 'bottom: trial started', 'trial_started', 50, 1, 'month', 'half_life', '60 days', NULL),
+    ('multidimensional', 'funnel', 'bottom: meeting booked', 'meeting_booked', 50, 1, 'month', 'half_life', '60 days', NULL),
+    ('multidimensional', 'funnel', 'bottom: meeting missed', 'meeting_no_show', -20, 1, 'week', 'half_life', '30 days', -40);
 
 INSERT INTO rule (model, dimension, rule, signal, points) VALUES
     ('multidimensional', 'manual', 'points added', 'points_added', 0.001),
@@ -112,7 +117,7 @@ INSERT INTO stage_rule (model, stage, min_score, entry_signals, sla, note) VALUE
     ('multidimensional', 'iql', NULL, '{}', NULL, 'a contact that may be kept and can be reached'),
     ('multidimensional', 'mql', 31, '{}', NULL, 'interested in a solution'),
     ('multidimensional', 'sql', 71, '{}', '1 hour', 'ready to talk about buying'),
-    ('multidimensional', 'prospect', NULL, '{sales_contact}', NULL, 'sales is in touch'),
+    ('multidimensional', 'prospect', NULL, '{sales_contact,meeting_held}', NULL, 'sales is in touch'),
     ('multidimensional', 'customer', NULL, '{purchase}', NULL, NULL),
     ('multidimensional', 'lost', NULL, '{lost}', NULL, NULL),
     ('multidimensional', 'disqualified', NULL, '{disqualified}', NULL, NULL),
@@ -129,6 +134,7 @@ INSERT INTO stage_gate (model, stage, gate, signal) VALUES
     ('multidimensional', 'mql', 'solution content', 'personal_demo_request'),
     ('multidimensional', 'mql', 'solution content', 'quote_request'),
     ('multidimensional', 'mql', 'solution content', 'trial_started'),
+    ('multidimensional', 'mql', 'solution content', 'meeting_booked'),
     ('multidimensional', 'sql', 'budget', 'budget_confirmed'),
     ('multidimensional', 'sql', 'authority', 'authority_confirmed'),
     ('multidimensional', 'sql', 'need', 'need_confirmed'),
@@ -160,15 +166,15 @@ INSERT INTO segment_condition (segment, condition, signal, min_count, within) VA
 -- Each of these on its own: none may have been counted.
 INSERT INTO segment_condition (segment, condition, signal, within, negate)
 SELECT 'cold', 'no ' || replace(s, '_', ' '), s, '30 days', true
-FROM unnest('{case_study_download,solution_content,webinar_attended,pricing_view,demo_request,personal_demo_request,quote_request,trial_started}'::text[]) AS s;
+FROM unnest('{case_study_download,solution_content,webinar_attended,pricing_view,demo_request,personal_demo_request,quote_request,trial_started,meeting_booked}'::text[]) AS s;
 INSERT INTO segment_condition (segment, condition, signal, within, negate)
 SELECT 'quiet_customers', 'no ' || replace(s, '_', ' '), s, '60 days', true
-FROM unnest('{page_view,product_page_view,pricing_view,case_study_download,educational_content,solution_content,webinar_attended,form_submit,email_open,email_click,email_reply,newsletter_signup,social_interaction,demo_request,personal_demo_request,quote_request,trial_started,purchase}'::text[]) AS s;
+FROM unnest('{page_view,product_page_view,pricing_view,case_study_download,educational_content,solution_content,webinar_attended,form_submit,email_open,email_click,email_reply,newsletter_signup,social_interaction,demo_request,personal_demo_request,quote_request,trial_started,meeting_booked,meeting_held,purchase}'::text[]) AS s;
 
 -- One of these is enough: rows of one name are alternatives.
 INSERT INTO segment_condition (segment, condition, signal, within)
 SELECT 'curious', 'solution content', s, '30 days'
-FROM unnest('{case_study_download,solution_content,webinar_attended,pricing_view,demo_request,personal_demo_request,quote_request,trial_started}'::text[]) AS s;
+FROM unnest('{case_study_download,solution_content,webinar_attended,pricing_view,demo_request,personal_demo_request,quote_request,trial_started,meeting_booked}'::text[]) AS s;
 
 INSERT INTO segment_condition (segment, condition, signal, negate, weight) VALUES
     ('ideal_customer', 'decision maker', 'decision_maker', false, 3),
