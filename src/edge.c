@@ -27,7 +27,10 @@
 
 #define EDGE_COLUMNS	5
 
-/* leadscore.enroll: do this session's writes begin runs of sequences? */
+/*
+ * leadscore.enroll: do this session's writes begin runs of sequences?  They end
+ * them in any case.  The function that begins them asks for it.
+ */
 static bool enroll = true;
 
 /* Define the parameter; called when the library is loaded. */
@@ -45,7 +48,7 @@ leadscore_define_parameters(void)
 void
 leadscore_edges_watch(Writer *writer)
 {
-	if (writer->pipeline->nwatched == 0 || !enroll)
+	if (writer->pipeline->nwatched == 0)
 		return;
 	writer->edges.context = writer->context;
 	writer->edges.pipeline = writer->pipeline;

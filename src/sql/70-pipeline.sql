@@ -36,6 +36,24 @@ $$;
 COMMENT ON FUNCTION leadscore_internal.require_text(text, text) IS
 	'the value, or an error that names the argument if it is null or empty';
 
+-- Sums of such an instant and the delays of sequences are instants, too.
+CREATE FUNCTION leadscore_internal.require_instant(argument text, value timestamptz) RETURNS timestamptz
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF value IS NULL THEN
+		RAISE EXCEPTION '% must not be null', argument
+			USING ERRCODE = 'null_value_not_allowed', HINT = pg_catalog.format('Leave %s out if now is meant.', argument);
+	ELSIF value < '0001-01-01 00:00+00' OR value >= '10000-01-01 00:00+00' THEN
+		RAISE EXCEPTION '% must be an instant of the years 1 to 9999', argument
+			USING ERRCODE = 'invalid_parameter_value', HINT = pg_catalog.format('Leave %s out if now is meant.', argument);
+	END IF;
+	RETURN value;
+END
+$$;
+COMMENT ON FUNCTION leadscore_internal.require_instant(text, timestamptz) IS
+	'the value, or an error that names the argument if it is null, infinite or out of reach';
+
 CREATE FUNCTION leadscore_internal.require_role(role text) RETURNS text
 	LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$

@@ -21,12 +21,12 @@ CREATE TABLE sequence (
     activated_at timestamptz,
     CONSTRAINT sequence_pkey PRIMARY KEY (sequence),
     CONSTRAINT sequence_stay_in_segment_fkey FOREIGN KEY (stay_in_segment) REFERENCES segment ON UPDATE CASCADE,
-    CONSTRAINT sequence_sequence_check CHECK (sequence <> '' AND strpos(sequence, '/') = 0),
+    CONSTRAINT sequence_sequence_check CHECK (sequence <> '' AND strpos(sequence, '/') = 0 AND NOT starts_with(sequence, 'app:')),
     CONSTRAINT sequence_status_check CHECK (status IN ('draft', 'active', 'paused', 'retired')),
     CONSTRAINT sequence_starts_on_check CHECK (starts_on IN ('stage', 'segment_entered', 'segment_left', 'event', 'by_hand')),
     CONSTRAINT sequence_start_name_check CHECK ((start_name IS NULL) = (starts_on = 'by_hand')),
-    CONSTRAINT sequence_again_after_check CHECK (again_after >= interval '0'),
-    CONSTRAINT sequence_late_after_check CHECK (late_after > interval '0'),
+    CONSTRAINT sequence_again_after_check CHECK (again_after >= interval '0' AND again_after <= interval '100 years'),
+    CONSTRAINT sequence_late_after_check CHECK (late_after > interval '0' AND late_after <= interval '10 years'),
     CONSTRAINT sequence_active_check CHECK (status = 'draft' OR (activated_by IS NOT NULL AND activated_at IS NOT NULL))
 );
 COMMENT ON TABLE sequence IS 'sequences of actions that a lead goes through, one step after the other; a draft, and one that is paused, can be edited';
@@ -211,6 +211,8 @@ CREATE TABLE contact_limit (
     channel text,
     period text NOT NULL,
     max_count integer NOT NULL,
+    limit_id bigserial,
+    CONSTRAINT contact_limit_pkey PRIMARY KEY (limit_id),
     CONSTRAINT contact_limit_key UNIQUE NULLS NOT DISTINCT (channel, period),
     CONSTRAINT contact_limit_channel_check CHECK (channel <> '' AND channel = lower(btrim(channel))),
     CONSTRAINT contact_limit_period_check CHECK (period IN ('day', 'week', 'month')),
@@ -220,6 +222,7 @@ COMMENT ON TABLE contact_limit IS 'how many messages a lead may get in a period 
 COMMENT ON COLUMN contact_limit.channel IS 'the channel; NULL: all channels together';
 COMMENT ON COLUMN contact_limit.period IS 'day, week (from Monday) or month, by the clock of the lead';
 COMMENT ON COLUMN contact_limit.max_count IS 'how many at most';
+COMMENT ON COLUMN contact_limit.limit_id IS 'number of the row';
 
 CREATE TABLE contact_hours (
     channel text,
@@ -256,6 +259,8 @@ CREATE TABLE assignment (
     weight integer NOT NULL DEFAULT 1,
     active boolean NOT NULL DEFAULT true,
     note text,
+    assignment_id bigserial,
+    CONSTRAINT assignment_pkey PRIMARY KEY (assignment_id),
     CONSTRAINT assignment_key UNIQUE NULLS NOT DISTINCT (owner, stage, segment),
     CONSTRAINT assignment_segment_fkey FOREIGN KEY (segment) REFERENCES segment ON UPDATE CASCADE,
     CONSTRAINT assignment_owner_check CHECK (owner <> ''),
@@ -268,6 +273,7 @@ COMMENT ON COLUMN assignment.segment IS 'segment that the lead must be in; NULL:
 COMMENT ON COLUMN assignment.weight IS 'share of the leads, relative to the other rows; 0: none';
 COMMENT ON COLUMN assignment.active IS 'false: on holiday; gets no leads';
 COMMENT ON COLUMN assignment.note IS 'remark for people';
+COMMENT ON COLUMN assignment.assignment_id IS 'number of the row';
 
 CREATE TABLE stage_action (
     stage lead_stage NOT NULL,
@@ -286,9 +292,9 @@ COMMENT ON COLUMN stage_action.action IS 'what to do, in words for people';
 
 -- What the engine looks out for, see edge.c.
 CREATE OR REPLACE VIEW _watched WITH (security_invoker = true) AS
-SELECT DISTINCT w.kind, w.name
+SELECT DISTINCT w.kind, w.awaited
 FROM (
-        SELECT CASE q.starts_on WHEN 'stage' THEN 'stage' WHEN 'event' THEN 'signal' ELSE 'segment' END AS kind, q.start_name AS name
+        SELECT CASE q.starts_on WHEN 'stage' THEN 'stage' WHEN 'event' THEN 'signal' ELSE 'segment' END AS kind, q.start_name AS awaited
         FROM sequence q
         WHERE q.status = 'active' AND q.starts_on <> 'by_hand'
         UNION ALL
@@ -314,4 +320,4 @@ FROM (
     ) w;
 COMMENT ON VIEW _watched IS 'stages, signals and segments that sequences and assignments wait for';
 COMMENT ON COLUMN _watched.kind IS 'stage, signal, segment or correction';
-COMMENT ON COLUMN _watched.name IS 'name of it';
+COMMENT ON COLUMN _watched.awaited IS 'name of it';

@@ -23,6 +23,11 @@ BEGIN
     ) e
     WHERE e.place > 1;
     PERFORM @pipeline@._end_runs(ids, sequences, runs, array_fill('merged'::text, ARRAY[coalesce(cardinality(ids), 0)]), now());
+    -- the app wanted one of these for a person: what was done for the loser need not be done for the winner
+    UPDATE @pipeline@.action a
+    SET status = 'cancelled', reason = 'merged', ended_at = now()
+    WHERE a.lead_id = winner AND a.run IS NULL AND a.status = 'waiting' AND EXISTS (
+        SELECT FROM @pipeline@.action o WHERE o.lead_id = loser AND o.dedup_key = a.dedup_key AND o.status IN ('claimed', 'done'));
     WITH moved AS (
         SELECT e.sequence, e.run, e.run + coalesce((SELECT max(o.run) FROM @pipeline@.enrollment o WHERE o.lead_id = winner AND o.sequence = e.sequence), 0) AS new_run
         FROM @pipeline@.enrollment e
@@ -38,7 +43,6 @@ BEGIN
         dedup_key = CASE WHEN a.run IS NOT NULL THEN a.sequence || '/' || m.new_run || '/' || a.step
             WHEN EXISTS (SELECT FROM @pipeline@.action o WHERE o.lead_id = winner AND o.dedup_key = a.dedup_key) THEN 'merged/' || a.action_id
             ELSE a.dedup_key END,
-        -- the app wanted one of these for a person
         status = CASE WHEN d.is_twin THEN 'cancelled' ELSE a.status END, reason = CASE WHEN d.is_twin THEN 'merged' ELSE a.reason END,
         ended_at = CASE WHEN d.is_twin THEN now() ELSE a.ended_at END
     FROM @pipeline@.action b
@@ -55,6 +59,8 @@ COMMENT ON FUNCTION _merge_runs(bigint, bigint) IS
 
 CREATE OR REPLACE FUNCTION merge_leads_by_id(winner bigint, loser bigint, reason text DEFAULT NULL) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    -- what a merge writes begins no sequence
+    SET leadscore.enroll = off
 AS $$
 DECLARE
     pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
@@ -81,8 +87,6 @@ BEGIN
         RAISE EXCEPTION 'lead % was forgotten', CASE WHEN kept.erased_at IS NOT NULL THEN winner ELSE loser END
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Nobody knows whom it stood for.';
     END IF;
-    -- what the merge writes begins no sequence
-    PERFORM set_config('leadscore.enroll', 'off', true);
     INSERT INTO @pipeline@.lead_merge (lead_id, loser_id, reason) VALUES (winner, loser, reason);
 
     UPDATE @pipeline@.consent c
@@ -141,6 +145,10 @@ BEGIN
     END IF;
     -- an address of the loser may be suppressed
     PERFORM @pipeline@._follow_consent(ARRAY[winner], now());
+    -- what the loser has done may be the goal of a run of the winner, and the other way round
+    PERFORM @pipeline@._edges_written(ARRAY[winner, winner], '{stage,correction}', ARRAY[s.stage::text, ''], ARRAY[now(), now()], '{merge,merge}')
+    FROM @pipeline@.lead_state s
+    WHERE s.lead_id = winner;
     RETURN winner;
 END
 $$;
@@ -466,11 +474,11 @@ COMMENT ON FUNCTION _leave_out_forgotten(bigint[]) IS 'deletes new leads that ar
 -- leadscore.attach_pipeline() calls this.
 CREATE OR REPLACE FUNCTION _leads_loaded() RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+    -- what was loaded begins no sequence
+    SET leadscore.enroll = off
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    -- what was loaded begins no sequence
-    PERFORM set_config('leadscore.enroll', 'off', true);
     IF EXISTS (SELECT FROM @pipeline@.suppression) THEN
         PERFORM @pipeline@._leave_out_forgotten(ARRAY(SELECT l.lead_id FROM @pipeline@.lead l));
     END IF;

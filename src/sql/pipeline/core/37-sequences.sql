@@ -238,6 +238,9 @@ BEGIN
         PERFORM @pipeline@._end_runs(ids, sequences, runs, words, now());
     END IF;
 
+    IF NOT current_setting('leadscore.enroll')::boolean THEN
+        RETURN;
+    END IF;
     -- A lead that falls back into a stage has been there, or higher: it begins
     -- nothing. Into an exit it always falls.
     SELECT array_agg(u.lead_id), array_agg(q.sequence), array_agg(q.starts_on), array_agg(u.at) INTO ids, sequences, words, instants
@@ -381,13 +384,19 @@ BEGIN
                 DETAIL = 'What was done refers to it.', HINT = 'Call retire_sequence().';
     ELSIF TG_OP = 'DELETE' THEN
         RETURN OLD;
+    ELSIF NEW.status IN ('active', 'paused', 'retired') AND TG_OP = 'INSERT' OR NEW.status = 'draft' AND OLD.status <> 'draft' THEN
+        RAISE EXCEPTION 'sequence "%" cannot be %', NEW.sequence,
+                CASE TG_OP WHEN 'INSERT' THEN format('%s before it was a draft', NEW.status) ELSE 'a draft again' END
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                HINT = CASE TG_OP WHEN 'INSERT' THEN 'Insert it as a draft, add its steps, then call activate_sequence().'
+                    ELSE 'Call pause_sequence() to edit it, or retire_sequence().' END;
     END IF;
     IF NEW.starts_on = 'stage' THEN
         NEW.start_name := NEW.start_name::leadscore.lead_stage::text;
     END IF;
-    IF NEW.status = 'active' AND (TG_OP = 'INSERT' OR OLD.status <> 'active') THEN
-        NEW.activated_at := coalesce(CASE WHEN TG_OP = 'INSERT' THEN NEW.activated_at END, now());
-        NEW.activated_by := coalesce(CASE WHEN TG_OP = 'INSERT' THEN NEW.activated_by END, leadscore_internal.caller());
+    IF NEW.status = 'active' AND OLD.status <> 'active' THEN
+        NEW.activated_at := now();
+        NEW.activated_by := leadscore_internal.caller();
     END IF;
     RETURN NEW;
 END
@@ -582,7 +591,7 @@ BEGIN
     ids := ARRAY(SELECT @pipeline@._standing_leads(sequence_preview.sequence));
     RETURN QUERY
     SELECT count(*),
-        count(*) FILTER (WHERE b.run IS NULL OR (NOT b.is_open AND b.ended_at + q.again_after <= now())),
+        count(*) FILTER (WHERE b.run IS NULL OR (NOT b.is_open AND (b.ended_at AT TIME ZONE 'UTC' + q.again_after) AT TIME ZONE 'UTC' <= now())),
         (SELECT count(*) / 30.0
             FROM (
                 SELECT FROM @pipeline@.stage_log h
@@ -619,10 +628,7 @@ AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     sequence := @pipeline@._require_sequence(sequence);
-    IF at IS NULL THEN
-        RAISE EXCEPTION 'at must not be null'
-            USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave the argument out to begin now.';
-    END IF;
+    PERFORM leadscore_internal.require_instant('at', at);
     PERFORM FROM @pipeline@.sequence q WHERE q.sequence = _enroll.sequence AND q.status = 'active' FOR SHARE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'sequence "%" is not active', sequence
@@ -687,6 +693,7 @@ DECLARE
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     sequence := @pipeline@._require_sequence(sequence);
+    PERFORM leadscore_internal.require_instant('at', at);
     PERFORM @pipeline@._lock_leads(ARRAY[lead_id]);
     SELECT e.run INTO open_run
     FROM @pipeline@.enrollment e
@@ -694,7 +701,7 @@ BEGIN
     IF open_run IS NULL THEN
         RETURN false;
     END IF;
-    PERFORM @pipeline@._end_runs(ARRAY[lead_id], ARRAY[sequence], ARRAY[open_run], ARRAY['by_hand'], coalesce(at, now()));
+    PERFORM @pipeline@._end_runs(ARRAY[lead_id], ARRAY[sequence], ARRAY[open_run], ARRAY['by_hand'], at);
     RETURN true;
 END
 $$;

@@ -128,8 +128,9 @@ BEGIN
                 ELSE coalesce(s.is_blocked, false) OR g.granted IS NOT TRUE END AS is_refused,
             CASE WHEN d.kind = 'message' AND _decide_actions.channel = 'email' THEN btrim(d.email) <> ''
                 WHEN d.kind = 'message' AND _decide_actions.channel IN ('phone', 'sms', 'whatsapp') THEN d.phone ~ '[0-9]' ELSE true END IS TRUE AS has_address,
-            st.step IS NULL OR (
-                (st.in_segment IS NULL OR (SELECT g.segment_id FROM @pipeline@.segment g WHERE g.segment = st.in_segment) = ANY (ls.segments))
+            -- a step may have been taken out of its sequence
+            d.run IS NULL OR st.step IS NOT NULL AND (
+                (st.in_segment IS NULL OR ((SELECT g.segment_id FROM @pipeline@.segment g WHERE g.segment = st.in_segment) = ANY (ls.segments)) IS TRUE)
                 AND (cardinality(st.only_if) + cardinality(st.unless) = 0 OR (
                     SELECT coalesce(count(*) FILTER (WHERE n.wanted AND n.has) = cardinality(st.only_if) AND count(*) FILTER (WHERE NOT n.wanted AND n.has) = 0, true)
                     FROM (
@@ -178,7 +179,8 @@ BEGIN
                 WHEN NOT j.has_address THEN 'no address'
                 WHEN j.is_refused THEN CASE WHEN j.transactional THEN 'suppressed'
                     ELSE @pipeline@._refusal(j.lead_id, _decide_actions.channel, j.topic, _decide_actions.at) END
-                WHEN j.kind = 'message' AND NOT j.transactional AND w.opens_at > _decide_actions.at THEN 'quiet hours'
+                -- no instant: the hours of the step and of the channel never meet
+                WHEN j.kind = 'message' AND NOT j.transactional AND (w.opens_at <= _decide_actions.at) IS NOT TRUE THEN 'quiet hours'
                 END AS problem, w.opens_at
         FROM judged j
             LEFT JOIN windows w ON w.zone = j.zone
@@ -216,7 +218,7 @@ BEGIN
                 WHEN r.problem = 'paused' THEN least(_decide_actions.at + interval '1 hour', r.expires_at)
                 -- a grant makes it due
                 WHEN r.problem = 'consent requested' THEN coalesce(r.expires_at, _decide_actions.at + interval '24 hours')
-                WHEN r.problem = 'quiet hours' THEN r.opens_at
+                WHEN r.problem = 'quiet hours' THEN coalesce(r.opens_at, r.expires_at, _decide_actions.at + interval '24 hours')
                 WHEN c.free_at IS NOT NULL THEN coalesce(leadscore_internal.next_allowed_of_both(c.free_at, r.zone, r.from_time, r.to_time, r.on_days, r.not_before, r.not_after, r.weekdays), c.free_at)
                 END AS again_at,
             r.problem IN ('suppressed', 'withdrawn', 'retired') AS ends_run,
@@ -270,13 +272,14 @@ DECLARE
     ids bigint[];
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    IF claim_actions.channel IS NULL OR max_actions IS NULL OR lease IS NULL OR at IS NULL THEN
+    PERFORM leadscore_internal.require_instant('at', at);
+    IF claim_actions.channel IS NULL OR max_actions IS NULL OR lease IS NULL THEN
         RAISE EXCEPTION '% must not be null', CASE WHEN claim_actions.channel IS NULL THEN 'channel' WHEN max_actions IS NULL THEN 'max_actions'
-                WHEN lease IS NULL THEN 'lease' ELSE 'at' END
+                ELSE 'lease' END
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave the argument out if the default is meant.';
-    ELSIF max_actions NOT BETWEEN 1 AND 10000 OR lease <= interval '0' OR lease > interval '30 days' OR NOT isfinite(at) THEN
+    ELSIF max_actions NOT BETWEEN 1 AND 10000 OR lease <= interval '0' OR lease > interval '30 days' THEN
         RAISE EXCEPTION '%', CASE WHEN max_actions NOT BETWEEN 1 AND 10000 THEN 'max_actions must be 1 to 10000'
-                WHEN NOT isfinite(at) THEN 'at must be finite' ELSE 'lease must be positive, and 30 days at most' END
+                ELSE 'lease must be positive, and 30 days at most' END
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass something like claim_actions(''email'', 100, ''5 minutes'').';
     ELSIF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION 'claim_actions() needs the isolation level read committed, not %', current_setting('transaction_isolation')
@@ -392,8 +395,9 @@ DECLARE
     event_kind text;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    IF at IS NULL OR jsonb_typeof(complete_action.properties) IS DISTINCT FROM 'object' THEN
-        RAISE EXCEPTION '%', CASE WHEN at IS NULL THEN 'at must not be null' ELSE 'properties must be a JSON object' END
+    PERFORM leadscore_internal.require_instant('at', at);
+    IF jsonb_typeof(complete_action.properties) IS DISTINCT FROM 'object' THEN
+        RAISE EXCEPTION 'properties must be a JSON object'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave the argument out if the default is meant.';
     END IF;
     living := @pipeline@._lock_living(complete_action.lead_id);
@@ -435,8 +439,8 @@ DECLARE
     one record;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    IF jsonb_typeof(actions) IS DISTINCT FROM 'array' THEN
-        RAISE EXCEPTION 'actions must be a JSON array'
+    IF jsonb_typeof(actions) IS DISTINCT FROM 'array' OR jsonb_path_exists(actions, 'strict $[*] ? (@.type() != "object")') THEN
+        RAISE EXCEPTION 'actions must be a JSON array of objects'
             USING ERRCODE = 'invalid_parameter_value',
                 HINT = 'Pass something like [{"lead_id": 1, "action_id": 7, "attempt": 1, "outcome": "sent"}].';
     END IF;
@@ -465,6 +469,7 @@ DECLARE
     ended text;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.require_instant('at', at);
     living := @pipeline@._lock_living(fail_action.lead_id);
     SELECT * INTO failed FROM @pipeline@.action a WHERE a.lead_id = living AND a.action_id = fail_action.action_id;
     IF failed.action_id IS NULL OR failed.status <> 'claimed' OR failed.attempt IS DISTINCT FROM fail_action.attempt THEN
@@ -504,6 +509,7 @@ DECLARE
     held @pipeline@.action;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.require_instant('at', at);
     IF lease IS NULL OR lease <= interval '0' OR lease > interval '30 days' THEN
         RAISE EXCEPTION 'lease must be positive, and 30 days at most'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass something like interval ''5 minutes''.';
@@ -533,6 +539,7 @@ DECLARE
     held @pipeline@.action;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.require_instant('at', at);
     living := @pipeline@._lock_living(cancel_action.lead_id);
     SELECT * INTO held FROM @pipeline@.action a WHERE a.lead_id = living AND a.action_id = cancel_action.action_id;
     IF held.action_id IS NULL OR held.status NOT IN ('waiting', 'claimed') OR held.attempt IS DISTINCT FROM cancel_action.attempt THEN
@@ -580,18 +587,18 @@ DECLARE
     problem text;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.require_instant('due_at', due_at);
     channel := lower(btrim(channel));
     topic := nullif(lower(btrim(topic)), '');
     problem := CASE
         WHEN channel IS NULL OR channel = '' THEN 'channel must not be empty'
-        WHEN due_at IS NULL THEN 'due_at must not be null'
         WHEN dedup_key = '' THEN 'dedup_key must not be empty'
         WHEN kind IS NULL OR kind NOT IN ('message', 'task', 'alert') THEN format('kind must be message, task or alert, not "%s"', kind)
         WHEN transactional IS NULL THEN 'transactional must be true or false'
         WHEN transactional AND (kind <> 'message' OR topic IS NOT NULL) THEN 'only a message without topic can be transactional'
         WHEN priority IS NULL OR priority NOT BETWEEN -32768 AND 32767 THEN 'priority must be a smallint'
         WHEN jsonb_typeof(properties) IS DISTINCT FROM 'object' THEN 'properties must be a JSON object'
-        WHEN expires_after <= interval '0' THEN 'expires_after must be positive'
+        WHEN expires_after <= interval '0' OR expires_after > interval '100 years' THEN 'expires_after must be positive, and 100 years at most'
     END;
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION '%', problem
@@ -647,13 +654,16 @@ BEGIN
     END IF;
     -- confirmed: what waited for it is due
     UPDATE @pipeline@.action a
-    SET due_at = now(), reason = NULL
+    SET due_at = least(a.due_at, now(), (SELECT max(c.occurred_at) FROM @pipeline@.consent c WHERE c.lead_id = a.lead_id AND c.status = 'granted')), reason = NULL
     WHERE a.lead_id = ANY (_follow_actions.lead_ids) AND a.status = 'waiting' AND a.reason = 'consent requested'
         AND @pipeline@._may_contact(a.lead_id, a.channel, a.topic, 'infinity', false);
     -- withdrawn: what waits will never go, and its sequence ends
     WITH refused AS (
         UPDATE @pipeline@.action a
-        SET status = CASE a.status WHEN 'waiting' THEN 'skipped' ELSE a.status END, reason = CASE a.status WHEN 'waiting' THEN 'no consent' ELSE a.reason END,
+        SET status = CASE a.status WHEN 'waiting' THEN 'skipped' ELSE a.status END,
+            reason = CASE WHEN a.status = 'claimed' THEN a.reason WHEN EXISTS (
+                    SELECT FROM @pipeline@._suppressions(ARRAY[a.lead_id]) s
+                    WHERE (s.channel IS NULL OR s.channel = a.channel) AND s.lifted_at IS NULL) THEN 'suppressed' ELSE 'no consent' END,
             ended_at = CASE a.status WHEN 'waiting' THEN now() END
         WHERE a.lead_id = ANY (_follow_actions.lead_ids) AND a.status IN ('waiting', 'claimed') AND a.kind = 'message' AND NOT a.transactional
             AND NOT @pipeline@._may_contact(a.lead_id, a.channel, a.topic, 'infinity', false)
@@ -669,4 +679,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION _follow_actions(bigint[]) IS
-    'what waits of leads whose consent has changed: it is due if it waited for that consent, and skipped if it may never go';
+    'what waits of leads whose consent has changed: it is due from the grant on if it waited for that, and skipped if it may never go';
