@@ -22,6 +22,7 @@ FROM unnest('{solution,immediate_contact}'::text[]) AS s (sequence), crm.sequenc
 
 SELECT crm.activate_sequence('solution', enroll => 'all') AS begun \gset
 SELECT crm.activate_sequence('immediate_contact') \g /dev/null
+-- the morning to come: a worker has its own clock, and asks without at
 SELECT max(due_at) AS morning FROM crm.action WHERE sequence = 'solution' \gset
 CREATE TEMP TABLE claimed (lead_id bigint, action_id bigint, attempt integer, external_id text, content text);
 -- claimed alone, as the first to write in a transaction

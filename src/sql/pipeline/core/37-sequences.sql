@@ -656,7 +656,7 @@ END
 $$;
 REVOKE EXECUTE ON FUNCTION enroll(text, text, timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION enroll(text, text, timestamptz) IS
-    'lets all leads that are in a segment now begin a sequence, as for a newsletter, and returns how many did: those that are in it already, or were and may not begin again yet (again_after), do not. at: when the runs begin; in the future the first steps wait until then. Errors: 42704 no such sequence or segment, 55000 if one is not active';
+    'lets all leads that are in a segment now begin a sequence, as for a newsletter, and returns how many did. A lead that is in it already, or may not begin it again yet (again_after), does not. at: when the runs begin; in the future the first steps wait until then. Errors: 42704 no such sequence or segment, 55000 if one is not active';
 
 CREATE OR REPLACE FUNCTION enroll_lead_by_id(lead_id bigint, sequence text, at timestamptz DEFAULT now()) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp

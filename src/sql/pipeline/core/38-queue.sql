@@ -636,7 +636,7 @@ END
 $$;
 REVOKE EXECUTE ON FUNCTION add_action(text, text, text, timestamptz, text, text, text, boolean, integer, jsonb, interval, text) FROM PUBLIC;
 COMMENT ON FUNCTION add_action(text, text, text, timestamptz, text, text, text, boolean, integer, jsonb, interval, text) IS
-    'puts a message, a task or an alert of the app''s own into the queue, under the same consent, hours and limits, and returns its number; with a dedup_key that the lead has an action of already that one''s. expires_after: so long after due_at it is skipped, NULL: never. Errors: 22023 for a wrong argument, P0002 if there is no such lead';
+    'puts a message, a task or an alert of the app''s own into the queue, under the same consent, hours and limits, and returns its number. If the lead has an action with this dedup_key already, nothing is added, and the number of that one is returned. expires_after: so long after due_at it is skipped, NULL: never. Errors: 22023 for a wrong argument, P0002 if there is no such lead';
 
 -- Consent
 
