@@ -153,8 +153,25 @@ SELECT sum(rows) > 40 FROM alone.call();
 SET ROLE leadscore_tenant;
 SELECT leadscore_internal.shows_all('crm.lead'), leadscore_internal.shows_all('crm.model'), crm._shows_all_leads(), alone._shows_all_leads();
 
+-- A preview of a sequence counts over all leads, too
+SET ROLE leadscore_owner;
+GRANT EXECUTE ON FUNCTION crm.sequence_preview(text) TO leadscore_tenant, leadscore_auditor;
+INSERT INTO crm.sequence (sequence, starts_on, start_name) VALUES ('buyers', 'segment_entered', 'buyers'), ('seen', 'event', 'page_view');
+INSERT INTO crm.sequence_step (sequence, step, position, channel) VALUES ('buyers', 'one', 1, 'email'), ('seen', 'one', 1, 'chat');
+SELECT crm.activate_sequence('seen');
+SET ROLE leadscore_tenant;
+SELECT * FROM crm.sequence_preview('buyers');
+SET ROLE leadscore_auditor;
+SELECT leads_now > 0 AS leads_now, could_begin > 0 AS could_begin FROM crm.sequence_preview('buyers');
+SET ROLE leadscore_owner;
+REVOKE EXECUTE ON FUNCTION crm.sequence_preview(text) FROM leadscore_tenant, leadscore_auditor;
+
 -- The engine does the owner's work, under row security that is forced too
 SET ROLE leadscore_owner;
+ALTER TABLE crm.enrollment ENABLE ROW LEVEL SECURITY;
+ALTER TABLE crm.enrollment FORCE ROW LEVEL SECURITY;
+ALTER TABLE crm.action ENABLE ROW LEVEL SECURITY;
+ALTER TABLE crm.action FORCE ROW LEVEL SECURITY;
 ALTER TABLE crm.lead FORCE ROW LEVEL SECURITY;
 ALTER TABLE crm.event FORCE ROW LEVEL SECURITY;
 ALTER TABLE crm.lead_state FORCE ROW LEVEL SECURITY;
@@ -195,6 +212,8 @@ SELECT crm.activate_segment('draft', wait => true) > 0 AS activated;
 SELECT crm.in_segment('lead1', 'draft') AS one, crm.in_segment('lead2', 'draft') AS two;
 SELECT crm.retire_segment('buyers', wait => true) > 0 AS retired;
 RESET ROLE;
+-- what the app tracked has begun a run, as nobody else may see
+SELECT l.external_id, e.sequence, a.step, a.status FROM crm.enrollment e JOIN crm.action a USING (lead_id, sequence, run) JOIN crm.lead l USING (lead_id);
 SELECT * FROM crm.verify();
 SELECT * FROM alone.verify();
 

@@ -1,5 +1,10 @@
 -- Sequences of messages, tasks and alerts, and the queue of what is to be done.
 -- Nothing is sent from here: workers claim actions, see 38-queue.sql.
+--
+-- enrollment and action have no guards, as the tables have that the engine keeps:
+-- nothing is computed from them, so that a row that the owner corrects by hand
+-- makes no score or stage wrong. What functions rely on, the checks and keys of
+-- the tables hold.
 
 CREATE TABLE sequence (
     sequence text,
