@@ -382,3 +382,24 @@ INSERT INTO crm.event (lead_id, kind, occurred_at, value, channel)
 
 SELECT crm.sweep() \g /dev/null
 ANALYZE;
+
+-- Letters 2 and 3 to leads with an even number were steps of a sequence, to some
+-- of them a third one was not. What is to be done: every third sql is to be rung
+-- up today, the next ones later; every fifth mql is worth a look.
+INSERT INTO crm.sequence (sequence, starts_on, goal_stage, status, activated_by, activated_at) VALUES ('letters', 'by_hand', 'customer', 'paused', 'shop', :'today');
+INSERT INTO crm.enrollment (lead_id, sequence, run, started_by, started_at, ended_at, end_reason)
+    SELECT e.lead_id, 'letters', 1, 'by_hand', min(e.occurred_at), max(e.occurred_at) + interval '2 days', CASE e.lead_id % 6 WHEN 0 THEN 'goal' WHEN 2 THEN 'completed' ELSE 'exited' END
+    FROM crm.event e WHERE e.kind = 'email_sent' AND e.properties ->> 'message' IN ('letter 2', 'letter 3') AND e.lead_id % 2 = 0 GROUP BY 1;
+INSERT INTO crm.action (lead_id, dedup_key, channel, content, variant, sequence, run, step, due_at, status, ended_at)
+    SELECT e.lead_id, 'letters/1/' || (e.properties ->> 'message'), 'email', e.properties ->> 'message', e.properties ->> 'variant', 'letters', 1, e.properties ->> 'message', e.occurred_at, 'done', e.occurred_at
+    FROM crm.event e WHERE e.kind = 'email_sent' AND e.properties ->> 'message' IN ('letter 2', 'letter 3') AND e.lead_id % 2 = 0 ON CONFLICT DO NOTHING;
+UPDATE crm.event e SET source_id = 'action:' || a.action_id FROM crm.action a WHERE a.lead_id = e.lead_id AND a.content = e.properties ->> 'message' AND a.ended_at = e.occurred_at AND e.kind = 'email_sent';
+INSERT INTO crm.action (lead_id, dedup_key, channel, content, sequence, run, step, due_at, status, reason, ended_at)
+    SELECT n.lead_id, 'letters/1/letter 4', 'email', 'letter 4', 'letters', 1, 'letter 4', n.ended_at, 'skipped', CASE WHEN n.lead_id % 4 = 0 THEN 'no consent' ELSE 'late' END, n.ended_at
+    FROM crm.enrollment n WHERE n.lead_id % 10 < 5;
+INSERT INTO crm.action (lead_id, dedup_key, kind, channel, content, due_at)
+    SELECT s.lead_id, 'app:ring', 'task', 'phone', 'ring up', :'today'::timestamptz + CASE s.lead_id % 3 WHEN 1 THEN interval '3 days' ELSE '0' END FROM crm.lead_state s WHERE s.stage = 'sql' AND s.lead_id % 3 < 2;
+INSERT INTO crm.action (lead_id, dedup_key, kind, channel, content, due_at)
+    SELECT s.lead_id, 'app:look', 'alert', 'team', 'worth a look', :'today'::timestamptz + CASE s.lead_id % 2 WHEN 1 THEN interval '3 days' ELSE '0' END FROM crm.lead_state s WHERE s.stage = 'mql' AND s.lead_id % 5 = 0;
+INSERT INTO crm.stage_action (stage, segment, action) VALUES ('iql', 'waits', 'ask how the samples were'), ('iql', NULL, 'send a recipe'), ('customer', NULL, 'ask how it tasted');
+ANALYZE;

@@ -215,6 +215,38 @@ FROM walk w WHERE w.next IS NULL AND w.stage IN ('mql', 'sql')
     AND NOT EXISTS (SELECT FROM crm.consent c WHERE c.lead_id = w.lead_id AND c.purpose = 'marketing' AND c.status = 'withdrawn'
         AND NOT EXISTS (SELECT FROM crm.event e WHERE e.lead_id = w.lead_id AND e.kind IN ('sample_wanted', 'demo_request', 'personal_demo_request', 'quote_request') AND e.occurred_at > c.occurred_at));
 
+-- action_log: _ letters of the sequence were sent, and _ were not, because there was no consent.
+SELECT count(*) FILTER (WHERE status = 'done'), count(*) FILTER (WHERE reason = 'no consent') FROM action_log WHERE sequence = 'letters';
+-- by hand
+SELECT (SELECT count(*) FROM crm.event WHERE source_id LIKE 'action:%'), (SELECT count(*) FROM crm.enrollment WHERE lead_id % 4 = 0 AND lead_id % 10 < 5);
+
+-- open_alerts: _ alerts wait for somebody to look.
+SELECT count(*) FROM open_alerts;
+-- by hand
+SELECT count(*) FROM crm.action WHERE kind = 'alert' AND due_at <= now();
+
+-- work_list: _ are to be rung up today, and for _ as sql nothing is planned.
+SELECT count(action_id), count(*) FILTER (WHERE action_id IS NULL) FROM work_list;
+-- by hand
+SELECT (SELECT count(DISTINCT lead_id) FROM crm.action WHERE kind = 'task' AND due_at < (date_trunc('day', now() AT TIME ZONE 'Europe/Rome') + interval '1 day') AT TIME ZONE 'Europe/Rome'), count(*)
+FROM walk w WHERE w.next IS NULL AND w.stage = 'sql' AND NOT EXISTS (SELECT FROM crm.action a WHERE a.lead_id = w.lead_id AND a.kind = 'task')
+    AND NOT EXISTS (SELECT FROM crm.consent c WHERE c.lead_id = w.lead_id AND c.purpose = 'marketing' AND c.status = 'withdrawn'
+        AND NOT EXISTS (SELECT FROM crm.event e WHERE e.lead_id = w.lead_id AND e.kind IN ('sample_wanted', 'demo_request', 'personal_demo_request', 'quote_request') AND e.occurred_at > c.occurred_at));
+
+-- recommended_action: _ iql are to be asked how the samples were, _ are to get a recipe, and _ leads are to be rung up.
+SELECT count(*) FILTER (WHERE action = 'ask how the samples were'), count(*) FILTER (WHERE action = 'send a recipe'), count(*) FILTER (WHERE action = 'ring up') FROM recommended_action;
+-- by hand
+SELECT count(*) FILTER (WHERE w.stage = 'iql' AND t.waits), count(*) FILTER (WHERE w.stage = 'iql' AND NOT t.waits), (SELECT count(*) FROM crm.action WHERE content = 'ring up')
+FROM walk w, LATERAL (SELECT EXISTS (SELECT FROM crm.event e WHERE e.lead_id = w.lead_id AND kind = 'sample_wanted' AND occurred_at <= now() AND occurred_at >= :'today'::timestamptz - interval '29 days')
+        AND NOT EXISTS (SELECT FROM buy WHERE buy.lead_id = w.lead_id) AS waits) t WHERE w.next IS NULL;
+
+-- sequence_result: Of _ runs of the letters _ reached the goal; of _ second letters _ were opened.
+SELECT q.runs, q.goal_runs, s.sent, s.opened FROM sequence_result q, (SELECT sum(sent) AS sent, sum(opened) AS opened FROM sequence_result WHERE level = 'step' AND step = 'letter 2') s WHERE q.level = 'sequence' AND q.sequence = 'letters';
+-- by hand
+SELECT count(DISTINCT e.lead_id), count(DISTINCT e.lead_id) FILTER (WHERE e.lead_id % 6 = 0), count(*) FILTER (WHERE l.message = 'letter 2'),
+    count(*) FILTER (WHERE l.message = 'letter 2' AND EXISTS (SELECT FROM crm.event o WHERE o.lead_id = e.lead_id AND o.kind = 'email_open' AND o.properties ->> 'message' = 'letter 2' AND o.occurred_at >= e.occurred_at))
+FROM crm.event e, LATERAL (SELECT e.properties ->> 'message' AS message) l WHERE e.kind = 'email_sent' AND e.lead_id % 2 = 0 AND l.message IN ('letter 2', 'letter 3');
+
 -- unscored_events: _ events are of a kind that nobody knows.
 SELECT count(*) FROM unscored_events WHERE reason = 'unknown kind';
 -- by hand

@@ -72,6 +72,15 @@ CREATE VIEW hand.sold AS
         p.value - coalesce(r.value, 0) - CASE WHEN r.whole THEN greatest(p.value - r.earlier, 0) ELSE 0 END AS value
     FROM crm.event p LEFT JOIN returned r ON r.sold_id = p.event_id
     WHERE p.kind = 'purchase' AND p.value >= 0 AND isfinite(p.occurred_at);
+-- Runs of a sequence of two letters, as if workers had sent them.
+INSERT INTO sequence (sequence, starts_on, status, activated_by, activated_at) VALUES ('letters', 'by_hand', 'paused', 'load', now());
+INSERT INTO enrollment (lead_id, sequence, run, started_by, started_at, ended_at, end_reason)
+    SELECT l.lead_id, 'letters', 1, 'by_hand', l.created_at, l.created_at + interval '9 days', (ARRAY['completed', 'goal', 'exited', 'unsubscribed'])[1 + l.lead_id % 4]
+    FROM lead l WHERE l.lead_id % 3 = 0;
+INSERT INTO action (lead_id, dedup_key, channel, content, variant, sequence, run, step, due_at, status, reason, ended_at)
+    SELECT l.lead_id, 'letters/1/' || i, 'email', 'm' || i % 2, CASE WHEN i = 1 THEN 'v' || l.lead_id / 3 % 2 END, 'letters', 1, 'letter ' || i, l.created_at + interval '1 day' * 3 * i,
+        CASE WHEN (l.lead_id / 3 + i) % 5 = 0 THEN 'skipped' ELSE 'done' END, CASE WHEN (l.lead_id / 3 + i) % 5 = 0 THEN (ARRAY['late', 'no consent'])[i] END, l.created_at + interval '1 day' * 3 * i
+    FROM lead l, generate_series(1, 2) i WHERE l.lead_id % 3 = 0;
 -- Meetings, put together one event after the other: for the query by hand.
 CREATE TABLE hand.meeting (n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, lead_id bigint, booked_at timestamptz, meeting_at timestamptz, ended_at timestamptz, outcome text DEFAULT 'open');
 CREATE INDEX ON hand.meeting (lead_id);

@@ -257,6 +257,19 @@ n AS (SELECT p.k, s.lead_id, s.lead_at, s.sql_at, s.customer_at, sum(e.value) AS
 c AS (SELECT p.k, count(*) AS sales, percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM s.customer_at - s.lead_at)::float8 / 86400) AS days FROM p JOIN s ON s.customer_at >= p.from_at AND s.customer_at < p.to_at GROUP BY 1)
 SELECT n.k, count(*), count(*) FILTER (WHERE n.sql_at <= n.lead_at + interval '90 days'), count(*) FILTER (WHERE n.customer_at <= n.lead_at + interval '90 days'), (sum(n.value) / count(*))::numeric(14,2), min(c.sales), min(c.days) FROM n JOIN c USING (k) GROUP BY 1;
 
+-- sequence_result
+SELECT step, variant, queued, sent, skipped_late, skipped_no_consent, opened, clicked, replied, goals FROM sequence_result WHERE sequence = 'letters' AND level = 'step';
+-- by hand
+WITH done AS MATERIALIZED (SELECT a.*, e.end_reason = 'goal' AND e.ended_at >= a.ended_at AS goal FROM action a JOIN enrollment e USING (lead_id, sequence, run) WHERE sequence = 'letters'),
+letter AS (SELECT lead_id, ended_at AS at, content AS message, action_id FROM done WHERE status = 'done'
+        UNION ALL SELECT lead_id, occurred_at, properties ->> 'message', NULL FROM event WHERE kind = 'email_sent' AND lead_id % 3 = 0 AND occurred_at <= now()),
+answer AS (SELECT lead_id, kind, (SELECT t.action_id FROM letter t WHERE t.lead_id = e.lead_id AND t.at <= e.occurred_at AND (t.message = e.properties ->> 'message' OR NOT e.properties ? 'message') ORDER BY t.at DESC LIMIT 1) AS action_id
+    FROM event e WHERE kind IN ('email_open', 'email_click', 'email_reply') AND occurred_at <= now())
+SELECT step, variant, count(*), count(*) FILTER (WHERE status = 'done'), count(*) FILTER (WHERE reason = 'late'), count(*) FILTER (WHERE reason = 'no consent'),
+    count(*) FILTER (WHERE EXISTS (SELECT FROM answer n WHERE n.action_id = d.action_id AND kind = 'email_open')), count(*) FILTER (WHERE EXISTS (SELECT FROM answer n WHERE n.action_id = d.action_id AND kind = 'email_click')),
+    count(*) FILTER (WHERE EXISTS (SELECT FROM answer n WHERE n.action_id = d.action_id AND kind = 'email_reply')), count(*) FILTER (WHERE goal AND status = 'done')
+FROM done d GROUP BY 1, 2;
+
 -- meeting_outcome
 SELECT owner, meetings, booked, held, no_show, cancelled, open, overdue, round(held_rate::numeric, 9), round(no_show_rate::numeric, 9), timed, round(median_ahead_days::numeric, 6), leads_met, customers FROM meeting_outcome;
 -- by hand

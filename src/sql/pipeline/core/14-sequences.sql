@@ -37,7 +37,7 @@ CREATE TABLE sequence (
 COMMENT ON TABLE sequence IS 'sequences of actions that a lead goes through, one step after the other; a draft, and one that is paused, can be edited';
 COMMENT ON COLUMN sequence.sequence IS 'name of the sequence';
 COMMENT ON COLUMN sequence.status IS 'draft: does nothing yet; active: leads begin it and its actions are done; paused: none of its actions is done, and nobody begins it; retired: nobody is in it. Set by activate_sequence(), pause_sequence() and retire_sequence()';
-COMMENT ON COLUMN sequence.starts_on IS 'what begins it: stage (the lead comes into the stage start_name), segment_entered, segment_left, event (the signal start_name is counted), by_hand (only enroll() and enroll_lead())';
+COMMENT ON COLUMN sequence.starts_on IS 'what begins it: stage (the lead rises into the stage start_name, or ends in it if that is an exit), segment_entered, segment_left, event (the signal start_name is counted), by_hand (only enroll() and enroll_lead())';
 COMMENT ON COLUMN sequence.start_name IS 'the stage, the segment or the signal';
 COMMENT ON COLUMN sequence.goal_stage IS 'a lead that comes into this stage or a higher one has reached the goal, which ends its run; NULL: no such goal';
 COMMENT ON COLUMN sequence.goal_signals IS 'signals of which an event that counts for one of them is the goal too';
@@ -179,6 +179,8 @@ CREATE INDEX action_lease_idx ON action (channel, claimed_until) WHERE status = 
 CREATE INDEX action_contact_idx ON action (lead_id, claimed_at) WHERE kind = 'message' AND status IN ('claimed', 'done');
 CREATE INDEX action_open_idx ON action (lead_id) WHERE status IN ('waiting', 'claimed');
 CREATE INDEX action_sequence_idx ON action (sequence, step, ended_at);
+-- tasks and alerts are few among the messages that wait
+CREATE INDEX action_team_idx ON action (due_at) WHERE kind <> 'message' AND status IN ('waiting', 'claimed');
 COMMENT ON TABLE action IS 'the queue: messages to leads, tasks and alerts for the team, one row for each; claim_actions() hands them out';
 COMMENT ON COLUMN action.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN action.action_id IS 'number of the action';
@@ -277,6 +279,21 @@ COMMENT ON COLUMN assignment.weight IS 'share of the leads, relative to the othe
 COMMENT ON COLUMN assignment.active IS 'false: on holiday; gets no leads';
 COMMENT ON COLUMN assignment.note IS 'remark for people';
 COMMENT ON COLUMN assignment.assignment_id IS 'number of the row';
+
+CREATE TABLE stage_action (
+    stage lead_stage NOT NULL,
+    segment text,
+    position integer NOT NULL DEFAULT 1,
+    action text NOT NULL,
+    CONSTRAINT stage_action_key UNIQUE NULLS NOT DISTINCT (stage, segment),
+    CONSTRAINT stage_action_segment_fkey FOREIGN KEY (segment) REFERENCES segment ON UPDATE CASCADE ON DELETE CASCADE,
+    CONSTRAINT stage_action_action_check CHECK (action <> '')
+);
+COMMENT ON TABLE stage_action IS 'what to do next with a lead of which nothing waits in the queue, see recommended_action. A row whose segment the lead is in comes before the row without segment';
+COMMENT ON COLUMN stage_action.stage IS 'stage of the lead';
+COMMENT ON COLUMN stage_action.segment IS 'segment that the lead must be in; NULL: any lead of the stage';
+COMMENT ON COLUMN stage_action.position IS 'of several segments that a lead is in, the lowest position counts';
+COMMENT ON COLUMN stage_action.action IS 'what to do, in words for people';
 
 -- What the engine looks out for, see edge.c.
 CREATE OR REPLACE VIEW _watched WITH (security_invoker = true) AS

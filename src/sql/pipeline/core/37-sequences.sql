@@ -41,7 +41,7 @@ BEGIN
     FROM @pipeline@.business_hours b;
     WITH next AS MATERIALIZED (
         SELECT e.lead_id, e.sequence, e.run, s.step, s.position, s.kind, s.channel, s.topic, s.content, s.variant, s.transactional,
-            q.priority, q.late_after, z.zone,
+            q.priority, q.late_after, q.status = 'retired' AS is_retired, z.zone,
             CASE WHEN s.business_time THEN leadscore_internal.add_business_time(_next_steps.at, s.delay, z.business_zone, days, opens, closes)
                 ELSE leadscore_internal.add_wall_time(_next_steps.at, s.delay, z.zone) END AS due_at,
             s.not_before, s.not_after, s.weekdays, h.not_before AS from_time, h.not_after AS to_time, h.weekdays AS on_days
@@ -55,7 +55,7 @@ BEGIN
             ) z
             LEFT JOIN LATERAL (
                 SELECT * FROM @pipeline@.sequence_step o
-                WHERE o.sequence = e.sequence AND o.position > e.last_position
+                WHERE o.sequence = e.sequence AND o.position > e.last_position AND q.status <> 'retired'
                     -- a step that was moved further back is not done twice
                     AND NOT EXISTS (
                         SELECT FROM @pipeline@.action a
@@ -79,7 +79,8 @@ BEGIN
     )
     UPDATE @pipeline@.enrollment e
     SET last_position = coalesce(n.position, e.last_position), ended_at = CASE WHEN n.step IS NULL THEN greatest(e.started_at, _next_steps.at) END,
-        end_reason = CASE WHEN n.step IS NULL THEN 'completed' END
+        -- it was being retired when the run began
+        end_reason = CASE WHEN n.step IS NULL THEN CASE WHEN n.is_retired THEN 'retired' ELSE 'completed' END END
     FROM next n
     WHERE e.lead_id = n.lead_id AND e.sequence = n.sequence AND e.run = n.run;
 END
@@ -202,10 +203,10 @@ DECLARE
     stages leadscore.lead_stage[];
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    IF 'stage' = ANY (kinds) THEN
+    IF kinds && '{stage,stage_back}' THEN
         SELECT array_agg(u.lead_id), array_agg(u.name::leadscore.lead_stage) INTO ids, stages
         FROM unnest(_edges_written.lead_ids, _edges_written.kinds, _edges_written.names) AS u (lead_id, kind, name)
-        WHERE u.kind = 'stage';
+        WHERE u.kind IN ('stage', 'stage_back');
         PERFORM @pipeline@._assign_owners(ids, stages);
     END IF;
 
@@ -220,10 +221,10 @@ BEGIN
             CROSS JOIN LATERAL (
                 -- an event of long before the run says nothing about it
                 SELECT CASE
-                    WHEN u.kind = 'stage' AND s.stage >= q.goal_stage THEN 'goal'
+                    WHEN u.kind IN ('stage', 'stage_back') AND s.stage >= q.goal_stage THEN 'goal'
                     WHEN u.kind = 'signal' AND u.name = ANY (q.goal_signals)
                         AND u.at > (e.started_at AT TIME ZONE 'UTC' - q.late_after) AT TIME ZONE 'UTC' THEN 'goal'
-                    WHEN u.kind = 'stage' AND s.stage = ANY (q.exit_stages) THEN 'exited'
+                    WHEN u.kind IN ('stage', 'stage_back') AND s.stage = ANY (q.exit_stages) THEN 'exited'
                     WHEN u.kind = 'signal' AND u.name = ANY (q.exit_signals)
                         AND u.at > (e.started_at AT TIME ZONE 'UTC' - q.late_after) AT TIME ZONE 'UTC' THEN 'exited'
                     WHEN u.kind IN ('segment_left', 'correction') AND g.segment IS NOT NULL
@@ -240,17 +241,21 @@ BEGIN
     IF NOT current_setting('leadscore.enroll')::boolean THEN
         RETURN;
     END IF;
+    -- A lead that falls back into a stage has been there, or higher: it begins
+    -- nothing. Into an exit it always falls.
     SELECT array_agg(u.lead_id), array_agg(q.sequence), array_agg(q.starts_on), array_agg(u.at) INTO ids, sequences, words, instants
     FROM unnest(_edges_written.lead_ids, _edges_written.kinds, _edges_written.names, _edges_written.edges_at, _edges_written.causes)
             AS u (lead_id, kind, name, at, cause)
         JOIN @pipeline@.sequence q ON q.status = 'active' AND q.start_name = u.name
-            AND q.starts_on = CASE u.kind WHEN 'signal' THEN 'event' ELSE u.kind END
+            AND q.starts_on = CASE u.kind WHEN 'signal' THEN 'event'
+                WHEN 'stage_back' THEN CASE WHEN u.name::leadscore.lead_stage < 'visitor' THEN 'stage' END ELSE u.kind END
         JOIN @pipeline@.lead_state s ON s.lead_id = u.lead_id
         LEFT JOIN @pipeline@.segment g ON g.segment = u.name AND u.kind IN ('segment_entered', 'segment_left')
     WHERE u.at > greatest(q.activated_at, (now() AT TIME ZONE 'UTC' - q.late_after) AT TIME ZONE 'UTC')
         -- it must hold at the end of the statement
         AND CASE u.kind
             WHEN 'stage' THEN s.stage = u.name::leadscore.lead_stage
+            WHEN 'stage_back' THEN s.stage = u.name::leadscore.lead_stage
             WHEN 'segment_entered' THEN g.segment_id = ANY (s.segments)
             WHEN 'segment_left' THEN (g.segment_id = ANY (s.segments)) IS NOT TRUE
             ELSE true END
@@ -266,7 +271,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION _edges_written(bigint[], text[], text[], timestamptz[], text[]) IS
-    'ends and begins runs because of what a statement has done to leads: stages that began, segments that were entered or left, signals that events count for, histories that were corrected; each with its time and its cause';
+    'ends and begins runs because of what a statement has done to leads: stages that began (stage_back: from above), segments that were entered or left, signals that events count for, histories that were corrected; each with its time and its cause';
 
 -- Definitions
 
@@ -548,6 +553,8 @@ DECLARE
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     sequence := @pipeline@._require_sequence(sequence);
+    -- enroll() in another session comes before or after
+    PERFORM FROM @pipeline@.sequence q WHERE q.sequence = retire_sequence.sequence FOR UPDATE;
     SELECT count(*) INTO ended FROM @pipeline@.enrollment e WHERE e.sequence = retire_sequence.sequence AND e.ended_at IS NULL;
     UPDATE @pipeline@.sequence q SET status = 'retired' WHERE q.sequence = retire_sequence.sequence AND q.status IN ('active', 'paused');
     IF NOT FOUND THEN

@@ -43,6 +43,41 @@ $$;
 COMMENT ON FUNCTION _pick_leads(text, integer, timestamptz) IS
     'locks the states of leads that have something due in a channel, the most urgent first, without waiting; returns the numbers of the leads';
 
+CREATE OR REPLACE FUNCTION _refusal(lead_id bigint, channel text, topic text, at timestamptz) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+AS $$
+#variable_conflict use_column
+DECLARE
+    withdrawn boolean;
+    requested_at timestamptz;
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    -- the last word decides: a lead that has unsubscribed may ask to be subscribed again
+    SELECT bool_or(n.status = 'withdrawn'), max(n.occurred_at) FILTER (WHERE n.status = 'requested') INTO withdrawn, requested_at
+    FROM (
+        SELECT DISTINCT ON (c.purpose) c.purpose, c.status, c.occurred_at
+        FROM @pipeline@.consent c
+        WHERE c.lead_id = _refusal.lead_id AND c.status <> 'granted' AND c.occurred_at <= _refusal.at
+            AND (c.channel IS NULL OR c.channel = _refusal.channel) AND (c.topic IS NULL OR c.topic = _refusal.topic)
+        ORDER BY c.purpose, c.occurred_at DESC, c.consent_id DESC
+    ) n
+    WHERE NOT EXISTS (
+        SELECT FROM @pipeline@._granted(ARRAY[_refusal.lead_id], _refusal.channel, _refusal.topic, false, _refusal.at) g
+        WHERE g.purpose = n.purpose AND g.granted);
+    RETURN CASE
+        WHEN EXISTS (
+            SELECT FROM @pipeline@._suppressions(ARRAY[_refusal.lead_id]) s
+            WHERE (s.channel IS NULL OR s.channel = _refusal.channel)
+                AND s.since <= _refusal.at AND (s.lifted_at > _refusal.at) IS NOT FALSE
+                AND (s.reason IN ('manual', 'forgotten') OR (requested_at > s.since) IS NOT TRUE)) THEN 'suppressed'
+        WHEN withdrawn THEN 'withdrawn'
+        WHEN requested_at IS NOT NULL THEN 'consent requested'
+        ELSE 'no consent' END;
+END
+$$;
+COMMENT ON FUNCTION _refusal(bigint, text, text, timestamptz) IS
+    'why a message may not go to a lead that does not allow it: suppressed, withdrawn, consent requested (it may be confirmed yet) or no consent';
+
 CREATE OR REPLACE FUNCTION _decide_actions(lead_ids bigint[], channel text, max_actions integer, lease interval, worker text, at timestamptz,
         OUT claimed_leads bigint[], OUT claimed_ids bigint[])
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
@@ -91,7 +126,6 @@ BEGIN
             d.kind = 'message' AND CASE
                 WHEN d.transactional THEN NOT @pipeline@._may_contact(d.lead_id, _decide_actions.channel, NULL, _decide_actions.at, true)
                 ELSE coalesce(s.is_blocked, false) OR g.granted IS NOT TRUE END AS is_refused,
-            s.lead_id IS NOT NULL AS is_suppressed,
             CASE WHEN d.kind = 'message' AND _decide_actions.channel = 'email' THEN btrim(d.email) <> ''
                 WHEN d.kind = 'message' AND _decide_actions.channel IN ('phone', 'sms', 'whatsapp') THEN d.phone ~ '[0-9]' ELSE true END IS TRUE AS has_address,
             -- a step may have been taken out of its sequence
@@ -136,22 +170,15 @@ BEGIN
         SELECT j.*, CASE
                 WHEN j.erased_at IS NOT NULL THEN 'forgotten'
                 WHEN j.run_ended_at IS NOT NULL THEN j.run_end_reason
+                -- it was being retired when the run began
+                WHEN j.sequence_status = 'retired' THEN 'retired'
                 WHEN j.status = 'claimed' AND j.attempt >= j.max_attempts THEN 'lease expired'
                 WHEN j.expires_at <= _decide_actions.at THEN 'late'
                 WHEN j.sequence_status <> 'active' THEN 'paused'
                 WHEN NOT j.is_wanted THEN 'condition'
                 WHEN NOT j.has_address THEN 'no address'
-                WHEN j.is_refused AND j.is_suppressed THEN 'suppressed'
-                WHEN j.is_refused THEN CASE
-                    WHEN EXISTS (
-                        SELECT FROM @pipeline@.consent c
-                        WHERE c.lead_id = j.lead_id AND c.status = 'withdrawn' AND c.occurred_at <= _decide_actions.at
-                            AND (c.purpose = 'policy' OR ((c.channel IS NULL OR c.channel = _decide_actions.channel) AND (c.topic IS NULL OR c.topic = j.topic)))) THEN 'withdrawn'
-                    WHEN EXISTS (
-                        SELECT FROM @pipeline@.consent c
-                        WHERE c.lead_id = j.lead_id AND c.status = 'requested' AND c.occurred_at <= _decide_actions.at
-                            AND (c.purpose = 'policy' OR ((c.channel IS NULL OR c.channel = _decide_actions.channel) AND (c.topic IS NULL OR c.topic = j.topic)))) THEN 'consent requested'
-                    ELSE 'no consent' END
+                WHEN j.is_refused THEN CASE WHEN j.transactional THEN 'suppressed'
+                    ELSE @pipeline@._refusal(j.lead_id, _decide_actions.channel, j.topic, _decide_actions.at) END
                 -- no instant: the hours of the step and of the channel never meet
                 WHEN j.kind = 'message' AND NOT j.transactional AND (w.opens_at <= _decide_actions.at) IS NOT TRUE THEN 'quiet hours'
                 END AS problem, w.opens_at
@@ -194,7 +221,7 @@ BEGIN
                 WHEN r.problem = 'quiet hours' THEN coalesce(r.opens_at, r.expires_at, _decide_actions.at + interval '24 hours')
                 WHEN c.free_at IS NOT NULL THEN coalesce(leadscore_internal.next_allowed_of_both(c.free_at, r.zone, r.from_time, r.to_time, r.on_days, r.not_before, r.not_after, r.weekdays), c.free_at)
                 END AS again_at,
-            r.problem IN ('suppressed', 'withdrawn') AS ends_run,
+            r.problem IN ('suppressed', 'withdrawn', 'retired') AS ends_run,
             row_number() OVER (PARTITION BY r.problem IS NULL AND c.action_id IS NULL ORDER BY r.priority, r.due_at, r.lead_id, r.action_id) AS place
         FROM ranked r LEFT JOIN capped c USING (lead_id, action_id)
     ), written AS (
@@ -212,11 +239,11 @@ BEGIN
     )
     SELECT array_agg(w.lead_id) FILTER (WHERE w.verdict = 'claimed'), array_agg(w.action_id) FILTER (WHERE w.verdict = 'claimed'),
         array_agg(w.lead_id) FILTER (WHERE w.ends_run), array_agg(w.sequence) FILTER (WHERE w.ends_run), array_agg(w.run) FILTER (WHERE w.ends_run),
-        array_agg('unsubscribed'::text) FILTER (WHERE w.ends_run),
+        array_agg(CASE w.reason WHEN 'retired' THEN 'retired' ELSE 'unsubscribed' END) FILTER (WHERE w.ends_run),
         array_agg(w.lead_id) FILTER (WHERE w.goes_on), array_agg(w.sequence) FILTER (WHERE w.goes_on), array_agg(w.run) FILTER (WHERE w.goes_on)
     INTO claimed_leads, claimed_ids, ended_leads, ended_sequences, ended_runs, ended_words, next_leads, next_sequences, next_runs
     FROM (
-        SELECT o.lead_id, o.action_id, o.sequence, o.run, o.verdict, o.ends_run AND o.run IS NOT NULL AS ends_run,
+        SELECT o.lead_id, o.action_id, o.sequence, o.run, o.verdict, o.reason, o.ends_run AND o.run IS NOT NULL AS ends_run,
             o.verdict IN ('skipped', 'failed') AND NOT o.ends_run AND o.run IS NOT NULL AS goes_on
         FROM written o
     ) w;
@@ -315,6 +342,48 @@ END
 $$;
 COMMENT ON FUNCTION _go_on(bigint, text, integer, timestamptz) IS 'lets the sequence of an action that has ended go on, if its run is still open; run NULL: it is of no sequence';
 
+-- A date without a time is its first instant, and one without an offset is by
+-- the clock of the lead. What people write may be anything: it is no error.
+CREATE OR REPLACE FUNCTION _call_back_at(properties jsonb, zone text) RETURNS timestamptz
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    written CONSTANT text := properties ->> 'call_back_at';
+BEGIN
+    IF written !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?$' THEN
+        RETURN NULL;
+    END IF;
+    RETURN leadscore_internal.dated(CASE WHEN written ~ ':.*(Z|[+-][0-9:]+)$' THEN written::timestamptz ELSE written::timestamp AT TIME ZONE zone END);
+EXCEPTION WHEN data_exception THEN
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION _call_back_at(jsonb, text) IS 'the instant that the property call_back_at names, as ISO 8601; NULL if there is none, or it is no such instant';
+
+CREATE OR REPLACE FUNCTION _follow_up(lead_id bigint, action_id bigint, properties jsonb, at timestamptz) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF _follow_up.properties ? 'call_back_at' THEN
+        -- it was promised to a person: so it is never too late for it, and no end of a run takes it back
+        INSERT INTO @pipeline@.action (lead_id, dedup_key, kind, channel, content, properties, assignee, priority, due_at, created_at)
+        SELECT a.lead_id, 'call back/' || a.action_id, 'task', a.channel, a.content, a.properties, a.assignee, a.priority,
+            greatest(c.call_at, _follow_up.at), _follow_up.at
+        FROM @pipeline@.action a
+            JOIN @pipeline@.lead l ON l.lead_id = a.lead_id
+            CROSS JOIN @pipeline@.setting z
+            CROSS JOIN LATERAL (SELECT @pipeline@._call_back_at(_follow_up.properties, leadscore_internal.known_zone(l.time_zone, z.time_zone)) AS call_at) c
+        WHERE a.lead_id = _follow_up.lead_id AND a.action_id = _follow_up.action_id AND a.kind <> 'message'
+            AND l.erased_at IS NULL AND c.call_at IS NOT NULL
+        ON CONFLICT DO NOTHING;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION _follow_up(bigint, bigint, jsonb, timestamptz) IS
+    'adds the task that the outcome of a task or an alert asks for: the same again, at the instant of the property call_back_at';
+
 CREATE OR REPLACE FUNCTION complete_action(lead_id bigint, action_id bigint, attempt integer, outcome text DEFAULT NULL,
         properties jsonb DEFAULT '{}', at timestamptz DEFAULT now()) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -353,13 +422,14 @@ BEGIN
             || complete_action.properties)
         ON CONFLICT DO NOTHING;
     END IF;
+    PERFORM @pipeline@._follow_up(done.lead_id, done.action_id, complete_action.properties, at);
     PERFORM @pipeline@._go_on(done.lead_id, done.sequence, done.run, at);
     RETURN true;
 END
 $$;
 REVOKE EXECUTE ON FUNCTION complete_action(bigint, bigint, integer, text, jsonb, timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION complete_action(bigint, bigint, integer, text, jsonb, timestamptz) IS
-    'says that an action was done: a message becomes an event of kind <channel>_sent, a task one of kind outreach, with properties added; the next step of its sequence is due its delay after at. attempt: the ticket from claim_actions(), or of a task or an alert that nobody has claimed the number that a view shows. False, and nothing is changed, if another attempt has it or it was ended otherwise; true again if it was done with this attempt';
+    'says that an action was done: a message becomes an event of kind <channel>_sent, a task one of kind outreach, with properties added; the next step of its sequence is due its delay after at. Of a task or an alert the property call_back_at, an ISO date or timestamp, adds the same task for then; without an offset it is by the clock of the lead, and what is no date adds none. attempt: the ticket from claim_actions(), or of a task or an alert that nobody has claimed the number that a view shows. False, and nothing is changed, if another attempt has it or it was ended otherwise; true again if it was done with this attempt';
 
 CREATE OR REPLACE FUNCTION complete_actions(actions jsonb, at timestamptz DEFAULT now()) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -597,13 +667,7 @@ BEGIN
             ended_at = CASE a.status WHEN 'waiting' THEN now() END
         WHERE a.lead_id = ANY (_follow_actions.lead_ids) AND a.status IN ('waiting', 'claimed') AND a.kind = 'message' AND NOT a.transactional
             AND NOT @pipeline@._may_contact(a.lead_id, a.channel, a.topic, 'infinity', false)
-            AND (EXISTS (
-                    SELECT FROM @pipeline@.consent c
-                    WHERE c.lead_id = a.lead_id AND c.status = 'withdrawn'
-                        AND (c.purpose = 'policy' OR ((c.channel IS NULL OR c.channel = a.channel) AND (c.topic IS NULL OR c.topic = a.topic))))
-                OR EXISTS (
-                    SELECT FROM @pipeline@._suppressions(ARRAY[a.lead_id]) s
-                    WHERE (s.channel IS NULL OR s.channel = a.channel) AND s.lifted_at IS NULL))
+            AND @pipeline@._refusal(a.lead_id, a.channel, a.topic, 'infinity') IN ('suppressed', 'withdrawn')
         RETURNING a.lead_id, a.sequence, a.run
     )
     SELECT array_agg(r.lead_id), array_agg(r.sequence), array_agg(r.run) INTO ids, sequences, runs

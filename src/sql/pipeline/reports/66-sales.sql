@@ -416,8 +416,8 @@ FROM (
         SELECT s.lead_id, s.stage, s.stage_rank, s.activity, s.compiled, s.at,
             score_milli(s.activity, s.compiled, s.at) / 1000.0::double precision AS score,
             d.channel, d.campaign, d.owner, d.created_at,
-            dated(last_activity(s.activity, s.at)) AS last_activity_at,
-            coalesce(dated(last_activity(s.activity, s.at)), d.created_at)
+            dated(last_activity(s.activity, s.at, ARRAY(SELECT g.signal_id::integer FROM signal g WHERE g.event_role = 'outreach'))) AS last_activity_at,
+            coalesce(dated(last_activity(s.activity, s.at, ARRAY(SELECT g.signal_id::integer FROM signal g WHERE g.event_role = 'outreach'))), d.created_at)
                 + least(greatest(coalesce(b.high, 30), 0), 365000) * interval '24 hours' AS quiet_at,
             next_change(s.activity, s.compiled, s.at) AS change_at,
             s.stage >= 'mql' AND s.stage <= 'sql' AS can_fade,
@@ -438,7 +438,7 @@ COMMENT ON COLUMN lead_cooling.owner IS 'person of your company in charge of the
 COMMENT ON COLUMN lead_cooling.stage IS 'stage of the lead now';
 COMMENT ON COLUMN lead_cooling.stage_rank IS 'rank of the stage to sort by: visitor 40 to advocate 100, exits 10 to 30';
 COMMENT ON COLUMN lead_cooling.score IS 'score now in points, by the active model';
-COMMENT ON COLUMN lead_cooling.last_activity_at IS 'beginning of the UTC day (or hour, by the grain) of the newest event that counts';
+COMMENT ON COLUMN lead_cooling.last_activity_at IS 'beginning of the UTC day (or hour, by the grain) of the newest event that counts; an outreach of ours is none';
 COMMENT ON COLUMN lead_cooling.quiet_days IS 'days since last_activity_at';
 COMMENT ON COLUMN lead_cooling.faded IS 'whether it is an mql or sql and its points no longer suffice for that';
 COMMENT ON COLUMN lead_cooling.fades_at IS 'when its points will no longer suffice for its stage; NULL: they do not already, or always will';
