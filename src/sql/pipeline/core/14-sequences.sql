@@ -285,6 +285,8 @@ CREATE TABLE stage_action (
     segment text,
     position integer NOT NULL DEFAULT 1,
     action text NOT NULL,
+    stage_action_id bigserial,
+    CONSTRAINT stage_action_pkey PRIMARY KEY (stage_action_id),
     CONSTRAINT stage_action_key UNIQUE NULLS NOT DISTINCT (stage, segment),
     CONSTRAINT stage_action_segment_fkey FOREIGN KEY (segment) REFERENCES segment ON UPDATE CASCADE ON DELETE CASCADE,
     CONSTRAINT stage_action_action_check CHECK (action <> '')
@@ -294,6 +296,7 @@ COMMENT ON COLUMN stage_action.stage IS 'stage of the lead';
 COMMENT ON COLUMN stage_action.segment IS 'segment that the lead must be in; NULL: any lead of the stage';
 COMMENT ON COLUMN stage_action.position IS 'of several segments that a lead is in, the lowest position counts';
 COMMENT ON COLUMN stage_action.action IS 'what to do, in words for people';
+COMMENT ON COLUMN stage_action.stage_action_id IS 'number of the row';
 
 -- What the engine looks out for, see edge.c.
 CREATE OR REPLACE VIEW _watched WITH (security_invoker = true) AS
