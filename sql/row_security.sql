@@ -69,7 +69,9 @@ DECLARE
     v text;
 BEGIN
     FOR s, v IN SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE n.nspname IN (pipeline, pipeline || '_reports') AND c.relkind = 'v' AND c.relname !~ '^_' LOOP
+            WHERE n.nspname IN (pipeline, pipeline || '_reports') AND c.relkind = 'v' AND c.relname !~ '^_'
+                -- those of sales name people
+                AND has_table_privilege(c.oid, 'SELECT') LOOP
         EXECUTE format('INSERT INTO alone.shown SELECT %L, $1 || '' '' || current_user, array_agg(r ORDER BY r COLLATE "C") FROM %I.%I v, LATERAL (SELECT (to_jsonb(v) - ''recorded_at'')::text) AS t (r)', v, s, v) USING pipeline;
     END LOOP;
 END
