@@ -127,6 +127,7 @@ ROLLBACK;
 
 -- So do functions that look into properties when a role calls them directly from
 -- which row security hides leads; they serve other roles
+GRANT EXECUTE ON FUNCTION crm._last_outcome(bigint) TO leadscore_tenant, leadscore_auditor;
 CREATE FUNCTION alone.call() RETURNS TABLE (function text, rows bigint) LANGUAGE plpgsql AS $$
 BEGIN
     FOR function IN
