@@ -139,6 +139,7 @@ BEGIN
     END LOOP;
 END
 $$;
+INSERT INTO crm.event (lead_id, event_id, kind, occurred_at, properties) VALUES (1, 198, 'outreach', '2025-02-20', '{"outcome": "no"}');
 UPDATE crm.event SET kind = 'content_download', properties = properties || '{"purchase": "unheard"}' WHERE event_id = 101;
 UPDATE crm.lead SET profile = profile || '{"budget": "yes", "deadline": "2031-05-02"}' WHERE lead_id = 1;
 INSERT INTO crm.event (lead_id, event_id, kind, occurred_at) VALUES (1, 199, 'meeting_booked', '2025-01-10');
