@@ -59,11 +59,10 @@ COMMENT ON FUNCTION _merge_runs(bigint, bigint) IS
 
 CREATE OR REPLACE FUNCTION merge_leads_by_id(winner bigint, loser bigint, reason text DEFAULT NULL) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-    -- what a merge writes begins no sequence
-    SET leadscore.enroll = off
 AS $$
 DECLARE
     pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
+    enroll CONSTANT text := current_setting('leadscore.enroll');
     kept @pipeline@.lead;
     gone @pipeline@.lead;
     withdrawn_at timestamptz;
@@ -87,6 +86,9 @@ BEGIN
         RAISE EXCEPTION 'lead % was forgotten', CASE WHEN kept.erased_at IS NOT NULL THEN winner ELSE loser END
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Nobody knows whom it stood for.';
     END IF;
+    -- What a merge writes begins no sequence. A clause SET of the function would
+    -- keep roles without the right to set unknown parameters from restoring it.
+    PERFORM set_config('leadscore.enroll', 'off', true);
     INSERT INTO @pipeline@.lead_merge (lead_id, loser_id, reason) VALUES (winner, loser, reason);
 
     UPDATE @pipeline@.consent c
@@ -149,6 +151,7 @@ BEGIN
     PERFORM @pipeline@._edges_written(ARRAY[winner, winner], '{stage,correction}', ARRAY[s.stage::text, ''], ARRAY[now(), now()], '{merge,merge}')
     FROM @pipeline@.lead_state s
     WHERE s.lead_id = winner;
+    PERFORM set_config('leadscore.enroll', enroll, true);
     RETURN winner;
 END
 $$;
@@ -474,11 +477,13 @@ COMMENT ON FUNCTION _leave_out_forgotten(bigint[]) IS 'deletes new leads that ar
 -- leadscore.attach_pipeline() calls this.
 CREATE OR REPLACE FUNCTION _leads_loaded() RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-    -- what was loaded begins no sequence
-    SET leadscore.enroll = off
 AS $$
+DECLARE
+    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
+    enroll CONSTANT text := current_setting('leadscore.enroll');
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    -- what was loaded begins no sequence
+    PERFORM set_config('leadscore.enroll', 'off', true);
     IF EXISTS (SELECT FROM @pipeline@.suppression) THEN
         PERFORM @pipeline@._leave_out_forgotten(ARRAY(SELECT l.lead_id FROM @pipeline@.lead l));
     END IF;
@@ -506,6 +511,7 @@ BEGIN
     UPDATE @pipeline@.lead l
     SET external_id = leadscore_internal.fold_name(l.external_id), updated_at = l.updated_at + interval '1 microsecond'
     WHERE l.external_id <> leadscore_internal.fold_name(l.external_id);
+    PERFORM set_config('leadscore.enroll', enroll, true);
 END
 $$;
 COMMENT ON FUNCTION _leads_loaded() IS
