@@ -43,7 +43,7 @@ COMMENT ON COLUMN sequence.goal_stage IS 'a lead that comes into this stage or a
 COMMENT ON COLUMN sequence.goal_signals IS 'signals of which an event that counts for one of them is the goal too';
 COMMENT ON COLUMN sequence.exit_stages IS 'stages that end the run without the goal';
 COMMENT ON COLUMN sequence.exit_signals IS 'signals of which an event that counts for one of them ends the run without the goal';
-COMMENT ON COLUMN sequence.stay_in_segment IS 'a lead that is no longer in this segment ends its run; NULL: it need not be in one';
+COMMENT ON COLUMN sequence.stay_in_segment IS 'only a lead in this segment begins it, and one that is no longer in it ends its run; NULL: it need not be in one';
 COMMENT ON COLUMN sequence.again_after IS 'a lead may begin it again so long after its last run has ended; NULL: never again';
 COMMENT ON COLUMN sequence.late_after IS 'what is older than this begins no run, and an action that is not done so long after it was due is skipped';
 COMMENT ON COLUMN sequence.priority IS 'of its actions: those with a lower number go first, and take what contact_limit leaves';
