@@ -11,7 +11,7 @@ INSERT INTO preset VALUES ('enterprise'), ('multidimensional');
 SELECT count(*) FROM preset, leadscore.create_pipeline(preset, preset);
 SELECT sequence, status, starts_on, start_name, goal_stage, goal_signals, stay_in_segment, again_after, priority FROM sequence ORDER BY 1;
 SELECT sequence, step, position, delay, business_time, kind, channel, content, unless FROM sequence_step ORDER BY sequence, position;
-SELECT * FROM contact_limit ORDER BY 2;
+SELECT channel, period, max_count FROM contact_limit ORDER BY 2;
 SELECT * FROM contact_hours ORDER BY 1;
 SELECT count(*) FILTER (WHERE b.action IS NULL) AS missing, count(*) FROM stage_action a LEFT JOIN enterprise.stage_action b USING (stage, position, action);
 DO $$
@@ -222,7 +222,7 @@ SET ROLE queue_marketing;
 INSERT INTO sequence (sequence, starts_on, note) VALUES ('offer', 'by_hand', 'for those who are ready');
 INSERT INTO sequence_step (sequence, step, position, channel, content) VALUES ('offer', 'one', 1, 'email', 'the offer');
 UPDATE contact_hours SET not_after = '19:00' WHERE channel = 'sms';
-INSERT INTO contact_limit VALUES ('sms', 'week', 1);
+INSERT INTO contact_limit (channel, period, max_count) VALUES ('sms', 'week', 1);
 UPDATE stage_action SET action = 'call today' WHERE stage = 'sql';
 SELECT leads_now, could_begin FROM sequence_preview('offer');
 SELECT activate_sequence('offer'), enroll('offer', 'ready_to_buy');

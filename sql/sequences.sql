@@ -2,6 +2,10 @@
 -- Sequences: what may be defined, what begins a run of a lead and what ends it
 --
 SELECT leadscore.create_pipeline('crm') \g /dev/null
+-- not those of the preset
+DELETE FROM crm.sequence;
+DELETE FROM crm.contact_limit;
+DELETE FROM crm.contact_hours;
 CREATE SCHEMA try;
 CREATE FUNCTION try.try(sql text, OUT code text, OUT message text, OUT hint text) LANGUAGE plpgsql AS $$
 BEGIN

@@ -586,7 +586,7 @@ BEGIN
 		UNION ALL
 		SELECT pg_catalog.format('USAGE ON SEQUENCE %I.%I', pipeline, t.name)
 		FROM (VALUES ('signal_signal_id_seq'), ('stage_gate_gate_id_seq'), ('segment_segment_id_seq'), ('segment_condition_condition_id_seq'),
-			('cost_cost_id_seq')) AS t (name)
+			('cost_cost_id_seq'), ('contact_limit_limit_id_seq'), ('stage_action_stage_action_id_seq')) AS t (name)
 		UNION ALL
 		SELECT pg_catalog.format('EXECUTE ON FUNCTION %s', p.oid::regprocedure)
 		FROM pg_catalog.pg_proc p

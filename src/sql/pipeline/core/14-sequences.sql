@@ -1,5 +1,10 @@
 -- Sequences of messages, tasks and alerts, and the queue of what is to be done.
 -- Nothing is sent from here: workers claim actions, see 38-queue.sql.
+--
+-- enrollment and action have no guards, as the tables have that the engine keeps:
+-- nothing is computed from them, so that a row that the owner corrects by hand
+-- makes no score or stage wrong. What functions rely on, the checks and keys of
+-- the tables hold.
 
 CREATE TABLE sequence (
     sequence text,
@@ -38,7 +43,7 @@ COMMENT ON COLUMN sequence.goal_stage IS 'a lead that comes into this stage or a
 COMMENT ON COLUMN sequence.goal_signals IS 'signals: an event that counts for one of them is the goal too';
 COMMENT ON COLUMN sequence.exit_stages IS 'stages that end the run without the goal';
 COMMENT ON COLUMN sequence.exit_signals IS 'signals: an event that counts for one of them ends the run without the goal';
-COMMENT ON COLUMN sequence.stay_in_segment IS 'a lead that is no longer in this segment ends its run; NULL: it need not be in one';
+COMMENT ON COLUMN sequence.stay_in_segment IS 'only a lead in this segment begins it, and one that is no longer in it ends its run; NULL: it need not be in one';
 COMMENT ON COLUMN sequence.again_after IS 'a lead may begin it again so long after its last run has ended; NULL: never again';
 COMMENT ON COLUMN sequence.late_after IS 'how late is too late: what happened longer ago begins no run, and an action that no worker has claimed so long after it was due is skipped';
 COMMENT ON COLUMN sequence.priority IS 'of its actions: those with a lower number go first, and take what contact_limit leaves';
@@ -280,6 +285,8 @@ CREATE TABLE stage_action (
     segment text,
     position integer NOT NULL DEFAULT 1,
     action text NOT NULL,
+    stage_action_id bigserial,
+    CONSTRAINT stage_action_pkey PRIMARY KEY (stage_action_id),
     CONSTRAINT stage_action_key UNIQUE NULLS NOT DISTINCT (stage, segment),
     CONSTRAINT stage_action_segment_fkey FOREIGN KEY (segment) REFERENCES segment ON UPDATE CASCADE ON DELETE CASCADE,
     CONSTRAINT stage_action_action_check CHECK (action <> '')
@@ -289,6 +296,7 @@ COMMENT ON COLUMN stage_action.stage IS 'stage of the lead';
 COMMENT ON COLUMN stage_action.segment IS 'segment that the lead must be in; NULL: any lead of the stage';
 COMMENT ON COLUMN stage_action.position IS 'of several segments that a lead is in, the lowest position counts';
 COMMENT ON COLUMN stage_action.action IS 'what to do, in words for people';
+COMMENT ON COLUMN stage_action.stage_action_id IS 'number of the row';
 
 -- What the engine looks out for, see edge.c.
 CREATE OR REPLACE VIEW _watched WITH (security_invoker = true) AS

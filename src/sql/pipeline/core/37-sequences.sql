@@ -113,6 +113,9 @@ BEGIN
                 WHERE o.lead_id = u.lead_id AND o.sequence = u.sequence
             ) b ON true
         WHERE l.erased_at IS NULL
+            AND (q.stay_in_segment IS NULL OR EXISTS (
+                SELECT FROM @pipeline@.lead_state s JOIN @pipeline@.segment g ON g.segment_id = ANY (s.segments)
+                WHERE s.lead_id = u.lead_id AND g.segment = q.stay_in_segment))
             AND (b.run IS NULL OR (NOT b.is_open
                 -- one edge begins one run, though a correction may write it again
                 AND (u.edge_at > b.edge_at) IS NOT FALSE

@@ -48,6 +48,10 @@ CREATE OR REPLACE FUNCTION _refusal(lead_id bigint, channel text, topic text, at
 AS $$
 #variable_conflict use_column
 DECLARE
+    granted CONSTANT text[] := ARRAY(
+        SELECT g.purpose
+        FROM @pipeline@._granted(ARRAY[_refusal.lead_id], _refusal.channel, _refusal.topic, false, _refusal.at) g
+        WHERE g.granted);
     withdrawn boolean;
     requested_at timestamptz;
 BEGIN
@@ -57,19 +61,16 @@ BEGIN
     FROM (
         SELECT DISTINCT ON (c.purpose) c.purpose, c.status, c.occurred_at
         FROM @pipeline@.consent c
-        WHERE c.lead_id = _refusal.lead_id AND c.status <> 'granted' AND c.occurred_at <= _refusal.at
+        WHERE c.lead_id = _refusal.lead_id AND c.status <> 'granted' AND c.occurred_at <= _refusal.at AND c.purpose <> ALL (granted)
             AND (c.channel IS NULL OR c.channel = _refusal.channel) AND (c.topic IS NULL OR c.topic = _refusal.topic)
         ORDER BY c.purpose, c.occurred_at DESC, c.consent_id DESC
-    ) n
-    WHERE NOT EXISTS (
-        SELECT FROM @pipeline@._granted(ARRAY[_refusal.lead_id], _refusal.channel, _refusal.topic, false, _refusal.at) g
-        WHERE g.purpose = n.purpose AND g.granted);
+    ) n;
     RETURN CASE
         WHEN EXISTS (
             SELECT FROM @pipeline@._suppressions(ARRAY[_refusal.lead_id]) s
             WHERE (s.channel IS NULL OR s.channel = _refusal.channel)
                 AND s.since <= _refusal.at AND (s.lifted_at > _refusal.at) IS NOT FALSE
-                AND (s.reason IN ('manual', 'forgotten') OR (requested_at > s.since) IS NOT TRUE)) THEN 'suppressed'
+                AND (s.reason IN ('manual', 'forgotten') OR 'marketing' <> ALL (granted) AND (requested_at > s.since) IS NOT TRUE)) THEN 'suppressed'
         WHEN withdrawn THEN 'withdrawn'
         WHEN requested_at IS NOT NULL THEN 'consent requested'
         ELSE 'no consent' END;
@@ -175,7 +176,8 @@ BEGIN
                 WHEN j.status = 'claimed' AND j.attempt >= j.max_attempts THEN 'lease expired'
                 WHEN j.expires_at <= _decide_actions.at THEN 'late'
                 WHEN j.sequence_status <> 'active' THEN 'paused'
-                WHEN NOT j.is_wanted THEN 'condition'
+                -- segments of a lead that is in none may be NULL
+                WHEN j.is_wanted IS NOT TRUE THEN 'condition'
                 WHEN NOT j.has_address THEN 'no address'
                 WHEN j.is_refused THEN CASE WHEN j.transactional THEN 'suppressed'
                     ELSE @pipeline@._refusal(j.lead_id, _decide_actions.channel, j.topic, _decide_actions.at) END

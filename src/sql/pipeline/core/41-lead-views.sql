@@ -23,7 +23,7 @@ SELECT
     dimension_points(s.activity, s.compiled, 'engagement', s.at) AS engagement,
     dimension_points(s.activity, s.compiled, 'fit', s.at) AS fit,
     grade(s.activity, s.compiled, s.at) AS grade,
-    dated(last_activity(s.activity, s.at, ARRAY(SELECT g.signal_id::integer FROM signal g WHERE g.event_role = 'outreach'))) AS last_activity_at,
+    dated(last_activity(s.activity, s.at, o.signals)) AS last_activity_at,
     s.stage_since_at,
     s.next_review_at,
     s.cycle,
@@ -31,6 +31,7 @@ SELECT
     l.contact_allowed,
     dated(l.created_at) AS created_at
 FROM lead l
+    CROSS JOIN (SELECT coalesce(array_agg(g.signal_id::integer), '{}') AS signals FROM signal g WHERE g.event_role = 'outreach') o
     LEFT JOIN _lead_now s ON s.lead_id = l.lead_id;
 COMMENT ON VIEW lead_score IS 'one row a lead: its score and stage now';
 COMMENT ON COLUMN lead_score.lead_id IS 'number of the lead, see the table lead';

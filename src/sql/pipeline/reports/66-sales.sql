@@ -416,14 +416,15 @@ FROM (
         SELECT s.lead_id, s.stage, s.stage_rank, s.activity, s.compiled, s.at,
             score_milli(s.activity, s.compiled, s.at) / 1000.0::double precision AS score,
             d.channel, d.campaign, d.owner, d.created_at,
-            dated(last_activity(s.activity, s.at, ARRAY(SELECT g.signal_id::integer FROM signal g WHERE g.event_role = 'outreach'))) AS last_activity_at,
-            coalesce(dated(last_activity(s.activity, s.at, ARRAY(SELECT g.signal_id::integer FROM signal g WHERE g.event_role = 'outreach'))), d.created_at)
+            dated(last_activity(s.activity, s.at, o.signals)) AS last_activity_at,
+            coalesce(dated(last_activity(s.activity, s.at, o.signals)), d.created_at)
                 + least(greatest(coalesce(b.high, 30), 0), 365000) * interval '24 hours' AS quiet_at,
             next_change(s.activity, s.compiled, s.at) AS change_at,
             s.stage >= 'mql' AND s.stage <= 'sql' AS can_fade,
             s.stage >= 'mql' AND s.stage <= 'sql' AND qualified_stage(s.activity, s.compiled, s.at) < s.stage AS faded
         FROM _lead_now s
             JOIN _source d USING (lead_id)
+            CROSS JOIN (SELECT coalesce(array_agg(g.signal_id::integer), '{}') AS signals FROM signal g WHERE g.event_role = 'outreach') o
             LEFT JOIN benchmark b ON b.metric = 'quiet_days' AND b.segment = 'all'
         WHERE s.compiled IS NOT NULL
             -- the first line says nothing new, but can use indexes
