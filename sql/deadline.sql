@@ -22,6 +22,9 @@ SELECT v FROM unnest(ARRAY['', ' ', 'soon', 'now', 'tomorrow', 'infinity', '-inf
     '2026-04-31', '2026-02-29', '1900-02-29', '0000-01-01', '0001-01-01', '9999-12-31', '12026-07-15', '-2026-07-15', '2026-07-15 BC', '2026-07-15\u0000', E'2026-07-15\n', repeat('2', 100000)]) v
     WHERE iso_instant(v, 'UTC') IS NOT NULL;
 SELECT iso_instant(NULL, 'UTC'), iso_instant('2026-07-15', NULL);
+-- each day of some centuries and no other, as PostgreSQL counts them
+SELECT count(*) AS days, count(*) = date '2401-01-01' - date '1899-01-01' AS all_days, bool_and(v::timestamptz = i) AS same
+    FROM generate_series(1899, 2400) y, generate_series(0, 13) m, generate_series(0, 32) d, LATERAL format('%s-%s-%s', y, lpad(m::text, 2, '0'), lpad(d::text, 2, '0')) v, LATERAL iso_instant(v, 'UTC') i WHERE i IS NOT NULL;
 
 -- Anything may be in a profile, however it is written
 CREATE TABLE given (n integer, deadline jsonb);

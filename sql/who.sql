@@ -15,7 +15,7 @@ SELECT created_by, activated_by FROM crm.model;
 SELECT DISTINCT created_by, activated_by FROM crm.segment;
 SELECT leadscore.grant_app('crm', r) FROM unnest('{leadscore_pooler,leadscore_ann,leadscore_bob}'::text[]) r;
 GRANT SELECT (model), INSERT (model) ON crm.model TO leadscore_ann;
-GRANT EXECUTE ON FUNCTION crm.activate_model(text, boolean), crm.activate_segment(text, text, boolean), crm.retire_segment(text, boolean),
+GRANT EXECUTE ON FUNCTION crm.activate_model(text, boolean), crm.activate_segment(text, text, boolean, boolean), crm.retire_segment(text, boolean),
     crm.clone_model(text, text), crm.clone_segment(text, text), crm.suppress(text, text, text, timestamptz),
     crm.merge_leads(text, text, text), crm.forget_lead(text, timestamptz) TO leadscore_ann;
 -- a function of somebody's own that runs as the owner is no person

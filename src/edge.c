@@ -27,7 +27,10 @@
 
 #define EDGE_COLUMNS	5
 
-/* leadscore.enroll: do this session's writes begin runs of sequences? */
+/*
+ * leadscore.enroll: do this session's writes begin runs of sequences?  They end
+ * them in any case.  The function that begins them asks for it.
+ */
 static bool enroll = true;
 
 /* Define the parameter; called when the library is loaded. */
@@ -45,7 +48,7 @@ leadscore_define_parameters(void)
 void
 leadscore_edges_watch(Writer *writer)
 {
-	if (writer->pipeline->nwatched == 0 || !enroll)
+	if (writer->pipeline->nwatched == 0)
 		return;
 	writer->edges.context = writer->context;
 	writer->edges.pipeline = writer->pipeline;
@@ -99,9 +102,10 @@ leadscore_edges_add_stages(EdgeList *list, const StageRow *rows, int n)
 		const StageChange *change = &rows[i].change;
 		const char *name = lead_stage_label(change->to_stage);
 
+		/* a lead rises into a stage, or falls back into it */
 		if (is_watched(list->pipeline, EDGE_STAGE, name))
-			add(list, rows[i].lead_id, EDGE_STAGE, true, name, change->effective_at,
-				leadscore_cause_name(change->cause));
+			add(list, rows[i].lead_id, EDGE_STAGE, change->from_stage < change->to_stage, name,
+				change->effective_at, leadscore_cause_name(change->cause));
 	}
 }
 
@@ -175,7 +179,8 @@ make_array(Datum *items, int n, Oid type)
 void
 leadscore_edges_apply(Writer *writer)
 {
-	static const char *const kinds[] = {"stage", "segment", "signal", "correction"};
+	static const char *const kinds[][2] = {{"stage", "stage_back"},
+	{"segment_entered", "segment_left"}, {"signal", "signal"}, {"correction", "correction"}};
 	static const Oid items[EDGE_COLUMNS] = {INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID};
 	EdgeList   *list = &writer->edges;
 	Oid			types[EDGE_COLUMNS];
@@ -195,8 +200,7 @@ leadscore_edges_apply(Writer *writer)
 	for (i = 0; i < list->n; i++)
 	{
 		const Edge *edge = &list->edges[i];
-		const char *kind = edge->kind == EDGE_SEGMENT ?
-			(edge->entered ? "segment_entered" : "segment_left") : kinds[edge->kind];
+		const char *kind = edge->entered ? kinds[edge->kind][0] : kinds[edge->kind][1];
 
 		columns[0][i] = Int64GetDatum(edge->lead_id);
 		columns[1][i] = CStringGetTextDatum(kind);

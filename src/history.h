@@ -66,7 +66,8 @@ typedef struct HistoryBuffer
 	int64		recorded_at;	/* of its rows to come, or later */
 	int64		lead_id;		/* of the rows to come */
 	const char *model;
-	EdgeList   *edges;			/* where to put what sequences wait for, or NULL */
+	EdgeList   *edges;			/* where to put what sequences wait for, or
+								 * NULL */
 } HistoryBuffer;
 
 /* A change of a profile that is still to be appended */

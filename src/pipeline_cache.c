@@ -378,7 +378,8 @@ static void
 read_watched(Pipeline *p)
 {
 	static const char *const kinds[] = {"stage", "segment", "signal", "correction"};
-	uint64		n = run_query(psprintf("SELECT kind, name FROM %s._watched WHERE name IS NOT NULL",
+	uint64		n = run_query(psprintf("SELECT kind, awaited FROM %s._watched"
+									   " WHERE kind IS NOT NULL AND awaited IS NOT NULL",
 									   quote_identifier(get_namespace_name(p->part.schema))));
 	MemoryContext oldcontext = MemoryContextSwitchTo(p->context);
 	uint64		i;

@@ -206,7 +206,7 @@ find_orphans(Writer *writer, DifferenceFound found, void *context)
 	Oid			tables[9];
 	const char *problems[9] = {"state without a lead", "events without a lead",
 		"history without a lead", "profile changes without a lead", "consent without a lead",
-	"name without a lead", "history of segments without a lead", "runs of sequences without a lead",
+		"name without a lead", "history of segments without a lead", "runs of sequences without a lead",
 	"actions without a lead"};
 	int			i;
 

@@ -83,18 +83,39 @@ leadscore_dimension_points(PG_FUNCTION_ARGS)
 	PG_RETURN_FLOAT8(site->evaluation->dimensions[i] / 1000.0);
 }
 
+/* Is a signal one of an array of int4 without nulls? */
+static bool
+is_one_of(ArrayType *signals, int32 signal)
+{
+	const int32 *items = (const int32 *) ARR_DATA_PTR(signals);
+	int			n = ArrayGetNItems(ARR_NDIM(signals), ARR_DIMS(signals));
+	int			i;
+
+	for (i = 0; i < n; i++)
+		if (items[i] == signal)
+			return true;
+	return false;
+}
+
 /*
- * last_activity(activity, at): the start of the newest bucket up to at with an
- * event that counts; signal 0 is counted by the engine
+ * last_activity(activity, at, besides): the start of the newest bucket up to at
+ * with an event that counts, NULL if there is none.  Signals of besides are what
+ * we did, and signal 0 is counted by the engine.
  */
 Datum
 leadscore_last_activity(PG_FUNCTION_ARGS)
 {
 	ActivityList list;
+	ArrayType  *besides = PG_GETARG_ARRAYTYPE_P(2);
 	int32		newest = BUCKET_TIMELESS;
 	int32		limit;
 	int			i;
 
+	if (array_contains_nulls(besides))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("signals must not be null"),
+				 errhint("Leave them out of the array.")));
 	read_activity(PG_GETARG_DATUM(0), &list);
 	limit = bucket_of(PG_GETARG_TIMESTAMPTZ(1), list.grain);
 	for (i = 0; i < list.nitems; i++)
@@ -102,7 +123,8 @@ leadscore_last_activity(PG_FUNCTION_ARGS)
 		ActivityItem *item = &list.items[i];
 
 		if (item->signal > 0 && item->count > 0 && item->bucket != BUCKET_TIMELESS &&
-			item->bucket <= limit && (newest == BUCKET_TIMELESS || item->bucket > newest))
+			item->bucket <= limit && (newest == BUCKET_TIMELESS || item->bucket > newest) &&
+			!is_one_of(besides, item->signal))
 			newest = item->bucket;
 	}
 	if (newest == BUCKET_TIMELESS)

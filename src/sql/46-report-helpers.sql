@@ -161,10 +161,10 @@ CREATE FUNCTION leadscore_internal.dimension_points(activity leadscore.lead_acti
 COMMENT ON FUNCTION leadscore_internal.dimension_points(leadscore.lead_activity, leadscore.lead_model, text, timestamptz) IS
 	'points of one dimension, as dimension_scores() gives them; NULL if the model has no such dimension';
 
-CREATE FUNCTION leadscore_internal.last_activity(activity leadscore.lead_activity, at timestamptz) RETURNS timestamptz
+CREATE FUNCTION leadscore_internal.last_activity(activity leadscore.lead_activity, at timestamptz, besides integer[]) RETURNS timestamptz
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 5 AS 'MODULE_PATHNAME', 'leadscore_last_activity';
-COMMENT ON FUNCTION leadscore_internal.last_activity(leadscore.lead_activity, timestamptz) IS
-	'beginning of the newest bucket up to at in which an event counted; NULL if there is none';
+COMMENT ON FUNCTION leadscore_internal.last_activity(leadscore.lead_activity, timestamptz, integer[]) IS
+	'beginning of the newest bucket up to at in which an event counted, for other signals than those of besides; NULL if there is none';
 
 CREATE FUNCTION leadscore_internal.has_signal(activity leadscore.lead_activity, signal_id integer) RETURNS boolean
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 5 AS 'MODULE_PATHNAME', 'leadscore_has_signal';

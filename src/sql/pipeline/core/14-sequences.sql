@@ -1,5 +1,10 @@
 -- Sequences of messages, tasks and alerts, and the queue of what is to be done.
 -- Nothing is sent from here: workers claim actions, see 38-queue.sql.
+--
+-- enrollment and action have no guards, as the tables have that the engine keeps:
+-- nothing is computed from them, so that a row that the owner corrects by hand
+-- makes no score or stage wrong. What functions rely on, the checks and keys of
+-- the tables hold.
 
 CREATE TABLE sequence (
     sequence text,
@@ -21,18 +26,18 @@ CREATE TABLE sequence (
     activated_at timestamptz,
     CONSTRAINT sequence_pkey PRIMARY KEY (sequence),
     CONSTRAINT sequence_stay_in_segment_fkey FOREIGN KEY (stay_in_segment) REFERENCES segment ON UPDATE CASCADE,
-    CONSTRAINT sequence_sequence_check CHECK (sequence <> '' AND strpos(sequence, '/') = 0),
+    CONSTRAINT sequence_sequence_check CHECK (sequence <> '' AND strpos(sequence, '/') = 0 AND NOT starts_with(sequence, 'app:')),
     CONSTRAINT sequence_status_check CHECK (status IN ('draft', 'active', 'paused', 'retired')),
     CONSTRAINT sequence_starts_on_check CHECK (starts_on IN ('stage', 'segment_entered', 'segment_left', 'event', 'by_hand')),
     CONSTRAINT sequence_start_name_check CHECK ((start_name IS NULL) = (starts_on = 'by_hand')),
-    CONSTRAINT sequence_again_after_check CHECK (again_after >= interval '0'),
-    CONSTRAINT sequence_late_after_check CHECK (late_after > interval '0'),
+    CONSTRAINT sequence_again_after_check CHECK (again_after >= interval '0' AND again_after <= interval '100 years'),
+    CONSTRAINT sequence_late_after_check CHECK (late_after > interval '0' AND late_after <= interval '10 years'),
     CONSTRAINT sequence_active_check CHECK (status = 'draft' OR (activated_by IS NOT NULL AND activated_at IS NOT NULL))
 );
 COMMENT ON TABLE sequence IS 'sequences of actions that a lead goes through, one step after the other; a draft, and one that is paused, can be edited';
 COMMENT ON COLUMN sequence.sequence IS 'name of the sequence';
 COMMENT ON COLUMN sequence.status IS 'draft: does nothing yet; active: leads begin it and its actions are done; paused: none of its actions is done, and nobody begins it; retired: nobody is in it. Set by activate_sequence(), pause_sequence() and retire_sequence()';
-COMMENT ON COLUMN sequence.starts_on IS 'what begins it: stage (the lead comes into the stage start_name), segment_entered, segment_left, event (the signal start_name is counted), by_hand (only enroll() and enroll_lead())';
+COMMENT ON COLUMN sequence.starts_on IS 'what begins it: stage (the lead rises into the stage start_name, or ends in it if that is an exit), segment_entered, segment_left, event (the signal start_name is counted), by_hand (only enroll() and enroll_lead())';
 COMMENT ON COLUMN sequence.start_name IS 'the stage, the segment or the signal';
 COMMENT ON COLUMN sequence.goal_stage IS 'a lead that comes into this stage or a higher one has reached the goal, which ends its run; NULL: no such goal';
 COMMENT ON COLUMN sequence.goal_signals IS 'signals of which an event that counts for one of them is the goal too';
@@ -174,6 +179,8 @@ CREATE INDEX action_lease_idx ON action (channel, claimed_until) WHERE status = 
 CREATE INDEX action_contact_idx ON action (lead_id, claimed_at) WHERE kind = 'message' AND status IN ('claimed', 'done');
 CREATE INDEX action_open_idx ON action (lead_id) WHERE status IN ('waiting', 'claimed');
 CREATE INDEX action_sequence_idx ON action (sequence, step, ended_at);
+-- tasks and alerts are few among the messages that wait
+CREATE INDEX action_team_idx ON action (due_at) WHERE kind <> 'message' AND status IN ('waiting', 'claimed');
 COMMENT ON TABLE action IS 'the queue: messages to leads, tasks and alerts for the team, one row for each; claim_actions() hands them out';
 COMMENT ON COLUMN action.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN action.action_id IS 'number of the action';
@@ -209,6 +216,8 @@ CREATE TABLE contact_limit (
     channel text,
     period text NOT NULL,
     max_count integer NOT NULL,
+    limit_id bigserial,
+    CONSTRAINT contact_limit_pkey PRIMARY KEY (limit_id),
     CONSTRAINT contact_limit_key UNIQUE NULLS NOT DISTINCT (channel, period),
     CONSTRAINT contact_limit_channel_check CHECK (channel <> '' AND channel = lower(btrim(channel))),
     CONSTRAINT contact_limit_period_check CHECK (period IN ('day', 'week', 'month')),
@@ -218,6 +227,7 @@ COMMENT ON TABLE contact_limit IS 'how many messages a lead may get in a period 
 COMMENT ON COLUMN contact_limit.channel IS 'the channel; NULL: all channels together';
 COMMENT ON COLUMN contact_limit.period IS 'day, week (from Monday) or month, by the clock of the lead';
 COMMENT ON COLUMN contact_limit.max_count IS 'how many at most';
+COMMENT ON COLUMN contact_limit.limit_id IS 'number of the row';
 
 CREATE TABLE contact_hours (
     channel text,
@@ -254,6 +264,8 @@ CREATE TABLE assignment (
     weight integer NOT NULL DEFAULT 1,
     active boolean NOT NULL DEFAULT true,
     note text,
+    assignment_id bigserial,
+    CONSTRAINT assignment_pkey PRIMARY KEY (assignment_id),
     CONSTRAINT assignment_key UNIQUE NULLS NOT DISTINCT (owner, stage, segment),
     CONSTRAINT assignment_segment_fkey FOREIGN KEY (segment) REFERENCES segment ON UPDATE CASCADE,
     CONSTRAINT assignment_owner_check CHECK (owner <> ''),
@@ -266,12 +278,31 @@ COMMENT ON COLUMN assignment.segment IS 'segment that the lead must be in; NULL:
 COMMENT ON COLUMN assignment.weight IS 'share of the leads, relative to the other rows; 0: none';
 COMMENT ON COLUMN assignment.active IS 'false: on holiday; gets no leads';
 COMMENT ON COLUMN assignment.note IS 'remark for people';
+COMMENT ON COLUMN assignment.assignment_id IS 'number of the row';
+
+CREATE TABLE stage_action (
+    stage lead_stage NOT NULL,
+    segment text,
+    position integer NOT NULL DEFAULT 1,
+    action text NOT NULL,
+    stage_action_id bigserial,
+    CONSTRAINT stage_action_pkey PRIMARY KEY (stage_action_id),
+    CONSTRAINT stage_action_key UNIQUE NULLS NOT DISTINCT (stage, segment),
+    CONSTRAINT stage_action_segment_fkey FOREIGN KEY (segment) REFERENCES segment ON UPDATE CASCADE ON DELETE CASCADE,
+    CONSTRAINT stage_action_action_check CHECK (action <> '')
+);
+COMMENT ON TABLE stage_action IS 'what to do next with a lead of which nothing waits in the queue, see recommended_action. A row whose segment the lead is in comes before the row without segment';
+COMMENT ON COLUMN stage_action.stage IS 'stage of the lead';
+COMMENT ON COLUMN stage_action.segment IS 'segment that the lead must be in; NULL: any lead of the stage';
+COMMENT ON COLUMN stage_action.position IS 'of several segments that a lead is in, the lowest position counts';
+COMMENT ON COLUMN stage_action.action IS 'what to do, in words for people';
+COMMENT ON COLUMN stage_action.stage_action_id IS 'number of the row';
 
 -- What the engine looks out for, see edge.c.
 CREATE OR REPLACE VIEW _watched WITH (security_invoker = true) AS
-SELECT DISTINCT w.kind, w.name
+SELECT DISTINCT w.kind, w.awaited
 FROM (
-        SELECT CASE q.starts_on WHEN 'stage' THEN 'stage' WHEN 'event' THEN 'signal' ELSE 'segment' END AS kind, q.start_name AS name
+        SELECT CASE q.starts_on WHEN 'stage' THEN 'stage' WHEN 'event' THEN 'signal' ELSE 'segment' END AS kind, q.start_name AS awaited
         FROM sequence q
         WHERE q.status = 'active' AND q.starts_on <> 'by_hand'
         UNION ALL
@@ -297,4 +328,4 @@ FROM (
     ) w;
 COMMENT ON VIEW _watched IS 'stages, signals and segments that sequences and assignments wait for';
 COMMENT ON COLUMN _watched.kind IS 'stage, signal, segment or correction';
-COMMENT ON COLUMN _watched.name IS 'name of it';
+COMMENT ON COLUMN _watched.awaited IS 'name of it';

@@ -23,6 +23,11 @@ BEGIN
     ) e
     WHERE e.place > 1;
     PERFORM @pipeline@._end_runs(ids, sequences, runs, array_fill('merged'::text, ARRAY[coalesce(cardinality(ids), 0)]), now());
+    -- the app wanted one of these for a person: what was done for the loser need not be done for the winner
+    UPDATE @pipeline@.action a
+    SET status = 'cancelled', reason = 'merged', ended_at = now()
+    WHERE a.lead_id = winner AND a.run IS NULL AND a.status = 'waiting' AND EXISTS (
+        SELECT FROM @pipeline@.action o WHERE o.lead_id = loser AND o.dedup_key = a.dedup_key AND o.status IN ('claimed', 'done'));
     WITH moved AS (
         SELECT e.sequence, e.run, e.run + coalesce((SELECT max(o.run) FROM @pipeline@.enrollment o WHERE o.lead_id = winner AND o.sequence = e.sequence), 0) AS new_run
         FROM @pipeline@.enrollment e
@@ -38,7 +43,6 @@ BEGIN
         dedup_key = CASE WHEN a.run IS NOT NULL THEN a.sequence || '/' || m.new_run || '/' || a.step
             WHEN EXISTS (SELECT FROM @pipeline@.action o WHERE o.lead_id = winner AND o.dedup_key = a.dedup_key) THEN 'merged/' || a.action_id
             ELSE a.dedup_key END,
-        -- the app wanted one of these for a person
         status = CASE WHEN d.is_twin THEN 'cancelled' ELSE a.status END, reason = CASE WHEN d.is_twin THEN 'merged' ELSE a.reason END,
         ended_at = CASE WHEN d.is_twin THEN now() ELSE a.ended_at END
     FROM @pipeline@.action b
@@ -58,6 +62,7 @@ CREATE OR REPLACE FUNCTION merge_leads_by_id(winner bigint, loser bigint, reason
 AS $$
 DECLARE
     pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
+    enroll CONSTANT text := current_setting('leadscore.enroll');
     kept @pipeline@.lead;
     gone @pipeline@.lead;
     withdrawn_at timestamptz;
@@ -81,7 +86,8 @@ BEGIN
         RAISE EXCEPTION 'lead % was forgotten', CASE WHEN kept.erased_at IS NOT NULL THEN winner ELSE loser END
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Nobody knows whom it stood for.';
     END IF;
-    -- what the merge writes begins no sequence
+    -- What a merge writes begins no sequence. A clause SET of the function would
+    -- keep roles without the right to set unknown parameters from restoring it.
     PERFORM set_config('leadscore.enroll', 'off', true);
     INSERT INTO @pipeline@.lead_merge (lead_id, loser_id, reason) VALUES (winner, loser, reason);
 
@@ -141,6 +147,11 @@ BEGIN
     END IF;
     -- an address of the loser may be suppressed
     PERFORM @pipeline@._follow_consent(ARRAY[winner], now());
+    -- what the loser has done may be the goal of a run of the winner, and the other way round
+    PERFORM @pipeline@._edges_written(ARRAY[winner, winner], '{stage,correction}', ARRAY[s.stage::text, ''], ARRAY[now(), now()], '{merge,merge}')
+    FROM @pipeline@.lead_state s
+    WHERE s.lead_id = winner;
+    PERFORM set_config('leadscore.enroll', enroll, true);
     RETURN winner;
 END
 $$;
@@ -341,7 +352,7 @@ BEGIN
             -- of the fields of a form reports want the number
             e.properties || CASE WHEN e.properties ? 'fields' THEN jsonb_build_object('fields', leadscore_internal.field_count(e.properties -> 'fields')) ELSE '{}' END,
             keys || CASE WHEN r.role ~ '^email' OR r.role = 'complaint' THEN '{message}'::text[]
-                WHEN r.role IN ('outreach', 'sales_contact') THEN '{outcome}' WHEN r.role = 'stage' THEN '{stage,by}' WHEN r.role = 'points' THEN '{by}' ELSE '{}' END,
+                WHEN r.role IN ('outreach', 'sales_contact', 'meeting_held') THEN '{outcome}' WHEN r.role = 'meeting_booked' THEN '{meeting_at}' WHEN r.role = 'stage' THEN '{stage,by}' WHEN r.role = 'points' THEN '{by}' ELSE '{}' END,
             secrets, words) END,
         source_id = NULL
     FROM (SELECT o.event_id, k.role FROM @pipeline@.event o LEFT JOIN @pipeline@.event_kind k USING (kind) WHERE o.lead_id = person.lead_id) r
@@ -467,8 +478,10 @@ COMMENT ON FUNCTION _leave_out_forgotten(bigint[]) IS 'deletes new leads that ar
 CREATE OR REPLACE FUNCTION _leads_loaded() RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
+    enroll CONSTANT text := current_setting('leadscore.enroll');
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     -- what was loaded begins no sequence
     PERFORM set_config('leadscore.enroll', 'off', true);
     IF EXISTS (SELECT FROM @pipeline@.suppression) THEN
@@ -498,6 +511,7 @@ BEGIN
     UPDATE @pipeline@.lead l
     SET external_id = leadscore_internal.fold_name(l.external_id), updated_at = l.updated_at + interval '1 microsecond'
     WHERE l.external_id <> leadscore_internal.fold_name(l.external_id);
+    PERFORM set_config('leadscore.enroll', enroll, true);
 END
 $$;
 COMMENT ON FUNCTION _leads_loaded() IS

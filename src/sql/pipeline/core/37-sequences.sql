@@ -206,10 +206,10 @@ DECLARE
     stages leadscore.lead_stage[];
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    IF 'stage' = ANY (kinds) THEN
+    IF kinds && '{stage,stage_back}' THEN
         SELECT array_agg(u.lead_id), array_agg(u.name::leadscore.lead_stage) INTO ids, stages
         FROM unnest(_edges_written.lead_ids, _edges_written.kinds, _edges_written.names) AS u (lead_id, kind, name)
-        WHERE u.kind = 'stage';
+        WHERE u.kind IN ('stage', 'stage_back');
         PERFORM @pipeline@._assign_owners(ids, stages);
     END IF;
 
@@ -224,10 +224,10 @@ BEGIN
             CROSS JOIN LATERAL (
                 -- an event of long before the run says nothing about it
                 SELECT CASE
-                    WHEN u.kind = 'stage' AND s.stage >= q.goal_stage THEN 'goal'
+                    WHEN u.kind IN ('stage', 'stage_back') AND s.stage >= q.goal_stage THEN 'goal'
                     WHEN u.kind = 'signal' AND u.name = ANY (q.goal_signals)
                         AND u.at > (e.started_at AT TIME ZONE 'UTC' - q.late_after) AT TIME ZONE 'UTC' THEN 'goal'
-                    WHEN u.kind = 'stage' AND s.stage = ANY (q.exit_stages) THEN 'exited'
+                    WHEN u.kind IN ('stage', 'stage_back') AND s.stage = ANY (q.exit_stages) THEN 'exited'
                     WHEN u.kind = 'signal' AND u.name = ANY (q.exit_signals)
                         AND u.at > (e.started_at AT TIME ZONE 'UTC' - q.late_after) AT TIME ZONE 'UTC' THEN 'exited'
                     WHEN u.kind IN ('segment_left', 'correction') AND g.segment IS NOT NULL
@@ -241,17 +241,24 @@ BEGIN
         PERFORM @pipeline@._end_runs(ids, sequences, runs, words, now());
     END IF;
 
+    IF NOT current_setting('leadscore.enroll')::boolean THEN
+        RETURN;
+    END IF;
+    -- A lead that falls back into a stage has been there, or higher: it begins
+    -- nothing. Into an exit it always falls.
     SELECT array_agg(u.lead_id), array_agg(q.sequence), array_agg(q.starts_on), array_agg(u.at) INTO ids, sequences, words, instants
     FROM unnest(_edges_written.lead_ids, _edges_written.kinds, _edges_written.names, _edges_written.edges_at, _edges_written.causes)
             AS u (lead_id, kind, name, at, cause)
         JOIN @pipeline@.sequence q ON q.status = 'active' AND q.start_name = u.name
-            AND q.starts_on = CASE u.kind WHEN 'signal' THEN 'event' ELSE u.kind END
+            AND q.starts_on = CASE u.kind WHEN 'signal' THEN 'event'
+                WHEN 'stage_back' THEN CASE WHEN u.name::leadscore.lead_stage < 'visitor' THEN 'stage' END ELSE u.kind END
         JOIN @pipeline@.lead_state s ON s.lead_id = u.lead_id
         LEFT JOIN @pipeline@.segment g ON g.segment = u.name AND u.kind IN ('segment_entered', 'segment_left')
     WHERE u.at > greatest(q.activated_at, (now() AT TIME ZONE 'UTC' - q.late_after) AT TIME ZONE 'UTC')
         -- it must hold at the end of the statement
         AND CASE u.kind
             WHEN 'stage' THEN s.stage = u.name::leadscore.lead_stage
+            WHEN 'stage_back' THEN s.stage = u.name::leadscore.lead_stage
             WHEN 'segment_entered' THEN g.segment_id = ANY (s.segments)
             WHEN 'segment_left' THEN (g.segment_id = ANY (s.segments)) IS NOT TRUE
             ELSE true END
@@ -267,7 +274,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION _edges_written(bigint[], text[], text[], timestamptz[], text[]) IS
-    'ends and begins runs because of what a statement has done to leads: stages that began, segments that were entered or left, signals that events count for, histories that were corrected; each with its time and its cause';
+    'ends and begins runs because of what a statement has done to leads: stages that began (stage_back: from above), segments that were entered or left, signals that events count for, histories that were corrected; each with its time and its cause';
 
 -- Definitions
 
@@ -380,13 +387,19 @@ BEGIN
                 DETAIL = 'What was done refers to it.', HINT = 'Call retire_sequence().';
     ELSIF TG_OP = 'DELETE' THEN
         RETURN OLD;
+    ELSIF NEW.status IN ('active', 'paused', 'retired') AND TG_OP = 'INSERT' OR NEW.status = 'draft' AND OLD.status <> 'draft' THEN
+        RAISE EXCEPTION 'sequence "%" cannot be %', NEW.sequence,
+                CASE TG_OP WHEN 'INSERT' THEN format('%s before it was a draft', NEW.status) ELSE 'a draft again' END
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                HINT = CASE TG_OP WHEN 'INSERT' THEN 'Insert it as a draft, add its steps, then call activate_sequence().'
+                    ELSE 'Call pause_sequence() to edit it, or retire_sequence().' END;
     END IF;
     IF NEW.starts_on = 'stage' THEN
         NEW.start_name := NEW.start_name::leadscore.lead_stage::text;
     END IF;
-    IF NEW.status = 'active' AND (TG_OP = 'INSERT' OR OLD.status <> 'active') THEN
-        NEW.activated_at := coalesce(CASE WHEN TG_OP = 'INSERT' THEN NEW.activated_at END, now());
-        NEW.activated_by := coalesce(CASE WHEN TG_OP = 'INSERT' THEN NEW.activated_by END, leadscore_internal.caller());
+    IF NEW.status = 'active' AND OLD.status <> 'active' THEN
+        NEW.activated_at := now();
+        NEW.activated_by := leadscore_internal.caller();
     END IF;
     RETURN NEW;
 END
@@ -581,7 +594,7 @@ BEGIN
     ids := ARRAY(SELECT @pipeline@._standing_leads(sequence_preview.sequence));
     RETURN QUERY
     SELECT count(*),
-        count(*) FILTER (WHERE b.run IS NULL OR (NOT b.is_open AND b.ended_at + q.again_after <= now())),
+        count(*) FILTER (WHERE b.run IS NULL OR (NOT b.is_open AND (b.ended_at AT TIME ZONE 'UTC' + q.again_after) AT TIME ZONE 'UTC' <= now())),
         (SELECT count(*) / 30.0
             FROM (
                 SELECT FROM @pipeline@.stage_log h
@@ -618,10 +631,7 @@ AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     sequence := @pipeline@._require_sequence(sequence);
-    IF at IS NULL THEN
-        RAISE EXCEPTION 'at must not be null'
-            USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave the argument out to begin now.';
-    END IF;
+    PERFORM leadscore_internal.require_instant('at', at);
     PERFORM FROM @pipeline@.sequence q WHERE q.sequence = _enroll.sequence AND q.status = 'active' FOR SHARE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'sequence "%" is not active', sequence
@@ -686,6 +696,7 @@ DECLARE
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     sequence := @pipeline@._require_sequence(sequence);
+    PERFORM leadscore_internal.require_instant('at', at);
     PERFORM @pipeline@._lock_leads(ARRAY[lead_id]);
     SELECT e.run INTO open_run
     FROM @pipeline@.enrollment e
@@ -693,7 +704,7 @@ BEGIN
     IF open_run IS NULL THEN
         RETURN false;
     END IF;
-    PERFORM @pipeline@._end_runs(ARRAY[lead_id], ARRAY[sequence], ARRAY[open_run], ARRAY['by_hand'], coalesce(at, now()));
+    PERFORM @pipeline@._end_runs(ARRAY[lead_id], ARRAY[sequence], ARRAY[open_run], ARRAY['by_hand'], at);
     RETURN true;
 END
 $$;

@@ -129,8 +129,9 @@ BEGIN
                 ELSE coalesce(s.is_blocked, false) OR g.granted IS NOT TRUE END AS is_refused,
             CASE WHEN d.kind = 'message' AND _decide_actions.channel = 'email' THEN btrim(d.email) <> ''
                 WHEN d.kind = 'message' AND _decide_actions.channel IN ('phone', 'sms', 'whatsapp') THEN d.phone ~ '[0-9]' ELSE true END IS TRUE AS has_address,
-            st.step IS NULL OR (
-                (st.in_segment IS NULL OR (SELECT g.segment_id FROM @pipeline@.segment g WHERE g.segment = st.in_segment) = ANY (ls.segments))
+            -- a step may have been taken out of its sequence
+            d.run IS NULL OR st.step IS NOT NULL AND (
+                (st.in_segment IS NULL OR ((SELECT g.segment_id FROM @pipeline@.segment g WHERE g.segment = st.in_segment) = ANY (ls.segments)) IS TRUE)
                 AND (cardinality(st.only_if) + cardinality(st.unless) = 0 OR (
                     SELECT coalesce(count(*) FILTER (WHERE n.wanted AND n.has) = cardinality(st.only_if) AND count(*) FILTER (WHERE NOT n.wanted AND n.has) = 0, true)
                     FROM (
@@ -180,7 +181,8 @@ BEGIN
                 WHEN NOT j.has_address THEN 'no address'
                 WHEN j.is_refused THEN CASE WHEN j.transactional THEN 'suppressed'
                     ELSE @pipeline@._refusal(j.lead_id, _decide_actions.channel, j.topic, _decide_actions.at) END
-                WHEN j.kind = 'message' AND NOT j.transactional AND w.opens_at > _decide_actions.at THEN 'quiet hours'
+                -- no instant: the hours of the step and of the channel never meet
+                WHEN j.kind = 'message' AND NOT j.transactional AND (w.opens_at <= _decide_actions.at) IS NOT TRUE THEN 'quiet hours'
                 END AS problem, w.opens_at
         FROM judged j
             LEFT JOIN windows w ON w.zone = j.zone
@@ -218,7 +220,7 @@ BEGIN
                 WHEN r.problem = 'paused' THEN least(_decide_actions.at + interval '1 hour', r.expires_at)
                 -- a grant makes it due
                 WHEN r.problem = 'consent requested' THEN coalesce(r.expires_at, _decide_actions.at + interval '24 hours')
-                WHEN r.problem = 'quiet hours' THEN r.opens_at
+                WHEN r.problem = 'quiet hours' THEN coalesce(r.opens_at, r.expires_at, _decide_actions.at + interval '24 hours')
                 WHEN c.free_at IS NOT NULL THEN coalesce(leadscore_internal.next_allowed_of_both(c.free_at, r.zone, r.from_time, r.to_time, r.on_days, r.not_before, r.not_after, r.weekdays), c.free_at)
                 END AS again_at,
             r.problem IN ('suppressed', 'withdrawn', 'retired') AS ends_run,
@@ -272,13 +274,14 @@ DECLARE
     ids bigint[];
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    IF claim_actions.channel IS NULL OR max_actions IS NULL OR lease IS NULL OR at IS NULL THEN
+    PERFORM leadscore_internal.require_instant('at', at);
+    IF claim_actions.channel IS NULL OR max_actions IS NULL OR lease IS NULL THEN
         RAISE EXCEPTION '% must not be null', CASE WHEN claim_actions.channel IS NULL THEN 'channel' WHEN max_actions IS NULL THEN 'max_actions'
-                WHEN lease IS NULL THEN 'lease' ELSE 'at' END
+                ELSE 'lease' END
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave the argument out if the default is meant.';
-    ELSIF max_actions NOT BETWEEN 1 AND 10000 OR lease <= interval '0' OR lease > interval '30 days' OR NOT isfinite(at) THEN
+    ELSIF max_actions NOT BETWEEN 1 AND 10000 OR lease <= interval '0' OR lease > interval '30 days' THEN
         RAISE EXCEPTION '%', CASE WHEN max_actions NOT BETWEEN 1 AND 10000 THEN 'max_actions must be 1 to 10000'
-                WHEN NOT isfinite(at) THEN 'at must be finite' ELSE 'lease must be positive, and 30 days at most' END
+                ELSE 'lease must be positive, and 30 days at most' END
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass something like claim_actions(''email'', 100, ''5 minutes'').';
     ELSIF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION 'claim_actions() needs the isolation level read committed, not %', current_setting('transaction_isolation')
@@ -341,6 +344,48 @@ END
 $$;
 COMMENT ON FUNCTION _go_on(bigint, text, integer, timestamptz) IS 'lets the sequence of an action that has ended go on, if its run is still open; run NULL: it is of no sequence';
 
+-- A date without a time is its first instant, and one without an offset is by
+-- the clock of the lead. What people write may be anything: it is no error.
+CREATE OR REPLACE FUNCTION _call_back_at(properties jsonb, zone text) RETURNS timestamptz
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    written CONSTANT text := properties ->> 'call_back_at';
+BEGIN
+    IF written !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?$' THEN
+        RETURN NULL;
+    END IF;
+    RETURN leadscore_internal.dated(CASE WHEN written ~ ':.*(Z|[+-][0-9:]+)$' THEN written::timestamptz ELSE written::timestamp AT TIME ZONE zone END);
+EXCEPTION WHEN data_exception THEN
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION _call_back_at(jsonb, text) IS 'the instant that the property call_back_at names, as ISO 8601; NULL if there is none, or it is no such instant';
+
+CREATE OR REPLACE FUNCTION _follow_up(lead_id bigint, action_id bigint, properties jsonb, at timestamptz) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF _follow_up.properties ? 'call_back_at' THEN
+        -- it was promised to a person: so it is never too late for it, and no end of a run takes it back
+        INSERT INTO @pipeline@.action (lead_id, dedup_key, kind, channel, content, properties, assignee, priority, due_at, created_at)
+        SELECT a.lead_id, 'call back/' || a.action_id, 'task', a.channel, a.content, a.properties, a.assignee, a.priority,
+            greatest(c.call_at, _follow_up.at), _follow_up.at
+        FROM @pipeline@.action a
+            JOIN @pipeline@.lead l ON l.lead_id = a.lead_id
+            CROSS JOIN @pipeline@.setting z
+            CROSS JOIN LATERAL (SELECT @pipeline@._call_back_at(_follow_up.properties, leadscore_internal.known_zone(l.time_zone, z.time_zone)) AS call_at) c
+        WHERE a.lead_id = _follow_up.lead_id AND a.action_id = _follow_up.action_id AND a.kind <> 'message'
+            AND l.erased_at IS NULL AND c.call_at IS NOT NULL
+        ON CONFLICT DO NOTHING;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION _follow_up(bigint, bigint, jsonb, timestamptz) IS
+    'adds the task that the outcome of a task or an alert asks for: the same again, at the instant of the property call_back_at';
+
 CREATE OR REPLACE FUNCTION complete_action(lead_id bigint, action_id bigint, attempt integer, outcome text DEFAULT NULL,
         properties jsonb DEFAULT '{}', at timestamptz DEFAULT now()) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -352,8 +397,9 @@ DECLARE
     event_kind text;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    IF at IS NULL OR jsonb_typeof(complete_action.properties) IS DISTINCT FROM 'object' THEN
-        RAISE EXCEPTION '%', CASE WHEN at IS NULL THEN 'at must not be null' ELSE 'properties must be a JSON object' END
+    PERFORM leadscore_internal.require_instant('at', at);
+    IF jsonb_typeof(complete_action.properties) IS DISTINCT FROM 'object' THEN
+        RAISE EXCEPTION 'properties must be a JSON object'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave the argument out if the default is meant.';
     END IF;
     living := @pipeline@._lock_living(complete_action.lead_id);
@@ -378,13 +424,14 @@ BEGIN
             || complete_action.properties)
         ON CONFLICT DO NOTHING;
     END IF;
+    PERFORM @pipeline@._follow_up(done.lead_id, done.action_id, complete_action.properties, at);
     PERFORM @pipeline@._go_on(done.lead_id, done.sequence, done.run, at);
     RETURN true;
 END
 $$;
 REVOKE EXECUTE ON FUNCTION complete_action(bigint, bigint, integer, text, jsonb, timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION complete_action(bigint, bigint, integer, text, jsonb, timestamptz) IS
-    'says that an action was done: a message becomes an event of kind <channel>_sent, a task one of kind outreach, with properties added; the next step of its sequence is due its delay after at. attempt: the ticket from claim_actions(), or of a task or an alert that nobody has claimed the number that a view shows. False, and nothing is changed, if another attempt has it or it was ended otherwise; true again if it was done with this attempt';
+    'says that an action was done: a message becomes an event of kind <channel>_sent, a task one of kind outreach, with properties added; the next step of its sequence is due its delay after at. Of a task or an alert the property call_back_at, an ISO date or timestamp, adds the same task for then; without an offset it is by the clock of the lead, and what is no date adds none. attempt: the ticket from claim_actions(), or of a task or an alert that nobody has claimed the number that a view shows. False, and nothing is changed, if another attempt has it or it was ended otherwise; true again if it was done with this attempt';
 
 CREATE OR REPLACE FUNCTION complete_actions(actions jsonb, at timestamptz DEFAULT now()) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -394,8 +441,8 @@ DECLARE
     one record;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    IF jsonb_typeof(actions) IS DISTINCT FROM 'array' THEN
-        RAISE EXCEPTION 'actions must be a JSON array'
+    IF jsonb_typeof(actions) IS DISTINCT FROM 'array' OR jsonb_path_exists(actions, 'strict $[*] ? (@.type() != "object")') THEN
+        RAISE EXCEPTION 'actions must be a JSON array of objects'
             USING ERRCODE = 'invalid_parameter_value',
                 HINT = 'Pass something like [{"lead_id": 1, "action_id": 7, "attempt": 1, "outcome": "sent"}].';
     END IF;
@@ -424,6 +471,7 @@ DECLARE
     ended text;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.require_instant('at', at);
     living := @pipeline@._lock_living(fail_action.lead_id);
     SELECT * INTO failed FROM @pipeline@.action a WHERE a.lead_id = living AND a.action_id = fail_action.action_id;
     IF failed.action_id IS NULL OR failed.status <> 'claimed' OR failed.attempt IS DISTINCT FROM fail_action.attempt THEN
@@ -463,6 +511,7 @@ DECLARE
     held @pipeline@.action;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.require_instant('at', at);
     IF lease IS NULL OR lease <= interval '0' OR lease > interval '30 days' THEN
         RAISE EXCEPTION 'lease must be positive, and 30 days at most'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass something like interval ''5 minutes''.';
@@ -492,6 +541,7 @@ DECLARE
     held @pipeline@.action;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.require_instant('at', at);
     living := @pipeline@._lock_living(cancel_action.lead_id);
     SELECT * INTO held FROM @pipeline@.action a WHERE a.lead_id = living AND a.action_id = cancel_action.action_id;
     IF held.action_id IS NULL OR held.status NOT IN ('waiting', 'claimed') OR held.attempt IS DISTINCT FROM cancel_action.attempt THEN
@@ -539,18 +589,18 @@ DECLARE
     problem text;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.require_instant('due_at', due_at);
     channel := lower(btrim(channel));
     topic := nullif(lower(btrim(topic)), '');
     problem := CASE
         WHEN channel IS NULL OR channel = '' THEN 'channel must not be empty'
-        WHEN due_at IS NULL THEN 'due_at must not be null'
         WHEN dedup_key = '' THEN 'dedup_key must not be empty'
         WHEN kind IS NULL OR kind NOT IN ('message', 'task', 'alert') THEN format('kind must be message, task or alert, not "%s"', kind)
         WHEN transactional IS NULL THEN 'transactional must be true or false'
         WHEN transactional AND (kind <> 'message' OR topic IS NOT NULL) THEN 'only a message without topic can be transactional'
         WHEN priority IS NULL OR priority NOT BETWEEN -32768 AND 32767 THEN 'priority must be a smallint'
         WHEN jsonb_typeof(properties) IS DISTINCT FROM 'object' THEN 'properties must be a JSON object'
-        WHEN expires_after <= interval '0' THEN 'expires_after must be positive'
+        WHEN expires_after <= interval '0' OR expires_after > interval '100 years' THEN 'expires_after must be positive, and 100 years at most'
     END;
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION '%', problem
@@ -606,13 +656,16 @@ BEGIN
     END IF;
     -- confirmed: what waited for it is due
     UPDATE @pipeline@.action a
-    SET due_at = now(), reason = NULL
+    SET due_at = least(a.due_at, now(), (SELECT max(c.occurred_at) FROM @pipeline@.consent c WHERE c.lead_id = a.lead_id AND c.status = 'granted')), reason = NULL
     WHERE a.lead_id = ANY (_follow_actions.lead_ids) AND a.status = 'waiting' AND a.reason = 'consent requested'
         AND @pipeline@._may_contact(a.lead_id, a.channel, a.topic, 'infinity', false);
     -- withdrawn: what waits will never go, and its sequence ends
     WITH refused AS (
         UPDATE @pipeline@.action a
-        SET status = CASE a.status WHEN 'waiting' THEN 'skipped' ELSE a.status END, reason = CASE a.status WHEN 'waiting' THEN 'no consent' ELSE a.reason END,
+        SET status = CASE a.status WHEN 'waiting' THEN 'skipped' ELSE a.status END,
+            reason = CASE WHEN a.status = 'claimed' THEN a.reason WHEN EXISTS (
+                    SELECT FROM @pipeline@._suppressions(ARRAY[a.lead_id]) s
+                    WHERE (s.channel IS NULL OR s.channel = a.channel) AND s.lifted_at IS NULL) THEN 'suppressed' ELSE 'no consent' END,
             ended_at = CASE a.status WHEN 'waiting' THEN now() END
         WHERE a.lead_id = ANY (_follow_actions.lead_ids) AND a.status IN ('waiting', 'claimed') AND a.kind = 'message' AND NOT a.transactional
             AND NOT @pipeline@._may_contact(a.lead_id, a.channel, a.topic, 'infinity', false)
@@ -628,4 +681,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION _follow_actions(bigint[]) IS
-    'what waits of leads whose consent has changed: it is due if it waited for that consent, and skipped if it may never go';
+    'what waits of leads whose consent has changed: it is due from the grant on if it waited for that, and skipped if it may never go';
