@@ -17,6 +17,10 @@ sub query { return $node->safe_psql('postgres', "SET search_path = p, leadscore,
 query(q{
 	CREATE EXTENSION leadscore;
 	SELECT leadscore.create_pipeline('p', 'inbound');
+	-- without the sequences, hours and limits of the preset
+	DELETE FROM p.sequence;
+	DELETE FROM p.contact_hours;
+	DELETE FROM p.contact_limit;
 	INSERT INTO p.segment (segment) VALUES ('viewers');
 	INSERT INTO p.segment_condition (segment, condition, signal, within) VALUES ('viewers', 'c', 'pricing_view', '20 days');
 	SELECT p.activate_segment('viewers', wait => true);
