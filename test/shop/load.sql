@@ -386,7 +386,9 @@ ANALYZE;
 -- Letters 2 and 3 to leads with an even number were steps of a sequence, to some
 -- of them a third one was not. What is to be done: every third sql is to be rung
 -- up today, the next ones later; every fifth mql is worth a look.
-INSERT INTO crm.sequence (sequence, starts_on, goal_stage, status, activated_by, activated_at) VALUES ('letters', 'by_hand', 'customer', 'paused', 'shop', :'today');
+INSERT INTO crm.sequence (sequence, starts_on, goal_stage) VALUES ('letters', 'by_hand', 'customer');
+INSERT INTO crm.sequence_step (sequence, step, position, channel, content) SELECT 'letters', 'letter ' || i, i, 'email', 'letter ' || i FROM generate_series(2, 4) i;
+SELECT crm.activate_sequence('letters'), crm.pause_sequence('letters') \g /dev/null
 INSERT INTO crm.enrollment (lead_id, sequence, run, started_by, started_at, ended_at, end_reason)
     SELECT e.lead_id, 'letters', 1, 'by_hand', min(e.occurred_at), max(e.occurred_at) + interval '2 days', CASE e.lead_id % 6 WHEN 0 THEN 'goal' WHEN 2 THEN 'completed' ELSE 'exited' END
     FROM crm.event e WHERE e.kind = 'email_sent' AND e.properties ->> 'message' IN ('letter 2', 'letter 3') AND e.lead_id % 2 = 0 GROUP BY 1;

@@ -599,8 +599,9 @@ sub random_set
 	my $today = $now - $now % $width;
 	my $created = $today - (2 + int rand 9) * $width - one_of(0, int rand $width);
 	my $past = sub {
-		my $at = $created + 1 + int rand($now - $created - 1);
-		return chance(20) ? max($at - $at % $width, $created + 1) : $at;
+		# a microsecond after the creation is what consent may make of updated_at: a profile of then would be one of now
+		my $at = $created + 2 + int rand($now - $created - 2);
+		return chance(20) ? max($at - $at % $width, $created + 2) : $at;
 	};
 	my $any = sub {
 		return one_of($created, $created - int rand 2 * $width) if chance(10);

@@ -73,7 +73,9 @@ CREATE VIEW hand.sold AS
     FROM crm.event p LEFT JOIN returned r ON r.sold_id = p.event_id
     WHERE p.kind = 'purchase' AND p.value >= 0 AND isfinite(p.occurred_at);
 -- Runs of a sequence of two letters, as if workers had sent them.
-INSERT INTO sequence (sequence, starts_on, status, activated_by, activated_at) VALUES ('letters', 'by_hand', 'paused', 'load', now());
+INSERT INTO sequence (sequence, starts_on) VALUES ('letters', 'by_hand');
+INSERT INTO sequence_step (sequence, step, position, channel, content) SELECT 'letters', 'letter ' || i, i, 'email', 'm' || i % 2 FROM generate_series(1, 2) i;
+SELECT activate_sequence('letters'), pause_sequence('letters');
 INSERT INTO enrollment (lead_id, sequence, run, started_by, started_at, ended_at, end_reason)
     SELECT l.lead_id, 'letters', 1, 'by_hand', l.created_at, l.created_at + interval '9 days', (ARRAY['completed', 'goal', 'exited', 'unsubscribed'])[1 + l.lead_id % 4]
     FROM lead l WHERE l.lead_id % 3 = 0;

@@ -168,7 +168,8 @@ FROM (
                         ORDER BY a.lead_id, a.due_at, a.priority, a.action_id
                     ) o
                 UNION ALL
-                SELECT h.lead_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 100, NULL
+                SELECT h.lead_id, NULL AS action_id, NULL AS attempt, NULL AS channel, NULL AS content, NULL AS sequence, NULL AS step, NULL AS claimed_by, NULL AS assignee,
+                    100 AS priority, NULL AS due_at
                 FROM _hot h
                 WHERE h.stage = 'sql' AND NOT EXISTS (SELECT FROM _team_action a WHERE a.lead_id = h.lead_id AND a.kind = 'task')
             ) t
