@@ -77,7 +77,7 @@ SELECT track.stage FROM crm.track('a', 'purchase', NULL, '2024-03-10 12:00Z', va
 SELECT track.stage FROM crm.track('b', 'newsletter_signup', NULL, '2024-03-12 12:00Z', profile => '{"email": "b@mail.example", "consent": true}');
 SELECT from_date, to_date, leads, sqls, customers, sql_rate, round(median_sale_days::numeric, 2) AS median_sale_days, revenue_amount, revenue_per_lead_amount FROM crm_reports.period_comparison WHERE period = 'month' AND leads > 0;
 
--- A reader sees all views, and nothing personal
+-- A reader sees all views but work_list, which shows addresses, and nothing personal
 CREATE ROLE leadscore_bi;
 SELECT leadscore.grant_reader('crm', 'leadscore_bi');
 SET ROLE leadscore_bi;
@@ -105,6 +105,6 @@ RESET search_path;
 DROP OWNED BY leadscore_bi;
 DROP ROLE leadscore_bi;
 SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-    WHERE c.relnamespace IN ('crm'::regnamespace, 'crm_reports'::regnamespace) AND c.relkind = 'v' AND a.attname IN ('email', 'profile', 'properties', 'phone', 'name') AND c.relname <> 'lead_timeline';
+    WHERE c.relnamespace IN ('crm'::regnamespace, 'crm_reports'::regnamespace) AND c.relkind = 'v' AND a.attname IN ('email', 'profile', 'properties', 'phone', 'name') AND c.relname NOT IN ('lead_timeline', '_watched');
 
 DROP SCHEMA crm, crm_reports CASCADE;

@@ -172,6 +172,39 @@ SELECT crm.may_contact('ann', 'phone') AS hidden, crm.may_contact('e1', 'phone')
 RESET ROLE;
 ALTER TABLE crm.lead DISABLE ROW LEVEL SECURITY;
 
+-- What is said of messages in the instant in which a profile changes puts the stage off by
+-- nothing, in whatever order they come: visitor when it was created, iql with its consent
+CREATE FUNCTION try.say(name text, what text) RETURNS text LANGUAGE sql AS $$
+    SELECT CASE what
+        WHEN 'profile' THEN crm.upsert_lead(name, consent => true, profile => '{"job_title": "CEO"}', at => '2025-06-02 10:00Z')::text
+        WHEN 'track' THEN crm.track(name, 'page_view', occurred_at => '2025-06-02 10:00Z', profile => '{"consent": true}')::text
+        WHEN 'policy' THEN crm.give_consent(name, 'policy', evidence => '{"form": "f"}', occurred_at => '2025-06-02 10:00Z')::text
+        WHEN 'grant' THEN crm.give_consent(name, 'marketing', 'email', 'offers', evidence => '{"form": "f"}', occurred_at => '2025-06-02 10:00Z')::text
+        WHEN 'refusal' THEN crm.track(name, 'unsubscribe', occurred_at => '2025-06-02 10:00Z')::text END $$;
+CREATE FUNCTION try.say_all(said text[]) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    name CONSTANT text := array_to_string(said, ' ');
+BEGIN
+    PERFORM crm.upsert_lead(name, said[1] || said[2] || '@order.example', at => '2025-06-01 10:00Z');
+    PERFORM try.say(name, s) FROM unnest(said) s;
+    RETURN crm.lead_id(name);
+END
+$$;
+CREATE TABLE try.said AS
+    SELECT ARRAY[a, b] AS said, try.say_all(ARRAY[a, b]) AS lead_id
+    FROM unnest('{profile,track,policy}'::text[]) p, unnest('{grant,refusal}'::text[]) m, LATERAL (VALUES (p, m), (m, p)) AS o (a, b);
+SELECT array_to_string(said, ' ') AS said, string_agg(to_stage || to_char(effective_at AT TIME ZONE 'UTC', ' MM-DD HH24:MI:SS.US'), ', ' ORDER BY seq) AS stages
+FROM try.said JOIN crm.stage_history USING (lead_id) GROUP BY said ORDER BY said COLLATE "C";
+-- the first instant that there is has none before it
+INSERT INTO crm.lead (external_id, created_at, updated_at) SELECT 'first ' || i, t, t FROM unnest('{-infinity,4714-11-24 00:00:00+00 BC,2025-06-01}'::timestamptz[]) WITH ORDINALITY AS u (t, i);
+INSERT INTO crm.event (lead_id, kind, occurred_at) SELECT lead_id, 'unsubscribe', '4714-11-24 00:00:00+00 BC' FROM crm.lead WHERE external_id ~ '^first ';
+SELECT external_id, contact_allowed FROM crm.lead WHERE external_id ~ '^first ' ORDER BY 1;
+-- but a signal that goes by what is said has it not before the event
+INSERT INTO crm.signal (signal, source, condition) VALUES ('mute', 'profile', '$contact_allowed == false');
+SELECT count(try.say_all(s::text[])) FROM unnest('{"{refusal,mute}","{mute,refusal}"}'::text[]) s;
+SELECT external_id, count, changed_at = '2025-06-02 10:00:00.000001Z' AS just_after FROM crm.profile_change JOIN crm.lead USING (lead_id) WHERE signal = 'mute' AND external_id ~ 'mute' ORDER BY 1;
+SELECT * FROM crm.verify();
+
 -- What comes into a detached pipeline is recorded when it is attached, once, and
 -- what an event said of an old address does not hold for the new one
 SELECT event_id > 0 FROM crm.track('e4', 'email_bounced', '{"type": "hard"}', '2025-05-01');

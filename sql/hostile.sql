@@ -22,7 +22,9 @@ INSERT INTO hostile.value (type, expression)
         ('leadscore.lead_stage', '{mql,disqualified,advocate,visitor}'),
         ('leadscore.lead_activity', '{"day{1@2025-01-01:1}","day{}","hour{1@2025-01-01T00:1}","day{0@0001-01-01:9223372036854775807,32767@9999-12-31:-9223372036854775807,5@*:1}","hour{1@0001-01-01T00:-9223372036854775807}"}'),
         ('bool[]', '{"{t,f}","{}","{NULL}","{{t,f},{f,t}}","[-5:-4]={t,t}"}'), ('int8[]', '{"{1}","{}","{NULL,0,-1}","{{1,2},{3,4}}"}'),
-        ('text[]', '{"{one}","{}","{NULL,\"\"}","{{a,b},{c,d}}"}'), ('jsonb[]', '{"{\"{}\"}","{}","{NULL,null,1}"}'), ('timestamptz[]', '{"{2025-01-01}","{infinity,NULL}"}'),
+        ('text[]', '{"{one}","{}","{NULL,\"\"}","{{a,b},{c,d}}"}'), ('jsonb[]', '{"{\"{}\"}","{}","{NULL,null,1}"}'), ('timestamptz[]', '{"{2025-01-01}","{infinity,NULL}"}'), ('leadscore.lead_stage[]', '{"{mql}","{}","{NULL,customer}","{{iql,mql},{lost,sql}}"}'),
+        ('int4[]', '{"{1}","{}","{NULL}","{{1,2},{3,4}}","{2147483647}","[-5:-4]={1,7}"}'), ('time', '{09:00,00:00,24:00}'), ('time[]', '{"{24:00}","{}","{NULL}","{{00:00,09:00},{10:00,11:00}}","[-5:-4]={00:00,24:00}"}'),
+        ('timestamp', '{2025-01-01,infinity,-infinity,4714-11-24 00:00:00 BC,294276-12-31 23:59:59.999999}'),
         ('bytea', '{"\\\\x","\\\\x00","\\\\xffffffffffffffffffffffffffffffffffffffff"}'),
         ('regclass', '{crm.lead,0,4294967295,pg_class,crm.lead_score}'), ('oid', '{0,4294967295,2200}'), ('regnamespace', '{crm,0,4294967295,pg_catalog,hostile}')
     ) AS t (t, vs), unnest(vs) WITH ORDINALITY AS v (v, n) ORDER BY t, n;

@@ -25,6 +25,8 @@ END
 $$;
 ALTER TABLE fake.lead ADD PRIMARY KEY (lead_id);
 ALTER TABLE fake.lead_state ADD PRIMARY KEY (lead_id);
+DO $$BEGIN EXECUTE 'CREATE VIEW fake._watched AS ' || replace(pg_get_viewdef('crm._watched'), 'crm.', 'fake.'); END$$;
+CREATE FUNCTION fake._edges_written(bigint[], text[], text[], timestamptz[], text[]) RETURNS void LANGUAGE sql AS '';
 CREATE FUNCTION fake._columns_written(bigint[], boolean[], boolean[], boolean) RETURNS void LANGUAGE sql AS '';
 CREATE FUNCTION fake._columns_corrected(bigint[], boolean) RETURNS void LANGUAGE sql AS '';
 CREATE FUNCTION fake.consent_checked() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
@@ -181,6 +183,17 @@ SELECT * FROM unnest(fake.after('UPDATE fake.lead_state SET segments = ''{{1,2},
 SELECT * FROM unnest(fake.after('INSERT INTO fake.segment_activation SELECT a.* FROM fake.segment_activation a, generate_series(1, 1000)'));
 SELECT * FROM unnest(fake.after('INSERT INTO fake.segment_activation (activation_id, segment, segment_id, definition) SELECT a.activation_id + n, ''s'' || n, 100 + n, jsonb_set(definition, ''{segment_id}'', to_jsonb(100 + n)) FROM fake.segment_activation a, generate_series(1, 600) n'));
 SELECT * FROM unnest(fake.after('INSERT INTO fake.segment_log (lead_id, seq, segment, entered, effective_at, cause) SELECT 1, n, ''s'', true, ''infinity'', ''x'' FROM generate_series(1, 100) n, generate_series(1, 2)'));
+
+-- What sequences wait for: nothing that is known, no texts, very much; and what is called for it
+CREATE FUNCTION fake.watch(kind text, awaited text, rest text DEFAULT '') RETURNS text LANGUAGE sql AS
+    $$SELECT format('DROP VIEW fake._watched; CREATE VIEW fake._watched AS SELECT %s AS kind, %s AS awaited %s', kind, awaited, rest)$$;
+SELECT w.n, array_agg(DISTINCT e ORDER BY e) FROM (VALUES (1, fake.watch('NULL::text', '''mql''::text')), (2, fake.watch('''stage''::text', 'NULL::text')), (3, fake.watch('''thing''::text', '''mql''::text')), (4, fake.watch('1', 'now()')),
+        (5, fake.watch('k', 'a', 'FROM unnest(''{stage,segment,signal,correction}''::text[]) k, unnest(''{iql,mql,customer,s,d,page_view,nothing,NULL}''::text[] || ''''::text) a')), (6, fake.watch('''signal''::text', 'i::text', 'FROM generate_series(1, 100000) i')),
+        (7, fake.watch('''stage''::text', 'repeat(''x'', 100000)')), (8, fake.watch('1 / 0', '1')), (9, 'DROP VIEW fake._watched'), (10, 'DROP VIEW fake._watched; CREATE TABLE fake._watched (kind int[], awaited point)')) AS w (n, change),
+    LATERAL unnest(fake.after(change)) e GROUP BY 1 ORDER BY 1;
+SELECT w.n, array_agg(DISTINCT e ORDER BY e) FROM (VALUES (1, 'DROP FUNCTION fake._edges_written'), (2, 'CREATE OR REPLACE FUNCTION fake._edges_written(bigint[], text[], text[], timestamptz[], text[]) RETURNS void LANGUAGE plpgsql AS ''BEGIN RAISE SQLSTATE ''''P0042''''; END'''),
+        (3, 'CREATE OR REPLACE FUNCTION fake._edges_written(bigint[], text[], text[], timestamptz[], text[]) RETURNS void LANGUAGE sql AS ''DELETE FROM fake.event; DELETE FROM fake.lead'''), (4, 'CREATE OR REPLACE FUNCTION fake._edges_written(bigint[], text[], text[], timestamptz[], text[]) RETURNS void LANGUAGE sql AS ''ALTER TABLE fake.lead_state RENAME TO gone''')) AS w (n, change),
+    LATERAL unnest(fake.after(change || ';' || fake.watch('k', 'a', 'FROM unnest(''{stage,segment,signal,correction}''::text[]) k, unnest(''{iql,mql,customer,s,d,page_view}''::text[] || ''''::text) a'))) e GROUP BY 1 ORDER BY 1;
 
 -- An id that no activity can have, in what is taken back of a profile to see the past
 CREATE FUNCTION fake.score_by_id(lead_id bigint, at timestamptz, model_of_then boolean) RETURNS numeric

@@ -287,7 +287,7 @@ SELECT * FROM p.verify();
 
 -- Stages by hand
 SELECT p.set_stage('m2', 'Evangelist', 'told others');
-SELECT kind, properties FROM p.event WHERE kind = 'stage_set';
+SELECT kind, properties - 'by' AS properties, properties ->> 'by' = current_user AS by_me FROM p.event WHERE kind = 'stage_set';
 SELECT p.set_stage('m2', 'boss');
 SELECT p.set_stage_by_id(0, 'mql');
 SELECT p.stage_at('m2', '2025-02-28'), p.stage_at('m2', '2025-03-02'), p.stage_at('m2', 'infinity');

@@ -69,7 +69,9 @@ DECLARE
     v text;
 BEGIN
     FOR s, v IN SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE n.nspname IN (pipeline, pipeline || '_reports') AND c.relkind = 'v' AND c.relname !~ '^_' LOOP
+            WHERE n.nspname IN (pipeline, pipeline || '_reports') AND c.relkind = 'v' AND c.relname !~ '^_'
+                -- those of sales name people
+                AND has_table_privilege(c.oid, 'SELECT') LOOP
         EXECUTE format('INSERT INTO alone.shown SELECT %L, $1 || '' '' || current_user, array_agg(r ORDER BY r COLLATE "C") FROM %I.%I v, LATERAL (SELECT (to_jsonb(v) - ''recorded_at'')::text) AS t (r)', v, s, v) USING pipeline;
     END LOOP;
 END
@@ -108,21 +110,39 @@ SET ROLE leadscore_owner;
 REVOKE EXECUTE ON FUNCTION crm.in_segment(text, text, timestamptz), crm.in_segment_by_id(bigint, text, timestamptz), crm.persona_match(text), crm.explain_segment(text, text),
     crm.segment_preview(text, text), crm.segment_preview_leads(text, text) FROM leadscore_tenant, leadscore_auditor;
 
+-- Of leads that are behind the configuration each role gets those that it sees, by plans that the session keeps
+BEGIN;
+INSERT INTO crm.signal (signal, event_kinds) VALUES ('new', '{page_view}');
+CREATE FUNCTION alone.behind() RETURNS TABLE (who name, stages bigint, since bigint, activities bigint, segments bigint) LANGUAGE sql AS $$
+    SELECT current_user, count(leadscore_internal.current_stage('crm', i)), count(leadscore_internal.current_stage_since('crm', i)),
+        count(leadscore_internal.current_activity('crm', i)), count(leadscore_internal.current_segments('crm', i))
+    FROM generate_series(1, 24) i $$;
+SET LOCAL ROLE leadscore_auditor;
+SELECT * FROM alone.behind();
+SET LOCAL ROLE leadscore_tenant;
+SELECT * FROM alone.behind();
+SET LOCAL ROLE leadscore_auditor;
+SELECT * FROM alone.behind();
+ROLLBACK;
+
 -- So do functions that look into properties when a role calls them directly from
 -- which row security hides leads; they serve other roles
+GRANT EXECUTE ON FUNCTION crm._last_outcome(bigint) TO leadscore_tenant, leadscore_auditor;
 CREATE FUNCTION alone.call() RETURNS TABLE (function text, rows bigint) LANGUAGE plpgsql AS $$
 BEGIN
     FOR function IN
         SELECT p.oid::regprocedure FROM pg_proc p
         WHERE p.pronamespace IN ('crm'::regnamespace, 'crm_reports'::regnamespace) AND p.prosecdef AND p.proname ~ '^_' ORDER BY p.proname COLLATE "C"
     LOOP
-        EXECUTE format('SELECT count(t) FROM %s AS t', replace(replace(function, '(bigint,bigint)', '(1, 101)'), '(bigint[],bigint[])', '(''{1}'', ''{101}'')')) INTO rows;
+        EXECUTE format('SELECT count(t) FROM %s AS t', replace(replace(replace(function, '(bigint)', '(1)'), '(bigint,bigint)', '(1, 101)'), '(bigint[],bigint[])', '(''{1}'', ''{101}'')')) INTO rows;
         RETURN NEXT;
     END LOOP;
 END
 $$;
+INSERT INTO crm.event (lead_id, event_id, kind, occurred_at, properties) VALUES (1, 198, 'outreach', '2025-02-20', '{"outcome": "no"}');
 UPDATE crm.event SET kind = 'content_download', properties = properties || '{"purchase": "unheard"}' WHERE event_id = 101;
-UPDATE crm.lead SET profile = profile || '{"budget": "yes"}' WHERE lead_id = 1;
+UPDATE crm.lead SET profile = profile || '{"budget": "yes", "deadline": "2031-05-02"}' WHERE lead_id = 1;
+INSERT INTO crm.event (lead_id, event_id, kind, occurred_at) VALUES (1, 199, 'meeting_booked', '2025-01-10');
 SET ROLE leadscore_tenant;
 SELECT * FROM alone.call();
 -- in parallel workers too
@@ -137,8 +157,25 @@ SELECT sum(rows) > 40 FROM alone.call();
 SET ROLE leadscore_tenant;
 SELECT leadscore_internal.shows_all('crm.lead'), leadscore_internal.shows_all('crm.model'), crm._shows_all_leads(), alone._shows_all_leads();
 
+-- A preview of a sequence counts over all leads, too
+SET ROLE leadscore_owner;
+GRANT EXECUTE ON FUNCTION crm.sequence_preview(text) TO leadscore_tenant, leadscore_auditor;
+INSERT INTO crm.sequence (sequence, starts_on, start_name) VALUES ('buyers', 'segment_entered', 'buyers'), ('seen', 'event', 'page_view');
+INSERT INTO crm.sequence_step (sequence, step, position, channel) VALUES ('buyers', 'one', 1, 'email'), ('seen', 'one', 1, 'chat');
+SELECT crm.activate_sequence('seen');
+SET ROLE leadscore_tenant;
+SELECT * FROM crm.sequence_preview('buyers');
+SET ROLE leadscore_auditor;
+SELECT leads_now > 0 AS leads_now, could_begin > 0 AS could_begin FROM crm.sequence_preview('buyers');
+SET ROLE leadscore_owner;
+REVOKE EXECUTE ON FUNCTION crm.sequence_preview(text) FROM leadscore_tenant, leadscore_auditor;
+
 -- The engine does the owner's work, under row security that is forced too
 SET ROLE leadscore_owner;
+ALTER TABLE crm.enrollment ENABLE ROW LEVEL SECURITY;
+ALTER TABLE crm.enrollment FORCE ROW LEVEL SECURITY;
+ALTER TABLE crm.action ENABLE ROW LEVEL SECURITY;
+ALTER TABLE crm.action FORCE ROW LEVEL SECURITY;
 ALTER TABLE crm.lead FORCE ROW LEVEL SECURITY;
 ALTER TABLE crm.event FORCE ROW LEVEL SECURITY;
 ALTER TABLE crm.lead_state FORCE ROW LEVEL SECURITY;
@@ -179,6 +216,8 @@ SELECT crm.activate_segment('draft', wait => true) > 0 AS activated;
 SELECT crm.in_segment('lead1', 'draft') AS one, crm.in_segment('lead2', 'draft') AS two;
 SELECT crm.retire_segment('buyers', wait => true) > 0 AS retired;
 RESET ROLE;
+-- what the app tracked has begun a run, as nobody else may see
+SELECT l.external_id, e.sequence, a.step, a.status FROM crm.enrollment e JOIN crm.action a USING (lead_id, sequence, run) JOIN crm.lead l USING (lead_id);
 SELECT * FROM crm.verify();
 SELECT * FROM alone.verify();
 

@@ -61,8 +61,8 @@ static const AppFunction functions[] = {
 	{"persona_match_by_id", "i", "tnbb", true, leadscore_persona_match, NULL},
 	{"score", "tzb", "n", false, leadscore_lead_score, NULL},
 	{"score_by_id", "izb", "n", false, leadscore_lead_score, NULL},
-	{"set_stage", "ttt", "t", false, NULL, leadscore_set_stage},
-	{"set_stage_by_id", "itt", "t", false, NULL, leadscore_set_stage_by_id},
+	{"set_stage", "tttt", "t", false, NULL, leadscore_set_stage},
+	{"set_stage_by_id", "ittt", "t", false, NULL, leadscore_set_stage_by_id},
 	{"stage_at", "tzz", "t", false, leadscore_lead_stage_at, NULL},
 	{"stage_at_by_id", "izz", "t", false, leadscore_lead_stage_at, NULL},
 	{"track", "ttjzftttj", "iintbbb", false, NULL, leadscore_track},
@@ -279,15 +279,9 @@ leadscore_app_run(Pipeline *pipeline, AppStatement statement, Datum *values,
 	int			result;
 
 	if (cache->plans[statement] == NULL)
-	{
-		char	   *sql = statement_sql(pipeline, text->sql);
-		SPIPlanPtr	plan = SPI_prepare_cursor(sql, text->ntypes, unconstify(Oid *, &text->types[0]),
-											  CURSOR_OPT_GENERIC_PLAN);
-
-		if (plan == NULL || SPI_keepplan(plan) != 0)
-			elog(ERROR, "could not prepare: %s", sql);
-		cache->plans[statement] = plan;
-	}
+		cache->plans[statement] =
+			leadscore_keep_plan(statement_sql(pipeline, text->sql), text->ntypes,
+								unconstify(Oid *, &text->types[0]));
 	if (snapshot)
 		result = SPI_execute_snapshot(cache->plans[statement], values, nulls, snapshot,
 									  InvalidSnapshot, true, false, 0);

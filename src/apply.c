@@ -350,6 +350,18 @@ needs_log(const Writer *writer, const LeadRecord *record)
 		leadscore_configuration_is_late(writer, record);
 }
 
+/* Has a lead left a segment at an instant, by rows from one on? */
+static bool
+has_left(const HistoryBuffer *history, int from, int64 at)
+{
+	int			i;
+
+	for (i = from; i < history->nsegments; i++)
+		if (!history->segments[i].change.entered && history->segments[i].change.effective_at == at)
+			return true;
+	return false;
+}
+
 /*
  * Apply the deltas of one lead to its record without reading its log.  False
  * if that cannot be: the record is spoilt then.
@@ -362,7 +374,9 @@ apply_without_log(Writer *writer, LeadRecord *record, const DeltaList *list, int
 	LeadStep   *steps;
 	int64		n = 0;
 	int64		i;
+	int			nsegments = writer->history->nsegments;
 	bool		late = false;
+	bool		may_undo;
 
 	if (needs_log(writer, record))
 		return false;
@@ -376,7 +390,12 @@ apply_without_log(Writer *writer, LeadRecord *record, const DeltaList *list, int
 			steps[n++] = leadscore_delta_step(list, &list->deltas[i]);
 	if (n > 0 && steps[0].at == lifecycle->processed_until && !joins_instant(record))
 		return false;
+	may_undo = n > 0 && steps[0].at == lifecycle->segments_since;
 	leadscore_run(writer, record, steps, n);
+
+	/* what a lead leaves in the instant of its birth it has never entered */
+	if (may_undo && has_left(writer->history, nsegments, steps[0].at))
+		return false;
 	pfree(steps);
 	return true;
 }
@@ -406,7 +425,9 @@ born_in_same_segments(const LeadLifecycle *born, const HistoryBuffer *replayed)
 static void
 correct_history(Writer *writer, HistoryBuffer *replayed)
 {
-	leadscore_history_correct(writer->pipeline, replayed, InvalidSnapshot, NULL);
+	replayed->edges = writer->appended.edges;
+	if (leadscore_history_correct(writer->pipeline, replayed, InvalidSnapshot, NULL))
+		leadscore_edges_add_correction(replayed->edges, replayed->lead_id);
 	writer->appended.segments_seq = replayed->segments_seq;
 }
 

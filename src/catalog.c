@@ -89,6 +89,17 @@ leadscore_run_back(const UserSwitch *saved)
 }
 
 /*
+ * Who is at work: the role of SET ROLE, or else the one that logged in.  Not the
+ * current role, which in the functions of a pipeline is its owner; and not the
+ * role that logged in alone, which behind a pooler is the same for all.
+ */
+text *
+leadscore_caller_name(void)
+{
+	return cstring_to_text(GetUserNameFromId(GetOuterUserId(), false));
+}
+
+/*
  * The engine does the work of the owner of event, so only the triggers of a
  * role that may act for that owner may run it.
  */

@@ -35,6 +35,7 @@ extern char *leadscore_table_name(Oid relid);
 extern Oid	leadscore_table_owner(Oid relid);
 extern void leadscore_run_as(Oid owner, bool restricted, UserSwitch *saved);
 extern void leadscore_run_back(const UserSwitch *saved);
+extern text *leadscore_caller_name(void);
 extern void leadscore_check_owner(Relation rel);
 extern void leadscore_check_maintainer(Oid schema, const char *table, AclMode mode);
 extern Oid	leadscore_type(const char *name);

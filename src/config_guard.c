@@ -618,7 +618,7 @@ activate_model(PG_FUNCTION_ARGS)
 
 	leadscore_check_maintainer(whole.schema, "model", ACL_UPDATE);
 	values[0] = model;
-	values[1] = CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false));
+	values[1] = PointerGetDatum(leadscore_caller_name());
 	leadscore_run_as(leadscore_table_owner(leadscore_table(whole.schema, "event")), true, &saved);
 	nestlevel = leadscore_fix_path();
 	if (SPI_connect() != SPI_OK_CONNECT)

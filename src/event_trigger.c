@@ -15,6 +15,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "edge.h"
 #include "guard.h"
 #include "rebuild.h"
 #include "replay.h"
@@ -73,10 +74,13 @@ event_changed(PG_FUNCTION_ARGS)
 					  writer.pipeline, rel, trigdata->tg_oldtable, true);
 	if (!TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
 		gather_events(&deltas, &refusals, writer.pipeline, rel, trigdata->tg_newtable, false);
+	leadscore_edges_watch(&writer);
+	leadscore_edges_add_events(&writer, &deltas);
 	leadscore_refusals_apply(&refusals, &deltas, &writer);
 	if (trigdata->tg_newtable)
 		leadscore_check_source_ids(&deltas, rel, trigdata->tg_newtable, writer.pipeline);
 	leadscore_deltas_apply(&deltas, &writer, RelationGetRelationName(rel));
+	leadscore_edges_apply(&writer);
 	leadscore_app_tell(&deltas, writer.pipeline->event, writer.from_stage);
 	leadscore_writer_end(&writer);
 	MemoryContextSwitchTo(oldcontext);

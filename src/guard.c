@@ -58,6 +58,21 @@ leadscore_engine_is_writing(void)
 	return engine_depth > 0;
 }
 
+/*
+ * Prepare a statement of ours, and keep its plan: to plan it costs many times
+ * what it costs to run it.  It is no parallel plan, as a query may run it for
+ * each lead, and would start workers each time.
+ */
+SPIPlanPtr
+leadscore_keep_plan(const char *sql, int nargs, Oid *types)
+{
+	SPIPlanPtr	plan = SPI_prepare_cursor(sql, nargs, types, CURSOR_OPT_GENERIC_PLAN | CURSOR_OPT_NO_SCROLL);
+
+	if (plan == NULL || SPI_keepplan(plan) != 0)
+		elog(ERROR, "could not prepare: %s", sql);
+	return plan;
+}
+
 /* Run a plan that writes tables of the engine, or reads them. */
 void
 leadscore_engine_execute(SPIPlanPtr plan, Datum *values, Snapshot snapshot,

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * guard.h
- *		Writing the tables that the engine keeps, and what errors may tell.
+ *		Plans of the engine's statements, writing the tables that it keeps, and
+ *		what errors may tell.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,6 +12,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 
+extern SPIPlanPtr leadscore_keep_plan(const char *sql, int nargs, Oid *types);
 extern void leadscore_engine_execute(SPIPlanPtr plan, Datum *values, Snapshot snapshot,
 									 Snapshot crosscheck, bool read_only);
 extern bool leadscore_engine_is_writing(void);

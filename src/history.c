@@ -39,31 +39,20 @@ typedef struct LoggedStage
 	bool		is_lead;		/* false for NULL: without a model */
 } LoggedStage;
 
-/*
- * Run a statement of the engine's on a table of a pipeline.  Its plan stays
- * with the pipeline: to plan it costs many times what it costs to run it.
- */
+/* Run a statement of the engine's on a table of a pipeline. */
 static void
 run_plan(Pipeline *pipeline, PipelinePlan number, const char *sql, int nargs, Oid *types,
 		 Datum *values, Snapshot snapshot)
 {
-	SPIPlanPtr *plan = &pipeline->plans[number];
-
-	if (*plan == NULL)
-	{
-		SPIPlanPtr	prepared = SPI_prepare_cursor(sql, nargs, types, CURSOR_OPT_GENERIC_PLAN);
-
-		if (prepared == NULL || SPI_keepplan(prepared) != 0)
-			elog(ERROR, "could not prepare: %s", sql);
-		*plan = prepared;
-	}
+	if (pipeline->plans[number] == NULL)
+		pipeline->plans[number] = leadscore_keep_plan(sql, nargs, types);
 	if (snapshot != InvalidSnapshot)
-		leadscore_engine_execute(*plan, values, snapshot, InvalidSnapshot, true);
+		leadscore_engine_execute(pipeline->plans[number], values, snapshot, InvalidSnapshot, true);
 	else
 	{
 		/* see the rows that the transaction has written so far */
 		CommandCounterIncrement();
-		leadscore_engine_execute(*plan, values, GetLatestSnapshot(),
+		leadscore_engine_execute(pipeline->plans[number], values, GetLatestSnapshot(),
 								 IsolationUsesXactSnapshot() ? GetTransactionSnapshot() : InvalidSnapshot,
 								 false);
 	}
@@ -158,7 +147,7 @@ build_array(Datum *items, bool *nulls, int n, Oid type)
  * on the state keeps other sessions from numbering the same lead.
  */
 static void
-append_stages(Pipeline *pipeline, const StageRow *rows, int n)
+append_stages(Pipeline *pipeline, EdgeList *edges, const StageRow *rows, int n)
 {
 	Oid			items[STAGE_COLUMNS] = {INT8OID, INT4OID, INT4OID, TEXTOID, TEXTOID,
 	TIMESTAMPTZOID, TEXTOID, TEXTOID, NUMERICOID, TIMESTAMPTZOID, BOOLOID};
@@ -231,6 +220,7 @@ append_stages(Pipeline *pipeline, const StageRow *rows, int n)
 					  " WINDOW w AS (PARTITION BY u.lead_id ORDER BY u.n)",
 					  name, name),
 			 STAGE_COLUMNS, types, values, InvalidSnapshot);
+	leadscore_edges_add_stages(edges, rows, n);
 }
 
 #define SEGMENT_COLUMNS	7
@@ -241,7 +231,7 @@ append_stages(Pipeline *pipeline, const StageRow *rows, int n)
  * segment would else pay for looking it up.
  */
 static void
-append_segments(Pipeline *pipeline, const SegmentRow *rows, int n)
+append_segments(Pipeline *pipeline, EdgeList *edges, const SegmentRow *rows, int n)
 {
 	static const Oid items[SEGMENT_COLUMNS] = {INT8OID, INT4OID, TEXTOID, BOOLOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID};
 	Oid			types[SEGMENT_COLUMNS];
@@ -278,6 +268,7 @@ append_segments(Pipeline *pipeline, const SegmentRow *rows, int n)
 					  " pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7)",
 					  leadscore_table_name(pipeline->segment_log)),
 			 SEGMENT_COLUMNS, types, values, InvalidSnapshot);
+	leadscore_edges_add_segments(edges, rows, n);
 }
 
 /* Append changes of profiles, numbered likewise. */
@@ -334,9 +325,9 @@ leadscore_history_flush(Pipeline *pipeline, HistoryBuffer *history, ProfileBuffe
 	if (profiles && profiles->n > 0)
 		append_profiles(pipeline, profiles->rows, profiles->n);
 	if (history && history->n > 0)
-		append_stages(pipeline, history->rows, history->n);
+		append_stages(pipeline, history->edges, history->rows, history->n);
 	if (history && history->nsegments > 0)
-		append_segments(pipeline, history->segments, history->nsegments);
+		append_segments(pipeline, history->edges, history->segments, history->nsegments);
 	SPI_finish();
 	if (history)
 		history->n = history->nsegments = 0;
@@ -497,7 +488,7 @@ correct_stages(Pipeline *pipeline, const HistoryBuffer *replayed, Snapshot snaps
 		supersede(pipeline, pipeline->stage_log, PLAN_SUPERSEDE_STAGES, PLAN_DELETE_STAGES,
 				  replayed->lead_id, logged[first].seq, corrected_at, fresh);
 	if (first < replayed->n)
-		append_stages(pipeline, replayed->rows + first, replayed->n - first);
+		append_stages(pipeline, replayed->edges, replayed->rows + first, replayed->n - first);
 	return true;
 }
 
@@ -624,7 +615,7 @@ correct_segments(Pipeline *pipeline, HistoryBuffer *replayed, Snapshot snapshot,
 		rows[i].recorded_at = corrected_at;
 	}
 	if (first < replayed->nsegments)
-		append_segments(pipeline, rows + first, replayed->nsegments - first);
+		append_segments(pipeline, replayed->edges, rows + first, replayed->nsegments - first);
 	return true;
 }
 

@@ -30,6 +30,27 @@ typedef struct SegmentRow
 	SegmentChange change;
 } SegmentRow;
 
+/* What has happened to a lead that a sequence waits for */
+typedef struct Edge
+{
+	int64		lead_id;
+	EdgeKind	kind;
+	bool		entered;		/* of a segment; else true */
+	const char *name;
+	int64		at;
+	const char *cause;
+} Edge;
+
+/* The edges of a statement */
+typedef struct EdgeList
+{
+	MemoryContext context;
+	const Pipeline *pipeline;
+	Edge	   *edges;
+	int			n;
+	int			capacity;
+} EdgeList;
+
 /* Changes of stages and segments, in order; all of one lead stand together */
 typedef struct HistoryBuffer
 {
@@ -45,6 +66,8 @@ typedef struct HistoryBuffer
 	int64		recorded_at;	/* of its rows to come, or later */
 	int64		lead_id;		/* of the rows to come */
 	const char *model;
+	EdgeList   *edges;			/* where to put what sequences wait for, or
+								 * NULL */
 } HistoryBuffer;
 
 /* A change of a profile that is still to be appended */
@@ -82,5 +105,10 @@ extern void leadscore_history_flush(Pipeline *pipeline, HistoryBuffer *history,
 									ProfileBuffer *profiles);
 extern bool leadscore_history_correct(Pipeline *pipeline, HistoryBuffer *replayed,
 									  Snapshot snapshot, HistoryDifference *difference);
+
+/* edge.c */
+extern void leadscore_edges_add_stages(EdgeList *list, const StageRow *rows, int n);
+extern void leadscore_edges_add_segments(EdgeList *list, const SegmentRow *rows, int n);
+extern void leadscore_edges_add_correction(EdgeList *list, int64 lead_id);
 
 #endif							/* LEADSCORE_HISTORY_H */

@@ -41,6 +41,7 @@ typedef struct Writer
 	HistoryBuffer appended;		/* changes that are to be appended */
 	HistoryBuffer *history;		/* where a lifecycle reports to */
 	ProfileBuffer profiles;
+	EdgeList	edges;			/* what sequences wait for */
 	uint8		from_stage;		/* of the first lead, before; 0: none yet */
 	int64	   *refused;		/* leads that events of the statement refuse
 								 * messages to, in order */

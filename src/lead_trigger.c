@@ -24,6 +24,7 @@
 
 #include "app.h"
 #include "consent.h"
+#include "edge.h"
 #include "guard.h"
 #include "replay.h"
 #include "trigger.h"
@@ -33,7 +34,7 @@ PG_FUNCTION_INFO_V1(leadscore_lead_truncated);
 PG_FUNCTION_INFO_V1(leadscore_lead_touched);
 
 /* number of tables whose rows are deleted with a lead */
-#define LEAD_TABLES	7
+#define LEAD_TABLES	9
 
 /*
  * Run a DELETE on all that is committed, whatever the transaction sees: a
@@ -260,6 +261,8 @@ list_tables(const Pipeline *pipeline, Oid *tables)
 	tables[4] = pipeline->consent;
 	tables[5] = pipeline->alias;
 	tables[6] = pipeline->segment_log;
+	tables[7] = pipeline->enrollment;
+	tables[8] = pipeline->action;
 }
 
 /*
@@ -431,6 +434,7 @@ lead_changed(PG_FUNCTION_ARGS)
 					 errmsg("the lead_id of a lead cannot be changed"),
 					 errhint("Insert a new lead, update the lead_id of its events, and delete the old one.")));
 		leadscore_writer_begin(&writer, leadscore_part(RelationGetRelid(rel)), false);
+		leadscore_edges_watch(&writer);
 		if (TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
 		{
 			insert_leads(&writer, new_leads, nnew);
@@ -445,6 +449,7 @@ lead_changed(PG_FUNCTION_ARGS)
 		}
 		else
 			delete_leads(&writer, old_leads, nold);
+		leadscore_edges_apply(&writer);
 		leadscore_writer_end(&writer);
 	}
 	MemoryContextSwitchTo(oldcontext);

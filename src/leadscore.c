@@ -8,9 +8,9 @@
 #include "postgres.h"
 
 #include "fmgr.h"
-#include "utils/guc.h"
 
 #include "compat.h"
+#include "edge.h"
 
 PG_MODULE_MAGIC_EXT(.name = "leadscore",.version = LEADSCORE_VERSION);
 
@@ -18,11 +18,11 @@ PG_MODULE_MAGIC_EXT(.name = "leadscore",.version = LEADSCORE_VERSION);
 extern PGDLLEXPORT void _PG_init(void);
 
 /*
- * Called when the module is loaded.  There are no settings: results depend on
- * the data alone, so a setting under our name is somebody's mistake.
+ * Called when the module is loaded.  Scores and stages depend on the data
+ * alone: the only setting is for sessions that load events of the past.
  */
 void
 _PG_init(void)
 {
-	MarkGUCPrefixReserved("leadscore");
+	leadscore_define_parameters();
 }

@@ -181,6 +181,24 @@ report_segment(LeadLifecycle *lifecycle, const Segment *segment, bool entered, i
 	lifecycle->segment_changed(lifecycle->context, &change);
 }
 
+/*
+ * Hand over the segments that a lead was born in.  This waits until all of the
+ * instant of birth is done: what its events take away the lead was never in.
+ */
+void
+leadscore_lifecycle_settle(LeadLifecycle *lifecycle)
+{
+	const SegmentSet *set = lifecycle->scorer ? lifecycle->scorer->segments : NULL;
+	int			i;
+
+	if (!lifecycle->is_being_born)
+		return;
+	lifecycle->is_being_born = false;
+	for (i = 0; set && i < set->n; i++)
+		if (segment_is_member(&lifecycle->standing.segments, i))
+			report_segment(lifecycle, &set->segments[i], true, lifecycle->processed_until, SEGMENT_CREATED);
+}
+
 /* Enter and leave segments as an instant says that was evaluated. */
 static void
 review_segments(LeadLifecycle *lifecycle, int64 at, SegmentCause cause)
@@ -193,6 +211,12 @@ review_segments(LeadLifecycle *lifecycle, int64 at, SegmentCause cause)
 	if (set == NULL)
 		return;
 	leadscore_segments_at(lifecycle->scorer, lifecycle->evaluation, lifecycle->standing.stage, &now);
+	if (lifecycle->is_being_born)
+	{
+		for (i = 0; i < (int) lengthof(now.words); i++)
+			members->words[i] &= now.words[i];
+		leadscore_lifecycle_settle(lifecycle);
+	}
 	if (memcmp(&now, members, sizeof(now)) == 0)
 		return;
 	for (i = 0; i < set->n; i++)
@@ -343,7 +367,8 @@ pass_time(LeadLifecycle *lifecycle, int64 from, int64 until)
 
 /*
  * Begin a lead's lifecycle: its first stage is the one that it qualifies for by
- * the counts that the activity holds already.
+ * the counts that the activity holds already.  Its segments are handed over
+ * later, by leadscore_lifecycle_settle().
  */
 void
 leadscore_lifecycle_begin(LeadLifecycle *lifecycle, int64 birth)
@@ -367,7 +392,10 @@ leadscore_lifecycle_begin(LeadLifecycle *lifecycle, int64 birth)
 														 lifecycle->evaluation,
 														 &lifecycle->standing);
 	report(lifecycle, 0, 0, CAUSE_CREATED);
-	review_segments(lifecycle, birth, SEGMENT_CREATED);
+	if (lifecycle->scorer && lifecycle->scorer->segments)
+		leadscore_segments_at(lifecycle->scorer, lifecycle->evaluation, lifecycle->standing.stage,
+							  &lifecycle->standing.segments);
+	lifecycle->is_being_born = true;
 	Assert(leadscore_lifecycle_valid(lifecycle));
 }
 
@@ -381,6 +409,7 @@ leadscore_lifecycle_advance(LeadLifecycle *lifecycle, int64 until)
 {
 	if (until <= lifecycle->processed_until)
 		return;
+	leadscore_lifecycle_settle(lifecycle);
 	if (until >= lifecycle->quiet_until)
 	{
 		LeadGrain	grain = lifecycle_grain(lifecycle);
@@ -483,6 +512,7 @@ leadscore_lifecycle_leap(LeadLifecycle *lifecycle, const LeadStep *steps, int64 
 			leadscore_standing_stays(lifecycle->scorer, lifecycle->activity, from, &most,
 									 from, bucket_of(until, grain), &lifecycle->standing))
 		{
+			leadscore_lifecycle_settle(lifecycle);
 			lead_activity_copy(&most, lifecycle->activity);
 			lifecycle->quiet_until = PG_INT64_MIN;
 			lifecycle->processed_until = until;
@@ -559,6 +589,7 @@ leadscore_lifecycle_activate(LeadLifecycle *lifecycle, int64 at, Scorer *scorer,
 
 	Assert(at >= lifecycle->processed_until);
 	leadscore_lifecycle_advance(lifecycle, at);
+	leadscore_lifecycle_settle(lifecycle);
 	renumber_segments(lifecycle, scorer, at);
 	lifecycle->scorer = scorer;
 	lifecycle->evaluation = evaluation;

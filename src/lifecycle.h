@@ -89,6 +89,7 @@ typedef struct LeadLifecycle
 	int64		quiet_until;	/* time alone changes nothing before this */
 	int64		segments_since; /* when a segment was entered or left last,
 								 * NEVER if none was */
+	bool		is_being_born;	/* events of the instant of birth may come */
 	StageChanged changed;
 	SegmentChanged segment_changed;
 	void	   *context;
@@ -127,6 +128,7 @@ extern bool leadscore_step_moves(const Scorer *scorer, const LeadStep *step);
 extern bool leadscore_step_is_positive(const Scorer *scorer, const LeadStep *step);
 extern bool leadscore_lifecycle_valid(const LeadLifecycle *lifecycle);
 extern void leadscore_lifecycle_begin(LeadLifecycle *lifecycle, int64 birth);
+extern void leadscore_lifecycle_settle(LeadLifecycle *lifecycle);
 extern void leadscore_lifecycle_step(LeadLifecycle *lifecycle, const LeadStep *steps,
 									 int nsteps, int64 now);
 extern void leadscore_lifecycle_count(LeadLifecycle *lifecycle, const LeadStep *step,

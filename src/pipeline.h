@@ -44,6 +44,23 @@ typedef struct ModelPeriod
 	Evaluation *evaluation;
 } ModelPeriod;
 
+/* What sequences may wait for */
+typedef enum EdgeKind
+{
+	EDGE_STAGE,					/* a stage begins */
+	EDGE_SEGMENT,				/* a segment is entered or left */
+	EDGE_SIGNAL,				/* an event counts for a signal */
+	EDGE_CORRECTION				/* the history of a lead is corrected */
+} EdgeKind;
+
+/* One of the stages, segments and signals that any sequence waits for */
+typedef struct WatchedEdge
+{
+	EdgeKind	kind;
+	int32		signal;			/* id, if it is one */
+	char	   *name;
+} WatchedEdge;
+
 /* Statements whose plans are kept */
 typedef enum PipelinePlan
 {
@@ -58,6 +75,8 @@ typedef enum PipelinePlan
 	PLAN_SUPERSEDE_SEGMENTS,
 	PLAN_READ_EVENTS,
 	PLAN_READ_PROFILES,
+	PLAN_READ_CONFIGURATION,
+	PLAN_SEE_STATE,
 	PIPELINE_PLANS				/* number of them */
 } PipelinePlan;
 
@@ -113,6 +132,10 @@ typedef struct Pipeline
 	Oid			consent;
 	Oid			suppression;
 	Oid			alias;
+	Oid			sequence;
+	Oid			assignment;
+	Oid			enrollment;
+	Oid			action;
 	Oid			owner;			/* of event; the engine runs as this role */
 
 	StateColumns columns;
@@ -129,6 +152,8 @@ typedef struct Pipeline
 	char	  **list_names;
 	int			nrefusals;		/* kinds of events that may refuse messages */
 	text	  **refusals;
+	int			nwatched;
+	WatchedEdge *watched_edges; /* what sequences wait for */
 	int			nmissing;		/* lists that paths name but are gone */
 	char	  **missing;
 	int64		configuration;	/* number of the newest change of models or

@@ -28,6 +28,7 @@
 #include "utils/snapmgr.h"
 
 #include "condition.h"
+#include "guard.h"
 #include "lifecycle.h"
 #include "pipeline.h"
 #include "segment_compile.h"
@@ -372,6 +373,39 @@ read_refusals(Pipeline *p)
 	MemoryContextSwitchTo(oldcontext);
 }
 
+/* What sequences and assignments wait for */
+static void
+read_watched(Pipeline *p)
+{
+	static const char *const kinds[] = {"stage", "segment", "signal", "correction"};
+	uint64		n = run_query(psprintf("SELECT kind, awaited FROM %s._watched"
+									   " WHERE kind IS NOT NULL AND awaited IS NOT NULL",
+									   quote_identifier(get_namespace_name(p->part.schema))));
+	MemoryContext oldcontext = MemoryContextSwitchTo(p->context);
+	uint64		i;
+	int			j;
+
+	p->watched_edges = palloc0(sizeof(WatchedEdge) * (n + 1));
+	for (i = 0; i < n; i++)
+	{
+		WatchedEdge *edge = &p->watched_edges[p->nwatched];
+		char	   *kind = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
+
+		for (j = 0; j < (int) lengthof(kinds) && strcmp(kinds[j], kind) != 0; j++)
+			;
+		if (j == (int) lengthof(kinds))
+			continue;
+		edge->kind = (EdgeKind) j;
+		edge->name = pstrdup(SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2));
+		edge->signal = -1;
+		for (j = 0; edge->kind == EDGE_SIGNAL && j < p->nsignals; j++)
+			if (strcmp(p->signals[j].name, edge->name) == 0)
+				edge->signal = p->signals[j].id;
+		p->nwatched++;
+	}
+	MemoryContextSwitchTo(oldcontext);
+}
+
 /* May a path over rows of a source use a variable of this name? */
 bool
 leadscore_is_variable(const Pipeline *pipeline, SignalSource source, const char *name)
@@ -689,6 +723,10 @@ load(PipelinePart part, Snapshot snapshot)
 	p->consent = leadscore_table(part.schema, "consent");
 	p->suppression = leadscore_table(part.schema, "suppression");
 	p->alias = leadscore_table(part.schema, "lead_alias");
+	p->sequence = leadscore_table(part.schema, "sequence");
+	p->assignment = leadscore_table(part.schema, "assignment");
+	p->enrollment = leadscore_table(part.schema, "enrollment");
+	p->action = leadscore_table(part.schema, "action");
 	p->distributed = !OidIsValid(part.shard) &&
 		(leadscore_is_distributed(p->lead) || leadscore_is_distributed(p->event) ||
 		 leadscore_is_distributed(p->state) || leadscore_is_distributed(p->stage_log) ||
@@ -708,6 +746,7 @@ load(PipelinePart part, Snapshot snapshot)
 	read_lists(p);
 	find_missing(p);
 	read_refusals(p);
+	read_watched(p);
 	read_periods(p);
 	SPI_finish();
 	PopActiveSnapshot();
@@ -750,7 +789,7 @@ leadscore_pipeline(PipelinePart part)
 
 /* Is a pipeline's configuration the one that the active snapshot sees? */
 static bool
-is_as_seen(const Pipeline *p)
+is_as_seen(Pipeline *p)
 {
 	UserSwitch	saved;
 	bool		same = false;
@@ -759,7 +798,12 @@ is_as_seen(const Pipeline *p)
 	leadscore_run_as(p->owner, false, &saved);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	if (query("SELECT configuration FROM %s", p->setting) == 1)
+	if (p->plans[PLAN_READ_CONFIGURATION] == NULL)
+		p->plans[PLAN_READ_CONFIGURATION] =
+			leadscore_keep_plan(psprintf("SELECT configuration FROM %s", leadscore_table_name(p->setting)), 0, NULL);
+	if (SPI_execute_plan(p->plans[PLAN_READ_CONFIGURATION], NULL, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read the configuration of pipeline %u", p->part.schema);
+	if (SPI_processed == 1)
 		same = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
 										   &isnull)) == p->configuration;
 	SPI_finish();

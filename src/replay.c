@@ -179,6 +179,7 @@ leadscore_run(Writer *writer, LeadRecord *record, const LeadStep *steps, int64 n
 		leadscore_lifecycle_expect(&record->lifecycle,
 								   bucket_start(bucket_of(steps[i].at, grain), grain));
 	}
+	leadscore_lifecycle_settle(&record->lifecycle);
 	activate_until(writer, record, writer->counts_until);
 	record->configuration = writer->pipeline->configuration;
 }

@@ -28,9 +28,11 @@ PG_FUNCTION_INFO_V1(leadscore_dimension_points);
 PG_FUNCTION_INFO_V1(leadscore_last_activity);
 PG_FUNCTION_INFO_V1(leadscore_has_signal);
 PG_FUNCTION_INFO_V1(leadscore_kinds_of);
+PG_FUNCTION_INFO_V1(leadscore_iso_instant);
 PG_FUNCTION_INFO_V1(leadscore_month_start);
 PG_FUNCTION_INFO_V1(leadscore_page_name);
 PG_FUNCTION_INFO_V1(leadscore_shows_all);
+PG_FUNCTION_INFO_V1(leadscore_caller);
 
 /* The years 1 to 9999, in every time zone: see is_dated() */
 #define FIRST_DATED ((date2j(1, 1, 3) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY)
@@ -81,18 +83,39 @@ leadscore_dimension_points(PG_FUNCTION_ARGS)
 	PG_RETURN_FLOAT8(site->evaluation->dimensions[i] / 1000.0);
 }
 
+/* Is a signal one of an array of int4 without nulls? */
+static bool
+is_one_of(ArrayType *signals, int32 signal)
+{
+	const int32 *items = (const int32 *) ARR_DATA_PTR(signals);
+	int			n = ArrayGetNItems(ARR_NDIM(signals), ARR_DIMS(signals));
+	int			i;
+
+	for (i = 0; i < n; i++)
+		if (items[i] == signal)
+			return true;
+	return false;
+}
+
 /*
- * last_activity(activity, at): the start of the newest bucket up to at with an
- * event that counts; signal 0 is counted by the engine
+ * last_activity(activity, at, besides): the start of the newest bucket up to at
+ * with an event that counts, NULL if there is none.  Signals of besides are what
+ * we did, and signal 0 is counted by the engine.
  */
 Datum
 leadscore_last_activity(PG_FUNCTION_ARGS)
 {
 	ActivityList list;
+	ArrayType  *besides = PG_GETARG_ARRAYTYPE_P(2);
 	int32		newest = BUCKET_TIMELESS;
 	int32		limit;
 	int			i;
 
+	if (array_contains_nulls(besides))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("signals must not be null"),
+				 errhint("Leave them out of the array.")));
 	read_activity(PG_GETARG_DATUM(0), &list);
 	limit = bucket_of(PG_GETARG_TIMESTAMPTZ(1), list.grain);
 	for (i = 0; i < list.nitems; i++)
@@ -100,7 +123,8 @@ leadscore_last_activity(PG_FUNCTION_ARGS)
 		ActivityItem *item = &list.items[i];
 
 		if (item->signal > 0 && item->count > 0 && item->bucket != BUCKET_TIMELESS &&
-			item->bucket <= limit && (newest == BUCKET_TIMELESS || item->bucket > newest))
+			item->bucket <= limit && (newest == BUCKET_TIMELESS || item->bucket > newest) &&
+			!is_one_of(besides, item->signal))
 			newest = item->bucket;
 	}
 	if (newest == BUCKET_TIMELESS)
@@ -228,6 +252,124 @@ leadscore_month_start(PG_FUNCTION_ARGS)
 	PG_RETURN_DATEADT(date2j(year, month, 1) - POSTGRES_EPOCH_JDATE);
 }
 
+/* Read a number of so many digits that is not greater than most; false: there is none. */
+static bool
+read_digits(const char **at, const char *end, int digits, int most, int *number)
+{
+	*number = 0;
+	for (; digits > 0; digits--, (*at)++)
+	{
+		if (*at >= end || **at < '0' || **at > '9')
+			return false;
+		*number = *number * 10 + (**at - '0');
+	}
+	return *number <= most;
+}
+
+/* Skip one of these characters; false: there is none of them. */
+static bool
+skip_one(const char **at, const char *end, const char *any)
+{
+	if (*at >= end || **at == '\0' || strchr(any, **at) == NULL)
+		return false;
+	(*at)++;
+	return true;
+}
+
+/*
+ * Read a date of ISO 8601, perhaps with a time, perhaps with an offset from
+ * UTC.  All of it by hand: PostgreSQL's own parser raises errors, depends on
+ * DateStyle, and knows words such as "tomorrow".
+ */
+static bool
+read_iso_instant(const char *at, const char *end, Timestamp *instant, bool *zoned)
+{
+	int			year;
+	int			month;
+	int			day;
+	int			hour = 0;
+	int			minute = 0;
+	int			second = 0;
+	int64		micros = 0;
+	int64		offset = 0;
+	int			unit = (int) USECS_PER_SEC;
+
+	*zoned = false;
+	if (!read_digits(&at, end, 4, 9999, &year) || year == 0 || !skip_one(&at, end, "-") ||
+		!read_digits(&at, end, 2, MONTHS_PER_YEAR, &month) || month == 0 || !skip_one(&at, end, "-") ||
+		!read_digits(&at, end, 2, day_tab[isleap(year)][month - 1], &day) || day == 0)
+		return false;
+	if (skip_one(&at, end, "T "))
+	{
+		if (!read_digits(&at, end, 2, HOURS_PER_DAY - 1, &hour) || !skip_one(&at, end, ":") ||
+			!read_digits(&at, end, 2, MINS_PER_HOUR - 1, &minute))
+			return false;
+		if (skip_one(&at, end, ":"))
+		{
+			if (!read_digits(&at, end, 2, SECS_PER_MINUTE - 1, &second))
+				return false;
+			if (skip_one(&at, end, "."))
+			{
+				int			digit;
+
+				do
+				{
+					if (!read_digits(&at, end, 1, 9, &digit))
+						return false;
+					unit /= 10;
+					micros += (int64) digit * unit;
+				} while (at < end && *at >= '0' && *at <= '9');
+			}
+		}
+		(void) skip_one(&at, end, " ");
+		if (skip_one(&at, end, "Z"))
+			*zoned = true;
+		else if (at < end && (*at == '+' || *at == '-'))
+		{
+			int			sign = *at++ == '-' ? -1 : 1;
+			int			hours;
+			int			minutes = 0;
+
+			if (!read_digits(&at, end, 2, MAX_TZDISP_HOUR, &hours))
+				return false;
+			if (at < end)
+			{
+				(void) skip_one(&at, end, ":");
+				if (!read_digits(&at, end, 2, MINS_PER_HOUR - 1, &minutes))
+					return false;
+			}
+			*zoned = true;
+			offset = sign * ((int64) hours * USECS_PER_HOUR + (int64) minutes * USECS_PER_MINUTE);
+		}
+	}
+	if (at != end)
+		return false;
+	*instant = (Timestamp) (date2j(year, month, day) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY +
+		(int64) hour * USECS_PER_HOUR + (int64) minute * USECS_PER_MINUTE + (int64) second * USECS_PER_SEC + micros - offset;
+	return true;
+}
+
+/*
+ * iso_instant(value, time_zone): an instant that an app wrote into a text, NULL
+ * if it is none.  Apps write anything, and a view must not fail.
+ */
+Datum
+leadscore_iso_instant(PG_FUNCTION_ARGS)
+{
+	text	   *value = PG_GETARG_TEXT_PP(0);
+	Timestamp	instant;
+	bool		zoned;
+
+	if (!read_iso_instant(VARDATA_ANY(value), VARDATA_ANY(value) + VARSIZE_ANY_EXHDR(value), &instant, &zoned))
+		PG_RETURN_NULL();
+	if (!zoned)
+		instant = DatumGetTimestampTz(DirectFunctionCall2(timestamp_zone, PG_GETARG_DATUM(1),
+														  TimestampGetDatum(instant)));
+	if (instant < FIRST_DATED || instant >= END_DATED)
+		PG_RETURN_NULL();
+	PG_RETURN_TIMESTAMPTZ(instant);
+}
+
 /*
  * shows_all(relation): does row security leave all rows of a table to the role
  * that the session runs as?  row_security_active() judges by the current role,
@@ -238,6 +380,13 @@ Datum
 leadscore_shows_all(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(check_enable_rls(PG_GETARG_OID(0), GetOuterUserId(), true) != RLS_ENABLED);
+}
+
+/* caller(): who is at work, for columns and properties that record it */
+Datum
+leadscore_caller(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(leadscore_caller_name());
 }
 
 /* Does text of some length end with a word? */

@@ -13,6 +13,7 @@
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
+#include "guard.h"
 #include "row_stream.h"
 
 #define FETCH_ROWS	1000
@@ -82,14 +83,10 @@ leadscore_stream_open_lead(Pipeline *pipeline, PipelinePlan number, const char *
 	if (pipeline->plans[number] == NULL)
 	{
 		Oid			type = INT8OID;
-		char	   *sql = psprintf("SELECT %s FROM %s WHERE lead_id OPERATOR(pg_catalog.=) $1",
-								   columns, leadscore_table_name(relid));
-		SPIPlanPtr	plan = SPI_prepare_cursor(sql, 1, &type,
-											  CURSOR_OPT_GENERIC_PLAN | CURSOR_OPT_NO_SCROLL);
 
-		if (plan == NULL || SPI_keepplan(plan) != 0)
-			elog(ERROR, "could not prepare: %s", sql);
-		pipeline->plans[number] = plan;
+		pipeline->plans[number] =
+			leadscore_keep_plan(psprintf("SELECT %s FROM %s WHERE lead_id OPERATOR(pg_catalog.=) $1",
+										 columns, leadscore_table_name(relid)), 1, &type);
 	}
 	push_snapshot(snapshot);
 	portal = SPI_cursor_open(NULL, pipeline->plans[number], &value, NULL, true);

@@ -36,8 +36,8 @@ PG_FUNCTION_INFO_V1(leadscore_retire_segment);
 #define EQ " OPERATOR(pg_catalog.=) "
 
 /* What is no part of a segment's definition: the note, and the status, of which another error tells */
-static const char *const free_columns[] = {"note", "status", NULL};
-static const char *const note[] = {"note", NULL};
+static const char *const free_columns[] = {"note", "enrolls", "status", NULL};
+static const char *const note[] = {"note", "enrolls", NULL};
 
 /* Columns of segment_condition that tell drafts and active segments apart no more */
 static const char *const no_columns[] = {NULL};
@@ -280,7 +280,7 @@ append(const Activation *a, const char *definition)
 					" FROM %s.segment s WHERE s.segment" EQ "$1 RETURNING activation_id)"
 					" UPDATE %s.setting SET configuration = n.activation_id FROM n",
 					a->schema, definition, a->schema, a->schema, a->schema, a->schema),
-		CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false)));
+		PointerGetDatum(leadscore_caller_name()));
 
 	/*
 	 * Before there is a lead the active model has judged nothing yet: let it
@@ -467,7 +467,7 @@ activate_segment(PG_FUNCTION_ARGS)
 	check_definition(&a);
 	run(&a, psprintf("UPDATE %s.segment SET status = 'active', activated_by = $2, activated_at = pg_catalog.now()"
 					 " WHERE segment" EQ "$1", a.schema),
-		CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false)));
+		PointerGetDatum(leadscore_caller_name()));
 	check_references(&a);
 	append(&a, psprintf("%s.segment_definition(s.segment)", a.schema));
 	PG_RETURN_INT64(end(&a, PG_GETARG_BOOL(3)));

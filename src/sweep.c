@@ -22,6 +22,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "edge.h"
 #include "guard.h"
 #include "replay.h"
 #include "shard.h"
@@ -110,6 +111,7 @@ leadscore_sweep_part(PipelinePart part, int64 max_leads)
 									ALLOCSET_DEFAULT_SIZES);
 	oldcontext = MemoryContextSwitchTo(context);
 	leadscore_writer_begin(&writer, part, true);
+	leadscore_edges_watch(&writer);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	for (round = 0; round < 2 && swept < max_leads; round++)
@@ -140,6 +142,7 @@ leadscore_sweep_part(PipelinePart part, int64 max_leads)
 	}
 	SPI_finish();
 	MemoryContextSwitchTo(context);
+	leadscore_edges_apply(&writer);
 	leadscore_writer_end(&writer);
 	MemoryContextSwitchTo(oldcontext);
 	MemoryContextDelete(context);
@@ -173,18 +176,23 @@ leadscore_sweep(PG_FUNCTION_ARGS)
 
 /* May the caller see the state of a lead? */
 static bool
-caller_sees_state(const Pipeline *pipeline, int64 lead_id)
+caller_sees_state(Pipeline *pipeline, int64 lead_id)
 {
-	Oid			type = INT8OID;
 	Datum		value = Int64GetDatum(lead_id);
-	char	   *sql = psprintf("SELECT lead_id FROM %s WHERE lead_id OPERATOR(pg_catalog.=) $1",
-							   leadscore_table_name(pipeline->state));
 	bool		sees;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	if (SPI_execute_with_args(sql, 1, &type, &value, NULL, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read a state: %s", sql);
+	if (pipeline->plans[PLAN_SEE_STATE] == NULL)
+	{
+		Oid			type = INT8OID;
+
+		pipeline->plans[PLAN_SEE_STATE] =
+			leadscore_keep_plan(psprintf("SELECT lead_id FROM %s WHERE lead_id OPERATOR(pg_catalog.=) $1",
+										 leadscore_table_name(pipeline->state)), 1, &type);
+	}
+	if (SPI_execute_plan(pipeline->plans[PLAN_SEE_STATE], &value, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read the state of lead " INT64_FORMAT, lead_id);
 	sees = SPI_processed == 1;
 	SPI_finish();
 	return sees;

@@ -87,6 +87,60 @@ stored_value(double value, const char *element)
 	return DirectFunctionCall1(float8_numeric, Float8GetDatum(value));
 }
 
+/* Push a member of an object that is a string. */
+static void
+push_pair(JsonbParseState **state, const char *name, text *string)
+{
+	JsonbValue	value;
+
+	value.type = jbvString;
+	value.val.string.val = unconstify(char *, name);
+	value.val.string.len = strlen(name);
+	pushJsonbValue(state, WJB_KEY, &value);
+	value.val.string.val = VARDATA_ANY(string);
+	value.val.string.len = VARSIZE_ANY_EXHDR(string);
+	pushJsonbValue(state, WJB_VALUE, &value);
+}
+
+/*
+ * A stage or points by hand say who gave them: the property by is the caller,
+ * unless the app names a person.
+ */
+static void
+say_who(EventInput *event)
+{
+	static const char *const kinds[] = {"stage_set", "points_added", "points_removed"};
+	text	   *kind = DatumGetTextPP(event->values[EVENT_KIND]);
+	JsonbParseState *state = NULL;
+	Jsonb	   *by;
+	int			i;
+
+	for (i = 0; i < lengthof(kinds); i++)
+		if (VARSIZE_ANY_EXHDR(kind) == strlen(kinds[i]) &&
+			memcmp(VARDATA_ANY(kind), kinds[i], strlen(kinds[i])) == 0)
+			break;
+	if (i == lengthof(kinds))
+		return;
+	if (event->nulls[EVENT_PROPERTIES] != 'n')
+	{
+		Jsonb	   *properties = DatumGetJsonbP(event->values[EVENT_PROPERTIES]);
+		JsonbValue	buffer;
+		JsonbValue *said;
+
+		if (!JB_ROOT_IS_OBJECT(properties))
+			return;
+		said = getKeyJsonValueFromContainer(&properties->root, "by", 2, &buffer);
+		if (said && said->type != jbvNull)
+			return;
+	}
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	push_pair(&state, "by", leadscore_caller_name());
+	by = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	event->values[EVENT_PROPERTIES] = event->nulls[EVENT_PROPERTIES] == 'n' ? JsonbPGetDatum(by) :
+		DirectFunctionCall2(jsonb_concat, event->values[EVENT_PROPERTIES], JsonbPGetDatum(by));
+	event->nulls[EVENT_PROPERTIES] = ' ';
+}
+
 /* A lead is created when it is first heard of, or now if that is to come. */
 static TimestampTz
 creation(TimestampTz occurred_at)
@@ -252,6 +306,7 @@ leadscore_track(FunctionCallInfo fcinfo, AppWrite *call)
 	event.values[EVENT_KIND] = leadscore_required_text(fcinfo, 1, "kind");
 	event.nulls[EVENT_LEAD_ID] = event.nulls[EVENT_KIND] = ' ';
 	take_argument(fcinfo, 2, &event, EVENT_PROPERTIES);
+	say_who(&event);
 	take_argument(fcinfo, 3, &event, EVENT_OCCURRED_AT);
 	if (PG_ARGISNULL(3))
 		event.values[EVENT_OCCURRED_AT] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
@@ -443,6 +498,7 @@ read_event(const JsonbValue *item, int position, EventInput *event)
 		event->values[EVENT_PROPERTIES] = JsonbPGetDatum(properties);
 		event->nulls[EVENT_PROPERTIES] = ' ';
 	}
+	say_who(event);
 	text_value = leadscore_item_text(container, "occurred_at");
 	event->values[EVENT_OCCURRED_AT] = text_value ?
 		read_item(timestamptz_in, text_value, position) :
@@ -736,21 +792,6 @@ leadscore_track_many(FunctionCallInfo fcinfo, AppWrite *call)
 	return HeapTupleGetDatum(tuple);
 }
 
-/* Push a member of an object that is a string. */
-static void
-push_pair(JsonbParseState **state, const char *name, text *string)
-{
-	JsonbValue	value;
-
-	value.type = jbvString;
-	value.val.string.val = unconstify(char *, name);
-	value.val.string.len = strlen(name);
-	pushJsonbValue(state, WJB_KEY, &value);
-	value.val.string.val = VARDATA_ANY(string);
-	value.val.string.len = VARSIZE_ANY_EXHDR(string);
-	pushJsonbValue(state, WJB_VALUE, &value);
-}
-
 /*
  * Refuse to make a lead of a contact that fails the gates of iql: one without
  * consent or an address, say.
@@ -812,6 +853,8 @@ set_stage(FunctionCallInfo fcinfo, AppWrite *call, int64 lead_id, Datum label)
 	push_pair(&state, "stage", cstring_to_text(lead_stage_label(stage)));
 	if (!PG_ARGISNULL(2))
 		push_pair(&state, "reason", PG_GETARG_TEXT_PP(2));
+	if (!PG_ARGISNULL(3))
+		push_pair(&state, "by", PG_GETARG_TEXT_PP(3));
 	memset(event.nulls, 'n', sizeof(event.nulls));
 	event.values[EVENT_LEAD_ID] = Int64GetDatum(lead_id);
 	event.values[EVENT_KIND] = CStringGetTextDatum("stage_set");
@@ -819,6 +862,7 @@ set_stage(FunctionCallInfo fcinfo, AppWrite *call, int64 lead_id, Datum label)
 	event.values[EVENT_OCCURRED_AT] = TimestampTzGetDatum(stage_set_at(call, lead_id));
 	event.nulls[EVENT_LEAD_ID] = event.nulls[EVENT_KIND] = ' ';
 	event.nulls[EVENT_PROPERTIES] = event.nulls[EVENT_OCCURRED_AT] = ' ';
+	say_who(&event);
 	add_event(call, &event, NULL, &duplicate);
 	read_standing(call, lead_id, false, &after);
 	if (!after.known)
@@ -829,7 +873,7 @@ set_stage(FunctionCallInfo fcinfo, AppWrite *call, int64 lead_id, Datum label)
 	return result;
 }
 
-/* set_stage(external_id, stage, reason) */
+/* set_stage(external_id, stage, reason, by) */
 Datum
 leadscore_set_stage(FunctionCallInfo fcinfo, AppWrite *call)
 {
@@ -848,7 +892,7 @@ leadscore_set_stage(FunctionCallInfo fcinfo, AppWrite *call)
 	return set_stage(fcinfo, call, lead_id, label);
 }
 
-/* set_stage_by_id(lead_id, stage, reason) */
+/* set_stage_by_id(lead_id, stage, reason, by) */
 Datum
 leadscore_set_stage_by_id(FunctionCallInfo fcinfo, AppWrite *call)
 {

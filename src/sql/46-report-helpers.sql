@@ -28,6 +28,12 @@ END;
 COMMENT ON FUNCTION leadscore_internal.date_of(timestamptz, text) IS
 	'the date of an instant in a time zone; NULL outside the years 1 to 9999';
 
+-- Instants in profiles and properties come from apps, too.
+CREATE FUNCTION leadscore_internal.iso_instant(value text, time_zone text) RETURNS timestamptz
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_iso_instant';
+COMMENT ON FUNCTION leadscore_internal.iso_instant(text, text) IS
+	'the instant that a text of the form 2026-03-01, 2026-03-01T10:00 or 2026-03-01T10:00:00+01:00 names, in the time zone if it has no offset; NULL if it is no such text, no day of the calendar, or outside the years 1 to 9999';
+
 -- A day is 24 hours here, whatever the time zone of the session does.
 CREATE FUNCTION leadscore_internal.fixed_period(period interval) RETURNS interval
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -155,10 +161,10 @@ CREATE FUNCTION leadscore_internal.dimension_points(activity leadscore.lead_acti
 COMMENT ON FUNCTION leadscore_internal.dimension_points(leadscore.lead_activity, leadscore.lead_model, text, timestamptz) IS
 	'points of one dimension, as dimension_scores() gives them; NULL if the model has no such dimension';
 
-CREATE FUNCTION leadscore_internal.last_activity(activity leadscore.lead_activity, at timestamptz) RETURNS timestamptz
+CREATE FUNCTION leadscore_internal.last_activity(activity leadscore.lead_activity, at timestamptz, besides integer[]) RETURNS timestamptz
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 5 AS 'MODULE_PATHNAME', 'leadscore_last_activity';
-COMMENT ON FUNCTION leadscore_internal.last_activity(leadscore.lead_activity, timestamptz) IS
-	'beginning of the newest bucket up to at in which an event counted; NULL if there is none';
+COMMENT ON FUNCTION leadscore_internal.last_activity(leadscore.lead_activity, timestamptz, integer[]) IS
+	'beginning of the newest bucket up to at in which an event counted, for other signals than those of besides; NULL if there is none';
 
 CREATE FUNCTION leadscore_internal.has_signal(activity leadscore.lead_activity, signal_id integer) RETURNS boolean
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 5 AS 'MODULE_PATHNAME', 'leadscore_has_signal';

@@ -34,6 +34,11 @@ CREATE FUNCTION leadscore_internal.shows_all(relation regclass) RETURNS boolean
 COMMENT ON FUNCTION leadscore_internal.shows_all(regclass) IS
 	'whether row security leaves all rows of a table to the role that the session runs as; unlike row_security_active() also in a function that runs as another role';
 
+CREATE FUNCTION leadscore_internal.caller() RETURNS text
+	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_caller';
+COMMENT ON FUNCTION leadscore_internal.caller() IS
+	'the role that is at work: that of SET ROLE, or else the one that logged in; unlike current_user also in a function that runs as another role';
+
 CREATE FUNCTION leadscore_internal.lock_pipeline(pipeline regnamespace) RETURNS void
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_lock_pipeline';
 COMMENT ON FUNCTION leadscore_internal.lock_pipeline(regnamespace) IS

@@ -36,6 +36,39 @@ $$;
 COMMENT ON FUNCTION leadscore_internal.require_text(text, text) IS
 	'the value, or an error that names the argument if it is null or empty';
 
+-- Sums of such an instant and the delays of sequences are instants, too.
+CREATE FUNCTION leadscore_internal.require_instant(argument text, value timestamptz) RETURNS timestamptz
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF value IS NULL THEN
+		RAISE EXCEPTION '% must not be null', argument
+			USING ERRCODE = 'null_value_not_allowed', HINT = pg_catalog.format('Leave %s out if now is meant.', argument);
+	ELSIF value < '0001-01-01 00:00+00' OR value >= '10000-01-01 00:00+00' THEN
+		RAISE EXCEPTION '% must be an instant of the years 1 to 9999', argument
+			USING ERRCODE = 'invalid_parameter_value', HINT = pg_catalog.format('Leave %s out if now is meant.', argument);
+	END IF;
+	RETURN value;
+END
+$$;
+COMMENT ON FUNCTION leadscore_internal.require_instant(text, timestamptz) IS
+	'the value, or an error that names the argument if it is null, infinite or out of reach';
+
+CREATE FUNCTION leadscore_internal.require_role(role text) RETURNS text
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = leadscore_internal.require_text('role', role)) THEN
+		RAISE EXCEPTION 'role "%" does not exist', role
+			USING ERRCODE = 'undefined_object',
+				HINT = pg_catalog.format('Create it with CREATE ROLE %I.', role);
+	END IF;
+	RETURN role;
+END
+$$;
+COMMENT ON FUNCTION leadscore_internal.require_role(text) IS
+	'the role of this name, or an error that says how to create it';
+
 -- The embedded DDL
 
 CREATE FUNCTION leadscore_internal.check_version() RETURNS text
@@ -430,11 +463,7 @@ DECLARE
 	schema_oid CONSTANT regnamespace := leadscore_internal.known_pipeline(pipeline);
 	functions record;
 BEGIN
-	IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = role) THEN
-		RAISE EXCEPTION 'role "%" does not exist', role
-			USING ERRCODE = 'undefined_object',
-				HINT = pg_catalog.format('Create it with CREATE ROLE %I.', role);
-	END IF;
+	role := leadscore_internal.require_role(role);
 	EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %I', pipeline, role);
 	EXECUTE pg_catalog.format('GRANT INSERT ON %I.event TO %I', pipeline, role);
 	-- for RETURNING event_id and for ON CONFLICT
@@ -445,35 +474,28 @@ BEGIN
 		FROM pg_catalog.pg_proc p
 		WHERE p.pronamespace = schema_oid
 			AND (p.prolang = (SELECT l.oid FROM pg_catalog.pg_language l WHERE l.lanname = 'leadscore')
-				OR p.proname IN ('give_consent', 'give_consent_by_id', 'withdraw_consent', 'withdraw_consent_by_id', 'identify'))
+				OR pg_catalog.regexp_replace(p.proname, '_by_id$', '') IN ('give_consent', 'withdraw_consent', 'identify',
+					'enroll_lead', 'unenroll', 'add_action', 'claim_actions', 'action_wanted', 'complete_action', 'complete_actions',
+					'fail_action', 'extend_action', 'cancel_action'))
 	LOOP
 		EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO %I', functions.signature, role);
 	END LOOP;
 END
 $$;
 COMMENT ON FUNCTION leadscore.grant_app(text, text) IS
-	'lets a role do the work of an app: record events, leads and consent, identify visitors, ask for scores and stages, and whom it may contact';
+	'lets a role do the work of an app and its workers: record events, leads and consent, identify visitors, ask for scores and stages, and whom it may contact; let leads begin and end sequences, add actions, claim them with addresses, and say what became of them';
 
 -- Our views only, not views that a user may have added. The catalog tells which
--- columns they read, so that grants and views cannot disagree.
-CREATE FUNCTION leadscore.grant_reader(pipeline text, role text) RETURNS void
-	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+-- columns they read, so that grants and views cannot disagree. work_list shows
+-- addresses: it is for those who work with leads.
+CREATE FUNCTION leadscore_internal.view_privileges(pipeline text, personal boolean) RETURNS SETOF text
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	schema_oid CONSTANT regnamespace := leadscore_internal.known_pipeline(pipeline);
 	reports CONSTANT text := leadscore_internal.reports_schema(pipeline);
-	objects record;
 BEGIN
-	IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = role) THEN
-		RAISE EXCEPTION 'role "%" does not exist', role
-			USING ERRCODE = 'undefined_object',
-				HINT = pg_catalog.format('Create it with CREATE ROLE %I.', role);
-	END IF;
-	EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %I', pipeline, role);
-	IF EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.nspname = reports) THEN
-		EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %I', reports, role);
-	END IF;
-	FOR objects IN
+	RETURN QUERY
 		WITH ours AS (
 			SELECT c.oid, n.nspname, c.relname, r.oid AS rule
 			FROM leadscore_internal.ddl_files() f
@@ -482,6 +504,7 @@ BEGIN
 					CASE WHEN leadscore_internal.report_part(f) IS NULL THEN pipeline ELSE reports END
 				JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = v AND c.relkind = 'v'
 				JOIN pg_catalog.pg_rewrite r ON r.ev_class = c.oid
+			WHERE personal OR v <> 'work_list'
 		)
 		SELECT pg_catalog.format('SELECT ON %I.%I', o.nspname, o.relname) AS privilege
 		FROM ours o
@@ -495,17 +518,38 @@ BEGIN
 			JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
 		GROUP BY c.relname
 		UNION
-		-- what model_quality() and compare_models() read: models, and profiles as signals
-		SELECT pg_catalog.format('SELECT %s ON %I.%I', t.columns, pipeline, t.name)
-		FROM (VALUES ('model', ''), ('dimension', ''), ('rule', ''), ('stage_rule', ''), ('stage_gate', ''), ('grade', ''), ('setting', ''),
-			('signal', '(signal, signal_id, source)'), ('profile_change', '(lead_id, signal, count, changed_at)')) AS t (name, columns)
-		UNION
 		SELECT pg_catalog.format('EXECUTE ON FUNCTION %s', p.oid::regprocedure)
 		FROM ours o
 			JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = o.rule
 				AND d.refclassid = 'pg_catalog.pg_proc'::regclass
 			JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid
-				JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace AND n.nspname IN (pipeline, reports)
+				JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace AND n.nspname IN (pipeline, reports);
+END
+$$;
+COMMENT ON FUNCTION leadscore_internal.view_privileges(text, boolean) IS
+	'privileges that a role needs to read the views of a pipeline, as GRANT wants them; personal: also those that show addresses';
+
+CREATE FUNCTION leadscore.grant_reader(pipeline text, role text) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	schema_oid CONSTANT regnamespace := leadscore_internal.known_pipeline(pipeline);
+	reports CONSTANT text := leadscore_internal.reports_schema(pipeline);
+	objects record;
+BEGIN
+	role := leadscore_internal.require_role(role);
+	EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %I', pipeline, role);
+	IF EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.nspname = reports) THEN
+		EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %I', reports, role);
+	END IF;
+	FOR objects IN
+		SELECT v AS privilege
+		FROM leadscore_internal.view_privileges(pipeline, false) v
+		UNION
+		-- what model_quality() and compare_models() read: models, and profiles as signals
+		SELECT pg_catalog.format('SELECT %s ON %I.%I', t.columns, pipeline, t.name)
+		FROM (VALUES ('model', ''), ('dimension', ''), ('rule', ''), ('stage_rule', ''), ('stage_gate', ''), ('grade', ''), ('setting', ''),
+			('signal', '(signal, signal_id, source)'), ('profile_change', '(lead_id, signal, count, changed_at)')) AS t (name, columns)
 	LOOP
 		EXECUTE pg_catalog.format('GRANT %s TO %I', objects.privilege, role);
 	END LOOP;
@@ -513,6 +557,80 @@ END
 $$;
 COMMENT ON FUNCTION leadscore.grant_reader(text, text) IS
 	'lets a role read the views of a pipeline, and no personal data: for reports and BI tools';
+
+-- Status and names of who did it are left to the functions that write them.
+CREATE FUNCTION leadscore.grant_marketing(pipeline text, role text) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	schema_oid CONSTANT regnamespace := leadscore_internal.known_pipeline(pipeline);
+	objects record;
+BEGIN
+	role := leadscore_internal.require_role(role);
+	PERFORM leadscore.grant_reader(pipeline, role);
+	FOR objects IN
+		SELECT pg_catalog.format('SELECT, DELETE, INSERT %s, UPDATE %s ON %I.%I', t.columns, t.columns, pipeline, t.name) AS privilege
+		FROM (VALUES
+			('model', '(model, min_score, max_score, gates_required, allow_demotion, demotion_margin, note)'),
+			('segment', '(segment, persona, ideal_customer, min_match_share, note)'),
+			('sequence', '(sequence, starts_on, start_name, goal_stage, goal_signals, exit_stages, exit_signals, stay_in_segment, again_after, late_after, priority, note)'),
+			('sequence_step', ''), ('contact_limit', ''), ('contact_hours', ''), ('stage_action', ''),
+			('dimension', ''), ('rule', ''), ('stage_rule', ''), ('stage_gate', ''), ('grade', ''), ('segment_condition', ''),
+			('signal', ''), ('value_list', ''), ('event_role', ''), ('event_kind', ''),
+			('channel', ''), ('campaign', ''), ('cost', ''), ('benchmark', '')) AS t (name, columns)
+		UNION ALL
+		SELECT pg_catalog.format('UPDATE (mature_after, first_response_within, attribution_scope, attribution_window) ON %I.setting', pipeline)
+		UNION ALL
+		SELECT pg_catalog.format('SELECT ON %I.%I', pipeline, t.name)
+		FROM (VALUES ('model_activation'), ('segment_activation')) AS t (name)
+		UNION ALL
+		SELECT pg_catalog.format('USAGE ON SEQUENCE %I.%I', pipeline, t.name)
+		FROM (VALUES ('signal_signal_id_seq'), ('stage_gate_gate_id_seq'), ('segment_segment_id_seq'), ('segment_condition_condition_id_seq'),
+			('cost_cost_id_seq'), ('contact_limit_limit_id_seq'), ('stage_action_stage_action_id_seq')) AS t (name)
+		UNION ALL
+		SELECT pg_catalog.format('EXECUTE ON FUNCTION %s', p.oid::regprocedure)
+		FROM pg_catalog.pg_proc p
+		WHERE p.pronamespace = schema_oid
+			AND p.proname IN ('activate_model', 'clone_model', 'activate_segment', 'retire_segment', 'clone_segment', 'segment_preview', 'segment_preview_leads',
+				'activate_sequence', 'pause_sequence', 'retire_sequence', 'sequence_preview', 'enroll')
+	LOOP
+		EXECUTE pg_catalog.format('GRANT %s TO %I', objects.privilege, role);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION leadscore.grant_marketing(text, text) IS
+	'lets a role do the work of marketing: all that grant_reader() allows; edit models, rules, signals, segments, sequences, limits and hours of contacts, kinds of events, campaigns, costs and goals; try and activate models, segments and sequences, and let the leads of a segment begin a sequence. No personal data, and no lead is written';
+
+CREATE FUNCTION leadscore.grant_sales(pipeline text, role text) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	schema_oid CONSTANT regnamespace := leadscore_internal.known_pipeline(pipeline);
+	objects record;
+BEGIN
+	role := leadscore_internal.require_role(role);
+	PERFORM leadscore.grant_reader(pipeline, role);
+	EXECUTE pg_catalog.format('GRANT SELECT ON %I.lead TO %I', pipeline, role);
+	-- all but the evidence
+	EXECUTE pg_catalog.format('GRANT SELECT (lead_id, consent_id, purpose, channel, topic, status, basis, policy_version, occurred_at, recorded_at, recorded_by) ON %I.consent TO %I',
+		pipeline, role);
+	FOR objects IN
+		SELECT v AS privilege
+		FROM leadscore_internal.view_privileges(pipeline, true) v
+		UNION
+		SELECT pg_catalog.format('EXECUTE ON FUNCTION %s', p.oid::regprocedure)
+		FROM pg_catalog.pg_proc p
+		WHERE p.pronamespace = schema_oid
+			AND pg_catalog.regexp_replace(p.proname, '_by_id$', '') IN ('lead_id', 'score', 'explain', 'next_steps', 'stage_at',
+				'in_segment', 'explain_segment', 'persona_match', 'set_stage', 'may_contact', 'give_consent', 'withdraw_consent',
+				'assign_lead', 'complete_action')
+	LOOP
+		EXECUTE pg_catalog.format('GRANT %s TO %I', objects.privilege, role);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION leadscore.grant_sales(text, text) IS
+	'lets a role do the work of sales: all that grant_reader() allows; read leads with their addresses and consent; ask where a lead stands and why, and whether it may be written to; see the list of the day, say what came of its tasks and of alerts, give leads to others, set stages, record consent. No configuration is written';
 
 -- A column is computed only if it is asked for.
 CREATE VIEW leadscore.pipelines WITH (security_invoker = true) AS

@@ -305,4 +305,21 @@ INSERT INTO segments.lead SELECT * FROM crm.lead;
 INSERT INTO segments.event (lead_id, kind, occurred_at, channel, properties)
     SELECT lead_id, kind, occurred_at, channel, properties FROM crm.event ORDER BY event_id;
 SELECT leadscore.attach_pipeline('segments') \g /dev/null
+
+-- (g) the same as (e) with five active sequences, whose runs begin and end as
+-- events come
+SELECT leadscore.create_pipeline('sequences', attach => false) \g /dev/null
+DELETE FROM sequences.sequence;
+INSERT INTO sequences.sequence (sequence, starts_on, start_name, goal_stage, goal_signals, again_after) VALUES
+    ('education', 'stage', 'iql', 'mql', '{purchase}', '30 days'), ('solution', 'stage', 'mql', 'sql', '{purchase}', '30 days'),
+    ('contact', 'stage', 'sql', 'prospect', '{}', '30 days'), ('demo', 'event', 'demo_request', NULL, '{purchase}', '30 days'),
+    ('after sale', 'event', 'purchase', NULL, '{}', '30 days');
+INSERT INTO sequences.sequence_step (sequence, step, position, delay, channel, topic, content)
+    SELECT sequence, 'step ' || i, i, interval '3 days' * (i - 1), 'email', 'newsletter', sequence || ' ' || i
+    FROM sequences.sequence, generate_series(1, 4) i;
+SELECT sequences.activate_sequence(sequence) FROM sequences.sequence \g /dev/null
+INSERT INTO sequences.lead SELECT * FROM crm.lead;
+INSERT INTO sequences.event (lead_id, kind, occurred_at, channel, properties)
+    SELECT lead_id, kind, occurred_at, channel, properties FROM crm.event ORDER BY event_id;
+SELECT leadscore.attach_pipeline('sequences') \g /dev/null
 VACUUM ANALYZE;

@@ -5,7 +5,7 @@
 
 \echo
 \echo
-\echo '== 9. Count all events again and compare with the stored values: SELECT * FROM crm.verify() has no rows.'
+\echo '== 10. Count all events again and compare with the stored values: SELECT * FROM crm.verify() has no rows.'
 \echo
 
 SELECT count(*) AS "rows of verify()", (SELECT count(*) FROM crm.lead_state) AS leads, (SELECT count(*) FROM crm.event) AS events

@@ -330,7 +330,7 @@ SELECT min(total_days) >= 0 FROM cycle_time WHERE outcome = 'won';
 
 -- contacts of sales up to the first order
 SELECT lead_id, contacts_until_won FROM followups WHERE contacts_until_won > 0;
-SELECT lead_id, count(*) FROM touchpoints WHERE role IN ('outreach', 'sales_contact') AND won GROUP BY 1;
+SELECT lead_id, count(*) FROM touchpoints WHERE role IN ('outreach', 'sales_contact', 'meeting_held') AND won GROUP BY 1;
 
 -- the first request
 SELECT min(enquired_at) FROM first_response WHERE clock = 'request';
@@ -403,7 +403,11 @@ SELECT count(*) FROM sla_status WHERE response_days >= 0 AND contacted_at <= now
 
 -- contacts made
 SELECT sum(contacts) FROM followups;
-SELECT count(*) FROM event WHERE kind = ANY (leadscore_internal.kinds_of('event_kind', 'outreach', 'sales_contact')) AND occurred_at <= now();
+SELECT count(*) FROM event WHERE kind = ANY (leadscore_internal.kinds_of('event_kind', 'outreach', 'sales_contact', 'meeting_held')) AND occurred_at <= now();
+
+-- meetings
+SELECT coalesce(sum(meetings), 0), coalesce(sum(booked), 0), coalesce(sum(held), 0) FROM meeting_outcome;
+SELECT coalesce(sum(held + no_show + cancelled + open), 0), (SELECT count(*) FROM event WHERE kind = ANY (leadscore_internal.kinds_of('event_kind', 'meeting_booked')) AND occurred_at <= now()), (SELECT count(*) FROM event WHERE kind = ANY (leadscore_internal.kinds_of('event_kind', 'meeting_held')) AND occurred_at <= now()) FROM meeting_outcome;
 
 -- money given back
 SELECT sum(refund_amount) FROM refunds WHERE status = 'refunded';

@@ -40,6 +40,10 @@ INSERT INTO crm.event_kind (kind, role, note) VALUES
     ('tasting', 'webinar', 'was at a tasting (content)'),
     ('ring', 'outreach', 'we rang them (outcome)'),
     ('chat', 'sales_contact', 'we spoke with them (outcome)'),
+    ('tea_date', 'meeting_booked', 'will come for tea (meeting_at)'),
+    ('came_for_tea', 'meeting_held', 'came for tea (outcome)'),
+    ('stood_us_up', 'meeting_no_show', 'did not come for tea'),
+    ('date_off', 'meeting_cancelled', 'will not come for tea'),
     ('tea_order', 'purchase', 'ordered tea (value: amount)'),
     ('tea_parcel', 'purchase', 'paid for the parcel of the month (value: amount)'),
     ('tea_back', 'refund', 'got money back (value: amount; purchase: name of the order)'),
@@ -327,6 +331,21 @@ UPDATE crm.lead l SET consented_at = p.order_at + interval '20 days', email = 'l
 SELECT * FROM crm.track_many((SELECT jsonb_agg(jsonb_build_object('external_id', l.external_id, 'kind', e.kind, 'occurred_at', e.occurred_at, 'value', e.value, 'source_id', e.source_id))
     FROM (SELECT * FROM crm.event WHERE kind = 'tea_order' ORDER BY event_id LIMIT 20) e JOIN crm.lead l USING (lead_id) WHERE l.external_id IS NOT NULL)) \g /dev/null
 
+-- Some come for tea: by appointment, to the day or to the minute, or without one;
+-- some twice, some never; and some have yet to come.
+CREATE TEMP TABLE tea_time AS
+    SELECT p.lead_id, k, p.contact_at + interval '1 hour' + interval '5 days' * k AS booked_at,
+        interval '1 minute' * floor(20000 * pg_temp.draw(p.lead_id, 'tea' || k)) AS ahead, pg_temp.draw(p.lead_id, 'came' || k) AS drawn
+    FROM person p, generate_series(0, (p.lead_id % 7 / 3)::int) k
+    WHERE p.fate IN ('asker', 'buyer') AND p.lead_id % 2 = 0 AND EXISTS (SELECT FROM crm.lead l WHERE l.lead_id = p.lead_id);
+INSERT INTO crm.event (lead_id, kind, occurred_at, properties)
+    SELECT t.lead_id, 'tea_date', t.booked_at, jsonb_build_object('meeting_at', CASE WHEN t.drawn < 0.1 THEN 'soon' WHEN t.drawn < 0.3 THEN to_char(t.booked_at + t.ahead + interval '1 day', 'YYYY-MM-DD')
+        ELSE to_char(t.booked_at + t.ahead, 'YYYY-MM-DD"T"HH24:MI:SS"Z"') END)
+    FROM tea_time t WHERE t.lead_id % 5 > 0 AND t.booked_at < :'today'
+    UNION ALL
+    SELECT t.lead_id, CASE WHEN t.drawn < 0.6 THEN 'came_for_tea' WHEN t.drawn < 0.75 THEN 'stood_us_up' ELSE 'date_off' END, t.booked_at + t.ahead, '{"outcome": "no"}'
+    FROM tea_time t WHERE t.drawn < 0.85 AND t.booked_at + t.ahead < :'today';
+
 -- Money back: of an order that is named, of the last one, a part or all of it,
 -- twice, as an order with a negative amount, and of an order that is not there.
 -- It comes days after the order, often in another month.
@@ -362,4 +381,27 @@ INSERT INTO crm.event (lead_id, kind, occurred_at, value, channel)
     WHERE l.n <= 4;
 
 SELECT crm.sweep() \g /dev/null
+ANALYZE;
+
+-- Letters 2 and 3 to leads with an even number were steps of a sequence, to some
+-- of them a third one was not. What is to be done: every third sql is to be rung
+-- up today, the next ones later; every fifth mql is worth a look.
+INSERT INTO crm.sequence (sequence, starts_on, goal_stage) VALUES ('letters', 'by_hand', 'customer');
+INSERT INTO crm.sequence_step (sequence, step, position, channel, content) SELECT 'letters', 'letter ' || i, i, 'email', 'letter ' || i FROM generate_series(2, 4) i;
+SELECT crm.activate_sequence('letters'), crm.pause_sequence('letters') \g /dev/null
+INSERT INTO crm.enrollment (lead_id, sequence, run, started_by, started_at, ended_at, end_reason)
+    SELECT e.lead_id, 'letters', 1, 'by_hand', min(e.occurred_at), max(e.occurred_at) + interval '2 days', CASE e.lead_id % 6 WHEN 0 THEN 'goal' WHEN 2 THEN 'completed' ELSE 'exited' END
+    FROM crm.event e WHERE e.kind = 'email_sent' AND e.properties ->> 'message' IN ('letter 2', 'letter 3') AND e.lead_id % 2 = 0 GROUP BY 1;
+INSERT INTO crm.action (lead_id, dedup_key, channel, content, variant, sequence, run, step, due_at, status, ended_at)
+    SELECT e.lead_id, 'letters/1/' || (e.properties ->> 'message'), 'email', e.properties ->> 'message', e.properties ->> 'variant', 'letters', 1, e.properties ->> 'message', e.occurred_at, 'done', e.occurred_at
+    FROM crm.event e WHERE e.kind = 'email_sent' AND e.properties ->> 'message' IN ('letter 2', 'letter 3') AND e.lead_id % 2 = 0 ON CONFLICT DO NOTHING;
+UPDATE crm.event e SET source_id = 'action:' || a.action_id FROM crm.action a WHERE a.lead_id = e.lead_id AND a.content = e.properties ->> 'message' AND a.ended_at = e.occurred_at AND e.kind = 'email_sent';
+INSERT INTO crm.action (lead_id, dedup_key, channel, content, sequence, run, step, due_at, status, reason, ended_at)
+    SELECT n.lead_id, 'letters/1/letter 4', 'email', 'letter 4', 'letters', 1, 'letter 4', n.ended_at, 'skipped', CASE WHEN n.lead_id % 4 = 0 THEN 'no consent' ELSE 'late' END, n.ended_at
+    FROM crm.enrollment n WHERE n.lead_id % 10 < 5;
+INSERT INTO crm.action (lead_id, dedup_key, kind, channel, content, due_at)
+    SELECT s.lead_id, 'app:ring', 'task', 'phone', 'ring up', :'today'::timestamptz + CASE s.lead_id % 3 WHEN 1 THEN interval '3 days' ELSE '0' END FROM crm.lead_state s WHERE s.stage = 'sql' AND s.lead_id % 3 < 2;
+INSERT INTO crm.action (lead_id, dedup_key, kind, channel, content, due_at)
+    SELECT s.lead_id, 'app:look', 'alert', 'team', 'worth a look', :'today'::timestamptz + CASE s.lead_id % 2 WHEN 1 THEN interval '3 days' ELSE '0' END FROM crm.lead_state s WHERE s.stage = 'mql' AND s.lead_id % 5 = 0;
+INSERT INTO crm.stage_action (stage, segment, action) VALUES ('iql', 'waits', 'ask how the samples were'), ('iql', NULL, 'send a recipe'), ('customer', NULL, 'ask how it tasted');
 ANALYZE;

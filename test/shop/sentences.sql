@@ -35,7 +35,7 @@ BEGIN
 END $$;
 CREATE INDEX ON walk (lead_id, cycle, seq);
 CREATE INDEX ON buy (lead_id);
-CREATE TEMP TABLE spoke AS SELECT lead_id, event_id, occurred_at AS at, lower(properties ->> 'outcome') AS said FROM crm.event WHERE kind IN ('ring', 'chat') AND occurred_at <= now();
+CREATE TEMP TABLE spoke AS SELECT lead_id, event_id, occurred_at AS at, lower(properties ->> 'outcome') AS said FROM crm.event WHERE kind IN ('ring', 'chat', 'came_for_tea') AND occurred_at <= now();
 CREATE INDEX ON spoke (lead_id);
 -- enquiries: a contact answers one, and the end of the cycle ends it
 CREATE TEMP TABLE asked (n bigint GENERATED ALWAYS AS IDENTITY, lead_id bigint, at timestamptz, answered timestamptz, ended timestamptz, was leadscore.lead_stage);
@@ -56,6 +56,24 @@ BEGIN
         END IF;
     END LOOP;
     UPDATE asked SET was = (SELECT stage FROM walk w WHERE w.lead_id = asked.lead_id AND w.at < coalesce(asked.answered, asked.at) ORDER BY seq DESC LIMIT 1);
+END $$;
+-- appointments: of an end the first booking that has none
+CREATE TEMP TABLE tea (n bigint GENERATED ALWAYS AS IDENTITY, lead_id bigint, at timestamptz, wanted timestamptz, ended timestamptz, how text);
+DO $$
+DECLARE
+    r record;
+BEGIN
+    FOR r IN SELECT lead_id, kind, occurred_at AS at, properties ->> 'meeting_at' AS wanted FROM crm.event WHERE kind IN ('tea_date', 'came_for_tea', 'stood_us_up', 'date_off') AND occurred_at <= now()
+            ORDER BY lead_id, occurred_at, kind <> 'tea_date', event_id LOOP
+        IF r.kind = 'tea_date' THEN
+            INSERT INTO tea (lead_id, at, wanted, how) VALUES (r.lead_id, r.at, CASE WHEN length(r.wanted) = 10 THEN r.wanted::timestamp AT TIME ZONE 'Europe/Rome' WHEN r.wanted <> 'soon' THEN r.wanted::timestamptz END, 'tea_date');
+        ELSE
+            UPDATE tea SET ended = r.at, how = r.kind WHERE n = (SELECT min(n) FROM tea WHERE lead_id = r.lead_id AND ended IS NULL);
+            IF NOT FOUND THEN
+                INSERT INTO tea (lead_id, ended, how) VALUES (r.lead_id, r.at, r.kind);
+            END IF;
+        END IF;
+    END LOOP;
 END $$;
 CREATE TEMP TABLE touch AS SELECT lead_id, event_id, occurred_at AS at, channel, campaign FROM crm.event WHERE (channel IS NOT NULL OR campaign IS NOT NULL) AND kind NOT IN ('tea_order', 'tea_parcel', 'gone', 'shelved', 'hoax', 'stage_set', 'email_sent', 'tea_back');
 CREATE INDEX ON touch (lead_id, at, event_id);
@@ -196,6 +214,38 @@ SELECT count(*), count(*) FILTER (WHERE w.stage = 'sql'), count(*) FILTER (WHERE
 FROM walk w WHERE w.next IS NULL AND w.stage IN ('mql', 'sql')
     AND NOT EXISTS (SELECT FROM crm.consent c WHERE c.lead_id = w.lead_id AND c.purpose = 'marketing' AND c.status = 'withdrawn'
         AND NOT EXISTS (SELECT FROM crm.event e WHERE e.lead_id = w.lead_id AND e.kind IN ('sample_wanted', 'demo_request', 'personal_demo_request', 'quote_request') AND e.occurred_at > c.occurred_at));
+
+-- action_log: _ letters of the sequence were sent, and _ were not, because there was no consent.
+SELECT count(*) FILTER (WHERE status = 'done'), count(*) FILTER (WHERE reason = 'no consent') FROM action_log WHERE sequence = 'letters';
+-- by hand
+SELECT (SELECT count(*) FROM crm.event WHERE source_id LIKE 'action:%'), (SELECT count(*) FROM crm.enrollment WHERE lead_id % 4 = 0 AND lead_id % 10 < 5);
+
+-- open_alerts: _ alerts wait for somebody to look.
+SELECT count(*) FROM open_alerts;
+-- by hand
+SELECT count(*) FROM crm.action WHERE kind = 'alert' AND due_at <= now();
+
+-- work_list: _ are to be rung up today, and for _ as sql nothing is planned.
+SELECT count(action_id), count(*) FILTER (WHERE action_id IS NULL) FROM work_list;
+-- by hand
+SELECT (SELECT count(DISTINCT lead_id) FROM crm.action WHERE kind = 'task' AND due_at < (date_trunc('day', now() AT TIME ZONE 'Europe/Rome') + interval '1 day') AT TIME ZONE 'Europe/Rome'), count(*)
+FROM walk w WHERE w.next IS NULL AND w.stage = 'sql' AND NOT EXISTS (SELECT FROM crm.action a WHERE a.lead_id = w.lead_id AND a.kind = 'task')
+    AND NOT EXISTS (SELECT FROM crm.consent c WHERE c.lead_id = w.lead_id AND c.purpose = 'marketing' AND c.status = 'withdrawn'
+        AND NOT EXISTS (SELECT FROM crm.event e WHERE e.lead_id = w.lead_id AND e.kind IN ('sample_wanted', 'demo_request', 'personal_demo_request', 'quote_request') AND e.occurred_at > c.occurred_at));
+
+-- recommended_action: _ iql are to be asked how the samples were, _ are to get a recipe, and _ leads are to be rung up.
+SELECT count(*) FILTER (WHERE action = 'ask how the samples were'), count(*) FILTER (WHERE action = 'send a recipe'), count(*) FILTER (WHERE action = 'ring up') FROM recommended_action;
+-- by hand
+SELECT count(*) FILTER (WHERE w.stage = 'iql' AND t.waits), count(*) FILTER (WHERE w.stage = 'iql' AND NOT t.waits), (SELECT count(*) FROM crm.action WHERE content = 'ring up')
+FROM walk w, LATERAL (SELECT EXISTS (SELECT FROM crm.event e WHERE e.lead_id = w.lead_id AND kind = 'sample_wanted' AND occurred_at <= now() AND occurred_at >= :'today'::timestamptz - interval '29 days')
+        AND NOT EXISTS (SELECT FROM buy WHERE buy.lead_id = w.lead_id) AS waits) t WHERE w.next IS NULL;
+
+-- sequence_result: Of _ runs of the letters _ reached the goal; of _ second letters _ were opened.
+SELECT q.runs, q.goal_runs, s.sent, s.opened FROM sequence_result q, (SELECT sum(sent) AS sent, sum(opened) AS opened FROM sequence_result WHERE level = 'step' AND step = 'letter 2') s WHERE q.level = 'sequence' AND q.sequence = 'letters';
+-- by hand
+SELECT count(DISTINCT e.lead_id), count(DISTINCT e.lead_id) FILTER (WHERE e.lead_id % 6 = 0), count(*) FILTER (WHERE l.message = 'letter 2'),
+    count(*) FILTER (WHERE l.message = 'letter 2' AND EXISTS (SELECT FROM crm.event o WHERE o.lead_id = e.lead_id AND o.kind = 'email_open' AND o.properties ->> 'message' = 'letter 2' AND o.occurred_at >= e.occurred_at))
+FROM crm.event e, LATERAL (SELECT e.properties ->> 'message' AS message) l WHERE e.kind = 'email_sent' AND e.lead_id % 2 = 0 AND l.message IN ('letter 2', 'letter 3');
 
 -- unscored_events: _ events are of a kind that nobody knows.
 SELECT count(*) FROM unscored_events WHERE reason = 'unknown kind';
@@ -355,6 +405,16 @@ SELECT count(*) FROM lead_cooling WHERE reason ~ 'quiet';
 SELECT count(*) FROM life JOIN crm.lead USING (lead_id) LEFT JOIN (SELECT lead_id, max(date_trunc('day', occurred_at, 'UTC')) AS at FROM crm.event
         WHERE kind IN ('shelf_view', 'tea_view', 'club_joined', 'sample_wanted', 'recipe_taken', 'tasting', 'email_click', 'chat', 'tea_order', 'tea_parcel', 'gone', 'shelved', 'hoax') AND date_trunc('day', occurred_at, 'UTC') <= now() GROUP BY 1) e USING (lead_id)
 WHERE stage BETWEEN 'iql' AND 'prospect' AND coalesce(e.at, created_at) + interval '720 hours' <= now();
+
+-- meeting_outcome: Of _ that had agreed to come for tea _ came and _ did not, half of them within _ days; of _ that came _ bought since.
+SELECT booked, held, no_show, open, overdue, round(median_ahead_days::numeric, 6), leads_met, customers FROM meeting_outcome WHERE owner = (SELECT owner FROM meeting_outcome ORDER BY meetings DESC, owner LIMIT 1);
+-- by hand
+SELECT count(t.at), count(*) FILTER (WHERE how = 'came_for_tea'), count(*) FILTER (WHERE how = 'stood_us_up'), count(*) FILTER (WHERE how = 'tea_date'), count(*) FILTER (WHERE how = 'tea_date' AND wanted < now()),
+    (SELECT round(percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM d.meets - d.at)::float8 / 86400)::numeric, 6) FROM (SELECT l.owner, t.at, coalesce(t.wanted, CASE t.how WHEN 'came_for_tea' THEN t.ended END) AS meets FROM tea t JOIN crm.lead l USING (lead_id)) d
+        WHERE coalesce(d.owner, '(none)') = coalesce(l.owner, '(none)') AND d.meets >= d.at),
+    (SELECT count(*) FROM (SELECT t.lead_id, min(t.ended) AS met FROM tea t JOIN crm.lead m USING (lead_id) WHERE t.how = 'came_for_tea' AND coalesce(m.owner, '(none)') = coalesce(l.owner, '(none)') GROUP BY 1) f JOIN life USING (lead_id) WHERE won_at IS NULL OR won_at >= met),
+    (SELECT count(*) FROM (SELECT t.lead_id, min(t.ended) AS met FROM tea t JOIN crm.lead m USING (lead_id) WHERE t.how = 'came_for_tea' AND coalesce(m.owner, '(none)') = coalesce(l.owner, '(none)') GROUP BY 1) f JOIN life USING (lead_id) WHERE won_at >= met)
+FROM tea t JOIN crm.lead l USING (lead_id) GROUP BY coalesce(l.owner, '(none)'), l.owner ORDER BY count(*) DESC, coalesce(l.owner, '(none)') LIMIT 1;
 
 -- bant_gaps: Of _ mql _ have not said what they like.
 SELECT leads, missing FROM bant_gaps WHERE stage = 'mql' AND gate = 'taste';

@@ -298,6 +298,14 @@ sub review_segments
 	}
 }
 
+# What a lead leaves in the instant of its birth it was never in.
+sub undo_birth
+{
+	my ($life) = @_;
+	my %left = map { $_->{segment} => 1 } grep { !$_->{entered} } @{ $life->{edges} };
+	$life->{edges} = [ grep { !$left{ $_->{segment} } } @{ $life->{edges} } ];
+}
+
 # ---------- how the stage moves ----------
 
 sub move
@@ -461,6 +469,7 @@ sub life
 		}
 		my @here = grep { $_->{at} == $at } @items;
 		happen($life, $at, $now, @here) if @here;
+		undo_birth($life) if $at == $birth;
 	}
 	$life->{bucket} = $today;
 	$life->{score} = score($life, $now);

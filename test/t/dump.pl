@@ -59,6 +59,11 @@ sql('old', q{
 	UPDATE p.rule SET points = points * 2 WHERE model = 'other';
 	SELECT p.activate_model('other', wait => true);
 	SELECT p.clone_model('other', 'draft');
+	INSERT INTO p.sequence (sequence, starts_on, start_name, stay_in_segment) VALUES ('dumped', 'segment_entered', 'dumped', 'dumped'), ('dumped paused', 'event', 'demo_request', NULL), ('dumped draft', 'by_hand', NULL, NULL);
+	INSERT INTO p.sequence_step (sequence, step, position, channel, delay) SELECT s, n, i, 'email', i * interval '1 day' FROM unnest('{dumped,dumped paused,dumped draft}'::text[]) s, unnest('{one,two}'::text[]) WITH ORDINALITY AS n (n, i);
+	SELECT p.activate_sequence('dumped', 'all'), p.activate_sequence('dumped paused'), p.pause_sequence('dumped paused');
+	INSERT INTO p.assignment (owner, stage) VALUES ('ann', 'sql');
+	INSERT INTO p.contact_limit (channel, period, max_count) VALUES ('email', 'week', 100);
 	ALTER TABLE p.lead_state DISABLE TRIGGER USER;
 	UPDATE p.lead_state SET baseline = leadscore.lead_activity(1, '2024-12-01', 5, '1 day') WHERE lead_id = 7;
 	ALTER TABLE p.lead_state ENABLE TRIGGER USER;
@@ -108,6 +113,10 @@ my $digest = q{
 	UNION ALL SELECT md5(string_agg(g::text, ' ' ORDER BY g.segment)) || count(*) FROM p.segment g
 	UNION ALL SELECT md5(string_agg(c::text, ' ' ORDER BY c.condition_id)) || count(*) FROM p.segment_condition c
 	UNION ALL SELECT md5(string_agg(a::text, ' ' ORDER BY a.activation_id)) || count(*) FROM p.segment_activation a
+	UNION ALL SELECT md5(string_agg(q::text, ' ' ORDER BY q.sequence)) || count(*) FROM p.sequence q
+	UNION ALL SELECT md5(string_agg(s::text, ' ' ORDER BY s.sequence, s.step)) || count(*) FROM p.sequence_step s
+	UNION ALL SELECT md5(string_agg(e::text, ' ' ORDER BY e.lead_id, e.sequence)) || count(*) FROM p.enrollment e
+	UNION ALL SELECT md5(string_agg(a::text, ' ' ORDER BY a.lead_id, a.action_id)) || count(*) FROM p.action a
 	UNION ALL SELECT md5(string_agg(e::text, ' ' ORDER BY e.event_id)) FROM p.event e
 	UNION ALL SELECT md5(string_agg(s::text, ' ' ORDER BY s.lead_id)) FROM "Odd ""one""".lead_state s
 	UNION ALL SELECT string_agg(p.score_by_id(l.lead_id, '2025-03-01')::text, ' ' ORDER BY l.lead_id) FROM p.lead l };
@@ -159,6 +168,11 @@ foreach my $db (qw(plain archive schema))
 	like($err, qr/not a draft/, "$db: models are frozen");
 	($rc, $out, $err) = $node->psql($db, "UPDATE p.segment_condition SET min_count = 2 WHERE segment = 'dumped'", extra_params => [ '-U', 'boss' ]);
 	like($err, qr/not a draft/, "$db: segments are frozen");
+	($rc, $out, $err) = $node->psql($db, "UPDATE p.sequence_step SET position = 9 WHERE sequence = 'dumped' AND step = 'two'", extra_params => [ '-U', 'boss' ]);
+	like($err, qr/is active and cannot be edited/, "$db: so are sequences");
+	is(sql($db, "SELECT count(*), bool_and(ended_at IS NULL) FROM p.enrollment WHERE sequence = 'dumped'"), '50|t', "$db: the runs of leads are open");
+	is(sql($db, "SELECT count(*) FROM p.claim_actions('email', at => now() + interval '1 day')"), '0', "$db: nothing goes without consent to messages");
+	is(sql($db, "SELECT count(*) FROM p.action WHERE status = 'skipped' AND reason = 'no consent'"), '50', "$db: what was due is skipped");
 	is(sql($db, "SELECT count(*) FROM p.segment_members WHERE segment = 'dumped'"), '50', "$db: every second lead bought");
 	sql($db, "SELECT p.activate_segment('dumped_draft', wait => true)");
 	sql($db, "INSERT INTO p.signal (signal, event_kinds) VALUES ('unknown', '{unknown}'); SELECT p.activate_model('draft', wait => true); SELECT p.sweep(10000)");

@@ -398,6 +398,21 @@ my @by_hand = (
 		writes => [ '-10 08:00 created', '-9 10:00 demo' ],
 		history => [ '1 ->visitor -10 08:00 created', '1 visitor>iql -10 09:00 profile', '1 iql>mql -9 10:00 points' ] },
 	{
+		name => 'what the instant of its birth takes away a lead was never in',
+		writes => [ '-10 09:00 view', '-10 09:00 fair', '-10 09:00 view' ],
+		history => [ '1 ->iql -10 09:00 created', '1 iql>mql -10 09:00 points' ],
+		edges => [ 'keen entered -10 09:00 event', 'ready entered -10 09:00 event', 'keen left -8 00:00 time', 'not keen entered -8 00:00 time' ] },
+	{
+		name => 'what an event of that instant took away comes back when it was a mistake',
+		writes => [ '-10 09:00 view', '-10 09:00 fair', [ '-10 09:00 view', 'deleted' ] ],
+		history => [ '1 ->iql -10 09:00 created', '1 iql>mql -10 09:00 points' ],
+		edges => [ 'not keen entered -10 09:00 created', 'ready entered -10 09:00 event' ] },
+	{
+		name => 'a birth before the creation',
+		writes => [ '-10 08:00 view', '-10 09:00 fair', '-10 09:00 view' ],
+		history => [ '1 ->visitor -10 08:00 created', '1 visitor>mql -10 09:00 points' ],
+		edges => [ 'keen entered -10 09:00 event', 'ready entered -10 09:00 event', 'keen left -8 00:00 time', 'not keen entered -8 00:00 time' ] },
+	{
 		name => 'without consent a stage by hand changes nothing',
 		lead => '-10 09:00 profile contactable budget',
 		writes => [ '-9 10:00 demo', '-8 12:00 stage_set sql', '-6 08:00 profile consented contactable budget' ],
@@ -584,8 +599,9 @@ sub random_set
 	my $today = $now - $now % $width;
 	my $created = $today - (2 + int rand 9) * $width - one_of(0, int rand $width);
 	my $past = sub {
-		my $at = $created + 1 + int rand($now - $created - 1);
-		return chance(20) ? max($at - $at % $width, $created + 1) : $at;
+		# a microsecond after the creation is what consent may make of updated_at: a profile of then would be one of now
+		my $at = $created + 2 + int rand($now - $created - 2);
+		return chance(20) ? max($at - $at % $width, $created + 2) : $at;
 	};
 	my $any = sub {
 		return one_of($created, $created - int rand 2 * $width) if chance(10);

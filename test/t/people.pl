@@ -455,7 +455,7 @@ part_of_merges() if $parts =~ /2/;
 
 # Row counts and sums of all views, one line each, before and after some statements. The keys of a lead (external_id)
 # and contact_allowed are what forgetting takes away. Whom to call, and how many
-# may be written to (hot_leads, consent_by_stage), leave out leads that were forgotten.
+# may be written to (hot_leads with _hot, recommended_action, consent_by_stage), leave out leads that were forgotten.
 sub view_sums
 {
 	my ($database, @statements) = @_;
@@ -464,7 +464,7 @@ sub view_sums
 			coalesce(string_agg(format(', sum(%I)::numeric(40,6)', c.column_name), '' ORDER BY c.ordinal_position)
 				FILTER (WHERE c.data_type IN ('integer', 'bigint', 'numeric', 'double precision') AND c.column_name !~ '_low_rate$|_high_rate$|^lead_id$'), ''), c.table_schema, c.table_name)
 		FROM information_schema.columns c JOIN information_schema.views v USING (table_schema, table_name)
-		WHERE c.table_schema IN ('p', 'p_reports') AND c.table_name NOT IN ('hot_leads', 'consent_by_stage')
+		WHERE c.table_schema IN ('p', 'p_reports') AND c.table_name NOT IN ('hot_leads', '_hot', 'recommended_action', 'consent_by_stage')
 		GROUP BY c.table_schema, c.table_name
 		ORDER BY 1;});
 	# one transaction, so that ages are those of one instant

@@ -132,7 +132,8 @@ sub random_time
 	my $created = $history->{created};
 	my $today = $now - $now % $width;
 
-	return { phase => 1 + int rand $phases, micros => $on{equal} && chance(30) ? 500 : int rand 1000 } if chance(12);
+	# even: what a refusal does to updated_at is a microsecond off, and would make a profile of then one of now
+	return { phase => 1 + int rand $phases, micros => $on{equal} && chance(30) ? 500 : 2 * int rand 500 } if chance(12);
 	return { phase => 0, at => one_of(@{ $history->{common} }) } if $on{equal} && chance(35);
 	if (!$for_profile)
 	{

@@ -169,6 +169,17 @@ foreach my $db (sort keys %pipeline)
 			('buyers', 'bought', 'purchase', NULL, NULL), ('buyers', 'wrote', NULL, '\$email like_regex "@"', NULL), ('viewers', 'saw', 'page_view', NULL, NULL),
 			('draft', 'bought', NULL, NULL, 'buyers'), ('draft', 'name', NULL, '\$external_id == "one"', NULL);
 		SELECT p.activate_segment('buyers'), p.activate_segment('viewers');
+		INSERT INTO p.sequence (sequence, starts_on, start_name, goal_signals, stay_in_segment, again_after) VALUES
+			('nurture', 'event', 'page_view', '{purchase}', NULL, '0'), ('draft', 'stage', 'mql', '{}', 'viewers', '0');
+		INSERT INTO p.sequence_step (sequence, step, position, delay, channel, only_if, not_before, business_time) VALUES
+			('nurture', 'one', 1, '0', 'email', '{}', NULL, false), ('nurture', 'two', 2, '1 hour', 'email', '{page_view}', '0:00', true), ('draft', 'one', 1, '0', 'email', '{}', NULL, false);
+		SELECT p.activate_sequence('nurture');
+		INSERT INTO p.contact_limit (channel, period, max_count) VALUES ('email', 'day', 10), (NULL, 'month', 100);
+		INSERT INTO p.contact_hours (channel, not_before, not_after) VALUES ('email', '0:00', '24:00');
+		INSERT INTO p.business_hours (weekday, opens_at, closes_at) VALUES (1, '9:00', '17:00');
+		INSERT INTO p.assignment (owner, stage) VALUES ('ann', 'mql');
+		INSERT INTO p.event (lead_id, kind) VALUES (1, 'page_view');
+		SELECT p.add_action('one', 'email', 'x', dedup_key => 'x'), p.enroll_lead('two', 'nurture');
 	});
 }
 my $digest = q{SET search_path = pg_catalog; SET quote_all_identifiers = off; SET standard_conforming_strings = on; SET datestyle = 'ISO'; SET intervalstyle = 'postgres';
@@ -185,9 +196,11 @@ my $calls = $node->safe_psql('clean', <<'SQL');
 	INSERT INTO sample VALUES
 		('lead_id', 'int8', '1'), ('event_id', 'int8', '1'), ('referred_by', 'int8', '2'), ('max_leads', 'int4', '10'), ('external_id', 'text', 'one'),
 		('pipeline', 'text', 'p'), ('name', 'text', 'p'), ('role', 'text', 'app'), ('preset', 'text', 'empty'), ('file', 'text', 'triggers/attach'), ('figure', 'text', 'leads'), ('parts', '_text', '{rates}'),
-		('time_zone', 'text', 'Asia/Kathmandu'), ('kind', 'text', 'page_view'), ('market', 'text', 'b2b'),
+		('time_zone', 'text', 'Asia/Kathmandu'), ('zone', 'text', 'Asia/Kathmandu'), ('period', 'text', 'day'), ('kind', 'text', 'page_view'), ('market', 'text', 'b2b'),
 		('model', 'text', 'other'), ('a', 'text', 'inbound'), ('b', 'text', 'other'), ('source', 'text', 'inbound'), ('target', 'text', 'new'),
-		('segment', 'text', 'viewers'), ('definition', 'jsonb', '{"segment": "x", "segment_id": 100, "conditions": [{"condition": "x", "signal_id": 1}]}'),
+		('segment', 'text', 'viewers'), ('sequence', 'text', 'nurture'), ('sequences', '_text', '{nurture}'), ('enroll', 'text', 'all'), ('channel', 'text', 'email'),
+		('actions', 'jsonb', '[{"lead_id": 1, "action_id": 1, "attempt": 0}]'), ('kinds', '_text', '{signal}'), ('names', '_text', '{page_view}'), ('causes', '_text', '{event}'),
+		('started_by', '_text', '{by_hand}'), ('reasons', '_text', '{by_hand}'), ('', '_lead_stage', '{mql}'), ('definition', 'jsonb', '{"segment": "x", "segment_id": 100, "conditions": [{"condition": "x", "signal_id": 1}]}'),
 		('cause', 'text', 'decay'), ('condition', 'text', 'raise_exception'), ('events', 'jsonb', '[{"external_id": "one", "kind": "page_view"}]'),
 		('purpose', 'text', 'marketing'), ('status', 'text', 'granted'), ('basis', 'text', 'consent'), ('reason', 'text', 'manual'),
 		('address', 'text', 'a@example.com'), ('email', 'text', 'b@example.com'), ('winner', 'text', 'one'), ('loser', 'text', 'two'), ('winner', 'int8', '1'), ('loser', 'int8', '2'),
@@ -197,6 +210,7 @@ my $calls = $node->safe_psql('clean', <<'SQL');
 		('', 'timestamptz', '2025-06-01'), ('', 'date', '2025-06-01'), ('', 'interval', '1 day'), ('', 'jsonb', '{}'), ('', 'bytea', NULL),
 		('event_kind', 'regclass', 'p.event_kind'), ('', 'regclass', 'p.lead'), ('', 'regnamespace', 'p'), ('', 'cstring', 'mql'), ('', 'oid', '0'),
 		('', 'lead_stage', 'mql'), ('', 'lead_activity', 'day{1@2025-06-01:1}'), ('', '_bool', '{t,f}'), ('', '_int8', '{1}'), ('', '_text', '{one}'),
+		('', 'timestamp', '2025-06-01'), ('', 'time', '09:00'), ('closes', '_time', '{18:00}'), ('', '_time', '{09:00}'), ('', '_int4', '{1}'),
 		('', '_jsonb', '{"{}"}'), ('', '_timestamptz', '{2025-06-01}');
 	WITH argument AS (
 		SELECT p.oid, u.i, quote_literal(s.value) AS value, n.nspname, t.typname,
@@ -230,10 +244,15 @@ my $calls = $node->safe_psql('clean', <<'SQL');
 			WHEN 'leadscore.window_funnel_except_transfn(bytea,timestamp with time zone,interval,text,boolean,integer,integer,boolean[])'
 				THEN replace(replace(sql, '''mql''', '''strict'''), '''1''::pg_catalog.int4, ''1''', '''1''::pg_catalog.int4, ''2''')
 			WHEN 'p.clone_segment(text,text)' THEN replace(sql, '''inbound''', '''viewers''')
-			WHEN 'p.activate_segment(text,text,boolean)' THEN replace(sql, 'viewers''::pg_catalog.text, ''mql', 'draft''::pg_catalog.text, ''viewers')
+			WHEN 'p.activate_segment(text,text,boolean,boolean)' THEN replace(sql, 'viewers''::pg_catalog.text, ''mql', 'draft''::pg_catalog.text, ''viewers')
 			WHEN 'leadscore_internal.activate_segment(regnamespace,text,text,boolean)' THEN replace(sql, 'viewers''::pg_catalog.text, ''mql', 'draft''::pg_catalog.text, ''viewers')
 			WHEN 'p.segment_preview(text,text)' THEN replace(sql, 'viewers''::pg_catalog.text, ''mql', 'draft''::pg_catalog.text, ''viewers')
 			WHEN 'p.segment_preview_leads(text,text)' THEN replace(sql, 'viewers''::pg_catalog.text, ''mql', 'draft''::pg_catalog.text, ''viewers')
+			WHEN 'p.activate_sequence(text,text)' THEN replace(sql, '''nurture''', '''draft''')
+			WHEN 'p._check_sequence(text)' THEN replace(sql, '''nurture''', '''draft''')
+			-- kind is that of an action here
+			WHEN 'p.add_action(text,text,text,timestamp with time zone,text,text,text,boolean,integer,jsonb,interval,text)' THEN replace(replace(sql, '''page_view''', '''message'''), '''t''::pg_catalog.bool', '''f''::pg_catalog.bool')
+			WHEN 'p.add_action_by_id(bigint,text,text,timestamp with time zone,text,text,text,boolean,integer,jsonb,interval,text)' THEN replace(replace(sql, '''page_view''', '''message'''), '''t''::pg_catalog.bool', '''f''::pg_catalog.bool')
 			-- kind is that of a lead here
 			WHEN 'p.upsert_lead(text,text,jsonb,text,text,text,text,text,text,text,text,boolean,boolean,bigint,text,text,text,timestamp with time zone)'
 				THEN replace(sql, '''page_view''', '''person''')

@@ -55,6 +55,35 @@ sql("COMMIT PREPARED 'c'");
 is(sql($stages), 'iql 400, mql 600', 'committed after a crash');
 verify_is_empty('at last');
 
+# a claim that is prepared keeps its actions from others, over a crash too, and events of its leads wait for it
+sql(q{
+	INSERT INTO p.sequence (sequence, starts_on, start_name) VALUES ('s', 'event', 'quote_request');
+	INSERT INTO p.sequence_step (sequence, step, position, channel) VALUES ('s', 'one', 1, 'chat'), ('s', 'two', 2, 'chat');
+	SELECT p.activate_sequence('s');
+	UPDATE p.lead SET contact_allowed = true WHERE lead_id <= 20;
+	BEGIN;
+	INSERT INTO p.event (lead_id, kind) SELECT i, 'quote_request' FROM generate_series(1, 20) i;
+	PREPARE TRANSACTION 'begun'});
+is(sql('SELECT count(*) FROM p.action'), '0', 'no run has begun before it is committed');
+is(sql("SELECT count(*) FROM p.claim_actions('chat')"), '0', 'nor is there anything to claim');
+sql("COMMIT PREPARED 'begun'");
+is(sql("BEGIN; SELECT count(*) FROM p.claim_actions('chat', 5); PREPARE TRANSACTION 'claimed'"), '5', 'a claim is prepared');
+is(sql("SELECT count(*) FROM p.claim_actions('chat', 100)"), '15', 'others have the rest');
+$node->stop('immediate');
+$node->start;
+is(sql("SELECT count(*) FROM p.claim_actions('chat', 100)"), '0', 'after a crash too');
+($rc, $out, $err) = $node->psql('postgres', "SET lock_timeout = '100ms'; INSERT INTO p.event (lead_id, kind) SELECT i, 'page_view' FROM generate_series(1, 20) i");
+like($err, qr/lock timeout/, 'events of its leads wait');
+sql("ROLLBACK PREPARED 'claimed'");
+is(sql("BEGIN; SELECT count(*) FROM p.claim_actions('chat', 100); PREPARE TRANSACTION 'claimed'"), '5', 'rolled back, they are claimed again');
+sql("COMMIT PREPARED 'claimed'");
+is(sql('SELECT status, attempt, count(*) FROM p.action GROUP BY 1, 2'), 'claimed|1|20', 'each once');
+sql('BEGIN; SELECT p.complete_action(lead_id, action_id, 1) FROM p.action; PREPARE TRANSACTION \'done\'');
+sql("COMMIT PREPARED 'done'");
+is(sql('SELECT step, status, count(*) FROM p.action GROUP BY 1, 2 ORDER BY 1'), "one|done|20\ntwo|waiting|20", 'done, the next step comes');
+sql("SELECT p.retire_sequence('s')");
+verify_is_empty('after claims');
+
 # activations and signal edits can be prepared as well
 sql("BEGIN; SELECT p.activate_model('other', wait => true); INSERT INTO p.signal (signal, event_kinds) VALUES ('unknown', '{unknown}'); PREPARE TRANSACTION 'd'");
 is(sql("SELECT model FROM p.model WHERE status = 'active'"), 'inbound', 'not active yet');

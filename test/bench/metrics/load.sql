@@ -43,6 +43,14 @@ INSERT INTO event (lead_id, kind, occurred_at, value, channel, properties)
         CASE e.lead_id / 6 % 4 WHEN 0 THEN jsonb_build_object('purchase', e.source_id) WHEN 1 THEN jsonb_build_object('purchase', e.event_id) END
     FROM event e
     WHERE e.kind = 'purchase' AND e.lead_id % 6 = 0;
+-- Of four leads one has meetings, in any order and some without a booking.
+INSERT INTO event (lead_id, kind, occurred_at, properties)
+    SELECT l.lead_id, k.kind, l.created_at + interval '1 minute' * (i * 2880 + pg_temp.spread(l.lead_id * 13 + i)),
+        CASE k.kind WHEN 'meeting_booked' THEN jsonb_strip_nulls(jsonb_build_object('meeting_at', CASE WHEN k.d % 3 > 0 THEN to_char((l.created_at + interval '1 hour' * (48 * i + k.d)) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') END)) END
+    FROM lead l, generate_series(1, 6) i,
+        LATERAL (SELECT d, CASE WHEN d < 480 THEN 'meeting_booked' WHEN d < 750 THEN 'meeting_held' WHEN d < 850 THEN 'meeting_no_show' WHEN d < 930 THEN 'meeting_cancelled' END
+            FROM (SELECT pg_temp.spread(l.lead_id * 29 + i * 6151)) s (d)) k (d, kind)
+    WHERE l.lead_id % 4 = 1 AND k.kind IS NOT NULL;
 -- Purchases, and what is left of them after refunds: for the queries by hand.
 CREATE SCHEMA hand;
 CREATE VIEW hand.sold AS
@@ -64,5 +72,34 @@ CREATE VIEW hand.sold AS
         p.value - coalesce(r.value, 0) - CASE WHEN r.whole THEN greatest(p.value - r.earlier, 0) ELSE 0 END AS value
     FROM crm.event p LEFT JOIN returned r ON r.sold_id = p.event_id
     WHERE p.kind = 'purchase' AND p.value >= 0 AND isfinite(p.occurred_at);
+-- Runs of a sequence of two letters, as if workers had sent them.
+INSERT INTO sequence (sequence, starts_on) VALUES ('letters', 'by_hand');
+INSERT INTO sequence_step (sequence, step, position, channel, content) SELECT 'letters', 'letter ' || i, i, 'email', 'm' || i % 2 FROM generate_series(1, 2) i;
+SELECT activate_sequence('letters'), pause_sequence('letters');
+INSERT INTO enrollment (lead_id, sequence, run, started_by, started_at, ended_at, end_reason)
+    SELECT l.lead_id, 'letters', 1, 'by_hand', l.created_at, l.created_at + interval '9 days', (ARRAY['completed', 'goal', 'exited', 'unsubscribed'])[1 + l.lead_id % 4]
+    FROM lead l WHERE l.lead_id % 3 = 0;
+INSERT INTO action (lead_id, dedup_key, channel, content, variant, sequence, run, step, due_at, status, reason, ended_at)
+    SELECT l.lead_id, 'letters/1/' || i, 'email', 'm' || i % 2, CASE WHEN i = 1 THEN 'v' || l.lead_id / 3 % 2 END, 'letters', 1, 'letter ' || i, l.created_at + interval '1 day' * 3 * i,
+        CASE WHEN (l.lead_id / 3 + i) % 5 = 0 THEN 'skipped' ELSE 'done' END, CASE WHEN (l.lead_id / 3 + i) % 5 = 0 THEN (ARRAY['late', 'no consent'])[i] END, l.created_at + interval '1 day' * 3 * i
+    FROM lead l, generate_series(1, 2) i WHERE l.lead_id % 3 = 0;
+-- Meetings, put together one event after the other: for the query by hand.
+CREATE TABLE hand.meeting (n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, lead_id bigint, booked_at timestamptz, meeting_at timestamptz, ended_at timestamptz, outcome text DEFAULT 'open');
+CREATE INDEX ON hand.meeting (lead_id);
+DO $$
+DECLARE
+    r record;
+BEGIN
+    FOR r IN SELECT lead_id, kind, occurred_at AS at, (properties ->> 'meeting_at')::timestamptz AS meeting_at FROM crm.event WHERE kind ~ '^meeting_' ORDER BY lead_id, occurred_at, kind <> 'meeting_booked', event_id LOOP
+        IF r.kind = 'meeting_booked' THEN
+            INSERT INTO hand.meeting (lead_id, booked_at, meeting_at) VALUES (r.lead_id, r.at, r.meeting_at);
+        ELSE
+            UPDATE hand.meeting SET ended_at = r.at, outcome = replace(r.kind, 'meeting_', '') WHERE n = (SELECT min(n) FROM hand.meeting WHERE lead_id = r.lead_id AND ended_at IS NULL);
+            IF NOT FOUND THEN
+                INSERT INTO hand.meeting (lead_id, ended_at, outcome) VALUES (r.lead_id, r.at, replace(r.kind, 'meeting_', ''));
+            END IF;
+        END IF;
+    END LOOP;
+END $$;
 SELECT attach_pipeline('crm') \g /dev/null
 VACUUM ANALYZE;

@@ -105,16 +105,17 @@ SELECT 'sourcing', sourcing, sum(leads), sum(mqls), sum(sqls), sum(customers), s
 -- sla_status
 SELECT status, count(*) FROM sla_status GROUP BY 1;
 -- by hand
-SELECT CASE WHEN c.at <= h.effective_at + interval '1 hour' THEN 'kept' WHEN h.left_at <= h.effective_at + interval '1 hour' THEN 'left' ELSE 'breached' END, count(*)
-FROM (SELECT lead_id, to_stage, effective_at, lead(effective_at) OVER (PARTITION BY lead_id ORDER BY seq) AS left_at FROM stage_history) h
-    LEFT JOIN LATERAL (SELECT min(e.occurred_at) AS at FROM event e WHERE e.lead_id = h.lead_id AND e.kind IN ('outreach', 'sales_contact') AND isfinite(e.occurred_at) AND e.occurred_at >= h.effective_at AND e.occurred_at <= coalesce(h.left_at, 'infinity')) c ON true
+SELECT CASE WHEN b.at IS NOT NULL OR c.at <= h.effective_at + interval '1 hour' THEN 'kept' WHEN h.left_at <= h.effective_at + interval '1 hour' THEN 'left' ELSE 'breached' END, count(*)
+FROM (SELECT lead_id, to_stage, effective_at, lead(effective_at) OVER (PARTITION BY lead_id ORDER BY seq) AS left_at, min(effective_at) OVER (PARTITION BY lead_id, cycle) AS began_at FROM stage_history) h
+    LEFT JOIN LATERAL (SELECT max(e.occurred_at) AS at FROM event e WHERE e.lead_id = h.lead_id AND e.kind IN ('outreach', 'sales_contact', 'meeting_held') AND e.occurred_at < h.effective_at AND e.occurred_at >= greatest(h.effective_at - interval '1 hour', h.began_at)) b ON true
+    LEFT JOIN LATERAL (SELECT min(e.occurred_at) AS at FROM event e WHERE e.lead_id = h.lead_id AND e.kind IN ('outreach', 'sales_contact', 'meeting_held') AND isfinite(e.occurred_at) AND e.occurred_at >= h.effective_at AND e.occurred_at <= coalesce(h.left_at, 'infinity')) c ON true
 WHERE h.to_stage = 'sql' GROUP BY 1;
 
 -- response_time_effect
 SELECT response, enquiries, customers FROM response_time_effect WHERE clock = 'request' AND enquiries > 0;
 -- by hand
 WITH c AS (SELECT lead_id, array_agg(effective_at) AS closed, array_agg(effective_at) FILTER (WHERE to_stage >= 'customer') AS won FROM stage_history WHERE to_stage < 'visitor' OR to_stage >= 'customer' GROUP BY 1),
-k AS (SELECT lead_id, array_agg(occurred_at) AS contacts FROM event WHERE kind IN ('outreach', 'sales_contact') AND isfinite(occurred_at) GROUP BY 1),
+k AS (SELECT lead_id, array_agg(occurred_at) AS contacts FROM event WHERE kind IN ('outreach', 'sales_contact', 'meeting_held') AND isfinite(occurred_at) GROUP BY 1),
 n AS (SELECT r.lead_id, r.occurred_at AS at, c.won, (SELECT min(x) FROM unnest(k.contacts) x WHERE x >= r.occurred_at) AS answered, (SELECT min(x) FROM unnest(c.closed) x WHERE x >= r.occurred_at) AS closed,
         c.won IS NOT NULL AND coalesce((SELECT h.to_stage FROM stage_history h WHERE h.lead_id = r.lead_id AND h.effective_at < r.occurred_at ORDER BY h.seq DESC LIMIT 1), 'visitor') >= 'customer' AS customer
     FROM event r LEFT JOIN k USING (lead_id) LEFT JOIN c USING (lead_id)
@@ -127,7 +128,7 @@ SELECT CASE WHEN answered IS NULL AND at + interval '1 hour' >= now() THEN 'wait
 -- followup_summary
 SELECT leads, contacts, sales, mean_contacts_until_won::numeric(12,6), won_with_five, said_no, gave_up_after_first_no, won_after_no FROM followup_summary;
 -- by hand
-WITH c AS (SELECT lead_id, occurred_at, min(occurred_at) FILTER (WHERE lower(properties ->> 'outcome') = 'no') OVER (PARTITION BY lead_id) AS no_at FROM event WHERE kind IN ('outreach', 'sales_contact') AND isfinite(occurred_at)),
+WITH c AS (SELECT lead_id, occurred_at, min(occurred_at) FILTER (WHERE lower(properties ->> 'outcome') = 'no') OVER (PARTITION BY lead_id) AS no_at FROM event WHERE kind IN ('outreach', 'sales_contact', 'meeting_held') AND isfinite(occurred_at)),
 w AS (SELECT lead_id, min(effective_at) AS at FROM stage_history WHERE to_stage >= 'customer' GROUP BY 1),
 n AS (SELECT lead_id, w.at, count(c.occurred_at) AS contacts, count(*) FILTER (WHERE c.occurred_at <= w.at) AS until_won, min(c.no_at) AS no_at, count(*) FILTER (WHERE c.occurred_at > c.no_at) AS after_no FROM c FULL JOIN w USING (lead_id) GROUP BY 1, 2)
 SELECT count(*), sum(contacts), count(at), (avg(until_won) FILTER (WHERE at IS NOT NULL))::numeric(12,6), count(*) FILTER (WHERE at IS NOT NULL AND until_won >= 5), count(no_at), count(*) FILTER (WHERE no_at IS NOT NULL AND after_no = 0 AND at IS NULL), count(*) FILTER (WHERE at > no_at) FROM n;
@@ -200,7 +201,7 @@ SELECT stage, kind, leads_with, converted_with, leads_without, converted_without
 WITH s AS (SELECT lead_id, cycle, to_stage, min(effective_at) AS at, min(seq) AS seq FROM stage_history WHERE to_stage BETWEEN 'iql' AND 'prospect' GROUP BY 1, 2, 3),
 u AS (SELECT s.*, min(h.effective_at) FILTER (WHERE h.to_stage > s.to_stage AND h.seq > s.seq) AS up, min(h.effective_at) FILTER (WHERE h.to_stage < 'visitor') AS gone FROM s JOIN stage_history h USING (lead_id, cycle) GROUP BY 1, 2, 3, 4, 5),
 w AS (SELECT u.to_stage, e.kind, u.lead_id, u.cycle, coalesce(u.up >= u.at, false) AS converted FROM u JOIN event e ON e.lead_id = u.lead_id AND e.occurred_at >= u.at AND e.occurred_at <= CASE WHEN u.up >= u.at THEN u.up ELSE coalesce(u.gone, now()) END
-    WHERE e.kind NOT IN ('purchase', 'refund', 'lost', 'disqualified', 'recycled', 'points_added', 'points_removed', 'stage_set', 'sales_contact') AND isfinite(e.occurred_at) GROUP BY 1, 2, 3, 4, 5)
+    WHERE e.kind NOT IN ('purchase', 'refund', 'lost', 'disqualified', 'recycled', 'points_added', 'points_removed', 'stage_set', 'sales_contact', 'meeting_held') AND isfinite(e.occurred_at) GROUP BY 1, 2, 3, 4, 5)
 SELECT w.to_stage, w.kind, count(*), count(*) FILTER (WHERE w.converted), t.n - count(*), t.converted - count(*) FILTER (WHERE w.converted)
 FROM w JOIN (SELECT to_stage, count(*) AS n, count(*) FILTER (WHERE up >= at) AS converted FROM u GROUP BY 1) t USING (to_stage) GROUP BY w.to_stage, w.kind, t.n, t.converted;
 
@@ -255,3 +256,27 @@ n AS (SELECT p.k, s.lead_id, s.lead_at, s.sql_at, s.customer_at, sum(e.value) AS
     LEFT JOIN hand.sold e ON e.lead_id = s.lead_id AND e.occurred_at BETWEEN s.lead_at AND s.lead_at + interval '90 days' GROUP BY 1, 2, 3, 4, 5),
 c AS (SELECT p.k, count(*) AS sales, percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM s.customer_at - s.lead_at)::float8 / 86400) AS days FROM p JOIN s ON s.customer_at >= p.from_at AND s.customer_at < p.to_at GROUP BY 1)
 SELECT n.k, count(*), count(*) FILTER (WHERE n.sql_at <= n.lead_at + interval '90 days'), count(*) FILTER (WHERE n.customer_at <= n.lead_at + interval '90 days'), (sum(n.value) / count(*))::numeric(14,2), min(c.sales), min(c.days) FROM n JOIN c USING (k) GROUP BY 1;
+
+-- sequence_result
+SELECT step, variant, queued, sent, skipped_late, skipped_no_consent, opened, clicked, replied, goals FROM sequence_result WHERE sequence = 'letters' AND level = 'step';
+-- by hand
+WITH done AS MATERIALIZED (SELECT a.*, e.end_reason = 'goal' AND e.ended_at >= a.ended_at AS goal FROM action a JOIN enrollment e USING (lead_id, sequence, run) WHERE sequence = 'letters'),
+letter AS (SELECT lead_id, ended_at AS at, content AS message, action_id FROM done WHERE status = 'done'
+        UNION ALL SELECT lead_id, occurred_at, properties ->> 'message', NULL FROM event WHERE kind = 'email_sent' AND lead_id % 3 = 0 AND occurred_at <= now()),
+answer AS (SELECT lead_id, kind, (SELECT t.action_id FROM letter t WHERE t.lead_id = e.lead_id AND t.at <= e.occurred_at AND (t.message = e.properties ->> 'message' OR NOT e.properties ? 'message') ORDER BY t.at DESC LIMIT 1) AS action_id
+    FROM event e WHERE kind IN ('email_open', 'email_click', 'email_reply') AND occurred_at <= now())
+SELECT step, variant, count(*), count(*) FILTER (WHERE status = 'done'), count(*) FILTER (WHERE reason = 'late'), count(*) FILTER (WHERE reason = 'no consent'),
+    count(*) FILTER (WHERE EXISTS (SELECT FROM answer n WHERE n.action_id = d.action_id AND kind = 'email_open')), count(*) FILTER (WHERE EXISTS (SELECT FROM answer n WHERE n.action_id = d.action_id AND kind = 'email_click')),
+    count(*) FILTER (WHERE EXISTS (SELECT FROM answer n WHERE n.action_id = d.action_id AND kind = 'email_reply')), count(*) FILTER (WHERE goal AND status = 'done')
+FROM done d GROUP BY 1, 2;
+
+-- meeting_outcome
+SELECT owner, meetings, booked, held, no_show, cancelled, open, overdue, round(held_rate::numeric, 9), round(no_show_rate::numeric, 9), timed, round(median_ahead_days::numeric, 6), leads_met, customers FROM meeting_outcome;
+-- by hand
+WITH m AS (SELECT h.*, l.owner, coalesce(h.meeting_at, CASE h.outcome WHEN 'held' THEN h.ended_at END) - h.booked_at AS ahead FROM hand.meeting h JOIN lead l USING (lead_id)),
+f AS (SELECT m.owner, m.lead_id, min(m.ended_at) AS at FROM m WHERE m.outcome = 'held' GROUP BY 1, 2),
+w AS (SELECT f.owner, count(*) FILTER (WHERE s.at IS NULL OR s.at >= f.at) AS met, count(*) FILTER (WHERE s.at >= f.at) AS won FROM f LEFT JOIN (SELECT lead_id, min(effective_at) AS at FROM stage_history WHERE to_stage >= 'customer' GROUP BY 1) s USING (lead_id) GROUP BY 1)
+SELECT m.owner, count(*), count(m.booked_at), count(*) FILTER (WHERE m.outcome = 'held'), count(*) FILTER (WHERE m.outcome = 'no_show'), count(*) FILTER (WHERE m.outcome = 'cancelled'), count(*) FILTER (WHERE m.outcome = 'open'), count(*) FILTER (WHERE m.outcome = 'open' AND m.meeting_at < now()),
+    round(avg((m.outcome = 'held')::int) FILTER (WHERE m.outcome <> 'open'), 9), round(avg((m.outcome = 'no_show')::int) FILTER (WHERE m.outcome IN ('held', 'no_show')), 9), count(*) FILTER (WHERE m.ahead >= interval '0'),
+    round((percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM m.ahead)::float8) FILTER (WHERE m.ahead >= interval '0') / 86400)::numeric, 6), w.met, w.won
+FROM m LEFT JOIN w USING (owner) GROUP BY m.owner, w.met, w.won;

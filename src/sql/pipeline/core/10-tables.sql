@@ -236,7 +236,7 @@ CREATE TABLE model (
     demotion_margin numeric NOT NULL DEFAULT 0,
     note text,
     compiled lead_model,
-    created_by text NOT NULL DEFAULT session_user,
+    created_by text NOT NULL DEFAULT leadscore_internal.caller(),
     created_at timestamptz NOT NULL DEFAULT now(),
     activated_by text,
     activated_at timestamptz,

@@ -15,7 +15,7 @@ CREATE TABLE consent (
     evidence jsonb,
     occurred_at timestamptz NOT NULL DEFAULT now(),
     recorded_at timestamptz NOT NULL DEFAULT now(),
-    recorded_by text NOT NULL DEFAULT session_user,
+    recorded_by text NOT NULL DEFAULT leadscore_internal.caller(),
     merged_from bigint,
     CONSTRAINT consent_pkey PRIMARY KEY (lead_id, consent_id),
     CONSTRAINT consent_purpose_check CHECK (purpose IN ('policy', 'marketing')),
@@ -48,7 +48,7 @@ CREATE TABLE suppression (
     reason text NOT NULL,
     since timestamptz NOT NULL DEFAULT now(),
     lifted_at timestamptz,
-    recorded_by text NOT NULL DEFAULT session_user,
+    recorded_by text NOT NULL DEFAULT leadscore_internal.caller(),
     CONSTRAINT suppression_pkey PRIMARY KEY (suppression_id),
     -- its index finds the rows of an address
     CONSTRAINT suppression_address_key UNIQUE NULLS NOT DISTINCT (address_hash, channel, reason, since),
@@ -93,7 +93,7 @@ CREATE TABLE lead_merge (
     lead_id bigint,
     loser_id bigint,
     merged_at timestamptz NOT NULL DEFAULT now(),
-    merged_by text NOT NULL DEFAULT session_user,
+    merged_by text NOT NULL DEFAULT leadscore_internal.caller(),
     reason text,
     CONSTRAINT lead_merge_pkey PRIMARY KEY (lead_id, loser_id),
     CONSTRAINT lead_merge_check CHECK (lead_id <> loser_id)
@@ -110,7 +110,7 @@ CREATE TABLE erasure (
     lead_id bigint,
     requested_at timestamptz,
     erased_at timestamptz NOT NULL DEFAULT now(),
-    erased_by text NOT NULL DEFAULT session_user,
+    erased_by text NOT NULL DEFAULT leadscore_internal.caller(),
     CONSTRAINT erasure_pkey PRIMARY KEY (lead_id)
 );
 COMMENT ON TABLE erasure IS 'leads that forget_lead() made anonymous';

@@ -8,8 +8,9 @@ CREATE TABLE segment (
     persona boolean NOT NULL DEFAULT false,
     ideal_customer boolean NOT NULL DEFAULT false,
     min_match_share numeric NOT NULL DEFAULT 1,
+    enrolls boolean NOT NULL DEFAULT false,
     note text,
-    created_by text NOT NULL DEFAULT session_user,
+    created_by text NOT NULL DEFAULT leadscore_internal.caller(),
     created_at timestamptz NOT NULL DEFAULT now(),
     activated_by text,
     activated_at timestamptz,
@@ -30,6 +31,7 @@ COMMENT ON COLUMN segment.status IS 'draft: does nothing yet; active: members ar
 COMMENT ON COLUMN segment.persona IS 'whether it is a buyer persona: persona_match() tells how much of it a lead has';
 COMMENT ON COLUMN segment.ideal_customer IS 'whether the persona is the ideal customer profile; one active persona at most';
 COMMENT ON COLUMN segment.min_match_share IS 'share of the weights of its conditions that must hold, above 0 up to 1; 1: all of them';
+COMMENT ON COLUMN segment.enrolls IS 'whether leads that its newest definition put in or out begin sequences; set by activate_segment()';
 COMMENT ON COLUMN segment.note IS 'remark for people';
 COMMENT ON COLUMN segment.created_by IS 'role that created it';
 COMMENT ON COLUMN segment.created_at IS 'when it was created';
@@ -94,7 +96,7 @@ CREATE TABLE segment_activation (
     segment_id integer NOT NULL,
     definition jsonb,
     activated_at timestamptz NOT NULL DEFAULT now(),
-    activated_by text NOT NULL DEFAULT session_user,
+    activated_by text NOT NULL DEFAULT leadscore_internal.caller(),
     CONSTRAINT segment_activation_pkey PRIMARY KEY (activation_id)
 );
 COMMENT ON TABLE segment_activation IS 'definitions of segments, one row each time that one was activated or retired; append-only, so that the history of segments can be replayed';

@@ -96,6 +96,21 @@ CREATE TRIGGER config_truncated AFTER TRUNCATE ON segment_activation
 ALTER TABLE segment_activation ENABLE ALWAYS TRIGGER config_changed;
 ALTER TABLE segment_activation ENABLE ALWAYS TRIGGER config_truncated;
 
+-- The engine knows what sequences and assignments wait for.
+CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON sequence
+    FOR EACH ROW EXECUTE FUNCTION config_changed();
+CREATE TRIGGER config_truncated AFTER TRUNCATE ON sequence
+    FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
+ALTER TABLE sequence ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE sequence ENABLE ALWAYS TRIGGER config_truncated;
+
+CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON assignment
+    FOR EACH ROW EXECUTE FUNCTION config_changed();
+CREATE TRIGGER config_truncated AFTER TRUNCATE ON assignment
+    FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
+ALTER TABLE assignment ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE assignment ENABLE ALWAYS TRIGGER config_truncated;
+
 -- The engine knows the kinds of events that have a role.
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON event_kind
     FOR EACH ROW EXECUTE FUNCTION config_changed();
@@ -148,6 +163,10 @@ INSERT INTO event_role (role, note) VALUES
     ('complaint', 'called a message spam: the address is suppressed'),
     ('outreach', 'sales tried to reach the lead: a contact'),
     ('sales_contact', 'sales spoke with the lead: a contact; in the presets it makes an sql a prospect'),
+    ('meeting_booked', 'agreed on a meeting with sales'),
+    ('meeting_held', 'sales met the lead: a contact; in the presets it makes an sql a prospect'),
+    ('meeting_no_show', 'did not come to the meeting'),
+    ('meeting_cancelled', 'called the meeting off, or sales did'),
     ('purchase', 'bought: revenue; in the presets it makes a customer. A negative value is a refund'),
     ('refund', 'got money back: revenue of its purchase, taken'),
     ('lost', 'will not buy; in the presets the stage lost'),
@@ -182,14 +201,18 @@ INSERT INTO event_kind (kind, role, note) VALUES
     ('trial_started', 'trial', 'began to try it'),
     ('outreach', 'outreach', 'sales tried to reach them (outcome, by)'),
     ('sales_contact', 'sales_contact', 'sales spoke with them (by)'),
+    ('meeting_booked', 'meeting_booked', 'agreed on a meeting (meeting_at: when it takes place; by)'),
+    ('meeting_held', 'meeting_held', 'met with sales (outcome, by)'),
+    ('meeting_no_show', 'meeting_no_show', 'did not come to the meeting (by)'),
+    ('meeting_cancelled', 'meeting_cancelled', 'the meeting was called off (reason, by)'),
     ('purchase', 'purchase', 'bought (value: amount; negative: a refund)'),
     ('refund', 'refund', 'got money back (value: amount; purchase: source_id or event_id of the purchase)'),
     ('lost', 'lost', 'will not buy (reason)'),
     ('disqualified', 'disqualified', 'never was a lead (reason)'),
     ('recycled', 'recycled', 'back to marketing'),
-    ('points_added', 'points', 'points by hand (value)'),
-    ('points_removed', 'points', 'points by hand, taken (value)'),
-    ('stage_set', 'stage', 'stage by hand (stage, reason), see set_stage()');
+    ('points_added', 'points', 'points by hand (value, by)'),
+    ('points_removed', 'points', 'points by hand, taken (value, by)'),
+    ('stage_set', 'stage', 'stage by hand (stage, reason, by), see set_stage()');
 
 INSERT INTO channel (channel, direction) VALUES
     ('content', 'inbound'),

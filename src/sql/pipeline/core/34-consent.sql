@@ -256,18 +256,23 @@ AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     -- A change has a time of its own, later than the one before, but never one to
-    -- come. That of contact_allowed alone is not that of its event: an app that
-    -- sends a profile with that time sets it.
+    -- come. That of contact_allowed alone is not that of its event: an app may
+    -- send a profile with that time, which must not come later for it. So it is
+    -- just before, unless a signal goes by it: what an event does is not before it.
     UPDATE @pipeline@.lead l
     SET consented_at = n.consented_at, contact_allowed = n.contact_allowed,
         updated_at = CASE WHEN _follow_consent.at IS NULL THEN l.updated_at
             WHEN l.updated_at > now() THEN clock_timestamp()
-            WHEN l.consented_at IS NOT DISTINCT FROM n.consented_at
+            WHEN l.consented_at IS DISTINCT FROM n.consented_at
+                THEN greatest(l.updated_at + interval '1 microsecond', least(_follow_consent.at, now()))
+            WHEN EXISTS (SELECT FROM @pipeline@.signal s WHERE s.source = 'profile' AND s.condition::text ~ 'contact_allowed')
                 THEN greatest(l.updated_at, least(_follow_consent.at, now())) + interval '1 microsecond'
-            ELSE greatest(l.updated_at + interval '1 microsecond', least(_follow_consent.at, now())) END
+            ELSE greatest(l.updated_at + interval '2 microseconds', least(_follow_consent.at, now()), timestamptz '4713-01-01 00:00+00 BC')
+                - interval '1 microsecond' END
     FROM @pipeline@._consent_now(_follow_consent.lead_ids) n
     WHERE l.lead_id = ANY (_follow_consent.lead_ids) AND l.lead_id = n.lead_id
         AND (l.consented_at IS DISTINCT FROM n.consented_at OR l.contact_allowed IS DISTINCT FROM n.contact_allowed);
+    PERFORM @pipeline@._follow_actions(_follow_consent.lead_ids);
 END
 $$;
 COMMENT ON FUNCTION _follow_consent(bigint[], timestamptz) IS
@@ -347,6 +352,8 @@ BEGIN
         RAISE EXCEPTION 'there is no lead %', NEW.lead_id
             USING ERRCODE = 'foreign_key_violation', HINT = @pipeline@._missing_hint(NEW.lead_id);
     END IF;
+    -- claim_actions() passes by a lead whose consent is being written
+    PERFORM FROM @pipeline@.lead_state s WHERE s.lead_id = NEW.lead_id FOR NO KEY UPDATE;
     RETURN NEW;
 END
 $$;

@@ -5,11 +5,64 @@
 -- lead is in lead_alias and points at a lead that exists, so that a name is
 -- found in one step.
 
+CREATE OR REPLACE FUNCTION _merge_runs(winner bigint, loser bigint) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    ids bigint[];
+    sequences text[];
+    runs integer[];
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    -- of two open runs of one sequence the older stays
+    SELECT array_agg(e.lead_id), array_agg(e.sequence), array_agg(e.run) INTO ids, sequences, runs
+    FROM (
+        SELECT o.*, row_number() OVER (PARTITION BY o.sequence ORDER BY o.started_at, o.lead_id = winner DESC) AS place
+        FROM @pipeline@.enrollment o
+        WHERE o.lead_id IN (winner, loser) AND o.ended_at IS NULL
+    ) e
+    WHERE e.place > 1;
+    PERFORM @pipeline@._end_runs(ids, sequences, runs, array_fill('merged'::text, ARRAY[coalesce(cardinality(ids), 0)]), now());
+    -- the app wanted one of these for a person: what was done for the loser need not be done for the winner
+    UPDATE @pipeline@.action a
+    SET status = 'cancelled', reason = 'merged', ended_at = now()
+    WHERE a.lead_id = winner AND a.run IS NULL AND a.status = 'waiting' AND EXISTS (
+        SELECT FROM @pipeline@.action o WHERE o.lead_id = loser AND o.dedup_key = a.dedup_key AND o.status IN ('claimed', 'done'));
+    WITH moved AS (
+        SELECT e.sequence, e.run, e.run + coalesce((SELECT max(o.run) FROM @pipeline@.enrollment o WHERE o.lead_id = winner AND o.sequence = e.sequence), 0) AS new_run
+        FROM @pipeline@.enrollment e
+        WHERE e.lead_id = loser
+    ), runs AS (
+        UPDATE @pipeline@.enrollment e
+        SET lead_id = winner, run = m.new_run
+        FROM moved m
+        WHERE e.lead_id = loser AND e.sequence = m.sequence AND e.run = m.run
+    )
+    UPDATE @pipeline@.action a
+    SET lead_id = winner, run = m.new_run,
+        dedup_key = CASE WHEN a.run IS NOT NULL THEN a.sequence || '/' || m.new_run || '/' || a.step
+            WHEN EXISTS (SELECT FROM @pipeline@.action o WHERE o.lead_id = winner AND o.dedup_key = a.dedup_key) THEN 'merged/' || a.action_id
+            ELSE a.dedup_key END,
+        status = CASE WHEN d.is_twin THEN 'cancelled' ELSE a.status END, reason = CASE WHEN d.is_twin THEN 'merged' ELSE a.reason END,
+        ended_at = CASE WHEN d.is_twin THEN now() ELSE a.ended_at END
+    FROM @pipeline@.action b
+        LEFT JOIN moved m ON m.sequence = b.sequence AND m.run = b.run
+        CROSS JOIN LATERAL (
+            SELECT b.run IS NULL AND b.status = 'waiting'
+                AND EXISTS (SELECT FROM @pipeline@.action o WHERE o.lead_id = winner AND o.dedup_key = b.dedup_key) AS is_twin
+        ) d
+    WHERE a.lead_id = loser AND b.lead_id = a.lead_id AND b.action_id = a.action_id;
+END
+$$;
+COMMENT ON FUNCTION _merge_runs(bigint, bigint) IS
+    'gives the runs and actions of a lead to the one that it is merged into; runs are numbered after those of that one';
+
 CREATE OR REPLACE FUNCTION merge_leads_by_id(winner bigint, loser bigint, reason text DEFAULT NULL) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
+    enroll CONSTANT text := current_setting('leadscore.enroll');
     kept @pipeline@.lead;
     gone @pipeline@.lead;
     withdrawn_at timestamptz;
@@ -33,6 +86,9 @@ BEGIN
         RAISE EXCEPTION 'lead % was forgotten', CASE WHEN kept.erased_at IS NOT NULL THEN winner ELSE loser END
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Nobody knows whom it stood for.';
     END IF;
+    -- What a merge writes begins no sequence. A clause SET of the function would
+    -- keep roles without the right to set unknown parameters from restoring it.
+    PERFORM set_config('leadscore.enroll', 'off', true);
     INSERT INTO @pipeline@.lead_merge (lead_id, loser_id, reason) VALUES (winner, loser, reason);
 
     UPDATE @pipeline@.consent c
@@ -77,6 +133,8 @@ BEGIN
         AND (SELECT l.consented_at FROM @pipeline@.lead l WHERE l.lead_id = winner) IS NULL;
     PERFORM leadscore_internal.merge_logs(pipeline, winner, loser, withdrawn_at);
 
+    PERFORM @pipeline@._merge_runs(winner, loser);
+
     -- before the lead goes, and its names with it
     UPDATE @pipeline@.lead_alias a SET lead_id = winner WHERE a.lead_id = loser;
     DELETE FROM @pipeline@.lead l WHERE l.lead_id = loser;
@@ -89,6 +147,11 @@ BEGIN
     END IF;
     -- an address of the loser may be suppressed
     PERFORM @pipeline@._follow_consent(ARRAY[winner], now());
+    -- what the loser has done may be the goal of a run of the winner, and the other way round
+    PERFORM @pipeline@._edges_written(ARRAY[winner, winner], '{stage,correction}', ARRAY[s.stage::text, ''], ARRAY[now(), now()], '{merge,merge}')
+    FROM @pipeline@.lead_state s
+    WHERE s.lead_id = winner;
+    PERFORM set_config('leadscore.enroll', enroll, true);
     RETURN winner;
 END
 $$;
@@ -289,12 +352,22 @@ BEGIN
             -- of the fields of a form reports want the number
             e.properties || CASE WHEN e.properties ? 'fields' THEN jsonb_build_object('fields', leadscore_internal.field_count(e.properties -> 'fields')) ELSE '{}' END,
             keys || CASE WHEN r.role ~ '^email' OR r.role = 'complaint' THEN '{message}'::text[]
-                WHEN r.role IN ('outreach', 'sales_contact') THEN '{outcome}' WHEN r.role = 'stage' THEN '{stage}' ELSE '{}' END,
+                WHEN r.role IN ('outreach', 'sales_contact', 'meeting_held') THEN '{outcome}' WHEN r.role = 'meeting_booked' THEN '{meeting_at}' WHEN r.role = 'stage' THEN '{stage,by}' WHEN r.role = 'points' THEN '{by}' ELSE '{}' END,
             secrets, words) END,
         source_id = NULL
     FROM (SELECT o.event_id, k.role FROM @pipeline@.event o LEFT JOIN @pipeline@.event_kind k USING (kind) WHERE o.lead_id = person.lead_id) r
     WHERE e.lead_id = person.lead_id AND r.event_id = e.event_id AND (e.properties IS NOT NULL OR e.source_id IS NOT NULL);
     UPDATE @pipeline@.consent c SET evidence = '{}' WHERE c.lead_id = person.lead_id AND c.evidence <> '{}';
+    UPDATE @pipeline@.enrollment e
+    SET ended_at = greatest(e.started_at, now()), end_reason = 'forgotten'
+    WHERE e.lead_id = person.lead_id AND e.ended_at IS NULL;
+    UPDATE @pipeline@.action a
+    SET content = NULL, properties = '{}', error = NULL, outcome = CASE WHEN a.kind = 'task' THEN a.outcome END, claimed_until = NULL,
+        dedup_key = CASE WHEN a.run IS NULL THEN 'forgotten/' || a.action_id ELSE a.dedup_key END,
+        status = CASE WHEN a.status IN ('waiting', 'claimed') THEN 'cancelled' ELSE a.status END,
+        reason = CASE WHEN a.status IN ('waiting', 'claimed') THEN 'forgotten' ELSE a.reason END,
+        ended_at = coalesce(a.ended_at, now())
+    WHERE a.lead_id = person.lead_id;
     WITH RECURSIVE merged AS (
         SELECT m.loser_id FROM @pipeline@.lead_merge m WHERE m.lead_id = person.lead_id
         UNION
@@ -356,6 +429,10 @@ BEGIN
                 FROM @pipeline@.stage_log h WHERE h.lead_id = l.lead_id),
             'segments', (SELECT coalesce(jsonb_agg(to_jsonb(h) - 'lead_id' ORDER BY h.seq), '[]')
                 FROM @pipeline@.segment_log h WHERE h.lead_id = l.lead_id),
+            'runs', (SELECT coalesce(jsonb_agg(to_jsonb(n) - 'lead_id' ORDER BY n.started_at, n.sequence, n.run), '[]')
+                FROM @pipeline@.enrollment n WHERE n.lead_id = l.lead_id),
+            'actions', (SELECT coalesce(jsonb_agg(to_jsonb(n) - 'lead_id' ORDER BY n.action_id), '[]')
+                FROM @pipeline@.action n WHERE n.lead_id = l.lead_id),
             'state', (SELECT to_jsonb(s) - 'lead_id' FROM @pipeline@.lead_state s WHERE s.lead_id = l.lead_id),
             'score', @pipeline@.score_by_id(l.lead_id),
             'points', (SELECT coalesce(jsonb_agg(to_jsonb(x)), '[]') FROM @pipeline@.explain_by_id(l.lead_id) x))
@@ -376,7 +453,7 @@ END
 $$;
 REVOKE EXECUTE ON FUNCTION export_lead(text) FROM PUBLIC;
 COMMENT ON FUNCTION export_lead(text) IS
-    'all that is stored of a lead, as one JSON object, for a person that asks for it: lead, aliases, merges, consent, suppression, events, profile_changes, stages, segments, state, and the score with its points. NULL if there is no such lead';
+    'all that is stored of a lead, as one JSON object, for a person that asks for it: lead, aliases, merges, consent, suppression, events, profile_changes, stages, segments, runs of sequences, actions, state, and the score with its points. NULL if there is no such lead';
 
 -- The trigger on lead calls this for new leads, as another session may have
 -- forgotten a person since the row trigger looked.
@@ -401,8 +478,12 @@ COMMENT ON FUNCTION _leave_out_forgotten(bigint[]) IS 'deletes new leads that ar
 CREATE OR REPLACE FUNCTION _leads_loaded() RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
+    enroll CONSTANT text := current_setting('leadscore.enroll');
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    -- what was loaded begins no sequence
+    PERFORM set_config('leadscore.enroll', 'off', true);
     IF EXISTS (SELECT FROM @pipeline@.suppression) THEN
         PERFORM @pipeline@._leave_out_forgotten(ARRAY(SELECT l.lead_id FROM @pipeline@.lead l));
     END IF;
@@ -430,6 +511,7 @@ BEGIN
     UPDATE @pipeline@.lead l
     SET external_id = leadscore_internal.fold_name(l.external_id), updated_at = l.updated_at + interval '1 microsecond'
     WHERE l.external_id <> leadscore_internal.fold_name(l.external_id);
+    PERFORM set_config('leadscore.enroll', enroll, true);
 END
 $$;
 COMMENT ON FUNCTION _leads_loaded() IS

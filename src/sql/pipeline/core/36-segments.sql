@@ -80,20 +80,21 @@ $$;
 REVOKE EXECUTE ON FUNCTION clone_segment(text, text) FROM PUBLIC;
 COMMENT ON FUNCTION clone_segment(text, text) IS 'copies a segment with its conditions to a draft that can be edited, and returns the name of the draft. Errors: 42704 no such segment, 23505 the name is taken';
 
-CREATE OR REPLACE FUNCTION activate_segment(segment text, replaces text DEFAULT NULL, wait boolean DEFAULT false) RETURNS bigint
+CREATE OR REPLACE FUNCTION activate_segment(segment text, replaces text DEFAULT NULL, wait boolean DEFAULT false, enroll boolean DEFAULT false) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF segment IS NULL OR wait IS NULL THEN
-        RAISE EXCEPTION '% must not be null', CASE WHEN segment IS NULL THEN 'segment' ELSE 'wait' END
-            USING ERRCODE = 'null_value_not_allowed', HINT = 'Pass the name of a segment, and true or false for wait.';
+    IF segment IS NULL OR wait IS NULL OR enroll IS NULL THEN
+        RAISE EXCEPTION '% must not be null', CASE WHEN segment IS NULL THEN 'segment' WHEN wait IS NULL THEN 'wait' ELSE 'enroll' END
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Pass the name of a segment, and true or false for wait and enroll.';
     END IF;
+    UPDATE @pipeline@.segment g SET enrolls = activate_segment.enroll WHERE g.segment = coalesce(replaces, activate_segment.segment) AND g.enrolls <> activate_segment.enroll;
     RETURN leadscore_internal.activate_segment(leadscore_internal.pipeline_schema(@pipeline_name@), segment, replaces, wait);
 END
 $$;
-REVOKE EXECUTE ON FUNCTION activate_segment(text, text, boolean) FROM PUBLIC;
-COMMENT ON FUNCTION activate_segment(text, text, boolean) IS
-    'puts a draft (or a retired segment) into use: from now on the engine records who enters it and leaves it. With replaces the draft takes the place of that active segment, whose name stays, and the draft is gone. Queries show the members at once; leads are brought up to date at their next write or by sweep(), with wait => true before this returns, while writers wait. Returns how many leads were brought up to date. Errors: 42704 no such segment, 22023 a wrong definition, 55000 a reference to what is not active, 55P03 if transactions that write do not end within some seconds';
+REVOKE EXECUTE ON FUNCTION activate_segment(text, text, boolean, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION activate_segment(text, text, boolean, boolean) IS
+    'puts a draft (or a retired segment) into use: from now on the engine records who enters it and leaves it. With replaces the draft takes the place of that active segment, whose name stays, and the draft is gone. Queries show the members at once; leads are brought up to date at their next write or by sweep(), with wait => true before this returns, while writers wait. Leads that the definition itself puts in or out begin no sequences, unless enroll is true. Returns how many leads were brought up to date. Errors: 42704 no such segment, 22023 a wrong definition, 55000 a reference to what is not active, 55P03 if transactions that write do not end within some seconds';
 
 CREATE OR REPLACE FUNCTION retire_segment(segment text, wait boolean DEFAULT false) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -151,6 +152,11 @@ BEGIN
     END IF;
     old := CASE WHEN segment_preview_leads.replaces IS NULL THEN segment_preview_leads.segment
         ELSE @pipeline@._require_segment(segment_preview_leads.replaces) END;
+    -- without leads too a wrong definition is to be refused
+    PERFORM leadscore_internal.would_be_in(jsonb_populate_record(NULL::@pipeline@.lead, '{"lead_id": 0, "profile": {}}'),
+            CASE z.grain WHEN '1 day' THEN 'day{}' ELSE 'hour{}' END::leadscore.lead_activity, 'visitor', definition)
+    FROM @pipeline@.setting z
+    WHERE NOT EXISTS (SELECT FROM @pipeline@.lead);
     RETURN QUERY
         SELECT p.lead_id, p.in_now, p.would_be_in
         FROM (

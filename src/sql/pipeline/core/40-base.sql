@@ -99,13 +99,13 @@ FROM stage_history h;
 COMMENT ON VIEW _history IS
     'one row for each time that a lead was in a stage; is_lead: as a lead; instants outside the years 1 to 9999 are NULL';
 
--- Contacts by sales: it tried to reach the lead (outreach) or spoke with it
--- (sales_contact). One that is dated ahead has not been made.
+-- Contacts by sales: it tried to reach the lead (outreach), spoke with it
+-- (sales_contact) or met it (meeting_held). One that is dated ahead has not been made.
 CREATE OR REPLACE VIEW _contact WITH (security_invoker = true) AS
 SELECT e.lead_id, e.event_id, e.occurred_at AS contacted_at
 FROM event e
-WHERE e.kind = ANY (kinds_of('event_kind', 'outreach', 'sales_contact')) AND is_dated(e.occurred_at) AND e.occurred_at <= now();
-COMMENT ON VIEW _contact IS 'one row an event of role outreach or sales_contact, up to now';
+WHERE e.kind = ANY (kinds_of('event_kind', 'outreach', 'sales_contact', 'meeting_held')) AND is_dated(e.occurred_at) AND e.occurred_at <= now();
+COMMENT ON VIEW _contact IS 'one row an event of role outreach, sales_contact or meeting_held, up to now';
 
 -- One row for each stay in a stage, as of now, with the first contact of sales
 -- that counts for it. A contact before the stay counts if it led to it: it was
@@ -259,6 +259,26 @@ END
 $$;
 REVOKE EXECUTE ON FUNCTION _unscored_profiles() FROM PUBLIC;
 COMMENT ON FUNCTION _unscored_profiles() IS 'the rows of the view unscored_profiles';
+
+-- What a profile says that readers of views may see, of one lead at a time: the
+-- date by which the lead wants to be ready. It is computed only if it is asked for.
+CREATE OR REPLACE FUNCTION _deadline_at(lead_id bigint) RETURNS timestamptz
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    deadline text;
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    deadline := (SELECT l.profile ->> 'deadline' FROM @pipeline@.lead l WHERE l.lead_id = _deadline_at.lead_id);
+    -- few leads have one, and only then is the rest worth its time
+    IF deadline IS NULL OR NOT @pipeline@._shows_all_leads() THEN
+        RETURN NULL;
+    END IF;
+    RETURN (SELECT leadscore_internal.iso_instant(deadline, s.time_zone) FROM @pipeline@.setting s);
+END
+$$;
+REVOKE EXECUTE ON FUNCTION _deadline_at(bigint) FROM PUBLIC;
+COMMENT ON FUNCTION _deadline_at(bigint) IS 'when a lead wants to be ready, by the key deadline of its profile; NULL if it is no date';
 
 -- A property that readers of views may see, of one lead at a time: the name of
 -- the content that an event is about.

@@ -23,7 +23,7 @@ SELECT
     dimension_points(s.activity, s.compiled, 'engagement', s.at) AS engagement,
     dimension_points(s.activity, s.compiled, 'fit', s.at) AS fit,
     grade(s.activity, s.compiled, s.at) AS grade,
-    dated(last_activity(s.activity, s.at)) AS last_activity_at,
+    dated(last_activity(s.activity, s.at, o.signals)) AS last_activity_at,
     s.stage_since_at,
     s.next_review_at,
     s.cycle,
@@ -31,6 +31,7 @@ SELECT
     l.contact_allowed,
     dated(l.created_at) AS created_at
 FROM lead l
+    CROSS JOIN (SELECT coalesce(array_agg(g.signal_id::integer), '{}') AS signals FROM signal g WHERE g.event_role = 'outreach') o
     LEFT JOIN _lead_now s ON s.lead_id = l.lead_id;
 COMMENT ON VIEW lead_score IS 'one row a lead: its score and stage now';
 COMMENT ON COLUMN lead_score.lead_id IS 'number of the lead, see the table lead';
@@ -50,7 +51,7 @@ COMMENT ON COLUMN lead_score.score IS 'score now in points, by the active model'
 COMMENT ON COLUMN lead_score.engagement IS 'points of the dimension engagement, if the model has one';
 COMMENT ON COLUMN lead_score.fit IS 'points of the dimension fit, if the model has one';
 COMMENT ON COLUMN lead_score.grade IS 'grades of the graded dimensions, such as A or A1';
-COMMENT ON COLUMN lead_score.last_activity_at IS 'beginning of the UTC day (or hour, by the grain) of the newest event that counts';
+COMMENT ON COLUMN lead_score.last_activity_at IS 'beginning of the UTC day (or hour, by the grain) of the newest event that counts; an outreach of ours is none';
 COMMENT ON COLUMN lead_score.stage_since_at IS 'since when the lead is in its stage';
 COMMENT ON COLUMN lead_score.next_review_at IS 'when the stage or a segment may change though nothing happens; NULL: never';
 COMMENT ON COLUMN lead_score.cycle IS 'number of the cycle through the funnel; a new one begins when a lost or recycled lead comes back';
@@ -120,6 +121,43 @@ COMMENT ON COLUMN account_score.grade IS 'grades of the graded dimensions';
 COMMENT ON COLUMN account_score.customers IS 'contacts that are customers';
 COMMENT ON COLUMN account_score.created_at IS 'when the first of the contacts became known';
 
+-- Leads that are mql or sql. A lead that wants no messages is one of them only if
+-- it has asked for something since it said so.
+CREATE OR REPLACE VIEW _hot WITH (security_invoker = true) AS
+SELECT
+    s.lead_id,
+    l.external_id,
+    l.organization,
+    l.owner,
+    l.channel,
+    l.campaign,
+    l.contact_allowed,
+    s.stage::text AS stage,
+    s.stage_rank,
+    score_milli(s.activity, s.compiled, s.at) / 1000.0::double precision AS score,
+    s.stage_since_at,
+    s.activity,
+    s.compiled,
+    s.at
+FROM _lead_now s
+    JOIN lead l USING (lead_id)
+-- the first line says nothing new, but can use indexes
+WHERE (s.recorded_stage IN ('mql', 'sql') OR s.due)
+    AND s.stage IN ('mql', 'sql')
+    AND s.compiled IS NOT NULL
+    AND l.erased_at IS NULL
+    -- a lead that asks for something is to be answered
+    AND (l.contact_allowed IS NOT FALSE
+        OR EXISTS (
+            SELECT FROM event e
+                JOIN event_kind k USING (kind)
+            WHERE e.lead_id = s.lead_id AND k.role = 'request'
+                AND e.occurred_at > (
+                    SELECT max(c.occurred_at)
+                    FROM consent c
+                    WHERE c.lead_id = s.lead_id AND c.purpose = 'marketing' AND c.status = 'withdrawn')));
+COMMENT ON VIEW _hot IS 'one row a lead that is sql or mql and that sales may call';
+
 CREATE OR REPLACE VIEW hot_leads WITH (security_invoker = true) AS
 SELECT
     q.call_order,
@@ -138,45 +176,13 @@ SELECT
     y.contacted_at IS NOT NULL AS contacted,
     y.contacted_at,
     coalesce(y.contacted_at, now()) > y.due_at AS breached,
-    q.contact_allowed
+    q.contact_allowed,
+    _deadline_at(q.lead_id) AS deadline_at
 FROM (
         SELECT
             row_number() OVER (ORDER BY h.stage_rank DESC, h.score DESC, h.stage_since_at, h.lead_id) AS call_order,
             h.*
-        FROM (
-                SELECT
-                    s.lead_id,
-                    l.external_id,
-                    l.organization,
-                    l.owner,
-                    l.channel,
-                    l.campaign,
-                    l.contact_allowed,
-                    s.stage::text AS stage,
-                    s.stage_rank,
-                    score_milli(s.activity, s.compiled, s.at) / 1000.0::double precision AS score,
-                    s.stage_since_at,
-                    s.activity,
-                    s.compiled,
-                    s.at
-                FROM _lead_now s
-                    JOIN lead l USING (lead_id)
-                -- the first line says nothing new, but can use indexes
-                WHERE (s.recorded_stage IN ('mql', 'sql') OR s.due)
-                    AND s.stage IN ('mql', 'sql')
-                    AND s.compiled IS NOT NULL
-                    AND l.erased_at IS NULL
-                    -- a lead that asks for something is to be answered
-                    AND (l.contact_allowed IS NOT FALSE
-                        OR EXISTS (
-                            SELECT FROM event e
-                                JOIN event_kind k USING (kind)
-                            WHERE e.lead_id = s.lead_id AND k.role = 'request'
-                                AND e.occurred_at > (
-                                    SELECT max(c.occurred_at)
-                                    FROM consent c
-                                    WHERE c.lead_id = s.lead_id AND c.purpose = 'marketing' AND c.status = 'withdrawn')))
-            ) h
+        FROM _hot h
     ) q
     LEFT JOIN LATERAL (
         SELECT string_agg(t.rule || ' +' || t.points, ', ' ORDER BY t.points DESC, t.rule) AS why
@@ -208,10 +214,11 @@ COMMENT ON COLUMN hot_leads.score IS 'score now in points, by the active model';
 COMMENT ON COLUMN hot_leads.why IS 'the three rules that give most points';
 COMMENT ON COLUMN hot_leads.stage_since_at IS 'since when the lead is in its stage';
 COMMENT ON COLUMN hot_leads.due_at IS 'until when sales should contact the lead; NULL: the stage has no such time';
-COMMENT ON COLUMN hot_leads.contacted IS 'whether there is an outreach or sales_contact since then, or before then in the same cycle, at most stage_rule.sla (or else setting.first_response_within) before it';
+COMMENT ON COLUMN hot_leads.contacted IS 'whether there is an outreach, sales_contact or meeting_held since then, or before then in the same cycle, at most stage_rule.sla (or else setting.first_response_within) before it';
 COMMENT ON COLUMN hot_leads.contacted_at IS 'the last contact before the stage that counts for it, or else the first contact since';
 COMMENT ON COLUMN hot_leads.breached IS 'whether the contact was too late, or is already';
 COMMENT ON COLUMN hot_leads.contact_allowed IS 'whether messages of some kind may be sent, see may_contact(); NULL: not asked';
+COMMENT ON COLUMN hot_leads.deadline_at IS 'by when the lead wants to be ready: the key deadline of its profile, an ISO date (its midnight, in the time zone of the pipeline) or timestamp; NULL: not known, or no such date';
 
 CREATE OR REPLACE VIEW unscored_events WITH (security_invoker = true) AS
 SELECT

@@ -178,7 +178,7 @@ FROM lead l
                     LEFT JOIN event_kind k USING (kind)
                 WHERE e.lead_id = l.lead_id AND is_dated(e.occurred_at)
                     -- no actions of ours, such as a refund, and no entries by hand
-                    AND coalesce(k.role, '') NOT IN ('download', 'webinar', 'email_sent', 'outreach', 'refund', 'points', 'stage', 'lost', 'disqualified', 'recycled')
+                    AND coalesce(k.role, '') NOT IN ('download', 'webinar', 'email_sent', 'outreach', 'meeting_no_show', 'meeting_cancelled', 'refund', 'points', 'stage', 'lost', 'disqualified', 'recycled')
                     AND (k.role = 'purchase' AND takes_back(e.value)) IS NOT TRUE
                 GROUP BY e.kind
             ) n

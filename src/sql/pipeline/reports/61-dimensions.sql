@@ -29,7 +29,8 @@ SELECT
     m.lead_at,
     m.mql_at,
     m.sql_at,
-    m.customer_at
+    m.customer_at,
+    _deadline_at(l.lead_id) AS deadline_at
 FROM lead l
     JOIN _source d ON d.lead_id = l.lead_id
     CROSS JOIN setting z
@@ -64,6 +65,7 @@ COMMENT ON COLUMN lead_dim.lead_at IS 'when it first was iql or higher, as a lea
 COMMENT ON COLUMN lead_dim.mql_at IS 'when a lead first was mql or higher';
 COMMENT ON COLUMN lead_dim.sql_at IS 'when a lead first was sql or higher';
 COMMENT ON COLUMN lead_dim.customer_at IS 'when it first was customer or higher; NULL: never';
+COMMENT ON COLUMN lead_dim.deadline_at IS 'by when the lead wants to be ready: the key deadline of its profile, an ISO date (its midnight, in the time zone of the pipeline) or timestamp; NULL: not known, or no such date';
 
 CREATE OR REPLACE VIEW calendar WITH (security_invoker = true) AS
 SELECT

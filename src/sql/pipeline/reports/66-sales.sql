@@ -1,7 +1,7 @@
 -- Sales: when and how often leads were contacted, and which leads cool.
 
--- Contacts are events of role outreach (sales tried to reach the lead) and
--- sales_contact (sales spoke with it).
+-- Contacts are events of role outreach (sales tried to reach the lead),
+-- sales_contact (sales spoke with it) and meeting_held (sales met it).
 
 -- One row for each time that a lead was in a stage for which the active model
 -- has a time (stage_rule.sla). The clock starts with the stage; the stays and
@@ -45,7 +45,7 @@ COMMENT ON COLUMN sla_status.campaign IS 'campaign that the lead came by; (none)
 COMMENT ON COLUMN sla_status.owner IS 'person of your company in charge of the lead; (none): nobody';
 COMMENT ON COLUMN sla_status.entered_at IS 'when the lead entered the stage; later today if points of an event that is dated so moved it';
 COMMENT ON COLUMN sla_status.due_at IS 'until when it is to be contacted';
-COMMENT ON COLUMN sla_status.contacted_at IS 'the last outreach or sales_contact before the stage, in the same cycle and at most stage_rule.sla before it; or else the first one in the stage';
+COMMENT ON COLUMN sla_status.contacted_at IS 'the last outreach, sales_contact or meeting_held before the stage, in the same cycle and at most stage_rule.sla before it; or else the first one in the stage';
 COMMENT ON COLUMN sla_status.left_at IS 'when the lead left the stage; NULL: it is still in it';
 COMMENT ON COLUMN sla_status.status IS 'kept: contacted in time; due: the time runs; breached: the time is over; left: left the stage in time without a contact';
 COMMENT ON COLUMN sla_status.remaining_days IS 'days that are left to contact a lead that is still in the stage; negative: overdue';
@@ -86,7 +86,7 @@ CREATE OR REPLACE VIEW _answer_clock WITH (security_invoker = true) AS
 WITH step AS (
     SELECT e.lead_id, e.occurred_at AS at, CASE WHEN e.kind = ANY (kinds_of('event_kind', 'request')) THEN 1 ELSE 2 END AS what
     FROM event e
-    WHERE e.kind = ANY (kinds_of('event_kind', 'request', 'outreach', 'sales_contact')) AND is_dated(e.occurred_at) AND e.occurred_at <= now()
+    WHERE e.kind = ANY (kinds_of('event_kind', 'request', 'outreach', 'sales_contact', 'meeting_held')) AND is_dated(e.occurred_at) AND e.occurred_at <= now()
     UNION ALL
     SELECT h.lead_id, h.effective_at AS at, 3 AS what
     FROM _history h
@@ -184,7 +184,7 @@ COMMENT ON COLUMN first_response.campaign IS 'campaign that the lead came by; (n
 COMMENT ON COLUMN first_response.market IS 'market of the lead: b2b or b2c; (none): not known';
 COMMENT ON COLUMN first_response.owner IS 'person of your company in charge of the lead; (none): nobody';
 COMMENT ON COLUMN first_response.enquired_at IS 'when the clock started: the first request of the enquiry, or the entry into the stage';
-COMMENT ON COLUMN first_response.responded_at IS 'clock request: the first outreach or sales_contact since, before closed_at; clock stage: contacted_at of sla_status';
+COMMENT ON COLUMN first_response.responded_at IS 'clock request: the first outreach, sales_contact or meeting_held since, before closed_at; clock stage: contacted_at of sla_status';
 COMMENT ON COLUMN first_response.response_days IS 'days from enquired_at to responded_at; 0 if the contact led to the stage; NULL: no response';
 COMMENT ON COLUMN first_response.in_time IS 'whether status is kept (true) or breached (false); NULL: due or left';
 COMMENT ON COLUMN first_response.response IS 'speed of the response: in time, within a day, within a week, later; never; or waiting: unanswered, and the time runs';
@@ -274,7 +274,7 @@ BEGIN
         WITH step AS (
             SELECT e.lead_id, e.event_id, e.occurred_at, lower(e.properties ->> 'outcome') = 'no' AS said_no, NULL::timestamptz AS won_at
             FROM @pipeline@.event e
-            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'outreach', 'sales_contact')) AND leadscore_internal.is_dated(e.occurred_at)
+            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'outreach', 'sales_contact', 'meeting_held')) AND leadscore_internal.is_dated(e.occurred_at)
                 -- one that is dated ahead has not been made
                 AND e.occurred_at <= now()
             UNION ALL
@@ -333,7 +333,7 @@ COMMENT ON COLUMN followups.campaign IS 'campaign that the lead came by; (none):
 COMMENT ON COLUMN followups.owner IS 'person of your company in charge of the lead; (none): nobody';
 COMMENT ON COLUMN followups.stage IS 'stage of the lead now';
 COMMENT ON COLUMN followups.stage_rank IS 'rank of the stage to sort by: visitor 40 to advocate 100, exits 10 to 30';
-COMMENT ON COLUMN followups.contacts IS 'events of role outreach or sales_contact';
+COMMENT ON COLUMN followups.contacts IS 'events of role outreach, sales_contact or meeting_held';
 COMMENT ON COLUMN followups.first_contact_at IS 'the first contact';
 COMMENT ON COLUMN followups.last_contact_at IS 'the last contact';
 COMMENT ON COLUMN followups.won_at IS 'when it first became a customer';
@@ -359,7 +359,7 @@ SELECT
 FROM _contacts_by_lead() c;
 COMMENT ON VIEW followup_summary IS 'one row: how many contacts a sale takes, and how often sales gave up after a no';
 COMMENT ON COLUMN followup_summary.leads IS 'leads that sales contacted or that bought';
-COMMENT ON COLUMN followup_summary.contacts IS 'events of role outreach or sales_contact';
+COMMENT ON COLUMN followup_summary.contacts IS 'events of role outreach, sales_contact or meeting_held';
 COMMENT ON COLUMN followup_summary.sales IS 'sales, each lead once';
 COMMENT ON COLUMN followup_summary.mean_contacts_until_won IS 'mean number of contacts of a sale';
 COMMENT ON COLUMN followup_summary.won_with_five IS 'sales that took five or more contacts';
@@ -416,14 +416,15 @@ FROM (
         SELECT s.lead_id, s.stage, s.stage_rank, s.activity, s.compiled, s.at,
             score_milli(s.activity, s.compiled, s.at) / 1000.0::double precision AS score,
             d.channel, d.campaign, d.owner, d.created_at,
-            dated(last_activity(s.activity, s.at)) AS last_activity_at,
-            coalesce(dated(last_activity(s.activity, s.at)), d.created_at)
+            dated(last_activity(s.activity, s.at, o.signals)) AS last_activity_at,
+            coalesce(dated(last_activity(s.activity, s.at, o.signals)), d.created_at)
                 + least(greatest(coalesce(b.high, 30), 0), 365000) * interval '24 hours' AS quiet_at,
             next_change(s.activity, s.compiled, s.at) AS change_at,
             s.stage >= 'mql' AND s.stage <= 'sql' AS can_fade,
             s.stage >= 'mql' AND s.stage <= 'sql' AND qualified_stage(s.activity, s.compiled, s.at) < s.stage AS faded
         FROM _lead_now s
             JOIN _source d USING (lead_id)
+            CROSS JOIN (SELECT coalesce(array_agg(g.signal_id::integer), '{}') AS signals FROM signal g WHERE g.event_role = 'outreach') o
             LEFT JOIN benchmark b ON b.metric = 'quiet_days' AND b.segment = 'all'
         WHERE s.compiled IS NOT NULL
             -- the first line says nothing new, but can use indexes
@@ -438,7 +439,7 @@ COMMENT ON COLUMN lead_cooling.owner IS 'person of your company in charge of the
 COMMENT ON COLUMN lead_cooling.stage IS 'stage of the lead now';
 COMMENT ON COLUMN lead_cooling.stage_rank IS 'rank of the stage to sort by: visitor 40 to advocate 100, exits 10 to 30';
 COMMENT ON COLUMN lead_cooling.score IS 'score now in points, by the active model';
-COMMENT ON COLUMN lead_cooling.last_activity_at IS 'beginning of the UTC day (or hour, by the grain) of the newest event that counts';
+COMMENT ON COLUMN lead_cooling.last_activity_at IS 'beginning of the UTC day (or hour, by the grain) of the newest event that counts; an outreach of ours is none';
 COMMENT ON COLUMN lead_cooling.quiet_days IS 'days since last_activity_at';
 COMMENT ON COLUMN lead_cooling.faded IS 'whether it is an mql or sql and its points no longer suffice for that';
 COMMENT ON COLUMN lead_cooling.fades_at IS 'when its points will no longer suffice for its stage; NULL: they do not already, or always will';
@@ -493,3 +494,140 @@ COMMENT ON COLUMN bant_gaps.met IS 'open leads in that stage that meet the gate'
 COMMENT ON COLUMN bant_gaps.missing IS 'open leads in that stage that fail the gate';
 COMMENT ON COLUMN bant_gaps.missing_rate IS 'missing / leads';
 COMMENT ON COLUMN bant_gaps.only_missing IS 'of missing, leads that fail no other gate of sql';
+
+-- Meetings. An event that ends a meeting (held, no show, cancelled) ends the
+-- oldest booking of its lead that is open; without one it is a meeting that
+-- nobody has booked here. Of one instant a booking comes first.
+--
+-- When a meeting is to take place is a property, which readers of views must not
+-- see: so meetings are put together with the rights of the pipeline's owner.
+CREATE OR REPLACE FUNCTION _meetings()
+    RETURNS TABLE (lead_id bigint, booked_at timestamptz, meeting_at timestamptz, ended_at timestamptz, outcome text)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF NOT @pipeline@._shows_all_leads() THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+        WITH step AS (
+            SELECT e.lead_id, e.event_id, e.occurred_at, k.role,
+                CASE WHEN k.role = 'meeting_booked' THEN leadscore_internal.iso_instant(e.properties ->> 'meeting_at', s.time_zone) END AS meeting_at
+            FROM @pipeline@.event e
+                JOIN @pipeline@.event_kind k USING (kind)
+                CROSS JOIN @pipeline@.setting s
+            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'meeting_booked', 'meeting_held', 'meeting_no_show', 'meeting_cancelled'))
+                -- one that is dated ahead has not happened
+                AND leadscore_internal.is_dated(e.occurred_at) AND e.occurred_at <= now()
+        ), counted AS (
+            SELECT t.*,
+                count(*) FILTER (WHERE t.role = 'meeting_booked') OVER path AS booked,
+                count(*) FILTER (WHERE t.role <> 'meeting_booked') OVER path AS ended
+            FROM step t
+            WINDOW path AS (PARTITION BY t.lead_id ORDER BY t.occurred_at, t.role <> 'meeting_booked', t.event_id)
+        ), placed AS (
+            -- of the ends so far those that found no open booking: as many as there
+            -- ever were more ends than bookings
+            SELECT c.*, greatest(max(c.ended - c.booked) OVER path, 0) AS unbooked
+            FROM counted c
+            WINDOW path AS (PARTITION BY c.lead_id ORDER BY c.occurred_at, c.role <> 'meeting_booked', c.event_id)
+        ), ending AS (
+            SELECT p.lead_id, p.occurred_at, p.role,
+                CASE WHEN p.unbooked = coalesce(lag(p.unbooked) OVER path, 0) THEN p.ended - p.unbooked END AS nth
+            FROM placed p
+            WHERE p.role <> 'meeting_booked'
+            WINDOW path AS (PARTITION BY p.lead_id ORDER BY p.occurred_at, p.event_id)
+        )
+        SELECT coalesce(b.lead_id, n.lead_id), b.occurred_at,
+            coalesce(b.meeting_at, CASE WHEN n.role = 'meeting_held' THEN n.occurred_at END),
+            n.occurred_at,
+            CASE n.role WHEN 'meeting_held' THEN 'held' WHEN 'meeting_no_show' THEN 'no show' WHEN 'meeting_cancelled' THEN 'cancelled' ELSE 'open' END
+        FROM (SELECT p.lead_id, p.occurred_at, p.meeting_at, p.booked AS nth FROM placed p WHERE p.role = 'meeting_booked') b
+            FULL JOIN ending n ON n.lead_id = b.lead_id AND n.nth = b.nth;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION _meetings() FROM PUBLIC;
+COMMENT ON FUNCTION _meetings() IS
+    'one row a meeting: when it was booked, is to take place, and ended, and how (held, no show, cancelled, open)';
+
+CREATE OR REPLACE VIEW meeting_outcome WITH (security_invoker = true) AS
+WITH meeting AS (
+    SELECT d.owner, m.lead_id, m.booked_at, m.meeting_at, m.ended_at, m.outcome,
+        CASE WHEN m.meeting_at >= m.booked_at THEN date_part('epoch', m.meeting_at - m.booked_at) / 86400 END AS ahead_days
+    FROM _meetings() m
+        JOIN _source d USING (lead_id)
+), figure AS (
+    SELECT m.owner,
+        count(*) AS meetings,
+        count(m.booked_at) AS booked,
+        count(*) FILTER (WHERE m.outcome = 'held') AS held,
+        count(*) FILTER (WHERE m.outcome = 'no show') AS no_show,
+        count(*) FILTER (WHERE m.outcome = 'cancelled') AS cancelled,
+        count(*) FILTER (WHERE m.outcome = 'open') AS open,
+        count(*) FILTER (WHERE m.outcome = 'open' AND m.meeting_at < now()) AS overdue,
+        count(m.ahead_days) AS timed,
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY m.ahead_days) AS median_days,
+        (array_agg(m.ahead_days ORDER BY m.ahead_days) FILTER (WHERE m.ahead_days IS NOT NULL))[median_rank(count(m.ahead_days))] AS low_days,
+        (array_agg(m.ahead_days ORDER BY m.ahead_days DESC) FILTER (WHERE m.ahead_days IS NOT NULL))[median_rank(count(m.ahead_days))] AS high_days
+    FROM meeting m
+    GROUP BY m.owner
+), met AS (
+    -- each lead once; one that was a customer before is not won by a meeting
+    SELECT f.owner, count(*) AS leads_met, count(s.customer_at) AS customers
+    FROM (SELECT m.owner, m.lead_id, min(m.ended_at) AS met_at FROM meeting m WHERE m.outcome = 'held' GROUP BY m.owner, m.lead_id) f
+        LEFT JOIN _milestone s ON s.lead_id = f.lead_id
+    WHERE s.customer_at >= f.met_at OR s.customer_at IS NULL
+    GROUP BY f.owner
+)
+SELECT
+    f.owner,
+    f.meetings,
+    f.booked,
+    f.held,
+    f.no_show,
+    f.cancelled,
+    f.open,
+    f.overdue,
+    f.held::double precision / nullif(f.held + f.no_show + f.cancelled, 0) AS held_rate,
+    rate_low(f.held, f.held + f.no_show + f.cancelled) AS held_low_rate,
+    rate_high(f.held, f.held + f.no_show + f.cancelled) AS held_high_rate,
+    f.no_show::double precision / nullif(f.held + f.no_show, 0) AS no_show_rate,
+    rate_low(f.no_show, f.held + f.no_show) AS no_show_low_rate,
+    rate_high(f.no_show, f.held + f.no_show) AS no_show_high_rate,
+    f.timed,
+    f.median_days AS median_ahead_days,
+    f.low_days AS median_ahead_low_days,
+    f.high_days AS median_ahead_high_days,
+    coalesce(m.leads_met, 0) AS leads_met,
+    coalesce(m.customers, 0) AS customers,
+    m.customers::double precision / m.leads_met AS customer_rate,
+    rate_low(m.customers, m.leads_met) AS customer_low_rate,
+    rate_high(m.customers, m.leads_met) AS customer_high_rate
+FROM figure f
+    LEFT JOIN met m ON m.owner = f.owner;
+COMMENT ON VIEW meeting_outcome IS 'one row an owner whose leads have meetings: how many took place, and what came of them';
+COMMENT ON COLUMN meeting_outcome.owner IS 'person of your company in charge of the lead; (none): nobody';
+COMMENT ON COLUMN meeting_outcome.meetings IS 'meetings, booked or not: held, no_show, cancelled and open';
+COMMENT ON COLUMN meeting_outcome.booked IS 'meetings that were booked: events of role meeting_booked';
+COMMENT ON COLUMN meeting_outcome.held IS 'meetings that took place: events of role meeting_held';
+COMMENT ON COLUMN meeting_outcome.no_show IS 'meetings to which the lead did not come: events of role meeting_no_show';
+COMMENT ON COLUMN meeting_outcome.cancelled IS 'meetings that were called off: events of role meeting_cancelled';
+COMMENT ON COLUMN meeting_outcome.open IS 'bookings without any of these since; an end belongs to the oldest open booking of its lead';
+COMMENT ON COLUMN meeting_outcome.overdue IS 'of open, those whose time is over: nobody has said what came of them';
+COMMENT ON COLUMN meeting_outcome.held_rate IS 'held / (held + no_show + cancelled)';
+COMMENT ON COLUMN meeting_outcome.held_low_rate IS 'lower end of the 95 % interval of held_rate (Wilson)';
+COMMENT ON COLUMN meeting_outcome.held_high_rate IS 'upper end of the 95 % interval of held_rate (Wilson)';
+COMMENT ON COLUMN meeting_outcome.no_show_rate IS 'no_show / (held + no_show)';
+COMMENT ON COLUMN meeting_outcome.no_show_low_rate IS 'lower end of the 95 % interval of no_show_rate (Wilson)';
+COMMENT ON COLUMN meeting_outcome.no_show_high_rate IS 'upper end of the 95 % interval of no_show_rate (Wilson)';
+COMMENT ON COLUMN meeting_outcome.timed IS 'bookings of which it is known when the meeting is or was: property meeting_at, or else when it was held';
+COMMENT ON COLUMN meeting_outcome.median_ahead_days IS 'median days from booking to meeting, of timed';
+COMMENT ON COLUMN meeting_outcome.median_ahead_low_days IS 'lower end of the 95 % interval of the median, by ranks; NULL: fewer than six meetings';
+COMMENT ON COLUMN meeting_outcome.median_ahead_high_days IS 'upper end of the 95 % interval of the median, by ranks; NULL: fewer than six meetings';
+COMMENT ON COLUMN meeting_outcome.leads_met IS 'leads with a meeting that was held, which were no customers before the first of these';
+COMMENT ON COLUMN meeting_outcome.customers IS 'of leads_met, those that became customers after the first meeting that was held';
+COMMENT ON COLUMN meeting_outcome.customer_rate IS 'customers / leads_met';
+COMMENT ON COLUMN meeting_outcome.customer_low_rate IS 'lower end of the 95 % interval of customer_rate (Wilson)';
+COMMENT ON COLUMN meeting_outcome.customer_high_rate IS 'upper end of the 95 % interval of customer_rate (Wilson)';
