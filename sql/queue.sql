@@ -436,6 +436,16 @@ RESET ROLE;
 REVOKE ALL ON FUNCTION crm.claim_actions, crm.complete_action, crm.action_wanted FROM queue_worker;
 REVOKE USAGE ON SCHEMA crm, try FROM queue_worker, queue_nobody;
 DROP ROLE queue_worker, queue_nobody;
+-- a pause and a merge after the claim: the worker is told, and finds its action by the old number
+INSERT INTO crm.sequence (sequence, starts_on) VALUES ('told', 'by_hand');
+INSERT INTO crm.sequence_step (sequence, step, position, channel, content) VALUES ('told', 'one', 1, 'letter', 'told');
+SELECT crm.activate_sequence('told') AS begun, try.lead('keeper') AS keeper, try.lead('goer') AS goer \gset
+SELECT crm.enroll_lead('goer', 'told', '2026-07-01 12:00+02');
+SELECT action_id AS told, attempt FROM crm.claim_actions('letter', at => '2026-07-01 12:00+02') \gset
+SELECT crm.pause_sequence('told');
+SELECT crm.action_wanted(:goer, :told, 1, '2026-07-01 12:01+02') AS while_paused;
+SELECT crm.activate_sequence('told') AS begun, crm.merge_leads('keeper', 'goer') = crm.lead_id('keeper') AS merged;
+SELECT crm.action_wanted(:goer, :told, 1, '2026-07-01 12:02+02') AS by_the_old_number, crm.action_wanted(crm.lead_id('keeper'), :told, 1, '2026-07-01 12:02+02') AS by_the_new_one, crm.complete_action(:goer, :told, 1) AS done;
 -- the owner may write all of it by hand, under the checks of the tables
 SELECT t.code, t.message FROM unnest(ARRAY[$$UPDATE crm.action SET status = 'gone'$$, $$UPDATE crm.action SET status = 'done', ended_at = NULL$$, $$UPDATE crm.action SET status = 'claimed', claimed_at = NULL, ended_at = NULL$$, $$INSERT INTO crm.action (lead_id, dedup_key, channel, due_at, sequence) VALUES (1, 'x', 'email', now(), 'if')$$, $$INSERT INTO crm.action (lead_id, dedup_key, channel, due_at, transactional, kind) VALUES (1, 'x', 'email', now(), true, 'task')$$,
     $$INSERT INTO crm.action (lead_id, dedup_key, channel, due_at, properties) VALUES (1, 'x', 'email', now(), '[]')$$, $$UPDATE crm.action SET max_attempts = 0$$, $$INSERT INTO crm.enrollment (lead_id, sequence, run, started_by, ended_at) VALUES (1, 'if', 100, 'me', now())$$, $$INSERT INTO crm.enrollment (lead_id, sequence, run, started_by, ended_at, end_reason) VALUES (1, 'if', 100, 'me', now(), 'bored')$$,

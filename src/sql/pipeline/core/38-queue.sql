@@ -314,6 +314,22 @@ COMMENT ON FUNCTION claim_actions(text, integer, interval, timestamptz, text) IS
 
 -- What became of it
 
+CREATE OR REPLACE FUNCTION _living_lead(lead_id bigint) RETURNS bigint
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    living bigint := lead_id;
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    WHILE NOT EXISTS (SELECT FROM @pipeline@.lead_state s WHERE s.lead_id = living) LOOP
+        SELECT m.lead_id INTO living FROM @pipeline@.lead_merge m WHERE m.loser_id = living;
+        EXIT WHEN NOT FOUND;
+    END LOOP;
+    RETURN living;
+END
+$$;
+COMMENT ON FUNCTION _living_lead(bigint) IS 'number of a lead, or of the lead that it was merged into; NULL if there is none';
+
 CREATE OR REPLACE FUNCTION _lock_living(lead_id bigint) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
@@ -562,21 +578,24 @@ CREATE OR REPLACE FUNCTION action_wanted(lead_id bigint, action_id bigint, attem
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
+DECLARE
+    living CONSTANT bigint := @pipeline@._living_lead(action_wanted.lead_id);
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     RETURN EXISTS (
         SELECT FROM @pipeline@.action a
-        WHERE a.lead_id = action_wanted.lead_id AND a.action_id = action_wanted.action_id AND a.attempt = action_wanted.attempt
+        WHERE a.lead_id = living AND a.action_id = action_wanted.action_id AND a.attempt = action_wanted.attempt
             AND a.status = 'claimed' AND a.claimed_until > action_wanted.at
             AND NOT EXISTS (
                 SELECT FROM @pipeline@.enrollment e
                 WHERE e.lead_id = a.lead_id AND e.sequence = a.sequence AND e.run = a.run AND e.ended_at IS NOT NULL)
+            AND NOT EXISTS (SELECT FROM @pipeline@.sequence q WHERE q.sequence = a.sequence AND q.status <> 'active')
             AND (a.kind <> 'message' OR @pipeline@._may_contact(a.lead_id, a.channel, a.topic, action_wanted.at, a.transactional)));
 END
 $$;
 REVOKE EXECUTE ON FUNCTION action_wanted(bigint, bigint, integer, timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION action_wanted(bigint, bigint, integer, timestamptz) IS
-    'whether a worker that has claimed an action is still to do it: its lease runs, no goal or exit has ended the run meanwhile, and consent holds. To be asked right before sending';
+    'whether a worker that has claimed an action is still to do it: its lease runs, no goal or exit has ended the run meanwhile, its sequence is not paused, and consent holds. To be asked right before sending';
 
 CREATE OR REPLACE FUNCTION add_action_by_id(lead_id bigint, channel text, content text, due_at timestamptz DEFAULT now(), dedup_key text DEFAULT NULL,
         kind text DEFAULT 'message', topic text DEFAULT NULL, transactional boolean DEFAULT false, priority integer DEFAULT 100,

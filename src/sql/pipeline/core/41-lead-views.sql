@@ -197,7 +197,13 @@ FROM (
             LIMIT 3
         ) t
     ) w ON true
-    LEFT JOIN _stay y ON y.lead_id = q.lead_id AND y.is_current
+    -- lead by lead: all stays of all leads would be many
+    LEFT JOIN LATERAL (
+        SELECT y.due_at, y.contacted_at
+        FROM _stay y
+        WHERE y.lead_id = q.lead_id AND y.is_current
+        LIMIT 1
+    ) y ON true
 -- as call_order, and so that LIMIT need not explain all
 ORDER BY q.stage_rank DESC, q.score DESC, q.stage_since_at, q.lead_id;
 COMMENT ON VIEW hot_leads IS 'one row a lead that is sql or mql, in the order in which sales should call them. A lead that wants no messages is left out, unless it has asked for something since it said so';
