@@ -273,6 +273,8 @@ SELECT leadscore.attach_pipeline('crm') \g /dev/null
 -- them: by stage, by what was done lately, by quiet, by points, by profile and
 -- by other segments.
 SELECT leadscore.create_pipeline('segments', attach => false) \g /dev/null
+DELETE FROM segments.sequence;
+DELETE FROM segments.stage_action;
 DELETE FROM segments.segment;
 INSERT INTO segments.segment (segment, persona)
     SELECT s, s LIKE 'persona%'
