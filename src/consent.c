@@ -25,6 +25,7 @@
 
 #include "app.h"
 #include "consent.h"
+#include "guard.h"
 
 PG_FUNCTION_INFO_V1(leadscore_records_columns);
 
@@ -91,26 +92,6 @@ refusal_cmp(const void *a, const void *b)
 }
 
 /*
- * Call a function of the pipeline.  Triggers of the owner's find nothing that
- * the caller chose.  Needs an SPI connection.
- */
-static void
-call_pipeline(const Pipeline *pipeline, const char *function, int nargs, Oid *types, Datum *values)
-{
-	StringInfoData sql;
-	int			i;
-
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT %s.%s(",
-					 quote_identifier(get_namespace_name(pipeline->part.schema)), function);
-	for (i = 1; i <= nargs; i++)
-		appendStringInfo(&sql, "%s$%d", i > 1 ? ", " : "", i);
-	appendStringInfoChar(&sql, ')');
-	if (SPI_execute_with_args(sql.data, nargs, types, values, NULL, false, 0) < 0)
-		elog(ERROR, "could not execute: %s", sql.data);
-}
-
-/*
  * Record what the events of a list say against messages.  An event that an
  * update only edits was there before.  The writer notes which leads may have been
  * written by that, and from a log that has the events of the list already.
@@ -163,7 +144,7 @@ leadscore_refusals_apply(RefusalList *list, const DeltaList *deltas, Writer *wri
 	}
 	leadscore_lock_deltas(deltas, lead_ids, (int64) nlocked, pipeline);
 	leadscore_note_refused(writer, lead_ids, (int64) nlocked);
-	call_pipeline(pipeline, "_events_refused", 2, types, values);
+	leadscore_call_function(pipeline->part.schema, "_events_refused", 2, types, values);
 	SPI_finish();
 	AtEOXact_GUC(true, nestlevel);
 	CommandCounterIncrement();
@@ -211,10 +192,10 @@ leadscore_columns_written(const Pipeline *pipeline, Datum lead_ids, Datum consen
 	{
 		records_columns = true;
 		corrects_columns = false;
-		call_pipeline(pipeline, "_columns_written", 4, written_types, written);
+		leadscore_call_function(pipeline->part.schema, "_columns_written", 4, written_types, written);
 		records_columns = false;
 		corrects_columns = true;
-		call_pipeline(pipeline, "_columns_corrected", 2, corrected_types, corrected);
+		leadscore_call_function(pipeline->part.schema, "_columns_corrected", 2, corrected_types, corrected);
 	}
 	PG_FINALLY();
 	{

@@ -16,13 +16,13 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "edge.h"
+#include "guard.h"
 #include "stage.h"
 
 #define EDGE_COLUMNS	5
@@ -160,18 +160,6 @@ leadscore_edges_add_events(Writer *writer, const DeltaList *deltas)
 	}
 }
 
-/* An array of n items of a type that is passed by value, or of text */
-static Datum
-make_array(Datum *items, int n, Oid type)
-{
-	int16		typlen;
-	bool		typbyval;
-	char		typalign;
-
-	get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
-	return PointerGetDatum(construct_array(items, n, type, typlen, typbyval, typalign));
-}
-
 /*
  * Hand the edges over to the pipeline's function _edges_written().  The leads
  * are written and their states locked; the session acts as the owner.
@@ -186,7 +174,6 @@ leadscore_edges_apply(Writer *writer)
 	Oid			types[EDGE_COLUMNS];
 	Datum	   *columns[EDGE_COLUMNS];
 	Datum		values[EDGE_COLUMNS];
-	char	   *sql;
 	int			nestlevel;
 	int			i;
 
@@ -211,17 +198,14 @@ leadscore_edges_apply(Writer *writer)
 	for (i = 0; i < EDGE_COLUMNS; i++)
 	{
 		types[i] = get_array_type(items[i]);
-		values[i] = make_array(columns[i], list->n, items[i]);
+		values[i] = leadscore_build_array(columns[i], NULL, list->n, items[i]);
 	}
 	list->n = 0;
 	CommandCounterIncrement();
 	nestlevel = leadscore_fix_path();
-	sql = psprintf("SELECT %s._edges_written($1, $2, $3, $4, $5)",
-				   quote_identifier(get_namespace_name(writer->pipeline->part.schema)));
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	if (SPI_execute_with_args(sql, EDGE_COLUMNS, types, values, NULL, false, 0) < 0)
-		elog(ERROR, "could not execute: %s", sql);
+	leadscore_call_function(writer->pipeline->part.schema, "_edges_written", EDGE_COLUMNS, types, values);
 	SPI_finish();
 	AtEOXact_GUC(true, nestlevel);
 }

@@ -10,6 +10,8 @@
 
 #include "commands/trigger.h"
 #include "executor/spi.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "guard.h"
@@ -71,6 +73,25 @@ leadscore_keep_plan(const char *sql, int nargs, Oid *types)
 	if (plan == NULL || SPI_keepplan(plan) != 0)
 		elog(ERROR, "could not prepare: %s", sql);
 	return plan;
+}
+
+/*
+ * Call a function of a pipeline.  Triggers of the owner's find nothing that the
+ * caller chose, if it has fixed the path.  Needs an SPI connection.
+ */
+void
+leadscore_call_function(Oid schema, const char *function, int nargs, Oid *types, Datum *values)
+{
+	StringInfoData sql;
+	int			i;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT %s.%s(", quote_identifier(get_namespace_name(schema)), function);
+	for (i = 1; i <= nargs; i++)
+		appendStringInfo(&sql, "%s$%d", i > 1 ? ", " : "", i);
+	appendStringInfoChar(&sql, ')');
+	if (SPI_execute_with_args(sql.data, nargs, types, values, NULL, false, 0) < 0)
+		elog(ERROR, "could not execute: %s", sql.data);
 }
 
 /* Run a plan that writes tables of the engine, or reads them. */

@@ -13,6 +13,8 @@
 #include "fmgr.h"
 
 extern SPIPlanPtr leadscore_keep_plan(const char *sql, int nargs, Oid *types);
+extern void leadscore_call_function(Oid schema, const char *function, int nargs, Oid *types,
+									Datum *values);
 extern void leadscore_engine_execute(SPIPlanPtr plan, Datum *values, Snapshot snapshot,
 									 Snapshot crosscheck, bool read_only);
 extern bool leadscore_engine_is_writing(void);

@@ -126,9 +126,9 @@ leadscore_profiles_add(ProfileBuffer *buffer, int64 lead_id, const char *signal,
 	row->count = (int16) count;
 }
 
-/* An array of n items of a type */
-static Datum
-build_array(Datum *items, bool *nulls, int n, Oid type)
+/* An array of n items of a type; nulls may be NULL */
+Datum
+leadscore_build_array(Datum *items, bool *nulls, int n, Oid type)
 {
 	int16		typlen;
 	bool		typbyval;
@@ -197,7 +197,7 @@ append_stages(Pipeline *pipeline, EdgeList *edges, const StageRow *rows, int n)
 	for (j = 0; j < STAGE_COLUMNS; j++)
 	{
 		types[j] = get_array_type(items[j]);
-		values[j] = build_array(&cells[j * n], &nulls[j * n], n, items[j]);
+		values[j] = leadscore_build_array(&cells[j * n], &nulls[j * n], n, items[j]);
 	}
 
 	/*
@@ -260,7 +260,7 @@ append_segments(Pipeline *pipeline, EdgeList *edges, const SegmentRow *rows, int
 	for (j = 0; j < SEGMENT_COLUMNS; j++)
 	{
 		types[j] = get_array_type(items[j]);
-		values[j] = build_array(columns[j], NULL, n, items[j]);
+		values[j] = leadscore_build_array(columns[j], NULL, n, items[j]);
 	}
 	run_plan(pipeline, PLAN_APPEND_SEGMENTS,
 			 psprintf("INSERT INTO %s (lead_id, seq, segment, entered, effective_at, recorded_at, cause)"
@@ -299,7 +299,7 @@ append_profiles(Pipeline *pipeline, const ProfileRow *rows, int n)
 		columns[4][i] = TimestampTzGetDatum(row->changed_at);
 	}
 	for (j = 0; j < 5; j++)
-		values[j] = build_array(columns[j], NULL, n, items[j]);
+		values[j] = leadscore_build_array(columns[j], NULL, n, items[j]);
 	run_plan(pipeline, PLAN_APPEND_PROFILES,
 			 psprintf("INSERT INTO %s (lead_id, seq, signal, count, changed_at)"
 					  " SELECT u.lead_id, COALESCE(pg_catalog.max(CASE WHEN u.n OPERATOR(pg_catalog.=) 1 THEN"

@@ -100,6 +100,7 @@ extern void leadscore_stage_changed(void *buffer, const StageChange *change);
 extern void leadscore_segment_changed(void *buffer, const SegmentChange *change);
 extern void leadscore_profiles_add(ProfileBuffer *buffer, int64 lead_id, const char *signal,
 								   int64 changed_at, int count);
+extern Datum leadscore_build_array(Datum *items, bool *nulls, int n, Oid type);
 extern int32 leadscore_newest_segment(Pipeline *pipeline, int64 lead_id);
 extern void leadscore_history_flush(Pipeline *pipeline, HistoryBuffer *history,
 									ProfileBuffer *profiles);

@@ -317,13 +317,6 @@ check_names(Pipeline *pipeline, Relation rel, Tuplestorestate *rows, const LeadR
 		leadscore_leave_out_forgotten(pipeline, id_array(leads, n));
 }
 
-/* An array of boolean values for a query */
-static Datum
-bool_array(Datum *items, int n)
-{
-	return PointerGetDatum(construct_array(items, n, BOOLOID, sizeof(bool), true, TYPALIGN_CHAR));
-}
-
 /*
  * Record the consent of leads whose columns about it were written.  A lead that
  * has an address may be one that is suppressed, but a new address says nothing.
@@ -358,8 +351,9 @@ record_consent(Writer *writer, const LeadRow *old_leads, const LeadRow *leads, i
 	for (i = 0; i < nchanged && old_leads; i++)
 		leadscore_lead_catch_up(writer, changed[i].lead_id, before);
 	if (nchanged > 0)
-		leadscore_columns_written(pipeline, id_array(changed, nchanged), bool_array(consented, nchanged),
-								  bool_array(allowed, nchanged), old_leads == NULL);
+		leadscore_columns_written(pipeline, id_array(changed, nchanged),
+								  leadscore_build_array(consented, NULL, nchanged, BOOLOID),
+								  leadscore_build_array(allowed, NULL, nchanged, BOOLOID), old_leads == NULL);
 }
 
 /* Give new leads a state, if an event has not done so already. */
