@@ -260,6 +260,9 @@ BEGIN
 	FOR file IN SELECT f FROM leadscore_internal.ddl_files() f WHERE f LIKE 'funnel/%' OR f = 'preset/' || preset LOOP
 		PERFORM leadscore_internal.run_ddl(name, file);
 	END LOOP;
+	IF preset <> 'empty' THEN
+		PERFORM leadscore_internal.run_ddl(name, 'starter/sequences');
+	END IF;
 	IF reports THEN
 		PERFORM leadscore.add_reports(name);
 	END IF;
