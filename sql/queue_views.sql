@@ -127,7 +127,7 @@ SELECT complete_action(4, :twice, 0, properties => '{"call_back_at": "2031-05-05
 SELECT count(*), min(due_at) FROM action WHERE content = 'twice' AND status = 'waiting';
 SET datestyle = 'SQL, DMY';
 SET timezone = 'Asia/Tokyo';
-SELECT crm._call_back_at('{"call_back_at": "2031-05-06"}', 'UTC') = '2031-05-06 00:00Z'::timestamptz AS same;
+SELECT leadscore_internal.iso_instant('2031-05-06', 'UTC') = '2031-05-06 00:00Z'::timestamptz AS same;
 RESET datestyle;
 SET timezone = 'UTC';
 

@@ -206,7 +206,7 @@ DECLARE
     stages leadscore.lead_stage[];
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    IF kinds && '{stage,stage_back}' THEN
+    IF kinds && '{stage,stage_back}' AND EXISTS (SELECT FROM @pipeline@.assignment a WHERE a.active AND a.weight > 0) THEN
         SELECT array_agg(u.lead_id), array_agg(u.name::leadscore.lead_stage) INTO ids, stages
         FROM unnest(_edges_written.lead_ids, _edges_written.kinds, _edges_written.names) AS u (lead_id, kind, name)
         WHERE u.kind IN ('stage', 'stage_back');
@@ -256,11 +256,10 @@ BEGIN
         LEFT JOIN @pipeline@.segment g ON g.segment = u.name AND u.kind IN ('segment_entered', 'segment_left')
     WHERE u.at > greatest(q.activated_at, (now() AT TIME ZONE 'UTC' - q.late_after) AT TIME ZONE 'UTC')
         -- it must hold at the end of the statement
-        AND CASE u.kind
-            WHEN 'stage' THEN s.stage = u.name::leadscore.lead_stage
-            WHEN 'stage_back' THEN s.stage = u.name::leadscore.lead_stage
-            WHEN 'segment_entered' THEN g.segment_id = ANY (s.segments)
-            WHEN 'segment_left' THEN (g.segment_id = ANY (s.segments)) IS NOT TRUE
+        AND CASE
+            WHEN u.kind IN ('stage', 'stage_back') THEN s.stage = u.name::leadscore.lead_stage
+            WHEN u.kind = 'segment_entered' THEN g.segment_id = ANY (s.segments)
+            WHEN u.kind = 'segment_left' THEN (g.segment_id = ANY (s.segments)) IS NOT TRUE
             ELSE true END
         AND (u.cause NOT IN ('activation', 'definition') OR (u.cause = 'definition' AND g.enrolls))
         -- a goal of the same statement comes before it
@@ -301,6 +300,13 @@ BEGIN ATOMIC
     SELECT CASE kind WHEN 'message' THEN channel || '_sent' WHEN 'task' THEN 'outreach' END;
 END;
 COMMENT ON FUNCTION _done_kind(text, text) IS 'kind of the event that an action becomes when it is done; NULL: it becomes none';
+
+CREATE OR REPLACE FUNCTION _has_address(channel text, email text, phone text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT CASE WHEN channel = 'email' THEN email ~ '[^[:space:]]' WHEN channel IN ('phone', 'sms', 'whatsapp') THEN phone ~ '[0-9]' ELSE true END IS TRUE;
+END;
+COMMENT ON FUNCTION _has_address(text, text, text) IS 'whether a lead has an address for messages of a channel; of a channel that we do not know the worker knows';
 
 CREATE OR REPLACE FUNCTION _check_sequence(sequence text) RETURNS void
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -605,8 +611,7 @@ BEGIN
                     AND h.entered = (q.starts_on = 'segment_entered') AND h.effective_at > now() - interval '30 days'
             ) n)::double precision,
         count(*) FILTER (WHERE first_step.step IS NOT NULL AND g.allowed IS NOT TRUE),
-        count(*) FILTER (WHERE CASE WHEN first_step.channel = 'email' THEN l.email ~ '[^[:space:]]'
-            WHEN first_step.channel IN ('phone', 'sms', 'whatsapp') THEN l.phone ~ '[0-9]' ELSE true END IS NOT TRUE)
+        count(*) FILTER (WHERE NOT @pipeline@._has_address(first_step.channel, l.email, l.phone))
     FROM @pipeline@.lead l
         LEFT JOIN LATERAL (
             SELECT max(o.run) AS run, bool_or(o.ended_at IS NULL) AS is_open, max(o.ended_at) AS ended_at

@@ -127,8 +127,7 @@ BEGIN
             d.kind = 'message' AND CASE
                 WHEN d.transactional THEN NOT @pipeline@._may_contact(d.lead_id, _decide_actions.channel, NULL, _decide_actions.at, true)
                 ELSE coalesce(s.is_blocked, false) OR g.granted IS NOT TRUE END AS is_refused,
-            CASE WHEN d.kind = 'message' AND _decide_actions.channel = 'email' THEN btrim(d.email) <> ''
-                WHEN d.kind = 'message' AND _decide_actions.channel IN ('phone', 'sms', 'whatsapp') THEN d.phone ~ '[0-9]' ELSE true END IS TRUE AS has_address,
+            d.kind <> 'message' OR @pipeline@._has_address(_decide_actions.channel, d.email, d.phone) AS has_address,
             -- a step may have been taken out of its sequence
             d.run IS NULL OR st.step IS NOT NULL AND (
                 (st.in_segment IS NULL OR ((SELECT g.segment_id FROM @pipeline@.segment g WHERE g.segment = st.in_segment) = ANY (ls.segments)) IS TRUE)
@@ -338,10 +337,10 @@ DECLARE
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     LOOP
+        living := @pipeline@._living_lead(living);
         PERFORM FROM @pipeline@.lead_state s WHERE s.lead_id = living FOR NO KEY UPDATE;
-        EXIT WHEN FOUND;
-        SELECT m.lead_id INTO living FROM @pipeline@.lead_merge m WHERE m.loser_id = living;
-        EXIT WHEN NOT FOUND;
+        -- it may have been merged while we waited
+        EXIT WHEN FOUND OR living IS NULL;
     END LOOP;
     RETURN living;
 END
@@ -360,24 +359,6 @@ END
 $$;
 COMMENT ON FUNCTION _go_on(bigint, text, integer, timestamptz) IS 'lets the sequence of an action that has ended go on, if its run is still open; run NULL: it is of no sequence';
 
--- A date without a time is its first instant, and one without an offset is by
--- the clock of the lead. What people write may be anything: it is no error.
-CREATE OR REPLACE FUNCTION _call_back_at(properties jsonb, zone text) RETURNS timestamptz
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    written CONSTANT text := properties ->> 'call_back_at';
-BEGIN
-    IF written !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?$' THEN
-        RETURN NULL;
-    END IF;
-    RETURN leadscore_internal.dated(CASE WHEN written ~ ':.*(Z|[+-][0-9:]+)$' THEN written::timestamptz ELSE written::timestamp AT TIME ZONE zone END);
-EXCEPTION WHEN data_exception THEN
-    RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION _call_back_at(jsonb, text) IS 'the instant that the property call_back_at names, as ISO 8601; NULL if there is none, or it is no such instant';
-
 CREATE OR REPLACE FUNCTION _follow_up(lead_id bigint, action_id bigint, properties jsonb, at timestamptz) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -392,7 +373,10 @@ BEGIN
         FROM @pipeline@.action a
             JOIN @pipeline@.lead l ON l.lead_id = a.lead_id
             CROSS JOIN @pipeline@.setting z
-            CROSS JOIN LATERAL (SELECT @pipeline@._call_back_at(_follow_up.properties, leadscore_internal.known_zone(l.time_zone, z.time_zone)) AS call_at) c
+            CROSS JOIN LATERAL (
+                -- people write anything; what is no date is no error
+                SELECT leadscore_internal.iso_instant(_follow_up.properties ->> 'call_back_at', leadscore_internal.known_zone(l.time_zone, z.time_zone)) AS call_at
+            ) c
         WHERE a.lead_id = _follow_up.lead_id AND a.action_id = _follow_up.action_id AND a.kind <> 'message'
             AND l.erased_at IS NULL AND c.call_at IS NOT NULL
         ON CONFLICT DO NOTHING;
@@ -485,6 +469,7 @@ DECLARE
     living bigint;
     failed @pipeline@.action;
     ended text;
+    again boolean;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     PERFORM leadscore_internal.require_instant('at', at);
@@ -496,14 +481,13 @@ BEGIN
     SELECT e.end_reason INTO ended
     FROM @pipeline@.enrollment e
     WHERE e.lead_id = failed.lead_id AND e.sequence = failed.sequence AND e.run = failed.run AND e.ended_at IS NOT NULL;
+    again := ended IS NULL AND retry IS TRUE AND failed.attempt < failed.max_attempts;
     UPDATE @pipeline@.action a
-    SET (status, reason, ended_at, due_at) = (
-            SELECT CASE WHEN ended IS NOT NULL THEN 'cancelled' WHEN retry IS NOT TRUE OR a.attempt >= a.max_attempts THEN 'failed' ELSE 'waiting' END,
-                CASE WHEN ended IS NOT NULL THEN ended WHEN retry IS NOT TRUE OR a.attempt >= a.max_attempts THEN NULL ELSE 'retry' END,
-                CASE WHEN ended IS NOT NULL OR retry IS NOT TRUE OR a.attempt >= a.max_attempts THEN at END,
-                CASE WHEN ended IS NOT NULL OR retry IS NOT TRUE OR a.attempt >= a.max_attempts THEN a.due_at
-                    -- 1, 4, 16 and 64 minutes
-                    ELSE at + interval '1 minute' * 4 ^ (least(a.attempt, 10) - 1) END),
+    SET status = CASE WHEN again THEN 'waiting' WHEN ended IS NOT NULL THEN 'cancelled' ELSE 'failed' END,
+        reason = CASE WHEN again THEN 'retry' ELSE ended END,
+        ended_at = CASE WHEN NOT again THEN at END,
+        -- 1, 4, 16 and 64 minutes
+        due_at = CASE WHEN again THEN at + interval '1 minute' * 4 ^ (least(a.attempt, 10) - 1) ELSE a.due_at END,
         claimed_until = NULL, error = fail_action.error
     WHERE a.lead_id = failed.lead_id AND a.action_id = failed.action_id
     RETURNING * INTO failed;
