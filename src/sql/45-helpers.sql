@@ -66,7 +66,7 @@ CREATE AGGREGATE leadscore_internal.product(double precision) (
 COMMENT ON AGGREGATE leadscore_internal.product(double precision) IS 'product of all values; 1 of none';
 
 -- A market or an owner is often known only of leads that went on. If it is
--- unknown of many, the rates of those of whom it is known are too high.
+-- unknown of many, the rates of the leads with a known one are too high.
 CREATE FUNCTION leadscore_internal.few_unknown(unknown bigint, whole bigint) RETURNS boolean
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC

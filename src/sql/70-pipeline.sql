@@ -486,11 +486,11 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION leadscore.grant_app(text, text) IS
-	'lets a role do the work of an app and its workers: record events, leads and consent, identify visitors, ask for scores and stages, and whom it may contact; let leads begin and end sequences, add actions, claim them with addresses, and say what became of them';
+	'lets a role do the work of an app and its workers: record events, leads and consent, identify visitors, ask for scores and stages, and which leads it may contact; let leads begin and end sequences, add actions, claim them with addresses, and say what became of them';
 
 -- Our views only, not views that a user may have added. The catalog tells which
 -- columns they read, so that grants and views cannot disagree. work_list shows
--- addresses: it is for those who work with leads.
+-- addresses: it is for people that work with leads.
 CREATE FUNCTION leadscore_internal.view_privileges(pipeline text, personal boolean) RETURNS SETOF text
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$

@@ -1,5 +1,5 @@
 -- What people said about messages, which addresses must not be written to, and
--- who is the same person as whom. Rows are added and never edited, but by a
+-- which names are one person's. Rows are added and never edited, but by a
 -- merge and by an erasure, which triggers check. See 34-consent.sql and
 -- 35-people.sql.
 

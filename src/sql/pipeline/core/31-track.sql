@@ -3,7 +3,7 @@
 --
 -- They write with the rights of the pipeline's owner, and under a search_path
 -- of pg_catalog and pg_temp alone, so that triggers of the owner's are safe.
--- Row security holds for them as for the owner, on whom FORCE has no effect: a
+-- Row security holds for them as for an owner without FORCE: a
 -- role that may call them may write every lead, and learns its stage. An error
 -- about a constraint tells no value of a row; the server's log does.
 

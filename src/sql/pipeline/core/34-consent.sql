@@ -1,4 +1,4 @@
--- Whom we may write to.
+-- Consent: which leads may be written to.
 --
 -- The rule is in _granted(): a purpose is granted in a scope (a channel, a
 -- topic) if there is a grant, and each withdrawal is undone by a later grant

@@ -757,4 +757,4 @@ END
 $$;
 REVOKE EXECUTE ON FUNCTION assign_lead(text, text) FROM PUBLIC;
 COMMENT ON FUNCTION assign_lead(text, text) IS
-    'gives a lead another owner (NULL: none), to whom its open tasks go too, and returns the owner before. Error P0002 if there is no such lead';
+    'gives a lead another owner (NULL: none), who gets its open tasks too, and returns the owner before. Error P0002 if there is no such lead';

@@ -18,7 +18,7 @@ INSERT INTO sequence (sequence, starts_on, start_name, goal_stage, goal_signals,
     ('immediate_contact', 'stage', 'sql', 'prospect', '{sales_contact}', '{lost,disqualified,recycled}', NULL, '30 days', '30 days', 10, 'five calls: most give up after the first'),
     ('hot_lead', 'stage', 'sql', 'prospect', '{outreach,sales_contact}', '{lost,disqualified,recycled}', NULL, '0 days', '30 days', 10, 'tells the owner of each new sql'),
     ('sla_warning', 'stage', 'sql', 'prospect', '{outreach,sales_contact}', '{lost,disqualified,recycled}', NULL, '0 days', '30 days', 10, 'tells that nobody has tried to reach an sql within stage_rule.sla, in business_hours'),
-    ('re_engagement', 'segment_entered', 'cold', 'mql', '{}', '{lost,disqualified,recycled}', 'cold', '180 days', '2 days', 120, 'wins back who stays cold for a month'),
+    ('re_engagement', 'segment_entered', 'cold', 'mql', '{}', '{lost,disqualified,recycled}', 'cold', '180 days', '2 days', 120, 'wins back leads that stay cold for a month'),
     ('after_sale', 'stage', 'customer', NULL, '{}', '{lost,disqualified,recycled}', NULL, '365 days', '2 days', 100, 'helps new customers to succeed, and asks for a recommendation'),
     ('customer_care', 'segment_entered', 'quiet_customers', NULL, '{purchase}', '{lost,disqualified,recycled}', 'quiet_customers', '90 days', '30 days', 60, 'a call to customers at risk');
 
