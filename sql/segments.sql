@@ -294,10 +294,13 @@ SELECT * FROM told WHERE lead_id = 1;
 -- numbers that are of no segment, of one twice, or nothing
 SET session_replication_role = replica;
 UPDATE lead_state SET segments = segments || '{NULL,-1,2147483647}' || segments WHERE lead_id = 1;
+UPDATE lead_state SET segments = segments || segments WHERE lead_id = 5;
 RESET session_replication_role;
 :check
 INSERT INTO event (lead_id, kind, occurred_at) VALUES (1, 'view', '2025-06-01');
 SELECT segments FROM lead_state WHERE lead_id = 1;
+SELECT rebuild();
+SELECT lead_id, segments FROM lead_state WHERE lead_id IN (1, 5) ORDER BY 1;
 :check
 
 -- Hours: within 3 hours are the hours 10, 11 and 12

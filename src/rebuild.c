@@ -17,6 +17,8 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -85,6 +87,27 @@ describe_segments(const LeadLifecycle *lifecycle)
 		appendStringInfo(&text, "%ssince %s", text.len > 0 ? " " : "none ",
 						 timestamptz_to_str(lifecycle->segments_since));
 	return text.data;
+}
+
+/*
+ * Does the row in the writer's slot list these segments?  A number that is of no
+ * active segment, or comes twice, is in no LeadLifecycle.
+ */
+static bool
+lists_segments(const Writer *writer, const LeadLifecycle *lifecycle, Difference *difference)
+{
+	TupleTableSlot *slot = writer->state.slot;
+	int			column = writer->pipeline->columns.segments - 1;
+	bool		isnull;
+	Datum		segments = leadscore_segments_array(lifecycle, &isnull);
+
+	if (isnull ? slot->tts_isnull[column] :
+		!slot->tts_isnull[column] && datum_image_eq(slot->tts_values[column], segments, false, -1))
+		return true;
+	difference->stored = slot->tts_isnull[column] ? NULL :
+		OidOutputFunctionCall(F_ARRAY_OUT, slot->tts_values[column]);
+	difference->expected = isnull ? NULL : OidOutputFunctionCall(F_ARRAY_OUT, segments);
+	return false;
 }
 
 /* The text form of an activity */
@@ -167,6 +190,11 @@ compare_lead(LogReader *log, LeadRecord *stored, Difference *difference)
 		difference->problem = "segments differ from the events";
 		difference->stored = describe_segments(&stored->lifecycle);
 		difference->expected = describe_segments(&right.lifecycle);
+		return true;
+	}
+	if (!lists_segments(writer, &right.lifecycle, difference))
+	{
+		difference->problem = "segments are not listed in order, once each";
 		return true;
 	}
 	/* it may come too early, but never too late */
