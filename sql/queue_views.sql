@@ -72,11 +72,62 @@ SELECT external_id, sequence, content FROM open_alerts;
 SELECT complete_action(lead_id, action_id, attempt + 1) AS stale, complete_action(lead_id, action_id, attempt) AS done FROM open_alerts;
 SELECT count(*) FROM open_alerts;
 SELECT run, end_reason FROM enrollment WHERE sequence = 'hot_lead' ORDER BY 1;
--- the warning, an hour later
+-- the warning, an hour later: that is the sla of an sql
 UPDATE action SET due_at = now() WHERE sequence = 'sla_warning' AND status = 'waiting' AND due_at = created_at + interval '1 hour';
 SELECT sequence, content FROM open_alerts;
 SELECT pause_sequence('sla_warning');
 SELECT count(*) FROM open_alerts;
+DELETE FROM lead;
+UPDATE sequence SET status = 'paused' WHERE status = 'active';
+
+-- A warning follows the sla of the model that is active: 30 minutes, an hour for
+-- leads of a small company, and by setting.first_response_within if there is none.
+SELECT clone_model('inbound', 'faster');
+INSERT INTO signal (signal, source, condition) VALUES ('small_company', 'profile', '$.employees < 10');
+UPDATE stage_rule SET sla = '30 minutes' WHERE model = 'faster' AND stage = 'sql';
+INSERT INTO stage_rule (model, stage, only_if, sla) VALUES ('faster', 'sql', 'small_company', '1 hour');
+SELECT activate_model('faster', wait => true) \g /dev/null
+SELECT activate_sequence('sla_warning');
+SELECT stage FROM track('quick', 'quote_request', profile => '{"email": "quick@mail.example", "consent": true}');
+SELECT stage FROM track('small', 'quote_request', profile => '{"email": "small@mail.example", "consent": true, "employees": 5}');
+SELECT set_stage(n, 'sql') FROM unnest('{quick,small}'::text[]) n \g /dev/null
+SELECT external_id, due_at - created_at AS after FROM action_log WHERE sequence = 'sla_warning' AND status = 'waiting' ORDER BY 1;
+SELECT clone_model('faster', 'no sla');
+UPDATE stage_rule SET sla = NULL WHERE model = 'no sla';
+UPDATE setting SET first_response_within = '2 hours';
+SELECT activate_model('no sla', wait => true) \g /dev/null
+SELECT stage FROM track('free', 'quote_request', profile => '{"email": "free@mail.example", "consent": true}');
+SELECT set_stage('free', 'sql') \g /dev/null
+SELECT due_at - created_at AS after FROM action_log WHERE sequence = 'sla_warning' AND external_id = 'free';
+UPDATE setting SET first_response_within = '1 hour';
+SELECT activate_model('inbound', wait => true) \g /dev/null
+DELETE FROM lead;
+SELECT pause_sequence('sla_warning');
+INSERT INTO sequence (sequence, starts_on) VALUES ('by itself', 'by_hand');
+INSERT INTO sequence_step (sequence, step, position, delay, channel) VALUES ('by itself', 'call', 1, NULL, 'email');
+SELECT activate_sequence('by itself');
+
+-- A task whose condition does not hold is in no list: a worker would skip it.
+UPDATE sequence_step SET delay = '0', kind = 'task', channel = 'phone', unless = '{demo_request}' WHERE sequence = 'by itself';
+INSERT INTO sequence_step (sequence, step, position, kind, channel, only_if) VALUES ('by itself', 'alert', 2, 'alert', 'team', '{small_company}');
+SELECT activate_sequence('by itself');
+SELECT upsert_lead(n, profile => '{"email": "asks@mail.example", "consent": true, "employees": 5}') > 0 AS made FROM unnest('{asks,silent}'::text[]) n;
+SELECT count(*) FROM unnest('{asks,silent}'::text[]) n, enroll_lead(n, 'by itself') e WHERE e;
+SELECT external_id, step FROM work_list ORDER BY 1;
+SELECT stage FROM track('asks', 'demo_request');
+SELECT external_id, step FROM work_list ORDER BY 1;
+SELECT complete_action(lead_id, action_id, attempt) FROM work_list WHERE external_id = 'silent';
+SELECT count(*) FROM claim_actions('phone');
+SELECT external_id, step, status, reason FROM action_log WHERE sequence = 'by itself' ORDER BY external_id, action_id;
+CREATE ROLE leadscore_list_reader;
+SELECT leadscore.grant_reader('crm', 'leadscore_list_reader');
+SET ROLE leadscore_list_reader;
+SELECT external_id, step FROM open_alerts ORDER BY 1;
+RESET ROLE;
+SELECT upsert_lead('silent', profile => '{"employees": 50}') > 0 AS grown;
+SELECT external_id, step FROM open_alerts ORDER BY 1;
+DROP OWNED BY leadscore_list_reader;
+DROP ROLE leadscore_list_reader;
 DELETE FROM lead;
 UPDATE sequence SET status = 'paused' WHERE status = 'active';
 

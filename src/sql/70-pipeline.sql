@@ -577,7 +577,7 @@ BEGIN
 			('model', '(model, min_score, max_score, gates_required, allow_demotion, demotion_margin, note)'),
 			('segment', '(segment, persona, ideal_customer, min_match_share, note)'),
 			('sequence', '(sequence, starts_on, start_name, goal_stage, goal_signals, exit_stages, exit_signals, stay_in_segment, again_after, late_after, priority, note)'),
-			('sequence_step', ''), ('contact_limit', ''), ('contact_hours', ''), ('stage_action', ''),
+			('sequence_step', ''), ('contact_limit', ''), ('contact_hours', ''), ('business_hours', ''), ('assignment', ''), ('stage_action', ''),
 			('dimension', ''), ('rule', ''), ('stage_rule', ''), ('stage_gate', ''), ('grade', ''), ('segment_condition', ''),
 			('signal', ''), ('value_list', ''), ('event_role', ''), ('event_kind', ''),
 			('channel', ''), ('campaign', ''), ('cost', ''), ('benchmark', '')) AS t (name, columns)
@@ -589,7 +589,8 @@ BEGIN
 		UNION ALL
 		SELECT pg_catalog.format('USAGE ON SEQUENCE %I.%I', pipeline, t.name)
 		FROM (VALUES ('signal_signal_id_seq'), ('stage_gate_gate_id_seq'), ('segment_segment_id_seq'), ('segment_condition_condition_id_seq'),
-			('cost_cost_id_seq'), ('contact_limit_limit_id_seq'), ('stage_action_stage_action_id_seq')) AS t (name)
+			('cost_cost_id_seq'), ('contact_limit_limit_id_seq'), ('assignment_assignment_id_seq'),
+			('stage_action_stage_action_id_seq')) AS t (name)
 		UNION ALL
 		SELECT pg_catalog.format('EXECUTE ON FUNCTION %s', p.oid::regprocedure)
 		FROM pg_catalog.pg_proc p
@@ -602,7 +603,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION leadscore.grant_marketing(text, text) IS
-	'lets a role do the work of marketing: all that grant_reader() allows; edit models, rules, signals, segments, sequences, limits and hours of contacts, kinds of events, campaigns, costs and goals; try and activate models, segments and sequences, and let the leads of a segment begin a sequence. No personal data, and no lead is written';
+	'lets a role do the work of marketing: all that grant_reader() allows; edit models, rules, signals, segments, sequences, limits and hours of contacts, business hours, assignment, kinds of events, campaigns, costs and goals; try and activate models, segments and sequences, and let the leads of a segment begin a sequence. No personal data, and no lead is written';
 
 CREATE FUNCTION leadscore.grant_sales(pipeline text, role text) RETURNS void
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp

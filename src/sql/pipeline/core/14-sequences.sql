@@ -57,7 +57,7 @@ CREATE TABLE sequence_step (
     sequence text,
     step text,
     position integer NOT NULL,
-    delay interval NOT NULL DEFAULT '0',
+    delay interval DEFAULT '0',
     business_time boolean NOT NULL DEFAULT false,
     not_before time,
     not_after time,
@@ -88,7 +88,7 @@ COMMENT ON TABLE sequence_step IS 'steps of sequences; a step is due some time a
 COMMENT ON COLUMN sequence_step.sequence IS 'the sequence';
 COMMENT ON COLUMN sequence_step.step IS 'name of the step';
 COMMENT ON COLUMN sequence_step.position IS 'order of the steps; a lead goes from one to the next higher, also if steps were put between or taken away';
-COMMENT ON COLUMN sequence_step.delay IS 'how long after the step before has ended, or after the run has begun; months and days by the clock of the lead, hours and less as they pass';
+COMMENT ON COLUMN sequence_step.delay IS 'how long after the step before has ended, or after the run has begun; months and days by the clock of the lead, hours and less as they pass. NULL: the sla that stage_rule gives the stage that the sequence starts on, or else setting.first_response_within';
 COMMENT ON COLUMN sequence_step.business_time IS 'true: only time in business_hours counts for the delay';
 COMMENT ON COLUMN sequence_step.not_before IS 'earliest time of day by the clock of the lead; NULL: 0:00';
 COMMENT ON COLUMN sequence_step.not_after IS 'end of the time of day in which it may be due, which may be after midnight; NULL: 24:00';
@@ -297,35 +297,3 @@ COMMENT ON COLUMN stage_action.segment IS 'segment that the lead must be in; NUL
 COMMENT ON COLUMN stage_action.position IS 'of several segments that a lead is in, the lowest position counts';
 COMMENT ON COLUMN stage_action.action IS 'what to do, in words for people';
 COMMENT ON COLUMN stage_action.stage_action_id IS 'number of the row';
-
--- What the engine looks out for, see edge.c.
-CREATE OR REPLACE VIEW _watched WITH (security_invoker = true) AS
-SELECT DISTINCT w.kind, w.awaited
-FROM (
-        SELECT CASE q.starts_on WHEN 'stage' THEN 'stage' WHEN 'event' THEN 'signal' ELSE 'segment' END AS kind, q.start_name AS awaited
-        FROM sequence q
-        WHERE q.status = 'active' AND q.starts_on <> 'by_hand'
-        UNION ALL
-        SELECT 'signal', n.name
-        FROM sequence q, unnest(q.goal_signals || q.exit_signals) AS n (name)
-        WHERE q.status IN ('active', 'paused')
-        UNION ALL
-        SELECT 'segment', q.stay_in_segment
-        FROM sequence q
-        WHERE q.status IN ('active', 'paused') AND q.stay_in_segment IS NOT NULL
-        UNION ALL
-        SELECT 'correction', ''
-        FROM sequence q
-        WHERE q.status IN ('active', 'paused') AND q.stay_in_segment IS NOT NULL
-        UNION ALL
-        SELECT 'stage', n.stage::text
-        FROM sequence q, unnest('{disqualified,lost,recycled,visitor,iql,mql,sql,prospect,customer,advocate}'::lead_stage[]) AS n (stage)
-        WHERE q.status IN ('active', 'paused') AND (n.stage >= q.goal_stage OR n.stage = ANY (q.exit_stages))
-        UNION ALL
-        SELECT 'stage', a.stage::text
-        FROM assignment a
-        WHERE a.active AND a.weight > 0
-    ) w;
-COMMENT ON VIEW _watched IS 'stages, signals and segments that sequences and assignments wait for';
-COMMENT ON COLUMN _watched.kind IS 'stage, signal, segment or correction';
-COMMENT ON COLUMN _watched.awaited IS 'name of it';

@@ -3,6 +3,38 @@
 -- A session locks the state of a lead before it looks at its runs and actions.
 -- The engine has done so when it calls _edges_written().
 
+-- What the engine looks out for, see edge.c.
+CREATE OR REPLACE VIEW _watched WITH (security_invoker = true) AS
+SELECT DISTINCT w.kind, w.awaited
+FROM (
+        SELECT CASE q.starts_on WHEN 'stage' THEN 'stage' WHEN 'event' THEN 'signal' ELSE 'segment' END AS kind, q.start_name AS awaited
+        FROM sequence q
+        WHERE q.status = 'active' AND q.starts_on <> 'by_hand'
+        UNION ALL
+        SELECT 'signal', n.name
+        FROM sequence q, unnest(q.goal_signals || q.exit_signals) AS n (name)
+        WHERE q.status IN ('active', 'paused')
+        UNION ALL
+        SELECT 'segment', q.stay_in_segment
+        FROM sequence q
+        WHERE q.status IN ('active', 'paused') AND q.stay_in_segment IS NOT NULL
+        UNION ALL
+        SELECT 'correction', ''
+        FROM sequence q
+        WHERE q.status IN ('active', 'paused') AND q.stay_in_segment IS NOT NULL
+        UNION ALL
+        SELECT 'stage', n.stage::text
+        FROM sequence q, unnest('{disqualified,lost,recycled,visitor,iql,mql,sql,prospect,customer,advocate}'::lead_stage[]) AS n (stage)
+        WHERE q.status IN ('active', 'paused') AND (n.stage >= q.goal_stage OR n.stage = ANY (q.exit_stages))
+        UNION ALL
+        SELECT 'stage', a.stage::text
+        FROM assignment a
+        WHERE a.active AND a.weight > 0
+    ) w;
+COMMENT ON VIEW _watched IS 'stages, signals and segments that sequences and assignments wait for';
+COMMENT ON COLUMN _watched.kind IS 'stage, signal, segment or correction';
+COMMENT ON COLUMN _watched.awaited IS 'name of it';
+
 -- Runs
 
 CREATE OR REPLACE FUNCTION _end_runs(lead_ids bigint[], sequences text[], runs integer[], reasons text[], at timestamptz) RETURNS void
@@ -26,6 +58,26 @@ $$;
 COMMENT ON FUNCTION _end_runs(bigint[], text[], integer[], text[], timestamptz) IS
     'ends runs that are open, and cancels what waits of them; what a worker has claimed stays with it';
 
+CREATE OR REPLACE FUNCTION _sla(lead_id bigint, stage lead_stage) RETURNS interval
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    -- of several rows for the stage the one that the engine takes, see _stay
+    RETURN coalesce((
+            SELECT (array_agg(r.sla ORDER BY r.only_if = '', r.only_if COLLATE "C"))[1]
+            FROM @pipeline@.lead_state s
+                CROSS JOIN @pipeline@.model m
+                JOIN @pipeline@.stage_rule r ON r.model = m.model AND r.stage = _sla.stage
+                LEFT JOIN @pipeline@.signal g ON g.signal = r.only_if
+            WHERE s.lead_id = _sla.lead_id AND m.status = 'active'
+                AND (r.only_if = '' OR leadscore_internal.has_signal(s.activity, g.signal_id))),
+        (SELECT z.first_response_within FROM @pipeline@.setting z));
+END
+$$;
+COMMENT ON FUNCTION _sla(bigint, lead_stage) IS
+    'time in which a lead that enters a stage should be contacted, by stage_rule of the active model, or else setting.first_response_within';
+
 CREATE OR REPLACE FUNCTION _next_steps(lead_ids bigint[], sequences text[], runs integer[], at timestamptz) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
@@ -42,8 +94,8 @@ BEGIN
     WITH next AS MATERIALIZED (
         SELECT e.lead_id, e.sequence, e.run, s.step, s.position, s.kind, s.channel, s.topic, s.content, s.variant, s.transactional,
             q.priority, q.late_after, q.status = 'retired' AS is_retired, z.zone,
-            CASE WHEN s.business_time THEN leadscore_internal.add_business_time(_next_steps.at, s.delay, z.business_zone, days, opens, closes)
-                ELSE leadscore_internal.add_wall_time(_next_steps.at, s.delay, z.zone) END AS due_at,
+            CASE WHEN s.business_time THEN leadscore_internal.add_business_time(_next_steps.at, y.delay, z.business_zone, days, opens, closes)
+                ELSE leadscore_internal.add_wall_time(_next_steps.at, y.delay, z.zone) END AS due_at,
             s.not_before, s.not_after, s.weekdays, h.not_before AS from_time, h.not_after AS to_time, h.weekdays AS on_days
         FROM unnest(_next_steps.lead_ids, _next_steps.sequences, _next_steps.runs) AS u (lead_id, sequence, run)
             JOIN @pipeline@.enrollment e ON e.lead_id = u.lead_id AND e.sequence = u.sequence AND e.run = u.run AND e.ended_at IS NULL
@@ -63,6 +115,9 @@ BEGIN
                 ORDER BY o.position
                 LIMIT 1
             ) s ON true
+            CROSS JOIN LATERAL (
+                SELECT CASE WHEN s.delay IS NULL AND s.step IS NOT NULL THEN @pipeline@._sla(e.lead_id, q.start_name::leadscore.lead_stage) ELSE s.delay END AS delay
+            ) y
             LEFT JOIN @pipeline@.contact_hours h ON h.channel = s.channel AND s.kind = 'message' AND NOT s.transactional
     ), due AS MATERIALIZED (
         SELECT n.*, coalesce(leadscore_internal.next_allowed_of_both(n.due_at, n.zone, n.not_before, n.not_after, n.weekdays,
@@ -275,6 +330,31 @@ $$;
 COMMENT ON FUNCTION _edges_written(bigint[], text[], text[], timestamptz[], text[]) IS
     'ends and begins runs because of what a statement has done to leads: stages that began (stage_back: from above), segments that were entered or left, signals that events count for, histories that were corrected; each with its time and its cause';
 
+CREATE OR REPLACE FUNCTION _step_holds(activity lead_activity, segments integer[], since timestamptz, only_if text[], unless text[], in_segment text)
+    RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+AS $$
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF in_segment IS NOT NULL
+        AND (SELECT g.segment_id = ANY (segments) FROM @pipeline@.segment g WHERE g.segment = _step_holds.in_segment) IS NOT TRUE THEN
+        RETURN false;
+    END IF;
+    RETURN (
+        SELECT only_if <@ p.signals AND NOT unless && p.signals
+        FROM (
+                SELECT coalesce(array_agg(x.signal), '{}') AS signals
+                FROM leadscore.unnest(_step_holds.activity) c
+                    JOIN @pipeline@.signal x ON x.signal_id = c.signal_id
+                    CROSS JOIN @pipeline@.setting z
+                WHERE x.signal = ANY (_step_holds.only_if || _step_holds.unless)
+                    AND (x.source = 'profile' OR c.bucket >= date_bin(z.grain, _step_holds.since, '2000-01-01 00:00+00'))
+            ) p);
+END
+$$;
+COMMENT ON FUNCTION _step_holds(lead_activity, integer[], timestamptz, text[], text[], text) IS
+    'whether the conditions of a step hold for a lead with this activity and in these segments; of events those count that came since its run began, by their bucket';
+
 -- Definitions
 
 CREATE OR REPLACE FUNCTION _require_sequence(sequence text) RETURNS text
@@ -361,6 +441,10 @@ BEGIN
         FROM @pipeline@.sequence_step s JOIN @pipeline@.contact_hours h ON h.channel = s.channel
         WHERE s.sequence = q.sequence AND s.kind = 'message' AND NOT s.transactional
             AND leadscore_internal.next_allowed_of_both(now(), 'UTC', s.not_before, s.not_after, s.weekdays, h.not_before, h.not_after, h.weekdays) IS NULL
+        UNION ALL
+        SELECT 9, format('has step "%s" without a delay, though it starts on no stage', s.step), 'A delay of NULL is the sla of that stage. Give the step a delay.'
+        FROM @pipeline@.sequence_step s
+        WHERE s.sequence = q.sequence AND s.delay IS NULL AND q.starts_on <> 'stage'
     ) AS c (number, problem, advice)
     ORDER BY c.number
     LIMIT 1;
@@ -601,15 +685,25 @@ BEGIN
     RETURN QUERY
     SELECT count(*),
         count(*) FILTER (WHERE b.run IS NULL OR (NOT b.is_open AND (b.ended_at AT TIME ZONE 'UTC' + q.again_after) AT TIME ZONE 'UTC' <= now())),
-        (SELECT count(*) / 30.0
+        CASE WHEN q.starts_on <> 'by_hand' THEN
+            (SELECT sum(n.edges) / 30.0
             FROM (
-                SELECT FROM @pipeline@.stage_log h
-                WHERE q.starts_on = 'stage' AND h.superseded_at IS NULL AND h.to_stage::text = q.start_name AND h.effective_at > now() - interval '30 days'
+                SELECT count(*) AS edges
+                FROM @pipeline@.stage_log h
+                WHERE q.starts_on = 'stage' AND h.superseded_at IS NULL AND h.to_stage::text = q.start_name AND h.cause <> 'activation'
+                    AND (h.from_stage < h.to_stage OR h.to_stage < 'visitor') AND h.effective_at > now() - interval '30 days'
                 UNION ALL
-                SELECT FROM @pipeline@.segment_log h
+                SELECT count(*)
+                FROM @pipeline@.segment_log h
                 WHERE q.starts_on IN ('segment_entered', 'segment_left') AND h.superseded_at IS NULL AND h.segment = q.start_name
-                    AND h.entered = (q.starts_on = 'segment_entered') AND h.effective_at > now() - interval '30 days'
-            ) n)::double precision,
+                    AND h.entered = (q.starts_on = 'segment_entered') AND h.cause NOT IN ('activation', 'definition')
+                    AND h.effective_at > now() - interval '30 days'
+                UNION ALL
+                SELECT sum(c.count)
+                FROM @pipeline@.signal x, @pipeline@.lead_state s, leadscore.unnest(s.activity) c
+                WHERE q.starts_on = 'event' AND x.signal = q.start_name AND c.signal_id = x.signal_id
+                    AND c.bucket > now() - interval '30 days' AND c.bucket <= now()
+            ) n)::double precision END,
         count(*) FILTER (WHERE first_step.step IS NOT NULL AND g.allowed IS NOT TRUE),
         count(*) FILTER (WHERE NOT @pipeline@._has_address(first_step.channel, l.email, l.phone))
     FROM @pipeline@.lead l

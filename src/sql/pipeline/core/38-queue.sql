@@ -129,22 +129,8 @@ BEGIN
                 ELSE coalesce(s.is_blocked, false) OR g.granted IS NOT TRUE END AS is_refused,
             d.kind <> 'message' OR @pipeline@._has_address(_decide_actions.channel, d.email, d.phone) AS has_address,
             -- a step may have been taken out of its sequence
-            d.run IS NULL OR st.step IS NOT NULL AND (
-                (st.in_segment IS NULL OR ((SELECT g.segment_id FROM @pipeline@.segment g WHERE g.segment = st.in_segment) = ANY (ls.segments)) IS TRUE)
-                AND (cardinality(st.only_if) + cardinality(st.unless) = 0 OR (
-                    SELECT coalesce(count(*) FILTER (WHERE n.wanted AND n.has) = cardinality(st.only_if) AND count(*) FILTER (WHERE NOT n.wanted AND n.has) = 0, true)
-                    FROM (
-                        SELECT w.wanted, w.name, bool_or(c.signal_id IS NOT NULL AND (x.source = 'profile' OR c.bucket >= date_bin(o.grain, e.started_at, '2000-01-01 00:00+00'))) AS has
-                        FROM (
-                                SELECT true AS wanted, n AS name FROM unnest(st.only_if) n
-                                UNION ALL
-                                SELECT false, n FROM unnest(st.unless) n
-                            ) w
-                            CROSS JOIN @pipeline@.setting o
-                            LEFT JOIN @pipeline@.signal x ON x.signal = w.name
-                            LEFT JOIN LATERAL leadscore.unnest(ls.activity) c ON c.signal_id = x.signal_id
-                        GROUP BY w.wanted, w.name
-                    ) n))) AS is_wanted
+            d.run IS NULL OR st.step IS NOT NULL AND CASE WHEN st.in_segment IS NULL AND st.only_if = '{}' AND st.unless = '{}' THEN true
+                ELSE @pipeline@._step_holds(ls.activity, ls.segments, e.started_at, st.only_if, st.unless, st.in_segment) END AS is_wanted
         FROM due d
             JOIN zones o ON o.time_zone IS NOT DISTINCT FROM d.time_zone
             LEFT JOIN @pipeline@.enrollment e ON e.lead_id = d.lead_id AND e.sequence = d.sequence AND e.run = d.run
@@ -175,8 +161,7 @@ BEGIN
                 WHEN j.status = 'claimed' AND j.attempt >= j.max_attempts THEN 'lease expired'
                 WHEN j.expires_at <= _decide_actions.at THEN 'late'
                 WHEN j.sequence_status <> 'active' THEN 'paused'
-                -- segments of a lead that is in none may be NULL
-                WHEN j.is_wanted IS NOT TRUE THEN 'condition'
+                WHEN NOT j.is_wanted THEN 'condition'
                 WHEN NOT j.has_address THEN 'no address'
                 WHEN j.is_refused THEN CASE WHEN j.transactional THEN 'suppressed'
                     ELSE @pipeline@._refusal(j.lead_id, _decide_actions.channel, j.topic, _decide_actions.at) END

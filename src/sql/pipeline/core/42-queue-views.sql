@@ -53,13 +53,21 @@ COMMENT ON COLUMN action_log.assignee IS 'person of the team whose task or alert
 COMMENT ON COLUMN action_log.claimed_by IS 'worker that took it last';
 COMMENT ON COLUMN action_log.created_by IS 'role that put it into the queue, or whose statement did';
 
--- Tasks and alerts that are open. What belongs to a paused sequence rests.
+-- Tasks and alerts that are open. What belongs to a paused sequence rests, and
+-- so does a step whose conditions do not hold: a worker that claims it would
+-- skip it.
 CREATE OR REPLACE VIEW _team_action WITH (security_invoker = true) AS
 SELECT a.lead_id, a.action_id, a.kind, a.channel, a.content, a.assignee, a.sequence, a.step, a.priority, a.due_at, a.status, a.attempt, a.claimed_by
 FROM action a
     LEFT JOIN sequence q ON q.sequence = a.sequence
-WHERE a.kind <> 'message' AND a.status IN ('waiting', 'claimed') AND (a.run IS NULL OR q.status = 'active');
-COMMENT ON VIEW _team_action IS 'one row a task or an alert that is waiting or claimed';
+    LEFT JOIN sequence_step t ON t.sequence = a.sequence AND t.step = a.step
+    LEFT JOIN enrollment e ON e.lead_id = a.lead_id AND e.sequence = a.sequence AND e.run = a.run
+    LEFT JOIN lead_state s ON s.lead_id = a.lead_id
+WHERE a.kind <> 'message' AND a.status IN ('waiting', 'claimed')
+    AND (a.run IS NULL OR (q.status = 'active' AND t.step IS NOT NULL
+        AND CASE WHEN a.status = 'claimed' OR (t.in_segment IS NULL AND t.only_if = '{}' AND t.unless = '{}') THEN true
+            ELSE _step_holds(s.activity, s.segments, e.started_at, t.only_if, t.unless, t.in_segment) END));
+COMMENT ON VIEW _team_action IS 'one row a task or an alert that is waiting, and whose conditions hold, or that is claimed';
 
 CREATE OR REPLACE VIEW open_alerts WITH (security_invoker = true) AS
 SELECT

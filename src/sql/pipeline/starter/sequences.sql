@@ -39,7 +39,7 @@ INSERT INTO sequence_step (sequence, step, position, delay, not_before, not_afte
     ('immediate_contact', 'call 5', 5, '7 days', '09:00', '18:00', '{1,2,3,4,5}', false, 'task', 'phone', 'fifth call', '{}'),
     ('immediate_contact', 'not reached', 6, '1 day', NULL, NULL, NULL, false, 'alert', 'team', 'five calls without an answer', '{}'),
     ('hot_lead', 'alert', 1, '0', NULL, NULL, NULL, false, 'alert', 'team', 'a new sql', '{}'),
-    ('sla_warning', 'alert', 1, '1 hour', NULL, NULL, NULL, true, 'alert', 'team', 'an sql waits too long', '{}'),
+    ('sla_warning', 'alert', 1, NULL, NULL, NULL, NULL, true, 'alert', 'team', 'an sql waits too long', '{}'),
     ('re_engagement', 'ask', 1, '30 days', '09:00', '18:00', '{1,2,3,4,5}', false, 'message', 'email', 'still interested', '{}'),
     ('re_engagement', 'news', 2, '14 days', '09:00', '18:00', '{1,2,3,4,5}', false, 'message', 'email', 'what is new', '{}'),
     ('re_engagement', 'goodbye', 3, '14 days', '09:00', '18:00', '{1,2,3,4,5}', false, 'message', 'email', 'goodbye', '{}'),
