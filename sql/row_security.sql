@@ -143,6 +143,8 @@ INSERT INTO crm.event (lead_id, event_id, kind, occurred_at, properties) VALUES 
 UPDATE crm.event SET kind = 'content_download', properties = properties || '{"purchase": "unheard"}' WHERE event_id = 101;
 UPDATE crm.lead SET profile = profile || '{"budget": "yes", "deadline": "2031-05-02"}' WHERE lead_id = 1;
 INSERT INTO crm.event (lead_id, event_id, kind, occurred_at) VALUES (1, 199, 'meeting_booked', '2025-01-10');
+INSERT INTO crm.enrollment (lead_id, sequence, run, started_at, started_by) VALUES (1, 'welcome', 1, '2025-01-11', 'iql');
+INSERT INTO crm.action (lead_id, dedup_key, channel, sequence, run, step, due_at) VALUES (1, 'welcome/1/hello', 'email', 'welcome', 1, 'hello', '2025-01-11');
 SET ROLE leadscore_tenant;
 SELECT * FROM alone.call();
 -- in parallel workers too
