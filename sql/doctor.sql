@@ -1,0 +1,61 @@
+--
+-- leadscore.doctor(): nothing when all is well, and each problem by its name
+--
+SET timezone = 'UTC';
+SELECT leadscore.create_pipeline('crm') \g /dev/null
+SELECT * FROM leadscore.doctor('crm');
+SELECT * FROM crm.track('ann', 'pricing_view', profile => '{"email": "ann@mail.example", "consent": true}') \g /dev/null
+SELECT * FROM leadscore.doctor('crm');
+SELECT * FROM leadscore.doctor('nowhere');
+SELECT * FROM leadscore.doctor(NULL);
+
+-- What is broken
+SELECT leadscore.create_pipeline('broken', 'empty') \g /dev/null
+ALTER TABLE broken.event DISABLE TRIGGER leadscore_inserted;
+DROP INDEX broken.lead_state_next_review_at_idx;
+UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'broken.lead_phone_idx'::regclass;
+SELECT severity, problem, advice FROM leadscore.doctor('broken');
+UPDATE pg_index SET indisvalid = true WHERE indexrelid = 'broken.lead_phone_idx'::regclass;
+ALTER TABLE broken.event ENABLE TRIGGER leadscore_inserted;
+SELECT leadscore.detach_pipeline('broken');
+SELECT problem FROM leadscore.doctor('broken') WHERE problem LIKE '%trigger%';
+SELECT leadscore.drop_pipeline('broken') \g /dev/null
+
+-- What is late. A review was due for two hours and nobody swept; a message waits
+-- for three hours; of two that ended one failed.
+SET session_replication_role = replica;
+UPDATE crm.lead_state SET next_review_at = now() - interval '2 hours';
+RESET session_replication_role;
+INSERT INTO crm.action (lead_id, dedup_key, channel, due_at) SELECT lead_id, 'app:1', 'email', now() - interval '3 hours' FROM crm.lead;
+INSERT INTO crm.action (lead_id, dedup_key, channel, due_at, status, error, ended_at)
+    SELECT lead_id, 'app:' || s, 'sms', now(), s, CASE s WHEN 'failed' THEN 'no route' END, now() FROM crm.lead, unnest('{done,failed}'::text[]) s;
+SELECT * FROM leadscore.doctor('crm');
+SELECT crm.sweep() AS swept;
+DELETE FROM crm.action;
+SELECT * FROM leadscore.doctor('crm');
+
+-- What counts for nothing
+DELETE FROM crm.lead;
+SELECT * FROM crm.track('bob', 'pricing_veiw') \g /dev/null
+SELECT * FROM crm.track('bob', 'points_added', properties => '{}', value => NULL) \g /dev/null
+SELECT * FROM crm.track('bob', 'page_view', occurred_at => now() + interval '3 days', profile => '{"budget": "yes"}') \g /dev/null
+SELECT severity, problem, CASE WHEN problem <> 'events are dated ahead' THEN detail END AS detail, advice FROM leadscore.doctor('crm');
+
+-- For the owner alone
+CREATE ROLE leadscore_reader;
+SELECT leadscore.grant_reader('crm', 'leadscore_reader');
+SET ROLE leadscore_reader;
+DO $$ BEGIN PERFORM leadscore.doctor('crm'); EXCEPTION WHEN insufficient_privilege THEN RAISE NOTICE '%', SQLERRM; END $$;
+RESET ROLE;
+DROP OWNED BY leadscore_reader;
+DROP ROLE leadscore_reader;
+
+-- Sequences without a limit; a pipeline that is older
+UPDATE crm.lead SET consented_at = now();
+SELECT crm.activate_sequence('welcome');
+DELETE FROM crm.contact_limit;
+SELECT severity, problem, advice FROM leadscore.doctor('crm') WHERE severity = 'hint';
+DROP FUNCTION crm._problems();
+SELECT severity, problem, advice FROM leadscore.doctor('crm');
+SELECT leadscore.upgrade_pipeline('crm') > 0 AS upgraded;
+SELECT severity, problem FROM leadscore.doctor('crm') WHERE severity <> 'warning';
