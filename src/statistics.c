@@ -24,6 +24,12 @@
  */
 #define LONGEST_SUM		100000.0
 
+/*
+ * Logarithms of gamma functions of more have too few digits left for the
+ * differences between them.
+ */
+#define LARGEST_COUNT	1e9
+
 /* Terms are scaled down when they are larger. */
 #define LARGE_TERM		1e200
 
@@ -152,6 +158,14 @@ greater_by_sum(double a1, double b1, double a2, double b2)
 	return exp(log(sum) + scale);
 }
 
+/* Is a sum of leadscore_beta_greater() too long, or too inexact? */
+static bool
+is_normal(double a1, double b1, double a2, double b2)
+{
+	return Min(Min(a1, b1), Min(a2, b2)) > LONGEST_SUM ||
+		Max(Max(a1, b1), Max(a2, b2)) > LARGEST_COUNT;
+}
+
 /* Mean and variance of a beta distribution */
 static void
 beta_moments(double a, double b, double *mean, double *variance)
@@ -171,7 +185,7 @@ leadscore_beta_greater(double a1, double b1, double a2, double b2)
 	double		shortest = Min(Min(a1, b1), Min(a2, b2));
 	double		chance;
 
-	if (shortest > LONGEST_SUM)
+	if (is_normal(a1, b1, a2, b2))
 	{
 		double		mean1;
 		double		mean2;
@@ -208,7 +222,7 @@ leadscore_beta_loss(double a1, double b1, double a2, double b2)
 
 	beta_moments(a1, b1, &mean1, &variance1);
 	beta_moments(a2, b2, &mean2, &variance2);
-	if (Min(Min(a1, b1), Min(a2, b2)) > LONGEST_SUM)
+	if (is_normal(a1, b1, a2, b2))
 	{
 		double		deviation = sqrt(variance1 + variance2);
 		double		z = (mean1 - mean2) / deviation;

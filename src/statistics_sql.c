@@ -113,7 +113,7 @@ leadscore_sequential_p_sql(PG_FUNCTION_ARGS)
 	double		variance = PG_GETARG_FLOAT8(1);
 	double		effect = PG_GETARG_FLOAT8(2);
 
-	if (!(variance >= 0 && effect > 0))
+	if (!(variance >= 0 && effect > 0) || isnan(difference))
 		PG_RETURN_NULL();
 	RETURN_NUMBER(leadscore_sequential_p(difference, variance, effect));
 }

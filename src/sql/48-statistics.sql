@@ -18,7 +18,7 @@ COMMENT ON FUNCTION leadscore_internal.chi_square_tail(double precision, integer
 CREATE FUNCTION leadscore_internal.beta_greater(a1 bigint, b1 bigint, a2 bigint, b2 bigint) RETURNS double precision
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1000 AS 'MODULE_PATHNAME', 'leadscore_beta_greater_sql';
 COMMENT ON FUNCTION leadscore_internal.beta_greater(bigint, bigint, bigint, bigint) IS
-	'chance that Beta(a2, b2) is larger than Beta(a1, b1): exact if one parameter is at most 100000, else by the normal distribution; NULL if one is less than 1';
+	'chance that Beta(a2, b2) is larger than Beta(a1, b1): exact if one parameter is at most 100000 and all are at most 1000000000, else by the normal distribution; NULL if one is less than 1';
 
 CREATE FUNCTION leadscore_internal.beta_loss(a1 bigint, b1 bigint, a2 bigint, b2 bigint) RETURNS double precision
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1000 AS 'MODULE_PATHNAME', 'leadscore_beta_loss_sql';
