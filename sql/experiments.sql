@@ -161,10 +161,12 @@ SELECT count(*) AS other_steps FROM action a JOIN lead l USING (lead_id) JOIN gi
     WHERE a.status = 'waiting' AND a.variant IS DISTINCT FROM g.variant OR a.step <> 'letter' AND a.step <> CASE g.variant WHEN 'plain' THEN 'tuesday' ELSE 'thursday' END;
 
 -- People: merged, told, forgotten, deleted
-SELECT expose('offer', 'p1', 'plain', '2025-05-01 10:00Z') AS p1, expose('offer', 'p2', 'bold', '2025-04-30 10:00Z') AS p2, expose('offer', 'p3', 'bold', '2025-05-02 10:00Z') AS p3;
+SELECT expose('offer', 'p2', 'bold', '2025-04-30 10:00Z') AS p2, expose('offer', 'p1', 'plain', '2025-05-01 10:00Z') AS p1, expose('offer', 'p3', 'bold', '2025-05-02 10:00Z') AS p3;
 SELECT merge_leads('p1', 'p2') = merge_leads('p1', 'p3') AS merged;
 SELECT variant, exposed_at FROM exposure JOIN lead USING (lead_id) WHERE external_id = 'p1' ORDER BY exposed_at;
 SELECT variant('offer', 'p1') AS the_first;
+-- what was earlier, but arrives later, changes nothing
+SELECT expose('offer', 'p1', 'plain', '2025-04-01 10:00Z') AS told, variant('offer', 'p1') AS the_first;
 SELECT jsonb_path_query_array(export_lead('p1'), '$.exposures[*].variant') AS told;
 SELECT forget_lead('p1') AS forgotten;
 SELECT count(*) AS exposures_stay, count(first_external_id) AS names FROM exposure JOIN lead USING (lead_id) WHERE erased_at IS NOT NULL;

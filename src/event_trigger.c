@@ -83,6 +83,7 @@ event_changed(PG_FUNCTION_ARGS)
 	leadscore_edges_watch(&writer);
 	leadscore_edges_add_events(&writer, &deltas);
 	leadscore_refusals_apply(&refusals, &deltas, &writer);
+	leadscore_exposures_lock(&exposures, &deltas, &writer);
 	if (trigdata->tg_newtable)
 		leadscore_check_source_ids(&deltas, rel, trigdata->tg_newtable, writer.pipeline);
 	leadscore_deltas_apply(&deltas, &writer, RelationGetRelationName(rel));

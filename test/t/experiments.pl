@@ -55,8 +55,8 @@ foreach my $language (sort { $a cmp $b } keys %program)
   SKIP:
 	{
 		skip "$language is not installed", 1 if system("$language --version >/dev/null 2>&1") != 0;
-		my $file = PostgreSQL::Test::Utils::tempdir() . "/variant.$language";
-		my $input = PostgreSQL::Test::Utils::tempdir() . "/questions.$language";
+		my $file = PostgreSQL::Test::Utils::tempdir() . "/variant_$language.js";
+		my $input = PostgreSQL::Test::Utils::tempdir() . "/questions_$language";
 		my $program = $program{$language};
 		utf8::encode($program);
 		append_to_file($file, $program);

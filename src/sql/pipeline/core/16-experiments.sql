@@ -68,13 +68,16 @@ CREATE TABLE exposure (
     experiment text,
     variant text,
     exposed_at timestamptz NOT NULL DEFAULT now(),
+    -- of two transactions the one that locked the lead first is first
+    recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT exposure_pkey PRIMARY KEY (lead_id, experiment, variant)
 );
 CREATE INDEX exposure_experiment_idx ON exposure (experiment);
-COMMENT ON TABLE exposure IS 'which leads were shown which variants; the first one binds the lead to its variant';
+COMMENT ON TABLE exposure IS 'which leads were shown which variants; the one that was recorded first binds the lead to its variant';
 COMMENT ON COLUMN exposure.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN exposure.experiment IS 'the experiment';
 COMMENT ON COLUMN exposure.variant IS 'the variant';
 COMMENT ON COLUMN exposure.exposed_at IS 'when the lead was shown it first';
+COMMENT ON COLUMN exposure.recorded_at IS 'when that was recorded first';
 
 ALTER TABLE sequence_step ADD CONSTRAINT sequence_step_experiment_fkey FOREIGN KEY (experiment) REFERENCES experiment ON UPDATE CASCADE;

@@ -136,9 +136,10 @@ BEGIN
     PERFORM leadscore_internal.merge_logs(pipeline, winner, loser, withdrawn_at);
 
     PERFORM @pipeline@._merge_runs(winner, loser);
-    INSERT INTO @pipeline@.exposure AS o (lead_id, experiment, variant, exposed_at)
-    SELECT winner, x.experiment, x.variant, x.exposed_at FROM @pipeline@.exposure x WHERE x.lead_id = loser
-    ON CONFLICT ON CONSTRAINT exposure_pkey DO UPDATE SET exposed_at = excluded.exposed_at WHERE excluded.exposed_at < o.exposed_at;
+    INSERT INTO @pipeline@.exposure AS o (lead_id, experiment, variant, exposed_at, recorded_at)
+    SELECT winner, x.experiment, x.variant, x.exposed_at, x.recorded_at FROM @pipeline@.exposure x WHERE x.lead_id = loser
+    ON CONFLICT ON CONSTRAINT exposure_pkey DO UPDATE
+    SET exposed_at = least(o.exposed_at, excluded.exposed_at), recorded_at = least(o.recorded_at, excluded.recorded_at);
 
     -- before the lead goes, and its names with it
     UPDATE @pipeline@.lead_alias a SET lead_id = winner WHERE a.lead_id = loser;

@@ -1,6 +1,6 @@
 -- Experiments: who gets which variant, and what was shown.
 --
--- A lead gets the variant that it was shown first. Before that a hash of the
+-- A lead gets the variant that it was shown first, as it is recorded. Before that a hash of the
 -- salt and of the name under which it was first known decides, so that any
 -- program can compute it, and a visitor without a row has a variant, too.
 
@@ -77,7 +77,8 @@ BEGIN
     SELECT o.variant INTO shown
     FROM @pipeline@.exposure o JOIN @pipeline@.variant v ON v.experiment = o.experiment AND v.variant = o.variant
     WHERE o.lead_id = _variant_of.lead_id AND o.experiment = _variant_of.experiment
-    ORDER BY o.exposed_at, v.position
+    -- not by exposed_at: what arrives late must not give the lead another variant
+    ORDER BY o.recorded_at, o.exposed_at, v.position
     LIMIT 1;
     IF shown IS NULL THEN
         shown := @pipeline@._hashed_variant(_variant_of.experiment, coalesce((
@@ -134,7 +135,7 @@ BEGIN
         JOIN @pipeline@.lead l ON l.lead_id = u.lead_id
     WHERE isfinite(u.exposed_at)
     GROUP BY u.lead_id, u.experiment, u.variant
-    ORDER BY u.lead_id, u.experiment, u.variant
+    ORDER BY u.lead_id, u.experiment, min(u.exposed_at), u.variant
     ON CONFLICT ON CONSTRAINT exposure_pkey DO UPDATE SET exposed_at = excluded.exposed_at WHERE excluded.exposed_at < o.exposed_at;
 END
 $$;
