@@ -75,6 +75,7 @@ INSERT INTO experiment (experiment, status, started_at) VALUES ('late', 'running
 INSERT INTO experiment (experiment, salt) VALUES ('same', 's1');
 UPDATE experiment SET note = 'a remark may change';
 UPDATE variant SET note = 'and so may this' WHERE variant = 'bold';
+SELECT frozen FROM experiment;
 
 -- The hash: sha256('s1:' || name), as any program computes it
 SELECT variant('offer', 'ana') AS ana, variant('offer', 'zoë') AS zoe, variant('offer', ' Ana@Example.com ') = variant('offer', 'ana@example.com') AS folded;

@@ -16,6 +16,7 @@ CREATE TABLE experiment (
     started_by text,
     started_at timestamptz,
     ended_at timestamptz,
+    frozen jsonb,
     CONSTRAINT experiment_pkey PRIMARY KEY (experiment),
     -- with one salt two experiments would give the same leads the same variants
     CONSTRAINT experiment_salt_key UNIQUE (salt),
@@ -43,6 +44,7 @@ COMMENT ON COLUMN experiment.created_at IS 'when it was created';
 COMMENT ON COLUMN experiment.started_by IS 'role that started it';
 COMMENT ON COLUMN experiment.started_at IS 'when it began; exposures before do not count';
 COMMENT ON COLUMN experiment.ended_at IS 'when it ended; exposures from then on do not count';
+COMMENT ON COLUMN experiment.frozen IS 'its variants as they were at the start, with position and weight; a restore can insert these, and no others';
 
 CREATE TABLE variant (
     experiment text,

@@ -288,6 +288,9 @@ BEGIN
         PERFORM @pipeline@._check_experiment(OLD.experiment);
         NEW.started_at := coalesce(NEW.started_at, now());
         NEW.started_by := leadscore_internal.caller();
+        SELECT jsonb_agg(jsonb_build_object('variant', v.variant, 'position', v.position, 'weight', v.weight) ORDER BY v.position) INTO NEW.frozen
+        FROM @pipeline@.variant v
+        WHERE v.experiment = OLD.experiment;
     END IF;
     IF NEW.status = 'ended' THEN
         NEW.ended_at := coalesce(NEW.ended_at, now());
@@ -308,9 +311,7 @@ DECLARE
     edited text;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    IF TG_OP = 'INSERT' AND NOT EXISTS (SELECT FROM @pipeline@.setting) THEN
-        RETURN NEW;
-    ELSIF TG_OP = 'UPDATE' AND to_jsonb(NEW) - 'note' = to_jsonb(OLD) - 'note' THEN
+    IF TG_OP = 'UPDATE' AND to_jsonb(NEW) - 'note' = to_jsonb(OLD) - 'note' THEN
         RETURN NEW;
     END IF;
     -- a start in another session comes before or after
@@ -320,7 +321,9 @@ BEGIN
     SELECT x.experiment INTO edited
     FROM @pipeline@.experiment x
     WHERE x.experiment IN (CASE WHEN TG_OP <> 'INSERT' THEN OLD.experiment END, CASE WHEN TG_OP <> 'DELETE' THEN NEW.experiment END)
-        AND x.status <> 'draft';
+        AND x.status <> 'draft'
+        -- a restore of data alone: it does not come before that of setting
+        AND NOT (TG_OP = 'INSERT' AND x.frozen @> jsonb_build_array(jsonb_build_object('variant', NEW.variant, 'position', NEW.position, 'weight', NEW.weight)));
     IF edited IS NOT NULL THEN
         RAISE EXCEPTION 'variants of experiment "%" are frozen, as it was started', edited
             USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'Other weights would give leads another variant.',
