@@ -154,8 +154,8 @@ typedef struct Pipeline
 	char	  **list_names;
 	int			nrefusals;		/* kinds of events that may refuse messages */
 	text	  **refusals;
-	int			nexposing;		/* kinds of events that may be exposures;
-								 * none if no experiment runs */
+	int			nexposing;		/* kinds of events that may be exposures; none
+								 * if no experiment runs */
 	text	  **exposing;
 	int			nwatched;
 	WatchedEdge *watched_edges; /* what sequences wait for */
