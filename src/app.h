@@ -186,6 +186,7 @@ extern bool leadscore_ever_filled(Oid table);
 extern bool leadscore_find_alias(Pipeline *pipeline, Datum name, Snapshot snapshot, int64 *lead_id);
 extern bool leadscore_is_forgotten(Pipeline *pipeline, const Datum *values, const bool *nulls);
 extern HeapTuple leadscore_lead_named(TriggerData *trigdata, HeapTuple old, HeapTuple new);
+extern HeapTuple leadscore_with_first_name(Relation rel, HeapTuple old, HeapTuple new);
 extern void leadscore_check_name(Pipeline *pipeline, Relation rel, Datum name);
 extern bool leadscore_expect_aliases(bool expect);
 

@@ -40,18 +40,7 @@ leadscore_refusals_init(RefusalList *list)
 bool
 leadscore_is_refusal(const Pipeline *pipeline, Datum kind)
 {
-	text	   *name = DatumGetTextPP(kind);
-	int			i;
-
-	for (i = 0; i < pipeline->nrefusals; i++)
-	{
-		const text *other = pipeline->refusals[i];
-
-		if (VARSIZE_ANY_EXHDR(name) == VARSIZE_ANY_EXHDR(other) &&
-			memcmp(VARDATA_ANY(name), VARDATA_ANY(other), VARSIZE_ANY_EXHDR(other)) == 0)
-			return true;
-	}
-	return false;
+	return leadscore_is_kind(pipeline->refusals, pipeline->nrefusals, kind);
 }
 
 /* Add the event in a slot if it is one; removed: as it was before an update. */

@@ -16,6 +16,7 @@
 #include "utils/rel.h"
 
 #include "edge.h"
+#include "exposure.h"
 #include "guard.h"
 #include "rebuild.h"
 #include "replay.h"
@@ -25,10 +26,10 @@
 PG_FUNCTION_INFO_V1(leadscore_event_changed);
 PG_FUNCTION_INFO_V1(leadscore_event_truncated);
 
-/* Classify all rows of a transition table, and find those that unsubscribe. */
+/* Classify all rows of a transition table, and find those that unsubscribe, or show variants. */
 static void
-gather_events(DeltaList *list, RefusalList *refusals, const Pipeline *pipeline,
-			  Relation rel, Tuplestorestate *rows, bool removed)
+gather_events(DeltaList *list, RefusalList *refusals, ExposureList *exposures,
+			  const Pipeline *pipeline, Relation rel, Tuplestorestate *rows, bool removed)
 {
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel),
 													&TTSOpsMinimalTuple);
@@ -41,6 +42,8 @@ gather_events(DeltaList *list, RefusalList *refusals, const Pipeline *pipeline,
 		leadscore_deltas_add(list, pipeline, &columns, slot, removed);
 		if (refusals)
 			leadscore_refusals_add(refusals, pipeline, &columns, slot, removed);
+		if (exposures)
+			leadscore_exposures_add(exposures, pipeline, &columns, slot);
 	}
 	ExecDropSingleTupleTableSlot(slot);
 }
@@ -55,6 +58,7 @@ event_changed(PG_FUNCTION_ARGS)
 	MemoryContext scratch;
 	DeltaList	deltas;
 	RefusalList refusals;
+	ExposureList exposures;
 	Writer		writer;
 
 	leadscore_check_transition_tables(trigdata, "event_changed");
@@ -69,18 +73,22 @@ event_changed(PG_FUNCTION_ARGS)
 	scratch = AllocSetContextCreate(context, "leadscore event", ALLOCSET_DEFAULT_SIZES);
 	leadscore_deltas_init(&deltas, scratch);
 	leadscore_refusals_init(&refusals);
+	leadscore_exposures_init(&exposures);
 	if (!TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
 		gather_events(&deltas, TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ? &refusals : NULL,
-					  writer.pipeline, rel, trigdata->tg_oldtable, true);
+					  NULL, writer.pipeline, rel, trigdata->tg_oldtable, true);
 	if (!TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
-		gather_events(&deltas, &refusals, writer.pipeline, rel, trigdata->tg_newtable, false);
+		gather_events(&deltas, &refusals, &exposures, writer.pipeline, rel,
+					  trigdata->tg_newtable, false);
 	leadscore_edges_watch(&writer);
 	leadscore_edges_add_events(&writer, &deltas);
 	leadscore_refusals_apply(&refusals, &deltas, &writer);
+	leadscore_exposures_lock(&exposures, &deltas, &writer);
 	if (trigdata->tg_newtable)
 		leadscore_check_source_ids(&deltas, rel, trigdata->tg_newtable, writer.pipeline);
 	leadscore_deltas_apply(&deltas, &writer, RelationGetRelationName(rel));
 	leadscore_edges_apply(&writer);
+	leadscore_exposures_apply(&exposures, &writer);
 	leadscore_app_tell(&deltas, writer.pipeline->event, writer.from_stage);
 	leadscore_writer_end(&writer);
 	MemoryContextSwitchTo(oldcontext);

@@ -34,7 +34,7 @@ PG_FUNCTION_INFO_V1(leadscore_lead_truncated);
 PG_FUNCTION_INFO_V1(leadscore_lead_touched);
 
 /* number of tables whose rows are deleted with a lead */
-#define LEAD_TABLES	9
+#define LEAD_TABLES	10
 
 /*
  * Run a DELETE on all that is committed, whatever the transaction sees: a
@@ -263,6 +263,7 @@ list_tables(const Pipeline *pipeline, Oid *tables)
 	tables[6] = pipeline->segment_log;
 	tables[7] = pipeline->enrollment;
 	tables[8] = pipeline->action;
+	tables[9] = pipeline->exposure;
 }
 
 /*
@@ -519,7 +520,8 @@ same_row(TupleDesc desc, HeapTuple old, HeapTuple new)
 
 /*
  * lead_touched(): BEFORE INSERT or UPDATE on lead, FOR EACH ROW.  Folds the
- * name, leaves out people that were forgotten, and on UPDATE sets updated_at to
+ * name, leaves out people that were forgotten, keeps the first name of a lead
+ * that gets another one, and on UPDATE sets updated_at to
  * now() unless the statement sets it, as a load of history does that says when
  * a profile changed, or changes nothing.
  */
@@ -541,6 +543,7 @@ leadscore_lead_touched(PG_FUNCTION_ARGS)
 							   leadscore_lead_named(trigdata, NULL, trigdata->tg_trigtuple) :
 							   trigdata->tg_trigtuple);
 	new = leadscore_lead_named(trigdata, trigdata->tg_trigtuple, trigdata->tg_newtuple);
+	new = leadscore_with_first_name(trigdata->tg_relation, trigdata->tg_trigtuple, new);
 	column = leadscore_column(desc, "updated_at", TIMESTAMPTZOID,
 							  RelationGetRelationName(trigdata->tg_relation));
 	old_value = heap_getattr(trigdata->tg_trigtuple, column, desc, &old_null);

@@ -273,3 +273,37 @@ leadscore_lead_named(TriggerData *trigdata, HeapTuple old, HeapTuple new)
 		return new;
 	return old ? with_old_names(new, old, desc, columns) : NULL;
 }
+
+/*
+ * A lead that gets another name, or none, keeps the first one: experiments go
+ * by it.  One that had none is known by its number.
+ */
+HeapTuple
+leadscore_with_first_name(Relation rel, HeapTuple old, HeapTuple new)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	const char *table = RelationGetRelationName(rel);
+	int			column = leadscore_column(desc, "external_id", TEXTOID, table);
+	bool		nulls[2];
+	Datum		names[2] = {heap_getattr(old, column, desc, &nulls[0]),
+	heap_getattr(new, column, desc, &nulls[1])};
+	bool		isnull;
+
+	if (nulls[0] == nulls[1] &&
+		(nulls[0] || DatumGetBool(DirectFunctionCall2Coll(texteq, C_COLLATION_OID, names[0], names[1]))))
+		return new;
+	/* a person that was forgotten has none */
+	(void) heap_getattr(new, leadscore_column(desc, "erased_at", TIMESTAMPTZOID, table), desc, &isnull);
+	if (!isnull)
+		return new;
+	column = leadscore_column(desc, "first_external_id", TEXTOID, table);
+	(void) heap_getattr(new, column, desc, &isnull);
+	if (!isnull)
+		return new;
+	if (nulls[0])
+		names[0] = CStringGetTextDatum(psprintf(INT64_FORMAT,
+												DatumGetInt64(heap_getattr(old, leadscore_column(desc, "lead_id", INT8OID, table),
+																		   desc, &isnull))));
+	isnull = false;
+	return heap_modify_tuple_by_cols(new, desc, 1, &column, &names[0], &isnull);
+}

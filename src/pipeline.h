@@ -136,6 +136,8 @@ typedef struct Pipeline
 	Oid			assignment;
 	Oid			enrollment;
 	Oid			action;
+	Oid			experiment;
+	Oid			exposure;
 	Oid			owner;			/* of event; the engine runs as this role */
 
 	StateColumns columns;
@@ -152,6 +154,9 @@ typedef struct Pipeline
 	char	  **list_names;
 	int			nrefusals;		/* kinds of events that may refuse messages */
 	text	  **refusals;
+	int			nexposing;		/* kinds of events that may be exposures; none
+								 * if no experiment runs */
+	text	  **exposing;
 	int			nwatched;
 	WatchedEdge *watched_edges; /* what sequences wait for */
 	int			nmissing;		/* lists that paths name but are gone */
@@ -177,6 +182,7 @@ extern Pipeline *leadscore_pipeline_for_query(PipelinePart part);
 extern Pipeline *leadscore_pipeline_as_seen(PipelinePart part);
 extern Pipeline *leadscore_pipeline_for_write(PipelinePart part);
 extern const KindSignals *leadscore_kind_signals(const Pipeline *pipeline, const char *kind);
+extern bool leadscore_is_kind(text *const *kinds, int nkinds, Datum kind);
 extern const SignalRule *leadscore_signal_rule(const Pipeline *pipeline, int id);
 extern void leadscore_period_load(Pipeline *pipeline, int period);
 extern ModelPeriod *leadscore_period_now(Pipeline *pipeline);

@@ -354,23 +354,46 @@ read_lists(Pipeline *p)
 	MemoryContextSwitchTo(oldcontext);
 }
 
-/* The kinds of events that say something against messages */
-static void
-read_refusals(Pipeline *p)
+/* The kinds of events whose role is one of a list of literals */
+static int
+read_kinds(Pipeline *p, const char *roles, text ***kinds)
 {
-	uint64		n = query("SELECT kind::pg_catalog.text FROM %s"
-						  " WHERE role OPERATOR(pg_catalog.=) ANY (ARRAY['unsubscribe', 'email_bounce', 'complaint'])"
-						  " AND kind IS NOT NULL",
-						  p->event_kind);
+	uint64		n = run_query(psprintf("SELECT kind::pg_catalog.text FROM %s"
+									   " WHERE role OPERATOR(pg_catalog.=) ANY (ARRAY[%s])"
+									   " AND kind IS NOT NULL",
+									   leadscore_table_name(p->event_kind), roles));
 	MemoryContext oldcontext = MemoryContextSwitchTo(p->context);
 	uint64		i;
 
-	p->refusals = palloc0(sizeof(text *) * (n + 1));
-	p->nrefusals = (int) n;
+	*kinds = palloc0(sizeof(text *) * (n + 1));
 	for (i = 0; i < n; i++)
-		p->refusals[i] = cstring_to_text(SPI_getvalue(SPI_tuptable->vals[i],
-													  SPI_tuptable->tupdesc, 1));
+		(*kinds)[i] = cstring_to_text(SPI_getvalue(SPI_tuptable->vals[i],
+												   SPI_tuptable->tupdesc, 1));
 	MemoryContextSwitchTo(oldcontext);
+	return (int) n;
+}
+
+/* The kinds of events that may show a variant, if any experiment runs */
+static void
+read_exposing(Pipeline *p)
+{
+	if (query("SELECT 1 FROM %s WHERE status OPERATOR(pg_catalog.=) 'running' LIMIT 1",
+			  p->experiment) > 0)
+		p->nexposing = read_kinds(p, "'visit', 'form_view', 'email_sent'", &p->exposing);
+}
+
+/* Is a kind of event one of these? */
+bool
+leadscore_is_kind(text *const *kinds, int nkinds, Datum kind)
+{
+	text	   *name = DatumGetTextPP(kind);
+	int			i;
+
+	for (i = 0; i < nkinds; i++)
+		if (VARSIZE_ANY_EXHDR(name) == VARSIZE_ANY_EXHDR(kinds[i]) &&
+			memcmp(VARDATA_ANY(name), VARDATA_ANY(kinds[i]), VARSIZE_ANY_EXHDR(kinds[i])) == 0)
+			return true;
+	return false;
 }
 
 /* What sequences and assignments wait for */
@@ -727,6 +750,8 @@ load(PipelinePart part, Snapshot snapshot)
 	p->assignment = leadscore_table(part.schema, "assignment");
 	p->enrollment = leadscore_table(part.schema, "enrollment");
 	p->action = leadscore_table(part.schema, "action");
+	p->experiment = leadscore_table(part.schema, "experiment");
+	p->exposure = leadscore_table(part.schema, "exposure");
 	p->distributed = !OidIsValid(part.shard) &&
 		(leadscore_is_distributed(p->lead) || leadscore_is_distributed(p->event) ||
 		 leadscore_is_distributed(p->state) || leadscore_is_distributed(p->stage_log) ||
@@ -745,7 +770,9 @@ load(PipelinePart part, Snapshot snapshot)
 	read_signals(p);
 	read_lists(p);
 	find_missing(p);
-	read_refusals(p);
+	/* those that say something against messages */
+	p->nrefusals = read_kinds(p, "'unsubscribe', 'email_bounce', 'complaint'", &p->refusals);
+	read_exposing(p);
 	read_watched(p);
 	read_periods(p);
 	SPI_finish();

@@ -231,11 +231,11 @@ static void
 find_orphans(Writer *writer, DifferenceFound found, void *context)
 {
 	const Pipeline *pipeline = writer->pipeline;
-	Oid			tables[9];
-	const char *problems[9] = {"state without a lead", "events without a lead",
+	Oid			tables[10];
+	const char *problems[10] = {"state without a lead", "events without a lead",
 		"history without a lead", "profile changes without a lead", "consent without a lead",
 		"name without a lead", "history of segments without a lead", "runs of sequences without a lead",
-	"actions without a lead"};
+	"actions without a lead", "exposures without a lead"};
 	int			i;
 
 	tables[0] = pipeline->state;
@@ -247,6 +247,7 @@ find_orphans(Writer *writer, DifferenceFound found, void *context)
 	tables[6] = pipeline->segment_log;
 	tables[7] = pipeline->enrollment;
 	tables[8] = pipeline->action;
+	tables[9] = pipeline->exposure;
 	for (i = 0; i < (int) lengthof(tables); i++)
 	{
 		char	   *sql = psprintf("SELECT t.lead_id, pg_catalog.count(*)::pg_catalog.text FROM %s t"

@@ -479,14 +479,14 @@ BEGIN
 			AND (p.prolang = (SELECT l.oid FROM pg_catalog.pg_language l WHERE l.lanname = 'leadscore')
 				OR pg_catalog.regexp_replace(p.proname, '_by_id$', '') IN ('give_consent', 'withdraw_consent', 'identify',
 					'enroll_lead', 'unenroll', 'add_action', 'claim_actions', 'action_wanted', 'complete_action', 'complete_actions',
-					'fail_action', 'extend_action', 'cancel_action'))
+					'fail_action', 'extend_action', 'cancel_action', 'variant', 'expose'))
 	LOOP
 		EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO %I', functions.signature, role);
 	END LOOP;
 END
 $$;
 COMMENT ON FUNCTION leadscore.grant_app(text, text) IS
-	'lets a role do the work of an app and its workers: record events, leads and consent, identify visitors, ask for scores and stages, and which leads it may contact; let leads begin and end sequences, add actions, claim them with addresses, and say what became of them';
+	'lets a role do the work of an app and its workers: record events, leads and consent, identify visitors, ask for scores and stages, and which leads it may contact; let leads begin and end sequences, add actions, claim them with addresses, and say what became of them; ask for variants of experiments, and say which were shown';
 
 -- Our views only, not views that a user may have added. The catalog tells which
 -- columns they read, so that grants and views cannot disagree. work_list shows
@@ -577,6 +577,7 @@ BEGIN
 			('model', '(model, min_score, max_score, gates_required, allow_demotion, demotion_margin, note)'),
 			('segment', '(segment, persona, ideal_customer, min_match_share, note)'),
 			('sequence', '(sequence, starts_on, start_name, goal_stage, goal_signals, exit_stages, exit_signals, stay_in_segment, again_after, late_after, priority, note)'),
+			('experiment', '(experiment, salt, goal_stage, goal_signals, goal_within, expected_effect, note)'), ('variant', ''),
 			('sequence_step', ''), ('contact_limit', ''), ('contact_hours', ''), ('business_hours', ''), ('assignment', ''), ('stage_action', ''),
 			('dimension', ''), ('rule', ''), ('stage_rule', ''), ('stage_gate', ''), ('grade', ''), ('segment_condition', ''),
 			('signal', ''), ('value_list', ''), ('event_role', ''), ('event_kind', ''),
@@ -596,14 +597,14 @@ BEGIN
 		FROM pg_catalog.pg_proc p
 		WHERE p.pronamespace = schema_oid
 			AND p.proname IN ('activate_model', 'clone_model', 'activate_segment', 'retire_segment', 'clone_segment', 'segment_preview', 'segment_preview_leads',
-				'activate_sequence', 'pause_sequence', 'retire_sequence', 'sequence_preview', 'enroll')
+				'activate_sequence', 'pause_sequence', 'retire_sequence', 'sequence_preview', 'enroll', 'start_experiment', 'end_experiment')
 	LOOP
 		EXECUTE pg_catalog.format('GRANT %s TO %I', objects.privilege, role);
 	END LOOP;
 END
 $$;
 COMMENT ON FUNCTION leadscore.grant_marketing(text, text) IS
-	'lets a role do the work of marketing: all that grant_reader() allows; edit models, rules, signals, segments, sequences, limits and hours of contacts, business hours, assignment, kinds of events, campaigns, costs and goals; try and activate models, segments and sequences, and let the leads of a segment begin a sequence. No personal data, and no lead is written';
+	'lets a role do the work of marketing: all that grant_reader() allows; edit models, rules, signals, segments, sequences, experiments, limits and hours of contacts, business hours, assignment, kinds of events, campaigns, costs and goals; try and activate models, segments and sequences, start and end experiments, and let the leads of a segment begin a sequence. No personal data, and no lead is written';
 
 CREATE FUNCTION leadscore.grant_sales(pipeline text, role text) RETURNS void
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp

@@ -279,6 +279,12 @@ INSERT INTO crm.event (lead_id, kind, occurred_at, value, properties)
 -- Leads were loaded before their events. So that the history of stages is in
 -- the order in which it happened, replay it once.
 SELECT crm.rebuild() \g /dev/null
+
+-- Half of the visitors saw a new headline, by the hash; the demo gives it no effect.
+INSERT INTO crm.experiment (experiment, salt, goal_stage, goal_within, expected_effect) VALUES ('headline', 'headline-1', 'iql', '30 days', 0.02);
+INSERT INTO crm.variant (experiment, variant, position) VALUES ('headline', 'old', 1), ('headline', 'new', 2);
+SELECT crm.start_experiment('headline', '2000-01-01') \g /dev/null
+INSERT INTO crm.exposure SELECT e.lead_id, 'headline', crm.variant_by_id('headline', e.lead_id), min(e.occurred_at) FROM crm.event e WHERE e.kind = 'page_view' GROUP BY e.lead_id;
 ANALYZE;
 
 SELECT to_char((SELECT count(*) FROM crm.lead), 'FM999,999') AS visitors,

@@ -44,3 +44,7 @@ SELECT s.kept, s.breached, to_char(100.0 * s.kept / nullif(s.kept + s.breached, 
 FROM (SELECT count(*) FILTER (WHERE status = 'kept') AS kept, count(*) FILTER (WHERE status = 'breached') AS breached FROM crm_reports.sla_status) s, crm_reports.followup_summary f,
     (SELECT count(*) FILTER (WHERE cold) AS cold, count(*) AS leads FROM crm_reports.lead_cooling) c, crm_reports.bant_gaps b, crm_reports.model_quality('inbound') m
 WHERE b.gate = 'budget' AND b.stage = 'mql' AND m.level = 'summary';
+\echo
+SELECT e.variant AS "headline", e.exposed AS "saw it", e.open_leads AS "time runs", e.converted AS "became leads in time", to_char(100 * e.goal_rate, '990.9 %') AS "of those", to_char(100 * e.always_valid_low_rate, '990.9') || ' to ' || to_char(100 * e.always_valid_high_rate, '990.9 %') AS "difference, however often you look",
+    e.ratio_alarm AS "alarm"
+FROM crm_reports.experiment_result e WHERE e.experiment = 'headline' AND e.level = 'all' ORDER BY e.position;

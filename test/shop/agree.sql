@@ -348,6 +348,14 @@ SELECT (SELECT sum(views) FROM landing_pages) + (SELECT sum(offers) FROM lead_pr
 SELECT sum(viewed), sum(submitted), sum(submitted_unseen) FROM form_conversion WHERE level = 'form';
 SELECT sum(viewed), sum(submitted), sum(submitted_unseen) FROM form_conversion WHERE level = 'fields';
 
+-- messages by variant, and summed over personas
+SELECT message, variant, sent, responded FROM message_response;
+SELECT message, variant, sum(sent), sum(responded) FROM message_response_by_segment WHERE level = 'persona' GROUP BY 1, 2;
+
+-- leads of an experiment, and summed over personas
+SELECT experiment, variant, exposed, mixed, closed, converted FROM experiment_result WHERE level = 'all' AND exposed > 0;
+SELECT experiment, variant, sum(exposed), sum(mixed), sum(closed), sum(converted) FROM experiment_result WHERE level = 'persona' GROUP BY 1, 2;
+
 -- messages that each group was sent
 SELECT message, sent FROM email_engagement;
 SELECT message, sum(sent) FROM message_response GROUP BY 1;

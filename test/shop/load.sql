@@ -404,4 +404,10 @@ INSERT INTO crm.action (lead_id, dedup_key, kind, channel, content, due_at)
 INSERT INTO crm.action (lead_id, dedup_key, kind, channel, content, due_at)
     SELECT s.lead_id, 'app:look', 'alert', 'team', 'worth a look', :'today'::timestamptz + CASE s.lead_id % 2 WHEN 1 THEN interval '3 days' ELSE '0' END FROM crm.lead_state s WHERE s.stage = 'mql' AND s.lead_id % 5 = 0;
 INSERT INTO crm.stage_action (stage, segment, action) VALUES ('iql', 'waits', 'ask how the samples were'), ('iql', NULL, 'send a recipe'), ('customer', NULL, 'ask how it tasted');
+
+-- Half of the people that looked at a tea saw it on a new shelf.
+INSERT INTO crm.experiment (experiment, salt, goal_stage, goal_within) VALUES ('shelf', 'shelf', 'customer', '60 days');
+INSERT INTO crm.variant (experiment, variant, position) VALUES ('shelf', 'old', 1), ('shelf', 'new', 2);
+SELECT crm.start_experiment('shelf', '2000-01-01') \g /dev/null
+INSERT INTO crm.exposure SELECT e.lead_id, 'shelf', CASE e.lead_id % 2 WHEN 0 THEN 'new' ELSE 'old' END, min(e.occurred_at) FROM crm.event e WHERE e.kind = 'tea_view' AND e.occurred_at BETWEEN '2000-01-01' AND now() GROUP BY e.lead_id;
 ANALYZE;

@@ -445,6 +445,18 @@ SELECT sent, opened FROM email_engagement WHERE message = 'letter 2';
 SELECT count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM crm.event o WHERE o.lead_id = s.lead_id AND o.kind = 'email_open' AND o.properties ->> 'message' = 'letter 2' AND o.occurred_at >= s.at))
 FROM (SELECT lead_id, min(occurred_at) AS at FROM crm.event WHERE kind = 'email_sent' AND properties ->> 'message' = 'letter 2' GROUP BY 1) s;
 
+-- message_response_by_segment: Letter 1 was answered or followed by _ of _ gourmets as a haiku.
+SELECT responded, sent FROM message_response_by_segment WHERE message = 'letter 1' AND variant = 'haiku' AND level = 'persona' AND persona = 'gourmet' AND baseline = 'control';
+-- by hand
+SELECT count(DISTINCT r.lead_id), count(DISTINCT s.lead_id) FROM crm.lead l JOIN crm.event s USING (lead_id) LEFT JOIN crm.event r ON r.lead_id = s.lead_id AND r.kind IN ('email_click', 'email_reply') AND r.properties = s.properties AND r.occurred_at >= s.occurred_at
+WHERE l.persona = 'gourmet' AND s.kind = 'email_sent' AND s.properties = '{"message": "letter 1", "variant": "haiku"}';
+
+-- experiment_result: Of _ leads that saw the new shelf _ bought within two months.
+SELECT closed, converted FROM experiment_result WHERE experiment = 'shelf' AND level = 'all' AND variant = 'new';
+-- by hand
+SELECT count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM walk w WHERE w.lead_id = s.lead_id AND w.stage >= 'customer' AND coalesce(w.before, 'visitor') < 'customer' AND w.at > s.at AND w.at <= s.at + interval '60 days'))
+FROM (SELECT lead_id, min(occurred_at) AS at FROM crm.event WHERE kind = 'tea_view' AND occurred_at >= '2000-01-01' AND lead_id % 2 = 0 GROUP BY 1) s WHERE s.at + interval '60 days' <= now();
+
 -- message_response: Letter 1 was answered or followed by _ of _ as a haiku.
 SELECT responded, sent FROM message_response WHERE message = 'letter 1' AND variant = 'haiku' AND baseline = 'control';
 -- by hand

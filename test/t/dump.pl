@@ -61,6 +61,9 @@ sql('old', q{
 	SELECT p.clone_model('other', 'draft');
 	INSERT INTO p.sequence (sequence, starts_on, start_name, stay_in_segment) VALUES ('dumped', 'segment_entered', 'dumped', 'dumped'), ('dumped paused', 'event', 'demo_request', NULL), ('dumped draft', 'by_hand', NULL, NULL);
 	INSERT INTO p.sequence_step (sequence, step, position, channel, delay) SELECT s, n, i, 'email', i * interval '1 day' FROM unnest('{dumped,dumped paused,dumped draft}'::text[]) s, unnest('{one,two}'::text[]) WITH ORDINALITY AS n (n, i);
+	INSERT INTO p.experiment (experiment, goal_stage) VALUES ('dumped', 'sql'), ('dumped draft', 'sql');
+	INSERT INTO p.variant (experiment, variant, position, weight) SELECT x.experiment, v, i, i FROM p.experiment x, unnest('{a,b,c}'::text[]) WITH ORDINALITY AS n (v, i);
+	SELECT p.start_experiment('dumped'), count(p.expose_by_id('dumped', lead_id)) FROM p.lead WHERE lead_id <= 20;
 	SELECT p.activate_sequence('dumped', 'all'), p.activate_sequence('dumped paused'), p.pause_sequence('dumped paused');
 	INSERT INTO p.assignment (owner, stage) VALUES ('ann', 'sql');
 	INSERT INTO p.contact_limit (channel, period, max_count) VALUES ('email', 'week', 100);
@@ -117,6 +120,9 @@ my $digest = q{
 	UNION ALL SELECT md5(string_agg(s::text, ' ' ORDER BY s.sequence, s.step)) || count(*) FROM p.sequence_step s
 	UNION ALL SELECT md5(string_agg(e::text, ' ' ORDER BY e.lead_id, e.sequence)) || count(*) FROM p.enrollment e
 	UNION ALL SELECT md5(string_agg(a::text, ' ' ORDER BY a.lead_id, a.action_id)) || count(*) FROM p.action a
+	UNION ALL SELECT md5(string_agg(x::text, ' ' ORDER BY x.experiment)) || count(*) FROM p.experiment x
+	UNION ALL SELECT md5(string_agg(v::text, ' ' ORDER BY v.experiment, v.position)) || count(*) FROM p.variant v
+	UNION ALL SELECT md5(string_agg(o::text, ' ' ORDER BY o.lead_id, o.experiment)) || count(*) FROM p.exposure o
 	UNION ALL SELECT md5(string_agg(e::text, ' ' ORDER BY e.event_id)) FROM p.event e
 	UNION ALL SELECT md5(string_agg(s::text, ' ' ORDER BY s.lead_id)) FROM "Odd ""one""".lead_state s
 	UNION ALL SELECT string_agg(p.score_by_id(l.lead_id, '2025-03-01')::text, ' ' ORDER BY l.lead_id) FROM p.lead l };

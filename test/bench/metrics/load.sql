@@ -101,5 +101,11 @@ BEGIN
         END IF;
     END LOOP;
 END $$;
+-- An experiment: who saw a page was shown a variant of it, and some saw both.
+INSERT INTO experiment (experiment, goal_stage, goal_within) VALUES ('page', 'sql', '60 days');
+INSERT INTO variant (experiment, variant, position) VALUES ('page', 'old', 1), ('page', 'new', 2);
+SELECT start_experiment('page', '2000-01-01');
+INSERT INTO exposure SELECT e.lead_id, 'page', CASE e.lead_id % 2 WHEN 0 THEN 'new' ELSE 'old' END, min(e.occurred_at) FROM event e WHERE e.kind = 'page_view' AND e.occurred_at >= '2000-01-01' GROUP BY e.lead_id;
+INSERT INTO exposure SELECT o.lead_id, 'page', CASE o.variant WHEN 'old' THEN 'new' ELSE 'old' END, o.exposed_at + interval '1 hour' FROM exposure o WHERE o.lead_id % 17 = 0 AND isfinite(o.exposed_at);
 SELECT attach_pipeline('crm') \g /dev/null
 VACUUM ANALYZE;

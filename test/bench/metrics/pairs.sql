@@ -280,3 +280,10 @@ SELECT m.owner, count(*), count(m.booked_at), count(*) FILTER (WHERE m.outcome =
     round(avg((m.outcome = 'held')::int) FILTER (WHERE m.outcome <> 'open'), 9), round(avg((m.outcome = 'no_show')::int) FILTER (WHERE m.outcome IN ('held', 'no_show')), 9), count(*) FILTER (WHERE m.ahead >= interval '0'),
     round((percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM m.ahead)::float8) FILTER (WHERE m.ahead >= interval '0') / 86400)::numeric, 6), w.met, w.won
 FROM m LEFT JOIN w USING (owner) GROUP BY m.owner, w.met, w.won;
+
+-- experiment_result
+SELECT variant, exposed, mixed, open_leads, closed, converted FROM experiment_result WHERE experiment = 'page' AND level = 'all';
+-- by hand
+WITH f AS (SELECT DISTINCT ON (o.lead_id) o.lead_id, o.variant, o.exposed_at AS at, o.lead_id % 17 = 0 AS mixed, o.exposed_at + interval '60 days' > now() AS open FROM exposure o WHERE o.exposed_at <= now() ORDER BY o.lead_id, o.exposed_at)
+SELECT variant, count(*), count(*) FILTER (WHERE mixed), count(*) FILTER (WHERE NOT mixed AND open), count(*) FILTER (WHERE NOT mixed AND NOT open), count(*) FILTER (WHERE NOT mixed AND NOT open AND EXISTS (
+    SELECT FROM stage_history h WHERE h.lead_id = f.lead_id AND h.to_stage >= 'sql' AND coalesce(h.from_stage, 'visitor') < 'sql' AND h.effective_at > f.at AND h.effective_at <= f.at + interval '60 days')) FROM f GROUP BY 1;

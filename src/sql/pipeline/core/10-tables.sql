@@ -87,6 +87,7 @@ CREATE TABLE lead (
     erased_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
+    first_external_id text,
     CONSTRAINT lead_pkey PRIMARY KEY (lead_id),
     CONSTRAINT lead_external_id_key UNIQUE (external_id),
     CONSTRAINT lead_kind_check CHECK (kind IN ('person', 'organization')),
@@ -122,6 +123,7 @@ COMMENT ON COLUMN lead.referred_by IS 'lead_id of another lead, which recommende
 COMMENT ON COLUMN lead.erased_at IS 'when forget_lead() made the lead anonymous: its profile counts as it was then';
 COMMENT ON COLUMN lead.created_at IS 'when the lead became known';
 COMMENT ON COLUMN lead.updated_at IS 'time of the last change of this row';
+COMMENT ON COLUMN lead.first_external_id IS 'name under which the lead was first known, by which experiments go; of one that had no name its lead_id. NULL: it is external_id. Kept by the engine when the name changes';
 
 -- No foreign key to lead: it would more than halve the rate of inserts. The
 -- statement that counts an event checks that the lead is there.

@@ -71,8 +71,10 @@ CREATE TABLE sequence_step (
     only_if text[] NOT NULL DEFAULT '{}',
     unless text[] NOT NULL DEFAULT '{}',
     in_segment text,
+    experiment text,
     CONSTRAINT sequence_step_pkey PRIMARY KEY (sequence, step),
-    CONSTRAINT sequence_step_position_key UNIQUE (sequence, position) DEFERRABLE,
+    -- of the steps at one position a lead goes through that of its variant
+    CONSTRAINT sequence_step_position_key UNIQUE NULLS NOT DISTINCT (sequence, position, experiment, variant) DEFERRABLE,
     CONSTRAINT sequence_step_sequence_fkey FOREIGN KEY (sequence) REFERENCES sequence ON UPDATE CASCADE ON DELETE CASCADE,
     CONSTRAINT sequence_step_in_segment_fkey FOREIGN KEY (in_segment) REFERENCES segment ON UPDATE CASCADE,
     CONSTRAINT sequence_step_step_check CHECK (step <> '' AND strpos(step, '/') = 0),
@@ -87,7 +89,7 @@ CREATE TABLE sequence_step (
 COMMENT ON TABLE sequence_step IS 'steps of sequences; a step is due some time after the one before has ended';
 COMMENT ON COLUMN sequence_step.sequence IS 'the sequence';
 COMMENT ON COLUMN sequence_step.step IS 'name of the step';
-COMMENT ON COLUMN sequence_step.position IS 'order of the steps; a lead goes from one to the next higher, also if steps were put between or taken away';
+COMMENT ON COLUMN sequence_step.position IS 'order of the steps, of which only variants of one experiment share a position; a lead goes from one to the next higher, also if steps were put between or taken away';
 COMMENT ON COLUMN sequence_step.delay IS 'how long after the step before has ended, or after the run has begun; months and days by the clock of the lead, hours and less as they pass. NULL: the sla that stage_rule gives the stage that the sequence starts on, or else setting.first_response_within';
 COMMENT ON COLUMN sequence_step.business_time IS 'true: only time in business_hours counts for the delay';
 COMMENT ON COLUMN sequence_step.not_before IS 'earliest time of day by the clock of the lead; NULL: 0:00';
@@ -102,6 +104,7 @@ COMMENT ON COLUMN sequence_step.transactional IS 'true: a receipt, or a request 
 COMMENT ON COLUMN sequence_step.only_if IS 'signals that must all be counted since the day on which the run began, those of the profile now; else the step is skipped';
 COMMENT ON COLUMN sequence_step.unless IS 'signals of which none may be counted likewise; else the step is skipped';
 COMMENT ON COLUMN sequence_step.in_segment IS 'a segment that the lead must be in when the step is due; else the step is skipped';
+COMMENT ON COLUMN sequence_step.experiment IS 'experiment that the step is a part of; without variant its action gets that of the lead, with variant it is a step only of leads that have this one';
 
 CREATE TABLE enrollment (
     lead_id bigint,
@@ -160,6 +163,7 @@ CREATE TABLE action (
     ended_at timestamptz,
     outcome text,
     error text,
+    experiment text,
     CONSTRAINT action_pkey PRIMARY KEY (lead_id, action_id),
     CONSTRAINT action_dedup_key_key UNIQUE (lead_id, dedup_key),
     CONSTRAINT action_dedup_key_check CHECK (dedup_key <> ''),
@@ -211,6 +215,7 @@ COMMENT ON COLUMN action.created_by IS 'role that put it there, or whose stateme
 COMMENT ON COLUMN action.ended_at IS 'when it was done, failed, skipped or cancelled';
 COMMENT ON COLUMN action.outcome IS 'what came of it, as the worker says';
 COMMENT ON COLUMN action.error IS 'what failed last, as the worker says';
+COMMENT ON COLUMN action.experiment IS 'experiment that variant is of: when the action is done, the lead was shown it; NULL: none';
 
 CREATE TABLE contact_limit (
     channel text,

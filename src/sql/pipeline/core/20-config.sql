@@ -111,6 +111,14 @@ CREATE TRIGGER config_truncated AFTER TRUNCATE ON assignment
 ALTER TABLE assignment ENABLE ALWAYS TRIGGER config_changed;
 ALTER TABLE assignment ENABLE ALWAYS TRIGGER config_truncated;
 
+-- The engine knows whether experiments run.
+CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON experiment
+    FOR EACH ROW EXECUTE FUNCTION config_changed();
+CREATE TRIGGER config_truncated AFTER TRUNCATE ON experiment
+    FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
+ALTER TABLE experiment ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE experiment ENABLE ALWAYS TRIGGER config_truncated;
+
 -- The engine knows the kinds of events that have a role.
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON event_kind
     FOR EACH ROW EXECUTE FUNCTION config_changed();

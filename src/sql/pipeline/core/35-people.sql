@@ -110,6 +110,8 @@ BEGIN
         persona = coalesce(kept.persona, gone.persona), profile = gone.profile || kept.profile,
         referred_by = nullif(coalesce(nullif(kept.referred_by, loser), gone.referred_by), winner),
         created_at = least(kept.created_at, gone.created_at),
+        first_external_id = CASE WHEN gone.created_at < kept.created_at THEN coalesce(gone.first_external_id, gone.external_id, gone.lead_id::text)
+            ELSE kept.first_external_id END,
         consented_at = n.consented_at
     FROM @pipeline@._consent_now(ARRAY[winner]) n
     WHERE l.lead_id = winner;
@@ -134,6 +136,10 @@ BEGIN
     PERFORM leadscore_internal.merge_logs(pipeline, winner, loser, withdrawn_at);
 
     PERFORM @pipeline@._merge_runs(winner, loser);
+    INSERT INTO @pipeline@.exposure AS o (lead_id, experiment, variant, exposed_at, recorded_at)
+    SELECT winner, x.experiment, x.variant, x.exposed_at, x.recorded_at FROM @pipeline@.exposure x WHERE x.lead_id = loser
+    ON CONFLICT ON CONSTRAINT exposure_pkey DO UPDATE
+    SET exposed_at = least(o.exposed_at, excluded.exposed_at), recorded_at = least(o.recorded_at, excluded.recorded_at);
 
     -- before the lead goes, and its names with it
     UPDATE @pipeline@.lead_alias a SET lead_id = winner WHERE a.lead_id = loser;
@@ -214,7 +220,11 @@ BEGIN
 
     -- a visitor that is not known is another name
     IF anonymous_id IS NULL AND @pipeline@._take_name(anonymous_name) THEN
-        known_id := coalesce(known_id, @pipeline@.upsert_lead(known_name));
+        IF known_id IS NULL THEN
+            known_id := @pipeline@.upsert_lead(known_name);
+            -- it was a visitor before, and may have seen a variant
+            UPDATE @pipeline@.lead l SET first_external_id = anonymous_name WHERE l.lead_id = known_id;
+        END IF;
         PERFORM @pipeline@._lock_leads(ARRAY[known_id]);
         INSERT INTO @pipeline@.lead_alias (external_id, lead_id) VALUES (anonymous_name, @pipeline@._find_lead(known_name));
         RETURN known_id;
@@ -378,7 +388,7 @@ BEGIN
     WHERE m.loser_id = p.loser_id AND m.reason IS NOT NULL;
     DELETE FROM @pipeline@.lead_alias a WHERE a.lead_id = person.lead_id;
     UPDATE @pipeline@.lead l
-    SET external_id = NULL, email = NULL, phone = NULL, language = NULL, time_zone = NULL, profile = '{}',
+    SET external_id = NULL, first_external_id = NULL, email = NULL, phone = NULL, language = NULL, time_zone = NULL, profile = '{}',
         contact_allowed = false, erased_at = now()
     WHERE l.lead_id = person.lead_id;
     PERFORM @pipeline@._follow_consent(array_remove(same, person.lead_id), now());
@@ -433,6 +443,8 @@ BEGIN
                 FROM @pipeline@.enrollment n WHERE n.lead_id = l.lead_id),
             'actions', (SELECT coalesce(jsonb_agg(to_jsonb(n) - 'lead_id' ORDER BY n.action_id), '[]')
                 FROM @pipeline@.action n WHERE n.lead_id = l.lead_id),
+            'exposures', (SELECT coalesce(jsonb_agg(to_jsonb(o) - 'lead_id' ORDER BY o.exposed_at, o.experiment, o.variant), '[]')
+                FROM @pipeline@.exposure o WHERE o.lead_id = l.lead_id),
             'state', (SELECT to_jsonb(s) - 'lead_id' FROM @pipeline@.lead_state s WHERE s.lead_id = l.lead_id),
             'score', @pipeline@.score_by_id(l.lead_id),
             'points', (SELECT coalesce(jsonb_agg(to_jsonb(x)), '[]') FROM @pipeline@.explain_by_id(l.lead_id) x))
@@ -453,7 +465,7 @@ END
 $$;
 REVOKE EXECUTE ON FUNCTION export_lead(text) FROM PUBLIC;
 COMMENT ON FUNCTION export_lead(text) IS
-    'all that is stored of a lead, as one JSON object, for a person that asks for it: lead, aliases, merges, consent, suppression, events, profile_changes, stages, segments, runs of sequences, actions, state, and the score with its points. NULL if there is no such lead';
+    'all that is stored of a lead, as one JSON object, for a person that asks for it: lead, aliases, merges, consent, suppression, events, profile_changes, stages, segments, runs of sequences, actions, exposures, state, and the score with its points. NULL if there is no such lead';
 
 -- The trigger on lead calls this for new leads, as another session may have
 -- forgotten a person since the row trigger looked.
@@ -503,6 +515,11 @@ BEGIN
         WHEN 'email_bounce' THEN NOT EXISTS (SELECT FROM @pipeline@.suppression s WHERE s.reason = 'bounced' AND s.since = e.occurred_at)
         WHEN 'complaint' THEN NOT EXISTS (SELECT FROM @pipeline@.suppression s WHERE s.reason = 'complained' AND s.since = e.occurred_at)
         END
+    HAVING count(*) > 0;
+    PERFORM @pipeline@._events_exposed(array_agg(e.lead_id), array_agg(e.event_id))
+    FROM @pipeline@.event e JOIN @pipeline@.event_kind k USING (kind)
+        JOIN @pipeline@.experiment x ON x.experiment = e.properties ->> 'experiment' AND x.status = 'running'
+    WHERE k.role IN ('visit', 'form_view', 'email_sent')
     HAVING count(*) > 0;
     PERFORM @pipeline@._follow_consent(array_agg(n.lead_id ORDER BY n.lead_id), n.occurred_at)
     FROM (SELECT c.lead_id, max(c.occurred_at) AS occurred_at FROM @pipeline@.consent c GROUP BY c.lead_id) n

@@ -92,7 +92,8 @@ BEGIN
     INTO days, opens, closes
     FROM @pipeline@.business_hours b;
     WITH next AS MATERIALIZED (
-        SELECT e.lead_id, e.sequence, e.run, s.step, s.position, s.kind, s.channel, s.topic, s.content, s.variant, s.transactional,
+        SELECT e.lead_id, e.sequence, e.run, s.step, s.position, s.kind, s.channel, s.topic, s.content, s.experiment, s.transactional,
+            CASE WHEN s.experiment IS NULL THEN s.variant ELSE @pipeline@._variant_of(s.experiment, e.lead_id) END AS variant,
             q.priority, q.late_after, q.status = 'retired' AS is_retired, z.zone,
             CASE WHEN s.business_time THEN leadscore_internal.add_business_time(_next_steps.at, y.delay, z.business_zone, days, opens, closes)
                 ELSE leadscore_internal.add_wall_time(_next_steps.at, y.delay, z.zone) END AS due_at,
@@ -108,6 +109,7 @@ BEGIN
             LEFT JOIN LATERAL (
                 SELECT * FROM @pipeline@.sequence_step o
                 WHERE o.sequence = e.sequence AND o.position > e.last_position AND q.status <> 'retired'
+                    AND (o.experiment IS NULL OR o.variant IS NULL OR o.variant = @pipeline@._variant_of(o.experiment, e.lead_id))
                     -- a step that was moved further back is not done twice
                     AND NOT EXISTS (
                         SELECT FROM @pipeline@.action a
@@ -125,9 +127,9 @@ BEGIN
         FROM next n
         WHERE n.step IS NOT NULL
     ), added AS (
-        INSERT INTO @pipeline@.action (lead_id, dedup_key, kind, channel, topic, content, variant, sequence, run, step, transactional,
+        INSERT INTO @pipeline@.action (lead_id, dedup_key, kind, channel, topic, content, variant, experiment, sequence, run, step, transactional,
             priority, due_at, expires_at, created_at)
-        SELECT d.lead_id, d.sequence || '/' || d.run || '/' || d.step, d.kind, d.channel, d.topic, d.content, d.variant, d.sequence, d.run, d.step,
+        SELECT d.lead_id, d.sequence || '/' || d.run || '/' || d.step, d.kind, d.channel, d.topic, d.content, d.variant, d.experiment, d.sequence, d.run, d.step,
             d.transactional, d.priority, d.allowed_at, leadscore_internal.add_wall_time(d.allowed_at, d.late_after, d.zone), _next_steps.at
         FROM due d
         ORDER BY d.lead_id
@@ -442,9 +444,33 @@ BEGIN
         WHERE s.sequence = q.sequence AND s.kind = 'message' AND NOT s.transactional
             AND leadscore_internal.next_allowed_of_both(now(), 'UTC', s.not_before, s.not_after, s.weekdays, h.not_before, h.not_after, h.weekdays) IS NULL
         UNION ALL
-        SELECT 9, format('has step "%s" without a delay, though it starts on no stage', s.step), 'A delay of NULL is the sla of that stage. Give the step a delay.'
+        SELECT 13, format('has step "%s" without a delay, though it starts on no stage', s.step), 'A delay of NULL is the sla of that stage. Give the step a delay.'
         FROM @pipeline@.sequence_step s
         WHERE s.sequence = q.sequence AND s.delay IS NULL AND q.starts_on <> 'stage'
+        UNION ALL
+        SELECT 9, format('has steps "%s" and "%s" at position %s', min(s.step), max(s.step), s.position),
+            'Only variants of one experiment can share a position.'
+        FROM @pipeline@.sequence_step s
+        WHERE s.sequence = q.sequence
+        GROUP BY s.position
+        HAVING count(*) > 1 AND (count(s.experiment) < count(*) OR count(s.variant) < count(*) OR count(DISTINCT s.experiment) > 1)
+        UNION ALL
+        SELECT 10, format('names experiment "%s", which was not started', s.experiment), 'Call start_experiment() first.'
+        FROM @pipeline@.sequence_step s JOIN @pipeline@.experiment x ON x.experiment = s.experiment
+        WHERE s.sequence = q.sequence AND x.status = 'draft'
+        UNION ALL
+        SELECT 11, format('has step "%s" for variant "%s", which experiment "%s" has not', s.step, s.variant, s.experiment), 'Variants are in the table variant.'
+        FROM @pipeline@.sequence_step s
+        WHERE s.sequence = q.sequence AND s.experiment IS NOT NULL AND s.variant IS NOT NULL
+            AND NOT EXISTS (SELECT FROM @pipeline@.variant v WHERE v.experiment = s.experiment AND v.variant = s.variant)
+        UNION ALL
+        SELECT 12, format('has no step for variant "%s" of experiment "%s" at position %s', v.variant, v.experiment, s.position),
+            'Leads of a variant without a step are shown nothing, and could not be compared: insert one for each variant.'
+        FROM (SELECT DISTINCT o.position, o.experiment FROM @pipeline@.sequence_step o
+                WHERE o.sequence = q.sequence AND o.experiment IS NOT NULL AND o.variant IS NOT NULL) s
+            JOIN @pipeline@.variant v ON v.experiment = s.experiment AND v.weight > 0
+        WHERE NOT EXISTS (SELECT FROM @pipeline@.sequence_step o
+            WHERE o.sequence = q.sequence AND o.position = s.position AND o.experiment = v.experiment AND o.variant = v.variant)
     ) AS c (number, problem, advice)
     ORDER BY c.number
     LIMIT 1;

@@ -399,6 +399,9 @@ BEGIN
     UPDATE @pipeline@.action a
     SET status = 'done', reason = NULL, ended_at = at, outcome = complete_action.outcome, claimed_until = NULL, error = NULL
     WHERE a.lead_id = done.lead_id AND a.action_id = done.action_id;
+    IF done.experiment IS NOT NULL THEN
+        PERFORM @pipeline@._expose(ARRAY[done.lead_id], ARRAY[done.experiment], ARRAY[done.variant], ARRAY[at]);
+    END IF;
     event_kind := @pipeline@._done_kind(done.kind, done.channel);
     IF event_kind IS NOT NULL THEN
         INSERT INTO @pipeline@.event (lead_id, kind, occurred_at, channel, source_id, properties)

@@ -254,17 +254,13 @@ COMMENT ON COLUMN lead_offers.all_offers IS 'all offers, in the order in which e
 -- letters and answers agree, though the app that sends knows less than the one
 -- that sees clicks, or the other way round. A response is a click or a reply,
 -- not an opening, of which there are many.
-CREATE OR REPLACE FUNCTION _message_counts()
-    RETURNS TABLE (message text, variant text, sent bigint, opened bigint, clicked bigint, replied bigint, responded bigint,
-        unmatched bigint, first_sent_at timestamptz, last_sent_at timestamptz)
-    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+CREATE OR REPLACE FUNCTION _letters()
+    RETURNS TABLE (lead_id bigint, message text, variant text, sent_at timestamptz, opened boolean, clicked boolean, replied boolean)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    IF NOT @pipeline@._shows_all_leads() THEN
-        RETURN;
-    END IF;
     RETURN QUERY
         -- action: 0 sent, 1 opened, 2 clicked, 3 replied
         WITH act AS (
@@ -301,12 +297,31 @@ BEGIN
                     WHEN p.letters > 0 THEN coalesce(first_value(p.variant) OVER (PARTITION BY p.lead_id, p.message, p.letters ORDER BY p.action), '(none)')
                 END AS variant
             FROM placed p
-        ), letter AS (
-            SELECT m.lead_id, m.message, m.variant,
-                min(m.occurred_at) FILTER (WHERE m.action = 0) AS sent_at,
-                bool_or(m.action = 1) AS opened, bool_or(m.action = 2) AS clicked, bool_or(m.action = 3) AS replied
-            FROM matched m
-            GROUP BY m.lead_id, m.message, m.variant
+        )
+        SELECT m.lead_id, m.message, m.variant,
+            min(m.occurred_at) FILTER (WHERE m.action = 0) AS sent_at,
+            bool_or(m.action = 1) AS opened, bool_or(m.action = 2) AS clicked, bool_or(m.action = 3) AS replied
+        FROM matched m
+        GROUP BY m.lead_id, m.message, m.variant;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION _letters() FROM PUBLIC;
+COMMENT ON FUNCTION _letters() IS 'one row a lead, message and variant: when it was first sent, and how the lead answered; variant NULL: an answer to what was not sent. For functions with the rights of the owner';
+
+CREATE OR REPLACE FUNCTION _message_counts()
+    RETURNS TABLE (message text, variant text, sent bigint, opened bigint, clicked bigint, replied bigint, responded bigint,
+        unmatched bigint, first_sent_at timestamptz, last_sent_at timestamptz)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF NOT @pipeline@._shows_all_leads() THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+        WITH letter AS MATERIALIZED (
+            SELECT t.* FROM @reports@._letters() t
         ), whole AS (
             SELECT l.lead_id, l.message, min(l.sent_at) AS sent_at,
                 bool_or(l.opened) FILTER (WHERE l.variant IS NOT NULL) AS opened, bool_or(l.clicked) FILTER (WHERE l.variant IS NOT NULL) AS clicked,
@@ -382,8 +397,8 @@ SELECT
     v.high AS high_rate,
     v.rate / nullif(b.rate, 0) AS ratio_to_baseline,
     v.rate - b.rate AS difference_rate,
-    CASE WHEN v.variant <> v.baseline THEN v.rate - b.rate - sqrt(power(v.rate - v.low, 2) + power(b.high - b.rate, 2)) END AS difference_low_rate,
-    CASE WHEN v.variant <> v.baseline THEN v.rate - b.rate + sqrt(power(v.high - v.rate, 2) + power(b.rate - b.low, 2)) END AS difference_high_rate,
+    CASE WHEN v.variant <> v.baseline THEN difference_low(v.responded, v.sent, b.responded, b.sent) END AS difference_low_rate,
+    CASE WHEN v.variant <> v.baseline THEN difference_high(v.responded, v.sent, b.responded, b.sent) END AS difference_high_rate,
     CASE WHEN v.variant <> v.baseline THEN (v.rate - b.rate) / nullif(sqrt(t.share * (1 - t.share)
         * (1.0::double precision / nullif(v.sent, 0) + 1.0::double precision / nullif(b.sent, 0))), 0) END AS z_score
 FROM variant v
@@ -403,6 +418,77 @@ COMMENT ON COLUMN message_response.difference_rate IS 'response_rate - response_
 COMMENT ON COLUMN message_response.difference_low_rate IS 'lower end of the 95 % interval of difference_rate (Newcombe)';
 COMMENT ON COLUMN message_response.difference_high_rate IS 'upper end of the 95 % interval of difference_rate (Newcombe)';
 COMMENT ON COLUMN message_response.z_score IS 'difference in standard errors, pooled; beyond 1.96 chance alone is unlikely (p < 0.05)';
+
+CREATE OR REPLACE FUNCTION _message_counts_by_segment()
+    RETURNS TABLE (level text, slice text, message text, variant text, sent bigint, responded bigint)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF NOT @pipeline@._shows_all_leads() THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+        WITH letter AS MATERIALIZED (
+            SELECT t.* FROM @reports@._letters() t WHERE t.variant IS NOT NULL AND t.sent_at IS NOT NULL
+        ), sliced AS (
+            SELECT t.*, 'persona' AS level, p.persona AS slice
+            FROM letter t JOIN @pipeline@._source p ON p.lead_id = t.lead_id
+            UNION ALL
+            SELECT t.*, 'segment', y.segment
+            FROM letter t JOIN @pipeline@._segment_stay y ON y.lead_id = t.lead_id AND y.entered_at <= t.sent_at AND (y.left_at > t.sent_at) IS NOT FALSE
+        )
+        SELECT s.level, s.slice, s.message, s.variant, count(*), count(*) FILTER (WHERE s.clicked OR s.replied)
+        FROM sliced s
+        GROUP BY s.level, s.slice, s.message, s.variant;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION _message_counts_by_segment() FROM PUBLIC;
+COMMENT ON FUNCTION _message_counts_by_segment() IS 'the counts of the view message_response_by_segment';
+
+CREATE OR REPLACE VIEW message_response_by_segment WITH (security_invoker = true) AS
+WITH variant AS (
+    SELECT c.level, c.slice, c.message, c.variant, c.sent, c.responded,
+        c.responded::double precision / nullif(c.sent, 0) AS rate,
+        first_value(c.variant) OVER (PARTITION BY c.message
+            ORDER BY c.variant = 'generic' DESC, c.variant = 'control' DESC, c.variant = '(none)', c.variant COLLATE "C") AS baseline
+    FROM _message_counts_by_segment() c
+)
+SELECT
+    v.level,
+    CASE v.level WHEN 'segment' THEN v.slice END AS segment,
+    CASE v.level WHEN 'persona' THEN v.slice END AS persona,
+    v.message,
+    v.variant,
+    v.baseline,
+    v.sent,
+    v.responded,
+    v.rate AS response_rate,
+    rate_low(v.responded, v.sent) AS low_rate,
+    rate_high(v.responded, v.sent) AS high_rate,
+    v.rate / nullif(b.responded::double precision / nullif(b.sent, 0), 0) AS ratio_to_baseline,
+    CASE WHEN v.variant <> v.baseline THEN v.rate - b.responded::double precision / nullif(b.sent, 0) END AS difference_rate,
+    CASE WHEN v.variant <> v.baseline THEN difference_low(v.responded, v.sent, b.responded, b.sent) END AS difference_low_rate,
+    CASE WHEN v.variant <> v.baseline THEN difference_high(v.responded, v.sent, b.responded, b.sent) END AS difference_high_rate
+FROM variant v
+    LEFT JOIN variant b ON b.level = v.level AND b.slice = v.slice AND b.message = v.message AND b.variant = v.baseline;
+COMMENT ON VIEW message_response_by_segment IS 'one row a message and variant that were sent, for each segment that the leads were in then and for each persona: how many clicked or replied, against the baseline variant in the same segment or persona. Ask for one level';
+COMMENT ON COLUMN message_response_by_segment.level IS 'segment: leads that were in the segment when the message was sent; persona: leads of this persona';
+COMMENT ON COLUMN message_response_by_segment.segment IS 'level segment: the segment';
+COMMENT ON COLUMN message_response_by_segment.persona IS 'level persona: the persona of the lead; (none): not known';
+COMMENT ON COLUMN message_response_by_segment.message IS 'name of the message; (none): without';
+COMMENT ON COLUMN message_response_by_segment.variant IS 'name of the variant; (none): sent without';
+COMMENT ON COLUMN message_response_by_segment.baseline IS 'the variant to compare with: generic, control, or else the first by name; (none) only if there is no other';
+COMMENT ON COLUMN message_response_by_segment.sent IS 'leads that it was sent to';
+COMMENT ON COLUMN message_response_by_segment.responded IS 'of sent, leads that followed a link or answered';
+COMMENT ON COLUMN message_response_by_segment.response_rate IS 'responded / sent';
+COMMENT ON COLUMN message_response_by_segment.low_rate IS 'lower end of the 95 % interval of the rate (Wilson)';
+COMMENT ON COLUMN message_response_by_segment.high_rate IS 'upper end of the 95 % interval of the rate (Wilson)';
+COMMENT ON COLUMN message_response_by_segment.ratio_to_baseline IS 'response_rate / response_rate of the baseline in the same segment or persona; NULL: it was not sent there, or nobody responded';
+COMMENT ON COLUMN message_response_by_segment.difference_rate IS 'response_rate - response_rate of the baseline in the same segment or persona';
+COMMENT ON COLUMN message_response_by_segment.difference_low_rate IS 'lower end of the 95 % interval of difference_rate (Newcombe); for one look';
+COMMENT ON COLUMN message_response_by_segment.difference_high_rate IS 'upper end of the 95 % interval of difference_rate (Newcombe); for one look';
 
 CREATE OR REPLACE FUNCTION _topic_counts()
     RETURNS TABLE (topic text, events bigint, leads bigint, leads_lately bigint, mqls bigint, customers bigint)
