@@ -136,6 +136,8 @@ typedef struct Pipeline
 	Oid			assignment;
 	Oid			enrollment;
 	Oid			action;
+	Oid			lead_change;
+	Oid			preference;
 	Oid			owner;			/* of event; the engine runs as this role */
 
 	StateColumns columns;

@@ -727,6 +727,8 @@ load(PipelinePart part, Snapshot snapshot)
 	p->assignment = leadscore_table(part.schema, "assignment");
 	p->enrollment = leadscore_table(part.schema, "enrollment");
 	p->action = leadscore_table(part.schema, "action");
+	p->lead_change = leadscore_table(part.schema, "lead_change");
+	p->preference = leadscore_table(part.schema, "lead_preference");
 	p->distributed = !OidIsValid(part.shard) &&
 		(leadscore_is_distributed(p->lead) || leadscore_is_distributed(p->event) ||
 		 leadscore_is_distributed(p->state) || leadscore_is_distributed(p->stage_log) ||
