@@ -362,12 +362,16 @@ BEGIN
         CROSS JOIN LATERAL leadscore_internal.event_signals(e) s
     WHERE e.lead_id = _score_after.lead_id AND e.occurred_at >= _score_after.at AND e.occurred_at < next_at
         AND (e.occurred_at > _score_after.at OR e.event_id > _score_after.event_id);
-    counts := counts - coalesce(later, '{}');
+    IF later IS NOT NULL THEN
+        counts := counts - later;
+    END IF;
     SELECT leadscore.lead_activity_agg(g.signal_id, NULL, p.count, grain) INTO later
     FROM @pipeline@.profile_change p
         JOIN @pipeline@.signal g ON g.signal = p.signal
     WHERE p.lead_id = _score_after.lead_id AND p.changed_at > _score_after.at;
-    counts := counts - coalesce(later, '{}');
+    IF later IS NOT NULL THEN
+        counts := counts - later;
+    END IF;
     RETURN leadscore.score_milli(counts, compiled, at) / 1000.0::double precision;
 END
 $$;

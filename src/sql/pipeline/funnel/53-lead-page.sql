@@ -177,7 +177,7 @@ FROM (
         FROM lead l
             CROSS JOIN LATERAL _suppressed(l.lead_id) u
             CROSS JOIN LATERAL (VALUES ('suppressed', u.since), ('suppression lifted', u.lifted_at)) AS v (name, at)
-        WHERE v.at IS NOT NULL AND EXISTS (SELECT FROM suppression o)
+        WHERE v.at IS NOT NULL AND EXISTS (SELECT o.suppression_id FROM suppression o)
         UNION ALL
         -- one that was done is an event, but for alerts
         SELECT

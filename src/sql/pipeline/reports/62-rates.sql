@@ -70,13 +70,13 @@ WITH run AS (
             ON p.market IS NULL OR p.market = 'b2b' AND p.complexity IS NULL AND g.market IN ('b2b_simple', 'b2b_complex')
     GROUP BY g.market, p.step_from, p.step_to
 ), rate AS (
-    SELECT p.market, p.step_from, p.step_to, p.numerator, p.denominator, coalesce(u.denominator, 0) AS unknown,
+    SELECT p.market, p.step_from, p.step_to, p.numerator, p.denominator,
         p.market = 'all' OR few_unknown(u.denominator, a.denominator) AS known
     FROM pair p
         JOIN pair a ON a.market = 'all' AND a.step_from = p.step_from AND a.step_to = p.step_to
         LEFT JOIN missing u ON u.market = p.market AND u.step_from = p.step_from AND u.step_to = p.step_to
 ), figure AS (
-    SELECT r.market, r.step_from, r.step_to, r.numerator, r.denominator, r.unknown,
+    SELECT r.market, r.step_from, r.step_to, r.numerator, r.denominator,
         CASE WHEN r.known THEN r.numerator::double precision / nullif(r.denominator, 0) END AS conversion_rate,
         CASE WHEN r.known THEN rate_low(r.numerator, r.denominator) END AS low_rate,
         CASE WHEN r.known THEN rate_high(r.numerator, r.denominator) END AS high_rate
@@ -99,7 +99,7 @@ SELECT
     b.source AS benchmark_source,
     q.conversion_rate AS benchmark_rate,
     compared(q.conversion_rate, q.low_rate, q.high_rate, b.low, b.high) AS benchmark_status,
-    coalesce(p.unknown, 0) AS market_unknown
+    coalesce(u.denominator, 0) AS market_unknown
 FROM (VALUES
         ('visitor_to_lead', 1, 'visitor', 'lead'),
         ('iql_to_mql', 2, 'iql', 'mql'),
@@ -111,6 +111,7 @@ FROM (VALUES
     ) AS k (metric, place, step_from, step_to)
     CROSS JOIN (VALUES ('all', 'all'), ('b2b', 'b2b'), ('b2c', 'b2c'), ('b2b_simple', 'b2b'), ('b2b_complex', 'b2b')) AS g (market, wider)
     LEFT JOIN figure p ON p.market = g.market AND p.step_from = k.step_from AND p.step_to = k.step_to
+    LEFT JOIN missing u ON u.market = g.market AND u.step_from = k.step_from AND u.step_to = k.step_to
     LEFT JOIN LATERAL (
         SELECT b.low, b.high, b.denominator, b.source
         FROM benchmark b
@@ -226,7 +227,10 @@ SELECT
     b.until_month AS months_until,
     count(c.lead_id) AS customers,
     count(c.lead_id)::double precision / nullif(sum(count(c.lead_id)) OVER (), 0)::double precision AS share_rate,
-    (sum(count(c.lead_id)) OVER (ORDER BY b.bucket_rank))::double precision / nullif(sum(count(c.lead_id)) OVER (), 0)::double precision AS cumulative_rate
+    (sum(count(c.lead_id)) OVER (ORDER BY b.bucket_rank))::double precision / nullif(sum(count(c.lead_id)) OVER (), 0)::double precision AS cumulative_rate,
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY c.touches) AS median_touches,
+    count(c.lead_id) FILTER (WHERE c.touches > 1) AS multi_touch_customers,
+    count(c.lead_id) FILTER (WHERE c.touches > 1)::double precision / nullif(sum(count(c.lead_id)) OVER (), 0)::double precision AS multi_touch_share_rate
 FROM (VALUES
         (1, '0-1 months', 0, 1),
         (2, '1-2 months', 1, 2),
@@ -237,7 +241,18 @@ FROM (VALUES
         (7, '18-24 months', 18, 24),
         (8, '24 months and more', 24, NULL)
     ) AS b (bucket_rank, bucket, from_month, until_month)
-    LEFT JOIN cycle_time c ON c.full_months >= b.from_month AND (c.full_months < b.until_month OR b.until_month IS NULL)
+    LEFT JOIN (
+        SELECT n.lead_id, n.full_months, (
+                -- as in touchpoints
+                SELECT count(*)
+                FROM event e
+                    JOIN event_kind k USING (kind)
+                WHERE e.lead_id = n.lead_id AND e.occurred_at >= n.started_at AND e.occurred_at <= n.customer_at
+                    AND k.role NOT IN ('purchase', 'refund', 'cancellation', 'points', 'stage', 'lost', 'disqualified', 'recycled', 'unsubscribe')
+            ) AS touches
+        FROM cycle_time n
+        WHERE n.full_months IS NOT NULL
+    ) c ON c.full_months >= b.from_month AND (c.full_months < b.until_month OR b.until_month IS NULL)
 GROUP BY b.bucket, b.bucket_rank, b.from_month, b.until_month
 ORDER BY b.bucket_rank;
 COMMENT ON VIEW cycle_time_histogram IS 'one row a range of calendar months: how many customers took so long from the beginning of their cycle; ranges without customers too';
@@ -248,6 +263,9 @@ COMMENT ON COLUMN cycle_time_histogram.months_until IS 'upper end of the range, 
 COMMENT ON COLUMN cycle_time_histogram.customers IS 'cycles that ended in a customer';
 COMMENT ON COLUMN cycle_time_histogram.share_rate IS 'share of all customers';
 COMMENT ON COLUMN cycle_time_histogram.cumulative_rate IS 'share of all customers that took so many months or fewer';
+COMMENT ON COLUMN cycle_time_histogram.median_touches IS 'median of the contacts between a customer and us in its cycle before it became one, see touchpoints';
+COMMENT ON COLUMN cycle_time_histogram.multi_touch_customers IS 'of customers, those with two contacts or more';
+COMMENT ON COLUMN cycle_time_histogram.multi_touch_share_rate IS 'multi_touch_customers as a share of all customers, of all ranges';
 
 -- Quality of leads, time to a sale, revenue: the three numbers that tell whether
 -- marketing gets better.

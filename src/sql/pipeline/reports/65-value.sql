@@ -468,8 +468,8 @@ COMMENT ON VIEW referral_tree IS 'one row a lead that recommended us: the leads 
 COMMENT ON COLUMN referral_tree.lead_id IS 'number of the lead that recommended us, see the table lead';
 COMMENT ON COLUMN referral_tree.external_id IS 'name of the lead in the app';
 COMMENT ON COLUMN referral_tree.referred_by IS 'lead that recommended us to this one; NULL: none';
-COMMENT ON COLUMN referral_tree.top_id IS 'lead at the top of its tree, which may be itself; NULL: there is none, as leads recommended each other in a circle';
-COMMENT ON COLUMN referral_tree.depth IS 'number of leads above it; 0: it is the top';
+COMMENT ON COLUMN referral_tree.top_id IS 'lead at the top of its tree, which may be itself; NULL: there is none, as leads recommended each other in a circle, or it is more than 100 leads above';
+COMMENT ON COLUMN referral_tree.depth IS 'number of leads above it, at most 100; 0: it is the top';
 COMMENT ON COLUMN referral_tree.levels IS 'number of levels below it';
 COMMENT ON COLUMN referral_tree.referred_directly IS 'leads to which it recommended us';
 COMMENT ON COLUMN referral_tree.referred IS 'these, and leads to which they recommended us, and so on; chains of more than 100 leads are cut there';
