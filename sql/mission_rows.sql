@@ -138,11 +138,11 @@ INSERT INTO lead (lead_id, external_id, created_at, updated_at, referred_by) VAL
     (103, 'gil', '2025-01-02Z', '2025-01-02Z', 101), (104, 'hal', '2025-01-03Z', '2025-01-03Z', 102), (105, 'ian', '2025-01-01Z', '2025-01-01Z', NULL), (106, 'jo', '2025-01-01Z', '2025-01-01Z', 105);
 UPDATE lead SET referred_by = 106 WHERE lead_id = 105;
 INSERT INTO event (lead_id, kind, value, occurred_at) VALUES (103, 'purchase', 50, '2025-02-01Z'), (104, 'purchase', 100, '2025-02-02Z');
-SELECT external_id, top_id, depth, levels, referred_directly AS directly, referred, customers, direct_revenue_amount AS direct, revenue_amount AS revenue, revenue_per_lead_amount AS per_lead
+SELECT external_id, top_id, depth, levels, direct_referrals AS directly, referrals, customers, direct_revenue_amount AS direct, revenue_amount AS revenue, revenue_per_lead_amount AS per_lead
     FROM referral_tree ORDER BY lead_id;
 -- a chain of 150: the first lead has the 100 below it
 INSERT INTO lead (lead_id, created_at, updated_at, referred_by) SELECT n, '2025-01-01Z', '2025-01-01Z', CASE WHEN n > 1001 THEN n - 1 END FROM generate_series(1001, 1150) n;
-SELECT lead_id, depth, referred, top_id FROM referral_tree WHERE lead_id IN (1001, 1100, 1149) ORDER BY 1;
+SELECT lead_id, depth, referrals, top_id FROM referral_tree WHERE lead_id IN (1001, 1100, 1149) ORDER BY 1;
 
 -- "How long do simple and complex sales take?" From iql to sql six complex
 -- leads take 150 days, six simple ones 100: the goals are 120 to 180 and 60 to 90

@@ -4,7 +4,8 @@
 -- personal data, and of the properties those that _event_text() lists.
 
 -- Every branch has its place among what happens in one instant: a lead is
--- created before anything happens, and moves after it.
+-- created before anything happens, and moves after it. What is joined with lead
+-- is shown of leads only that the reader may see, whatever its table allows.
 CREATE OR REPLACE VIEW lead_timeline WITH (security_invoker = true) AS
 SELECT
     t.lead_id,
@@ -111,6 +112,7 @@ FROM (
             NULL::numeric AS value,
             NULL::text AS who
         FROM segment_history g
+            JOIN lead l USING (lead_id)
         UNION ALL
         SELECT
             c.lead_id,
@@ -132,6 +134,7 @@ FROM (
             NULL::numeric AS value,
             c.changed_by AS who
         FROM lead_change c
+            JOIN lead l USING (lead_id)
         UNION ALL
         SELECT
             s.lead_id,
@@ -153,6 +156,7 @@ FROM (
             NULL::numeric AS value,
             s.recorded_by AS who
         FROM consent s
+            JOIN lead l USING (lead_id)
         UNION ALL
         -- no address is hashed where none is suppressed
         SELECT
@@ -195,11 +199,12 @@ FROM (
             NULL::text AS campaign,
             dated(a.created_at) AS recorded_at,
             a.content,
-            a.outcome,
+            NULL::text AS outcome,
             a.reason,
             NULL::numeric AS value,
             a.claimed_by AS who
         FROM action a
+            JOIN lead l USING (lead_id)
         WHERE a.status IN ('done', 'failed', 'skipped') AND (a.status <> 'done' OR _done_kind(a.kind, a.channel) IS NULL)
         UNION ALL
         SELECT
@@ -222,6 +227,7 @@ FROM (
             NULL::numeric AS value,
             NULL::text AS who
         FROM enrollment r
+            JOIN lead l USING (lead_id)
             CROSS JOIN LATERAL (VALUES ('+ ' || r.sequence, r.started_at, r.started_by), ('- ' || r.sequence, r.ended_at, r.end_reason)) AS v (name, at, cause)
         WHERE v.at IS NOT NULL
         UNION ALL
@@ -245,6 +251,7 @@ FROM (
             NULL::numeric AS value,
             m.merged_by AS who
         FROM lead_merge m
+            JOIN lead l USING (lead_id)
         UNION ALL
         SELECT
             f.lead_id,
@@ -266,6 +273,7 @@ FROM (
             NULL::numeric AS value,
             f.erased_by AS who
         FROM erasure f
+            JOIN lead l USING (lead_id)
     ) t;
 COMMENT ON VIEW lead_timeline IS 'one row an entry in the timeline of a lead: all that happened to it and all that was recorded about it, in event time';
 COMMENT ON COLUMN lead_timeline.lead_id IS 'number of the lead, see the table lead';
@@ -283,7 +291,7 @@ COMMENT ON COLUMN lead_timeline.recorded_at IS 'when it was recorded; later than
 COMMENT ON COLUMN lead_timeline.content IS 'event: its property content, or else message; action: what was to be sent or done';
 COMMENT ON COLUMN lead_timeline.page IS 'event: its property page, as landing_pages spells it';
 COMMENT ON COLUMN lead_timeline.form IS 'event: its property form';
-COMMENT ON COLUMN lead_timeline.outcome IS 'event: its property outcome; action: what its worker said';
+COMMENT ON COLUMN lead_timeline.outcome IS 'event: its property outcome';
 COMMENT ON COLUMN lead_timeline.reason IS 'event: its property reason; action: why it was skipped';
 COMMENT ON COLUMN lead_timeline.value IS 'event: its value, such as the amount of a purchase';
 COMMENT ON COLUMN lead_timeline.who IS 'event: its property by, a person of the team; else the role or worker that recorded it';

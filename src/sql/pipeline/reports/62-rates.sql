@@ -242,15 +242,16 @@ FROM (VALUES
         (8, '24 months and more', 24, NULL)
     ) AS b (bucket_rank, bucket, from_month, until_month)
     LEFT JOIN (
-        SELECT n.lead_id, n.full_months, (
+        SELECT n.lead_id, n.full_months, t.touches
+        FROM cycle_time n
+            CROSS JOIN LATERAL (
                 -- as in touchpoints
-                SELECT count(*)
+                SELECT count(*) AS touches
                 FROM event e
                     JOIN event_kind k USING (kind)
                 WHERE e.lead_id = n.lead_id AND e.occurred_at >= n.started_at AND e.occurred_at <= n.customer_at
                     AND k.role NOT IN ('purchase', 'refund', 'cancellation', 'points', 'stage', 'lost', 'disqualified', 'recycled', 'unsubscribe')
-            ) AS touches
-        FROM cycle_time n
+            ) t
         WHERE n.full_months IS NOT NULL
     ) c ON c.full_months >= b.from_month AND (c.full_months < b.until_month OR b.until_month IS NULL)
 GROUP BY b.bucket, b.bucket_rank, b.from_month, b.until_month

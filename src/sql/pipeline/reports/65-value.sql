@@ -415,28 +415,50 @@ COMMENT ON COLUMN pipeline_forecast.low_amount IS 'lower end of its 95 % interva
 COMMENT ON COLUMN pipeline_forecast.high_amount IS 'upper end of its 95 % interval';
 
 -- Referrals. A chain is followed up to 100 leads: so a circle of leads that
--- recommend each other ends too.
+-- recommend each other ends too. The pairs are read once, and the recursion is
+-- over arrays, as engines that distribute tables run none over tables.
+CREATE OR REPLACE FUNCTION _referrals() RETURNS TABLE (lead_id bigint, referrer_id bigint, steps integer)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    lead_ids bigint[];
+    referrer_ids bigint[];
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    SELECT array_agg(l.lead_id), array_agg(l.referred_by) INTO lead_ids, referrer_ids
+    FROM @pipeline@.lead l
+    WHERE l.referred_by IS NOT NULL;
+    RETURN QUERY
+        WITH RECURSIVE edge AS MATERIALIZED (
+            SELECT u.lead_id, u.referrer_id FROM unnest(lead_ids, referrer_ids) AS u (lead_id, referrer_id)
+        ), link AS (
+            SELECT e.lead_id, e.referrer_id, 1 AS steps
+            FROM edge e
+            UNION ALL
+            SELECT k.lead_id, e.referrer_id, k.steps + 1
+            FROM link k
+                JOIN edge e ON e.lead_id = k.referrer_id
+            WHERE e.referrer_id <> k.lead_id AND k.steps < 100
+        )
+        SELECT k.lead_id, k.referrer_id, min(k.steps)
+        FROM link k
+        GROUP BY k.lead_id, k.referrer_id;
+END
+$$;
+COMMENT ON FUNCTION _referrals() IS 'each lead that was referred, with each lead above it and how many steps that is away';
+
 CREATE OR REPLACE VIEW referral_tree WITH (security_invoker = true) AS
-WITH RECURSIVE link AS (
-    SELECT l.lead_id, l.referred_by AS referrer_id, 1 AS steps
-    FROM lead l
-    WHERE l.referred_by IS NOT NULL
-    UNION ALL
-    SELECT k.lead_id, l.referred_by, k.steps + 1
-    FROM link k
-        JOIN lead l ON l.lead_id = k.referrer_id
-    WHERE l.referred_by IS NOT NULL AND l.referred_by <> k.lead_id AND k.steps < 100
-), pair AS (
-    SELECT k.lead_id, k.referrer_id, min(k.steps) AS steps
-    FROM link k
-    GROUP BY k.lead_id, k.referrer_id
+WITH pair AS MATERIALIZED (
+    SELECT r.lead_id, r.referrer_id, r.steps
+    FROM _referrals() r
 ), above AS (
     SELECT p.lead_id, count(*) AS depth, max(p.referrer_id) FILTER (WHERE l.referred_by IS NULL) AS top_id
     FROM pair p
         JOIN lead l ON l.lead_id = p.referrer_id
     GROUP BY p.lead_id
 ), below AS (
-    SELECT p.referrer_id, count(*) AS referred, count(*) FILTER (WHERE p.steps = 1) AS referred_directly, max(p.steps) AS levels,
+    SELECT p.referrer_id, count(*) AS referrals, count(*) FILTER (WHERE p.steps = 1) AS direct_referrals, max(p.steps) AS levels,
         count(m.lead_at) AS leads, count(m.customer_at) AS customers, coalesce(sum(r.revenue_amount), 0) AS revenue_amount,
         coalesce(sum(r.revenue_amount) FILTER (WHERE p.steps = 1), 0) AS direct_amount
     FROM pair p
@@ -451,16 +473,16 @@ SELECT
     CASE WHEN a.lead_id IS NULL THEN b.referrer_id ELSE a.top_id END AS top_id,
     coalesce(a.depth, 0) AS depth,
     b.levels,
-    b.referred_directly,
-    b.referred,
+    b.direct_referrals,
+    b.referrals,
     b.leads,
     b.customers,
-    b.customers::double precision / nullif(b.referred, 0) AS customer_rate,
-    rate_low(b.customers, b.referred) AS customer_low_rate,
-    rate_high(b.customers, b.referred) AS customer_high_rate,
+    b.customers::double precision / nullif(b.referrals, 0) AS customer_rate,
+    rate_low(b.customers, b.referrals) AS customer_low_rate,
+    rate_high(b.customers, b.referrals) AS customer_high_rate,
     as_amount(b.direct_amount)::numeric(14,2) AS direct_revenue_amount,
     as_amount(b.revenue_amount)::numeric(14,2) AS revenue_amount,
-    as_amount(b.revenue_amount / nullif(b.referred, 0))::numeric(14,2) AS revenue_per_lead_amount
+    as_amount(b.revenue_amount / nullif(b.referrals, 0))::numeric(14,2) AS revenue_per_lead_amount
 FROM below b
     JOIN lead l ON l.lead_id = b.referrer_id
     LEFT JOIN above a ON a.lead_id = b.referrer_id;
@@ -471,16 +493,16 @@ COMMENT ON COLUMN referral_tree.referred_by IS 'lead that recommended us to this
 COMMENT ON COLUMN referral_tree.top_id IS 'lead at the top of its tree, which may be itself; NULL: there is none, as leads recommended each other in a circle, or it is more than 100 leads above';
 COMMENT ON COLUMN referral_tree.depth IS 'number of leads above it, at most 100; 0: it is the top';
 COMMENT ON COLUMN referral_tree.levels IS 'number of levels below it';
-COMMENT ON COLUMN referral_tree.referred_directly IS 'leads to which it recommended us';
-COMMENT ON COLUMN referral_tree.referred IS 'these, and leads to which they recommended us, and so on; chains of more than 100 leads are cut there';
-COMMENT ON COLUMN referral_tree.leads IS 'of referred, contacts that became iql or higher';
-COMMENT ON COLUMN referral_tree.customers IS 'of referred, contacts that became customers';
-COMMENT ON COLUMN referral_tree.customer_rate IS 'customers / referred';
+COMMENT ON COLUMN referral_tree.direct_referrals IS 'leads to which it recommended us';
+COMMENT ON COLUMN referral_tree.referrals IS 'these, and leads to which they recommended us, and so on; chains of more than 100 leads are cut there';
+COMMENT ON COLUMN referral_tree.leads IS 'of referrals, contacts that became iql or higher';
+COMMENT ON COLUMN referral_tree.customers IS 'of referrals, contacts that became customers';
+COMMENT ON COLUMN referral_tree.customer_rate IS 'customers / referrals';
 COMMENT ON COLUMN referral_tree.customer_low_rate IS 'lower end of the 95 % interval of the rate (Wilson)';
 COMMENT ON COLUMN referral_tree.customer_high_rate IS 'upper end of the 95 % interval of the rate (Wilson)';
 COMMENT ON COLUMN referral_tree.direct_revenue_amount IS 'revenue of the leads that it referred directly, less refunds';
-COMMENT ON COLUMN referral_tree.revenue_amount IS 'revenue of all that are counted in referred, less refunds; of several referrers above each other each has all of it';
-COMMENT ON COLUMN referral_tree.revenue_per_lead_amount IS 'revenue_amount / referred';
+COMMENT ON COLUMN referral_tree.revenue_amount IS 'revenue of all that are counted in referrals, less refunds; of several referrers above each other each has all of it';
+COMMENT ON COLUMN referral_tree.revenue_per_lead_amount IS 'revenue_amount / referrals';
 
 -- Subscriptions. How long an amount is for, and which subscription, is said by
 -- properties, which readers of views must not see.
