@@ -92,6 +92,9 @@ SELECT content, reason, due_at FROM action WHERE lead_id = lead_id('o1') AND sta
 -- a message that is claimed is not wanted any more once the lead says so
 SELECT set_preferences('o2', channels => '{phone}');
 SELECT bool_or(action_wanted(lead_id, action_id, attempt, '2025-06-02 10:01Z')) AS wanted FROM action WHERE lead_id = lead_id('o2') AND status = 'claimed';
+-- no topic at all: only messages without one may go
+SELECT set_preferences('o2', topics => '{}');
+SELECT _unwanted(lead_id('o2'), 'email', NULL) AS without, _unwanted(lead_id('o2'), 'email', 'product') AS product;
 -- a preference is no consent: O3 wants all there is, and has allowed nothing
 SELECT set_preferences('o3', channels => '{email}', topics => '{product}'), may_contact('o3', 'email', 'product');
 SELECT add_action('o3', 'email', 'news', '2025-06-02 10:00Z', topic => 'product') > 0 AS added;

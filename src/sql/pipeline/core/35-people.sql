@@ -16,6 +16,7 @@ BEGIN
     FROM unnest(_attributes_written.lead_ids, _attributes_written.attributes, _attributes_written.old_values, _attributes_written.new_values)
             AS c (lead_id, attribute, old_value, new_value)
         JOIN @pipeline@.lead l ON l.lead_id = c.lead_id
+    WHERE c.attribute IN ('owner', 'persona')
     ORDER BY l.lead_id, c.attribute;
 END
 $$;

@@ -97,7 +97,7 @@ BEGIN
         SELECT a.lead_id, a.action_id, a.kind, a.topic, a.transactional, a.priority, a.due_at, a.expires_at, a.status, a.attempt, a.max_attempts,
             a.sequence, a.run, a.step, l.email, l.phone, l.time_zone, l.erased_at,
             a.kind = 'message' AND NOT a.transactional AND _decide_actions.channel <> ALL (p.channels) AS is_unwanted_channel,
-            a.kind = 'message' AND a.topic <> ALL (p.topics) AS is_unwanted_topic, p.max_messages, p.period
+            a.kind = 'message' AND a.topic IS NOT NULL AND a.topic <> ALL (p.topics) AS is_unwanted_topic, p.max_messages, p.period
         FROM (SELECT DISTINCT unnest(_decide_actions.lead_ids) AS lead_id) u
             JOIN @pipeline@.action a ON a.lead_id = u.lead_id
             JOIN @pipeline@.lead l ON l.lead_id = u.lead_id

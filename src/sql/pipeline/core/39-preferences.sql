@@ -110,7 +110,7 @@ AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     RETURN (
-        SELECT CASE WHEN _unwanted.channel <> ALL (p.channels) THEN 'channel preference' WHEN _unwanted.topic <> ALL (p.topics) THEN 'topic preference' END
+        SELECT CASE WHEN _unwanted.channel <> ALL (p.channels) THEN 'channel preference' WHEN _unwanted.topic IS NOT NULL AND _unwanted.topic <> ALL (p.topics) THEN 'topic preference' END
         FROM @pipeline@.lead_preference p
         WHERE p.lead_id = _unwanted.lead_id);
 END
