@@ -56,8 +56,10 @@ SELECT DISTINCT v.relname, p.oid::regprocedure
     FROM views v CROSS JOIN LATERAL regexp_matches(v.tree, ':(?:funcid|opfuncid|aggfnoid|winfnoid) (\d+)', 'g') AS f (id) JOIN pg_proc p ON p.oid = f.id[1]::oid
     WHERE p.provolatile = 'v';
 -- no function that reads leads is called for rows, where it would be a query
--- inside of a distributed one. Six exceptions: _content_name() shows of an
--- event what readers of lead_origin and lead_profile may not look at themselves,
+-- inside of a distributed one. Exceptions, which are for one lead at a time:
+-- _content_name() shows of an event what readers of lead_origin and lead_profile
+-- may not look at themselves, _event_text(), _score_after() and _suppressed() what
+-- readers of lead_timeline may not, where _done_kind() reads nothing at all,
 -- _deadline_at() of a profile what readers of hot_leads and lead_dim may not, and
 -- _last_outcome() of an event what readers of work_list may not;
 -- _step_holds() reads signals and segments alone, which are on every node;

@@ -85,9 +85,10 @@ typedef struct StatementText
 #define DOCUMENT_COLUMNS \
 	"(kind text, email text, phone text, organization text, market text, country text, language text, time_zone text," \
 	" channel text, campaign text," \
-	" owner text, persona text, consent boolean, consented_at timestamptz, contact_allowed boolean, referred_by bigint)"
+	" owner text, persona text, consent boolean, consented_at timestamptz, contact_allowed boolean, referred_by bigint," \
+	" objective text, complexity text)"
 #define DOCUMENT_KEYS \
-	"'{kind,email,phone,organization,market,country,language,time_zone,channel,campaign,owner,persona,consent,consented_at,contact_allowed,referred_by}'::pg_catalog.text[]"
+	"'{kind,email,phone,organization,market,country,language,time_zone,channel,campaign,owner,persona,consent,consented_at,contact_allowed,referred_by,objective,complexity}'::pg_catalog.text[]"
 #define GIVEN(column) \
 	" CASE WHEN g.document OPERATOR(pg_catalog.?) '" column "' THEN d." column " ELSE o." column " END AS " column ","
 #define EVENT_ROWS \
@@ -135,13 +136,13 @@ static const StatementText statements[N_STATEMENTS] = {
 	3, {INT8OID, TEXTOID, TIMESTAMPTZOID}, false},
 
 	[CREATE_LEADS] = {"INSERT INTO {lead} (external_id, kind, email, phone, organization, market, country, language, time_zone, channel, campaign,"
-		" owner, persona, profile, consented_at, contact_allowed, referred_by, created_at, updated_at)"
+		" owner, persona, profile, consented_at, contact_allowed, referred_by, objective, complexity, created_at, updated_at)"
 		" SELECT n.external_id, COALESCE(d.kind, 'person'), d.email, d.phone, d.organization, d.market, d.country,"
 		" d.language, d.time_zone,"
 		" COALESCE(d.channel, n.channel), COALESCE(d.campaign, n.campaign), d.owner, d.persona,"
 		" n.document OPERATOR(pg_catalog.-) " DOCUMENT_KEYS ","
 		" CASE WHEN d.consent IS NOT FALSE THEN COALESCE(d.consented_at, CASE WHEN d.consent THEN n.at END) END,"
-		" d.contact_allowed, d.referred_by, n.at, n.at"
+		" d.contact_allowed, d.referred_by, d.objective, d.complexity, n.at, n.at"
 		" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4),"
 		" pg_catalog.unnest($5)) AS n(external_id, document, at, channel, campaign),"
 		" LATERAL pg_catalog.jsonb_to_record(n.document) AS d " DOCUMENT_COLUMNS
@@ -177,13 +178,14 @@ static const StatementText statements[N_STATEMENTS] = {
 	[MERGE_PROFILES] = {"UPDATE {lead} l SET kind = n.kind, email = n.email, phone = n.phone, organization = n.organization,"
 		" market = n.market, country = n.country, language = n.language, time_zone = n.time_zone, channel = n.channel, campaign = n.campaign, owner = n.owner,"
 		" persona = n.persona, profile = n.profile, consented_at = n.consented_at,"
-		" contact_allowed = n.contact_allowed, referred_by = n.referred_by,"
+		" contact_allowed = n.contact_allowed, referred_by = n.referred_by, objective = n.objective, complexity = n.complexity,"
 		" updated_at = CASE WHEN l.updated_at OPERATOR(pg_catalog.>) pg_catalog.now() THEN pg_catalog.clock_timestamp()"
 		" ELSE GREATEST(l.updated_at OPERATOR(pg_catalog.+) '1 microsecond'::pg_catalog.interval, n.at) END"
 		" FROM (SELECT o.lead_id, g.at, COALESCE(d.kind, o.kind) AS kind,"
 		GIVEN("email") GIVEN("phone") GIVEN("organization") GIVEN("market") GIVEN("country") GIVEN("language")
 		GIVEN("time_zone") GIVEN("channel")
 		GIVEN("campaign") GIVEN("owner") GIVEN("persona") GIVEN("contact_allowed") GIVEN("referred_by")
+		GIVEN("objective") GIVEN("complexity")
 		" o.profile OPERATOR(pg_catalog.||) (g.document OPERATOR(pg_catalog.-) " DOCUMENT_KEYS ") AS profile,"
 		" CASE WHEN NOT d.consent THEN NULL"
 		" WHEN g.document OPERATOR(pg_catalog.?) 'consented_at' THEN d.consented_at"
@@ -193,9 +195,9 @@ static const StatementText statements[N_STATEMENTS] = {
 		" LATERAL pg_catalog.jsonb_to_record(g.document) AS d " DOCUMENT_COLUMNS ") n"
 		" WHERE l.lead_id" EQ "n.lead_id AND pg_catalog.record_image_ne("
 		"ROW(l.kind, l.email, l.phone, l.organization, l.market, l.country, l.language, l.time_zone, l.channel, l.campaign, l.owner, l.persona,"
-		" l.profile, l.consented_at, l.contact_allowed, l.referred_by),"
+		" l.profile, l.consented_at, l.contact_allowed, l.referred_by, l.objective, l.complexity),"
 		" ROW(n.kind, n.email, n.phone, n.organization, n.market, n.country, n.language, n.time_zone, n.channel, n.campaign, n.owner, n.persona,"
-		" n.profile, n.consented_at, n.contact_allowed, n.referred_by))",
+		" n.profile, n.consented_at, n.contact_allowed, n.referred_by, n.objective, n.complexity))",
 	3, {INT8ARRAYOID, JSONBARRAYOID, TIMESTAMPTZARRAYOID}, true},
 
 	[ADD_EVENT] = {"INSERT INTO {event} (lead_id, kind, properties, occurred_at, value, channel, campaign, source_id)"

@@ -15,6 +15,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -34,7 +35,7 @@ PG_FUNCTION_INFO_V1(leadscore_lead_truncated);
 PG_FUNCTION_INFO_V1(leadscore_lead_touched);
 
 /* number of tables whose rows are deleted with a lead */
-#define LEAD_TABLES	10
+#define LEAD_TABLES	12
 
 /*
  * Run a DELETE on all that is committed, whatever the transaction sees: a
@@ -161,7 +162,12 @@ typedef struct LeadRow
 	int64		consented_at;	/* likewise */
 	int			contact_allowed;	/* -1 for NULL */
 	uint32		address;		/* hash of its addresses; 0: it has none */
+	Datum		attributes[2];	/* of an update the owner and the persona; 0
+								 * for NULL */
 } LeadRow;
+
+/* columns whose changes are kept in lead_change */
+static const char *const kept_columns[2] = {"owner", "persona"};
 
 /* Order rows by lead_id. */
 static int
@@ -173,9 +179,9 @@ lead_row_cmp(const void *a, const void *b)
 	return x->lead_id < y->lead_id ? -1 : (x->lead_id > y->lead_id ? 1 : 0);
 }
 
-/* The rows of a transition table of lead, sorted by lead_id */
+/* The rows of a transition table of lead, sorted by lead_id; attributes: theirs too */
 static LeadRow *
-gather_leads(Relation rel, Tuplestorestate *rows, int *n)
+gather_leads(Relation rel, Tuplestorestate *rows, bool attributes, int *n)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
@@ -189,9 +195,12 @@ gather_leads(Relation rel, Tuplestorestate *rows, int *n)
 												  RelationGetRelationName(rel));
 	AttrNumber	email_column = leadscore_column(desc, "email", TEXTOID, RelationGetRelationName(rel));
 	AttrNumber	phone_column = leadscore_column(desc, "phone", TEXTOID, RelationGetRelationName(rel));
+	AttrNumber	kept[2];
 	LeadRow    *leads;
 	int			i;
 
+	for (i = 0; i < 2; i++)
+		kept[i] = leadscore_column(desc, kept_columns[i], TEXTOID, RelationGetRelationName(rel));
 	*n = 0;
 	leads = MemoryContextAllocHuge(CurrentMemoryContext,
 								   (tuplestore_tuple_count(rows) + 1) * sizeof(LeadRow));
@@ -217,6 +226,15 @@ gather_leads(Relation rel, Tuplestorestate *rows, int *n)
 				lead->address = hash_combine(lead->address,
 											 DatumGetUInt32(hash_any((unsigned char *) VARDATA_ANY(DatumGetTextPP(value)),
 																	 VARSIZE_ANY_EXHDR(DatumGetTextPP(value)))));
+		}
+		for (i = 0; i < 2; i++)
+		{
+			lead->attributes[i] = (Datum) 0;
+			if (!attributes)
+				continue;
+			value = slot_getattr(slot, kept[i], &isnull);
+			if (!isnull)
+				lead->attributes[i] = PointerGetDatum(DatumGetTextPCopy(value));
 		}
 		lead->lead_id = DatumGetInt64(slot_getattr(slot, id_column, &isnull));
 	}
@@ -264,6 +282,8 @@ list_tables(const Pipeline *pipeline, Oid *tables)
 	tables[7] = pipeline->enrollment;
 	tables[8] = pipeline->action;
 	tables[9] = pipeline->exposure;
+	tables[10] = pipeline->lead_change;
+	tables[11] = pipeline->preference;
 }
 
 /*
@@ -357,6 +377,63 @@ record_consent(Writer *writer, const LeadRow *old_leads, const LeadRow *leads, i
 								  leadscore_build_array(allowed, NULL, nchanged, BOOLOID), old_leads == NULL);
 }
 
+/* Are two texts, or no texts, the same bytes? */
+static bool
+same_text(Datum a, Datum b)
+{
+	if (a == (Datum) 0 || b == (Datum) 0)
+		return a == b;
+	return datum_image_eq(a, b, false, -1);
+}
+
+/* Record which leads got another owner or persona. */
+static void
+record_attributes(const Pipeline *pipeline, const LeadRow *old_leads, const LeadRow *leads, int n)
+{
+	Oid			types[4] = {INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID};
+	Datum		values[4];
+	Datum	   *columns[4];
+	bool	   *nulls[4];
+	int64		changes = 0;
+	int64		size = 0;
+	int			nestlevel;
+	int			i;
+	int			k;
+
+	for (i = 0; i < n; i++)
+		for (k = 0; k < 2; k++)
+			if (!same_text(old_leads[i].attributes[k], leads[i].attributes[k]))
+				size++;
+	if (size == 0)
+		return;
+	for (k = 0; k < 4; k++)
+	{
+		columns[k] = MemoryContextAllocHuge(CurrentMemoryContext, size * sizeof(Datum));
+		nulls[k] = MemoryContextAllocExtended(CurrentMemoryContext, size * sizeof(bool),
+											  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	}
+	for (i = 0; i < n; i++)
+		for (k = 0; k < 2; k++)
+		{
+			if (same_text(old_leads[i].attributes[k], leads[i].attributes[k]))
+				continue;
+			columns[0][changes] = Int64GetDatum(leads[i].lead_id);
+			columns[1][changes] = CStringGetTextDatum(kept_columns[k]);
+			columns[2][changes] = old_leads[i].attributes[k];
+			nulls[2][changes] = old_leads[i].attributes[k] == (Datum) 0;
+			columns[3][changes] = leads[i].attributes[k];
+			nulls[3][changes++] = leads[i].attributes[k] == (Datum) 0;
+		}
+	for (k = 0; k < 4; k++)
+		values[k] = leadscore_build_array(columns[k], nulls[k], (int) changes, k == 0 ? INT8OID : TEXTOID);
+	nestlevel = leadscore_fix_path();
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	leadscore_call_function(pipeline->part.schema, "_attributes_written", 4, types, values);
+	SPI_finish();
+	AtEOXact_GUC(true, nestlevel);
+}
+
 /* Give new leads a state, if an event has not done so already. */
 static void
 insert_leads(Writer *writer, const LeadRow *leads, int n)
@@ -417,9 +494,9 @@ lead_changed(PG_FUNCTION_ARGS)
 									ALLOCSET_DEFAULT_SIZES);
 	oldcontext = MemoryContextSwitchTo(context);
 	if (!TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
-		old_leads = gather_leads(rel, trigdata->tg_oldtable, &nold);
+		old_leads = gather_leads(rel, trigdata->tg_oldtable, TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event), &nold);
 	if (!TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
-		new_leads = gather_leads(rel, trigdata->tg_newtable, &nnew);
+		new_leads = gather_leads(rel, trigdata->tg_newtable, TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event), &nnew);
 	if (nold + nnew > 0)
 	{
 		if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) &&
@@ -439,6 +516,7 @@ lead_changed(PG_FUNCTION_ARGS)
 		}
 		else if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
 		{
+			record_attributes(writer.pipeline, old_leads, new_leads, nnew);
 			record_consent(&writer, old_leads, new_leads, nnew, before);
 			update_leads(&writer, old_leads, new_leads, nnew, before);
 		}

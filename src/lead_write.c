@@ -42,6 +42,7 @@ typedef enum FieldType
 	FIELD_TEXT,
 	FIELD_KIND,
 	FIELD_MARKET,
+	FIELD_COMPLEXITY,
 	FIELD_BOOLEAN,
 	FIELD_INSTANT,
 	FIELD_NUMBER
@@ -67,7 +68,9 @@ static const struct
 	{"consent", FIELD_BOOLEAN},
 	{"consented_at", FIELD_INSTANT},
 	{"contact_allowed", FIELD_BOOLEAN},
-	{"referred_by", FIELD_NUMBER}
+	{"referred_by", FIELD_NUMBER},
+	{"objective", FIELD_TEXT},
+	{"complexity", FIELD_COMPLEXITY}
 };
 
 /* Refuse a name that no index can hold. */
@@ -163,6 +166,8 @@ field_problem(FieldType type, const JsonbValue *value)
 				NULL : "person or organization";
 		case FIELD_MARKET:
 			return strcmp(text, "b2b") == 0 || strcmp(text, "b2c") == 0 ? NULL : "b2b or b2c";
+		case FIELD_COMPLEXITY:
+			return strcmp(text, "simple") == 0 || strcmp(text, "complex") == 0 ? NULL : "simple or complex";
 		case FIELD_BOOLEAN:
 			return parse_bool(text, &boolean) ? NULL : "true or false";
 		case FIELD_INSTANT:

@@ -138,6 +138,8 @@ typedef struct Pipeline
 	Oid			action;
 	Oid			experiment;
 	Oid			exposure;
+	Oid			lead_change;
+	Oid			preference;
 	Oid			owner;			/* of event; the engine runs as this role */
 
 	StateColumns columns;

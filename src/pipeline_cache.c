@@ -752,6 +752,8 @@ load(PipelinePart part, Snapshot snapshot)
 	p->action = leadscore_table(part.schema, "action");
 	p->experiment = leadscore_table(part.schema, "experiment");
 	p->exposure = leadscore_table(part.schema, "exposure");
+	p->lead_change = leadscore_table(part.schema, "lead_change");
+	p->preference = leadscore_table(part.schema, "lead_preference");
 	p->distributed = !OidIsValid(part.shard) &&
 		(leadscore_is_distributed(p->lead) || leadscore_is_distributed(p->event) ||
 		 leadscore_is_distributed(p->state) || leadscore_is_distributed(p->stage_log) ||

@@ -231,11 +231,11 @@ static void
 find_orphans(Writer *writer, DifferenceFound found, void *context)
 {
 	const Pipeline *pipeline = writer->pipeline;
-	Oid			tables[10];
-	const char *problems[10] = {"state without a lead", "events without a lead",
+	Oid			tables[12];
+	const char *problems[12] = {"state without a lead", "events without a lead",
 		"history without a lead", "profile changes without a lead", "consent without a lead",
 		"name without a lead", "history of segments without a lead", "runs of sequences without a lead",
-	"actions without a lead", "exposures without a lead"};
+	"actions without a lead", "exposures without a lead", "changes of owner or persona without a lead", "preferences without a lead"};
 	int			i;
 
 	tables[0] = pipeline->state;
@@ -248,6 +248,8 @@ find_orphans(Writer *writer, DifferenceFound found, void *context)
 	tables[7] = pipeline->enrollment;
 	tables[8] = pipeline->action;
 	tables[9] = pipeline->exposure;
+	tables[10] = pipeline->lead_change;
+	tables[11] = pipeline->preference;
 	for (i = 0; i < (int) lengthof(tables); i++)
 	{
 		char	   *sql = psprintf("SELECT t.lead_id, pg_catalog.count(*)::pg_catalog.text FROM %s t"

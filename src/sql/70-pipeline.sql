@@ -479,14 +479,14 @@ BEGIN
 			AND (p.prolang = (SELECT l.oid FROM pg_catalog.pg_language l WHERE l.lanname = 'leadscore')
 				OR pg_catalog.regexp_replace(p.proname, '_by_id$', '') IN ('give_consent', 'withdraw_consent', 'identify',
 					'enroll_lead', 'unenroll', 'add_action', 'claim_actions', 'action_wanted', 'complete_action', 'complete_actions',
-					'fail_action', 'extend_action', 'cancel_action', 'variant', 'expose'))
+					'fail_action', 'extend_action', 'cancel_action', 'variant', 'expose', 'set_preferences', 'preferences'))
 	LOOP
 		EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO %I', functions.signature, role);
 	END LOOP;
 END
 $$;
 COMMENT ON FUNCTION leadscore.grant_app(text, text) IS
-	'lets a role do the work of an app and its workers: record events, leads and consent, identify visitors, ask for scores and stages, and which leads it may contact; let leads begin and end sequences, add actions, claim them with addresses, and say what became of them; ask for variants of experiments, and say which were shown';
+	'lets a role do the work of an app and its workers: record events, leads, consent and preferences, identify visitors, ask for scores and stages, and which leads it may contact; let leads begin and end sequences, add actions, claim them with addresses, and say what became of them; ask for variants of experiments, and say which were shown';
 
 -- Our views only, not views that a user may have added. The catalog tells which
 -- columns they read, so that grants and views cannot disagree. work_list shows
@@ -583,7 +583,7 @@ BEGIN
 			('signal', ''), ('value_list', ''), ('event_role', ''), ('event_kind', ''),
 			('channel', ''), ('campaign', ''), ('cost', ''), ('benchmark', '')) AS t (name, columns)
 		UNION ALL
-		SELECT pg_catalog.format('UPDATE (mature_after, first_response_within, attribution_scope, attribution_window) ON %I.setting', pipeline)
+		SELECT pg_catalog.format('UPDATE (mature_after, first_response_within, attribution_scope, attribution_window, complexity) ON %I.setting', pipeline)
 		UNION ALL
 		SELECT pg_catalog.format('SELECT ON %I.%I', pipeline, t.name)
 		FROM (VALUES ('model_activation'), ('segment_activation')) AS t (name)
@@ -628,14 +628,14 @@ BEGIN
 		WHERE p.pronamespace = schema_oid
 			AND pg_catalog.regexp_replace(p.proname, '_by_id$', '') IN ('lead_id', 'score', 'explain', 'next_steps', 'stage_at',
 				'in_segment', 'explain_segment', 'persona_match', 'set_stage', 'may_contact', 'give_consent', 'withdraw_consent',
-				'assign_lead', 'complete_action')
+				'assign_lead', 'complete_action', 'set_preferences', 'preferences')
 	LOOP
 		EXECUTE pg_catalog.format('GRANT %s TO %I', objects.privilege, role);
 	END LOOP;
 END
 $$;
 COMMENT ON FUNCTION leadscore.grant_sales(text, text) IS
-	'lets a role do the work of sales: all that grant_reader() allows; read leads with their addresses and consent; ask where a lead stands and why, and whether it may be written to; see the list of the day, say what came of its tasks and of alerts, give leads to others, set stages, record consent. No configuration is written';
+	'lets a role do the work of sales: all that grant_reader() allows; read leads with their addresses and consent; ask where a lead stands and why, and whether it may be written to; see the list of the day, say what came of its tasks and of alerts, give leads to others, set stages, record consent and preferences. No configuration is written';
 
 -- A column is computed only if it is asked for.
 CREATE VIEW leadscore.pipelines WITH (security_invoker = true) AS

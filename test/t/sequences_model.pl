@@ -113,7 +113,7 @@ sub go_on
 		$step->{kind} eq 'message' && !$step->{transactional} ? $hours{ $step->{channel} } : undef);
 	push @actions, {
 		lead => $run->{lead}, key => "$run->{sequence}/$run->{run}/$step->{step}", run => $run, step => $step, priority => $s->{priority},
-		(map { $_ => $step->{$_} } qw(kind channel transactional)), due => $due, expires => $due + $s->{late}, status => 'waiting', reason => '', attempt => 0 };
+		(map { $_ => $step->{$_} } qw(kind channel topic transactional)), due => $due, expires => $due + $s->{late}, status => 'waiting', reason => '', attempt => 0 };
 	return;
 }
 
@@ -241,6 +241,10 @@ sub problem
 		return ('waiting', $why, $a->{expires}) if $why eq 'consent requested';
 		return ('skipped', $why);
 	}
+	# what it does not want of what it allows
+	my $wish = $lead->{wish} || {};
+	return ('skipped', 'channel preference') if $wish->{channels} && !contains($a->{channel}, @{ $wish->{channels} });
+	return ('skipped', 'topic preference') if $wish->{topics} && defined $a->{topic} && !contains($a->{topic}, @{ $wish->{topics} });
 	my $opens = allowed($at, zone($lead), $hours{ $a->{channel} }, $step ? $step->{window} : undef);
 	return ('waiting', 'quiet hours', $opens) if $opens > $at;
 	return ();
@@ -264,14 +268,17 @@ sub claim
 			my $zone = zone($lead{ $a->{lead} });
 			if (!$status && $a->{kind} eq 'message' && !$a->{transactional})
 			{
-				my @full;
-				foreach my $limit (grep { !defined $_->{channel} || $_->{channel} eq $channel } @limits)
+				my (@full, $others);
+				my $wish = $lead{ $a->{lead} }{wish};
+				foreach my $limit (grep({ !defined $_->{channel} || $_->{channel} eq $channel } @limits), $wish && $wish->{count} ? $wish : ())
 				{
 					my ($from, $to) = period($at, $zone, $limit->{period});
 					my $used = grep { $_->{lead} == $a->{lead} && (!defined $limit->{channel} || $_->{channel} eq $channel) && $_->{claimed} >= $from } @sent, @claimed;
-					push @full, $to if $used >= $limit->{count};
+					next if $used < $limit->{count};
+					push @full, $to;
+					$others = 1 if !$wish || $limit != $wish;
 				}
-				($status, $reason, $due) = ('waiting', 'frequency cap', allowed(max(@full), $zone, $hours{$channel}, $a->{step} ? $a->{step}{window} : undef)) if @full;
+				($status, $reason, $due) = ('waiting', $others ? 'frequency cap' : 'frequency preference', allowed(max(@full), $zone, $hours{$channel}, $a->{step} ? $a->{step}{window} : undef)) if @full;
 				if (!@full)
 				{
 					push @claimed, $a;
@@ -450,11 +457,12 @@ sub new_set
 				step => "s$position", position => $position, kind => $kind, channel => pick(qw(email email sms)), delay => pick(0, 0, 5 * $minute, 3 * $hour, $day, 2 * $day + $hour),
 				transactional => $kind eq 'message' && rand() < 0.15, window => window(0.25), in_segment => rand() < 0.1,
 				only_if => [ rand() < 0.15 ? pick(qw(a fit)) : () ], unless => [ rand() < 0.15 ? pick(qw(b fit)) : () ] };
+			$step->{topic} = $step->{transactional} ? undef : maybe(0.5, 'x', 'y');
 			push @{ $s->{steps} }, $step;
 			my $delay = int($step->{delay} / $day) . ' days ' . ($step->{delay} % $day) / $minute . ' minutes';
 			my $w = $step->{window};
-			$sql .= "INSERT INTO sequence_step (sequence, step, position, delay, not_before, not_after, weekdays, kind, channel, transactional, only_if, unless, in_segment) VALUES ('$name', 's$position', $position, '$delay', "
-			  . time_sql($w && $w->{from}) . ', ' . time_sql($w && $w->{to}) . ', ' . days_sql($w) . ", '$kind', '$step->{channel}', " . ($step->{transactional} ? 'true' : 'false') . ', '
+			$sql .= "INSERT INTO sequence_step (sequence, step, position, delay, not_before, not_after, weekdays, kind, channel, topic, transactional, only_if, unless, in_segment) VALUES ('$name', 's$position', $position, '$delay', "
+			  . time_sql($w && $w->{from}) . ', ' . time_sql($w && $w->{to}) . ', ' . days_sql($w) . ", '$kind', '$step->{channel}', " . quote($step->{topic}) . ', ' . ($step->{transactional} ? 'true' : 'false') . ', '
 			  . list(@{ $step->{only_if} }) . ', ' . list(@{ $step->{unless} }) . ', ' . quote($step->{in_segment} ? 'es' : undef) . ");\n";
 			# hours that never meet would be refused
 			return 0 if $kind eq 'message' && !$step->{transactional} && !defined allowed(1.8e15, 'UTC', $w, $hours{ $step->{channel} });
@@ -483,7 +491,7 @@ SET: foreach my $set (1 .. $sets)
 	{
 		my $id = pick(1, 2, 3);
 		my $lead = $lead{$id};
-		my $what = pick(qw(event event event consent consent enroll enroll unenroll country profile pause),
+		my $what = pick(qw(event event event consent consent enroll enroll unenroll country profile pause prefer prefer),
 			('claim') x 8, ('work') x 8, 'add');
 		$t += pick(0, $minute, 20 * $minute, $hour, 5 * $hour, 11 * $hour + 7 * $minute) if contains($what, qw(claim work enroll));
 		if ($what eq 'event')
@@ -511,6 +519,11 @@ SET: foreach my $set (1 .. $sets)
 		{
 			$lead->{fit} = !$lead->{fit};
 			call("UPDATE lead SET profile = jsonb_build_object('fit', " . ($lead->{fit} ? 'true' : 'false') . ") WHERE lead_id = $id");
+		}
+		elsif ($what eq 'prefer')
+		{
+			my $wish = $lead->{wish} = { topics => maybe(0.5, [], ['x'], [ 'x', 'y' ]), channels => maybe(0.4, ['email'], ['sms'], [ 'email', 'sms' ]), count => maybe(0.5, 1, 2), period => pick('day', 'week') };
+			call("SELECT set_preferences('lead $id', " . join(', ', map({ $_ ? list(@$_) : 'NULL' } @$wish{qw(topics channels)}), $wish->{count} ? ($wish->{count}, "'$wish->{period}'") : ('NULL', 'NULL')) . ')');
 		}
 		elsif ($what eq 'consent')
 		{

@@ -39,6 +39,7 @@ CREATE TABLE setting (
     first_response_within interval NOT NULL DEFAULT '1 hour',
     attribution_scope text NOT NULL DEFAULT 'lead',
     attribution_window interval,
+    complexity text,
     CONSTRAINT setting_pkey PRIMARY KEY (id),
     CONSTRAINT setting_one_row CHECK (id),
     CONSTRAINT setting_grain_check CHECK ((period_text(grain) IN ('1 days', '1 hours')) IS TRUE),
@@ -48,7 +49,8 @@ CREATE TABLE setting (
     CONSTRAINT setting_mature_after_check CHECK (mature_after >= interval '0'),
     CONSTRAINT setting_first_response_within_check CHECK (first_response_within > interval '0'),
     CONSTRAINT setting_attribution_scope_check CHECK (attribution_scope IN ('lead', 'account')),
-    CONSTRAINT setting_attribution_window_check CHECK (attribution_window > interval '0')
+    CONSTRAINT setting_attribution_window_check CHECK (attribution_window > interval '0'),
+    CONSTRAINT setting_complexity_check CHECK (complexity IN ('simple', 'complex'))
 );
 COMMENT ON TABLE setting IS 'settings of this pipeline: one row';
 COMMENT ON COLUMN setting.id IS 'always true: there is one row';
@@ -62,6 +64,7 @@ COMMENT ON COLUMN setting.mature_after IS 'age at which a lead is expected to ha
 COMMENT ON COLUMN setting.first_response_within IS 'time in which a new enquiry should be answered';
 COMMENT ON COLUMN setting.attribution_scope IS 'whose touches a purchase is credited to: lead, of the lead that bought; account, of all leads of its organization';
 COMMENT ON COLUMN setting.attribution_window IS 'touches longer before a purchase than this have no part in it; NULL: all have';
+COMMENT ON COLUMN setting.complexity IS 'what a sale to b2b is like: simple (few people decide soon) or complex; for leads that do not say so themselves. NULL: not known';
 
 -- Leads and what they do.
 
@@ -88,10 +91,13 @@ CREATE TABLE lead (
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     first_external_id text,
+    objective text,
+    complexity text,
     CONSTRAINT lead_pkey PRIMARY KEY (lead_id),
     CONSTRAINT lead_external_id_key UNIQUE (external_id),
     CONSTRAINT lead_kind_check CHECK (kind IN ('person', 'organization')),
     CONSTRAINT lead_market_check CHECK (market IN ('b2b', 'b2c')),
+    CONSTRAINT lead_complexity_check CHECK (complexity IN ('simple', 'complex')),
     CONSTRAINT lead_profile_check CHECK (jsonb_typeof(profile) = 'object'),
     CONSTRAINT lead_referred_by_check CHECK (referred_by <> lead_id),
     CONSTRAINT lead_referred_by_fkey FOREIGN KEY (referred_by) REFERENCES lead ON DELETE SET NULL
@@ -124,6 +130,8 @@ COMMENT ON COLUMN lead.erased_at IS 'when forget_lead() made the lead anonymous:
 COMMENT ON COLUMN lead.created_at IS 'when the lead became known';
 COMMENT ON COLUMN lead.updated_at IS 'time of the last change of this row';
 COMMENT ON COLUMN lead.first_external_id IS 'name under which the lead was first known, by which experiments go; of one that had no name its lead_id. NULL: it is external_id. Kept by the engine when the name changes';
+COMMENT ON COLUMN lead.objective IS 'what the lead was captured for, such as newsletter, demo or quote; NULL: that of its campaign';
+COMMENT ON COLUMN lead.complexity IS 'what the sale to this lead is like: simple or complex; NULL: as setting.complexity says';
 
 -- No foreign key to lead: it would more than halve the rate of inserts. The
 -- statement that counts an event checks that the lead is there.
@@ -591,6 +599,30 @@ COMMENT ON COLUMN profile_change.count IS '1: began to match, -1: ceased to matc
 COMMENT ON COLUMN profile_change.changed_at IS 'when it did, in event time';
 COMMENT ON COLUMN profile_change.recorded_at IS 'when it was recorded: a profile that was imported today was not known on the day that it is for';
 
+-- Written by the trigger on lead. There is a row for a change only: before the
+-- first one the lead had old_value, or without any what its column says.
+CREATE TABLE lead_change (
+    lead_id bigint,
+    change_id bigserial,
+    attribute text NOT NULL,
+    old_value text,
+    new_value text,
+    changed_at timestamptz NOT NULL,
+    recorded_at timestamptz NOT NULL DEFAULT now(),
+    changed_by text NOT NULL DEFAULT leadscore_internal.caller(),
+    CONSTRAINT lead_change_pkey PRIMARY KEY (lead_id, change_id),
+    CONSTRAINT lead_change_attribute_check CHECK (attribute IN ('owner', 'persona'))
+);
+COMMENT ON TABLE lead_change IS 'one row each time that a lead got another owner or persona';
+COMMENT ON COLUMN lead_change.lead_id IS 'number of the lead, see the table lead';
+COMMENT ON COLUMN lead_change.change_id IS 'number of the change';
+COMMENT ON COLUMN lead_change.attribute IS 'owner or persona';
+COMMENT ON COLUMN lead_change.old_value IS 'what it was before; NULL: there was none';
+COMMENT ON COLUMN lead_change.new_value IS 'what it is from then on; NULL: there is none';
+COMMENT ON COLUMN lead_change.changed_at IS 'when it changed: lead.updated_at of that change';
+COMMENT ON COLUMN lead_change.recorded_at IS 'when it was recorded here';
+COMMENT ON COLUMN lead_change.changed_by IS 'role that changed it';
+
 -- Tables in which reports look things up. No foreign keys from leads and events:
 -- an unknown kind or channel must not stop an app.
 
@@ -609,6 +641,7 @@ CREATE TABLE campaign (
     channel text,
     direction text,
     sourcing text,
+    objective text,
     CONSTRAINT campaign_pkey PRIMARY KEY (campaign),
     CONSTRAINT campaign_channel_fkey FOREIGN KEY (channel) REFERENCES channel ON UPDATE CASCADE,
     CONSTRAINT campaign_direction_check CHECK (direction IN ('inbound', 'outbound')),
@@ -619,6 +652,7 @@ COMMENT ON COLUMN campaign.campaign IS 'the campaign';
 COMMENT ON COLUMN campaign.channel IS 'its channel';
 COMMENT ON COLUMN campaign.direction IS 'inbound or outbound, if other than its channel; e-mail may be both';
 COMMENT ON COLUMN campaign.sourcing IS 'internal: we generate the leads; outsourced: another company does';
+COMMENT ON COLUMN campaign.objective IS 'what it captures leads for, such as newsletter, demo or quote';
 
 CREATE TABLE cost (
     cost_id bigserial,
@@ -659,7 +693,7 @@ CREATE TABLE benchmark (
 );
 COMMENT ON TABLE benchmark IS 'goals with which reports compare their figures; edit them';
 COMMENT ON COLUMN benchmark.metric IS 'name of the figure, such as mql_to_sql';
-COMMENT ON COLUMN benchmark.segment IS 'market that the goal is for, or all';
+COMMENT ON COLUMN benchmark.segment IS 'what the goal is for: all, b2b, b2c, b2b_simple or b2b_complex';
 COMMENT ON COLUMN benchmark.low IS 'lower end of the goal, in the unit of the figure';
 COMMENT ON COLUMN benchmark.high IS 'upper end of the goal, in the unit of the figure';
 COMMENT ON COLUMN benchmark.denominator IS 'stage of the leads that the rate is a share of; NULL: that of the figure';

@@ -41,6 +41,31 @@ COMMENT ON COLUMN consent.recorded_at IS 'when it was recorded here';
 COMMENT ON COLUMN consent.recorded_by IS 'role that recorded it';
 COMMENT ON COLUMN consent.merged_from IS 'number of the lead that said it, before that one was merged into this; NULL: this one';
 
+-- A wish, and no consent: it can only keep messages back that consent allows.
+CREATE TABLE lead_preference (
+    lead_id bigint,
+    topics text[],
+    channels text[],
+    max_messages integer,
+    period text,
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    updated_by text NOT NULL DEFAULT leadscore_internal.caller(),
+    CONSTRAINT lead_preference_pkey PRIMARY KEY (lead_id),
+    CONSTRAINT lead_preference_topics_check CHECK (array_position(topics, NULL) IS NULL),
+    CONSTRAINT lead_preference_channels_check CHECK (array_position(channels, NULL) IS NULL),
+    CONSTRAINT lead_preference_max_messages_check CHECK (max_messages > 0),
+    CONSTRAINT lead_preference_period_check CHECK (period IN ('day', 'week', 'month')),
+    CONSTRAINT lead_preference_frequency_check CHECK ((max_messages IS NULL) = (period IS NULL))
+);
+COMMENT ON TABLE lead_preference IS 'what messages a lead would like to get, see set_preferences(); no row: it has not said so';
+COMMENT ON COLUMN lead_preference.lead_id IS 'number of the lead, see the table lead';
+COMMENT ON COLUMN lead_preference.topics IS 'topics that it wants messages about; NULL: all. A message without a topic is never kept back for it';
+COMMENT ON COLUMN lead_preference.channels IS 'channels by which it wants messages; NULL: all';
+COMMENT ON COLUMN lead_preference.max_messages IS 'how many messages it wants in a period at most, of all channels; NULL: as contact_limit allows';
+COMMENT ON COLUMN lead_preference.period IS 'day, week (from Monday) or month, by the clock of the lead';
+COMMENT ON COLUMN lead_preference.updated_at IS 'when it said so';
+COMMENT ON COLUMN lead_preference.updated_by IS 'role that recorded it';
+
 CREATE TABLE suppression (
     suppression_id bigserial,
     address_hash bytea NOT NULL,

@@ -5,6 +5,23 @@
 -- lead is in lead_alias and points at a lead that exists, so that a name is
 -- found in one step.
 
+-- The trigger on lead calls this for leads whose owner or persona has changed.
+CREATE OR REPLACE FUNCTION _attributes_written(lead_ids bigint[], attributes text[], old_values text[], new_values text[]) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+AS $$
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    INSERT INTO @pipeline@.lead_change (lead_id, attribute, old_value, new_value, changed_at)
+    SELECT l.lead_id, c.attribute, c.old_value, c.new_value, l.updated_at
+    FROM unnest(_attributes_written.lead_ids, _attributes_written.attributes, _attributes_written.old_values, _attributes_written.new_values)
+            AS c (lead_id, attribute, old_value, new_value)
+        JOIN @pipeline@.lead l ON l.lead_id = c.lead_id
+    WHERE c.attribute IN ('owner', 'persona')
+    ORDER BY l.lead_id, c.attribute;
+END
+$$;
+COMMENT ON FUNCTION _attributes_written(bigint[], text[], text[], text[]) IS 'records what owner and persona of leads were before a change, and after it';
+
 CREATE OR REPLACE FUNCTION _merge_runs(winner bigint, loser bigint) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -109,6 +126,7 @@ BEGIN
         campaign = coalesce(kept.campaign, gone.campaign), owner = coalesce(kept.owner, gone.owner),
         persona = coalesce(kept.persona, gone.persona), profile = gone.profile || kept.profile,
         referred_by = nullif(coalesce(nullif(kept.referred_by, loser), gone.referred_by), winner),
+        objective = coalesce(kept.objective, gone.objective), complexity = coalesce(kept.complexity, gone.complexity),
         created_at = least(kept.created_at, gone.created_at),
         first_external_id = CASE WHEN gone.created_at < kept.created_at THEN coalesce(gone.first_external_id, gone.external_id, gone.lead_id::text)
             ELSE kept.first_external_id END,
@@ -140,6 +158,13 @@ BEGIN
     SELECT winner, x.experiment, x.variant, x.exposed_at, x.recorded_at FROM @pipeline@.exposure x WHERE x.lead_id = loser
     ON CONFLICT ON CONSTRAINT exposure_pkey DO UPDATE
     SET exposed_at = least(o.exposed_at, excluded.exposed_at), recorded_at = least(o.recorded_at, excluded.recorded_at);
+    UPDATE @pipeline@.lead_change c SET lead_id = winner WHERE c.lead_id = loser;
+    -- of two wishes the newer one is that of the person
+    DELETE FROM @pipeline@.lead_preference p
+    USING @pipeline@.lead_preference o
+    WHERE p.lead_id IN (winner, loser) AND o.lead_id IN (winner, loser) AND o.lead_id <> p.lead_id
+        AND (o.updated_at > p.updated_at OR o.updated_at = p.updated_at AND o.lead_id = winner);
+    UPDATE @pipeline@.lead_preference p SET lead_id = winner WHERE p.lead_id = loser;
 
     -- before the lead goes, and its names with it
     UPDATE @pipeline@.lead_alias a SET lead_id = winner WHERE a.lead_id = loser;
@@ -387,6 +412,7 @@ BEGIN
     FROM merged p
     WHERE m.loser_id = p.loser_id AND m.reason IS NOT NULL;
     DELETE FROM @pipeline@.lead_alias a WHERE a.lead_id = person.lead_id;
+    DELETE FROM @pipeline@.lead_preference p WHERE p.lead_id = person.lead_id;
     UPDATE @pipeline@.lead l
     SET external_id = NULL, first_external_id = NULL, email = NULL, phone = NULL, language = NULL, time_zone = NULL, profile = '{}',
         contact_allowed = false, erased_at = now()
@@ -411,7 +437,7 @@ END
 $$;
 REVOKE EXECUTE ON FUNCTION forget_lead(text, timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION forget_lead(text, timestamptz) IS
-    'makes a lead anonymous for ever: its names, addresses, profile, evidence and what it told in events are erased; counts, stages, amounts and the bare rows of consent stay, so that no report changes. Hashes keep the person from coming back by an import: leads and events with its names or address are left out, until give_consent() records evidence. Returns false if there is no such lead, or not any more. Backups, the server''s log and the app''s own tables are not touched';
+    'makes a lead anonymous for ever: its names, addresses, profile, preferences, evidence and what it told in events are erased; counts, stages, amounts and the bare rows of consent stay, so that no report changes. Hashes keep the person from coming back by an import: leads and events with its names or address are left out, until give_consent() records evidence. Returns false if there is no such lead, or not any more. Backups, the server''s log and the app''s own tables are not touched';
 
 CREATE OR REPLACE FUNCTION export_lead_by_id(lead_id bigint) RETURNS jsonb
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -445,6 +471,9 @@ BEGIN
                 FROM @pipeline@.action n WHERE n.lead_id = l.lead_id),
             'exposures', (SELECT coalesce(jsonb_agg(to_jsonb(o) - 'lead_id' ORDER BY o.exposed_at, o.experiment, o.variant), '[]')
                 FROM @pipeline@.exposure o WHERE o.lead_id = l.lead_id),
+            'changes', (SELECT coalesce(jsonb_agg(to_jsonb(n) - 'lead_id' ORDER BY n.changed_at, n.change_id), '[]')
+                FROM @pipeline@.lead_change n WHERE n.lead_id = l.lead_id),
+            'preferences', (SELECT to_jsonb(n) - 'lead_id' FROM @pipeline@.lead_preference n WHERE n.lead_id = l.lead_id),
             'state', (SELECT to_jsonb(s) - 'lead_id' FROM @pipeline@.lead_state s WHERE s.lead_id = l.lead_id),
             'score', @pipeline@.score_by_id(l.lead_id),
             'points', (SELECT coalesce(jsonb_agg(to_jsonb(x)), '[]') FROM @pipeline@.explain_by_id(l.lead_id) x))
@@ -465,7 +494,7 @@ END
 $$;
 REVOKE EXECUTE ON FUNCTION export_lead(text) FROM PUBLIC;
 COMMENT ON FUNCTION export_lead(text) IS
-    'all that is stored of a lead, as one JSON object, for a person that asks for it: lead, aliases, merges, consent, suppression, events, profile_changes, stages, segments, runs of sequences, actions, exposures, state, and the score with its points. NULL if there is no such lead';
+    'all that is stored of a lead, as one JSON object, for a person that asks for it: lead, aliases, merges, consent, suppression, events, profile_changes, stages, segments, runs of sequences, actions, exposures, changes of owner and persona, preferences, state, and the score with its points. NULL if there is no such lead';
 
 -- The trigger on lead calls this for new leads, as another session may have
 -- forgotten a person since the row trigger looked.

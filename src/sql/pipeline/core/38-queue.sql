@@ -95,10 +95,13 @@ BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     WITH due AS MATERIALIZED (
         SELECT a.lead_id, a.action_id, a.kind, a.topic, a.transactional, a.priority, a.due_at, a.expires_at, a.status, a.attempt, a.max_attempts,
-            a.sequence, a.run, a.step, l.email, l.phone, l.time_zone, l.erased_at
+            a.sequence, a.run, a.step, l.email, l.phone, l.time_zone, l.erased_at,
+            a.kind = 'message' AND NOT a.transactional AND _decide_actions.channel <> ALL (p.channels) AS is_unwanted_channel,
+            a.kind = 'message' AND a.topic IS NOT NULL AND a.topic <> ALL (p.topics) AS is_unwanted_topic, p.max_messages, p.period
         FROM (SELECT DISTINCT unnest(_decide_actions.lead_ids) AS lead_id) u
             JOIN @pipeline@.action a ON a.lead_id = u.lead_id
             JOIN @pipeline@.lead l ON l.lead_id = u.lead_id
+            LEFT JOIN @pipeline@.lead_preference p ON p.lead_id = u.lead_id
         WHERE a.channel = _decide_actions.channel AND a.status IN ('waiting', 'claimed')
             AND CASE a.status WHEN 'waiting' THEN a.due_at ELSE a.claimed_until END <= _decide_actions.at
     ), zones AS MATERIALIZED (
@@ -165,6 +168,8 @@ BEGIN
                 WHEN NOT j.has_address THEN 'no address'
                 WHEN j.is_refused THEN CASE WHEN j.transactional THEN 'suppressed'
                     ELSE @pipeline@._refusal(j.lead_id, _decide_actions.channel, j.topic, _decide_actions.at) END
+                WHEN j.is_unwanted_channel THEN 'channel preference'
+                WHEN j.is_unwanted_topic THEN 'topic preference'
                 -- no instant: the hours of the step and of the channel never meet
                 WHEN j.kind = 'message' AND NOT j.transactional AND (w.opens_at <= _decide_actions.at) IS NOT TRUE THEN 'quiet hours'
                 END AS problem, w.opens_at
@@ -177,29 +182,43 @@ BEGIN
             count(*) FILTER (WHERE s.problem IS NULL AND s.kind = 'message' AND NOT s.transactional)
                 OVER (PARTITION BY s.lead_id ORDER BY s.priority, s.due_at, s.action_id) AS place
         FROM sorted s
+    ), wishes AS MATERIALIZED (
+        SELECT o.zone, o.period, leadscore_internal.period_start(_decide_actions.at, o.zone, o.period) AS begins_at,
+            leadscore_internal.period_end(_decide_actions.at, o.zone, o.period) AS ends_at
+        FROM (SELECT DISTINCT r.zone, r.period FROM ranked r WHERE r.is_capped AND r.period IS NOT NULL) o
+    ), limits AS (
+        -- those of the pipeline, and the one that the lead wishes
+        SELECT r.lead_id, r.action_id, r.place, m.channel, m.max_count, m.begins_at, m.ends_at, false AS is_wish
+        FROM ranked r JOIN periods m ON m.zone = r.zone
+        WHERE r.is_capped
+        UNION ALL
+        SELECT r.lead_id, r.action_id, r.place, NULL, r.max_messages, w.begins_at, w.ends_at, true
+        FROM ranked r JOIN wishes w ON w.zone = r.zone AND w.period = r.period
+        WHERE r.is_capped
     ), capped AS MATERIALIZED (
-        SELECT r.lead_id, r.action_id, max(m.ends_at) AS free_at
-        FROM ranked r
-            JOIN periods m ON m.zone = r.zone
+        SELECT m.lead_id, m.action_id, max(m.ends_at) AS free_at, bool_and(m.is_wish) AS is_wish
+        FROM limits m
             CROSS JOIN LATERAL (
                 SELECT count(*) AS used
                 FROM @pipeline@.action c
-                WHERE c.lead_id = r.lead_id AND c.kind = 'message' AND c.status IN ('claimed', 'done') AND NOT c.transactional
+                WHERE c.lead_id = m.lead_id AND c.kind = 'message' AND c.status IN ('claimed', 'done') AND NOT c.transactional
                     AND c.claimed_at >= m.begins_at
                     AND (m.channel IS NULL OR c.channel = m.channel)
                     -- what is handed out again counts below
                     AND NOT EXISTS (SELECT FROM ranked o WHERE o.lead_id = c.lead_id AND o.action_id = c.action_id)
             ) n
-        WHERE r.is_capped AND n.used + r.place > m.max_count
-        GROUP BY r.lead_id, r.action_id
+        WHERE n.used + m.place > m.max_count
+        GROUP BY m.lead_id, m.action_id
     ), verdicts AS MATERIALIZED (
         SELECT r.lead_id, r.action_id, r.sequence, r.run, r.priority, r.due_at,
-            CASE WHEN r.problem IN ('late', 'condition', 'no address', 'suppressed', 'withdrawn', 'no consent') THEN 'skipped'
+            CASE WHEN r.problem IN ('late', 'condition', 'no address', 'suppressed', 'withdrawn', 'no consent', 'channel preference', 'topic preference') THEN 'skipped'
                 WHEN r.problem = 'lease expired' THEN 'failed'
                 WHEN r.problem IN ('paused', 'consent requested', 'quiet hours') OR c.action_id IS NOT NULL THEN 'waiting'
                 WHEN r.problem IS NOT NULL THEN 'cancelled'
                 ELSE 'claimed' END AS verdict,
-            CASE WHEN r.problem = 'withdrawn' THEN 'no consent' WHEN r.problem IS NULL AND c.action_id IS NOT NULL THEN 'frequency cap' ELSE r.problem END AS reason,
+            CASE WHEN r.problem = 'withdrawn' THEN 'no consent'
+                WHEN r.problem IS NULL AND c.action_id IS NOT NULL THEN CASE WHEN c.is_wish THEN 'frequency preference' ELSE 'frequency cap' END
+                ELSE r.problem END AS reason,
             CASE
                 WHEN r.problem = 'paused' THEN least(_decide_actions.at + interval '1 hour', r.expires_at)
                 -- a grant makes it due
@@ -294,7 +313,7 @@ END
 $$;
 REVOKE EXECUTE ON FUNCTION claim_actions(text, integer, interval, timestamptz, text) FROM PUBLIC;
 COMMENT ON FUNCTION claim_actions(text, integer, interval, timestamptz, text) IS
-    'hands out what is due in a channel, the most urgent first: for lease it is the worker''s, who sends it and calls complete_action() or fail_action() with the attempt. Consent, hours, limits and conditions are looked at now; what may not go is moved on or skipped, with a reason. No rows: nothing may go now. at: instant to decide for, as in a test. Call it alone and commit before sending. Errors: 25000 at another isolation level than read committed, 25001 after a write in the same transaction, 22004 and 22023 for arguments';
+    'hands out what is due in a channel, the most urgent first: for lease it is the worker''s, who sends it and calls complete_action() or fail_action() with the attempt. Consent, preferences, hours, limits and conditions are looked at now; what may not go is moved on or skipped, with a reason. No rows: nothing may go now. at: instant to decide for, as in a test. Call it alone and commit before sending. Errors: 25000 at another isolation level than read committed, 25001 after a write in the same transaction, 22004 and 22023 for arguments';
 
 -- What became of it
 
@@ -562,12 +581,13 @@ BEGIN
                 SELECT FROM @pipeline@.enrollment e
                 WHERE e.lead_id = a.lead_id AND e.sequence = a.sequence AND e.run = a.run AND e.ended_at IS NOT NULL)
             AND NOT EXISTS (SELECT FROM @pipeline@.sequence q WHERE q.sequence = a.sequence AND q.status <> 'active')
-            AND (a.kind <> 'message' OR @pipeline@._may_contact(a.lead_id, a.channel, a.topic, action_wanted.at, a.transactional)));
+            AND (a.kind <> 'message' OR @pipeline@._may_contact(a.lead_id, a.channel, a.topic, action_wanted.at, a.transactional)
+                AND (a.transactional OR @pipeline@._unwanted(a.lead_id, a.channel, a.topic) IS NULL)));
 END
 $$;
 REVOKE EXECUTE ON FUNCTION action_wanted(bigint, bigint, integer, timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION action_wanted(bigint, bigint, integer, timestamptz) IS
-    'whether a worker that has claimed an action is still to do it: its lease runs, no goal or exit has ended the run meanwhile, its sequence is not paused, and consent holds. To be asked right before sending';
+    'whether a worker that has claimed an action is still to do it: its lease runs, no goal or exit has ended the run meanwhile, its sequence is not paused, consent holds, and the lead wants such messages. To be asked right before sending';
 
 CREATE OR REPLACE FUNCTION add_action_by_id(lead_id bigint, channel text, content text, due_at timestamptz DEFAULT now(), dedup_key text DEFAULT NULL,
         kind text DEFAULT 'message', topic text DEFAULT NULL, transactional boolean DEFAULT false, priority integer DEFAULT 100,

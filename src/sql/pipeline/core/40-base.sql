@@ -74,7 +74,8 @@ SELECT
     coalesce(l.owner, '(none)') AS owner,
     coalesce(l.persona, '(none)') AS persona,
     l.referred_by,
-    dated(l.created_at) AS created_at
+    dated(l.created_at) AS created_at,
+    coalesce(l.objective, c.objective, '(none)') AS objective
 FROM lead l
     LEFT JOIN campaign c ON c.campaign = l.campaign
     LEFT JOIN channel h ON h.channel = coalesce(l.channel, c.channel);
@@ -296,3 +297,99 @@ END
 $$;
 REVOKE EXECUTE ON FUNCTION _content_name(bigint, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION _content_name(bigint, bigint) IS 'what an event is about, its property content';
+
+-- Properties that readers of views may see, of one event at a time: what names
+-- our contents, pages, forms and messages, what came of a contact, why, and who
+-- of the team it was.
+CREATE OR REPLACE FUNCTION _event_text(lead_id bigint, event_id bigint, key text) RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    RETURN (
+        SELECT CASE _event_text.key
+            WHEN 'content' THEN coalesce(t.content, t.message)
+            WHEN 'page' THEN CASE WHEN t.page IS NOT NULL THEN leadscore_internal.page_name(t.page) END
+            WHEN 'form' THEN t.form
+            WHEN 'outcome' THEN t.outcome
+            WHEN 'reason' THEN t.reason
+            WHEN 'by' THEN t.by END
+        FROM @pipeline@.event e
+            CROSS JOIN LATERAL (
+                SELECT min(p.value #>> '{}') FILTER (WHERE p.key = 'content'), min(p.value #>> '{}') FILTER (WHERE p.key = 'message'),
+                    min(p.value #>> '{}') FILTER (WHERE p.key = 'page'), min(p.value #>> '{}') FILTER (WHERE p.key = 'form'),
+                    min(p.value #>> '{}') FILTER (WHERE p.key = 'outcome'), min(p.value #>> '{}') FILTER (WHERE p.key = 'reason'),
+                    min(p.value #>> '{}') FILTER (WHERE p.key = 'by')
+                FROM jsonb_each(CASE WHEN jsonb_typeof(e.properties) = 'object' THEN e.properties END) p
+                WHERE jsonb_typeof(p.value) = 'string'
+            ) t (content, message, page, form, outcome, reason, by)
+        WHERE e.lead_id = _event_text.lead_id AND e.event_id = _event_text.event_id AND @pipeline@._shows_all_leads());
+END
+$$;
+REVOKE EXECUTE ON FUNCTION _event_text(bigint, bigint, text) FROM PUBLIC;
+COMMENT ON FUNCTION _event_text(bigint, bigint, text) IS
+    'a property of an event that is a text: content (or else message), page, form, outcome, reason or by; NULL for other keys';
+
+-- The state knows how often each signal was counted on each day. What is not
+-- yet so at an instant is taken back: what the profile became later, and the
+-- events of the same day, or hour, that come after. So only the events of one
+-- day are read.
+CREATE OR REPLACE FUNCTION _score_after(lead_id bigint, at timestamptz, event_id bigint) RETURNS double precision
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    grain interval;
+    counts leadscore.lead_activity;
+    later leadscore.lead_activity;
+    compiled leadscore.lead_model;
+    next_at timestamptz;
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF at IS NULL OR NOT @pipeline@._shows_all_leads() THEN
+        RETURN NULL;
+    END IF;
+    SELECT n.activity, n.compiled, z.grain INTO counts, compiled, grain
+    FROM @pipeline@._lead_now n
+        JOIN @pipeline@.lead l ON l.lead_id = n.lead_id
+        CROSS JOIN @pipeline@.setting z
+    WHERE n.lead_id = _score_after.lead_id AND l.created_at <= _score_after.at;
+    IF compiled IS NULL THEN
+        RETURN NULL;
+    END IF;
+    next_at := date_bin(grain, at, timestamptz '2000-01-01 00:00+00') + extract(epoch FROM grain) * interval '1 second';
+    SELECT leadscore.lead_activity_agg(s.signal_id, e.occurred_at, s.quantity, grain) INTO later
+    FROM @pipeline@.event e
+        CROSS JOIN LATERAL leadscore_internal.event_signals(e) s
+    WHERE e.lead_id = _score_after.lead_id AND e.occurred_at >= _score_after.at AND e.occurred_at < next_at
+        AND (e.occurred_at > _score_after.at OR e.event_id > _score_after.event_id);
+    IF later IS NOT NULL THEN
+        counts := counts - later;
+    END IF;
+    SELECT leadscore.lead_activity_agg(g.signal_id, NULL, p.count, grain) INTO later
+    FROM @pipeline@.profile_change p
+        JOIN @pipeline@.signal g ON g.signal = p.signal
+    WHERE p.lead_id = _score_after.lead_id AND p.changed_at > _score_after.at;
+    IF later IS NOT NULL THEN
+        counts := counts - later;
+    END IF;
+    RETURN leadscore.score_milli(counts, compiled, at) / 1000.0::double precision;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION _score_after(bigint, timestamptz, bigint) FROM PUBLIC;
+COMMENT ON FUNCTION _score_after(bigint, timestamptz, bigint) IS
+    'points of a lead right after an event, by the active model; event_id NULL: after all events up to that instant';
+
+-- Addresses are hashed with a key that readers of views may not see.
+CREATE OR REPLACE FUNCTION _suppressed(lead_id bigint) RETURNS TABLE (channel text, reason text, since timestamptz, lifted_at timestamptz)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF NOT @pipeline@._shows_all_leads() THEN
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT s.channel, s.reason, s.since, s.lifted_at FROM @pipeline@._suppressions(ARRAY[_suppressed.lead_id]) s;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION _suppressed(bigint) FROM PUBLIC;
+COMMENT ON FUNCTION _suppressed(bigint) IS 'what holds, or held, against the addresses of a lead';

@@ -43,7 +43,7 @@ COMMENT ON COLUMN action_log.content IS 'what was sent or is to be done';
 COMMENT ON COLUMN action_log.variant IS 'variant of the content';
 COMMENT ON COLUMN action_log.transactional IS 'whether it is a receipt or the like, which needs no consent';
 COMMENT ON COLUMN action_log.status IS 'waiting, claimed, done, failed, skipped or cancelled';
-COMMENT ON COLUMN action_log.reason IS 'why it waits longer, or was skipped or cancelled, such as quiet hours, frequency cap, no consent, suppressed, no address, condition, late, paused, goal';
+COMMENT ON COLUMN action_log.reason IS 'why it waits longer, or was skipped or cancelled, such as quiet hours, frequency cap, frequency preference, topic preference, channel preference, no consent, suppressed, no address, condition, late, paused, goal';
 COMMENT ON COLUMN action_log.created_at IS 'when it was put into the queue';
 COMMENT ON COLUMN action_log.due_at IS 'when it is to be done, or was to be done';
 COMMENT ON COLUMN action_log.claimed_at IS 'when a worker took it last';
@@ -292,3 +292,48 @@ COMMENT ON COLUMN recommended_action.step IS 'queue: step of the sequence';
 COMMENT ON COLUMN recommended_action.action_id IS 'queue: number of the action';
 COMMENT ON COLUMN recommended_action.segment IS 'stage: segment whose advice it is; NULL: that of all leads of the stage';
 COMMENT ON COLUMN recommended_action.contact_allowed IS 'whether messages of some kind may be sent, see may_contact(); NULL: not asked';
+
+-- What waits, and what follows in the runs that are open: each step its delay
+-- after the one before, if nobody leaves. Hours of contacts and business time
+-- may move it on.
+CREATE OR REPLACE VIEW channel_plan WITH (security_invoker = true) AS
+WITH queued AS (
+    SELECT a.lead_id, a.sequence, a.run, a.kind, a.channel, a.due_at < now() AS is_overdue, greatest(a.due_at, now()) AS planned_at
+    FROM action a
+        LEFT JOIN sequence q ON q.sequence = a.sequence
+    WHERE a.status IN ('waiting', 'claimed') AND (a.run IS NULL OR q.status = 'active')
+), coming AS (
+    SELECT q.lead_id, s.kind, s.channel,
+        (q.planned_at AT TIME ZONE 'UTC' + sum(s.delay) OVER (PARTITION BY q.lead_id, q.sequence, q.run ORDER BY s.position)) AT TIME ZONE 'UTC' AS planned_at
+    FROM queued q
+        JOIN enrollment e ON e.lead_id = q.lead_id AND e.sequence = q.sequence AND e.run = q.run AND e.ended_at IS NULL
+        JOIN sequence_step s ON s.sequence = e.sequence AND s.position > e.last_position
+    WHERE is_dated(q.planned_at)
+), planned AS (
+    SELECT q.lead_id, q.kind, q.channel, q.planned_at, 1 AS queued, 0 AS coming, q.is_overdue::integer AS overdue
+    FROM queued q
+    UNION ALL
+    SELECT c.lead_id, c.kind, c.channel, c.planned_at, 0 AS queued, 1 AS coming, 0 AS overdue
+    FROM coming c
+)
+SELECT
+    date_of(p.planned_at, z.time_zone) AS planned_date,
+    p.channel,
+    p.kind,
+    sum(p.queued)::bigint AS queued,
+    sum(p.coming)::bigint AS coming,
+    count(DISTINCT p.lead_id) AS leads,
+    sum(p.overdue)::bigint AS overdue
+FROM planned p
+    CROSS JOIN setting z
+WHERE p.planned_at < now() + interval '720 hours'
+GROUP BY 1, 2, 3
+ORDER BY 1, 2, 3;
+COMMENT ON VIEW channel_plan IS 'one row a day, channel and kind: the messages, tasks and alerts of the next 30 days that are planned by now';
+COMMENT ON COLUMN channel_plan.planned_date IS 'day that they are planned for; what is overdue is planned for today';
+COMMENT ON COLUMN channel_plan.channel IS 'what they go by, such as email or phone';
+COMMENT ON COLUMN channel_plan.kind IS 'message, task or alert';
+COMMENT ON COLUMN channel_plan.queued IS 'actions that wait in the queue, or that a worker has';
+COMMENT ON COLUMN channel_plan.coming IS 'steps that follow in runs that are open, at the earliest and if no lead leaves its sequence';
+COMMENT ON COLUMN channel_plan.leads IS 'leads that they are for';
+COMMENT ON COLUMN channel_plan.overdue IS 'of queued, actions that were due before now';

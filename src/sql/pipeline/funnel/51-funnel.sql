@@ -405,6 +405,7 @@ WITH delta AS (
         coalesce(d.owner, '(none)') AS owner,
         coalesce(d.persona, '(none)') AS persona,
         coalesce(d.country, '(none)') AS country,
+        coalesce(d.objective, '(none)') AS objective,
         g.stage_rank,
         sum(g.entered) AS entered,
         sum(g.entered_directly) AS entered_directly,
@@ -414,7 +415,7 @@ WITH delta AS (
         sum(g.converted) FILTER (WHERE g.mature) AS matured_converted
     FROM delta g
         LEFT JOIN _source d USING (lead_id)
-    GROUP BY 1, 2, 3, 4, 5, 6, 7
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
 ), booked AS (
     SELECT v.slice_by, v.slice, s.stage_rank, s.entered, s.entered_directly, s.converted, s.lost, s.matured, s.matured_converted
     FROM sliced s
@@ -424,7 +425,8 @@ WITH delta AS (
             ('market', s.market),
             ('owner', s.owner),
             ('persona', s.persona),
-            ('country', s.country)
+            ('country', s.country),
+            ('objective', s.objective)
         ) AS v (slice_by, slice)
     UNION ALL
     -- a lead in several segments is in several slices ...
@@ -473,16 +475,16 @@ WITH delta AS (
             SELECT n.slice_by, n.slice FROM entry n
             UNION
             SELECT v.slice_by, '(none)' AS slice
-            FROM (VALUES ('channel'), ('campaign'), ('market'), ('owner'), ('persona'), ('country'), ('segment')) AS v (slice_by)
+            FROM (VALUES ('channel'), ('campaign'), ('market'), ('owner'), ('persona'), ('country'), ('objective'), ('segment')) AS v (slice_by)
         ) k
         CROSS JOIN stages() t
         LEFT JOIN entry e ON e.slice_by = k.slice_by AND e.slice = k.slice AND e.stage_rank = t.stage_rank
     WHERE t.stage >= 'visitor'
 ), rated AS (
-    -- a lead that came by no channel or campaign, or is in no segment, is known
-    -- to; one without a market, owner, persona or country may be to get it when it goes on
+    -- a lead that came by no channel or campaign, was captured for no objective or
+    -- is in no segment, is known to; one without a market, owner, persona or country may be to get it when it goes on
     SELECT c.slice_by, c.slice, c.stage, c.stage_rank, c.stage_label, c.entered, c.entered_directly, c.converted, c.lost, c.matured, c.matured_converted,
-        c.slice_by IN ('channel', 'campaign', 'segment') OR few_unknown((sum(c.entered) FILTER (WHERE c.slice = '(none)') OVER level)::bigint,
+        c.slice_by IN ('channel', 'campaign', 'objective', 'segment') OR few_unknown((sum(c.entered) FILTER (WHERE c.slice = '(none)') OVER level)::bigint,
             (sum(c.entered) OVER level)::bigint) AS known
     FROM counted c
     WINDOW level AS (PARTITION BY c.slice_by, c.stage_rank)

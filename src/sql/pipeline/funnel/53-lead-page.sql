@@ -1,8 +1,11 @@
 -- The page of one lead: its timeline, origin, interests and path.
 --
 -- Ask for one lead by lead_id: WHERE lead_id = lead_id('visitor-1'). No
--- personal data and no properties but the names of contents.
+-- personal data, and of the properties those that _event_text() lists.
 
+-- Every branch has its place among what happens in one instant: a lead is
+-- created before anything happens, and moves after it. What is joined with lead
+-- is shown of leads only that the reader may see, whatever its table allows.
 CREATE OR REPLACE VIEW lead_timeline WITH (security_invoker = true) AS
 SELECT
     t.lead_id,
@@ -16,12 +19,20 @@ SELECT
     t.score,
     t.channel,
     t.campaign,
-    t.recorded_at
+    t.recorded_at,
+    CASE WHEN t.what = 'event' THEN _event_text(t.lead_id, t.number, 'content') ELSE t.content END AS content,
+    CASE WHEN t.what = 'event' THEN _event_text(t.lead_id, t.number, 'page') END AS page,
+    CASE WHEN t.what = 'event' THEN _event_text(t.lead_id, t.number, 'form') END AS form,
+    CASE WHEN t.what = 'event' THEN _event_text(t.lead_id, t.number, 'outcome') ELSE t.outcome END AS outcome,
+    CASE WHEN t.what = 'event' THEN _event_text(t.lead_id, t.number, 'reason') ELSE t.reason END AS reason,
+    t.value::double precision AS value,
+    CASE WHEN t.what = 'event' THEN _event_text(t.lead_id, t.number, 'by') ELSE t.who END AS who,
+    _score_after(t.lead_id, t.happened_at, CASE WHEN t.what = 'event' THEN t.number END) AS score_after
 FROM (
         SELECT
             e.lead_id,
             dated(e.occurred_at) AS happened_at,
-            2 AS place,
+            4 AS place,
             e.event_id AS number,
             'event' AS what,
             e.kind AS name,
@@ -31,14 +42,18 @@ FROM (
             NULL::double precision AS score,
             e.channel,
             e.campaign,
-            dated(e.recorded_at) AS recorded_at
+            dated(e.recorded_at) AS recorded_at,
+            NULL::text AS content,
+            NULL::text AS outcome,
+            NULL::text AS reason,
+            e.value,
+            NULL::text AS who
         FROM event e
         UNION ALL
         SELECT
             h.lead_id,
             dated(h.effective_at) AS happened_at,
-            -- a lead is created before anything happens, and moves after it
-            CASE WHEN h.from_stage IS NULL THEN 0 ELSE 3 END AS place,
+            CASE WHEN h.from_stage IS NULL THEN 0 ELSE 5 END AS place,
             h.seq AS number,
             'stage' AS what,
             CASE WHEN h.from_stage IS NULL THEN '' ELSE h.from_stage::text || ' -> ' END || h.to_stage::text AS name,
@@ -48,13 +63,18 @@ FROM (
             h.score::double precision AS score,
             NULL::text AS channel,
             NULL::text AS campaign,
-            dated(h.recorded_at) AS recorded_at
+            dated(h.recorded_at) AS recorded_at,
+            NULL::text AS content,
+            NULL::text AS outcome,
+            NULL::text AS reason,
+            NULL::numeric AS value,
+            NULL::text AS who
         FROM stage_history h
         UNION ALL
         SELECT
             p.lead_id,
             dated(p.changed_at) AS happened_at,
-            1 AS place,
+            3 AS place,
             p.seq AS number,
             'profile' AS what,
             CASE WHEN p.count > 0 THEN '+ ' ELSE '- ' END || p.signal AS name,
@@ -64,22 +84,218 @@ FROM (
             NULL::double precision AS score,
             NULL::text AS channel,
             NULL::text AS campaign,
-            NULL::timestamptz AS recorded_at
+            NULL::timestamptz AS recorded_at,
+            NULL::text AS content,
+            NULL::text AS outcome,
+            NULL::text AS reason,
+            NULL::numeric AS value,
+            NULL::text AS who
         FROM profile_change p
+        UNION ALL
+        SELECT
+            g.lead_id,
+            dated(g.effective_at) AS happened_at,
+            6 AS place,
+            g.seq AS number,
+            'segment' AS what,
+            CASE WHEN g.is_member THEN '+ ' ELSE '- ' END || g.segment AS name,
+            NULL::text AS stage,
+            NULL::integer AS stage_rank,
+            NULL::text AS cause,
+            NULL::double precision AS score,
+            NULL::text AS channel,
+            NULL::text AS campaign,
+            dated(g.recorded_at) AS recorded_at,
+            NULL::text AS content,
+            NULL::text AS outcome,
+            NULL::text AS reason,
+            NULL::numeric AS value,
+            NULL::text AS who
+        FROM segment_history g
+            JOIN lead l USING (lead_id)
+        UNION ALL
+        SELECT
+            c.lead_id,
+            dated(c.changed_at) AS happened_at,
+            1 AS place,
+            c.change_id AS number,
+            c.attribute AS what,
+            coalesce(c.old_value, '(none)') || ' -> ' || coalesce(c.new_value, '(none)') AS name,
+            NULL::text AS stage,
+            NULL::integer AS stage_rank,
+            NULL::text AS cause,
+            NULL::double precision AS score,
+            NULL::text AS channel,
+            NULL::text AS campaign,
+            dated(c.recorded_at) AS recorded_at,
+            NULL::text AS content,
+            NULL::text AS outcome,
+            NULL::text AS reason,
+            NULL::numeric AS value,
+            c.changed_by AS who
+        FROM lead_change c
+            JOIN lead l USING (lead_id)
+        UNION ALL
+        SELECT
+            s.lead_id,
+            dated(s.occurred_at) AS happened_at,
+            2 AS place,
+            s.consent_id AS number,
+            'consent' AS what,
+            concat_ws(' ', s.purpose, s.status, s.topic) AS name,
+            NULL::text AS stage,
+            NULL::integer AS stage_rank,
+            s.basis AS cause,
+            NULL::double precision AS score,
+            s.channel,
+            NULL::text AS campaign,
+            dated(s.recorded_at) AS recorded_at,
+            NULL::text AS content,
+            NULL::text AS outcome,
+            NULL::text AS reason,
+            NULL::numeric AS value,
+            s.recorded_by AS who
+        FROM consent s
+            JOIN lead l USING (lead_id)
+        UNION ALL
+        -- no address is hashed where none is suppressed
+        SELECT
+            l.lead_id,
+            dated(v.at) AS happened_at,
+            7 AS place,
+            0::bigint AS number,
+            'suppression' AS what,
+            v.name,
+            NULL::text AS stage,
+            NULL::integer AS stage_rank,
+            u.reason AS cause,
+            NULL::double precision AS score,
+            u.channel,
+            NULL::text AS campaign,
+            NULL::timestamptz AS recorded_at,
+            NULL::text AS content,
+            NULL::text AS outcome,
+            NULL::text AS reason,
+            NULL::numeric AS value,
+            NULL::text AS who
+        FROM lead l
+            CROSS JOIN LATERAL _suppressed(l.lead_id) u
+            CROSS JOIN LATERAL (VALUES ('suppressed', u.since), ('suppression lifted', u.lifted_at)) AS v (name, at)
+        WHERE v.at IS NOT NULL AND EXISTS (SELECT o.suppression_id FROM suppression o)
+        UNION ALL
+        -- one that was done is an event, but for alerts
+        SELECT
+            a.lead_id,
+            dated(a.ended_at) AS happened_at,
+            8 AS place,
+            a.action_id AS number,
+            'action' AS what,
+            a.kind || ' ' || a.status AS name,
+            NULL::text AS stage,
+            NULL::integer AS stage_rank,
+            NULL::text AS cause,
+            NULL::double precision AS score,
+            a.channel,
+            NULL::text AS campaign,
+            dated(a.created_at) AS recorded_at,
+            a.content,
+            NULL::text AS outcome,
+            a.reason,
+            NULL::numeric AS value,
+            a.claimed_by AS who
+        FROM action a
+            JOIN lead l USING (lead_id)
+        WHERE a.status IN ('done', 'failed', 'skipped') AND (a.status <> 'done' OR _done_kind(a.kind, a.channel) IS NULL)
+        UNION ALL
+        SELECT
+            r.lead_id,
+            dated(v.at) AS happened_at,
+            9 AS place,
+            r.run::bigint AS number,
+            'sequence' AS what,
+            v.name,
+            NULL::text AS stage,
+            NULL::integer AS stage_rank,
+            v.cause,
+            NULL::double precision AS score,
+            NULL::text AS channel,
+            NULL::text AS campaign,
+            NULL::timestamptz AS recorded_at,
+            NULL::text AS content,
+            NULL::text AS outcome,
+            NULL::text AS reason,
+            NULL::numeric AS value,
+            NULL::text AS who
+        FROM enrollment r
+            JOIN lead l USING (lead_id)
+            CROSS JOIN LATERAL (VALUES ('+ ' || r.sequence, r.started_at, r.started_by), ('- ' || r.sequence, r.ended_at, r.end_reason)) AS v (name, at, cause)
+        WHERE v.at IS NOT NULL
+        UNION ALL
+        SELECT
+            m.lead_id,
+            dated(m.merged_at) AS happened_at,
+            10 AS place,
+            m.loser_id AS number,
+            'merge' AS what,
+            'lead ' || m.loser_id AS name,
+            NULL::text AS stage,
+            NULL::integer AS stage_rank,
+            NULL::text AS cause,
+            NULL::double precision AS score,
+            NULL::text AS channel,
+            NULL::text AS campaign,
+            NULL::timestamptz AS recorded_at,
+            NULL::text AS content,
+            NULL::text AS outcome,
+            NULL::text AS reason,
+            NULL::numeric AS value,
+            m.merged_by AS who
+        FROM lead_merge m
+            JOIN lead l USING (lead_id)
+        UNION ALL
+        SELECT
+            f.lead_id,
+            dated(f.erased_at) AS happened_at,
+            11 AS place,
+            0::bigint AS number,
+            'erasure' AS what,
+            'forgotten' AS name,
+            NULL::text AS stage,
+            NULL::integer AS stage_rank,
+            NULL::text AS cause,
+            NULL::double precision AS score,
+            NULL::text AS channel,
+            NULL::text AS campaign,
+            NULL::timestamptz AS recorded_at,
+            NULL::text AS content,
+            NULL::text AS outcome,
+            NULL::text AS reason,
+            NULL::numeric AS value,
+            f.erased_by AS who
+        FROM erasure f
+            JOIN lead l USING (lead_id)
     ) t;
-COMMENT ON VIEW lead_timeline IS 'one row an entry in the timeline of a lead: its events, changes of its profile and of its stage, in event time';
+COMMENT ON VIEW lead_timeline IS 'one row an entry in the timeline of a lead: all that happened to it and all that was recorded about it, in event time';
 COMMENT ON COLUMN lead_timeline.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN lead_timeline.entry IS 'number of the entry of this lead, in the order in which things happened';
 COMMENT ON COLUMN lead_timeline.happened_at IS 'when it happened';
-COMMENT ON COLUMN lead_timeline.what IS 'event, profile or stage';
-COMMENT ON COLUMN lead_timeline.name IS 'event: its kind; profile: the signal that began (+) or ceased (-) to match; stage: the stage before and after';
+COMMENT ON COLUMN lead_timeline.what IS 'event, stage, profile, segment, owner, persona, consent, suppression, action (of the queue: one that failed or was skipped, or an alert that was seen; messages and tasks that were done are events), sequence, merge or erasure';
+COMMENT ON COLUMN lead_timeline.name IS 'event: its kind; stage, owner, persona: before and after; profile: the signal that began (+) or ceased (-) to match; segment, sequence: entered or begun (+), left or ended (-); consent: purpose, status and topic; action: kind and what became of it; merge: the lead that was merged into this one';
 COMMENT ON COLUMN lead_timeline.stage IS 'stage from then on; only in rows of stage';
 COMMENT ON COLUMN lead_timeline.stage_rank IS 'rank of the stage to sort by: visitor 40 to advocate 100, exits 10 to 30';
-COMMENT ON COLUMN lead_timeline.cause IS 'why the stage changed: created, points, decay, milestone, set, profile or activation';
-COMMENT ON COLUMN lead_timeline.score IS 'score at that change in points, as recorded';
-COMMENT ON COLUMN lead_timeline.channel IS 'channel of the event';
+COMMENT ON COLUMN lead_timeline.cause IS 'stage: created, points, decay, milestone, set, profile or activation; sequence: what began it, or why it ended; consent: its legal ground; suppression: its reason';
+COMMENT ON COLUMN lead_timeline.score IS 'stage: score at that change in points, as recorded, by the model of then';
+COMMENT ON COLUMN lead_timeline.channel IS 'channel of the event, the consent, the suppression or the action';
 COMMENT ON COLUMN lead_timeline.campaign IS 'campaign of the event';
 COMMENT ON COLUMN lead_timeline.recorded_at IS 'when it was recorded; later than happened_at if it came late';
+COMMENT ON COLUMN lead_timeline.content IS 'event: its property content, or else message; action: what was to be sent or done';
+COMMENT ON COLUMN lead_timeline.page IS 'event: its property page, as landing_pages spells it';
+COMMENT ON COLUMN lead_timeline.form IS 'event: its property form';
+COMMENT ON COLUMN lead_timeline.outcome IS 'event: its property outcome';
+COMMENT ON COLUMN lead_timeline.reason IS 'event: its property reason; action: why it was skipped';
+COMMENT ON COLUMN lead_timeline.value IS 'event: its value, such as the amount of a purchase';
+COMMENT ON COLUMN lead_timeline.who IS 'event: its property by, a person of the team; else the role or worker that recorded it';
+COMMENT ON COLUMN lead_timeline.score_after IS 'score right after the entry in points, by the active model: events that come later on the same day do not count yet. Ask for one lead: each row takes a computation; NULL: the lead was not created yet, or row security hides leads';
 
 CREATE OR REPLACE VIEW lead_origin WITH (security_invoker = true) AS
 SELECT
@@ -274,7 +490,7 @@ FROM (
             JOIN event_kind k USING (kind)
             LEFT JOIN _milestone w USING (lead_id)
         WHERE is_dated(e.occurred_at)
-            AND k.role NOT IN ('purchase', 'refund', 'points', 'stage', 'lost', 'disqualified', 'recycled', 'unsubscribe')
+            AND k.role NOT IN ('purchase', 'refund', 'cancellation', 'points', 'stage', 'lost', 'disqualified', 'recycled', 'unsubscribe')
             AND (e.occurred_at <= w.customer_at OR w.customer_at IS NULL)
     ) t
     LEFT JOIN campaign c ON c.campaign = t.campaign

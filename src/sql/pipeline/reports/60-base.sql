@@ -249,7 +249,7 @@ COMMENT ON VIEW _source_list IS 'one row a source: every channel by itself, and 
 
 -- Leads by source, with the times of their milestones.
 CREATE OR REPLACE VIEW _lead_milestone WITH (security_invoker = true) AS
-SELECT d.lead_id, d.channel, d.direction, d.campaign, d.sourcing, d.market, d.owner, m.lead_at, m.mql_at, m.sql_at, m.customer_at
+SELECT d.lead_id, d.channel, d.direction, d.campaign, d.sourcing, d.market, d.owner, m.lead_at, m.mql_at, m.sql_at, m.customer_at, d.created_at
 FROM _source d
     LEFT JOIN _milestone m ON m.lead_id = d.lead_id;
 COMMENT ON VIEW _lead_milestone IS 'one row a lead: its source, and when it first was in each stage or a higher one';

@@ -30,7 +30,9 @@ SELECT
     m.mql_at,
     m.sql_at,
     m.customer_at,
-    _deadline_at(l.lead_id) AS deadline_at
+    _deadline_at(l.lead_id) AS deadline_at,
+    d.objective,
+    CASE WHEN l.market = 'b2b' THEN coalesce(l.complexity, z.complexity) END AS complexity
 FROM lead l
     JOIN _source d ON d.lead_id = l.lead_id
     CROSS JOIN setting z
@@ -66,6 +68,8 @@ COMMENT ON COLUMN lead_dim.mql_at IS 'when a lead first was mql or higher';
 COMMENT ON COLUMN lead_dim.sql_at IS 'when a lead first was sql or higher';
 COMMENT ON COLUMN lead_dim.customer_at IS 'when it first was customer or higher; NULL: never';
 COMMENT ON COLUMN lead_dim.deadline_at IS 'by when the lead wants to be ready: the key deadline of its profile, an ISO date (its midnight, in the time zone of the pipeline) or timestamp; NULL: not known, or no such date';
+COMMENT ON COLUMN lead_dim.objective IS 'what the lead was captured for: lead.objective, or else that of its campaign; (none): not known';
+COMMENT ON COLUMN lead_dim.complexity IS 'simple or complex, of a b2b lead: lead.complexity, or else setting.complexity; NULL: not known';
 
 CREATE OR REPLACE VIEW calendar WITH (security_invoker = true) AS
 SELECT

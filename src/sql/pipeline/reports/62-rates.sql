@@ -5,7 +5,8 @@
 -- Cycles that never were in the first stage of a step are in neither number of
 -- its rate, so no rate exceeds 1. A visitor has no market yet: of the visitors
 -- whose market is known nearly all went on. So a market has no rate of a step
--- that many cycles of an unknown market began.
+-- that many cycles of an unknown market began. What a sale to b2b is like is
+-- said by lead.complexity, or else for all by setting.complexity.
 CREATE OR REPLACE VIEW conversion_rates WITH (security_invoker = true) AS
 WITH run AS (
     -- customers that never were leads are in no rate
@@ -15,6 +16,7 @@ WITH run AS (
 ), total AS (
     SELECT
         l.market,
+        CASE WHEN l.market = 'b2b' THEN coalesce(l.complexity, z.complexity) END AS complexity,
         count(r.visitor_seq) AS visitors,
         count(r.lead_seq) AS leads,
         count(r.iql_seq) AS iqls,
@@ -35,9 +37,10 @@ WITH run AS (
         count(*) FILTER (WHERE r.customer_last > r.sql_seq) AS sql_customer
     FROM run r
         JOIN lead l USING (lead_id)
-    GROUP BY l.market
+        CROSS JOIN setting z
+    GROUP BY 1, 2
 ), part AS (
-    SELECT t.market, p.step_from, p.step_to, p.numerator, p.denominator
+    SELECT t.market, t.complexity, p.step_from, p.step_to, p.numerator, p.denominator
     FROM total t
         CROSS JOIN LATERAL (VALUES
             ('visitor', 'lead', t.visitor_lead, t.visitors),
@@ -55,21 +58,25 @@ WITH run AS (
             ('sql', 'customer', t.sql_customer, t.sqls)
         ) AS p (step_from, step_to, numerator, denominator)
 ), pair AS (
-    SELECT p.market, p.step_from, p.step_to, p.numerator, p.denominator
+    SELECT g.market, p.step_from, p.step_to, sum(p.numerator)::bigint AS numerator, sum(p.denominator)::bigint AS denominator
     FROM part p
-    WHERE p.market IS NOT NULL
-    UNION ALL
-    SELECT 'all', p.step_from, p.step_to, sum(p.numerator)::bigint, sum(p.denominator)::bigint
+        CROSS JOIN LATERAL (VALUES ('all'), (p.market), ('b2b_' || p.complexity)) AS g (market)
+    WHERE g.market IS NOT NULL
+    GROUP BY g.market, p.step_from, p.step_to
+), missing AS (
+    SELECT g.market, p.step_from, p.step_to, sum(p.denominator)::bigint AS denominator
     FROM part p
-    GROUP BY p.step_from, p.step_to
+        JOIN (VALUES ('all'), ('b2b'), ('b2c'), ('b2b_simple'), ('b2b_complex')) AS g (market)
+            ON p.market IS NULL OR p.market = 'b2b' AND p.complexity IS NULL AND g.market IN ('b2b_simple', 'b2b_complex')
+    GROUP BY g.market, p.step_from, p.step_to
 ), rate AS (
-    SELECT p.market, p.step_from, p.step_to, p.numerator, p.denominator, coalesce(u.denominator, 0) AS unknown,
+    SELECT p.market, p.step_from, p.step_to, p.numerator, p.denominator,
         p.market = 'all' OR few_unknown(u.denominator, a.denominator) AS known
     FROM pair p
         JOIN pair a ON a.market = 'all' AND a.step_from = p.step_from AND a.step_to = p.step_to
-        LEFT JOIN part u ON u.market IS NULL AND u.step_from = p.step_from AND u.step_to = p.step_to
+        LEFT JOIN missing u ON u.market = p.market AND u.step_from = p.step_from AND u.step_to = p.step_to
 ), figure AS (
-    SELECT r.market, r.step_from, r.step_to, r.numerator, r.denominator, r.unknown,
+    SELECT r.market, r.step_from, r.step_to, r.numerator, r.denominator,
         CASE WHEN r.known THEN r.numerator::double precision / nullif(r.denominator, 0) END AS conversion_rate,
         CASE WHEN r.known THEN rate_low(r.numerator, r.denominator) END AS low_rate,
         CASE WHEN r.known THEN rate_high(r.numerator, r.denominator) END AS high_rate
@@ -92,7 +99,7 @@ SELECT
     b.source AS benchmark_source,
     q.conversion_rate AS benchmark_rate,
     compared(q.conversion_rate, q.low_rate, q.high_rate, b.low, b.high) AS benchmark_status,
-    coalesce(p.unknown, 0) AS market_unknown
+    coalesce(u.denominator, 0) AS market_unknown
 FROM (VALUES
         ('visitor_to_lead', 1, 'visitor', 'lead'),
         ('iql_to_mql', 2, 'iql', 'mql'),
@@ -102,20 +109,22 @@ FROM (VALUES
         ('mql_to_customer', 6, 'mql', 'customer'),
         ('lead_to_customer', 7, 'lead', 'customer')
     ) AS k (metric, place, step_from, step_to)
-    CROSS JOIN (VALUES ('all'), ('b2b'), ('b2c')) AS g (market)
+    CROSS JOIN (VALUES ('all', 'all'), ('b2b', 'b2b'), ('b2c', 'b2c'), ('b2b_simple', 'b2b'), ('b2b_complex', 'b2b')) AS g (market, wider)
     LEFT JOIN figure p ON p.market = g.market AND p.step_from = k.step_from AND p.step_to = k.step_to
+    LEFT JOIN missing u ON u.market = g.market AND u.step_from = k.step_from AND u.step_to = k.step_to
     LEFT JOIN LATERAL (
         SELECT b.low, b.high, b.denominator, b.source
         FROM benchmark b
-        WHERE b.metric = k.metric AND b.segment IN (g.market, 'all')
-        ORDER BY b.segment = 'all'
+        WHERE b.metric = k.metric AND b.segment IN (g.market, g.wider, 'all')
+        ORDER BY b.segment = 'all', b.segment <> g.market
         LIMIT 1
     ) b ON true
-    LEFT JOIN figure q ON q.market = g.market AND q.step_from = coalesce(b.denominator, k.step_from) AND q.step_to = k.step_to;
+    LEFT JOIN figure q ON q.market = g.market AND q.step_from = coalesce(b.denominator, k.step_from) AND q.step_to = k.step_to
+WHERE g.market = g.wider OR EXISTS (SELECT FROM figure f WHERE f.market = g.market);
 COMMENT ON VIEW conversion_rates IS 'one row a step and market: the share of cycles that takes the step, its 95 % interval, and the goal for it';
 COMMENT ON COLUMN conversion_rates.metric IS 'name of the step';
 COMMENT ON COLUMN conversion_rates.place IS 'number to sort the rows by';
-COMMENT ON COLUMN conversion_rates.market IS 'all, b2b or b2c';
+COMMENT ON COLUMN conversion_rates.market IS 'all, b2b or b2c; b2b_simple and b2b_complex: of b2b, by lead.complexity or else setting.complexity, if any lead has one';
 COMMENT ON COLUMN conversion_rates.step_from IS 'stage where the step starts; lead: any stage from iql on, as a lead';
 COMMENT ON COLUMN conversion_rates.step_to IS 'stage that the step leads to: this one or a higher one; lead: iql';
 COMMENT ON COLUMN conversion_rates.numerator IS 'of denominator, cycles that came to step_to or higher afterwards';
@@ -129,7 +138,7 @@ COMMENT ON COLUMN conversion_rates.benchmark_denominator IS 'stage of the leads 
 COMMENT ON COLUMN conversion_rates.benchmark_source IS 'origin of the goal';
 COMMENT ON COLUMN conversion_rates.benchmark_rate IS 'rate that is compared with the goal: with the denominator of the goal';
 COMMENT ON COLUMN conversion_rates.benchmark_status IS 'below or above: the whole 95 % interval lies outside of the goal; within: the rate lies inside; unclear: outside, but there are too few cycles to tell; NULL: nothing to compare';
-COMMENT ON COLUMN conversion_rates.market_unknown IS 'cycles of all markets that were in step_from and whose market is unknown, as that of a visitor mostly is';
+COMMENT ON COLUMN conversion_rates.market_unknown IS 'cycles of all markets that were in step_from and whose market is unknown, as that of a visitor mostly is; of b2b_simple and b2b_complex with those of b2b that say neither';
 
 CREATE OR REPLACE VIEW conversion_times WITH (security_invoker = true) AS
 WITH figure AS (
@@ -159,7 +168,8 @@ WITH figure AS (
                 AND h.to_stage >= k.step_to AND h.effective_at >= k.from_at
         ) u ON true
         CROSS JOIN LATERAL (SELECT date_part('epoch', CASE WHEN k.first_at < k.from_at THEN u.step_at ELSE k.first_at END - k.from_at) / 86400) AS t (days)
-        CROSS JOIN LATERAL (VALUES ('all'), (l.market)) AS g (market)
+        CROSS JOIN setting z
+        CROSS JOIN LATERAL (VALUES ('all'), (l.market), (CASE WHEN l.market = 'b2b' THEN 'b2b_' || coalesce(l.complexity, z.complexity) END)) AS g (market)
     WHERE k.taken AND t.days >= 0 AND g.market IS NOT NULL
     GROUP BY g.market, k.metric
 )
@@ -184,19 +194,20 @@ FROM (VALUES
         ('sql_to_customer_days', 4),
         ('lead_to_customer_days', 5)
     ) AS k (metric, place)
-    CROSS JOIN (VALUES ('all'), ('b2b'), ('b2c')) AS g (market)
+    CROSS JOIN (VALUES ('all', 'all'), ('b2b', 'b2b'), ('b2c', 'b2c'), ('b2b_simple', 'b2b'), ('b2b_complex', 'b2b')) AS g (market, wider)
     LEFT JOIN figure f ON f.metric = k.metric AND f.market = g.market
     LEFT JOIN LATERAL (
         SELECT b.low, b.high, b.source
         FROM benchmark b
-        WHERE b.metric = k.metric AND b.segment IN (g.market, 'all')
-        ORDER BY b.segment = 'all'
+        WHERE b.metric = k.metric AND b.segment IN (g.market, g.wider, 'all')
+        ORDER BY b.segment = 'all', b.segment <> g.market
         LIMIT 1
-    ) b ON true;
+    ) b ON true
+WHERE g.market = g.wider OR EXISTS (SELECT FROM figure n WHERE n.market = g.market);
 COMMENT ON VIEW conversion_times IS 'one row a step and market: how many days the step took, and the goal for it';
 COMMENT ON COLUMN conversion_times.metric IS 'name of the step';
 COMMENT ON COLUMN conversion_times.place IS 'number to sort the rows by';
-COMMENT ON COLUMN conversion_times.market IS 'all, b2b or b2c';
+COMMENT ON COLUMN conversion_times.market IS 'all, b2b or b2c; b2b_simple and b2b_complex: of b2b, by lead.complexity or else setting.complexity, if any lead has one';
 COMMENT ON COLUMN conversion_times.conversions IS 'cycles that took the step';
 COMMENT ON COLUMN conversion_times.mean_days IS 'mean of the days that the step took';
 COMMENT ON COLUMN conversion_times.median_days IS 'median of the days that the step took';
@@ -216,7 +227,10 @@ SELECT
     b.until_month AS months_until,
     count(c.lead_id) AS customers,
     count(c.lead_id)::double precision / nullif(sum(count(c.lead_id)) OVER (), 0)::double precision AS share_rate,
-    (sum(count(c.lead_id)) OVER (ORDER BY b.bucket_rank))::double precision / nullif(sum(count(c.lead_id)) OVER (), 0)::double precision AS cumulative_rate
+    (sum(count(c.lead_id)) OVER (ORDER BY b.bucket_rank))::double precision / nullif(sum(count(c.lead_id)) OVER (), 0)::double precision AS cumulative_rate,
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY c.touches) AS median_touches,
+    count(c.lead_id) FILTER (WHERE c.touches > 1) AS multi_touch_customers,
+    count(c.lead_id) FILTER (WHERE c.touches > 1)::double precision / nullif(sum(count(c.lead_id)) OVER (), 0)::double precision AS multi_touch_share_rate
 FROM (VALUES
         (1, '0-1 months', 0, 1),
         (2, '1-2 months', 1, 2),
@@ -227,7 +241,19 @@ FROM (VALUES
         (7, '18-24 months', 18, 24),
         (8, '24 months and more', 24, NULL)
     ) AS b (bucket_rank, bucket, from_month, until_month)
-    LEFT JOIN cycle_time c ON c.full_months >= b.from_month AND (c.full_months < b.until_month OR b.until_month IS NULL)
+    LEFT JOIN (
+        SELECT n.lead_id, n.full_months, t.touches
+        FROM cycle_time n
+            CROSS JOIN LATERAL (
+                -- as in touchpoints
+                SELECT count(*) AS touches
+                FROM event e
+                    JOIN event_kind k USING (kind)
+                WHERE e.lead_id = n.lead_id AND e.occurred_at >= n.started_at AND e.occurred_at <= n.customer_at
+                    AND k.role NOT IN ('purchase', 'refund', 'cancellation', 'points', 'stage', 'lost', 'disqualified', 'recycled', 'unsubscribe')
+            ) t
+        WHERE n.full_months IS NOT NULL
+    ) c ON c.full_months >= b.from_month AND (c.full_months < b.until_month OR b.until_month IS NULL)
 GROUP BY b.bucket, b.bucket_rank, b.from_month, b.until_month
 ORDER BY b.bucket_rank;
 COMMENT ON VIEW cycle_time_histogram IS 'one row a range of calendar months: how many customers took so long from the beginning of their cycle; ranges without customers too';
@@ -238,6 +264,9 @@ COMMENT ON COLUMN cycle_time_histogram.months_until IS 'upper end of the range, 
 COMMENT ON COLUMN cycle_time_histogram.customers IS 'cycles that ended in a customer';
 COMMENT ON COLUMN cycle_time_histogram.share_rate IS 'share of all customers';
 COMMENT ON COLUMN cycle_time_histogram.cumulative_rate IS 'share of all customers that took so many months or fewer';
+COMMENT ON COLUMN cycle_time_histogram.median_touches IS 'median of the contacts between a customer and us in its cycle before it became one, see touchpoints';
+COMMENT ON COLUMN cycle_time_histogram.multi_touch_customers IS 'of customers, those with two contacts or more';
+COMMENT ON COLUMN cycle_time_histogram.multi_touch_share_rate IS 'multi_touch_customers as a share of all customers, of all ranges';
 
 -- Quality of leads, time to a sale, revenue: the three numbers that tell whether
 -- marketing gets better.

@@ -158,6 +158,41 @@ WITH reached AS (
         ) AS k (comparison, place, segment)
         LEFT JOIN reached r ON k.segment = CASE k.comparison WHEN 'sourcing' THEN r.sourcing ELSE r.direction END
     GROUP BY k.comparison, k.place, k.segment
+), campaign_start AS (
+    -- a campaign begins with its first cost or its first lead
+    SELECT b.campaign, min(b.began_at) AS began_at, min(b.sql_at) AS sql_at
+    FROM (
+            SELECT c.campaign, c.day_from::timestamp AT TIME ZONE z.time_zone AS began_at, NULL::timestamptz AS sql_at
+            FROM cost c CROSS JOIN setting z
+            WHERE c.campaign IS NOT NULL AND c.day_from >= '1900-01-01'
+            UNION ALL
+            SELECT m.campaign, least(m.created_at, m.lead_at), m.sql_at
+            FROM _lead_milestone m
+            WHERE m.campaign <> '(none)'
+        ) b
+    GROUP BY b.campaign
+), time_taken AS (
+    SELECT m.sourcing, m.direction, date_part('epoch', m.mql_at - m.created_at) / 86400 AS mql_days, date_part('epoch', m.sql_at - m.created_at) / 86400 AS sql_days,
+        date_part('epoch', m.customer_at - m.created_at) / 86400 AS customer_days, NULL::double precision AS campaign_days
+    FROM _lead_milestone m
+    WHERE m.mql_at IS NOT NULL OR m.customer_at IS NOT NULL
+    UNION ALL
+    SELECT coalesce(p.sourcing, '(none)'), coalesce(p.direction, h.direction, '(none)'), NULL, NULL, NULL, date_part('epoch', s.sql_at - s.began_at) / 86400
+    FROM campaign_start s
+        LEFT JOIN campaign p ON p.campaign = s.campaign
+        LEFT JOIN channel h ON h.channel = p.channel
+    WHERE s.sql_at >= s.began_at
+), timed AS (
+    SELECT v.comparison, v.segment,
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY t.mql_days) FILTER (WHERE t.mql_days >= 0) AS mql_days,
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY t.sql_days) FILTER (WHERE t.sql_days >= 0) AS sql_days,
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY t.customer_days) FILTER (WHERE t.customer_days >= 0) AS customer_days,
+        count(*) FILTER (WHERE t.mql_days >= 0) AS mqls, count(*) FILTER (WHERE t.sql_days >= 0) AS sqls, count(*) FILTER (WHERE t.customer_days >= 0) AS customers,
+        count(t.campaign_days) AS campaigns,
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY t.campaign_days) FILTER (WHERE t.campaign_days IS NOT NULL) AS campaign_days
+    FROM time_taken t
+        CROSS JOIN LATERAL (VALUES ('sourcing', t.sourcing), ('direction', t.direction)) AS v (comparison, segment)
+    GROUP BY v.comparison, v.segment
 ), shared AS (
     -- a cost that is for all leads is not that of those that came by themselves
     SELECT t.comparison, t.place, t.segment, t.leads, t.mqls, t.sqls, t.customers, t.leads_won, t.revenue_amount, t.lead_revenue, t.cost_amount,
@@ -181,9 +216,18 @@ SELECT
     t.leads_won::double precision / nullif(t.leads, 0) AS lead_to_customer_rate,
     as_amount(t.revenue_amount)::numeric(14,2) AS revenue_amount,
     as_amount(t.lead_revenue / nullif(t.leads, 0))::numeric(14,2) AS revenue_per_lead_amount,
-    (t.revenue_amount - t.own_cost)::double precision / nullif(t.own_cost, 0)::double precision AS roi
-FROM shared t;
-COMMENT ON VIEW sourcing_comparison IS 'internal against outsourced and inbound against outbound: cost, leads, customers and revenue of each';
+    (t.revenue_amount - t.own_cost)::double precision / nullif(t.own_cost, 0)::double precision AS roi,
+    coalesce(d.mqls, 0) AS timed_mqls,
+    d.mql_days AS median_mql_days,
+    coalesce(d.sqls, 0) AS timed_sqls,
+    d.sql_days AS median_sql_days,
+    coalesce(d.customers, 0) AS timed_customers,
+    d.customer_days AS median_customer_days,
+    coalesce(d.campaigns, 0) AS campaigns,
+    d.campaign_days AS median_campaign_days
+FROM shared t
+    LEFT JOIN timed d USING (comparison, segment);
+COMMENT ON VIEW sourcing_comparison IS 'internal against outsourced and inbound against outbound: cost, leads, customers, revenue and time to results of each';
 COMMENT ON COLUMN sourcing_comparison.comparison IS 'sourcing or direction';
 COMMENT ON COLUMN sourcing_comparison.place IS 'number to sort the rows by';
 COMMENT ON COLUMN sourcing_comparison.segment IS 'internal or outsourced, inbound or outbound; (none): costs and leads whose campaign and channel do not say';
@@ -200,3 +244,11 @@ COMMENT ON COLUMN sourcing_comparison.lead_to_customer_rate IS 'share of the lea
 COMMENT ON COLUMN sourcing_comparison.revenue_amount IS 'sum of purchases, less refunds';
 COMMENT ON COLUMN sourcing_comparison.revenue_per_lead_amount IS 'revenue of the leads / leads';
 COMMENT ON COLUMN sourcing_comparison.roi IS '(revenue_amount - cost_amount) / cost_amount; NULL for costs that do not say if there are leads that do';
+COMMENT ON COLUMN sourcing_comparison.timed_mqls IS 'of mqls, leads that were known before';
+COMMENT ON COLUMN sourcing_comparison.median_mql_days IS 'median of the days from the creation of these leads to mql or a higher stage';
+COMMENT ON COLUMN sourcing_comparison.timed_sqls IS 'of sqls, leads that were known before';
+COMMENT ON COLUMN sourcing_comparison.median_sql_days IS 'median of the days from the creation of these leads to sql or a higher stage';
+COMMENT ON COLUMN sourcing_comparison.timed_customers IS 'of customers, leads that were known before';
+COMMENT ON COLUMN sourcing_comparison.median_customer_days IS 'median of the days from the creation of these leads to customer';
+COMMENT ON COLUMN sourcing_comparison.campaigns IS 'campaigns that brought an sql';
+COMMENT ON COLUMN sourcing_comparison.median_campaign_days IS 'median of the days from the start of these campaigns, which is their first cost or first lead, to their first sql';

@@ -34,7 +34,7 @@ WITH buyer AS MATERIALIZED (
     FROM event e
     WHERE (e.channel IS NOT NULL OR e.campaign IS NOT NULL)
         AND is_dated(e.occurred_at)
-        AND e.kind <> ALL (kinds_of('event_kind', 'purchase', 'refund', 'lost', 'disqualified', 'recycled', 'points', 'stage', 'unsubscribe', 'email_sent'))
+        AND e.kind <> ALL (kinds_of('event_kind', 'purchase', 'refund', 'cancellation', 'lost', 'disqualified', 'recycled', 'points', 'stage', 'unsubscribe', 'email_sent'))
         AND EXISTS (SELECT FROM member m WHERE m.lead_id = e.lead_id)
 ), every_touch AS (
     SELECT t.lead_id, t.event_id, t.touched_at, t.channel, t.campaign
@@ -198,3 +198,77 @@ COMMENT ON COLUMN roas.cost_amount IS 'cost of the source';
 COMMENT ON COLUMN roas.roas IS 'revenue_amount / cost_amount; NULL for a cost without a campaign that is for purchases of campaigns too';
 COMMENT ON COLUMN roas.profit_amount IS 'revenue_amount - cost_amount; adds up to the profit of all sources';
 COMMENT ON COLUMN roas.roi IS 'profit_amount / cost_amount; NULL for a cost without a campaign that is for purchases of campaigns too';
+
+-- Which way brings leads on: what they saw of us between entering a stage and
+-- leaving it. An outreach and a message that we sent go to the lead, whatever
+-- their channel; the event that moves the lead is one of its touches.
+CREATE OR REPLACE VIEW step_direction WITH (security_invoker = true) AS
+WITH entry AS MATERIALIZED (
+    SELECT e.lead_id, e.entry_seq, e.stage_rank, e.entered_at, e.converted = 1 AS converted,
+        least(coalesce(e.converted_at, e.lost_at, now()), now()) AS until_at
+    FROM stage_entry e
+    WHERE e.entered = 1 AND e.stage IN ('iql', 'mql', 'sql', 'prospect')
+), touch AS (
+    SELECT e.lead_id, e.occurred_at, coalesce(c.direction, h.direction, CASE WHEN k.role IN ('outreach', 'email_sent') THEN 'outbound' END) AS direction
+    FROM event e
+        JOIN event_kind k USING (kind)
+        LEFT JOIN campaign c ON c.campaign = e.campaign
+        LEFT JOIN channel h ON h.channel = coalesce(e.channel, c.channel)
+    WHERE is_dated(e.occurred_at)
+        AND k.role NOT IN ('purchase', 'refund', 'cancellation', 'points', 'stage', 'lost', 'disqualified', 'recycled', 'unsubscribe')
+), touched AS (
+    SELECT n.lead_id, n.entry_seq, bool_or(t.direction = 'inbound') AS inbound, bool_or(t.direction = 'outbound') AS outbound
+    FROM entry n
+        JOIN touch t ON t.lead_id = n.lead_id AND t.occurred_at > n.entered_at AND t.occurred_at <= n.until_at
+    GROUP BY n.lead_id, n.entry_seq
+), counted AS (
+    SELECT n.stage_rank,
+        CASE WHEN t.inbound AND t.outbound THEN 'both' WHEN t.inbound THEN 'inbound' WHEN t.outbound THEN 'outbound' ELSE '(none)' END AS direction,
+        count(*) AS entered,
+        count(*) FILTER (WHERE n.converted) AS converted,
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY date_part('epoch', n.until_at - n.entered_at) / 86400) FILTER (WHERE n.converted) AS median_days,
+        avg(date_part('epoch', n.until_at - n.entered_at) / 86400) AS mean_days
+    FROM entry n
+        LEFT JOIN touched t USING (lead_id, entry_seq)
+    GROUP BY 1, 2
+), single AS (
+    SELECT c.stage_rank, sum(c.converted)::double precision / nullif(sum(c.entered), 0)::double precision AS rate
+    FROM counted c
+    WHERE c.direction IN ('inbound', 'outbound')
+    GROUP BY c.stage_rank
+)
+SELECT
+    f.stage::text AS step_from,
+    f.stage_rank AS step_from_rank,
+    t.stage::text AS step_to,
+    d.direction,
+    d.place,
+    coalesce(c.entered, 0) AS entered,
+    coalesce(c.converted, 0) AS converted,
+    c.converted::double precision / nullif(c.entered, 0) AS conversion_rate,
+    rate_low(c.converted, c.entered) AS low_rate,
+    rate_high(c.converted, c.entered) AS high_rate,
+    c.median_days,
+    c.mean_days,
+    c.converted::double precision / nullif(c.entered, 0) / nullif(s.rate, 0) AS ratio_to_single
+FROM stages() f
+    JOIN stages() t ON t.stage_rank = f.stage_rank + 10
+    CROSS JOIN (VALUES ('both', 1), ('inbound', 2), ('outbound', 3), ('(none)', 4)) AS d (direction, place)
+    LEFT JOIN counted c ON c.stage_rank = f.stage_rank AND c.direction = d.direction
+    LEFT JOIN single s ON s.stage_rank = f.stage_rank
+WHERE f.stage IN ('iql', 'mql', 'sql', 'prospect')
+ORDER BY f.stage_rank, d.place;
+COMMENT ON VIEW step_direction IS 'one row a step of the funnel and direction: leads that touched us, or that we touched, in that direction only, in both or in none while they were in the stage, and how many of them went on';
+COMMENT ON COLUMN step_direction.step_from IS 'stage where the step starts';
+COMMENT ON COLUMN step_direction.step_from_rank IS 'rank of that stage to sort by';
+COMMENT ON COLUMN step_direction.step_to IS 'the next stage; leads that skipped it went on too';
+COMMENT ON COLUMN step_direction.direction IS 'both, inbound or outbound only, or (none), of the events after the entry up to the step, the loss of the lead or now: that of their campaign or channel; an outreach and a message of ours without one is outbound';
+COMMENT ON COLUMN step_direction.place IS 'number to sort the directions by';
+COMMENT ON COLUMN step_direction.entered IS 'first entries into step_from in a cycle';
+COMMENT ON COLUMN step_direction.converted IS 'of entered, those that came to a higher stage';
+COMMENT ON COLUMN step_direction.conversion_rate IS 'converted / entered';
+COMMENT ON COLUMN step_direction.low_rate IS 'lower end of the 95 % interval of the rate (Wilson)';
+COMMENT ON COLUMN step_direction.high_rate IS 'upper end of the 95 % interval of the rate (Wilson)';
+COMMENT ON COLUMN step_direction.median_days IS 'median of the days that the step took, of converted';
+COMMENT ON COLUMN step_direction.mean_days IS 'mean of the days up to the step, the loss of the lead or now, of entered: a lead that stays longer has time for more touches';
+COMMENT ON COLUMN step_direction.ratio_to_single IS 'conversion_rate / the rate of leads that were touched in one direction only; of both: how much better both work';

@@ -413,3 +413,223 @@ COMMENT ON COLUMN pipeline_forecast.customer_amount IS 'what a customer has brou
 COMMENT ON COLUMN pipeline_forecast.forecast_amount IS 'expected_customers * customer_amount';
 COMMENT ON COLUMN pipeline_forecast.low_amount IS 'lower end of its 95 % interval';
 COMMENT ON COLUMN pipeline_forecast.high_amount IS 'upper end of its 95 % interval';
+
+-- Referrals. A chain is followed up to 100 leads: so a circle of leads that
+-- recommend each other ends too. The pairs are read once, and the recursion is
+-- over arrays, as engines that distribute tables run none over tables.
+CREATE OR REPLACE FUNCTION _referrals() RETURNS TABLE (lead_id bigint, referrer_id bigint, steps integer)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    lead_ids bigint[];
+    referrer_ids bigint[];
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    SELECT array_agg(l.lead_id), array_agg(l.referred_by) INTO lead_ids, referrer_ids
+    FROM @pipeline@.lead l
+    WHERE l.referred_by IS NOT NULL;
+    RETURN QUERY
+        WITH RECURSIVE edge AS MATERIALIZED (
+            SELECT u.lead_id, u.referrer_id FROM unnest(lead_ids, referrer_ids) AS u (lead_id, referrer_id)
+        ), link AS (
+            SELECT e.lead_id, e.referrer_id, 1 AS steps
+            FROM edge e
+            UNION ALL
+            SELECT k.lead_id, e.referrer_id, k.steps + 1
+            FROM link k
+                JOIN edge e ON e.lead_id = k.referrer_id
+            WHERE e.referrer_id <> k.lead_id AND k.steps < 100
+        )
+        SELECT k.lead_id, k.referrer_id, min(k.steps)
+        FROM link k
+        GROUP BY k.lead_id, k.referrer_id;
+END
+$$;
+COMMENT ON FUNCTION _referrals() IS 'each lead that was referred, with each lead above it and how many steps that is away';
+
+CREATE OR REPLACE VIEW referral_tree WITH (security_invoker = true) AS
+WITH pair AS MATERIALIZED (
+    SELECT r.lead_id, r.referrer_id, r.steps
+    FROM _referrals() r
+), above AS (
+    SELECT p.lead_id, count(*) AS depth, max(p.referrer_id) FILTER (WHERE l.referred_by IS NULL) AS top_id
+    FROM pair p
+        JOIN lead l ON l.lead_id = p.referrer_id
+    GROUP BY p.lead_id
+), below AS (
+    SELECT p.referrer_id, count(*) AS referrals, count(*) FILTER (WHERE p.steps = 1) AS direct_referrals, max(p.steps) AS levels,
+        count(m.lead_at) AS leads, count(m.customer_at) AS customers, coalesce(sum(r.revenue_amount), 0) AS revenue_amount,
+        coalesce(sum(r.revenue_amount) FILTER (WHERE p.steps = 1), 0) AS direct_amount
+    FROM pair p
+        LEFT JOIN _milestone m ON m.lead_id = p.lead_id
+        LEFT JOIN _revenue r ON r.lead_id = p.lead_id
+    GROUP BY p.referrer_id
+)
+SELECT
+    b.referrer_id AS lead_id,
+    l.external_id,
+    l.referred_by,
+    CASE WHEN a.lead_id IS NULL THEN b.referrer_id ELSE a.top_id END AS top_id,
+    coalesce(a.depth, 0) AS depth,
+    b.levels,
+    b.direct_referrals,
+    b.referrals,
+    b.leads,
+    b.customers,
+    b.customers::double precision / nullif(b.referrals, 0) AS customer_rate,
+    rate_low(b.customers, b.referrals) AS customer_low_rate,
+    rate_high(b.customers, b.referrals) AS customer_high_rate,
+    as_amount(b.direct_amount)::numeric(14,2) AS direct_revenue_amount,
+    as_amount(b.revenue_amount)::numeric(14,2) AS revenue_amount,
+    as_amount(b.revenue_amount / nullif(b.referrals, 0))::numeric(14,2) AS revenue_per_lead_amount
+FROM below b
+    JOIN lead l ON l.lead_id = b.referrer_id
+    LEFT JOIN above a ON a.lead_id = b.referrer_id;
+COMMENT ON VIEW referral_tree IS 'one row a lead that recommended us: the leads that came by it, directly or by one of these, and what they brought';
+COMMENT ON COLUMN referral_tree.lead_id IS 'number of the lead that recommended us, see the table lead';
+COMMENT ON COLUMN referral_tree.external_id IS 'name of the lead in the app';
+COMMENT ON COLUMN referral_tree.referred_by IS 'lead that recommended us to this one; NULL: none';
+COMMENT ON COLUMN referral_tree.top_id IS 'lead at the top of its tree, which may be itself; NULL: there is none, as leads recommended each other in a circle, or it is more than 100 leads above';
+COMMENT ON COLUMN referral_tree.depth IS 'number of leads above it, at most 100; 0: it is the top';
+COMMENT ON COLUMN referral_tree.levels IS 'number of levels below it';
+COMMENT ON COLUMN referral_tree.direct_referrals IS 'leads to which it recommended us';
+COMMENT ON COLUMN referral_tree.referrals IS 'these, and leads to which they recommended us, and so on; chains of more than 100 leads are cut there';
+COMMENT ON COLUMN referral_tree.leads IS 'of referrals, contacts that became iql or higher';
+COMMENT ON COLUMN referral_tree.customers IS 'of referrals, contacts that became customers';
+COMMENT ON COLUMN referral_tree.customer_rate IS 'customers / referrals';
+COMMENT ON COLUMN referral_tree.customer_low_rate IS 'lower end of the 95 % interval of the rate (Wilson)';
+COMMENT ON COLUMN referral_tree.customer_high_rate IS 'upper end of the 95 % interval of the rate (Wilson)';
+COMMENT ON COLUMN referral_tree.direct_revenue_amount IS 'revenue of the leads that it referred directly, less refunds';
+COMMENT ON COLUMN referral_tree.revenue_amount IS 'revenue of all that are counted in referrals, less refunds; of several referrers above each other each has all of it';
+COMMENT ON COLUMN referral_tree.revenue_per_lead_amount IS 'revenue_amount / referrals';
+
+-- Subscriptions. How long an amount is for, and which subscription, is said by
+-- properties, which readers of views must not see.
+CREATE OR REPLACE FUNCTION _subscription_events()
+    RETURNS TABLE (lead_id bigint, event_id bigint, occurred_at timestamptz, subscription text, months integer, cancels boolean)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF NOT @pipeline@._shows_all_leads() THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+        SELECT e.lead_id, e.event_id, e.occurred_at,
+            CASE WHEN jsonb_typeof(e.properties -> 'subscription') IN ('string', 'number') THEN e.properties ->> 'subscription' END,
+            CASE WHEN jsonb_typeof(e.properties -> 'months') IN ('string', 'number') AND e.properties ->> 'months' ~ '^[1-9][0-9]{0,2}$'
+                THEN least((e.properties ->> 'months')::integer, 120) ELSE 1 END,
+            k.role = 'cancellation'
+        FROM @pipeline@.event e
+            JOIN @pipeline@.event_kind k USING (kind)
+        WHERE leadscore_internal.is_dated(e.occurred_at) AND e.occurred_at <= now()
+            AND (k.role = 'cancellation' OR k.role = 'purchase' AND NOT leadscore_internal.takes_back(e.value)
+                AND (e.kind IN ('subscription_started', 'subscription_renewed') OR e.properties ? 'months'));
+END
+$$;
+REVOKE EXECUTE ON FUNCTION _subscription_events() FROM PUBLIC;
+COMMENT ON FUNCTION _subscription_events() IS
+    'payments for subscriptions up to now, with the months that they are for, and cancellations; subscription is NULL if it has no name: a cancellation without one ends all of its lead';
+
+-- From a payment until the next one, a cancellation, or a week after the time
+-- that was paid for. Stays that follow each other make one subscription.
+CREATE OR REPLACE VIEW _subscription WITH (security_invoker = true) AS
+WITH item AS MATERIALIZED (
+    SELECT i.lead_id, i.event_id, i.occurred_at, i.subscription, i.months, i.cancels
+    FROM _subscription_events() i
+), paid AS (
+    SELECT i.lead_id, coalesce(i.subscription, '') AS subscription, i.event_id, i.occurred_at AS paid_at,
+        ((i.occurred_at AT TIME ZONE z.time_zone + make_interval(months => i.months)) AT TIME ZONE z.time_zone) + interval '168 hours' AS expires_at,
+        coalesce(p.net_amount, 0) / i.months AS monthly,
+        lead(i.occurred_at) OVER (PARTITION BY i.lead_id, coalesce(i.subscription, '') ORDER BY i.occurred_at, i.event_id) AS next_at
+    FROM item i
+        CROSS JOIN setting z
+        LEFT JOIN purchases p USING (lead_id, event_id)
+    WHERE NOT i.cancels
+), ended AS (
+    SELECT p.lead_id, p.event_id, min(c.occurred_at) AS cancelled_at
+    FROM paid p
+        JOIN item c ON c.cancels AND c.lead_id = p.lead_id AND (c.subscription IS NULL OR c.subscription = p.subscription) AND c.occurred_at > p.paid_at
+    GROUP BY p.lead_id, p.event_id
+), stay AS (
+    SELECT p.lead_id, p.subscription, p.event_id, p.paid_at, p.monthly, least(p.next_at, e.cancelled_at, p.expires_at) AS until_at,
+        coalesce(e.cancelled_at <= least(p.next_at, p.expires_at), false) AS cancelled
+    FROM paid p
+        LEFT JOIN ended e USING (lead_id, event_id)
+), linked AS (
+    SELECT s.*,
+        (lag(s.until_at) OVER course = s.paid_at AND NOT lag(s.cancelled) OVER course) IS NOT TRUE AS is_start,
+        (lead(s.paid_at) OVER course = s.until_at AND NOT s.cancelled) IS NOT TRUE AS is_end
+    FROM stay s
+    WINDOW course AS (PARTITION BY s.lead_id, s.subscription ORDER BY s.paid_at, s.event_id)
+)
+SELECT
+    k.lead_id,
+    k.event_id,
+    k.paid_at,
+    k.until_at,
+    k.monthly AS monthly_amount,
+    k.is_start,
+    k.is_end,
+    k.is_end AND k.cancelled AS cancelled,
+    max(k.paid_at) FILTER (WHERE k.is_start) OVER (PARTITION BY k.lead_id, k.subscription ORDER BY k.paid_at, k.event_id ROWS UNBOUNDED PRECEDING) AS started_at
+FROM linked k;
+COMMENT ON VIEW _subscription IS 'one row a payment for a subscription: how long it lasts, and whether the subscription begins or ends with it';
+
+CREATE OR REPLACE VIEW subscription_months WITH (security_invoker = true) AS
+WITH change AS (
+    SELECT month_start(d.at, z.time_zone) AS calendar_month, sum(d.started) AS started, sum(d.renewed) AS renewals, sum(d.ended) AS ended,
+        sum(d.cancelled) AS cancelled, sum(d.ended) FILTER (WHERE month_start(s.started_at, z.time_zone) < month_start(d.at, z.time_zone)) AS churned,
+        sum(d.amount) AS amount, sum(d.amount) FILTER (WHERE d.started = 1) AS started_amount, -sum(d.amount) FILTER (WHERE d.ended = 1) AS ended_amount
+    FROM _subscription s
+        CROSS JOIN setting z
+        CROSS JOIN LATERAL (VALUES
+            (s.paid_at, s.is_start::integer, (NOT s.is_start)::integer, 0, 0, s.monthly_amount),
+            (s.until_at, 0, 0, s.is_end::integer, s.cancelled::integer, -s.monthly_amount)
+        ) AS d (at, started, renewed, ended, cancelled, amount)
+    WHERE d.at <= now()
+    GROUP BY 1
+), month AS (
+    SELECT m.calendar_month::date AS calendar_month, coalesce(c.started, 0) AS started, coalesce(c.renewals, 0) AS renewals, coalesce(c.ended, 0) AS ended,
+        coalesce(c.cancelled, 0) AS cancelled, coalesce(c.churned, 0) AS churned, coalesce(c.started_amount, 0) AS started_amount, coalesce(c.ended_amount, 0) AS ended_amount,
+        sum(c.started - c.ended) OVER so_far AS active, sum(c.amount) OVER so_far AS amount
+    FROM setting z
+        CROSS JOIN (SELECT min(c.calendar_month) AS first_month FROM change c) f
+        CROSS JOIN LATERAL generate_series(f.first_month::timestamp, month_start(now(), z.time_zone)::timestamp, interval '1 month') AS m (calendar_month)
+        LEFT JOIN change c ON c.calendar_month = m.calendar_month::date
+    WINDOW so_far AS (ORDER BY m.calendar_month)
+)
+SELECT
+    m.calendar_month,
+    (m.active - m.started + m.ended)::bigint AS active_before,
+    m.started::bigint AS started,
+    m.renewals::bigint AS renewals,
+    m.ended::bigint AS ended,
+    m.cancelled::bigint AS cancelled,
+    m.churned::bigint AS churned,
+    m.active::bigint AS active,
+    m.churned::double precision / nullif(m.active - m.started + m.ended, 0) AS churn_rate,
+    rate_low(m.churned::bigint, (m.active - m.started + m.ended)::bigint) AS churn_low_rate,
+    rate_high(m.churned::bigint, (m.active - m.started + m.ended)::bigint) AS churn_high_rate,
+    as_amount(m.amount)::numeric(14,2) AS monthly_revenue_amount,
+    as_amount(m.started_amount)::numeric(14,2) AS started_amount,
+    as_amount(m.ended_amount)::numeric(14,2) AS ended_amount
+FROM month m
+ORDER BY m.calendar_month;
+COMMENT ON VIEW subscription_months IS 'one row a month from the first subscription on: subscriptions that began, ended and run, and monthly recurring revenue';
+COMMENT ON COLUMN subscription_months.calendar_month IS 'first day of the month';
+COMMENT ON COLUMN subscription_months.active_before IS 'subscriptions that ran when the month began';
+COMMENT ON COLUMN subscription_months.started IS 'subscriptions that began in the month, or began again';
+COMMENT ON COLUMN subscription_months.renewals IS 'payments in the month that kept a subscription running';
+COMMENT ON COLUMN subscription_months.ended IS 'subscriptions that ended in the month: they were cancelled, or not paid for until a week after the time that was paid for';
+COMMENT ON COLUMN subscription_months.cancelled IS 'of ended, those that were cancelled';
+COMMENT ON COLUMN subscription_months.churned IS 'of ended, those that had begun before the month';
+COMMENT ON COLUMN subscription_months.active IS 'active_before + started - ended: subscriptions that run at the end of the month, or now';
+COMMENT ON COLUMN subscription_months.churn_rate IS 'churned / active_before';
+COMMENT ON COLUMN subscription_months.churn_low_rate IS 'lower end of the 95 % interval of the rate (Wilson)';
+COMMENT ON COLUMN subscription_months.churn_high_rate IS 'upper end of the 95 % interval of the rate (Wilson)';
+COMMENT ON COLUMN subscription_months.monthly_revenue_amount IS 'monthly recurring revenue (MRR) at the end of the month, or now: of each subscription that runs its last payment, less refunds, divided by the months that it is for';
+COMMENT ON COLUMN subscription_months.started_amount IS 'monthly amounts of the subscriptions that began in the month';
+COMMENT ON COLUMN subscription_months.ended_amount IS 'monthly amounts of the subscriptions that ended in the month';
