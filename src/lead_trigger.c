@@ -34,7 +34,7 @@ PG_FUNCTION_INFO_V1(leadscore_lead_truncated);
 PG_FUNCTION_INFO_V1(leadscore_lead_touched);
 
 /* number of tables whose rows are deleted with a lead */
-#define LEAD_TABLES	9
+#define LEAD_TABLES	10
 
 /*
  * Run a DELETE on all that is committed, whatever the transaction sees: a
@@ -263,6 +263,7 @@ list_tables(const Pipeline *pipeline, Oid *tables)
 	tables[6] = pipeline->segment_log;
 	tables[7] = pipeline->enrollment;
 	tables[8] = pipeline->action;
+	tables[9] = pipeline->checkpoint;
 }
 
 /*

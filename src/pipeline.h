@@ -77,6 +77,9 @@ typedef enum PipelinePlan
 	PLAN_READ_PROFILES,
 	PLAN_READ_CONFIGURATION,
 	PLAN_SEE_STATE,
+	PLAN_NUMBER_STAGE,
+	PLAN_NUMBER_SEGMENT,
+	PLAN_WRITE_CHECKPOINT,
 	PIPELINE_PLANS				/* number of them */
 } PipelinePlan;
 
@@ -118,6 +121,7 @@ typedef struct Pipeline
 	Oid			lead;
 	Oid			event;
 	Oid			state;
+	Oid			checkpoint;
 	Oid			stage_log;
 	Oid			segment_log;
 	Oid			profile_change;

@@ -114,7 +114,7 @@ compare_lead(LogReader *log, LeadRecord *stored, Difference *difference)
 
 	difference->lead_id = stored->lead_id;
 	right.lead_id = stored->lead_id;
-	leadscore_replay(log, &right, &replayed);
+	leadscore_replay(log, &right, &replayed, NULL);
 	if (!stored->valid)
 	{
 		difference->problem = "state is not valid";
@@ -203,11 +203,11 @@ static void
 find_orphans(Writer *writer, DifferenceFound found, void *context)
 {
 	const Pipeline *pipeline = writer->pipeline;
-	Oid			tables[9];
-	const char *problems[9] = {"state without a lead", "events without a lead",
+	Oid			tables[10];
+	const char *problems[10] = {"state without a lead", "events without a lead",
 		"history without a lead", "profile changes without a lead", "consent without a lead",
 		"name without a lead", "history of segments without a lead", "runs of sequences without a lead",
-	"actions without a lead"};
+	"actions without a lead", "checkpoint without a lead"};
 	int			i;
 
 	tables[0] = pipeline->state;
@@ -219,6 +219,7 @@ find_orphans(Writer *writer, DifferenceFound found, void *context)
 	tables[6] = pipeline->segment_log;
 	tables[7] = pipeline->enrollment;
 	tables[8] = pipeline->action;
+	tables[9] = pipeline->checkpoint;
 	for (i = 0; i < (int) lengthof(tables); i++)
 	{
 		char	   *sql = psprintf("SELECT t.lead_id, pg_catalog.count(*)::pg_catalog.text FROM %s t"
@@ -341,13 +342,14 @@ delete_orphan(Writer *writer, int64 lead_id)
 {
 	Oid			type = INT8OID;
 	Datum		value = Int64GetDatum(lead_id);
-	Oid			tables[4];
+	Oid			tables[5];
 	int			i;
 
 	tables[0] = writer->pipeline->stage_log;
 	tables[1] = writer->pipeline->profile_change;
 	tables[2] = writer->pipeline->segment_log;
-	tables[3] = writer->pipeline->state;
+	tables[3] = writer->pipeline->checkpoint;
+	tables[4] = writer->pipeline->state;
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	CommandCounterIncrement();

@@ -80,6 +80,11 @@ CREATE FUNCTION leadscore_internal.verify(pipeline regnamespace)
 COMMENT ON FUNCTION leadscore_internal.verify(regnamespace) IS
 	'leads that differ from a replay of their log, and rows without a lead';
 
+CREATE FUNCTION leadscore_internal.purge(pipeline regnamespace, before timestamptz, max_leads bigint, delete_events boolean) RETURNS bigint
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_purge';
+COMMENT ON FUNCTION leadscore_internal.purge(regnamespace, timestamptz, bigint, boolean) IS
+	'takes the events before a line out of the log of at most so many leads, and perhaps deletes them; returns how many it deleted';
+
 CREATE FUNCTION leadscore_internal.current_stage(pipeline regnamespace, lead_id bigint) RETURNS leadscore.lead_stage
 	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 10000 AS 'MODULE_PATHNAME', 'leadscore_current_stage';
 COMMENT ON FUNCTION leadscore_internal.current_stage(regnamespace, bigint) IS

@@ -54,3 +54,52 @@ $$;
 REVOKE EXECUTE ON FUNCTION verify() FROM PUBLIC;
 COMMENT ON FUNCTION verify() IS
     'stored values that differ from a replay of the log: no rows, ever. Of leads that are due, or behind a change of models, signals or segments, only the counts are compared';
+
+-- How long things are kept.
+
+CREATE OR REPLACE FUNCTION _purge_line(before timestamptz) RETURNS timestamptz
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF before IS NULL THEN
+        RAISE EXCEPTION 'before must not be null'
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Pass the instant from which on events are to stay.';
+    ELSIF before > now() THEN
+        RAISE EXCEPTION 'before must not be in the future'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass the instant from which on events are to stay.';
+    END IF;
+    RETURN (SELECT date_bin(s.grain, before, timestamptz '2000-01-01 00:00:00+00') FROM @pipeline@.setting s);
+END
+$$;
+COMMENT ON FUNCTION _purge_line(timestamptz) IS 'the beginning of the bucket of an instant, which must be past';
+
+CREATE OR REPLACE FUNCTION purge(before timestamptz, max_leads integer DEFAULT NULL, delete_events boolean DEFAULT true)
+    RETURNS TABLE (table_name text, rows_removed bigint, leads_left bigint, complete_since timestamptz)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
+    line CONSTANT timestamptz := @pipeline@._purge_line(before);
+    removed bigint;
+BEGIN
+    IF max_leads < 0 THEN
+        RAISE EXCEPTION 'max_leads must not be negative'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass the greatest number of leads to purge, such as 1000, or NULL for all.';
+    ELSIF delete_events IS NULL THEN
+        RAISE EXCEPTION 'delete_events must not be null'
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Pass false if the partitions of the events are going to be dropped.';
+    END IF;
+    removed := leadscore_internal.purge(pipeline, line, coalesce(max_leads, 9223372036854775807), delete_events);
+    RETURN QUERY
+        SELECT 'event', removed, count(DISTINCT e.lead_id), line
+        FROM @pipeline@.event e
+        WHERE e.occurred_at < line
+            AND (delete_events OR NOT EXISTS (
+                SELECT FROM @pipeline@.lead_checkpoint c WHERE c.lead_id = e.lead_id AND c.purged_before >= line));
+END
+$$;
+REVOKE EXECUTE ON FUNCTION purge(timestamptz, integer, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION purge(timestamptz, integer, boolean) IS
+    'takes events dated before an instant out of the log of at most so many leads, and deletes them';
