@@ -118,6 +118,7 @@ draw_line(Writer *writer, int64 lead_id, int64 line)
 		record.lifecycle.processed_until = Max(record.lifecycle.processed_until, line);
 	}
 	leadscore_state_write(writer, &record, true);
+	CommandCounterIncrement();
 }
 
 /* Lock leads that have events before the line, passing by those that are locked. */
@@ -274,4 +275,42 @@ Datum
 leadscore_purge(PG_FUNCTION_ARGS)
 {
 	return leadscore_call_discreetly(purge, fcinfo);
+}
+
+/*
+ * If one of two leads was purged, give both the later one of their lines.  Their
+ * states must be locked.
+ */
+void
+leadscore_draw_common_line(PipelinePart part, int64 lead_id, int64 other)
+{
+	int64		lead_ids[2];
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "leadscore purge",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext oldcontext = MemoryContextSwitchTo(context);
+	Writer		writer;
+	int64		line = PG_INT64_MIN;
+	int			i;
+
+	lead_ids[0] = lead_id;
+	lead_ids[1] = other;
+	leadscore_writer_begin(&writer, part, true);
+	for (i = 0; i < 2; i++)
+	{
+		Checkpoint	checkpoint;
+
+		if (leadscore_state_lock(&writer, lead_ids[i], LockTupleNoKeyExclusive) &&
+			leadscore_checkpoint_read(&writer, lead_ids[i], &checkpoint))
+			line = Max(line, checkpoint.purged_before);
+	}
+	for (i = 0; i < 2 && line != PG_INT64_MIN; i++)
+	{
+		MemoryContextSwitchTo(writer.lead_context);
+		draw_line(&writer, lead_ids[i], line);
+		MemoryContextSwitchTo(context);
+		MemoryContextReset(writer.lead_context);
+	}
+	leadscore_writer_end(&writer);
+	MemoryContextSwitchTo(oldcontext);
+	MemoryContextDelete(context);
 }

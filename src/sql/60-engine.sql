@@ -155,6 +155,11 @@ CREATE FUNCTION leadscore_internal.merge_logs(pipeline regnamespace, winner bigi
 	AS 'MODULE_PATHNAME', 'leadscore_merge_logs';
 COMMENT ON FUNCTION leadscore_internal.merge_logs(regnamespace, bigint, bigint, timestamptz) IS
 	'called by merge_leads(): puts the changes of both profiles together and replays the winner; withdrawn_at: since when consent is withdrawn, NULL: it is not';
+CREATE FUNCTION leadscore_internal.merge_lines(pipeline regnamespace, winner bigint, loser bigint) RETURNS void
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+	AS 'MODULE_PATHNAME', 'leadscore_merge_lines';
+COMMENT ON FUNCTION leadscore_internal.merge_lines(regnamespace, bigint, bigint) IS
+	'called by merge_leads() before it moves events: if one of two leads was purged, the log of both begins at the later one of their lines, and the past of the lead that had come further holds';
 CREATE FUNCTION leadscore_internal.records_columns() RETURNS boolean
 	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_records_columns';
 COMMENT ON FUNCTION leadscore_internal.records_columns() IS
