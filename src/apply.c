@@ -578,6 +578,18 @@ leadscore_note_refused(Writer *writer, const int64 *lead_ids, int64 n)
 	qsort(writer->refused, n, sizeof(int64), leadscore_lead_id_cmp);
 }
 
+/* Is an event that was added not one that was updated? */
+static bool
+is_new(const DeltaList *list, int64 begin, int64 end, int64 added)
+{
+	int64		i;
+
+	for (i = begin; i < end; i++)
+		if (list->deltas[i].removed && list->deltas[i].event_id == list->deltas[added].event_id)
+			return false;
+	return true;
+}
+
 /*
  * The log of a lead that was purged begins at a line.  Events before it are not
  * read again: what they count goes into the baseline at once.
@@ -591,6 +603,8 @@ count_before_line(Writer *writer, const LeadRecord *record, const DeltaList *lis
 	ActivityList stored;
 	ActivityList added;
 	ActivityList *baseline;
+	Datum	   *news;
+	int			nnews = 0;
 	bool		late = false;
 	bool		isnull;
 	Datum		value;
@@ -603,15 +617,20 @@ count_before_line(Writer *writer, const LeadRecord *record, const DeltaList *lis
 	if (!late || !leadscore_checkpoint_read(writer, record->lead_id, &checkpoint))
 		return;
 	lead_activity_init(&added, grain, 16);
+	news = palloc(sizeof(Datum) * (end - begin));
 	for (i = begin; i < end; i++)
 	{
 		const EventDelta *delta = &list->deltas[i];
 
+		if (!delta->removed && delta->at < checkpoint.purged_before && is_new(list, begin, end, i))
+			news[nnews++] = Int64GetDatum(delta->event_id);
 		for (j = 0; delta->at < checkpoint.purged_before && j < delta->ncounts; j++)
 			lead_activity_append(&added, list->pool.counts[delta->first_count + j].signal,
 								 bucket_of(delta->at, grain),
 								 (delta->removed ? -1 : 1) * list->pool.counts[delta->first_count + j].count);
 	}
+	if (checkpoint.named && nnews > 0)
+		leadscore_check_purged_ids(writer, record->lead_id, news, nnews);
 	lead_activity_normalize(&added);
 	if (added.nitems == 0)
 		return;

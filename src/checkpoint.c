@@ -104,6 +104,8 @@ leadscore_checkpoint_read(Writer *writer, int64 lead_id, Checkpoint *checkpoint)
 	checkpoint->segments_since = instant(writer, "segments_since");
 	value = column(writer, "segments", INT4ARRAYOID, &isnull);
 	checkpoint->segments = isnull ? (Datum) 0 : value;
+	(void) column(writer, "source_ids", INT8ARRAYOID, &isnull);
+	checkpoint->named = !isnull;
 	checkpoint->configuration = DatumGetInt64(required(writer, "configuration", INT8OID));
 	return true;
 }
@@ -201,4 +203,41 @@ leadscore_checkpoint_write(Writer *writer, int64 lead_id, const ReplayCut *cut,
 								   IsolationUsesXactSnapshot() ? GetTransactionSnapshot() : InvalidSnapshot);
 	SPI_finish();
 	CommandCounterIncrement();
+}
+
+/*
+ * Refuse new events of a lead, dated before its line, whose source_id is that of
+ * an event that was purged, as the unique index would if it were there.
+ */
+void
+leadscore_check_purged_ids(Writer *writer, int64 lead_id, Datum *event_ids, int n)
+{
+	Pipeline   *pipeline = writer->pipeline;
+	Oid			types[2] = {INT8OID, INT8ARRAYOID};
+	Datum		values[2];
+	bool		twice;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (pipeline->plans[PLAN_FIND_PURGED] == NULL)
+		pipeline->plans[PLAN_FIND_PURGED] =
+			leadscore_keep_plan(psprintf("SELECT FROM %s e, %s c WHERE e.lead_id OPERATOR(pg_catalog.=) $1"
+										 " AND e.event_id OPERATOR(pg_catalog.=) ANY ($2)"
+										 " AND c.lead_id OPERATOR(pg_catalog.=) $1 AND " SOURCE_ID_HASH("e.source_id")
+										 " OPERATOR(pg_catalog.=) ANY (c.source_ids)",
+										 leadscore_table_name(pipeline->event),
+										 leadscore_table_name(pipeline->checkpoint)), 2, types);
+	values[0] = Int64GetDatum(lead_id);
+	values[1] = leadscore_build_array(event_ids, NULL, n, INT8OID);
+	CommandCounterIncrement();
+	leadscore_engine_execute(pipeline->plans[PLAN_FIND_PURGED], values, GetLatestSnapshot(), InvalidSnapshot, true);
+	twice = SPI_processed > 0;
+	SPI_finish();
+	/* no values: they may be those of a lead that the caller cannot see */
+	if (twice)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNIQUE_VIOLATION),
+				 errmsg("duplicate key value violates unique constraint \"%s\"", "event_source_id_key"),
+				 errdetail("An event of this source_id was purged."),
+				 errhint("Call track(), which reports duplicates.")));
 }

@@ -25,6 +25,7 @@ typedef struct Checkpoint
 	int64		milestone_at;
 	int64		segments_since;
 	Datum		segments;		/* array of their ids; 0: none */
+	bool		named;			/* events before the line had source_ids */
 	int64		configuration;
 } Checkpoint;
 
@@ -34,5 +35,7 @@ extern void leadscore_checkpoint_resume(Writer *writer, LeadRecord *record,
 										const Checkpoint *checkpoint);
 extern void leadscore_checkpoint_write(Writer *writer, int64 lead_id, const ReplayCut *cut,
 									   int32 stage_seq, int32 segments_seq);
+
+extern void leadscore_check_purged_ids(Writer *writer, int64 lead_id, Datum *event_ids, int n);
 
 #endif							/* LEADSCORE_CHECKPOINT_H */

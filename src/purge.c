@@ -121,6 +121,18 @@ draw_line(Writer *writer, int64 lead_id, int64 line)
 	CommandCounterIncrement();
 }
 
+/* Numbers of leads as an array for a query */
+static Datum
+id_array(const int64 *lead_ids, uint64 n)
+{
+	Datum	   *items = palloc_extended(sizeof(Datum) * (n + 1), MCXT_ALLOC_HUGE);
+	uint64		i;
+
+	for (i = 0; i < n; i++)
+		items[i] = Int64GetDatum(lead_ids[i]);
+	return leadscore_build_array(items, NULL, (int) n, INT8OID);
+}
+
 /* Lock leads that have events before the line, passing by those that are locked. */
 static int64 *
 pick_leads(const Writer *writer, int64 line, int64 max_leads, bool delete_events, uint64 *n)
@@ -156,6 +168,34 @@ pick_leads(const Writer *writer, int64 line, int64 max_leads, bool delete_events
 }
 
 /*
+ * Keep hashes of the source_ids of events before the line: one that is sent
+ * again must not count again.  Needs an SPI connection.
+ */
+static void
+keep_source_ids(Writer *writer, const int64 *lead_ids, uint64 n, int64 line)
+{
+	Oid			types[2] = {TIMESTAMPTZOID, INT8ARRAYOID};
+	Datum		values[2];
+	SPIPlanPtr	plan;
+
+	values[0] = TimestampTzGetDatum(line);
+	values[1] = id_array(lead_ids, n);
+	plan = SPI_prepare(psprintf("UPDATE %s c SET source_ids = ARRAY(SELECT DISTINCT u FROM"
+								"   pg_catalog.unnest(c.source_ids OPERATOR(pg_catalog.||) h.hashes) u ORDER BY u)"
+								" FROM (SELECT e.lead_id, pg_catalog.array_agg(" SOURCE_ID_HASH("e.source_id") ") AS hashes FROM %s e"
+								"  WHERE e.lead_id OPERATOR(pg_catalog.=) ANY ($2) AND e.occurred_at OPERATOR(pg_catalog.<) $1"
+								"   AND e.source_id IS NOT NULL GROUP BY e.lead_id) h"
+								" WHERE c.lead_id OPERATOR(pg_catalog.=) h.lead_id",
+								leadscore_table_name(writer->pipeline->checkpoint),
+								leadscore_table_name(writer->pipeline->event)), 2, types);
+	if (plan == NULL)
+		elog(ERROR, "could not prepare: UPDATE lead_checkpoint");
+	CommandCounterIncrement();
+	leadscore_engine_execute(plan, values, GetLatestSnapshot(),
+							 IsolationUsesXactSnapshot() ? GetTransactionSnapshot() : InvalidSnapshot, false);
+}
+
+/*
  * Delete the events of leads before their line.  A session that changes an
  * event has locked it, and waits for the state that we hold: its event is left
  * for the next purge.  Needs an SPI connection.
@@ -165,16 +205,12 @@ delete_before_line(Writer *writer, const int64 *lead_ids, uint64 n, int64 line)
 {
 	Oid			types[2] = {TIMESTAMPTZOID, INT8ARRAYOID};
 	Datum		values[2];
-	Datum	   *items = palloc_extended(sizeof(Datum) * (n + 1), MCXT_ALLOC_HUGE);
 	char	   *name = leadscore_table_name(writer->pipeline->event);
 	SPIPlanPtr	plan;
-	uint64		i;
 	int64		deleted;
 
-	for (i = 0; i < n; i++)
-		items[i] = Int64GetDatum(lead_ids[i]);
 	values[0] = TimestampTzGetDatum(line);
-	values[1] = leadscore_build_array(items, NULL, (int) n, INT8OID);
+	values[1] = id_array(lead_ids, n);
 	plan = SPI_prepare(psprintf("WITH d AS MATERIALIZED (SELECT o.lead_id, o.event_id, o.occurred_at FROM %s o"
 								"  WHERE o.lead_id OPERATOR(pg_catalog.=) ANY ($2) AND o.occurred_at OPERATOR(pg_catalog.<) $1"
 								"  FOR UPDATE SKIP LOCKED)"
@@ -241,6 +277,8 @@ purge_pipeline(PipelinePart part, int64 before, int64 max_leads, bool delete_eve
 		leadscore_writer_flush(&writer, true);
 	}
 	leadscore_writer_flush(&writer, false);
+	if (n > 0)
+		keep_source_ids(&writer, ids, n, line);
 	if (delete_events && n > 0)
 		deleted = delete_before_line(&writer, ids, n, line);
 	SPI_finish();

@@ -529,6 +529,7 @@ CREATE TABLE lead_checkpoint (
     segments integer[],
     segments_since timestamptz,
     configuration bigint NOT NULL,
+    source_ids bigint[],
     purged_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT lead_checkpoint_pkey PRIMARY KEY (lead_id)
 );
@@ -547,6 +548,7 @@ COMMENT ON COLUMN lead_checkpoint.milestone_at IS 'time of the newest milestone 
 COMMENT ON COLUMN lead_checkpoint.segments IS 'the segments that the lead was in, by segment_id; NULL: none';
 COMMENT ON COLUMN lead_checkpoint.segments_since IS 'when it had entered or left a segment last; NULL: never';
 COMMENT ON COLUMN lead_checkpoint.configuration IS 'number of the activation that was in force before the line';
+COMMENT ON COLUMN lead_checkpoint.source_ids IS 'hashes of the source_id of its events before the line, which are refused as duplicates; NULL: none had one';
 COMMENT ON COLUMN lead_checkpoint.purged_at IS 'when the lead was purged last';
 
 CREATE TABLE stage_log (
