@@ -127,17 +127,23 @@ static const char *const take_segments =
 " WHERE h.lead_id OPERATOR(pg_catalog.=) $2 AND h.superseded_at IS NULL"
 "  AND c.lead_id OPERATOR(pg_catalog.=) $2 AND h.seq OPERATOR(pg_catalog.<=) c.segments_seq";
 
+/* What one of them has had is not to come again. */
+static const char *const join_source_ids =
+"UPDATE %1$s c SET source_ids = a.ids FROM (SELECT pg_catalog.array_agg(DISTINCT u) AS ids"
+"  FROM %1$s o, pg_catalog.unnest(o.source_ids) u WHERE o.lead_id OPERATOR(pg_catalog.=) ANY (ARRAY[$1, $2])) a"
+" WHERE c.lead_id OPERATOR(pg_catalog.=) ANY (ARRAY[$1, $2])";
+
 static const char *const drop_checkpoint =
 "DELETE FROM %1$s WHERE lead_id OPERATOR(pg_catalog.=) $1";
 
 static const char *const take_checkpoint =
 "INSERT INTO %1$s (lead_id, purged_before, stage_seq, segments_seq, stage, suspended_stage, promotion_blocked, cycle,"
-"  stage_since, profile_at, milestone_at, segments, segments_since, configuration, purged_at)"
+"  stage_since, profile_at, milestone_at, segments, segments_since, configuration, source_ids, purged_at)"
 " SELECT $1, c.purged_before,"
 "  (SELECT pg_catalog.max(h.seq) FROM %2$s h WHERE h.lead_id OPERATOR(pg_catalog.=) $1),"
 "  COALESCE((SELECT pg_catalog.max(h.seq) FROM %3$s h WHERE h.lead_id OPERATOR(pg_catalog.=) $1), 0),"
 "  c.stage, c.suspended_stage, c.promotion_blocked, c.cycle, c.stage_since, c.profile_at, c.milestone_at, c.segments,"
-"  c.segments_since, c.configuration, c.purged_at"
+"  c.segments_since, c.configuration, c.source_ids, c.purged_at"
 " FROM %1$s c WHERE c.lead_id OPERATOR(pg_catalog.=) $2";
 
 /* Events of before the line that are moved next count in the baseline. */
@@ -156,6 +162,7 @@ merge_past(const Pipeline *pipeline, Datum *values)
 	char	   *segments = leadscore_table_name(pipeline->segment_log);
 	char	   *sql = psprintf(loser_came_further, checkpoint, stages);
 
+	run(psprintf(join_source_ids, checkpoint), values);
 	CommandCounterIncrement();
 	if (SPI_execute_with_args(sql, 2, types, values, NULL, false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not execute: %s", sql);

@@ -19,6 +19,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -32,6 +33,7 @@
 #include "shard.h"
 
 PG_FUNCTION_INFO_V1(leadscore_purge);
+PG_FUNCTION_INFO_V1(leadscore_purge_superseded);
 
 /* Leads whose events before a line are being deleted, in order */
 typedef struct PurgedLeads
@@ -351,4 +353,53 @@ leadscore_draw_common_line(PipelinePart part, int64 lead_id, int64 other)
 	leadscore_writer_end(&writer);
 	MemoryContextSwitchTo(oldcontext);
 	MemoryContextDelete(context);
+}
+
+static Datum
+purge_superseded(PG_FUNCTION_ARGS)
+{
+	PipelinePart part = {PG_GETARG_OID(0), InvalidOid};
+	Pipeline   *pipeline;
+	Oid			types[2] = {TIMESTAMPTZOID, INT8OID};
+	Datum		values[2];
+	char	   *name;
+	SPIPlanPtr	plan;
+	UserSwitch	saved;
+	int			nestlevel;
+	int64		deleted;
+
+	leadscore_check_maintainer(part.schema, "lead_state", ACL_UPDATE);
+	pipeline = leadscore_pipeline_for_write(part);
+	name = leadscore_table_name(PG_GETARG_BOOL(1) ? pipeline->segment_log : pipeline->stage_log);
+	values[0] = PG_GETARG_DATUM(2);
+	values[1] = PG_GETARG_DATUM(3);
+	leadscore_run_as(pipeline->owner, true, &saved);
+	nestlevel = leadscore_fix_path();
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	/* the newest row of a lead stays, as rows are numbered after it */
+	plan = SPI_prepare(psprintf("DELETE FROM %s h USING (SELECT o.lead_id, o.seq FROM %s o"
+								"  WHERE o.superseded_at OPERATOR(pg_catalog.<) $1 AND EXISTS (SELECT FROM %s n"
+								"   WHERE n.lead_id OPERATOR(pg_catalog.=) o.lead_id AND n.seq OPERATOR(pg_catalog.>) o.seq) LIMIT $2) d"
+								" WHERE h.lead_id OPERATOR(pg_catalog.=) d.lead_id AND h.seq OPERATOR(pg_catalog.=) d.seq",
+								name, name, name), 2, types);
+	if (plan == NULL)
+		elog(ERROR, "could not prepare: DELETE FROM %s", name);
+	leadscore_engine_execute(plan, values, InvalidSnapshot, InvalidSnapshot, false);
+	deleted = (int64) SPI_processed;
+	SPI_finish();
+	AtEOXact_GUC(true, nestlevel);
+	leadscore_run_back(&saved);
+	PG_RETURN_INT64(deleted);
+}
+
+/*
+ * purge_superseded(pipeline, segments, before, max_rows): deletes at most so many
+ * rows of stage_log, or of segment_log, that were superseded before an instant;
+ * returns how many.
+ */
+Datum
+leadscore_purge_superseded(PG_FUNCTION_ARGS)
+{
+	return leadscore_call_discreetly(purge_superseded, fcinfo);
 }

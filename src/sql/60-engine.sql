@@ -85,6 +85,11 @@ CREATE FUNCTION leadscore_internal.purge(pipeline regnamespace, before timestamp
 COMMENT ON FUNCTION leadscore_internal.purge(regnamespace, timestamptz, bigint, boolean) IS
 	'takes the events before a line out of the log of at most so many leads, and perhaps deletes them; returns how many it deleted';
 
+CREATE FUNCTION leadscore_internal.purge_superseded(pipeline regnamespace, segments boolean, before timestamptz, max_rows bigint) RETURNS bigint
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_purge_superseded';
+COMMENT ON FUNCTION leadscore_internal.purge_superseded(regnamespace, boolean, timestamptz, bigint) IS
+	'deletes at most so many rows of stage_log (segments: of segment_log) that a correction superseded before an instant; returns how many';
+
 CREATE FUNCTION leadscore_internal.current_stage(pipeline regnamespace, lead_id bigint) RETURNS leadscore.lead_stage
 	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 10000 AS 'MODULE_PATHNAME', 'leadscore_current_stage';
 COMMENT ON FUNCTION leadscore_internal.current_stage(regnamespace, bigint) IS

@@ -627,6 +627,25 @@ COMMENT ON COLUMN profile_change.count IS '1: began to match, -1: ceased to matc
 COMMENT ON COLUMN profile_change.changed_at IS 'when it did, in event time';
 COMMENT ON COLUMN profile_change.recorded_at IS 'when it was recorded: a profile that was imported today was not known on the day that it is for';
 
+-- How long things are kept; see apply_retention().
+
+CREATE TABLE retention (
+    table_name text,
+    keep_for interval,
+    note text,
+    CONSTRAINT retention_pkey PRIMARY KEY (table_name),
+    CONSTRAINT retention_table_name_check CHECK (table_name IN ('event', 'stage_log', 'segment_log')),
+    CONSTRAINT retention_keep_for_check CHECK (keep_for > '0')
+);
+COMMENT ON TABLE retention IS 'how long rows are kept, see apply_retention()';
+COMMENT ON COLUMN retention.table_name IS 'the table';
+COMMENT ON COLUMN retention.keep_for IS 'how long; NULL: for ever';
+COMMENT ON COLUMN retention.note IS 'remark for people';
+INSERT INTO retention (table_name, note) VALUES
+    ('event', 'events, by occurred_at; what they counted stays, see purge()'),
+    ('stage_log', 'stages that a correction superseded, by superseded_at'),
+    ('segment_log', 'segments that a correction superseded, by superseded_at');
+
 -- Tables in which reports look things up. No foreign keys from leads and events:
 -- an unknown kind or channel must not stop an app.
 
