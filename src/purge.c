@@ -144,7 +144,7 @@ pick_leads(const Writer *writer, int64 line, int64 max_leads, bool delete_events
 	Datum		values[2];
 	int64	   *ids;
 	uint64		i;
-	char	   *sql = psprintf("SELECT s.lead_id FROM %s s WHERE s.lead_id IN (SELECT e.lead_id FROM %s e"
+	char	   *sql = psprintf("SELECT s.lead_id FROM %s s WHERE s.lead_id OPERATOR(pg_catalog.=) ANY (SELECT e.lead_id FROM %s e"
 							   " WHERE e.occurred_at OPERATOR(pg_catalog.<) $1%s)"
 							   " ORDER BY s.lead_id LIMIT $2 FOR NO KEY UPDATE OF s SKIP LOCKED",
 							   leadscore_table_name(pipeline->state), leadscore_table_name(pipeline->event),
