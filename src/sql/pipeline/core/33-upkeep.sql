@@ -134,7 +134,7 @@ BEGIN
     END IF;
     table_name := 'event';
     rows_removed := leadscore_internal.purge(pipeline, line, coalesce(max_leads, 9223372036854775807), delete_events);
-    complete_since := line;
+    complete_since := greatest(line, (SELECT max(c.purged_before) FROM @pipeline@.lead_checkpoint c));
     SELECT count(DISTINCT e.lead_id) INTO leads_left
     FROM @pipeline@.event e
     WHERE e.occurred_at < line
@@ -143,7 +143,7 @@ BEGIN
             AND EXISTS (SELECT FROM @pipeline@.stage_log h WHERE h.lead_id = e.lead_id AND h.effective_at < line));
     RETURN NEXT;
     IF leads_left = 0 THEN
-        RETURN QUERY SELECT v, NULL::bigint, NULL::bigint, line FROM @pipeline@._views_of_events() v;
+        RETURN QUERY SELECT v, NULL::bigint, NULL::bigint, complete_since FROM @pipeline@._views_of_events() v;
     END IF;
 END
 $$;
