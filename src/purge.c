@@ -90,6 +90,7 @@ draw_line(Writer *writer, int64 lead_id, int64 line)
 	HistoryBuffer replayed;
 	Checkpoint	old;
 	ReplayCut	cut = {.at = line};
+	ActivityList *baseline;
 	int32		stage_seq = 0;
 	int32		segments_seq = 0;
 
@@ -116,7 +117,9 @@ draw_line(Writer *writer, int64 lead_id, int64 line)
 		stage_seq = leadscore_stage_number(writer->pipeline, lead_id, stage_seq, cut.nstages);
 		segments_seq = leadscore_segment_number(writer->pipeline, lead_id, segments_seq, cut.nsegments);
 		leadscore_checkpoint_write(writer, lead_id, &cut, stage_seq, segments_seq);
-		writer->baseline = &cut.baseline;
+		baseline = palloc(sizeof(ActivityList));
+		*baseline = cut.baseline;
+		writer->baseline = baseline;
 		record.lifecycle.processed_until = Max(record.lifecycle.processed_until, line);
 	}
 	leadscore_state_write(writer, &record, true);

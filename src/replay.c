@@ -449,7 +449,11 @@ replay_log(Writer *writer, LeadRecord *record, const DeltaList *events, int64 be
 		if (profile->n > 0)
 			birth = Min(birth, profile->steps[0].at);
 	}
-	/* changes up to the birth are counted at birth, and those before a line at it */
+
+	/*
+	 * changes up to the birth are counted at birth, and those before a line
+	 * at it
+	 */
 	for (; p < profile->n && profile->steps[p].at < birth + (checkpoint ? 0 : 1); p++)
 		leadscore_lifecycle_count(&record->lifecycle, &profile->steps[p], 1);
 	for (i = begin; i < end; i++)
