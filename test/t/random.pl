@@ -624,9 +624,9 @@ END;
 -- the line, or changes what is.
 CREATE FUNCTION purge_some(r int, before timestamptz, deletes boolean) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-	line timestamptz;
+	line CONSTANT timestamptz := p._purge_line(least(before, now()));
 BEGIN
-	SELECT complete_since INTO line FROM p.purge(least(before, now()), NULL, deletes) WHERE table_name = 'event';
+	PERFORM p.purge(line, NULL, deletes);
 	INSERT INTO touched
 		SELECT DISTINCT o.hist, deletes
 		FROM op o
