@@ -225,6 +225,11 @@ static const StatementText statements[N_STATEMENTS] = {
 	[FIND_TWICE] = {"SELECT 1 FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS u(lead_id, source_id)"
 		" WHERE (SELECT pg_catalog.count(*) FROM {event} e WHERE e.lead_id" EQ "u.lead_id"
 	" AND e.source_id" EQ "u.source_id) OPERATOR(pg_catalog.>) 1 LIMIT 1", 2, {INT8ARRAYOID, TEXTARRAYOID}, false},
+	/* which of them were purged? */
+	[FIND_PURGED] = {"SELECT u.n::pg_catalog.int4 FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3))"
+		" WITH ORDINALITY AS u(lead_id, source_id, occurred_at, n) JOIN {lead_checkpoint} c ON c.lead_id" EQ "u.lead_id"
+		" WHERE u.occurred_at OPERATOR(pg_catalog.<) c.purged_before AND " SOURCE_ID_HASH("u.source_id")
+	" OPERATOR(pg_catalog.=) ANY (c.source_ids)", 3, {INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID}, false},
 	[NEWEST_STAGE_SET] = {"SELECT pg_catalog.max(occurred_at) FROM {event} WHERE lead_id" EQ "$1 AND kind" EQ "'stage_set'"
 	" AND occurred_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()", 1, {INT8OID}, false}
 };
@@ -234,9 +239,9 @@ static char *
 statement_sql(const Pipeline *p, const char *sql)
 {
 	static const char *const names[] = {"lead", "event", "lead_state", "stage_log",
-	"profile_change", "signal", "model", "model_activation", "segment", "segment_log"};
+	"profile_change", "signal", "model", "model_activation", "segment", "segment_log", "lead_checkpoint"};
 	const Oid	tables[] = {p->lead, p->event, p->state, p->stage_log,
-	p->profile_change, p->signal, p->model, p->activation, p->segment, p->segment_log};
+	p->profile_change, p->signal, p->model, p->activation, p->segment, p->segment_log, p->checkpoint};
 	StringInfoData text;
 
 	initStringInfo(&text);

@@ -48,6 +48,7 @@ typedef enum AppStatement
 	COUNT_KNOWN,
 	FIND_KNOWN,
 	FIND_TWICE,
+	FIND_PURGED,
 	NEWEST_STAGE_SET,
 	N_STATEMENTS
 } AppStatement;

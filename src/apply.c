@@ -19,8 +19,8 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "checkpoint.h"
 #include "lookup.h"
-#include "replay.h"
 #include "stage.h"
 
 PG_FUNCTION_INFO_V1(leadscore_stage_to_set);
@@ -422,8 +422,8 @@ born_in_same_segments(const LeadLifecycle *born, const HistoryBuffer *replayed)
 }
 
 /* Make the history of a lead equal to a replayed one, after which its next rows are numbered. */
-static void
-correct_history(Writer *writer, HistoryBuffer *replayed)
+void
+leadscore_correct_history(Writer *writer, HistoryBuffer *replayed)
 {
 	replayed->edges = writer->appended.edges;
 	if (leadscore_history_correct(writer->pipeline, replayed, InvalidSnapshot, NULL))
@@ -447,7 +447,8 @@ apply_as_log(Writer *writer, LeadRecord *record, const DeltaList *list, int64 be
 	const StageRow *first;
 	int			i;
 
-	if (!is_newborn(record) || record->configuration < writer->pipeline->signals_configuration)
+	if (!is_newborn(record) || record->configuration < writer->pipeline->signals_configuration ||
+		leadscore_has_baseline(writer))
 		return false;
 	for (i = begin; i < end; i++)
 		if (list->deltas[i].removed)
@@ -478,7 +479,7 @@ apply_as_log(Writer *writer, LeadRecord *record, const DeltaList *list, int64 be
 		return true;
 	}
 	leadscore_writer_flush(writer, false);
-	correct_history(writer, &replayed);
+	leadscore_correct_history(writer, &replayed);
 	return true;
 }
 
@@ -496,8 +497,8 @@ correct_as_seen(Writer *writer, LeadRecord *record, Snapshot snapshot)
 	leadscore_lead_open(writer);
 	if (!leadscore_row_read(&writer->lead, record->lead_id, snapshot))
 		return false;
-	leadscore_replay_one(writer, record, &replayed);
-	correct_history(writer, &replayed);
+	leadscore_replay_one(writer, record, &replayed, NULL);
+	leadscore_correct_history(writer, &replayed);
 	return true;
 }
 
@@ -535,7 +536,7 @@ check_record(Writer *writer, LeadRecord *record)
 		return;
 	leadscore_history_flush(writer->pipeline, NULL, &writer->profiles);
 	right.lead_id = record->lead_id;
-	leadscore_replay_one(writer, &right, &replayed);
+	leadscore_replay_one(writer, &right, &replayed, NULL);
 	writer->profiles.n = 0;
 	record->lifecycle.context = &replayed;
 	leadscore_lifecycle_advance(&record->lifecycle, writer->counts_until);
@@ -575,6 +576,71 @@ leadscore_note_refused(Writer *writer, const int64 *lead_ids, int64 n)
 	memcpy(writer->refused, lead_ids, sizeof(int64) * n);
 	writer->nrefused = n;
 	qsort(writer->refused, n, sizeof(int64), leadscore_lead_id_cmp);
+}
+
+/* Is an event that was added not one that was updated? */
+static bool
+is_new(const DeltaList *list, int64 begin, int64 end, int64 added)
+{
+	int64		i;
+
+	for (i = begin; i < end; i++)
+		if (list->deltas[i].removed && list->deltas[i].event_id == list->deltas[added].event_id)
+			return false;
+	return true;
+}
+
+/*
+ * The log of a lead that was purged begins at a line.  Events before it are not
+ * read again: what they count goes into the baseline at once.
+ */
+static void
+count_before_line(Writer *writer, const LeadRecord *record, const DeltaList *list, int64 begin,
+				  int64 end)
+{
+	LeadGrain	grain = writer->pipeline->grain;
+	Checkpoint	checkpoint;
+	ActivityList stored;
+	ActivityList added;
+	ActivityList *baseline;
+	Datum	   *news;
+	int			nnews = 0;
+	bool		late = false;
+	bool		isnull;
+	Datum		value;
+	int64		i;
+	int			j;
+
+	/* no line is later than what is processed */
+	for (i = begin; i < end; i++)
+		late |= list->deltas[i].at < record->lifecycle.processed_until;
+	if (!late || !leadscore_checkpoint_read(writer, record->lead_id, &checkpoint))
+		return;
+	lead_activity_init(&added, grain, 16);
+	news = palloc(sizeof(Datum) * (end - begin));
+	for (i = begin; i < end; i++)
+	{
+		const EventDelta *delta = &list->deltas[i];
+
+		if (!delta->removed && delta->at < checkpoint.purged_before && is_new(list, begin, end, i))
+			news[nnews++] = Int64GetDatum(delta->event_id);
+		for (j = 0; delta->at < checkpoint.purged_before && j < delta->ncounts; j++)
+			lead_activity_append(&added, list->pool.counts[delta->first_count + j].signal,
+								 bucket_of(delta->at, grain),
+								 (delta->removed ? -1 : 1) * list->pool.counts[delta->first_count + j].count);
+	}
+	if (checkpoint.named && nnews > 0)
+		leadscore_check_purged_ids(writer, record->lead_id, news, nnews);
+	lead_activity_normalize(&added);
+	if (added.nitems == 0)
+		return;
+	value = slot_getattr(writer->state.slot, writer->pipeline->columns.baseline, &isnull);
+	lead_activity_init(&stored, grain, 64);
+	leadscore_activity_decode(DatumGetLeadActivityPP(value), &stored);
+	baseline = palloc(sizeof(ActivityList));
+	lead_activity_init(baseline, grain, stored.nitems + added.nitems);
+	lead_activity_merge(&stored, &added, 1, baseline);
+	writer->baseline = baseline;
 }
 
 /* Apply the deltas of one lead. */
@@ -619,6 +685,7 @@ apply_lead(DeltaList *list, Writer *writer, int64 begin, int64 end, const char *
 		locked |= created;
 		if (begin == 0)
 			writer->from_stage = record.lifecycle.standing.stage;
+		count_before_line(writer, &record, list, begin, end);
 		/* the state of one that was replayed may have counted these already */
 		if (replayed || !apply_without_log(writer, &record, list, begin, end))
 		{
@@ -632,6 +699,7 @@ apply_lead(DeltaList *list, Writer *writer, int64 begin, int64 end, const char *
 			}
 			leadscore_record_init(writer, &record, record.lead_id);
 			leadscore_state_decode(writer, &record);
+			count_before_line(writer, &record, list, begin, end);
 			if ((replayed || !apply_as_log(writer, &record, list, begin, end)) &&
 				!leadscore_correct(writer, &record))
 				return;

@@ -49,6 +49,7 @@ extern void leadscore_lead_catch_up(Writer *writer, int64 lead_id, Snapshot befo
 extern void leadscore_lead_refresh(Writer *writer, int64 lead_id, bool created_moved,
 								   Snapshot before);
 extern bool leadscore_correct(Writer *writer, LeadRecord *record);
+extern void leadscore_correct_history(Writer *writer, HistoryBuffer *replayed);
 
 /* app.c */
 extern void leadscore_app_tell(const DeltaList *deltas, Oid event, uint8 from_stage);

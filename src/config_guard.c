@@ -32,6 +32,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "app.h"
 #include "classify.h"
 #include "condition.h"
 #include "config_guard.h"
@@ -509,6 +510,34 @@ leadscore_config_changed(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
+/* Events that were purged stay counted as they were: say of how many leads. */
+static void
+tell_of_purged(PipelinePart part)
+{
+	Oid			checkpoint = leadscore_table(part.schema, "lead_checkpoint");
+	char	   *sql;
+	UserSwitch	saved;
+	bool		isnull;
+	int64		n = 0;
+
+	if (!leadscore_ever_filled(checkpoint))
+		return;
+	sql = psprintf("SELECT pg_catalog.count(*) FROM %s", leadscore_table_name(checkpoint));
+	leadscore_run_as(leadscore_table_owner(checkpoint), false, &saved);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute(sql, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not execute: %s", sql);
+	n = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	SPI_finish();
+	leadscore_run_back(&saved);
+	if (n > 0)
+		ereport(NOTICE,
+				(errmsg_plural("events of " INT64_FORMAT " lead were purged and stay counted as signals were defined then",
+							   "events of " INT64_FORMAT " leads were purged and stay counted as signals were defined then",
+							   (unsigned long) n, n)));
+}
+
 static Datum
 signals_changed(PG_FUNCTION_ARGS)
 {
@@ -526,6 +555,7 @@ signals_changed(PG_FUNCTION_ARGS)
 	if (leadscore_is_loading(part))
 		return PointerGetDatum(NULL);
 	count_again(part, RelationGetRelid(trigdata->tg_relation));
+	tell_of_purged(part);
 	return PointerGetDatum(NULL);
 }
 

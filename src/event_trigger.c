@@ -18,6 +18,7 @@
 #include "edge.h"
 #include "exposure.h"
 #include "guard.h"
+#include "purge.h"
 #include "rebuild.h"
 #include "replay.h"
 #include "trigger.h"
@@ -64,6 +65,8 @@ event_changed(PG_FUNCTION_ARGS)
 	leadscore_check_transition_tables(trigdata, "event_changed");
 	if ((trigdata->tg_oldtable == NULL || tuplestore_tuple_count(trigdata->tg_oldtable) == 0) &&
 		(trigdata->tg_newtable == NULL || tuplestore_tuple_count(trigdata->tg_newtable) == 0))
+		return PointerGetDatum(NULL);
+	if (TRIGGER_FIRED_BY_DELETE(trigdata->tg_event) && leadscore_purge_deletes(rel, trigdata->tg_oldtable))
 		return PointerGetDatum(NULL);
 
 	context = AllocSetContextCreate(CurrentMemoryContext, "leadscore events",

@@ -94,10 +94,10 @@ leadscore_call_function(Oid schema, const char *function, int nargs, Oid *types,
 		elog(ERROR, "could not execute: %s", sql.data);
 }
 
-/* Run a plan that writes tables of the engine, or reads them. */
-void
-leadscore_engine_execute(SPIPlanPtr plan, Datum *values, Snapshot snapshot,
-						 Snapshot crosscheck, bool read_only)
+/* Run a plan; nulls may be NULL. */
+static void
+execute(SPIPlanPtr plan, Datum *values, const char *nulls, Snapshot snapshot, Snapshot crosscheck,
+		bool read_only)
 {
 	int			result;
 
@@ -108,7 +108,7 @@ leadscore_engine_execute(SPIPlanPtr plan, Datum *values, Snapshot snapshot,
 		 * without a limit of rows: with one, statement triggers would not
 		 * fire
 		 */
-		result = SPI_execute_snapshot(plan, values, NULL, snapshot, crosscheck, read_only, true, 0);
+		result = SPI_execute_snapshot(plan, values, nulls, snapshot, crosscheck, read_only, true, 0);
 	}
 	PG_FINALLY();
 	{
@@ -117,6 +117,22 @@ leadscore_engine_execute(SPIPlanPtr plan, Datum *values, Snapshot snapshot,
 	PG_END_TRY();
 	if (result < 0)
 		elog(ERROR, "SPI_execute_snapshot failed: %s", SPI_result_code_string(result));
+}
+
+/* Run a plan that writes tables of the engine, or reads them. */
+void
+leadscore_engine_execute(SPIPlanPtr plan, Datum *values, Snapshot snapshot,
+						 Snapshot crosscheck, bool read_only)
+{
+	execute(plan, values, NULL, snapshot, crosscheck, read_only);
+}
+
+/* The same for one that writes, with values of which some are null ('n') */
+void
+leadscore_engine_execute_nulls(SPIPlanPtr plan, Datum *values, const char *nulls,
+							   Snapshot snapshot, Snapshot crosscheck)
+{
+	execute(plan, values, nulls, snapshot, crosscheck, false);
 }
 
 /*

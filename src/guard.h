@@ -17,6 +17,8 @@ extern void leadscore_call_function(Oid schema, const char *function, int nargs,
 									Datum *values);
 extern void leadscore_engine_execute(SPIPlanPtr plan, Datum *values, Snapshot snapshot,
 									 Snapshot crosscheck, bool read_only);
+extern void leadscore_engine_execute_nulls(SPIPlanPtr plan, Datum *values, const char *nulls,
+										   Snapshot snapshot, Snapshot crosscheck);
 extern bool leadscore_engine_is_writing(void);
 extern ErrorData *leadscore_constraint_error(MemoryContext context, bool even_ours);
 extern Datum leadscore_call_discreetly(PGFunction function, FunctionCallInfo fcinfo);

@@ -456,8 +456,11 @@ correct_stages(Pipeline *pipeline, const HistoryBuffer *replayed, Snapshot snaps
 	int			i;
 	bool		fresh = false;
 
-	Assert(replayed->n > 0);
+	Assert(replayed->n > 0 || replayed->kept_stages > 0);
 	logged = read_stages(pipeline, replayed->lead_id, snapshot, &n, &corrected_at);
+	/* what a purge has closed stays */
+	for (; n > 0 && logged->seq <= replayed->kept_stages; n--)
+		logged++;
 	while (first < n && first < replayed->n && same_change(&logged[first], &replayed->rows[first]))
 		first++;
 	if (first == n && first == replayed->n)
@@ -558,6 +561,48 @@ leadscore_newest_segment(Pipeline *pipeline, int64 lead_id)
 	return seq;
 }
 
+/* The number of the n-th valid row of a lead in a log after one; that one if n is 0 */
+static int32
+nth_row(Pipeline *pipeline, Oid log, PipelinePlan plan, int64 lead_id, int32 after, int n)
+{
+	Oid			types[3] = {INT8OID, INT4OID, INT8OID};
+	Datum		values[3];
+	bool		isnull;
+	int32		seq;
+
+	if (n == 0)
+		return after;
+	values[0] = Int64GetDatum(lead_id);
+	values[1] = Int32GetDatum(after);
+	values[2] = Int64GetDatum((int64) n - 1);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	run_plan(pipeline, plan,
+			 psprintf("SELECT seq FROM %s WHERE lead_id OPERATOR(pg_catalog.=) $1"
+					  " AND seq OPERATOR(pg_catalog.>) $2 AND superseded_at IS NULL ORDER BY seq OFFSET $3 LIMIT 1",
+					  leadscore_table_name(log)),
+			 3, types, values, InvalidSnapshot);
+	if (SPI_processed != 1)
+		elog(ERROR, "history of lead " INT64_FORMAT " is too short", lead_id);
+	seq = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	SPI_finish();
+	return seq;
+}
+
+/* The same of stage_log */
+int32
+leadscore_stage_number(Pipeline *pipeline, int64 lead_id, int32 after, int n)
+{
+	return nth_row(pipeline, pipeline->stage_log, PLAN_NUMBER_STAGE, lead_id, after, n);
+}
+
+/* The same of segment_log */
+int32
+leadscore_segment_number(Pipeline *pipeline, int64 lead_id, int32 after, int n)
+{
+	return nth_row(pipeline, pipeline->segment_log, PLAN_NUMBER_SEGMENT, lead_id, after, n);
+}
+
 /* Is a row of the log equal to a replayed one? */
 static bool
 same_segment(const LoggedSegment *logged, const SegmentRow *row)
@@ -585,6 +630,8 @@ correct_segments(Pipeline *pipeline, HistoryBuffer *replayed, Snapshot snapshot,
 	bool		fresh = false;
 
 	logged = read_segments(pipeline, replayed->lead_id, snapshot, &n, &replayed->segments_seq, &corrected_at);
+	for (; n > 0 && logged->seq <= replayed->kept_segments; n--)
+		logged++;
 	while (first < n && first < replayed->nsegments && same_segment(&logged[first], &rows[first]))
 		first++;
 	if (first == n && first == replayed->nsegments)

@@ -66,6 +66,9 @@ typedef struct HistoryBuffer
 	int64		recorded_at;	/* of its rows to come, or later */
 	int64		lead_id;		/* of the rows to come */
 	const char *model;
+	int32		kept_stages;	/* numbers of the last rows that a purge has
+								 * closed; 0: none */
+	int32		kept_segments;
 	EdgeList   *edges;			/* where to put what sequences wait for, or
 								 * NULL */
 } HistoryBuffer;
@@ -102,6 +105,8 @@ extern void leadscore_profiles_add(ProfileBuffer *buffer, int64 lead_id, const c
 								   int64 changed_at, int count);
 extern Datum leadscore_build_array(Datum *items, bool *nulls, int n, Oid type);
 extern int32 leadscore_newest_segment(Pipeline *pipeline, int64 lead_id);
+extern int32 leadscore_stage_number(Pipeline *pipeline, int64 lead_id, int32 after, int n);
+extern int32 leadscore_segment_number(Pipeline *pipeline, int64 lead_id, int32 after, int n);
 extern void leadscore_history_flush(Pipeline *pipeline, HistoryBuffer *history,
 									ProfileBuffer *profiles);
 extern bool leadscore_history_correct(Pipeline *pipeline, HistoryBuffer *replayed,

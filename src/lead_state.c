@@ -65,6 +65,7 @@ leadscore_reader_begin(Writer *reader, PipelinePart part)
 void
 leadscore_reader_end(Writer *reader)
 {
+	leadscore_table_close(&reader->checkpoint);
 	leadscore_table_close(&reader->lead);
 	leadscore_table_close(&reader->state);
 	leadscore_run_back(&reader->saved);
@@ -95,6 +96,7 @@ leadscore_writer_begin(Writer *writer, PipelinePart part, bool restricted)
 void
 leadscore_writer_end(Writer *writer)
 {
+	leadscore_table_close(&writer->checkpoint);
 	leadscore_table_close(&writer->lead);
 	leadscore_writer_flush(writer, false);
 	leadscore_table_close(&writer->state);
@@ -206,22 +208,20 @@ read_instant(const TupleTableSlot *slot, AttrNumber column)
 }
 
 /*
- * Read the segments that a lead is in, by the numbers of the scorer that it was
- * brought up to date with.
+ * Set the segments that a lead is in from an array of their ids, by the numbers
+ * of the scorer that it was brought up to date with.
  */
-static void
-read_segments(const Writer *writer, LeadLifecycle *lifecycle)
+void
+leadscore_segments_read(Datum segments, LeadLifecycle *lifecycle)
 {
-	AttrNumber	column = writer->pipeline->columns.segments;
-	TupleTableSlot *slot = writer->state.slot;
 	Datum	   *ids;
 	bool	   *nulls;
 	int			n;
 	int			i;
 
-	if (slot->tts_isnull[column - 1] || lifecycle->scorer == NULL)
+	if (lifecycle->scorer == NULL)
 		return;
-	deconstruct_array(DatumGetArrayTypeP(slot->tts_values[column - 1]), INT4OID, sizeof(int32), true,
+	deconstruct_array(DatumGetArrayTypeP(segments), INT4OID, sizeof(int32), true,
 					  TYPALIGN_INT, &ids, &nulls, &n);
 	for (i = 0; i < n; i++)
 	{
@@ -344,7 +344,9 @@ leadscore_state_decode(Writer *writer, LeadRecord *record)
 	if (lifecycle->milestone_at != NEVER)
 		writer->moves_until = Max(writer->now, lifecycle->milestone_at);
 	leadscore_period_begin(writer, record);
-	read_segments(writer, lifecycle);
+	if (!slot->tts_isnull[c->segments - 1])
+		leadscore_segments_read(slot->tts_values[c->segments - 1], lifecycle);
+	writer->baseline = NULL;
 }
 
 /*
@@ -386,6 +388,8 @@ fill_row(const Writer *writer, const LeadRecord *record, TupleTableSlot *row)
 	bool		isnull;
 
 	set_column(row, c->activity, PointerGetDatum(leadscore_activity_make(&record->activity)), false);
+	if (writer->baseline)
+		set_column(row, c->baseline, PointerGetDatum(leadscore_activity_make(writer->baseline)), false);
 	set_column(row, c->stage, LeadStageGetDatum(standing->stage), false);
 	set_column(row, c->suspended_stage, LeadStageGetDatum(standing->suspended),
 			   standing->suspended == 0);
@@ -443,6 +447,7 @@ leadscore_state_create(Writer *writer, LeadRecord *record)
 	TupleTableSlot *row;
 	int64		i;
 
+	writer->baseline = NULL;
 	leadscore_record_init(writer, record, record->lead_id);
 	/* only a state that was lost has left rows behind */
 	writer->appended.segments_seq = writer->repair ?

@@ -38,6 +38,8 @@ typedef struct Writer
 	LeadTable	state;
 	LeadTable	lead;			/* opened when first needed */
 	LeadColumns lead_columns;
+	LeadTable	checkpoint;		/* likewise */
+	const ActivityList *baseline;	/* to be written for the lead; NULL: stays */
 	HistoryBuffer appended;		/* changes that are to be appended */
 	HistoryBuffer *history;		/* where a lifecycle reports to */
 	ProfileBuffer profiles;
@@ -65,6 +67,7 @@ extern int64 leadscore_lead_updated_at(const Writer *writer);
 
 extern void leadscore_record_init(Writer *writer, LeadRecord *record, int64 lead_id);
 extern void leadscore_state_decode(Writer *writer, LeadRecord *record);
+extern void leadscore_segments_read(Datum segments, LeadLifecycle *lifecycle);
 extern Datum leadscore_segments_array(const LeadLifecycle *lifecycle, bool *isnull);
 extern bool leadscore_state_lock(Writer *writer, int64 lead_id, LockTupleMode mode);
 extern bool leadscore_state_write(Writer *writer, LeadRecord *record, bool review_exact);

@@ -35,7 +35,7 @@ PG_FUNCTION_INFO_V1(leadscore_lead_truncated);
 PG_FUNCTION_INFO_V1(leadscore_lead_touched);
 
 /* number of tables whose rows are deleted with a lead */
-#define LEAD_TABLES	12
+#define LEAD_TABLES	13
 
 /*
  * Run a DELETE on all that is committed, whatever the transaction sees: a
@@ -284,6 +284,7 @@ list_tables(const Pipeline *pipeline, Oid *tables)
 	tables[9] = pipeline->exposure;
 	tables[10] = pipeline->lead_change;
 	tables[11] = pipeline->preference;
+	tables[12] = pipeline->checkpoint;
 }
 
 /*

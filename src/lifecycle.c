@@ -400,6 +400,22 @@ leadscore_lifecycle_begin(LeadLifecycle *lifecycle, int64 birth)
 }
 
 /*
+ * Go on from where a lead stood at an instant, after what time changed in it.
+ * Its activity may hold more by now than it did then; if it does not, nothing
+ * changes.
+ */
+void
+leadscore_lifecycle_resume(LeadLifecycle *lifecycle, int64 at)
+{
+	lifecycle->processed_until = at;
+	lifecycle->quiet_until = PG_INT64_MIN;
+	lifecycle->is_being_born = false;
+	reconsider(lifecycle, at, CAUSE_POINTS, false);
+	review_segments(lifecycle, at, SEGMENT_EVENT);
+	Assert(leadscore_lifecycle_valid(lifecycle));
+}
+
+/*
  * Apply all that was due up to an instant because time passed.  An event that
  * comes after a change, but is dated before it, is late; so no more is taken
  * for processed than up to the last change.

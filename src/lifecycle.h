@@ -129,6 +129,7 @@ extern bool leadscore_step_is_positive(const Scorer *scorer, const LeadStep *ste
 extern bool leadscore_lifecycle_valid(const LeadLifecycle *lifecycle);
 extern void leadscore_lifecycle_begin(LeadLifecycle *lifecycle, int64 birth);
 extern void leadscore_lifecycle_settle(LeadLifecycle *lifecycle);
+extern void leadscore_lifecycle_resume(LeadLifecycle *lifecycle, int64 at);
 extern void leadscore_lifecycle_step(LeadLifecycle *lifecycle, const LeadStep *steps,
 									 int nsteps, int64 now);
 extern void leadscore_lifecycle_count(LeadLifecycle *lifecycle, const LeadStep *step,

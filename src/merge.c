@@ -3,9 +3,10 @@
  * merge.c
  *		Making the logs of two leads one.
  *
- * merge_leads() moves what is in ordinary tables; the changes of both profiles
- * and the counts of purged events are in tables that the engine keeps, and are
- * put together here.  Then the lead is replayed.
+ * merge_leads() moves what is in ordinary tables; the changes of both profiles,
+ * the counts of purged events and what was before the line of a purge are in
+ * tables that the engine keeps, and are put together here.  Then the lead is
+ * replayed.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,10 +22,12 @@
 
 #include "guard.h"
 #include "pipeline.h"
+#include "purge.h"
 #include "rebuild.h"
 #include "shard.h"
 
 PG_FUNCTION_INFO_V1(leadscore_merge_logs);
+PG_FUNCTION_INFO_V1(leadscore_merge_lines);
 
 /* Run a statement that writes tables of the engine. */
 static void
@@ -80,6 +83,101 @@ static const char *const merge_baselines =
 "UPDATE %1$s s SET baseline = b.baseline"
 " FROM (SELECT pg_catalog.sum(o.baseline) AS baseline FROM %1$s o WHERE o.lead_id OPERATOR(pg_catalog.=) ANY (ARRAY[$1, $2])) b"
 " WHERE s.lead_id OPERATOR(pg_catalog.=) $1 AND b.baseline IS NOT NULL";
+
+/*
+ * Both leads have one line, if any.  No log tells any more what was before it:
+ * the history of the lead that had come further holds, and of equals that of
+ * the winner.  A lead that is younger than the line has none.
+ */
+static const char *const loser_came_further =
+"SELECT FROM %1$s c LEFT JOIN %1$s w ON w.lead_id OPERATOR(pg_catalog.=) $1,"
+" LATERAL (SELECT pg_catalog.max(leadscore.stage_rank(h.to_stage)) AS most FROM %2$s h"
+"  WHERE h.lead_id OPERATOR(pg_catalog.=) $2 AND h.superseded_at IS NULL AND h.seq OPERATOR(pg_catalog.<=) c.stage_seq) l,"
+" LATERAL (SELECT pg_catalog.max(leadscore.stage_rank(h.to_stage)) AS most FROM %2$s h"
+"  WHERE h.lead_id OPERATOR(pg_catalog.=) $1 AND h.superseded_at IS NULL AND h.seq OPERATOR(pg_catalog.<=) w.stage_seq) k"
+" WHERE c.lead_id OPERATOR(pg_catalog.=) $2 AND (w.lead_id IS NULL OR l.most OPERATOR(pg_catalog.>) k.most)";
+
+/* Rows that this transaction has recorded were never valid for anybody. */
+static const char *const drop_fresh =
+"DELETE FROM %1$s WHERE lead_id OPERATOR(pg_catalog.=) $1 AND superseded_at IS NULL AND recorded_at OPERATOR(pg_catalog.>=)"
+" (SELECT GREATEST(pg_catalog.now(), pg_catalog.max(o.recorded_at)) FROM %1$s o WHERE o.lead_id OPERATOR(pg_catalog.=) $1)";
+
+static const char *const supersede_all =
+"UPDATE %1$s SET superseded_at ="
+" (SELECT GREATEST(pg_catalog.now(), pg_catalog.max(o.recorded_at)) FROM %1$s o WHERE o.lead_id OPERATOR(pg_catalog.=) $1)"
+" WHERE lead_id OPERATOR(pg_catalog.=) $1 AND superseded_at IS NULL";
+
+static const char *const take_stages =
+"INSERT INTO %2$s (lead_id, seq, cycle, from_stage, to_stage, effective_at, recorded_at, cause, model, score, from_since, is_lead)"
+" SELECT $1, (m.seq OPERATOR(pg_catalog.+) pg_catalog.row_number() OVER (ORDER BY h.seq))::pg_catalog.int4, h.cycle, h.from_stage,"
+"  h.to_stage, h.effective_at, m.recorded_at, h.cause, h.model, h.score, h.from_since, h.is_lead"
+" FROM %2$s h, %1$s c,"
+"  (SELECT COALESCE(pg_catalog.max(o.seq), 0) AS seq, GREATEST(pg_catalog.now(), pg_catalog.max(o.recorded_at)) AS recorded_at"
+"   FROM %2$s o WHERE o.lead_id OPERATOR(pg_catalog.=) $1) m"
+" WHERE h.lead_id OPERATOR(pg_catalog.=) $2 AND h.superseded_at IS NULL"
+"  AND c.lead_id OPERATOR(pg_catalog.=) $2 AND h.seq OPERATOR(pg_catalog.<=) c.stage_seq";
+
+static const char *const take_segments =
+"INSERT INTO %2$s (lead_id, seq, segment, entered, effective_at, recorded_at, cause)"
+" SELECT $1, (m.seq OPERATOR(pg_catalog.+) pg_catalog.row_number() OVER (ORDER BY h.seq))::pg_catalog.int4, h.segment, h.entered,"
+"  h.effective_at, m.recorded_at, h.cause"
+" FROM %2$s h, %1$s c,"
+"  (SELECT COALESCE(pg_catalog.max(o.seq), 0) AS seq, GREATEST(pg_catalog.now(), pg_catalog.max(o.recorded_at)) AS recorded_at"
+"   FROM %2$s o WHERE o.lead_id OPERATOR(pg_catalog.=) $1) m"
+" WHERE h.lead_id OPERATOR(pg_catalog.=) $2 AND h.superseded_at IS NULL"
+"  AND c.lead_id OPERATOR(pg_catalog.=) $2 AND h.seq OPERATOR(pg_catalog.<=) c.segments_seq";
+
+/* What one of them has had is not to come again. */
+static const char *const join_source_ids =
+"UPDATE %1$s c SET source_ids = a.ids FROM (SELECT pg_catalog.array_agg(DISTINCT u) AS ids"
+"  FROM %1$s o, pg_catalog.unnest(o.source_ids) u WHERE o.lead_id OPERATOR(pg_catalog.=) ANY (ARRAY[$1, $2])) a"
+" WHERE c.lead_id OPERATOR(pg_catalog.=) ANY (ARRAY[$1, $2])";
+
+static const char *const drop_checkpoint =
+"DELETE FROM %1$s WHERE lead_id OPERATOR(pg_catalog.=) $1";
+
+static const char *const take_checkpoint =
+"INSERT INTO %1$s (lead_id, purged_before, stage_seq, segments_seq, stage, suspended_stage, promotion_blocked, cycle,"
+"  stage_since, profile_at, milestone_at, segments, segments_since, configuration, source_ids, purged_at)"
+" SELECT $1, c.purged_before,"
+"  (SELECT pg_catalog.max(h.seq) FROM %2$s h WHERE h.lead_id OPERATOR(pg_catalog.=) $1),"
+"  COALESCE((SELECT pg_catalog.max(h.seq) FROM %3$s h WHERE h.lead_id OPERATOR(pg_catalog.=) $1), 0),"
+"  c.stage, c.suspended_stage, c.promotion_blocked, c.cycle, c.stage_since, c.profile_at, c.milestone_at, c.segments,"
+"  c.segments_since, c.configuration, c.source_ids, c.purged_at"
+" FROM %1$s c WHERE c.lead_id OPERATOR(pg_catalog.=) $2";
+
+/* Events of before the line that are moved next count in the baseline. */
+static const char *const begin_baseline =
+"UPDATE %1$s s SET baseline = o.baseline OPERATOR(pg_catalog.-) o.baseline FROM %1$s o"
+" WHERE s.lead_id OPERATOR(pg_catalog.=) $1 AND s.baseline IS NULL"
+" AND o.lead_id OPERATOR(pg_catalog.=) $2 AND o.baseline IS NOT NULL";
+
+/* Let the winner have the past of the loser, if that had come further. */
+static void
+merge_past(const Pipeline *pipeline, Datum *values)
+{
+	Oid			types[2] = {INT8OID, INT8OID};
+	char	   *checkpoint = leadscore_table_name(pipeline->checkpoint);
+	char	   *stages = leadscore_table_name(pipeline->stage_log);
+	char	   *segments = leadscore_table_name(pipeline->segment_log);
+	char	   *sql = psprintf(loser_came_further, checkpoint, stages);
+
+	run(psprintf(join_source_ids, checkpoint), values);
+	CommandCounterIncrement();
+	if (SPI_execute_with_args(sql, 2, types, values, NULL, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not execute: %s", sql);
+	if (SPI_processed == 0)
+		return;
+	run(psprintf(drop_fresh, stages), values);
+	run(psprintf(supersede_all, stages), values);
+	run(psprintf(take_stages, checkpoint, stages), values);
+	run(psprintf(drop_fresh, segments), values);
+	run(psprintf(supersede_all, segments), values);
+	run(psprintf(take_segments, checkpoint, segments), values);
+	run(psprintf(drop_checkpoint, checkpoint), values);
+	run(psprintf(take_checkpoint, checkpoint, stages, segments), values);
+	run(psprintf(begin_baseline, leadscore_table_name(pipeline->state)), values);
+}
 
 /* The greatest number of a change of a lead's profile */
 static int64
@@ -152,4 +250,40 @@ Datum
 leadscore_merge_logs(PG_FUNCTION_ARGS)
 {
 	return leadscore_call_discreetly(merge_logs, fcinfo);
+}
+
+static Datum
+merge_lines(PG_FUNCTION_ARGS)
+{
+	PipelinePart part = {PG_GETARG_OID(0), InvalidOid};
+	Pipeline   *pipeline;
+	Datum		values[3];
+	UserSwitch	saved;
+	int			nestlevel;
+
+	leadscore_check_maintainer(part.schema, "lead_state", ACL_UPDATE);
+	pipeline = leadscore_pipeline_for_write(part);
+	values[0] = PG_GETARG_DATUM(1);
+	values[1] = PG_GETARG_DATUM(2);
+	values[2] = TimestampTzGetDatum(DT_NOEND);
+	leadscore_draw_common_line(part, PG_GETARG_INT64(1), PG_GETARG_INT64(2));
+	leadscore_run_as(pipeline->owner, false, &saved);
+	nestlevel = leadscore_fix_path();
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	merge_past(pipeline, values);
+	SPI_finish();
+	AtEOXact_GUC(true, nestlevel);
+	leadscore_run_back(&saved);
+	PG_RETURN_VOID();
+}
+
+/*
+ * merge_lines(pipeline, winner, loser): if one of two leads was purged, make what
+ * was before the later one of their lines one, before events are moved.
+ */
+Datum
+leadscore_merge_lines(PG_FUNCTION_ARGS)
+{
+	return leadscore_call_discreetly(merge_lines, fcinfo);
 }

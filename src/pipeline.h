@@ -77,6 +77,10 @@ typedef enum PipelinePlan
 	PLAN_READ_PROFILES,
 	PLAN_READ_CONFIGURATION,
 	PLAN_SEE_STATE,
+	PLAN_NUMBER_STAGE,
+	PLAN_NUMBER_SEGMENT,
+	PLAN_WRITE_CHECKPOINT,
+	PLAN_FIND_PURGED,
 	PIPELINE_PLANS				/* number of them */
 } PipelinePlan;
 
@@ -118,6 +122,7 @@ typedef struct Pipeline
 	Oid			lead;
 	Oid			event;
 	Oid			state;
+	Oid			checkpoint;
 	Oid			stage_log;
 	Oid			segment_log;
 	Oid			profile_change;
@@ -176,6 +181,13 @@ typedef struct Pipeline
 	struct AppCache *app;		/* what the functions for apps keep */
 	MemoryContextCallback forget;
 } Pipeline;
+
+/*
+ * What is kept of the source_id of an event that is purged: eight bytes, the
+ * same on every machine and in every version
+ */
+#define SOURCE_ID_HASH(source_id) \
+	"('x' OPERATOR(pg_catalog.||) pg_catalog.\"left\"(pg_catalog.md5(" source_id "), 16))::pg_catalog.\"bit\"(64)::pg_catalog.int8"
 
 /* pipeline_cache.c */
 extern PipelinePart leadscore_part(Oid table);

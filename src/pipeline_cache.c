@@ -743,6 +743,7 @@ load(PipelinePart part, Snapshot snapshot)
 	p->segment_activation = find_table(p, "segment_activation");
 	p->event_kind = find_table(p, "event_kind");
 	/* of all leads, also if these are in shards */
+	p->checkpoint = leadscore_table(part.schema, "lead_checkpoint");
 	p->consent = leadscore_table(part.schema, "consent");
 	p->suppression = leadscore_table(part.schema, "suppression");
 	p->alias = leadscore_table(part.schema, "lead_alias");

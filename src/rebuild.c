@@ -137,7 +137,7 @@ compare_lead(LogReader *log, LeadRecord *stored, Difference *difference)
 
 	difference->lead_id = stored->lead_id;
 	right.lead_id = stored->lead_id;
-	leadscore_replay(log, &right, &replayed);
+	leadscore_replay(log, &right, &replayed, NULL);
 	if (!stored->valid)
 	{
 		difference->problem = "state is not valid";
@@ -231,11 +231,12 @@ static void
 find_orphans(Writer *writer, DifferenceFound found, void *context)
 {
 	const Pipeline *pipeline = writer->pipeline;
-	Oid			tables[12];
-	const char *problems[12] = {"state without a lead", "events without a lead",
+	Oid			tables[13];
+	const char *problems[13] = {"state without a lead", "events without a lead",
 		"history without a lead", "profile changes without a lead", "consent without a lead",
 		"name without a lead", "history of segments without a lead", "runs of sequences without a lead",
-	"actions without a lead", "exposures without a lead", "changes of owner or persona without a lead", "preferences without a lead"};
+	"actions without a lead", "exposures without a lead", "changes of owner or persona without a lead",
+	"preferences without a lead", "checkpoint without a lead"};
 	int			i;
 
 	tables[0] = pipeline->state;
@@ -250,6 +251,7 @@ find_orphans(Writer *writer, DifferenceFound found, void *context)
 	tables[9] = pipeline->exposure;
 	tables[10] = pipeline->lead_change;
 	tables[11] = pipeline->preference;
+	tables[12] = pipeline->checkpoint;
 	for (i = 0; i < (int) lengthof(tables); i++)
 	{
 		char	   *sql = psprintf("SELECT t.lead_id, pg_catalog.count(*)::pg_catalog.text FROM %s t"
@@ -372,13 +374,14 @@ delete_orphan(Writer *writer, int64 lead_id)
 {
 	Oid			type = INT8OID;
 	Datum		value = Int64GetDatum(lead_id);
-	Oid			tables[4];
+	Oid			tables[5];
 	int			i;
 
 	tables[0] = writer->pipeline->stage_log;
 	tables[1] = writer->pipeline->profile_change;
 	tables[2] = writer->pipeline->segment_log;
-	tables[3] = writer->pipeline->state;
+	tables[3] = writer->pipeline->checkpoint;
+	tables[4] = writer->pipeline->state;
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	CommandCounterIncrement();

@@ -6,7 +6,8 @@
  * The valid history of a lead is the one that its events, the changes of its
  * profile and the activations of models give in the order of event time, from
  * its birth on.  Live statements run the same code on new events, and read the
- * log only where new events cannot be enough.
+ * log only where new events cannot be enough.  The log of a lead that was purged
+ * begins at a line, and with it where the lead stood there (checkpoint.c).
  *
  * A lead is born when it was created, or at its first event or change of the
  * profile if that is earlier.  Events before the first activation are judged
@@ -26,6 +27,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "checkpoint.h"
 #include "replay.h"
 #include "row_stream.h"
 
@@ -64,15 +66,24 @@ leadscore_period_begin(Writer *writer, LeadRecord *record)
 	use_period(writer, record, period_of_configuration(writer->pipeline, record->configuration));
 }
 
+/* The period of an instant, the first one for what was before it; -1 if there is none */
+static int
+period_at(const Pipeline *pipeline, int64 at)
+{
+	int			period = pipeline->nperiods - 1;
+
+	while (period > 0 && pipeline->periods[period].activated_at > at)
+		period--;
+	return period;
+}
+
 /* Begin the lifecycle of a record; its activity holds the counts at birth. */
 void
 leadscore_run_begin(Writer *writer, LeadRecord *record, int64 birth)
 {
 	const Pipeline *pipeline = writer->pipeline;
-	int			period = pipeline->nperiods - 1;
+	int			period = period_at(pipeline, birth);
 
-	while (period > 0 && pipeline->periods[period].activated_at > birth)
-		period--;
 	use_period(writer, record, period);
 	record->configuration = period < 0 ? 0 : pipeline->periods[period].configuration;
 	leadscore_lifecycle_begin(&record->lifecycle, birth);
@@ -194,6 +205,11 @@ read_baseline(Writer *writer, LeadRecord *record)
 
 	activity->nitems = 0;
 	activity->grain = writer->pipeline->grain;
+	if (writer->baseline)
+	{
+		lead_activity_copy(writer->baseline, activity);
+		return;
+	}
 	if (isnull)
 		return;
 	leadscore_activity_decode(DatumGetLeadActivityPP(value), activity);
@@ -247,9 +263,9 @@ leadscore_log_close(LogReader *reader)
 	MemoryContextDelete(reader->scratch);
 }
 
-/* Classify the events of a lead; they come in no order. */
+/* Classify the events of a lead from an instant on; they come in no order. */
 static void
-read_events(LogReader *reader, RowStream *stream, int64 lead_id, DeltaList *deltas)
+read_events(LogReader *reader, RowStream *stream, int64 lead_id, int64 from, DeltaList *deltas)
 {
 	Writer	   *writer = reader->writer;
 	TupleTableSlot *slot = NULL;
@@ -270,9 +286,10 @@ read_events(LogReader *reader, RowStream *stream, int64 lead_id, DeltaList *delt
 		ExecStoreHeapTuple(tuple, slot, false);
 		leadscore_deltas_add(deltas, writer->pipeline, &columns, slot, false);
 		ExecClearTuple(slot);
-		/* an event that matches nothing is no part of a lifecycle */
-		if (deltas->deltas[deltas->n - 1].ncounts == 0 &&
-			deltas->deltas[deltas->n - 1].set_stage == 0)
+		/* nor is an event that matches nothing part of a lifecycle */
+		if (deltas->deltas[deltas->n - 1].at < from ||
+			(deltas->deltas[deltas->n - 1].ncounts == 0 &&
+			 deltas->deltas[deltas->n - 1].set_stage == 0))
 			deltas->n--;
 	}
 	if (slot)
@@ -357,32 +374,87 @@ read_profile_log(Writer *writer, RowStream *stream, int64 lead_id, ProfileLog *l
 }
 
 /*
+ * Apply the steps before a cut, and note where the lead stands there, after what
+ * time changes in that instant.  Returns how many they are.
+ */
+static int64
+run_to_cut(Writer *writer, LeadRecord *record, const LeadStep *steps, int64 n,
+		   const ActivityList *baseline, ReplayCut *cut)
+{
+	const Pipeline *pipeline = writer->pipeline;
+	int64		counts_until = writer->counts_until;
+	int64		moves_until = writer->moves_until;
+	ActivityList added;
+	int64		before = 0;
+	int			j;
+
+	lead_activity_init(&added, pipeline->grain, 64);
+	for (; before < n && steps[before].at < cut->at; before++)
+		for (j = 0; !steps[before].profile && j < steps[before].ncounts; j++)
+			lead_activity_append(&added, steps[before].counts[j].signal,
+								 bucket_of(steps[before].at, pipeline->grain),
+								 steps[before].counts[j].count);
+	lead_activity_normalize(&added);
+	lead_activity_init(&cut->baseline, pipeline->grain, baseline->nitems + added.nitems);
+	lead_activity_merge(baseline, &added, 1, &cut->baseline);
+	pfree(added.items);
+
+	writer->counts_until = writer->moves_until = cut->at - 1;
+	leadscore_run(writer, record, steps, before);
+	writer->counts_until = counts_until;
+	writer->moves_until = moves_until;
+	record->configuration = pipeline->periods[period_at(pipeline, cut->at - 1)].configuration;
+	leadscore_lifecycle_advance(&record->lifecycle, cut->at);
+	record->lifecycle.processed_until = cut->at;
+	cut->reached = true;
+	cut->record = *record;
+	cut->nstages = writer->history->n;
+	cut->nsegments = writer->history->nsegments;
+	return before;
+}
+
+/*
  * Replay a lead from its birth: its creation, the changes of its profile, its
- * events and the activations of models.  The lead and its state must be in the
- * writer's slots.
+ * events and the activations of models.  Of a lead that was purged, from its
+ * checkpoint on: what is dated before the line is counted there.  The lead and
+ * its state must be in the writer's slots.
  */
 static void
-replay_from_birth(Writer *writer, LeadRecord *record, const DeltaList *events,
-				  int64 begin, int64 end, ProfileLog *profile)
+replay_log(Writer *writer, LeadRecord *record, const DeltaList *events, int64 begin, int64 end,
+		   const ProfileLog *profile, const Checkpoint *checkpoint, ReplayCut *cut)
 {
 	int64		created_at = leadscore_lead_created_at(writer);
-	int64		birth = created_at;
+	int64		birth = checkpoint ? checkpoint->purged_before : created_at;
+	ActivityList baseline;
 	LeadStep   *steps;
 	int64		n = 0;
+	int64		done = 0;
 	int64		i;
 	int			p = 0;
 
 	leadscore_record_init(writer, record, record->lead_id);
 	read_baseline(writer, record);
+	if (cut)
+	{
+		lead_activity_init(&baseline, record->activity.grain, record->activity.nitems);
+		lead_activity_copy(&record->activity, &baseline);
+	}
 	lead_activity_count(&record->activity, 0, bucket_of(created_at, writer->pipeline->grain), 1);
 	steps = MemoryContextAllocHuge(CurrentMemoryContext,
 								   (end - begin + profile->n + 1) * sizeof(LeadStep));
-	if (begin < end)
-		birth = Min(birth, events->deltas[begin].at);
-	if (profile->n > 0)
-		birth = Min(birth, profile->steps[0].at);
-	/* changes up to the birth are counted at birth */
-	for (; p < profile->n && profile->steps[p].at <= birth; p++)
+	if (checkpoint == NULL)
+	{
+		if (begin < end)
+			birth = Min(birth, events->deltas[begin].at);
+		if (profile->n > 0)
+			birth = Min(birth, profile->steps[0].at);
+	}
+
+	/*
+	 * changes up to the birth are counted at birth, and those before a line
+	 * at it
+	 */
+	for (; p < profile->n && profile->steps[p].at < birth + (checkpoint ? 0 : 1); p++)
 		leadscore_lifecycle_count(&record->lifecycle, &profile->steps[p], 1);
 	for (i = begin; i < end; i++)
 	{
@@ -392,8 +464,13 @@ replay_from_birth(Writer *writer, LeadRecord *record, const DeltaList *events,
 	}
 	while (p < profile->n)
 		steps[n++] = profile->steps[p++];
-	leadscore_run_begin(writer, record, birth);
-	leadscore_run(writer, record, steps, n);
+	if (checkpoint)
+		leadscore_checkpoint_resume(writer, record, checkpoint);
+	else
+		leadscore_run_begin(writer, record, birth);
+	if (cut && birth < cut->at)
+		done = run_to_cut(writer, record, steps, n, &baseline, cut);
+	leadscore_run(writer, record, steps + done, n - done);
 	leadscore_lifecycle_advance(&record->lifecycle, writer->counts_until);
 	pfree(steps);
 }
@@ -468,23 +545,26 @@ leadscore_replay_deltas(Writer *writer, LeadRecord *record, const DeltaList *del
 			step->profile = true;
 			profile.n++;
 		}
-	replay_from_birth(writer, record, deltas, begin, end, &profile);
+	replay_log(writer, record, deltas, begin, end, &profile, NULL, NULL);
 }
 
 /*
  * Replay a lead from its log into a record.  The lead and its state must be in
  * the writer's slots, the state locked unless nothing is to be written.  The
  * rows of its history are put into a buffer; signals of the profile that its log
- * does not have, into the writer's buffer.
+ * does not have, into the writer's buffer.  With a cut, it is noted where the
+ * lead stands there.
  */
 void
-leadscore_replay(LogReader *reader, LeadRecord *record, HistoryBuffer *history)
+leadscore_replay(LogReader *reader, LeadRecord *record, HistoryBuffer *history, ReplayCut *cut)
 {
 	Writer	   *writer = reader->writer;
 	RowStream  *events = reader->events;
 	RowStream  *profiles = reader->profiles;
 	MemoryContext oldcontext = MemoryContextSwitchTo(reader->context);
 	int64		lead_id = record->lead_id;
+	Checkpoint	checkpoint;
+	bool		purged = leadscore_checkpoint_read(writer, lead_id, &checkpoint);
 	DeltaList	deltas;
 	ProfileLog	profile;
 
@@ -499,7 +579,7 @@ leadscore_replay(LogReader *reader, LeadRecord *record, HistoryBuffer *history)
 											  writer->pipeline->profile_change, lead_id,
 											  writer->snapshot);
 	}
-	read_events(reader, events, lead_id, &deltas);
+	read_events(reader, events, lead_id, purged ? checkpoint.purged_before : PG_INT64_MIN, &deltas);
 	read_profile_log(writer, profiles, lead_id, &profile);
 	if (!reader->all)
 	{
@@ -511,19 +591,24 @@ leadscore_replay(LogReader *reader, LeadRecord *record, HistoryBuffer *history)
 	complete_profile_log(writer, record, &profile);
 	MemoryContextSwitchTo(oldcontext);
 	leadscore_history_init(history, CurrentMemoryContext);
+	if (purged)
+	{
+		history->kept_stages = checkpoint.stage_seq;
+		history->kept_segments = checkpoint.segments_seq;
+	}
 	writer->history = history;
-	replay_from_birth(writer, record, &deltas, 0, deltas.n, &profile);
+	replay_log(writer, record, &deltas, 0, deltas.n, &profile, purged ? &checkpoint : NULL, cut);
 	writer->history = &writer->appended;
 	MemoryContextReset(reader->context);
 }
 
 /* The same for a single lead: opens its log and closes it. */
 void
-leadscore_replay_one(Writer *writer, LeadRecord *record, HistoryBuffer *history)
+leadscore_replay_one(Writer *writer, LeadRecord *record, HistoryBuffer *history, ReplayCut *cut)
 {
 	LogReader	reader;
 
 	leadscore_log_open(&reader, writer, false);
-	leadscore_replay(&reader, record, history);
+	leadscore_replay(&reader, record, history, cut);
 	leadscore_log_close(&reader);
 }

@@ -22,6 +22,17 @@ typedef struct LogReader
 	struct RowStream *profiles;
 } LogReader;
 
+/* Where a replay is looked at on its way, for a purge */
+typedef struct ReplayCut
+{
+	int64		at;				/* the line: where a bucket begins */
+	bool		reached;		/* false: the lead is younger */
+	LeadRecord	record;			/* as of the line; without its activity */
+	ActivityList baseline;		/* counts of all events before it */
+	int			nstages;		/* rows of the history up to it */
+	int			nsegments;
+} ReplayCut;
+
 extern void leadscore_period_begin(Writer *writer, LeadRecord *record);
 extern void leadscore_run_begin(Writer *writer, LeadRecord *record, int64 birth);
 extern void leadscore_run(Writer *writer, LeadRecord *record, const LeadStep *steps, int64 n);
@@ -29,8 +40,10 @@ extern bool leadscore_configuration_is_late(const Writer *writer, const LeadReco
 
 extern void leadscore_log_open(LogReader *reader, Writer *writer, bool all);
 extern void leadscore_log_close(LogReader *reader);
-extern void leadscore_replay(LogReader *reader, LeadRecord *record, HistoryBuffer *history);
-extern void leadscore_replay_one(Writer *writer, LeadRecord *record, HistoryBuffer *history);
+extern void leadscore_replay(LogReader *reader, LeadRecord *record, HistoryBuffer *history,
+							 ReplayCut *cut);
+extern void leadscore_replay_one(Writer *writer, LeadRecord *record, HistoryBuffer *history,
+								 ReplayCut *cut);
 extern void leadscore_replay_deltas(Writer *writer, LeadRecord *record, const DeltaList *deltas,
 									int64 begin, int64 end);
 

@@ -96,7 +96,7 @@ leadscore_in_segment(FunctionCallInfo fcinfo)
 			int			i;
 
 			found = true;
-			told = forecast->replayed;
+			told = forecast->told_from <= nearest_instant(at);
 			for (i = 0; i < forecast->nchanges && forecast->changes[i].effective_at <= at; i++)
 				if (strcmp(forecast->changes[i].segment, segment) == 0)
 				{

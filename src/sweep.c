@@ -17,14 +17,15 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "checkpoint.h"
 #include "edge.h"
 #include "guard.h"
-#include "replay.h"
 #include "shard.h"
 #include "stage.h"
 #include "sweep.h"
@@ -54,7 +55,7 @@ bring_up(Writer *writer, LeadRecord *record, HistoryBuffer *replayed)
 		return leadscore_correct(writer, record);
 	if (!leadscore_lead_read(writer, record->lead_id))
 		return false;
-	leadscore_replay_one(writer, record, replayed);
+	leadscore_replay_one(writer, record, replayed, NULL);
 	return true;
 }
 
@@ -208,6 +209,46 @@ typedef enum RecordPart
 } RecordPart;
 
 /*
+ * Put the segments that a lead was in at its line, if it was purged, in front of
+ * what a replay says.  Returns from when on that is all.
+ */
+static int64
+begin_changes(Writer *reader, int64 lead_id, LeadForecast *forecast)
+{
+	const Pipeline *pipeline = reader->pipeline;
+	Checkpoint	checkpoint;
+	Datum	   *ids;
+	bool	   *nulls;
+	int			n;
+	int			i;
+	int			j;
+
+	if (!leadscore_checkpoint_read(reader, lead_id, &checkpoint))
+		return PG_INT64_MIN;
+	if (checkpoint.segments == (Datum) 0)
+		return checkpoint.purged_before;
+	deconstruct_array(DatumGetArrayTypeP(checkpoint.segments), INT4OID, sizeof(int32), true,
+					  TYPALIGN_INT, &ids, &nulls, &n);
+	for (i = 0; i < Min(n, MAX_SEGMENTS); i++)
+	{
+		for (j = 0; j < pipeline->nsegment_activations; j++)
+			if (!nulls[i] && pipeline->segment_activations[j].id == DatumGetInt32(ids[i]) &&
+				pipeline->segment_activations[j].conditions != NULL)
+				break;
+		if (j < pipeline->nsegment_activations)
+		{
+			SegmentChange *change = &forecast->changes[forecast->nchanges++];
+
+			memset(change, 0, sizeof(SegmentChange));
+			change->segment = pstrdup(pipeline->segment_activations[j].name);
+			change->entered = true;
+			change->effective_at = checkpoint.purged_before;
+		}
+	}
+	return checkpoint.purged_before;
+}
+
+/*
  * Compute, by the active snapshot, the record that a sweep would write for a
  * lead at an instant that is not past, in the current context.  NULL if there is
  * no such lead.
@@ -239,7 +280,9 @@ leadscore_forecast(PipelinePart part, int64 lead_id, int64 at)
 	MemoryContextSwitchTo(caller);
 	if (found)
 	{
-		const HistoryBuffer *history = replayed.n > 0 ? &replayed : &reader.appended;
+		bool		whole = replayed.context != NULL;
+		const HistoryBuffer *history = whole ? &replayed : &reader.appended;
+		SegmentChange *change;
 
 		forecast = palloc0(sizeof(LeadForecast));
 		lead_activity_init(&forecast->activity, record.activity.grain, record.activity.nitems);
@@ -247,13 +290,14 @@ leadscore_forecast(PipelinePart part, int64 lead_id, int64 at)
 		forecast->stage = record.lifecycle.standing.stage;
 		forecast->stage_since = record.lifecycle.stage_since;
 		forecast->segments = leadscore_segments_array(&record.lifecycle, &isnull);
-		forecast->replayed = replayed.n > 0;
-		forecast->changes = palloc(sizeof(SegmentChange) * history->nsegments + 1);
-		forecast->nchanges = history->nsegments;
+		forecast->changes = palloc(sizeof(SegmentChange) * (MAX_SEGMENTS + history->nsegments));
+		forecast->told_from = whole ? begin_changes(&reader, lead_id, forecast) : NEVER;
+		change = &forecast->changes[forecast->nchanges];
+		forecast->nchanges += history->nsegments;
 		for (i = 0; i < history->nsegments; i++)
 		{
-			forecast->changes[i] = history->segments[i].change;
-			forecast->changes[i].segment = pstrdup(history->segments[i].change.segment);
+			change[i] = history->segments[i].change;
+			change[i].segment = pstrdup(history->segments[i].change.segment);
 		}
 	}
 	leadscore_reader_end(&reader);

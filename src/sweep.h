@@ -18,8 +18,8 @@ typedef struct LeadForecast
 	uint8		stage;
 	int64		stage_since;
 	Datum		segments;		/* array of their numbers; 0: none */
-	bool		replayed;		/* changes are the whole history, else what
-								 * follows the stored one */
+	int64		told_from;		/* changes are the whole history from here on;
+								 * NEVER: they follow the stored one */
 	SegmentChange *changes;		/* of segments */
 	int			nchanges;
 } LeadForecast;

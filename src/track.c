@@ -192,6 +192,60 @@ lock_for_events(AppWrite *call, const int64 *lead_ids, int n, const Datum *refus
 	leadscore_lock_states(call->pipeline, all, n + (int) nlocked);
 }
 
+/* A column of events as an array */
+static Datum
+column_array(const EventInput *events, int n, int column)
+{
+	Datum	   *items = palloc(sizeof(Datum) * n);
+	bool	   *nulls = palloc(sizeof(bool) * n);
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		items[i] = events[i].values[column];
+		nulls[i] = events[i].nulls[column] == 'n';
+	}
+	return leadscore_app_array(items, nulls, n, event_types[column]);
+}
+
+/*
+ * Leave out the events that were there and were purged; returns how many are
+ * left.  Of what happened today none was.
+ */
+static int
+drop_purged(AppWrite *call, EventInput *events, int n)
+{
+	LeadGrain	grain = call->pipeline->grain;
+	int64		today = bucket_start(bucket_of(GetCurrentTransactionStartTimestamp(), grain), grain);
+	bool	   *purged;
+	Datum		values[3];
+	int			kept = 0;
+	bool		any = false;
+	uint64		row;
+	int			i;
+
+	for (i = 0; i < n; i++)
+		any |= events[i].nulls[EVENT_SOURCE_ID] != 'n' &&
+			DatumGetTimestampTz(events[i].values[EVENT_OCCURRED_AT]) < today;
+	if (!any || !leadscore_ever_filled(call->pipeline->checkpoint))
+		return n;
+	purged = palloc0(sizeof(bool) * n);
+	values[0] = column_array(events, n, EVENT_LEAD_ID);
+	values[1] = column_array(events, n, EVENT_SOURCE_ID);
+	values[2] = column_array(events, n, EVENT_OCCURRED_AT);
+	leadscore_app_run(call->pipeline, FIND_PURGED, values, NULL, NULL);
+	for (row = 0; row < SPI_processed; row++)
+	{
+		bool		isnull;
+
+		purged[DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 1, &isnull)) - 1] = true;
+	}
+	for (i = 0; i < n; i++)
+		if (!purged[i])
+			events[kept++] = events[i];
+	return kept;
+}
+
 /*
  * Insert an event; returns its number, or that of the one that is there
  * already, or 0 if a trigger of the owner's drops it.
@@ -205,7 +259,9 @@ add_event(AppWrite *call, EventInput *event, AppWatch *watch, bool *duplicate)
 	uint64		n;
 	bool		isnull;
 
-	*duplicate = false;
+	*duplicate = named && drop_purged(call, event, 1) == 0;
+	if (*duplicate)
+		return 0;
 	if (named && !call->cache->source_id_unique)
 	{
 		int64		number = DatumGetInt64(lead_id);
@@ -637,22 +693,6 @@ gather_leads(const Pipeline *pipeline, EventInput *events, int nevents, int *nle
 	return leads;
 }
 
-/* A column of events as an array */
-static Datum
-column_array(const EventInput *events, int n, int column)
-{
-	Datum	   *items = palloc(sizeof(Datum) * n);
-	bool	   *nulls = palloc(sizeof(bool) * n);
-	int			i;
-
-	for (i = 0; i < n; i++)
-	{
-		items[i] = events[i].values[column];
-		nulls[i] = events[i].nulls[column] == 'n';
-	}
-	return leadscore_app_array(items, nulls, n, event_types[column]);
-}
-
 /* By number */
 static int
 int64_cmp(const void *a, const void *b)
@@ -722,6 +762,7 @@ add_events(AppWrite *call, EventInput *events, int n, int64 *inserted, int64 *du
 		events[i].values[EVENT_LEAD_ID] = Int64GetDatum(events[i].lead->lead_id);
 	if (!unique)
 		kept = drop_known(call, events, n);
+	kept = drop_purged(call, events, kept);
 	*duplicates = n - kept;
 	*inserted = 0;
 	if (kept == 0)
@@ -736,8 +777,8 @@ add_events(AppWrite *call, EventInput *events, int n, int64 *inserted, int64 *du
 		/* an event that is not there either was dropped by an owner's trigger */
 		values[1] = values[EVENT_SOURCE_ID];
 		leadscore_app_run(call->pipeline, COUNT_KNOWN, values, NULL, NULL);
-		*duplicates = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
-												  1, &isnull)) - named;
+		*duplicates += DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+												   1, &isnull)) - named;
 	}
 }
 

@@ -80,6 +80,16 @@ CREATE FUNCTION leadscore_internal.verify(pipeline regnamespace)
 COMMENT ON FUNCTION leadscore_internal.verify(regnamespace) IS
 	'leads that differ from a replay of their log, and rows without a lead';
 
+CREATE FUNCTION leadscore_internal.purge(pipeline regnamespace, before timestamptz, max_leads bigint, delete_events boolean) RETURNS bigint
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_purge';
+COMMENT ON FUNCTION leadscore_internal.purge(regnamespace, timestamptz, bigint, boolean) IS
+	'takes the events before a line out of the log of at most so many leads, and perhaps deletes them; returns how many it deleted';
+
+CREATE FUNCTION leadscore_internal.purge_superseded(pipeline regnamespace, segments boolean, before timestamptz, max_rows bigint) RETURNS bigint
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_purge_superseded';
+COMMENT ON FUNCTION leadscore_internal.purge_superseded(regnamespace, boolean, timestamptz, bigint) IS
+	'deletes at most so many rows of stage_log (segments: of segment_log) that a correction superseded before an instant; returns how many';
+
 CREATE FUNCTION leadscore_internal.current_stage(pipeline regnamespace, lead_id bigint) RETURNS leadscore.lead_stage
 	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 10000 AS 'MODULE_PATHNAME', 'leadscore_current_stage';
 COMMENT ON FUNCTION leadscore_internal.current_stage(regnamespace, bigint) IS
@@ -150,6 +160,11 @@ CREATE FUNCTION leadscore_internal.merge_logs(pipeline regnamespace, winner bigi
 	AS 'MODULE_PATHNAME', 'leadscore_merge_logs';
 COMMENT ON FUNCTION leadscore_internal.merge_logs(regnamespace, bigint, bigint, timestamptz) IS
 	'called by merge_leads(): puts the changes of both profiles together and replays the winner; withdrawn_at: since when consent is withdrawn, NULL: it is not';
+CREATE FUNCTION leadscore_internal.merge_lines(pipeline regnamespace, winner bigint, loser bigint) RETURNS void
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+	AS 'MODULE_PATHNAME', 'leadscore_merge_lines';
+COMMENT ON FUNCTION leadscore_internal.merge_lines(regnamespace, bigint, bigint) IS
+	'called by merge_leads() before it moves events: if one of two leads was purged, the log of both begins at the later one of their lines, and the past of the lead that had come further holds';
 CREATE FUNCTION leadscore_internal.records_columns() RETURNS boolean
 	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_records_columns';
 COMMENT ON FUNCTION leadscore_internal.records_columns() IS

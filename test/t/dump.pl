@@ -72,7 +72,10 @@ sql('old', q{
 	ALTER TABLE p.lead_state ENABLE TRIGGER USER;
 	SELECT p.rebuild();
 	INSERT INTO "Odd ""one""".lead (external_id, email, consented_at) VALUES ('a', 'a@target.example', '2025-01-01');
-	INSERT INTO "Odd ""one""".event (lead_id, kind, occurred_at) VALUES (1, 'demo_request', '2025-01-02');
+	INSERT INTO "Odd ""one""".event (lead_id, kind, occurred_at, source_id) VALUES (1, 'demo_request', '2025-01-02', 'purged'), (1, 'demo_request', '2025-02-02', NULL);
+	SELECT FROM "Odd ""one""".purge('2025-01-20');
+	INSERT INTO "Odd ""one""".event (lead_id, kind, occurred_at) VALUES (1, 'pricing_view', '2025-01-03');
+	UPDATE "Odd ""one""".retention SET keep_for = '2 years' WHERE table_name = 'event';
 });
 
 # Views with every form of comparison that has no spelling with the schema of
@@ -125,6 +128,8 @@ my $digest = q{
 	UNION ALL SELECT md5(string_agg(o::text, ' ' ORDER BY o.lead_id, o.experiment)) || count(*) FROM p.exposure o
 	UNION ALL SELECT md5(string_agg(e::text, ' ' ORDER BY e.event_id)) FROM p.event e
 	UNION ALL SELECT md5(string_agg(s::text, ' ' ORDER BY s.lead_id)) FROM "Odd ""one""".lead_state s
+	UNION ALL SELECT md5(string_agg(c::text, ' ' ORDER BY c.lead_id)) || count(*) || count(c.source_ids) FROM "Odd ""one""".lead_checkpoint c
+	UNION ALL SELECT string_agg(concat(r.table_name, r.keep_for), ' ' ORDER BY r.table_name) FROM "Odd ""one""".retention r
 	UNION ALL SELECT string_agg(p.score_by_id(l.lead_id, '2025-03-01')::text, ' ' ORDER BY l.lead_id) FROM p.lead l };
 my $before = sql('old', $digest);
 
@@ -166,6 +171,8 @@ foreach my $db (qw(plain archive schema))
 	is(sql($db, $digest), $before, "$db: the same states, histories, models and scores");
 	is(sql($db, 'SELECT * FROM p.verify() UNION ALL SELECT * FROM "Odd ""one""".verify()'), '', "$db: verify()");
 	is(sql($db, 'SELECT p.rebuild()'), '0', "$db: nothing to rebuild");
+	is(sql($db, q{SELECT "Odd ""one""".rebuild()}), '0', "$db: nor where events were purged");
+	is(sql($db, q{SELECT duplicate FROM "Odd ""one""".track('a', 'demo_request', occurred_at => '2025-01-02', source_id => 'purged')}), 't', "$db: a purged event is known");
 	is(sql($db, $forms), $seen, "$db: views of the user that compare stages");
 	is(sql($db, "SELECT duplicate FROM p.track('lead 5', 'demo_request', occurred_at => '2025-06-01')"), 'f', "$db: events go on");
 	is(sql($db, "SELECT duplicate FROM p.track('somebody new', 'demo_request', occurred_at => '2025-06-01')"), 'f', "$db: leads go on");

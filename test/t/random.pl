@@ -16,6 +16,11 @@
 # are written. What is said of segments before a sweep is what the sweep records:
 # of now and of the past, and segment_preview() says who activate_segment() finds.
 #
+# A purge is of all leads that are there, so of those of live and order, and what
+# is in batch was never purged. In time order nothing comes that is dated before
+# a line that was drawn. In live it may: then its counts must be right, if the
+# purge has left the events there, and the stages before the line stay.
+#
 # Within an instant the order of arrival does not matter, except that of two
 # profiles of a lead the later one holds. An event of a bucket to come waits
 # for its bucket, a milestone for its instant: all that is compared is swept
@@ -56,6 +61,7 @@ my @kinds = qw(
 	model
 	newcomer
 	segment
+	purge
 	txn
 	sweep
 	clock
@@ -71,6 +77,7 @@ my @kinds = qw(
 # extreme    the first and the last instants     early     events before the lead's creation
 # newcomer   leads are written after activations that they were there for
 # segment    random segments are activated, replaced and retired
+# purge      events of before some instant are purged in between
 # clock      days pass between activations (needs Debian's libfaketime)
 
 my %on = map { $_ => 1 } @kinds;
@@ -112,7 +119,7 @@ sub set_clock
 
 # of the pipeline at hand: seconds of a bucket, when it began, how many seconds
 # ahead the clock is in each phase, and how segments change as each phase begins
-my ($width, $now, @ahead, $segments);
+my ($width, $now, @ahead, $segments, $purges);
 
 sub chance { return rand(100) < $_[0]; }
 sub one_of { return $_[ rand @_ ]; }
@@ -311,6 +318,12 @@ sub random_segments
 	return \@changes;
 }
 
+# After which rounds events are purged, before when, and whether they are deleted
+sub random_purges
+{
+	return [ map { chance(45) ? [ chance(15) ? 'infinity' : instant($now - rand(30 * $width)), chance(60) ? 'true' : 'false' ] : undef } 1 .. 7 ];
+}
+
 sub quote { return "'" . ($_[0] =~ s/'/''/gr) . "'"; }
 
 sub by_time
@@ -427,6 +440,8 @@ CREATE TABLE final (LIKE op);
 ALTER TABLE final ADD comes int, ADD n int;
 CREATE TABLE phases (phase int, starts timestamptz);
 CREATE TABLE kept (lead_id bigint PRIMARY KEY, course text);
+CREATE TABLE touched (hist int, deleted boolean);
+CREATE TABLE frozen (lead_id bigint, line timestamptz, stages text, segments text);
 CREATE TABLE problem (hist int, problem text, detail text);
 
 CREATE FUNCTION phase_of(at timestamptz, phase int) RETURNS int LANGUAGE sql BEGIN ATOMIC
@@ -595,6 +610,37 @@ BEGIN
 			SELECT h.is_member FROM p.segment_history h WHERE h.lead_id = a.lead_id AND h.segment = a.segment AND h.effective_at <= a.at ORDER BY h.seq DESC LIMIT 1), false);
 END $$;
 
+-- What was recorded of a lead before an instant
+CREATE FUNCTION stages_before(lead bigint, line timestamptz) RETURNS text LANGUAGE sql BEGIN ATOMIC
+	SELECT string_agg(concat_ws(' ', seq, cycle, from_stage::text, '>', to_stage::text, effective_at, cause), ', ' ORDER BY seq)
+		FROM p.stage_history WHERE lead_id = lead AND effective_at < line;
+END;
+CREATE FUNCTION segments_before(lead bigint, line timestamptz) RETURNS text LANGUAGE sql BEGIN ATOMIC
+	SELECT string_agg(concat_ws(' ', seq, segment, is_member, effective_at, cause), ', ' ORDER BY seq)
+		FROM p.segment_history WHERE lead_id = lead AND effective_at < line;
+END;
+
+-- Purge, and note in which histories something comes later that is dated before
+-- the line, or changes what is.
+CREATE FUNCTION purge_some(r int, before timestamptz, deletes boolean) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	line CONSTANT timestamptz := p._purge_line(least(before, now()));
+BEGIN
+	PERFORM p.purge(line, NULL, deletes);
+	INSERT INTO touched
+		SELECT DISTINCT o.hist, deletes
+		FROM op o
+		WHERE o.round > r AND CASE WHEN o.what = 'profile' THEN o.at < line
+			ELSE EXISTS (SELECT FROM op x WHERE x.hist = o.hist AND x.key = o.key AND x.what <> 'profile' AND x.at < line) END;
+	INSERT INTO frozen
+		SELECT c.lead_id, c.purged_before, stages_before(c.lead_id, c.purged_before), segments_before(c.lead_id, c.purged_before)
+		FROM p.lead_checkpoint c WHERE c.purged_before = line;
+	IF deletes THEN
+		INSERT INTO problem
+			SELECT (e.lead_id - 1) / 8, 'purge', concat('lead ', e.lead_id, ' has events before ', line) FROM p.event e WHERE e.occurred_at < line;
+	END IF;
+END $$;
+
 CREATE FUNCTION check_verify() RETURNS void LANGUAGE sql BEGIN ATOMIC
 	INSERT INTO problem SELECT (v.lead_id - 1) / 8, 'verify', concat_ws(' ', 'lead', v.lead_id, v.problem, v.stored, '<>', v.expected) FROM p.verify() v;
 END;
@@ -605,7 +651,17 @@ CREATE FUNCTION check_variants() RETURNS void LANGUAGE sql BEGIN ATOMIC
 		SELECT (b.lead_id - 1) / 8, v.name, concat(v.name, ', lead ', b.lead_id - 2 + v.at, E'\n  ', c.course, E'\nin order, lead ', b.lead_id, E'\n  ', b.course)
 		FROM course b, (VALUES ('live', 0), ('batch', 4)) v(name, at), course c
 		WHERE (b.lead_id - 1) % 8 / 2 = 1 AND c.lead_id = b.lead_id - 2 + v.at
-			AND c.course <> b.course;
+			AND c.course <> b.course
+			AND NOT (v.at = 0 AND (b.lead_id - 1) / 8 IN (SELECT hist FROM touched));
+	INSERT INTO problem
+		SELECT (f.lead_id - 1) / 8, 'frozen', concat('lead ', f.lead_id, ' before ', f.line, E'\n', f.stages, E'\n', f.segments, E'\nis now\n',
+			stages_before(f.lead_id, f.line), E'\n', segments_before(f.lead_id, f.line))
+		FROM frozen f WHERE (stages_before(f.lead_id, f.line), segments_before(f.lead_id, f.line)) IS DISTINCT FROM (f.stages, f.segments);
+	INSERT INTO problem
+		SELECT (a.lead_id - 1) / 8, 'counts', concat('lead ', a.lead_id, E'\n  ', a.activity::text, E'\nin order\n  ', b.activity::text)
+		FROM p.lead_state a JOIN p.lead_state b ON b.lead_id = a.lead_id + 2
+		WHERE (a.lead_id - 1) % 8 / 2 = 0 AND a.activity <> b.activity
+			AND (a.lead_id - 1) / 8 NOT IN (SELECT hist FROM touched WHERE deleted);
 	INSERT INTO problem
 		SELECT (l.lead_id - 1) / 8, 'missing', concat('lead ', l.lead_id, ' has no state') FROM p.lead l WHERE l.lead_id NOT IN (SELECT lead_id FROM course);
 	INSERT INTO problem
@@ -714,6 +770,8 @@ SELECT add_leads(0, array_agg(h)), add_leads(1, array_agg(h)), add_leads(2, arra
 			$script .= "SELECT live($round);\n";
 			$script .= "COMMIT;\n", $open = 0 if $open && $round % 3 == 2;
 			$script .= "SELECT p.sweep();\n" if $on{sweep} && $round % 4 == 3;
+			my $purge = $purges->[ $round % $rounds_of_phase % @$purges ];
+			$script .= "SELECT purge_some($round, '$purge->[0]', $purge->[1]);\n" if $purge;
 		}
 		$script .= "COMMIT;\n" if $open;
 	}
@@ -818,6 +876,7 @@ foreach my $i (0 .. $#pipelines)
 	@ahead = (0) x ($phases + 1);
 	$ahead[$_] = $ahead[ $_ - 1 ] + ($on{clock} ? int rand(15 * $width) : 0) foreach 1 .. $phases;
 	$segments = $on{segment} ? random_segments($pipeline) : [ map { [] } 0 .. $phases ];
+	$purges = $on{purge} ? random_purges() : [undef];
 	my @histories = map { random_history() } 1 .. $count;
 	my $begin = time;
 	my $failed = run($pipeline, $on{model}, @histories);
@@ -827,6 +886,9 @@ foreach my $i (0 .. $#pipelines)
 		$problems{$_}++ foreach keys %{ $failed->{$hist} };
 	}
 	my $summary = join ', ', map { "$_ $problems{$_}" } sort keys %problems;
+	note("$pipeline: leads purged, of histories with late events: ",
+		$node->safe_psql('run', "SELECT count(*), count(*) FILTER (WHERE (lead_id - 1) % 8 / 2 = 0 AND (lead_id - 1) / 8 IN (SELECT hist FROM touched)) FROM p.lead_checkpoint"))
+	  if $on{purge};
 	note("$pipeline: $count histories, ", time - $begin, " s; seed $seed; kinds ", join(',', grep { $on{$_} } @kinds));
 	is($summary, '', "$pipeline: histories that went wrong") and next;
 	diag("segments, by phase:\n", map { my $phase = $_; map { "-- phase $phase\n$_" } @{ $segments->[$phase] } } 0 .. $phases) if $on{segment};

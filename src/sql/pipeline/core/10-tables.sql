@@ -506,7 +506,7 @@ CREATE INDEX lead_state_configuration_idx ON lead_state (configuration);
 COMMENT ON TABLE lead_state IS 'one row a lead: counts of its signals, its stage and its segments; kept by the engine, see verify() and rebuild()';
 COMMENT ON COLUMN lead_state.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN lead_state.activity IS 'how often each signal was counted, by bucket (UTC day or hour)';
-COMMENT ON COLUMN lead_state.baseline IS 'the part of activity whose events were purged from the log';
+COMMENT ON COLUMN lead_state.baseline IS 'the part of activity whose events were purged from the log, see lead_checkpoint; NULL: none';
 COMMENT ON COLUMN lead_state.stage IS 'the stage';
 COMMENT ON COLUMN lead_state.stage_since IS 'when the stage began, in event time';
 COMMENT ON COLUMN lead_state.suspended_stage IS 'of a visitor that lost consent: the stage that it comes back to when consent is given again';
@@ -522,6 +522,44 @@ COMMENT ON COLUMN lead_state.segments_seq IS 'number of its newest row of segmen
 COMMENT ON COLUMN lead_state.next_review_at IS 'when the stage or a segment may change though nothing happens: from then on sweep() looks at the lead; NULL: never';
 COMMENT ON COLUMN lead_state.configuration IS 'number of the change of models, signals or segments that the lead was brought up to date with, see setting.configuration';
 COMMENT ON COLUMN lead_state.updated_at IS 'time of the last change of this row';
+
+-- Written by purge() alone: an ordinary write does not touch it.
+CREATE TABLE lead_checkpoint (
+    lead_id bigint,
+    purged_before timestamptz NOT NULL,
+    stage_seq integer NOT NULL,
+    segments_seq integer NOT NULL,
+    stage lead_stage NOT NULL,
+    suspended_stage lead_stage,
+    promotion_blocked boolean NOT NULL,
+    cycle integer NOT NULL,
+    stage_since timestamptz NOT NULL,
+    profile_at timestamptz,
+    milestone_at timestamptz,
+    segments integer[],
+    segments_since timestamptz,
+    configuration bigint NOT NULL,
+    source_ids bigint[],
+    purged_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT lead_checkpoint_pkey PRIMARY KEY (lead_id)
+);
+COMMENT ON TABLE lead_checkpoint IS 'one row a lead whose old events were purged: where it stood at the line, from which its log is replayed; its counts of then are in lead_state.baseline';
+COMMENT ON COLUMN lead_checkpoint.lead_id IS 'number of the lead, see the table lead';
+COMMENT ON COLUMN lead_checkpoint.purged_before IS 'the line: events dated before it are no part of the log any more';
+COMMENT ON COLUMN lead_checkpoint.stage_seq IS 'the last row of stage_log of the time up to the line; rows up to it stay as they are';
+COMMENT ON COLUMN lead_checkpoint.segments_seq IS 'the same of segment_log; 0: none';
+COMMENT ON COLUMN lead_checkpoint.stage IS 'the stage at the line, after what time changed in that instant and before anything else of it';
+COMMENT ON COLUMN lead_checkpoint.suspended_stage IS 'lead_state.suspended_stage at the line';
+COMMENT ON COLUMN lead_checkpoint.promotion_blocked IS 'lead_state.promotion_blocked at the line';
+COMMENT ON COLUMN lead_checkpoint.cycle IS 'number of the cycle at the line';
+COMMENT ON COLUMN lead_checkpoint.stage_since IS 'when that stage began';
+COMMENT ON COLUMN lead_checkpoint.profile_at IS 'when the profile had changed last; NULL: not since the lead began';
+COMMENT ON COLUMN lead_checkpoint.milestone_at IS 'time of the newest milestone or stage set by hand before the line; NULL: none';
+COMMENT ON COLUMN lead_checkpoint.segments IS 'the segments that the lead was in, by segment_id; NULL: none';
+COMMENT ON COLUMN lead_checkpoint.segments_since IS 'when it had entered or left a segment last; NULL: never';
+COMMENT ON COLUMN lead_checkpoint.configuration IS 'number of the activation that was in force before the line';
+COMMENT ON COLUMN lead_checkpoint.source_ids IS 'hashes of the source_id of its events before the line, which are refused as duplicates; NULL: none had one';
+COMMENT ON COLUMN lead_checkpoint.purged_at IS 'when the lead was purged last';
 
 CREATE TABLE stage_log (
     lead_id bigint,
@@ -622,6 +660,25 @@ COMMENT ON COLUMN lead_change.new_value IS 'what it is from then on; NULL: there
 COMMENT ON COLUMN lead_change.changed_at IS 'when it changed: lead.updated_at of that change';
 COMMENT ON COLUMN lead_change.recorded_at IS 'when it was recorded here';
 COMMENT ON COLUMN lead_change.changed_by IS 'role that changed it';
+
+-- How long things are kept; see apply_retention().
+
+CREATE TABLE retention (
+    table_name text,
+    keep_for interval,
+    note text,
+    CONSTRAINT retention_pkey PRIMARY KEY (table_name),
+    CONSTRAINT retention_table_name_check CHECK (table_name IN ('event', 'stage_log', 'segment_log')),
+    CONSTRAINT retention_keep_for_check CHECK (keep_for > '0')
+);
+COMMENT ON TABLE retention IS 'how long rows are kept, see apply_retention()';
+COMMENT ON COLUMN retention.table_name IS 'the table';
+COMMENT ON COLUMN retention.keep_for IS 'how long; NULL: for ever';
+COMMENT ON COLUMN retention.note IS 'remark for people';
+INSERT INTO retention (table_name, note) VALUES
+    ('event', 'events, by occurred_at; what they counted stays, see purge()'),
+    ('stage_log', 'stages that a correction superseded, by superseded_at'),
+    ('segment_log', 'segments that a correction superseded, by superseded_at');
 
 -- Tables in which reports look things up. No foreign keys from leads and events:
 -- an unknown kind or channel must not stop an app.

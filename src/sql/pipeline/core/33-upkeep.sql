@@ -54,3 +54,126 @@ $$;
 REVOKE EXECUTE ON FUNCTION verify() FROM PUBLIC;
 COMMENT ON FUNCTION verify() IS
     'stored values that differ from a replay of the log: no rows, ever. Of leads that are due, or behind a change of models, signals or segments, only the counts are compared';
+
+-- How long things are kept.
+
+CREATE OR REPLACE FUNCTION _purge_line(before timestamptz) RETURNS timestamptz
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF before IS NULL THEN
+        RAISE EXCEPTION 'before must not be null'
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Pass the instant from which on events are to stay.';
+    ELSIF before > now() THEN
+        RAISE EXCEPTION 'before must not be in the future'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass the instant from which on events are to stay.';
+    END IF;
+    RETURN (SELECT date_bin(s.grain, before, timestamptz '2000-01-01 00:00:00+00') FROM @pipeline@.setting s);
+END
+$$;
+COMMENT ON FUNCTION _purge_line(timestamptz) IS 'the beginning of the bucket of an instant, which must be past';
+
+-- What a view reads is in the catalog. What a function reads is in its body,
+-- where every table, view and function of the pipeline is named with its schema.
+CREATE OR REPLACE FUNCTION _views_of_events() RETURNS SETOF text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
+    reports CONSTANT regnamespace := to_regnamespace(quote_ident(leadscore_internal.reports_schema(@pipeline_name@)));
+BEGIN
+    RETURN QUERY
+        WITH RECURSIVE body AS MATERIALIZED (
+            SELECT p.oid, p.prosrc FROM pg_proc p WHERE p.pronamespace = pipeline OR p.pronamespace = reports
+        ), known AS MATERIALIZED (
+            SELECT 'pg_class'::regclass::oid AS class, c.oid, '(FROM|JOIN)[[:space:]]+'
+                || regexp_replace(format('%I.%I', n.nspname, c.relname), '([^[:alnum:]_"])', E'\\\\\\1', 'g') || '(?![[:alnum:]_])' AS called
+            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.oid IN (pipeline, reports) AND (c.relkind = 'v' OR c.oid = $table$@pipeline@.event$table$::regclass)
+            UNION ALL
+            SELECT 'pg_proc'::regclass::oid, p.oid, regexp_replace(format('%I.%I', n.nspname, p.proname), '([^[:alnum:]_"])', E'\\\\\\1', 'g') || '[(]'
+            FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+            WHERE n.oid IN (pipeline, reports)
+        ), edge AS MATERIALIZED (
+            SELECT 'pg_class'::regclass::oid AS class, r.ev_class AS oid, d.refclassid AS from_class, d.refobjid AS from_oid
+            FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid
+            WHERE d.classid = 'pg_rewrite'::regclass AND d.refobjid <> r.ev_class
+            UNION ALL
+            SELECT 'pg_proc'::regclass::oid, b.oid, k.class, k.oid
+            FROM body b JOIN known k ON b.prosrc ~ k.called
+        ), reader (class, oid) AS (
+            SELECT 'pg_class'::regclass::oid, $table$@pipeline@.event$table$::regclass::oid
+            UNION
+            SELECT e.class, e.oid
+            FROM reader r JOIN edge e ON e.from_class = r.class AND e.from_oid = r.oid
+        )
+        SELECT c.relname::text
+        FROM reader r JOIN pg_class c ON c.oid = r.oid AND r.class = 'pg_class'::regclass
+        WHERE c.relkind = 'v' AND c.relnamespace IN (pipeline, reports) AND c.relname NOT LIKE E'\\_%'
+        ORDER BY 1;
+END
+$$;
+COMMENT ON FUNCTION _views_of_events() IS 'the views that read events, themselves or through other views and functions';
+
+CREATE OR REPLACE FUNCTION purge(before timestamptz, max_leads integer DEFAULT NULL, delete_events boolean DEFAULT true)
+    RETURNS TABLE (table_name text, rows_removed bigint, leads_left bigint, complete_since timestamptz)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
+    line CONSTANT timestamptz := @pipeline@._purge_line(before);
+BEGIN
+    IF max_leads < 0 THEN
+        RAISE EXCEPTION 'max_leads must not be negative'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass the greatest number of leads to purge, such as 1000, or NULL for all.';
+    ELSIF delete_events IS NULL THEN
+        RAISE EXCEPTION 'delete_events must not be null'
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Pass false if the partitions of the events are going to be dropped.';
+    END IF;
+    table_name := 'event';
+    rows_removed := leadscore_internal.purge(pipeline, line, coalesce(max_leads, 9223372036854775807), delete_events);
+    complete_since := greatest(line, (SELECT max(c.purged_before) FROM @pipeline@.lead_checkpoint c));
+    SELECT count(DISTINCT e.lead_id) INTO leads_left
+    FROM @pipeline@.event e
+    WHERE e.occurred_at < line
+        AND (delete_events OR NOT EXISTS (
+            SELECT FROM @pipeline@.lead_checkpoint c WHERE c.lead_id = e.lead_id AND c.purged_before >= line)
+            AND EXISTS (SELECT FROM @pipeline@.stage_log h WHERE h.lead_id = e.lead_id AND h.effective_at < line));
+    RETURN NEXT;
+    IF leads_left = 0 THEN
+        RETURN QUERY SELECT v, NULL::bigint, NULL::bigint, complete_since FROM @pipeline@._views_of_events() v;
+    END IF;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION purge(timestamptz, integer, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION purge(timestamptz, integer, boolean) IS
+    'takes events dated before an instant, brought down to the beginning of its bucket, out of the log of at most so many leads and deletes them. Counts, scores, and stages and segments since then stay as they are. Returns how many events were deleted and how many leads are left, and when none is, the views that read events, with the instant from which on they are complete. With delete_events => false the rows stay, and can be dropped with their partition. Only the owner may call it';
+
+CREATE OR REPLACE FUNCTION apply_retention(max_leads integer DEFAULT 1000)
+    RETURNS TABLE (table_name text, rows_removed bigint)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
+    kept record;
+BEGIN
+    IF max_leads IS NULL OR max_leads < 0 THEN
+        RAISE EXCEPTION 'max_leads must not be %', CASE WHEN max_leads IS NULL THEN 'null' ELSE 'negative' END
+            USING ERRCODE = CASE WHEN max_leads IS NULL THEN 'null_value_not_allowed' ELSE 'invalid_parameter_value' END,
+                HINT = 'Pass the greatest number of leads to purge, such as 1000.';
+    END IF;
+    FOR kept IN SELECT r.table_name, now() - r.keep_for AS before FROM @pipeline@.retention r WHERE r.keep_for IS NOT NULL ORDER BY r.table_name LOOP
+        table_name := kept.table_name;
+        rows_removed := CASE kept.table_name
+            WHEN 'event' THEN leadscore_internal.purge(pipeline, kept.before, max_leads, true)
+            ELSE leadscore_internal.purge_superseded(pipeline, kept.table_name = 'segment_log', kept.before, max_leads) END;
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION apply_retention(integer) FROM PUBLIC;
+COMMENT ON FUNCTION apply_retention(integer) IS
+    'removes what is older than table retention says: events of at most so many leads, and at most so many rows of each history that a correction superseded; returns how many rows of each table. Call it once an hour or so. Only the owner may call it';

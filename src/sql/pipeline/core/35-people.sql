@@ -112,6 +112,8 @@ BEGIN
     SET lead_id = winner, merged_from = coalesce(c.merged_from, c.lead_id)
     WHERE c.lead_id = loser;
 
+    -- of two logs of which one was purged both begin at one line
+    PERFORM leadscore_internal.merge_lines(pipeline, winner, loser);
     DELETE FROM @pipeline@.event e
     WHERE e.lead_id = loser AND e.source_id IS NOT NULL
         AND EXISTS (SELECT FROM @pipeline@.event o WHERE o.lead_id = winner AND o.source_id = e.source_id);
@@ -474,6 +476,7 @@ BEGIN
             'changes', (SELECT coalesce(jsonb_agg(to_jsonb(n) - 'lead_id' ORDER BY n.changed_at, n.change_id), '[]')
                 FROM @pipeline@.lead_change n WHERE n.lead_id = l.lead_id),
             'preferences', (SELECT to_jsonb(n) - 'lead_id' FROM @pipeline@.lead_preference n WHERE n.lead_id = l.lead_id),
+            'checkpoint', (SELECT to_jsonb(c) - 'lead_id' FROM @pipeline@.lead_checkpoint c WHERE c.lead_id = l.lead_id),
             'state', (SELECT to_jsonb(s) - 'lead_id' FROM @pipeline@.lead_state s WHERE s.lead_id = l.lead_id),
             'score', @pipeline@.score_by_id(l.lead_id),
             'points', (SELECT coalesce(jsonb_agg(to_jsonb(x)), '[]') FROM @pipeline@.explain_by_id(l.lead_id) x))
@@ -494,7 +497,7 @@ END
 $$;
 REVOKE EXECUTE ON FUNCTION export_lead(text) FROM PUBLIC;
 COMMENT ON FUNCTION export_lead(text) IS
-    'all that is stored of a lead, as one JSON object, for a person that asks for it: lead, aliases, merges, consent, suppression, events, profile_changes, stages, segments, runs of sequences, actions, exposures, changes of owner and persona, preferences, state, and the score with its points. NULL if there is no such lead';
+    'all that is stored of a lead, as one JSON object, for a person that asks for it: lead, aliases, merges, consent, suppression, events, profile_changes, stages, segments, runs of sequences, actions, exposures, changes of owner and persona, preferences, checkpoint, state, and the score with its points. NULL if there is no such lead';
 
 -- The trigger on lead calls this for new leads, as another session may have
 -- forgotten a person since the row trigger looked.

@@ -13,6 +13,8 @@ DROP TRIGGER IF EXISTS leadscore_truncated ON lead;
 
 DROP TRIGGER IF EXISTS guarded ON lead_state;
 DROP TRIGGER IF EXISTS guarded_truncate ON lead_state;
+DROP TRIGGER IF EXISTS guarded ON lead_checkpoint;
+DROP TRIGGER IF EXISTS guarded_truncate ON lead_checkpoint;
 DROP TRIGGER IF EXISTS guarded ON stage_log;
 DROP TRIGGER IF EXISTS guarded_truncate ON stage_log;
 DROP TRIGGER IF EXISTS guarded ON profile_change;
