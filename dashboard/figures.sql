@@ -39,8 +39,8 @@ WITH figure (place, id, source, counted, facts, columns, rows) AS (
                 json_build_array('Leads in the funnel now', 'count', f.leads_now),
                 json_build_array('of which will buy within ' || (SELECT ltrim(s.mature_after::text, '@ ') FROM setting s), 'number', f.expected_customers),
                 json_build_array('Revenue to expect from them', 'money', f.forecast_amount),
-                json_build_array('at least', 'money', f.low_amount),
-                json_build_array('at most', 'money', f.high_amount))
+                json_build_array('Revenue: at least', 'money', f.low_amount),
+                json_build_array('Revenue: at most', 'money', f.high_amount))
             FROM pipeline_forecast f WHERE f.stage = 'all'),
         '[["stage", "Stage", "stage"], ["entered", "New in the last 30 days", "count"], ["before", "New in the 30 days before", "count"],
             ["change", "Change", "change", "none before"], ["leads_now", "In it now", "count"]]'::json,
@@ -61,7 +61,8 @@ WITH figure (place, id, source, counted, facts, columns, rows) AS (
             ["status", "Beside the goal", "text", "no goal"], ["source", "Where the goal is from", "text", "no goal"]]',
         json_agg(json_build_array(r.metric, r.numerator, r.denominator, r.conversion_rate, r.low_rate, r.high_rate, r.benchmark_low_rate, r.benchmark_high_rate,
             -- without a goal the share itself
-            CASE WHEN r.benchmark_low_rate IS NULL THEN r.conversion_rate ELSE r.benchmark_rate END, r.benchmark_status,
+            CASE WHEN r.benchmark_low_rate IS NULL THEN r.conversion_rate ELSE r.benchmark_rate END,
+            CASE WHEN r.benchmark_low_rate IS NOT NULL THEN coalesce(r.benchmark_status, 'not enough data') END,
             r.benchmark_source || CASE WHEN r.benchmark_denominator <> r.step_from THEN ' (share of ' || r.benchmark_denominator || ')' ELSE '' END) ORDER BY r.place)
     FROM conversion_rates r WHERE r.market = 'all'
     UNION ALL
@@ -69,7 +70,8 @@ WITH figure (place, id, source, counted, facts, columns, rows) AS (
         '[["step", "Step", "step"], ["conversions", "Took it", "count"], ["median", "Half within", "days"], ["low", "95 %: from", "days"], ["high", "to", "days"], ["p90", "Nine of ten within", "days"],
             ["goal_low", "Goal: from", "days", "no goal"], ["goal_high", "to", "days", "no goal"], ["status", "Beside the goal", "text", "no goal"], ["source", "Where the goal is from", "text", "no goal"]]',
         json_agg(json_build_array(t.metric, t.conversions, t.median_days, t.median_low_days, t.median_high_days, t.p90_days,
-            t.benchmark_low_days, t.benchmark_high_days, t.benchmark_status, t.benchmark_source) ORDER BY t.place)
+            t.benchmark_low_days, t.benchmark_high_days,
+            CASE WHEN t.benchmark_low_days IS NOT NULL THEN coalesce(t.benchmark_status, 'not enough data') END, t.benchmark_source) ORDER BY t.place)
     FROM conversion_times t WHERE t.market = 'all'
     UNION ALL
     SELECT 5, 'stages', 'stage_daily', max(d.iql + d.mql + d.sql + d.prospect + d.customer + d.advocate), NULL,
@@ -120,7 +122,7 @@ WITH figure (place, id, source, counted, facts, columns, rows) AS (
     SELECT 10, 'quality', 'model_quality', max(q.leads) FILTER (WHERE q.level = 'summary'),
         json_build_array(json_build_array('Model', 'text', max(q.model), 'no model is active'),
             json_build_array('A customer had more points than another lead (AUC)', 'rate', max(q.auc)),
-            json_build_array('95 %: from', 'rate', max(q.auc_low)), json_build_array('to', 'rate', max(q.auc_high))),
+            json_build_array('AUC, 95 %: from', 'rate', max(q.auc_low)), json_build_array('AUC, 95 %: to', 'rate', max(q.auc_high))),
         '[["tenth", "Leads by score", "tenth"], ["score_from", "Points from", "number"], ["leads", "Leads", "count"], ["converted", "Bought", "count"], ["rate", "of these", "rate"],
             ["low", "95 %: from", "rate"], ["high", "to", "rate"], ["captured", "This tenth and those above have of all customers", "rate"]]',
         json_agg(json_build_array(q.place, q.score_from, q.leads, q.converted, q.converted_rate, q.low_rate, q.high_rate, q.captured_rate) ORDER BY q.place)
