@@ -1,26 +1,25 @@
-// Open a page in Debian's chromium, without a network, and say what is there:
+// Open pages in Debian's chromium, without a network, and say what is there:
 //
-//   node test/browser.js PAGE [WIDTH [light|dark [PICTURE.png [HEIGHT]]]]
+//   node test/browser.js PAGE WIDTH light|dark [PAGE WIDTH light|dark ...]
 //
-// It prints JSON: console messages and errors, requests, how far the page is
-// wider than the screen, and its tables, facts, sentences and charts. With
-// PICTURE the first HEIGHT pixels are saved.
+// It prints a JSON array: of each page console messages and errors, requests, how
+// far it is wider than the screen, and its tables, facts, sentences and charts.
+// With PICTURE=FILE.png in the environment the first HEIGHT pixels are saved, and
+// with PDF=FILE.pdf what would be printed.
 'use strict';
 const { spawn } = require('child_process');
 const fs = require('fs');
 const os = require('os');
 const path = require('path');
 
-const [file, width = '1280', scheme = 'light', picture, height = '900'] = process.argv.slice(2);
+const { PICTURE, PDF, HEIGHT = '900' } = process.env;
 const profile = fs.mkdtempSync(path.join(os.tmpdir(), 'browser-'));
 // a program that answers over two pipes needs no port and no library
 const browser = spawn(process.env.CHROMIUM || 'chromium', ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
 	'--disable-dev-shm-usage', '--proxy-server=127.0.0.1:9', '--user-data-dir=' + profile, '--remote-debugging-pipe'],
 	{ stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'], env: { ...process.env, HOME: profile } });
 const waiting = new Map();
-const said = [], requests = [];
-let calls = 0, buffer = '', loaded;
-const isLoaded = new Promise(resolve => { loaded = resolve; });
+let calls = 0, buffer = '', said, requests, loaded;
 
 function call(method, params = {}, sessionId) {
 	return new Promise((resolve, reject) => {
@@ -82,26 +81,36 @@ function look() {
 	return found;
 }
 
-async function main() {
+async function open(file, width, scheme) {
+	said = [];
+	requests = [];
+	const isLoaded = new Promise(resolve => { loaded = resolve; });
 	const { targetId } = await call('Target.createTarget', { url: 'about:blank' });
 	const { sessionId } = await call('Target.attachToTarget', { targetId, flatten: true });
 	const page = (method, params) => call(method, params, sessionId);
 	for (const domain of ['Page', 'Runtime', 'Log', 'Network']) await page(domain + '.enable');
 	await page('Network.emulateNetworkConditions', { offline: true, latency: 0, downloadThroughput: -1, uploadThroughput: -1 });
-	await page('Emulation.setDeviceMetricsOverride', { width: Number(width), height: Number(height), deviceScaleFactor: 1, mobile: Number(width) < 500 });
+	await page('Emulation.setDeviceMetricsOverride', { width: Number(width), height: Number(HEIGHT), deviceScaleFactor: 1, mobile: Number(width) < 500 });
 	await page('Emulation.setEmulatedMedia', { features: [{ name: 'prefers-color-scheme', value: scheme }] });
 	await page('Page.navigate', { url: 'file://' + path.resolve(file) });
 	await isLoaded;
-	if (picture) {
+	if (PICTURE) {
 		const { data } = await page('Page.captureScreenshot', { format: 'png' });
-		fs.writeFileSync(picture, Buffer.from(data, 'base64'));
+		fs.writeFileSync(PICTURE, Buffer.from(data, 'base64'));
 	}
 	const { result, exceptionDetails } = await page('Runtime.evaluate', { expression: `(${look})()`, returnByValue: true });
 	if (exceptionDetails) throw new Error(exceptionDetails.exception.description);
 	// what is printed must be printable: Chromium makes a PDF of it
 	const { data } = await page('Page.printToPDF', { paperWidth: 8.27, paperHeight: 11.69, preferCSSPageSize: true });
-	if (process.env.PDF) fs.writeFileSync(process.env.PDF, Buffer.from(data, 'base64'));
-	return { ...result.value, said, requests: requests.filter(url => !/^(file|data|about):/.test(url)), pdf_bytes: data.length };
+	if (PDF) fs.writeFileSync(PDF, Buffer.from(data, 'base64'));
+	await call('Target.closeTarget', { targetId });
+	return { ...result.value, width: Number(width), said, requests: requests.filter(url => !/^(file|data|about):/.test(url)), pdf_bytes: data.length };
+}
+
+async function main() {
+	const found = [];
+	for (let i = 2; i + 2 < process.argv.length; i += 3) found.push(await open(...process.argv.slice(i, i + 3)));
+	return found;
 }
 
 let status = 0;
