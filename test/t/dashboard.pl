@@ -199,13 +199,13 @@ sub compare
 	return $cells;
 }
 
-# look_closely(NAME, BEFORE, AFTER, CHARTS): a page in a browser, on a screen and
-# on a phone. It returns what was found.
+# look_closely(NAME, CHARTS, BEFORE, AFTER, WIDTH...): a page in a browser, on
+# screens of these widths. It returns what was found.
 sub look_closely
 {
-	my ($name, $before, $after, $charts) = @_;
+	my ($name, $charts, $before, $after, @widths) = @_;
 	my $figures = figures("$work/$name.html");
-	my @found = look($name, 1280, $name, 360);
+	my @found = look(map { ($name, $_) } @widths);
 	foreach my $found (@found)
 	{
 		my $width = $found->{width};
@@ -310,15 +310,15 @@ foreach my $database ('empty', 'one')
 SKIP:
 {
 	skip 'chromium or nodejs is not here', 1 unless $has_browser;
-	my ($demo) = look_closely('demo', @{ $answers{demo} }, $echarts ? 11 : 0);
+	my ($demo) = look_closely('demo', $echarts ? 11 : 0, @{ $answers{demo} }, 1280, 360);
 	is($demo->{title}, 'crm: leads and funnel', 'no name is a script');
 	ok(grep({ $_->[1] eq $nasty } @{ $demo->{sections}{hot}{rows} }), 'the name of a lead is shown as it is');
 	ok(grep({ $_->[0] eq $nasty } @{ $demo->{sections}{cost}{rows} }), 'and that of a channel');
 	ok(!$demo->{partial}, 'nothing is hidden');
-	look_closely('tables', $after, ask('demo', 'crm'), 0);
-	my ($empty) = look_closely('empty', @{ $answers{empty} });
+	look_closely('tables', 0, $after, ask('demo', 'crm'), 360);
+	my ($empty) = look_closely('empty', undef, @{ $answers{empty} }, 360);
 	unlike(join(' ', map { @$_ } @{ $empty->{sections}{goals}{rows} }), qr/(?<!\d)0\.0 %/, 'a rate of nothing is not 0');
-	look_closely('one', @{ $answers{one} });
+	look_closely('one', undef, @{ $answers{one} }, 1280);
 	my ($part) = look('part', 360);
 	ok($part->{partial}, 'but of a part the page says so');
 }
