@@ -148,7 +148,7 @@ sub shown
 	@values = grep { defined } @values;
 	return 0 unless @values;
 	return scalar grep { $text eq $_ } @values if $kind =~ /^(text|stage|step|channel|tenth|clock)$/;
-	return 0 unless $text =~ /^[+-]?(\d{1,3}(?:,\d{3})*(?:\.(\d+))?)(?: (%|days|hours|EUR))?$/ && $text !~ /^-0(\.0+)?\b(?! ?%)/;
+	return 0 unless $text =~ /^[+-]?(\d+(?:,\d{3})*(?:\.(\d+))?)(?: (%|days|hours|EUR))?$/ && $text !~ /^-0(\.0+)?\b(?! ?%)/;
 	my ($number, $half, $unit) = ($1, 0.5 / 10**length($2 // ''), $3 // '');
 	$number =~ tr/,//d;
 	$number = -$number if $text =~ /^-/;
@@ -157,6 +157,42 @@ sub shown
 	my $times = $unit eq '%' ? 100 : $kind eq 'days' && $unit eq 'hours' ? 24 : 1;
 	my ($low, $high) = sort { $a <=> $b } map { $_ * $times } @values[ 0, -1 ];
 	return $number >= $low - $half - 1e-6 && $number <= $high + $half + 1e-6;
+}
+
+# label(VALUE, KIND, MISSING): a value of the JSON as the page may show it.
+sub label
+{
+	my ($value, $kind, $missing) = @_;
+	return $missing // 'not enough data' unless defined $value;
+	my $stage = sub { length $_[0] == 3 ? uc $_[0] : ucfirst $_[0] };
+	my %label = (
+		text => sub { $value },
+		stage => sub { $stage->($value) },
+		step => sub { join ' to ', map { $stage->($_) } split /_to_/, $value =~ s/_days$//r },
+		channel => sub { $value eq '(none)' ? 'no channel' : $value },
+		tenth => sub { $value . ({ 1 => 'st', 2 => 'nd', 3 => 'rd' }->{$value} // 'th') . ' tenth' . ($value == 1 ? ' (most points)' : '') },
+		clock => sub { $value eq 'request' ? 'Asked for something' : 'Became ' . $stage->($value) },
+		count => sub { $value },
+		rate => sub { sprintf '%.6f %%', 100 * $value },
+		change => sub { sprintf '%+.6f %%', 100 * $value },
+		money => sub { sprintf '%.2f EUR', $value },
+		days => sub { sprintf '%.6f days', $value },
+		hours => sub { sprintf '%.6f hours', $value });
+	return ($label{$kind} // sub { sprintf '%.4f', $value })->();
+}
+
+# labels(FIGURES): rows and facts of the JSON as compare() wants them.
+sub labels
+{
+	my %shown;
+	foreach my $figure (@{ $_[0]{figures} })
+	{
+		my @kinds = map { [ @$_[ 2, 3 ] ] } @{ $figure->{columns} };
+		$shown{ $figure->{id} } = {
+			rows => [ map { my $row = $_; [ map { label($row->[$_], @{ $kinds[$_] }) } 0 .. $#kinds ] } @{ $figure->{rows} } ],
+			facts => [ map { [ $_->[0], label(@$_[ 2, 1, 3 ]) ] } @{ $figure->{facts} } ] };
+	}
+	return \%shown;
 }
 
 # compare(NAME, SHOWN, FIGURES, BEFORE, AFTER): every cell and fact. SHOWN has by
@@ -301,6 +337,7 @@ foreach my $database ('empty', 'one')
 	ok(make_page($database, 'The "CRM"', 'bi', "$work/$database.html"), "$database: the page is made") or diag($err);
 	$answers{$database} = [ $first, ask($database, 'The "CRM"') ];
 }
+compare("$_, JSON", labels(figures("$work/$_.html")), figures("$work/$_.html"), @{ $answers{$_} }) foreach sort keys %answers;
 {
 	local $ENV{ECHARTS} = '';
 	ok(make_page('demo', 'crm', 'bi', "$work/tables.html"), 'tables only') or diag($err);
@@ -322,6 +359,12 @@ SKIP:
 	my ($part) = look('part', 360);
 	ok($part->{partial}, 'but of a part the page says so');
 }
+
+# the page of documentation lists the figures
+my $doc = slurp_file("$top/doc/dashboard.md");
+my @titles = slurp_file("$top/dashboard/page.html") =~ /^\t\ttitle: '(.*?)', counted/mg;
+is(scalar @titles, 12, 'twelve titles');
+is(join('; ', ($doc =~ /^\| (?!figure \|)([A-Z].*?) \|/mg)), join('; ', sort { index($doc, "| $a |") <=> index($doc, "| $b |") } @titles), 'doc/dashboard.md explains all figures');
 
 # Grafana: every query runs, as the reader, with macros as the data source has them
 my $grafana = $json->decode(slurp_file("$top/dashboard/grafana.json"));
