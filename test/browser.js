@@ -4,18 +4,18 @@
 //
 // It prints a JSON array: of each page console messages and errors, requests, how
 // far it is wider than the screen, and its tables, facts, sentences and charts.
-// With PICTURE=FILE.png in the environment the first HEIGHT pixels are saved, and
-// with PDF=FILE.pdf what would be printed.
+// With PICTURE=FILE.png in the environment the first HEIGHT pixels are saved, SCALE
+// times as large, and with PDF=FILE.pdf what would be printed.
 'use strict';
 const { spawn } = require('child_process');
 const fs = require('fs');
 const os = require('os');
 const path = require('path');
 
-const { PICTURE, PDF, HEIGHT = '900' } = process.env;
+const { PICTURE, PDF, HEIGHT = '900', SCALE = '1' } = process.env;
 const profile = fs.mkdtempSync(path.join(os.tmpdir(), 'browser-'));
 // a program that answers over two pipes needs no port and no library
-const browser = spawn(process.env.CHROMIUM || 'chromium', ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
+const browser = spawn(process.env.CHROMIUM || 'chromium', ['--headless', '--no-sandbox', '--disable-gpu', '--hide-scrollbars', '--no-first-run', '--disable-background-networking',
 	'--disable-dev-shm-usage', '--proxy-server=127.0.0.1:9', '--user-data-dir=' + profile, '--remote-debugging-pipe'],
 	{ stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'], env: { ...process.env, HOME: profile } });
 const waiting = new Map();
@@ -52,12 +52,12 @@ function look() {
 	const text = node => node.innerText.trim();
 	const found = { sections: {}, title: document.title, partial: !document.getElementById('partial').hidden,
 		wider: document.documentElement.scrollWidth - document.documentElement.clientWidth, sticking_out: [], unlabelled: [] };
+	for (const details of document.querySelectorAll('details')) details.open = true;
 	for (const node of document.querySelectorAll('main *')) {
 		const box = node.getBoundingClientRect();
 		// what only screen readers see is a pixel wide
-		if (box.width > 1 && (box.right > document.documentElement.clientWidth + 1 || box.left < -1) && !node.closest('caption, thead')) found.sticking_out.push(node.tagName + ' ' + (node.textContent || '').slice(0, 40));
+		if (box.width > 1 && (box.right > document.documentElement.clientWidth + 1 || box.left < -1) && !node.closest('caption, thead, svg')) found.sticking_out.push(node.tagName + ' ' + (node.textContent || '').slice(0, 40));
 	}
-	for (const details of document.querySelectorAll('details')) details.open = true;
 	for (const node of document.querySelectorAll('section')) {
 		const chart = node.querySelector('.chart'), svg = chart && chart.querySelector('svg');
 		const box = svg && svg.getBoundingClientRect();
@@ -90,7 +90,7 @@ async function open(file, width, scheme) {
 	const page = (method, params) => call(method, params, sessionId);
 	for (const domain of ['Page', 'Runtime', 'Log', 'Network']) await page(domain + '.enable');
 	await page('Network.emulateNetworkConditions', { offline: true, latency: 0, downloadThroughput: -1, uploadThroughput: -1 });
-	await page('Emulation.setDeviceMetricsOverride', { width: Number(width), height: Number(HEIGHT), deviceScaleFactor: 1, mobile: Number(width) < 500 });
+	await page('Emulation.setDeviceMetricsOverride', { width: Number(width), height: Number(HEIGHT), deviceScaleFactor: Number(SCALE), mobile: Number(width) < 500 });
 	await page('Emulation.setEmulatedMedia', { features: [{ name: 'prefers-color-scheme', value: scheme }] });
 	await page('Page.navigate', { url: 'file://' + path.resolve(file) });
 	await isLoaded;

@@ -96,7 +96,7 @@ my %rows = (
 	time => qq{SELECT $stage, count(days_in_stage), percentile_cont(0.5) WITHIN GROUP (ORDER BY days_in_stage), percentile_cont(0.9) WITHIN GROUP (ORDER BY days_in_stage), avg(days_in_stage),
 			count(open_days), percentile_cont(0.5) WITHIN GROUP (ORDER BY open_days)
 		FROM (SELECT stage, stage_rank FROM funnel) f LEFT JOIN (SELECT stage, days_in_stage, open_days FROM stage_entry) e USING (stage) GROUP BY stage, stage_rank ORDER BY stage_rank},
-	quality => q{SELECT CASE place WHEN 1 THEN '1st tenth (most points)' WHEN 2 THEN '2nd tenth' WHEN 3 THEN '3rd tenth' ELSE place || 'th tenth' END,
+	quality => q{SELECT CASE place WHEN 1 THEN '1st tenth' WHEN 2 THEN '2nd tenth' WHEN 3 THEN '3rd tenth' ELSE place || 'th tenth' END,
 			score_from, leads, converted, converted::float / leads, low_rate, high_rate,
 			sum(converted) OVER (ORDER BY place)::float / nullif(sum(converted) OVER (), 0)
 		FROM model_quality((SELECT model FROM model WHERE status = 'active')) WHERE level = 'decile' AND leads > 0 ORDER BY place},
@@ -170,7 +170,7 @@ sub label
 		stage => sub { $stage->($value) },
 		step => sub { join ' to ', map { $stage->($_) } split /_to_/, $value =~ s/_days$//r },
 		channel => sub { $value eq '(none)' ? 'no channel' : $value },
-		tenth => sub { $value . ({ 1 => 'st', 2 => 'nd', 3 => 'rd' }->{$value} // 'th') . ' tenth' . ($value == 1 ? ' (most points)' : '') },
+		tenth => sub { $value . ({ 1 => 'st', 2 => 'nd', 3 => 'rd' }->{$value} // 'th') . ' tenth' },
 		clock => sub { $value eq 'request' ? 'Asked for something' : 'Became ' . $stage->($value) },
 		count => sub { $value },
 		rate => sub { sprintf '%.6f %%', 100 * $value },
