@@ -18,12 +18,17 @@ SET LOCAL datestyle = 'ISO';
 SET LOCAL intervalstyle = 'postgres_verbose';
 
 SELECT leadscore_internal.reports_schema(:'pipeline') AS reports,
-    EXISTS (SELECT FROM leadscore.pipelines p WHERE p.pipeline = :'pipeline') AS is_readable \gset
+    EXISTS (SELECT FROM leadscore.pipelines p WHERE p.pipeline = :'pipeline') AS is_readable,
+    EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.nspname = leadscore_internal.reports_schema(:'pipeline')) AS has_reports \gset
 \if :is_readable
 \else
     -- an error ends psql, an \echo does not
     DO $$ BEGIN RAISE 'there is no such pipeline, or this role may not read it'
         USING HINT = 'SELECT pipeline FROM leadscore.pipelines lists pipelines; SELECT leadscore.grant_reader(''crm'', ''role'') lets a role read the pipeline crm.'; END $$;
+\endif
+\if :has_reports
+\else
+    DO $$ BEGIN RAISE 'this pipeline has no reports' USING HINT = 'SELECT leadscore.add_reports(''crm'') adds those of the pipeline crm.'; END $$;
 \endif
 SET LOCAL search_path = pg_catalog, :"pipeline", :"reports";
 -- days begin where the pipeline is

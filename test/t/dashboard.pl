@@ -315,6 +315,11 @@ ok(!make_page('demo', 'crm', 'stranger', "$work/stranger.html"), 'a role without
 like($err, qr/there is no such pipeline, or this role may not read it\nHINT: /, 'and is told why');
 is(-s "$work/stranger.html", 0, 'nothing is written');
 
+$node->safe_psql('demo', q{SELECT leadscore.create_pipeline('bare', reports => false), leadscore.create_pipeline('modelless', 'empty')});
+ok(!make_page('demo', 'bare', $node->safe_psql('demo', 'SELECT current_user'), "$work/bare.html"), 'a pipeline without reports has no page');
+like($err, qr/this pipeline has no reports\nHINT: .*add_reports/, 'which is said');
+ok(make_page('demo', 'modelless', $node->safe_psql('demo', 'SELECT current_user'), "$work/modelless.html"), 'one without a model has') or diag($err);
+
 # a role that row security shows one country only
 $node->safe_psql('postgres', 'CREATE DATABASE part TEMPLATE demo');
 $node->safe_psql('part', q{
@@ -356,8 +361,9 @@ SKIP:
 	my ($empty) = look_closely('empty', undef, @{ $answers{empty} }, 360);
 	unlike(join(' ', map { @$_ } @{ $empty->{sections}{goals}{rows} }), qr/(?<!\d)0\.0 %/, 'a rate of nothing is not 0');
 	look_closely('one', undef, @{ $answers{one} }, 1280);
-	my ($part) = look('part', 360);
+	my ($part, $modelless) = look('part', 360, 'modelless', 1280);
 	ok($part->{partial}, 'but of a part the page says so');
+	is("@{ $modelless->{said} } $modelless->{sections}{quality}{facts}[0][1]", ' no model is active', 'so does a page without a model');
 }
 
 # the page of documentation lists the figures
