@@ -479,7 +479,8 @@ BEGIN
 		SELECT p.oid::regprocedure AS signature
 		FROM pg_catalog.pg_proc p
 		WHERE p.pronamespace = schema_oid
-			AND (p.prolang = (SELECT l.oid FROM pg_catalog.pg_language l WHERE l.lanname = 'leadscore')
+			-- to bind a table to the pipeline is for its owner
+			AND (p.prolang = (SELECT l.oid FROM pg_catalog.pg_language l WHERE l.lanname = 'leadscore') AND p.proname NOT IN ('_backfill', 'table_changed')
 				OR pg_catalog.regexp_replace(p.proname, '_by_id$', '') IN ('give_consent', 'withdraw_consent', 'identify',
 					'enroll_lead', 'unenroll', 'add_action', 'claim_actions', 'action_wanted', 'complete_action', 'complete_actions',
 					'fail_action', 'extend_action', 'cancel_action'))

@@ -134,10 +134,8 @@ BEGIN
 	END IF;
 	EXECUTE pg_catalog.format('SELECT coalesce($1, s.time_zone) FROM %I.setting s', pipeline) INTO zone USING time_zone;
 	BEGIN
-		EXECUTE pg_catalog.format('INSERT INTO %I.tracked_table (definition, makes, lead_column, kind, kind_column, occurred_at_column, value_column, channel_column,
-				campaign_column, property_columns, key_columns, only_if, on_delete, time_zone)
-			VALUES ($1, ''events'', $2, $3, $4, $5, $6, $7, $8, coalesce($9, ''{}''), $10, $11, $12, $13)', pipeline)
-			USING tracked_as, lead, kind, kind_column, occurred_at, value, channel, campaign, properties,
+		EXECUTE pg_catalog.format('INSERT INTO %I.tracked_table (definition, makes, lead_column, kind, kind_column, occurred_at_column, value_column, channel_column, campaign_column, property_columns, key_columns, only_if, on_delete, time_zone) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)', pipeline)
+			USING tracked_as, 'events', lead, kind, kind_column, occurred_at, value, channel, campaign, coalesce(properties, '{}'),
 				leadscore_internal.key_columns(table_name, source_id), only_if, on_delete, zone;
 	EXCEPTION
 		WHEN unique_violation THEN
@@ -175,10 +173,8 @@ BEGIN
 	END IF;
 	EXECUTE pg_catalog.format('SELECT coalesce($1, s.time_zone) FROM %I.setting s', pipeline) INTO zone USING time_zone;
 	BEGIN
-		EXECUTE pg_catalog.format('INSERT INTO %I.tracked_table (definition, makes, lead_column, email_column, alias_columns, property_columns, consent_column,
-				created_at_column, key_columns, only_if, on_delete, time_zone)
-			VALUES ($1, ''leads'', $2, $3, coalesce($4, ''{}''), coalesce($5, ''{}''), $6, $7, $8, $9, $10, $11)', pipeline)
-			USING tracked_as, external_id, email, aliases, profile, consent, created_at,
+		EXECUTE pg_catalog.format('INSERT INTO %I.tracked_table (definition, makes, lead_column, email_column, alias_columns, property_columns, consent_column, created_at_column, key_columns, only_if, on_delete, time_zone) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)', pipeline)
+			USING tracked_as, 'leads', external_id, email, coalesce(aliases, '{}'), coalesce(profile, '{}'), consent, created_at,
 				leadscore_internal.key_columns(table_name, source_id), only_if, on_delete, zone;
 	EXCEPTION
 		WHEN unique_violation THEN
@@ -233,8 +229,7 @@ DECLARE
 	removed boolean;
 	missing boolean := false;
 BEGIN
-	EXECUTE pg_catalog.format('WITH gone AS (DELETE FROM %I.tracked_table t WHERE t.definition = $1 RETURNING t.definition)
-		SELECT EXISTS (SELECT FROM gone)', pipeline) INTO removed USING definition;
+	EXECUTE pg_catalog.format('WITH gone AS (DELETE FROM %I.tracked_table t WHERE t.definition = $1 RETURNING t.definition) SELECT EXISTS (SELECT FROM gone)', pipeline) INTO removed USING definition;
 	EXECUTE pg_catalog.format('DELETE FROM %I.tracked_skip s WHERE s.definition = $1', pipeline) USING definition;
 	FOR triggers IN
 		SELECT t.tgname, n.nspname, c.relname, pg_catalog.pg_has_role(c.relowner, 'USAGE') AS is_owner

@@ -80,13 +80,13 @@ $$;
 COMMENT ON FUNCTION _tracked_relation(text) IS 'the table whose triggers name a definition; NULL if there is none';
 
 CREATE OR REPLACE FUNCTION _tracked_problem(definition text) RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
     relation CONSTANT oid := @pipeline@._tracked_relation(definition);
     live bigint;
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     IF relation IS NULL THEN
         RETURN 'no table has its triggers';
     END IF;
@@ -97,9 +97,10 @@ BEGIN
     IF live < 3 THEN
         RETURN 'a trigger of the table is missing or disabled';
     END IF;
-    RETURN leadscore_internal.tracking_problem(leadscore_internal.pipeline_schema(@pipeline_name@), definition, relation);
+    RETURN leadscore_internal.tracking_problem(pipeline, definition, relation);
 END
 $$;
+REVOKE EXECUTE ON FUNCTION _tracked_problem(text) FROM PUBLIC;
 COMMENT ON FUNCTION _tracked_problem(text) IS 'what keeps the rows of a tracked table from being read; NULL if nothing does';
 
 CREATE OR REPLACE FUNCTION _tracked_events(definition text) RETURNS bigint
@@ -117,20 +118,29 @@ REVOKE EXECUTE ON FUNCTION _tracked_events(text) FROM PUBLIC;
 COMMENT ON FUNCTION _tracked_events(text) IS 'number of events that a tracked table has made; NULL if row security hides any from the caller';
 
 CREATE OR REPLACE VIEW tracked_tables WITH (security_invoker = true) AS
+WITH skips AS (
+    SELECT s.definition, s.reason, sum(s.skipped)::bigint AS skipped
+    FROM tracked_skip s
+    GROUP BY s.definition, s.reason
+), totals AS (
+    SELECT k.definition, sum(k.skipped)::bigint AS skipped, string_agg(k.reason || ': ' || k.skipped, ', ' ORDER BY k.reason COLLATE "C") AS skipped_why
+    FROM skips k
+    GROUP BY k.definition
+)
 SELECT
     t.definition,
-    (SELECT format('%I.%I', n.nspname, c.relname)
-        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE c.oid = _tracked_relation(t.definition)) AS table_name,
+    quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS table_name,
     t.makes,
     CASE t.makes WHEN 'events' THEN _tracked_events(t.definition) END AS events,
-    (SELECT coalesce(sum(s.skipped), 0)::bigint FROM tracked_skip s WHERE s.definition = t.definition) AS skipped,
-    (SELECT string_agg(format('%s: %s', r.reason, r.skipped), ', ' ORDER BY r.reason)
-        FROM (SELECT s.reason, sum(s.skipped) AS skipped FROM tracked_skip s WHERE s.definition = t.definition GROUP BY s.reason) r) AS skipped_why,
+    coalesce(k.skipped, 0) AS skipped,
+    k.skipped_why,
     t.backfilled_rows,
     t.backfilled_at IS NOT NULL AS backfilled,
     _tracked_problem(t.definition) AS problem
-FROM tracked_table t;
+FROM tracked_table t
+    LEFT JOIN pg_class c ON c.oid = _tracked_relation(t.definition)
+    LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN totals k ON k.definition = t.definition;
 COMMENT ON VIEW tracked_tables IS 'tables of the app whose rows make events or leads, with what became of the rows';
 COMMENT ON COLUMN tracked_tables.definition IS 'name of the definition, which begins the source_id of its events';
 COMMENT ON COLUMN tracked_tables.table_name IS 'the table; NULL: it is gone, or its triggers are';
