@@ -246,7 +246,7 @@ BEGIN
 			missing := true;
 		END IF;
 	END LOOP;
-	IF missing THEN
+	IF missing AND removed THEN
 		RAISE NOTICE 'triggers of definition "%" remain and do nothing', definition
 			USING HINT = 'The owner of the table can drop them.';
 	END IF;
