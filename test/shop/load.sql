@@ -404,4 +404,7 @@ INSERT INTO crm.action (lead_id, dedup_key, kind, channel, content, due_at)
 INSERT INTO crm.action (lead_id, dedup_key, kind, channel, content, due_at)
     SELECT s.lead_id, 'app:look', 'alert', 'team', 'worth a look', :'today'::timestamptz + CASE s.lead_id % 2 WHEN 1 THEN interval '3 days' ELSE '0' END FROM crm.lead_state s WHERE s.stage = 'mql' AND s.lead_id % 5 = 0;
 INSERT INTO crm.stage_action (stage, segment, action) VALUES ('iql', 'waits', 'ask how the samples were'), ('iql', NULL, 'send a recipe'), ('customer', NULL, 'ask how it tasted');
+-- the web shop, which sells nothing yet
+CREATE TABLE public.web_order (id bigint PRIMARY KEY, email text, paid_at timestamptz, amount numeric);
+SELECT leadscore.track_table('crm', 'public.web_order', lead => 'email', kind => 'purchase', occurred_at => 'paid_at', value => 'amount') \g /dev/null
 ANALYZE;
