@@ -623,33 +623,17 @@ write_leads(AppWrite *call, const TrackedTable *table, TrackedRows *old, Tracked
 		skipped[SKIP_ALIAS] += call_with_names(call, NAME_LEADS, names, aliases, nnames);
 }
 
-/* Forget the people whose rows are gone. */
+/* Forget the people whose rows were deleted. */
 static void
-forget_leads(AppWrite *call, const TrackedTable *table, TrackedRows *old, TrackedRows *new)
+forget_leads(AppWrite *call, TrackedRows *old)
 {
 	Datum	   *names = palloc(sizeof(Datum) * (old->n + 1));
 	int			n = 0;
 	int			i;
-	int			j = 0;
 
 	for (i = 0; i < old->n; i++)
-	{
-		TrackedRow *before = &old->rows[i];
-		TrackedRow	same = *before;
-		int			cmp = -1;
-
-		while (j < new->n)
-		{
-			same.event.position = new->rows[j].event.position;
-			cmp = row_cmp(&same, &new->rows[j]);
-			if (cmp <= 0)
-				break;
-			j++;
-			cmp = -1;
-		}
-		if (before->present && cmp != 0)
-			names[n++] = before->event.external_id;
-	}
+		if (old->rows[i].present)
+			names[n++] = old->rows[i].event.external_id;
 	if (n > 0)
 		(void) call_with_names(call, FORGET_LEADS, names, NULL, n);
 }
@@ -716,8 +700,9 @@ leadscore_table_changed(FunctionCallInfo fcinfo, AppWrite *call)
 	else
 	{
 		write_leads(call, table, &old, &new, false, skipped);
-		if (!table->keeps)
-			forget_leads(call, table, &old, &new);
+		/* a row whose key is changed is there still */
+		if (!table->keeps && TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
+			forget_leads(call, &old);
 	}
 	note_skipped(call, table, skipped);
 	return PointerGetDatum(NULL);
@@ -879,7 +864,11 @@ leadscore_backfill(FunctionCallInfo fcinfo, AppWrite *call)
 	(void) set_config_option("leadscore.enroll", "off", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	upto = find_end(table, name, from, max_rows);
-	/* a row that leaves this range meanwhile is for the trigger of that statement */
+
+	/*
+	 * a row that leaves this range meanwhile is for the trigger of that
+	 * statement
+	 */
 	nrows = query_table(psprintf("SELECT t.* FROM %s t WHERE %s AND %s FOR SHARE OF t", name,
 								 from == (Datum) 0 ? "$1::pg_catalog.text[] IS NULL" : key_condition(table, ">", 1),
 								 upto == (Datum) 0 ? "$2::pg_catalog.text[] IS NULL" : key_condition(table, "<=", 2)),
