@@ -226,7 +226,7 @@ bind_conditions(TrackedTable *table, Jsonb *only_if, const RowType *rel)
 			bind_column(table, &condition->column, pnstrdup(value.val.string.val, value.val.string.len),
 						rel, ANY_SCALAR, "one that can be compared with a value of JSON");
 		}
-		else if (token == WJB_VALUE || token == WJB_ELEM)
+		else if (condition && (token == WJB_VALUE || token == WJB_ELEM))
 		{
 			condition->values = repalloc(condition->values, sizeof(Jsonb *) * (condition->n + 1));
 			condition->values[condition->n++] = JsonbValueToJsonb(&value);
