@@ -40,12 +40,14 @@
 #include "apply.h"
 #include "guard.h"
 #include "stage.h"
+#include "tracked.h"
 
 PG_FUNCTION_INFO_V1(leadscore_call_handler);
 PG_FUNCTION_INFO_V1(leadscore_validator);
 
 
 static const AppFunction functions[] = {
+	{"_backfill", "rti", "i", false, NULL, leadscore_backfill},
 	{"explain", "tzb", "ttttiznt", true, leadscore_lead_explain, NULL},
 	{"explain_by_id", "izb", "ttttiznt", true, leadscore_lead_explain, NULL},
 	{"explain_segment", "tt", "tttbn", true, leadscore_explain_segment, NULL},
@@ -65,6 +67,7 @@ static const AppFunction functions[] = {
 	{"set_stage_by_id", "ittt", "t", false, NULL, leadscore_set_stage_by_id},
 	{"stage_at", "tzz", "t", false, leadscore_lead_stage_at, NULL},
 	{"stage_at_by_id", "izz", "t", false, leadscore_lead_stage_at, NULL},
+	{"table_changed", "", "g", false, NULL, leadscore_table_changed},
 	{"track", "ttjzftttj", "iintbbb", false, NULL, leadscore_track},
 	{"track_many", "j", "iii", false, NULL, leadscore_track_many},
 	{"upsert_lead", "ttjttttttttbbitttz", "i", false, NULL, leadscore_upsert_lead}
@@ -230,6 +233,28 @@ static const StatementText statements[N_STATEMENTS] = {
 		" WITH ORDINALITY AS u(lead_id, source_id, occurred_at, n) JOIN {lead_checkpoint} c ON c.lead_id" EQ "u.lead_id"
 		" WHERE u.occurred_at OPERATOR(pg_catalog.<) c.purged_before AND " SOURCE_ID_HASH("u.source_id")
 	" OPERATOR(pg_catalog.=) ANY (c.source_ids)", 3, {INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID}, false},
+	[LOCK_EVENTS] = {"SELECT 1 FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS u(lead_id, source_id),"
+		" LATERAL (SELECT 1 FROM {event} e WHERE e.lead_id" EQ "u.lead_id AND e.source_id" EQ "u.source_id"
+	" OFFSET 0 FOR UPDATE) s", 2, {INT8ARRAYOID, TEXTARRAYOID}, true},
+	[REMOVE_EVENTS] = {"DELETE FROM {event} e USING ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS u(lead_id, source_id)"
+	" WHERE e.lead_id" EQ "u.lead_id AND e.source_id" EQ "u.source_id", 2, {INT8ARRAYOID, TEXTARRAYOID}, true},
+	[PUT_EVENTS] = {"INSERT INTO {event} AS o (lead_id, kind, properties, occurred_at, value, channel, campaign, source_id)"
+		" SELECT * FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4),"
+		" pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8)) e"
+		" ON CONFLICT (lead_id, source_id) WHERE source_id IS NOT NULL DO UPDATE SET kind = excluded.kind,"
+		" properties = excluded.properties, occurred_at = excluded.occurred_at, value = excluded.value,"
+		" channel = excluded.channel, campaign = excluded.campaign"
+		" WHERE pg_catalog.record_image_ne(ROW(o.kind, o.properties, o.occurred_at, o.value, o.channel, o.campaign),"
+		" ROW(excluded.kind, excluded.properties, excluded.occurred_at, excluded.value, excluded.channel, excluded.campaign))",
+	8, {EVENT_ARRAYS}, true},
+	[READ_TRACKED] = {"SELECT " TRACKED_COLUMNS " FROM {pipeline}.tracked_table WHERE definition" EQ "$1", 1, {TEXTOID}, false},
+	[NOTE_SKIPPED] = {"INSERT INTO {pipeline}.tracked_skip (definition, reason, skipped) VALUES ($1, $2, $3)",
+	3, {TEXTOID, TEXTOID, INT8OID}, true},
+	[NAME_LEADS] = {"SELECT {pipeline}._name_leads($1, $2)", 2, {TEXTARRAYOID, TEXTARRAYOID}, true},
+	[FORGET_LEADS] = {"SELECT {pipeline}._forget_leads($1)", 1, {TEXTARRAYOID}, true},
+	/* which of these leads have said something of their data? */
+	[SAID_BEFORE] = {"SELECT DISTINCT lead_id FROM {pipeline}.consent WHERE lead_id" EQ "ANY ($1) AND purpose" EQ "'policy' ORDER BY lead_id",
+	1, {INT8ARRAYOID}, false},
 	[NEWEST_STAGE_SET] = {"SELECT pg_catalog.max(occurred_at) FROM {event} WHERE lead_id" EQ "$1 AND kind" EQ "'stage_set'"
 	" AND occurred_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()", 1, {INT8OID}, false}
 };
@@ -414,12 +439,16 @@ type_of(char letter)
 			return BOOLOID;
 		case 'f':
 			return FLOAT8OID;
+		case 'g':
+			return TRIGGEROID;
 		case 'i':
 			return INT8OID;
 		case 'j':
 			return JSONBOID;
 		case 'n':
 			return NUMERICOID;
+		case 'r':
+			return REGCLASSOID;
 		case 't':
 			return TEXTOID;
 		case 'z':
@@ -661,17 +690,27 @@ run_writer(FunctionCallInfo fcinfo, const AppCall *call)
 	return result;
 }
 
+/* Is a function called by triggers only? */
+static bool
+is_trigger(const AppFunction *function)
+{
+	return function->results[0] == 'g';
+}
+
+/* Did a statement change no row? */
+static bool
+changed_nothing(const TriggerData *trigdata)
+{
+	return (trigdata->tg_oldtable == NULL || tuplestore_tuple_count(trigdata->tg_oldtable) == 0) &&
+		(trigdata->tg_newtable == NULL || tuplestore_tuple_count(trigdata->tg_newtable) == 0);
+}
+
 /* The handler of the language */
 Datum
 leadscore_call_handler(PG_FUNCTION_ARGS)
 {
 	AppCall    *call = fcinfo->flinfo->fn_extra;
 
-	if (CALLED_AS_TRIGGER(fcinfo) || CALLED_AS_EVENT_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("functions of language leadscore cannot be trigger functions"),
-				 errhint("leadscore.attach_pipeline() creates the triggers of a pipeline.")));
 	if (call == NULL)
 	{
 		HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(fcinfo->flinfo->fn_oid));
@@ -687,5 +726,14 @@ leadscore_call_handler(PG_FUNCTION_ARGS)
 		ReleaseSysCache(tuple);
 		fcinfo->flinfo->fn_extra = call;
 	}
+	if (CALLED_AS_EVENT_TRIGGER(fcinfo) || (CALLED_AS_TRIGGER(fcinfo) != 0) != is_trigger(call->function))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 is_trigger(call->function) ?
+				 errmsg("%s: must be called as a trigger", call->function->name) :
+				 errmsg("%s: cannot be called as a trigger", call->function->name),
+				 errhint("leadscore.attach_pipeline() and leadscore.track_table() create the triggers of a pipeline.")));
+	if (is_trigger(call->function) && changed_nothing((TriggerData *) fcinfo->context))
+		return PointerGetDatum(NULL);
 	return call->function->write ? run_writer(fcinfo, call) : call->function->read(fcinfo);
 }

@@ -50,6 +50,14 @@ typedef enum AppStatement
 	FIND_TWICE,
 	FIND_PURGED,
 	NEWEST_STAGE_SET,
+	LOCK_EVENTS,
+	REMOVE_EVENTS,
+	PUT_EVENTS,
+	READ_TRACKED,
+	NOTE_SKIPPED,
+	NAME_LEADS,
+	FORGET_LEADS,
+	SAID_BEFORE,
 	N_STATEMENTS
 } AppStatement;
 
@@ -146,6 +154,7 @@ extern Datum leadscore_app_array(const Datum *items, const bool *nulls, int n, O
 /* lead_write.c */
 extern Datum leadscore_required_text(FunctionCallInfo fcinfo, int argument, const char *name);
 extern void leadscore_check_length(const char *name, Datum value);
+extern const char *leadscore_member_problem(const char *name, int length, const JsonbValue *value);
 extern Jsonb *leadscore_check_document(Jsonb *document, const char *element);
 extern void leadscore_leads_touch(AppWrite *call, LeadInput *leads, int n);
 extern Datum leadscore_upsert_lead(FunctionCallInfo fcinfo, AppWrite *call);
@@ -190,6 +199,10 @@ extern HeapTuple leadscore_lead_named(TriggerData *trigdata, HeapTuple old, Heap
 extern HeapTuple leadscore_with_first_name(Relation rel, HeapTuple old, HeapTuple new);
 extern void leadscore_check_name(Pipeline *pipeline, Relation rel, Datum name);
 extern bool leadscore_expect_aliases(bool expect);
+
+/* track_table.c */
+extern Datum leadscore_table_changed(FunctionCallInfo fcinfo, AppWrite *call);
+extern Datum leadscore_backfill(FunctionCallInfo fcinfo, AppWrite *call);
 
 /* source_id.c */
 extern bool leadscore_lock_states(Pipeline *pipeline, const int64 *lead_ids, int n);

@@ -179,6 +179,28 @@ field_problem(FieldType type, const JsonbValue *value)
 }
 
 /*
+ * What is wrong with a member of a document, as above; also of one that refers
+ * to a lead, or that an index cannot hold, if the document comes from a table of
+ * the app's, whose statement must not fail for it.
+ */
+const char *
+leadscore_member_problem(const char *name, int length, const JsonbValue *value)
+{
+	int			i;
+
+	for (i = 0; i < lengthof(fields); i++)
+		if (strlen(fields[i].name) == length && memcmp(fields[i].name, name, length) == 0)
+			break;
+	if (i == lengthof(fields))
+		return NULL;
+	if (fields[i].type == FIELD_NUMBER)
+		return "left out";
+	if (value->type == jbvString && value->val.string.len > MAX_NAME_BYTES)
+		return "shorter";
+	return field_problem(fields[i].type, value);
+}
+
+/*
  * A document about a lead that can be merged, or an error; of an element of
  * track_many(), it names that.
  */

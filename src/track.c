@@ -29,34 +29,10 @@
 #include "explain.h"
 #include "stage.h"
 #include "consent.h"
-
-/* Columns of an event that is to be inserted, as ADD_EVENT takes them */
-enum
-{
-	EVENT_LEAD_ID,
-	EVENT_KIND,
-	EVENT_PROPERTIES,
-	EVENT_OCCURRED_AT,
-	EVENT_VALUE,
-	EVENT_CHANNEL,
-	EVENT_CAMPAIGN,
-	EVENT_SOURCE_ID,
-	EVENT_COLUMNS
-};
+#include "track.h"
 
 static const Oid event_types[EVENT_COLUMNS] = {INT8OID, TEXTOID, JSONBOID, TIMESTAMPTZOID,
 NUMERICOID, TEXTOID, TEXTOID, TEXTOID};
-
-/* An event to be inserted */
-typedef struct EventInput
-{
-	int			position;		/* in the array of the app, from 1 */
-	Datum		external_id;
-	Jsonb	   *profile;
-	Datum		values[EVENT_COLUMNS];
-	char		nulls[EVENT_COLUMNS];	/* as SPI wants them */
-	LeadInput  *lead;
-} EventInput;
 
 /* Where a lead stands after a call */
 typedef struct Standing
@@ -106,8 +82,8 @@ push_pair(JsonbParseState **state, const char *name, text *string)
  * A stage or points by hand say who gave them: the property by is the caller,
  * unless the app names a person.
  */
-static void
-say_who(EventInput *event)
+void
+leadscore_say_who(EventInput *event)
 {
 	static const char *const kinds[] = {"stage_set", "points_added", "points_removed"};
 	text	   *kind = DatumGetTextPP(event->values[EVENT_KIND]);
@@ -362,7 +338,7 @@ leadscore_track(FunctionCallInfo fcinfo, AppWrite *call)
 	event.values[EVENT_KIND] = leadscore_required_text(fcinfo, 1, "kind");
 	event.nulls[EVENT_LEAD_ID] = event.nulls[EVENT_KIND] = ' ';
 	take_argument(fcinfo, 2, &event, EVENT_PROPERTIES);
-	say_who(&event);
+	leadscore_say_who(&event);
 	take_argument(fcinfo, 3, &event, EVENT_OCCURRED_AT);
 	if (PG_ARGISNULL(3))
 		event.values[EVENT_OCCURRED_AT] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
@@ -554,7 +530,7 @@ read_event(const JsonbValue *item, int position, EventInput *event)
 		event->values[EVENT_PROPERTIES] = JsonbPGetDatum(properties);
 		event->nulls[EVENT_PROPERTIES] = ' ';
 	}
-	say_who(event);
+	leadscore_say_who(event);
 	text_value = leadscore_item_text(container, "occurred_at");
 	event->values[EVENT_OCCURRED_AT] = text_value ?
 		read_item(timestamptz_in, text_value, position) :
@@ -626,8 +602,8 @@ text_cmp(Datum a, Datum b)
 }
 
 /* By time, and then as they were sent */
-static int
-event_cmp(const void *a, const void *b)
+int
+leadscore_event_cmp(const void *a, const void *b)
 {
 	const EventInput *x = a;
 	const EventInput *y = b;
@@ -655,8 +631,8 @@ lead_cmp(const void *a, const void *b)
  * lead is created at the time of its first event.  Its profiles are put
  * together in the order of events, and count from the time of the first one.
  */
-static LeadInput *
-gather_leads(const Pipeline *pipeline, EventInput *events, int nevents, int *nleads)
+LeadInput *
+leadscore_events_leads(const Pipeline *pipeline, EventInput *events, int nevents, int *nleads)
 {
 	EventInput **by_lead = palloc(sizeof(EventInput *) * nevents);
 	LeadInput  *leads = palloc0(sizeof(LeadInput) * nevents);
@@ -703,27 +679,21 @@ int64_cmp(const void *a, const void *b)
 	return x < y ? -1 : (x > y ? 1 : 0);
 }
 
-/*
- * Where no index tells: leave out the events that are there already, or twice
- * in the batch, with the leads' states locked.  Returns how many are left.
- */
-static int
-drop_known(AppWrite *call, EventInput *events, int n)
+/* Lock the states of the leads of events, which are to be added or removed. */
+static void
+lock_leads_of(AppWrite *call, const EventInput *events, int n)
 {
 	int64	   *lead_ids = palloc(sizeof(int64) * n);
 	Datum	   *refused = palloc(sizeof(Datum) * n);
-	bool	   *known = palloc0(sizeof(bool) * n);
-	Datum		values[2];
 	int			nleads = 0;
 	int			nrefused = 0;
-	int			kept = 0;
-	uint64		row;
 	int			i;
 
 	for (i = 0; i < n; i++)
 	{
-		lead_ids[i] = events[i].lead->lead_id;
-		if (leadscore_is_refusal(call->pipeline, events[i].values[EVENT_KIND]))
+		lead_ids[i] = DatumGetInt64(events[i].values[EVENT_LEAD_ID]);
+		if (events[i].nulls[EVENT_KIND] != 'n' &&
+			leadscore_is_refusal(call->pipeline, events[i].values[EVENT_KIND]))
 			refused[nrefused++] = events[i].values[EVENT_LEAD_ID];
 	}
 	qsort(lead_ids, n, sizeof(int64), int64_cmp);
@@ -731,6 +701,22 @@ drop_known(AppWrite *call, EventInput *events, int n)
 		if (nleads == 0 || lead_ids[nleads - 1] != lead_ids[i])
 			lead_ids[nleads++] = lead_ids[i];
 	lock_for_events(call, lead_ids, nleads, refused, nrefused);
+}
+
+/*
+ * Where no index tells: leave out the events that are there already, or twice
+ * in the batch, with the leads' states locked.  Returns how many are left.
+ */
+static int
+drop_known(AppWrite *call, EventInput *events, int n)
+{
+	bool	   *known = palloc0(sizeof(bool) * n);
+	Datum		values[2];
+	int			kept = 0;
+	uint64		row;
+	int			i;
+
+	lock_leads_of(call, events, n);
 	values[0] = column_array(events, n, EVENT_LEAD_ID);
 	values[1] = column_array(events, n, EVENT_SOURCE_ID);
 	leadscore_app_run(call->pipeline, FIND_KNOWN, values, NULL, NULL);
@@ -747,9 +733,70 @@ drop_known(AppWrite *call, EventInput *events, int n)
 	return kept;
 }
 
+/* By lead_id, and then by source_id */
+static int
+place_cmp(const void *a, const void *b)
+{
+	const EventInput *x = a;
+	const EventInput *y = b;
+	int64		left = DatumGetInt64(x->values[EVENT_LEAD_ID]);
+	int64		right = DatumGetInt64(y->values[EVENT_LEAD_ID]);
+
+	if (left != right)
+		return left < right ? -1 : 1;
+	return text_cmp(x->values[EVENT_SOURCE_ID], y->values[EVENT_SOURCE_ID]);
+}
+
+/*
+ * Take away events that their lead and source_id name, and put others, which
+ * have one, into the place of those that have it already.  All rows of event are
+ * locked before the states, as by any session that changes events.  Events that
+ * are new, as those of a statement that inserts, need no lock before.
+ */
+void
+leadscore_exchange_events(AppWrite *call, EventInput *gone, int ngone, EventInput *put, int nput,
+						  bool all_new)
+{
+	Datum		values[EVENT_COLUMNS];
+	int			i;
+
+	for (i = 0; i < nput; i++)
+		put[i].values[EVENT_LEAD_ID] = Int64GetDatum(put[i].lead->lead_id);
+	if (ngone > 0 || (nput > 0 && (!all_new || !call->cache->source_id_unique)))
+	{
+		EventInput *all = MemoryContextAllocHuge(CurrentMemoryContext,
+												 sizeof(EventInput) * (ngone + nput));
+		int			n = 0;
+
+		for (i = 0; i < ngone; i++)
+			all[n++] = gone[i];
+		for (i = 0; i < nput; i++)
+			all[n++] = put[i];
+		qsort(all, n, sizeof(EventInput), place_cmp);
+		values[0] = column_array(all, n, EVENT_LEAD_ID);
+		values[1] = column_array(all, n, EVENT_SOURCE_ID);
+		leadscore_app_run(call->pipeline, LOCK_EVENTS, values, NULL, NULL);
+		lock_leads_of(call, all, n);
+		/* without an index an event is not changed, but removed and added */
+		if (call->cache->source_id_unique)
+		{
+			values[0] = column_array(gone, ngone, EVENT_LEAD_ID);
+			values[1] = column_array(gone, ngone, EVENT_SOURCE_ID);
+		}
+		if (ngone > 0 || !call->cache->source_id_unique)
+			leadscore_app_run(call->pipeline, REMOVE_EVENTS, values, NULL, NULL);
+	}
+	if (nput == 0)
+		return;
+	for (i = 0; i < EVENT_COLUMNS; i++)
+		values[i] = column_array(put, nput, i);
+	leadscore_app_run(call->pipeline, call->cache->source_id_unique ? PUT_EVENTS : ADD_EVENTS,
+					  values, NULL, NULL);
+}
+
 /* Insert events; only events whose source_id is known are duplicates. */
-static void
-add_events(AppWrite *call, EventInput *events, int n, int64 *inserted, int64 *duplicates)
+void
+leadscore_add_events(AppWrite *call, EventInput *events, int n, int64 *inserted, int64 *duplicates)
 {
 	bool		unique = call->cache->source_id_unique;
 	Datum		values[EVENT_COLUMNS];
@@ -783,8 +830,8 @@ add_events(AppWrite *call, EventInput *events, int n, int64 *inserted, int64 *du
 }
 
 /* Leave out the events of people that were forgotten; returns how many. */
-static int64
-drop_forgotten(EventInput *events, int *n)
+int64
+leadscore_drop_forgotten(EventInput *events, int *n)
 {
 	int			kept = 0;
 	int64		dropped;
@@ -817,12 +864,12 @@ leadscore_track_many(FunctionCallInfo fcinfo, AppWrite *call)
 	events = read_events(fcinfo, &nevents);
 	if (nevents > 0)
 	{
-		qsort(events, nevents, sizeof(EventInput), event_cmp);
-		leads = gather_leads(call->pipeline, events, nevents, &nleads);
+		qsort(events, nevents, sizeof(EventInput), leadscore_event_cmp);
+		leads = leadscore_events_leads(call->pipeline, events, nevents, &nleads);
 		leadscore_leads_touch(call, leads, nleads);
-		skipped = drop_forgotten(events, &nevents);
+		skipped = leadscore_drop_forgotten(events, &nevents);
 		if (nevents > 0)
-			add_events(call, events, nevents, &inserted, &duplicates);
+			leadscore_add_events(call, events, nevents, &inserted, &duplicates);
 	}
 	oldcontext = MemoryContextSwitchTo(call->caller);
 	values[0] = Int64GetDatum(inserted);
@@ -903,7 +950,7 @@ set_stage(FunctionCallInfo fcinfo, AppWrite *call, int64 lead_id, Datum label)
 	event.values[EVENT_OCCURRED_AT] = TimestampTzGetDatum(stage_set_at(call, lead_id));
 	event.nulls[EVENT_LEAD_ID] = event.nulls[EVENT_KIND] = ' ';
 	event.nulls[EVENT_PROPERTIES] = event.nulls[EVENT_OCCURRED_AT] = ' ';
-	say_who(&event);
+	leadscore_say_who(&event);
 	add_event(call, &event, NULL, &duplicate);
 	read_standing(call, lead_id, false, &after);
 	if (!after.known)

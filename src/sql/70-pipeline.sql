@@ -423,7 +423,8 @@ BEGIN
 				CASE WHEN d.classid = 'pg_catalog.pg_rewrite'::regclass THEN 'pg_catalog.pg_class'::regclass ELSE d.classid END,
 				CASE WHEN d.classid = 'pg_catalog.pg_rewrite'::regclass THEN w.ev_class ELSE d.objid END,
 				CASE WHEN d.classid = 'pg_catalog.pg_rewrite'::regclass THEN 0 ELSE d.objsubid END) AS object,
-			coalesce(c.relnamespace, p.pronamespace, y.typnamespace, k.connamespace, r.relnamespace) AS schema_oid
+			coalesce(c.relnamespace, p.pronamespace, y.typnamespace, k.connamespace, r.relnamespace) AS schema_oid,
+			t.tgfoid IN (SELECT o.oid FROM pg_catalog.pg_proc o WHERE o.pronamespace = ANY (schemas) AND o.proname = 'table_changed') AS tracks
 		FROM pg_catalog.pg_depend d
 			LEFT JOIN pg_catalog.pg_rewrite w ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND w.oid = d.objid
 			LEFT JOIN pg_catalog.pg_trigger t ON d.classid = 'pg_catalog.pg_trigger'::regclass AND t.oid = d.objid
@@ -444,7 +445,9 @@ BEGIN
 			SELECT 'pg_catalog.pg_constraint'::regclass, o.oid FROM pg_catalog.pg_constraint o WHERE o.connamespace = ANY (schemas)
 		)
 	) d
-	WHERE d.schema_oid IS NULL OR d.schema_oid <> ALL (schemas);
+	WHERE (d.schema_oid IS NULL OR d.schema_oid <> ALL (schemas))
+		-- tables that are tracked lose their triggers
+		AND d.tracks IS NOT TRUE;
 	IF dependents IS NOT NULL THEN
 		RAISE EXCEPTION 'cannot drop pipeline "%" because other objects depend on it', pipeline
 			USING ERRCODE = 'dependent_objects_still_exist',
@@ -476,7 +479,8 @@ BEGIN
 		SELECT p.oid::regprocedure AS signature
 		FROM pg_catalog.pg_proc p
 		WHERE p.pronamespace = schema_oid
-			AND (p.prolang = (SELECT l.oid FROM pg_catalog.pg_language l WHERE l.lanname = 'leadscore')
+			-- to bind a table to the pipeline is for its owner
+			AND (p.prolang = (SELECT l.oid FROM pg_catalog.pg_language l WHERE l.lanname = 'leadscore') AND p.proname NOT IN ('_backfill', 'table_changed')
 				OR pg_catalog.regexp_replace(p.proname, '_by_id$', '') IN ('give_consent', 'withdraw_consent', 'identify',
 					'enroll_lead', 'unenroll', 'add_action', 'claim_actions', 'action_wanted', 'complete_action', 'complete_actions',
 					'fail_action', 'extend_action', 'cancel_action', 'variant', 'expose', 'set_preferences', 'preferences'))

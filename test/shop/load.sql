@@ -410,4 +410,7 @@ INSERT INTO crm.experiment (experiment, salt, goal_stage, goal_within) VALUES ('
 INSERT INTO crm.variant (experiment, variant, position) VALUES ('shelf', 'old', 1), ('shelf', 'new', 2);
 SELECT crm.start_experiment('shelf', '2000-01-01') \g /dev/null
 INSERT INTO crm.exposure SELECT e.lead_id, 'shelf', CASE e.lead_id % 2 WHEN 0 THEN 'new' ELSE 'old' END, min(e.occurred_at) FROM crm.event e WHERE e.kind = 'tea_view' AND e.occurred_at BETWEEN '2000-01-01' AND now() GROUP BY e.lead_id;
+-- the web shop, which sells nothing yet
+CREATE TABLE public.web_order (id bigint PRIMARY KEY, email text, paid_at timestamptz, amount numeric);
+SELECT leadscore.track_table('crm', 'public.web_order', lead => 'email', kind => 'purchase', occurred_at => 'paid_at', value => 'amount') \g /dev/null
 ANALYZE;

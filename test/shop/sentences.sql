@@ -257,6 +257,11 @@ SELECT count(*) FROM unscored_profiles WHERE signal = 'taste' AND property = 'ta
 -- by hand
 SELECT count(*) FROM crm.lead WHERE profile @> '{"taste": "sweet"}';
 
+-- tracked_tables: _ tables of the app make events by themselves, and no column of theirs is missing.
+SELECT count(*) FROM tracked_tables WHERE problem IS NULL;
+-- by hand
+SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'leadscore\_%\_ins';
+
 -- conversion_rates: Of _ mql _ came to sql or farther: _ %.
 SELECT denominator, numerator, round(100 * conversion_rate::numeric, 2) FROM conversion_rates WHERE metric = 'mql_to_sql' AND market = 'all';
 -- by hand

@@ -246,6 +246,7 @@ my $calls = $node->safe_psql('clean', <<'SQL');
 			WHEN 'p.clone_segment(text,text)' THEN replace(sql, '''inbound''', '''viewers''')
 			WHEN 'p.activate_segment(text,text,boolean,boolean)' THEN replace(sql, 'viewers''::pg_catalog.text, ''mql', 'draft''::pg_catalog.text, ''viewers')
 			WHEN 'leadscore_internal.activate_segment(regnamespace,text,text,boolean)' THEN replace(sql, 'viewers''::pg_catalog.text, ''mql', 'draft''::pg_catalog.text, ''viewers')
+			WHEN 'leadscore_internal.key_columns(regclass,text[])' THEN replace(sql, '{one}', '{lead_id}')
 			WHEN 'p.segment_preview(text,text)' THEN replace(sql, 'viewers''::pg_catalog.text, ''mql', 'draft''::pg_catalog.text, ''viewers')
 			WHEN 'p.segment_preview_leads(text,text)' THEN replace(sql, 'viewers''::pg_catalog.text, ''mql', 'draft''::pg_catalog.text, ''viewers')
 			WHEN 'p.activate_sequence(text,text)' THEN replace(sql, '''nurture''', '''draft''')
@@ -306,6 +307,12 @@ my %fails = (
 	# PostgreSQL calls these
 	'leadscore_internal.call_handler()' => qr/^permission denied/,
 	'leadscore_internal.validator(oid)' => qr/^permission denied/,
+	# a table of the pipeline is not the app's
+	'leadscore.track_table(text,regclass,text,text,text,text,text[],text[],text,text,text,jsonb,text,text,text)' => qr/^"lead" cannot be tracked$/,
+	'leadscore.track_lead_table(text,regclass,text,text,text[],text[],text,text,text[],jsonb,text,text,text)' => qr/^"lead" cannot be tracked$/,
+	'leadscore_internal.check_tracked(text,regclass,text,text,text)' => qr/^"lead" cannot be tracked$/,
+	'leadscore.backfill_table(text,text,bigint,boolean)' => qr/^there is no tracked table "mql"$/,
+	'p._backfill(regclass,text,bigint)' => qr/^table "lead" cannot be read as "mql"$/,
 	'leadscore.lead_model_in(cstring)' => qr/^invalid input syntax for type json/,
 	'leadscore.lead_activity_in(cstring)' => qr/^invalid input syntax for type lead_activity/);
 

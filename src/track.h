@@ -1,0 +1,48 @@
+/*-------------------------------------------------------------------------
+ *
+ * track.h
+ *		Events that are to be written, and their leads.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEADSCORE_TRACK_H
+#define LEADSCORE_TRACK_H
+
+#include "app.h"
+
+/* Columns of an event that is to be inserted, as ADD_EVENT takes them */
+enum
+{
+	EVENT_LEAD_ID,
+	EVENT_KIND,
+	EVENT_PROPERTIES,
+	EVENT_OCCURRED_AT,
+	EVENT_VALUE,
+	EVENT_CHANNEL,
+	EVENT_CAMPAIGN,
+	EVENT_SOURCE_ID,
+	EVENT_COLUMNS
+};
+
+/* An event to be inserted */
+typedef struct EventInput
+{
+	int			position;		/* in the array of the app, from 1 */
+	Datum		external_id;
+	Jsonb	   *profile;
+	Datum		values[EVENT_COLUMNS];
+	char		nulls[EVENT_COLUMNS];	/* as SPI wants them */
+	LeadInput  *lead;
+} EventInput;
+
+extern void leadscore_say_who(EventInput *event);
+extern int	leadscore_event_cmp(const void *a, const void *b);
+extern LeadInput *leadscore_events_leads(const Pipeline *pipeline, EventInput *events, int nevents,
+										 int *nleads);
+extern int64 leadscore_drop_forgotten(EventInput *events, int *n);
+extern void leadscore_add_events(AppWrite *call, EventInput *events, int n, int64 *inserted,
+								 int64 *duplicates);
+extern void leadscore_exchange_events(AppWrite *call, EventInput *gone, int ngone, EventInput *put,
+									  int nput, bool all_new);
+
+#endif							/* LEADSCORE_TRACK_H */
