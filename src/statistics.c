@@ -110,15 +110,15 @@ double
 leadscore_chi_square_tail(double x, int df)
 {
 	double		half = x / 2;
-	double		order = df % 2 == 1 ? 0.5 : 1;
+	int			twice;
 	double		tail = df % 2 == 1 ? erfc(sqrt(half)) : exp(-half);
 
 	if (x <= 0)
 		return 1;
 	if (isinf(x))
 		return 0;
-	for (; order < df / 2.0; order += 1)
-		tail += exp(order * log(half) - half - log_gamma(order + 1));
+	for (twice = df % 2 == 1 ? 1 : 2; twice < df; twice += 2)
+		tail += exp(twice / 2.0 * log(half) - half - log_gamma(twice / 2.0 + 1));
 	return Min(tail, 1);
 }
 
@@ -139,20 +139,21 @@ greater_by_sum(double a1, double b1, double a2, double b2)
 {
 	double		scale = log_beta(a1, b1 + b2) - log_beta(a1, b1);
 	double		term = 1;
-	double		sum = 0;
-	double		i;
+	double		sum = 1;
+	int			terms = (int) a2;
+	int			i;
 
-	for (i = 0; i < a2; i++)
+	for (i = 0; i < terms - 1; i++)
 	{
+		term *= (a1 + i) / (a1 + i + b1 + b2) * ((b2 + i) / (1.0 + i));
 		sum += term;
-		term *= (a1 + i) / (a1 + i + b1 + b2) * ((b2 + i) / (1 + i));
 		if (sum > LARGE_TERM)
 		{
 			sum /= LARGE_TERM;
 			term /= LARGE_TERM;
 			scale += log(LARGE_TERM);
 		}
-		if (((int) i & 0xfff) == 0)
+		if ((i & 0xfff) == 0)
 			CHECK_FOR_INTERRUPTS();
 	}
 	return exp(log(sum) + scale);

@@ -174,6 +174,9 @@ foreach my $db (sort keys %pipeline)
 		INSERT INTO p.sequence_step (sequence, step, position, delay, channel, only_if, not_before, business_time) VALUES
 			('nurture', 'one', 1, '0', 'email', '{}', NULL, false), ('nurture', 'two', 2, '1 hour', 'email', '{page_view}', '0:00', true), ('draft', 'one', 1, '0', 'email', '{}', NULL, false);
 		SELECT p.activate_sequence('nurture');
+		INSERT INTO p.experiment (experiment, goal_stage) VALUES ('page', 'sql'), ('draft', 'sql');
+		INSERT INTO p.variant (experiment, variant, position) VALUES ('page', 'mql', 1), ('page', 'one', 2), ('draft', 'mql', 1), ('draft', 'one', 2);
+		SELECT p.start_experiment('page', '2025-01-01');
 		INSERT INTO p.contact_limit (channel, period, max_count) VALUES ('email', 'day', 10), (NULL, 'month', 100);
 		INSERT INTO p.contact_hours (channel, not_before, not_after) VALUES ('email', '0:00', '24:00');
 		INSERT INTO p.business_hours (weekday, opens_at, closes_at) VALUES (1, '9:00', '17:00');
@@ -198,7 +201,7 @@ my $calls = $node->safe_psql('clean', <<'SQL');
 		('pipeline', 'text', 'p'), ('name', 'text', 'p'), ('role', 'text', 'app'), ('preset', 'text', 'empty'), ('file', 'text', 'triggers/attach'), ('figure', 'text', 'leads'), ('parts', '_text', '{rates}'),
 		('time_zone', 'text', 'Asia/Kathmandu'), ('zone', 'text', 'Asia/Kathmandu'), ('period', 'text', 'day'), ('kind', 'text', 'page_view'), ('market', 'text', 'b2b'),
 		('model', 'text', 'other'), ('a', 'text', 'inbound'), ('b', 'text', 'other'), ('source', 'text', 'inbound'), ('target', 'text', 'new'),
-		('segment', 'text', 'viewers'), ('sequence', 'text', 'nurture'), ('sequences', '_text', '{nurture}'), ('enroll', 'text', 'all'), ('channel', 'text', 'email'),
+		('segment', 'text', 'viewers'), ('sequence', 'text', 'nurture'), ('experiment', 'text', 'page'), ('sequences', '_text', '{nurture}'), ('enroll', 'text', 'all'), ('channel', 'text', 'email'),
 		('actions', 'jsonb', '[{"lead_id": 1, "action_id": 1, "attempt": 0}]'), ('kinds', '_text', '{signal}'), ('names', '_text', '{page_view}'), ('causes', '_text', '{event}'),
 		('started_by', '_text', '{by_hand}'), ('reasons', '_text', '{by_hand}'), ('', '_lead_stage', '{mql}'), ('definition', 'jsonb', '{"segment": "x", "segment_id": 100, "conditions": [{"condition": "x", "signal_id": 1}]}'),
 		('cause', 'text', 'decay'), ('condition', 'text', 'raise_exception'), ('events', 'jsonb', '[{"external_id": "one", "kind": "page_view"}]'),
@@ -250,6 +253,7 @@ my $calls = $node->safe_psql('clean', <<'SQL');
 			WHEN 'p.segment_preview(text,text)' THEN replace(sql, 'viewers''::pg_catalog.text, ''mql', 'draft''::pg_catalog.text, ''viewers')
 			WHEN 'p.segment_preview_leads(text,text)' THEN replace(sql, 'viewers''::pg_catalog.text, ''mql', 'draft''::pg_catalog.text, ''viewers')
 			WHEN 'p.activate_sequence(text,text)' THEN replace(sql, '''nurture''', '''draft''')
+			WHEN 'p.start_experiment(text,timestamp with time zone)' THEN replace(sql, '''page''', '''draft''')
 			WHEN 'p._check_sequence(text)' THEN replace(sql, '''nurture''', '''draft''')
 			-- kind is that of an action here
 			WHEN 'p.add_action(text,text,text,timestamp with time zone,text,text,text,boolean,integer,jsonb,interval,text)' THEN replace(replace(sql, '''page_view''', '''message'''), '''t''::pg_catalog.bool', '''f''::pg_catalog.bool')
