@@ -537,10 +537,10 @@ WITH came AS (SELECT w.lead_id, w.cycle, min(w.seq) AS seq, min(w.at) AS at FROM
         GROUP BY 1, 2, 3)
 SELECT count(*), count(up_at) FROM seen WHERE hither AND thither IS NOT TRUE;
 
--- channel_plan: _ messages go out by e-mail in the next 30 days, and _ tasks wait.
-SELECT sum(queued) FILTER (WHERE channel = 'email' AND kind = 'message'), sum(queued) FILTER (WHERE kind = 'task') FROM channel_plan;
+-- channel_plan: In the next 30 days _ tasks are planned, and _ alerts.
+SELECT sum(queued) FILTER (WHERE kind = 'task'), sum(queued) FILTER (WHERE kind = 'alert') FROM channel_plan;
 -- by hand
-SELECT count(*) FILTER (WHERE channel = 'email' AND kind = 'message'), count(*) FILTER (WHERE kind = 'task') FROM crm.action WHERE status IN ('waiting', 'claimed') AND due_at < now() + interval '30 days';
+SELECT count(*) FILTER (WHERE kind = 'task'), count(*) FILTER (WHERE kind = 'alert') FROM crm.action WHERE status IN ('waiting', 'claimed') AND due_at < now() + interval '30 days';
 
 -- referral_tree: The lead that recommended us most brought _ leads, and these paid _.
 SELECT referrals, revenue_amount FROM referral_tree ORDER BY revenue_amount DESC, lead_id LIMIT 1;
