@@ -263,7 +263,7 @@ CREATE TEMP TABLE deed AS
         FROM person p, generate_series(0, 12) k
         WHERE p.fate IN ('buyer', 'stranger', 'quick') AND k <= floor(14 * power(pg_temp.draw(p.lead_id, 'loyal'), 2))
         UNION ALL
-        SELECT p.lead_id, 'tea_parcel', p.order_at + interval '30 days' * k, k, 19.90, NULL, NULL, NULL
+        SELECT p.lead_id, 'tea_parcel', p.order_at + interval '30 days' * k, k, 19.90, NULL, NULL, '{"months": 1}'
         FROM person p, generate_series(1, 6) k
         WHERE p.fate = 'buyer' AND p.lead_id % 4 = 0
         UNION ALL

@@ -541,3 +541,39 @@ WITH g AS (SELECT make_interval(days => d) AS age, :'today'::timestamptz - inter
 s AS (SELECT w.at, coalesce(w.left_at, 'infinity') AS left_at, c.won_at FROM walk w JOIN cycles c USING (lead_id, cycle) WHERE w.stage = 'prospect'),
 p AS (SELECT age, now, count(*) AS n, count(*) FILTER (WHERE won_at > at + age AND won_at <= at + age + interval '60 days') AS won FROM s, g WHERE left_at > at + age AND at + age + interval '60 days' <= now GROUP BY 1, 2)
 SELECT count(*), round(sum((SELECT won::numeric / n FROM p WHERE at + age <= now AND (n >= 10 OR age = '0') ORDER BY age DESC LIMIT 1)), 6) FROM s, (SELECT DISTINCT now FROM g) i WHERE at <= now AND left_at > now;
+
+-- step_direction: Of _ iql that came to us by themselves alone, _ went on.
+SELECT entered, converted FROM step_direction WHERE step_from = 'iql' AND direction = 'inbound';
+-- by hand
+WITH came AS (SELECT w.lead_id, w.cycle, min(w.seq) AS seq, min(w.at) AS at FROM walk w WHERE w.stage = 'iql' GROUP BY 1, 2),
+    stay AS (SELECT c.*, (SELECT min(h.at) FROM walk h WHERE h.lead_id = c.lead_id AND h.cycle = c.cycle AND h.seq > c.seq AND h.stage > 'iql') AS up_at, (SELECT y.ended_at FROM cycles y WHERE y.lead_id = c.lead_id AND y.cycle = c.cycle) AS gone_at FROM came c),
+    seen AS (SELECT s.lead_id, s.cycle, s.up_at, bool_or(t.way = 'inbound') AS hither, bool_or(t.way = 'outbound') AS thither
+        FROM stay s LEFT JOIN (SELECT e.lead_id, e.occurred_at AS at, coalesce(c.direction, h.direction, CASE WHEN k.role IN ('outreach', 'email_sent') THEN 'outbound' END) AS way FROM crm.event e JOIN crm.event_kind k USING (kind) LEFT JOIN crm.campaign c ON c.campaign = e.campaign LEFT JOIN crm.channel h ON h.channel = coalesce(e.channel, c.channel)
+        WHERE k.role NOT IN ('purchase', 'refund', 'cancellation', 'points', 'stage', 'lost', 'disqualified', 'recycled', 'unsubscribe') AND e.occurred_at BETWEEN '2000-01-01' AND now()) t
+            ON t.lead_id = s.lead_id AND t.at > s.at AND t.at <= coalesce(s.up_at, s.gone_at, now())
+        GROUP BY 1, 2, 3)
+SELECT count(*), count(up_at) FROM seen WHERE hither AND thither IS NOT TRUE;
+
+-- channel_plan: In the next 30 days _ tasks are planned, and _ alerts.
+SELECT sum(queued) FILTER (WHERE kind = 'task'), sum(queued) FILTER (WHERE kind = 'alert') FROM channel_plan;
+-- by hand
+SELECT count(*) FILTER (WHERE kind = 'task'), count(*) FILTER (WHERE kind = 'alert') FROM crm.action WHERE status IN ('waiting', 'claimed') AND due_at < now() + interval '30 days';
+
+-- referral_tree: The lead that recommended us most brought _ leads, and these paid _.
+SELECT referrals, revenue_amount FROM referral_tree ORDER BY revenue_amount DESC, lead_id LIMIT 1;
+-- by hand
+WITH RECURSIVE under AS (
+    SELECT l.referred_by AS top, l.lead_id FROM crm.lead l WHERE l.referred_by IS NOT NULL
+    UNION
+    SELECT u.top, l.lead_id FROM under u JOIN crm.lead l ON l.referred_by = u.lead_id
+)
+SELECT count(DISTINCT u.lead_id), coalesce(sum(b.amount), 0)::numeric(14,2) FROM under u LEFT JOIN (SELECT lead_id, sum(amount) AS amount FROM buy GROUP BY 1) b USING (lead_id) GROUP BY u.top ORDER BY 2 DESC, u.top LIMIT 1;
+
+-- subscription_months: _ subscriptions ran at the end of last month, and brought _ a month.
+SELECT active, monthly_revenue_amount FROM subscription_months WHERE calendar_month = (:'march'::date + interval '5 months')::date;
+-- by hand
+SELECT count(*), sum(amount)::numeric(14,2) FROM (
+    SELECT b.lead_id, b.amount, row_number() OVER (PARTITION BY b.lead_id ORDER BY b.at DESC) AS newest, b.at
+    FROM buy b JOIN crm.event e USING (lead_id, event_id)
+    WHERE e.kind = 'tea_parcel' AND b.at < ((:'march'::date + interval '6 months')::timestamp AT TIME ZONE 'Europe/Rome')) p
+WHERE newest = 1 AND ((at AT TIME ZONE 'Europe/Rome' + interval '1 month') AT TIME ZONE 'Europe/Rome') + interval '7 days' >= ((:'march'::date + interval '6 months')::timestamp AT TIME ZONE 'Europe/Rome');
