@@ -708,6 +708,20 @@ leadscore_table_changed(FunctionCallInfo fcinfo, AppWrite *call)
 	return PointerGetDatum(NULL);
 }
 
+/* Open a table that an argument names. */
+static Relation
+open_table(Oid relid)
+{
+	Relation	rel = try_table_open(relid, AccessShareLock);
+
+	if (rel == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid),
+				 errhint("Pass the name of a table.")));
+	return rel;
+}
+
 /* A condition of rows after, or up to, a position in the order of the key */
 static char *
 key_condition(const TrackedTable *table, const char *operator, int parameter)
@@ -847,7 +861,7 @@ leadscore_backfill(FunctionCallInfo fcinfo, AppWrite *call)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a table, a definition and a number of rows above zero must be given"),
 				 errhint("Use leadscore.backfill_table().")));
-	rel = table_open(relid, AccessShareLock);
+	rel = open_table(relid);
 	type.desc = RelationGetDescr(rel);
 	type.name = RelationGetRelationName(rel);
 	name = leadscore_table_name(relid);
@@ -917,7 +931,7 @@ leadscore_tracking_problem(PG_FUNCTION_ARGS)
 	Oid			schema = PG_GETARG_OID(0);
 	Datum		definition = PG_GETARG_DATUM(1);
 	char	   *schema_name = get_namespace_name(schema);
-	Relation	rel = table_open(PG_GETARG_OID(2), AccessShareLock);
+	Relation	rel = open_table(PG_GETARG_OID(2));
 	RowType		type = {RelationGetDescr(rel), RelationGetRelationName(rel)};
 	Oid			text_type = TEXTOID;
 	char	   *problem = NULL;
