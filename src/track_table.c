@@ -708,6 +708,20 @@ leadscore_table_changed(FunctionCallInfo fcinfo, AppWrite *call)
 	return PointerGetDatum(NULL);
 }
 
+/* Open a table that an argument names. */
+static Relation
+open_table(Oid relid)
+{
+	Relation	rel = try_table_open(relid, AccessShareLock);
+
+	if (rel == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid),
+				 errhint("Pass the name of a table.")));
+	return rel;
+}
+
 /* A condition of rows after, or up to, a position in the order of the key */
 static char *
 key_condition(const TrackedTable *table, const char *operator, int parameter)
@@ -824,16 +838,16 @@ find_end(const TrackedTable *table, const char *name, Datum from, int64 max_rows
 Datum
 leadscore_backfill(FunctionCallInfo fcinfo, AppWrite *call)
 {
-	Oid			relid = PG_GETARG_OID(0);
-	Datum		definition = PG_GETARG_DATUM(1);
-	int64		max_rows = PG_GETARG_INT64(2);
-	Relation	rel = table_open(relid, AccessShareLock);
-	RowType		type = {RelationGetDescr(rel), RelationGetRelationName(rel)};
-	const char *name = leadscore_table_name(relid);
+	Oid			relid = PG_ARGISNULL(0) ? InvalidOid : PG_GETARG_OID(0);
+	Datum		definition = PG_ARGISNULL(1) ? (Datum) 0 : PG_GETARG_DATUM(1);
+	int64		max_rows = PG_ARGISNULL(2) ? 0 : PG_GETARG_INT64(2);
+	Relation	rel;
+	RowType		type;
+	const char *name;
 	int64		skipped[SKIP_REASONS] = {0};
 	TrackedRows none = {NULL, 0};
 	TrackedRows new = {NULL, 0};
-	TrackedTable *table = find_definition(call, definition, &type);
+	TrackedTable *table;
 	SPITupleTable *tuples;
 	TupleTableSlot *slot;
 	Datum		from;
@@ -842,6 +856,16 @@ leadscore_backfill(FunctionCallInfo fcinfo, AppWrite *call)
 	bool		done;
 	uint64		i;
 
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || max_rows < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a table, a definition and a number of rows above zero must be given"),
+				 errhint("Use leadscore.backfill_table().")));
+	rel = open_table(relid);
+	type.desc = RelationGetDescr(rel);
+	type.name = RelationGetRelationName(rel);
+	name = leadscore_table_name(relid);
+	table = find_definition(call, definition, &type);
 	if (table == NULL || table->problem)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -906,16 +930,22 @@ leadscore_tracking_problem(PG_FUNCTION_ARGS)
 	MemoryContext context = CurrentMemoryContext;
 	Oid			schema = PG_GETARG_OID(0);
 	Datum		definition = PG_GETARG_DATUM(1);
-	Relation	rel = table_open(PG_GETARG_OID(2), AccessShareLock);
+	char	   *schema_name = get_namespace_name(schema);
+	Relation	rel = open_table(PG_GETARG_OID(2));
 	RowType		type = {RelationGetDescr(rel), RelationGetRelationName(rel)};
 	Oid			text_type = TEXTOID;
 	char	   *problem = NULL;
 
+	if (schema_name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_SCHEMA),
+				 errmsg("schema with OID %u does not exist", schema),
+				 errhint("Pass the schema of a pipeline.")));
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	if (SPI_execute_with_args(psprintf("SELECT " TRACKED_COLUMNS " FROM %s.tracked_table"
 									   " WHERE definition OPERATOR(pg_catalog.=) $1",
-									   quote_identifier(get_namespace_name(schema))),
+									   quote_identifier(schema_name)),
 							  1, &text_type, &definition, NULL, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read definition");
 	if (SPI_processed > 0)
