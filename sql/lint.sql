@@ -69,7 +69,7 @@ CREATE TEMP VIEW finding AS
     FROM pg_proc p
     WHERE EXISTS (
         SELECT FROM pg_depend d LEFT JOIN pg_type t ON d.refclassid = 'pg_type'::regclass AND t.oid = d.refobjid
-        WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND (d.refclassid = 'pg_class'::regclass OR t.typrelid <> 0))
+        WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND (d.refclassid = 'pg_class'::regclass OR (t.typrelid <> 0 AND (SELECT c.relkind FROM pg_class c WHERE c.oid = t.typrelid) <> 'c')))
     UNION ALL
     SELECT schema, 'text body in SQL', signature::text
     FROM function WHERE text_body AND language = 'sql'
@@ -101,8 +101,8 @@ CREATE TEMP VIEW finding AS
     WHERE k.catcode IN ('R', 'T') AND coalesce(a.mode, 'i') NOT IN ('t', 'o')
     UNION ALL
     SELECT p.pronamespace::regnamespace, 'returns rows of a table or view', p.oid::regprocedure::text
-    FROM pg_proc p JOIN pg_type t ON t.oid = p.prorettype
-    WHERE t.typrelid <> 0
+    FROM pg_proc p JOIN pg_type t ON t.oid = p.prorettype JOIN pg_class c ON c.oid = t.typrelid
+    WHERE c.relkind <> 'c'
     UNION ALL
     -- bound to objects of another schema: operators, functions, types, tables
     SELECT o.schema::regnamespace, 'uses something of another schema', o.object || ': ' || r.identity

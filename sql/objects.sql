@@ -17,8 +17,8 @@ SELECT signature, CASE provolatile WHEN 'i' THEN 'immutable' WHEN 's' THEN 'stab
 -- Immutable functions are strict, but for constructors, aggregates and their parts
 SELECT signature FROM member WHERE provolatile = 'i' AND prokind = 'f' AND NOT proisstrict AND pronargs > 0 ORDER BY signature COLLATE "C";
 
--- Objects for people have a comment; support functions of a type need none
-SELECT signature FROM member WHERE comment IS NULL AND proname !~ '^lead_(activity|model)_' ORDER BY signature COLLATE "C";
+-- Objects for people have a comment; support functions of a type or an aggregate need none
+SELECT signature FROM member WHERE comment IS NULL AND proname !~ '^lead_(activity|model)_|fn$' ORDER BY signature COLLATE "C";
 SELECT pg_describe_object(d.classid, d.objid, 0) AS without_comment FROM pg_depend d
 WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'leadscore') AND d.deptype = 'e' AND d.classid IN ('pg_type'::regclass, 'pg_namespace'::regclass)
 	AND obj_description(d.objid, d.classid::regclass::name) IS NULL AND NOT (d.classid = 'pg_type'::regclass AND EXISTS (SELECT FROM pg_type WHERE oid = d.objid AND (typelem <> 0 OR typrelid <> 0))) ORDER BY 1;

@@ -600,7 +600,7 @@ BEGIN
 		SELECT pg_catalog.format('EXECUTE ON FUNCTION %s', p.oid::regprocedure)
 		FROM pg_catalog.pg_proc p
 		WHERE p.pronamespace = schema_oid
-			AND p.proname IN ('activate_model', 'clone_model', 'activate_segment', 'retire_segment', 'clone_segment', 'segment_preview', 'segment_preview_leads',
+			AND p.proname IN ('activate_model', 'clone_model', 'suggest_points', 'activate_segment', 'retire_segment', 'clone_segment', 'segment_preview', 'segment_preview_leads',
 				'activate_sequence', 'pause_sequence', 'retire_sequence', 'sequence_preview', 'enroll', 'start_experiment', 'end_experiment')
 	LOOP
 		EXECUTE pg_catalog.format('GRANT %s TO %I', objects.privilege, role);
