@@ -478,7 +478,7 @@ BEGIN
 		WHERE p.pronamespace = schema_oid
 			AND (p.prolang = (SELECT l.oid FROM pg_catalog.pg_language l WHERE l.lanname = 'leadscore')
 				OR pg_catalog.regexp_replace(p.proname, '_by_id$', '') IN ('give_consent', 'withdraw_consent', 'identify',
-					'enroll_lead', 'unenroll', 'add_action', 'claim_actions', 'action_wanted', 'complete_action', 'complete_actions',
+					'suggested_content', 'next_fields', 'enroll_lead', 'unenroll', 'add_action', 'claim_actions', 'action_wanted', 'complete_action', 'complete_actions',
 					'fail_action', 'extend_action', 'cancel_action'))
 	LOOP
 		EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO %I', functions.signature, role);
@@ -579,7 +579,7 @@ BEGIN
 			('sequence', '(sequence, starts_on, start_name, goal_stage, goal_signals, exit_stages, exit_signals, stay_in_segment, again_after, late_after, priority, note)'),
 			('sequence_step', ''), ('contact_limit', ''), ('contact_hours', ''), ('stage_action', ''),
 			('dimension', ''), ('rule', ''), ('stage_rule', ''), ('stage_gate', ''), ('grade', ''), ('segment_condition', ''),
-			('signal', ''), ('value_list', ''), ('event_role', ''), ('event_kind', ''),
+			('signal', ''), ('value_list', ''), ('content', ''), ('form_field', ''), ('event_role', ''), ('event_kind', ''),
 			('channel', ''), ('campaign', ''), ('cost', ''), ('benchmark', '')) AS t (name, columns)
 		UNION ALL
 		SELECT pg_catalog.format('UPDATE (mature_after, first_response_within, attribution_scope, attribution_window) ON %I.setting', pipeline)
@@ -626,7 +626,7 @@ BEGIN
 		WHERE p.pronamespace = schema_oid
 			AND pg_catalog.regexp_replace(p.proname, '_by_id$', '') IN ('lead_id', 'score', 'explain', 'next_steps', 'stage_at',
 				'in_segment', 'explain_segment', 'persona_match', 'set_stage', 'may_contact', 'give_consent', 'withdraw_consent',
-				'assign_lead', 'complete_action')
+				'suggested_content', 'assign_lead', 'complete_action')
 	LOOP
 		EXECUTE pg_catalog.format('GRANT %s TO %I', objects.privilege, role);
 	END LOOP;

@@ -108,9 +108,9 @@ my $traps = q[
 		END LOOP;
 		FOR r IN
 			SELECT relname FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace AND relkind IN ('r', 'v')
-			UNION SELECT unnest('{lead,event,lead_state,stage_log,segment_log,profile_change,signal,value_list,setting,model,model_activation,
+			UNION SELECT unnest('{lead,event,lead_state,stage_log,segment_log,profile_change,signal,value_list,content,form_field,setting,model,model_activation,
 				segment,segment_condition,segment_activation,
-				dimension,rule,stage_rule,stage_gate,grade,event_role,event_kind,channel,campaign,cost,benchmark,new_event,old_event,new_lead,old_lead}'::text[])
+				dimension,rule,stage_rule,stage_gate,grade,event_role,event_kind,channel,campaign,cost,benchmark,new_event,old_event,new_content,old_content,new_lead,old_lead}'::text[])
 		LOOP
 			EXECUTE format('CREATE VIEW %I.%I AS SELECT public.spring(1) AS lead_id', schema, r.relname);
 			EXECUTE format('GRANT ALL ON %I.%I TO PUBLIC', schema, r.relname);
@@ -290,6 +290,9 @@ my @writes = (
 	'TRUNCATE p.lead',
 	"INSERT INTO p.signal (signal, event_kinds, condition) VALUES ('more', '{more}', '\$.a starts with \"x\"')",
 	"INSERT INTO p.value_list VALUES ('list', 'item')",
+	"INSERT INTO p.content (content, kind, intent) VALUES ('plan', 'ebook', 'solution')",
+	"UPDATE p.content SET intent = 'educational'",
+	'DELETE FROM p.content',
 	"UPDATE p.rule SET note = 'x' WHERE model OPERATOR(pg_catalog.=) 'other'",
 	"UPDATE p.setting SET currency = 'USD'",
 	"INSERT INTO p.segment (segment) VALUES ('third')",
