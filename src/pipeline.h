@@ -50,7 +50,8 @@ typedef struct KindSignals
 	int			nsignals;
 	const SignalRule **signals;
 	bool		plain;			/* no condition, no quantity */
-	int			content;		/* bits of columns of content that signals name */
+	int			content;		/* bits of columns of content that signals
+								 * name */
 } KindSignals;
 
 /* A model, the segments beside it, and when they came into use */

@@ -14,8 +14,8 @@ INSERT INTO cost (day_from, day_to, channel, campaign, category, amount)
 INSERT INTO cost (day_from, day_to, campaign, category, amount)
     SELECT d, d, 'campaign ' || n, 'media', 5 FROM generate_series(1, 20) n, LATERAL (SELECT current_date - 20 - 30 * n) s (d);
 
-INSERT INTO lead (lead_id, external_id, email, market, channel, campaign, owner, consented_at, created_at, updated_at)
-    SELECT n, 'lead-' || n, 'a@b', (ARRAY['b2b', 'b2c', NULL])[1 + n % 3], NULL, 'campaign ' || 1 + n % 20, 'owner ' || n % 7, CASE WHEN n % 5 > 0 THEN c.at END, c.at, c.at
+INSERT INTO lead (lead_id, external_id, email, market, channel, campaign, owner, consented_at, contact_allowed, created_at, updated_at)
+    SELECT n, 'lead-' || n, 'a@b', (ARRAY['b2b', 'b2c', NULL])[1 + n % 3], NULL, 'campaign ' || 1 + n % 20, 'owner ' || n % 7, CASE WHEN n % 5 > 0 THEN c.at END, CASE WHEN n % 3 = 0 THEN n % 2 = 0 END, c.at, c.at
     FROM generate_series(1, :leads) n, LATERAL (SELECT now() - interval '1 minute' * (200000 + 3 * (7919::bigint * n % 280000))) c (at);
 
 -- hash of a number, spread over 0 to 999
