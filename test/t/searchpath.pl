@@ -164,6 +164,7 @@ foreach my $db (sort keys %pipeline)
 			(1, 'page_view', '2025-01-01', '{"page": "/"}'), (1, 'email_sent', '2025-01-01', '{"message": "m"}'), (1, 'sales_contact', '2025-02-01', NULL),
 			(1, 'purchase', '2025-03-01', NULL), (1, 'unknown', '2025-03-01', NULL);
 		SELECT p.clone_model('inbound', 'other');
+		INSERT INTO p.form_field (form, field, position) VALUES ('mql', 'name', 1);
 		INSERT INTO p.segment (segment, persona) VALUES ('buyers', true), ('viewers', false), ('draft', false);
 		INSERT INTO p.segment_condition (segment, condition, signal, lead_condition, in_segment) VALUES
 			('buyers', 'bought', 'purchase', NULL, NULL), ('buyers', 'wrote', NULL, '\$email like_regex "@"', NULL), ('viewers', 'saw', 'page_view', NULL, NULL),
