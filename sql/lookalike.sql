@@ -141,6 +141,7 @@ CREATE TABLE fake.tried AS
                 ('signal', '{signal,signal_id,source,event_kinds,condition,quantity}'),
                 ('setting', '{grain,configuration,signals_configuration}'),
                 ('value_list', '{list,item}'),
+                ('content', '{content,kind,topic,intent,stage,persona}'),
                 ('event_kind', '{kind,role}'),
                 ('model', '{model,status,compiled}'),
                 ('model_activation', '{activation_id,model,activated_at}'),

@@ -221,14 +221,53 @@ push_columns(JsonbParseState **state, TupleTableSlot *slot, AttrNumber document)
 			push_column(state, NameStr(TupleDescAttr(desc, i)->attname), slot, i + 1);
 }
 
+/* The content that an event names in its properties, as they ->> 'content' has it */
+static const Content *
+event_content(const Pipeline *pipeline, Jsonb *doc)
+{
+	JsonbValue	buffer;
+	JsonbValue *name;
+
+	if (pipeline->ncontents == 0 || !JB_ROOT_IS_OBJECT(doc))
+		return NULL;
+	name = getKeyJsonValueFromContainer(&doc->root, "content", strlen("content"), &buffer);
+	if (name == NULL)
+		return NULL;
+	if (name->type == jbvString)
+		return leadscore_find_content(pipeline, pnstrdup(name->val.string.val, name->val.string.len));
+	if (name->type == jbvNumeric)
+		return leadscore_find_content(pipeline, DatumGetCString(DirectFunctionCall1(numeric_out,
+																					NumericGetDatum(name->val.numeric))));
+	return NULL;
+}
+
+/* What is known of the content that an event names, as far as signals of its kind ask for it */
+static void
+push_content(JsonbParseState **state, const Pipeline *pipeline, int asked, Jsonb *doc)
+{
+	const Content *content = event_content(pipeline, doc);
+	int			i;
+
+	for (i = 0; i < CONTENT_COLUMNS; i++)
+	{
+		char	   *value = content ? content->values[i] : NULL;
+
+		if (asked & (1 << i))
+			push_string(state, leadscore_content_variables[i], value, value ? strlen(value) : 0);
+	}
+}
+
 /* The variables of a path over a row of event */
 static Jsonb *
-event_vars(const Pipeline *pipeline, const EventColumns *columns, TupleTableSlot *slot)
+event_vars(const Pipeline *pipeline, const KindSignals *kind, const EventColumns *columns,
+		   TupleTableSlot *slot, Jsonb *doc)
 {
 	JsonbParseState *state = NULL;
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	push_lists(&state, pipeline);
+	if (kind->content != 0)
+		push_content(&state, pipeline, kind->content, doc);
 	push_columns(&state, slot, columns->properties);
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
@@ -291,7 +330,7 @@ leadscore_classify_event(const Pipeline *pipeline, const KindSignals *kind,
 	if (!kind->plain)
 	{
 		doc = document(slot, columns->properties);
-		vars = event_vars(pipeline, columns, slot);
+		vars = event_vars(pipeline, kind, columns, slot, doc);
 	}
 	for (i = 0; i < kind->nsignals; i++)
 	{
@@ -354,7 +393,7 @@ leadscore_check_path(const Pipeline *pipeline, SignalSource source,
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
 					 errmsg("%s: the %s uses an unknown variable \"$%s\"", owner, column, name),
 					 source == SOURCE_EVENT ?
-					 errhint("Use a column of event, such as $value, or a list of value_list.") :
+					 errhint("Use a column of event, such as $value, a column of the content that it names, such as $content_kind, or a list of value_list.") :
 					 errhint("Use a column of lead, $consented, $email_domain or a list of value_list.")));
 	}
 }
@@ -576,19 +615,19 @@ row_mistypes(FunctionCallInfo fcinfo, bool event)
 	const Pipeline *p = c->pipeline;
 	const SignalRule **signals = p->profile;
 	Jsonb	   *doc = document(c->slot, event ? c->event.properties : c->lead.profile);
+	const KindSignals *kind = NULL;
 	int			n = p->nprofile;
 	int			i;
 
 	if (event)
 	{
-		const KindSignals *kind = leadscore_kind_signals(p, leadscore_event_kind(&c->event, c->slot));
-
+		kind = leadscore_kind_signals(p, leadscore_event_kind(&c->event, c->slot));
 		signals = kind->signals;
 		n = kind->plain ? 0 : kind->nsignals;
 	}
 	if (n > 0 && JB_ROOT_IS_OBJECT(doc) && JB_ROOT_COUNT(doc) > 0)
 	{
-		Jsonb	   *vars = event ? event_vars(p, &c->event, c->slot) :
+		Jsonb	   *vars = event ? event_vars(p, kind, &c->event, c->slot, doc) :
 			lead_vars(p, &c->lead, c->slot);
 
 		for (i = 0; i < n; i++)

@@ -43,6 +43,7 @@
 PG_FUNCTION_INFO_V1(leadscore_config_changing);
 PG_FUNCTION_INFO_V1(leadscore_config_changed);
 PG_FUNCTION_INFO_V1(leadscore_signals_changed);
+PG_FUNCTION_INFO_V1(leadscore_content_changed);
 PG_FUNCTION_INFO_V1(leadscore_lock_pipeline);
 PG_FUNCTION_INFO_V1(leadscore_activate_model);
 
@@ -390,6 +391,19 @@ follow_kind(PipelinePart part, Relation rel, HeapTuple old, HeapTuple new)
 		count_again(part, RelationGetRelid(rel));
 }
 
+/* Is a row of content the same in all that conditions may ask for? */
+static bool
+same_content(TupleDesc desc, HeapTuple old, HeapTuple new)
+{
+	static const char *const columns[] = {"content", "kind", "topic", "intent", "stage", "persona"};
+	int			i;
+
+	for (i = 0; i < (int) lengthof(columns); i++)
+		if (!same_column(desc, columns[i], old, new))
+			return false;
+	return true;
+}
+
 /*
  * config_changing(): BEFORE INSERT, UPDATE or DELETE FOR EACH STATEMENT, on the
  * configuration tables whose changes keep writers out.
@@ -439,11 +453,12 @@ leadscore_config_changed(PG_FUNCTION_ARGS)
 	model_table = leadscore_sibling(part, "model");
 	/* the tables on which writers of events depend */
 	locks = strcmp(table, "signal") == 0 || strcmp(table, "value_list") == 0 ||
-		strcmp(table, "setting") == 0;
+		strcmp(table, "content") == 0 || strcmp(table, "setting") == 0;
 
 	if (TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event))
 	{
-		if (strcmp(table, "value_list") != 0 && strcmp(table, "event_kind") != 0)
+		if (strcmp(table, "value_list") != 0 && strcmp(table, "content") != 0 &&
+			strcmp(table, "event_kind") != 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("configuration table \"%s\" cannot be truncated", table),
@@ -461,6 +476,10 @@ leadscore_config_changed(PG_FUNCTION_ARGS)
 			old = trigdata->tg_trigtuple;
 		if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
 			new = trigdata->tg_newtuple;
+
+		/* nothing that the engine reads follows from a title */
+		if (strcmp(table, "content") == 0 && old && new && same_content(desc, old, new))
+			return PointerGetDatum(NULL);
 
 		/*
 		 * A draft stays one while its rows are edited, and its activation
@@ -568,6 +587,104 @@ Datum
 leadscore_signals_changed(PG_FUNCTION_ARGS)
 {
 	return leadscore_call_discreetly(signals_changed, fcinfo);
+}
+
+/*
+ * Did a statement change some columns of a content, and, if asked so, one that an
+ * event names?  An event may name it and count for no signal that asks for it.
+ */
+static bool
+content_differs(TriggerData *trigdata, Oid event, const char *columns, bool named)
+{
+	char	   *difference;
+	char	   *sql;
+	bool		differs;
+	UserSwitch	saved;
+
+	if (TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
+		difference = psprintf("SELECT %s FROM new_content", columns);
+	else if (TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
+		difference = psprintf("SELECT %s FROM old_content", columns);
+	else
+		difference = psprintf("(SELECT %s FROM new_content EXCEPT SELECT %s FROM old_content)"
+							  " UNION ALL (SELECT %s FROM old_content EXCEPT SELECT %s FROM new_content)",
+							  columns, columns, columns, columns);
+	sql = psprintf("SELECT FROM (%s) c", difference);
+	if (named)
+		sql = psprintf("%s WHERE EXISTS (SELECT FROM %s e WHERE e.properties OPERATOR(pg_catalog.?) 'content'"
+					   " AND pg_catalog.left(e.properties OPERATOR(pg_catalog.->>) 'content', 100) COLLATE pg_catalog.\"C\""
+					   " OPERATOR(pg_catalog.=) c.content)", sql, leadscore_table_name(event));
+	leadscore_run_as(leadscore_table_owner(RelationGetRelid(trigdata->tg_relation)), false, &saved);
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_register_trigger_data(trigdata) != SPI_OK_TD_REGISTER)
+		elog(ERROR, "SPI_register_trigger_data failed");
+	if (SPI_execute(sql, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not compare contents: %s", sql);
+	differs = SPI_processed == 1;
+	SPI_finish();
+	PopActiveSnapshot();
+	leadscore_run_back(&saved);
+	return differs;
+}
+
+static Datum
+content_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	Oid			relid;
+	Oid			event;
+	PipelinePart part;
+	PipelinePart whole = {InvalidOid, InvalidOid};
+	StringInfoData columns;
+	int			used;
+	int			i;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigdata->tg_event) ||
+		!TRIGGER_FIRED_FOR_STATEMENT(trigdata->tg_event) ||
+		(!TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event) && !trigdata->tg_newtable && !trigdata->tg_oldtable))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("content_changed: must be called as an AFTER trigger, for each statement, with transition tables but on TRUNCATE"),
+				 errhint("Use leadscore.create_pipeline().")));
+	leadscore_check_owner(trigdata->tg_relation);
+	relid = RelationGetRelid(trigdata->tg_relation);
+	part = leadscore_part(relid);
+	whole.schema = part.schema;
+	event = leadscore_table(part.schema, "event");
+	if (leadscore_is_loading(part))
+		return PointerGetDatum(NULL);
+	if (!TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event) &&
+		!content_differs(trigdata, event, "content, kind, topic, intent, stage, persona", false))
+		return PointerGetDatum(NULL);
+	/* signals and events that are written meanwhile are to be seen */
+	leadscore_pipeline_lock(part);
+	used = leadscore_pipeline(whole)->content_used;
+	if (used == 0)
+		return PointerGetDatum(NULL);
+	initStringInfo(&columns);
+	appendStringInfoString(&columns, "content");
+	for (i = 0; i < CONTENT_COLUMNS; i++)
+		if (used & (1 << i))
+			appendStringInfo(&columns, ", %s", leadscore_content_variables[i] + strlen("content_"));
+	/* events of a distributed pipeline cannot be asked here */
+	if (OidIsValid(part.shard) || leadscore_is_distributed(event) ||
+		TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event) ||
+		content_differs(trigdata, event, columns.data, true))
+		count_again(part, relid);
+	return PointerGetDatum(NULL);
+}
+
+/*
+ * content_changed(): AFTER INSERT, UPDATE or DELETE on content, FOR EACH
+ * STATEMENT, with transition tables, and AFTER TRUNCATE.  If signals ask for
+ * what changed, and events name a content that changed, every lead is behind.
+ */
+Datum
+leadscore_content_changed(PG_FUNCTION_ARGS)
+{
+	return leadscore_call_discreetly(content_changed, fcinfo);
 }
 
 /* lock_pipeline(pipeline): writers wait until the transaction ends */

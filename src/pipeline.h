@@ -14,6 +14,24 @@
 #include "catalog.h"
 #include "leadscore.h"
 
+/* What a table says of a content, and conditions may ask for */
+typedef enum ContentColumn
+{
+	CONTENT_KIND,
+	CONTENT_TOPIC,
+	CONTENT_INTENT,
+	CONTENT_STAGE,
+	CONTENT_PERSONA,
+	CONTENT_COLUMNS				/* number of them */
+} ContentColumn;
+
+/* A content that an event may name */
+typedef struct Content
+{
+	char	   *name;
+	char	   *values[CONTENT_COLUMNS];	/* NULL: not known */
+} Content;
+
 /* A signal as rows are classified by it */
 typedef struct SignalRule
 {
@@ -22,6 +40,7 @@ typedef struct SignalRule
 	char	   *name;
 	JsonPath   *condition;		/* NULL: always holds */
 	JsonPath   *quantity;		/* NULL: counts one */
+	int			content;		/* bits of columns of content that these name */
 } SignalRule;
 
 /* The signals that events of one kind may match */
@@ -31,6 +50,8 @@ typedef struct KindSignals
 	int			nsignals;
 	const SignalRule **signals;
 	bool		plain;			/* no condition, no quantity */
+	int			content;		/* bits of columns of content that signals
+								 * name */
 } KindSignals;
 
 /* A model, the segments beside it, and when they came into use */
@@ -129,6 +150,7 @@ typedef struct Pipeline
 	Oid			signal;
 	Oid			model;
 	Oid			value_list;
+	Oid			content;
 	Oid			setting;
 	Oid			activation;
 	Oid			segment;
@@ -159,6 +181,9 @@ typedef struct Pipeline
 	JsonbValue *lists;			/* value lists, as variables */
 	int			nlists;
 	char	  **list_names;
+	int			content_used;	/* bits of columns that any signal names */
+	Content    *contents;		/* sorted by name; none if no signal asks */
+	int			ncontents;
 	int			nrefusals;		/* kinds of events that may refuse messages */
 	text	  **refusals;
 	int			nexposing;		/* kinds of events that may be exposures; none
@@ -190,6 +215,7 @@ typedef struct Pipeline
 	"('x' OPERATOR(pg_catalog.||) pg_catalog.\"left\"(pg_catalog.md5(" source_id "), 16))::pg_catalog.\"bit\"(64)::pg_catalog.int8"
 
 /* pipeline_cache.c */
+extern const char *const leadscore_content_variables[CONTENT_COLUMNS];
 extern PipelinePart leadscore_part(Oid table);
 extern Pipeline *leadscore_pipeline(PipelinePart part);
 extern Pipeline *leadscore_pipeline_for_query(PipelinePart part);
@@ -197,6 +223,7 @@ extern Pipeline *leadscore_pipeline_as_seen(PipelinePart part);
 extern Pipeline *leadscore_pipeline_for_write(PipelinePart part);
 extern const KindSignals *leadscore_kind_signals(const Pipeline *pipeline, const char *kind);
 extern bool leadscore_is_kind(text *const *kinds, int nkinds, Datum kind);
+extern const Content *leadscore_find_content(const Pipeline *pipeline, const char *name);
 extern const SignalRule *leadscore_signal_rule(const Pipeline *pipeline, int id);
 extern void leadscore_period_load(Pipeline *pipeline, int period);
 extern ModelPeriod *leadscore_period_now(Pipeline *pipeline);

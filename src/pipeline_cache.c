@@ -34,6 +34,11 @@
 #include "segment_compile.h"
 #include "shard.h"
 
+/* Variables of conditions on events, in the order of ContentColumn */
+const char *const leadscore_content_variables[CONTENT_COLUMNS] = {
+	"content_kind", "content_topic", "content_intent", "content_stage", "content_persona"
+};
+
 typedef struct PipelineEntry
 {
 	PipelinePart part;			/* hash key */
@@ -188,6 +193,7 @@ fill_kind(KindSignals *entry, const char *kind, const KindOfSignal *own, int now
 	entry->signals = palloc(sizeof(SignalRule *) * (nown + any->nsignals + 1));
 	entry->nsignals = 0;
 	entry->plain = true;
+	entry->content = 0;
 	while (i < nown || j < any->nsignals)
 	{
 		const SignalRule *signal = j == any->nsignals ||
@@ -198,6 +204,7 @@ fill_kind(KindSignals *entry, const char *kind, const KindOfSignal *own, int now
 		entry->signals[entry->nsignals++] = signal;
 		if (signal->condition || signal->quantity)
 			entry->plain = false;
+		entry->content |= signal->content;
 	}
 }
 
@@ -267,6 +274,23 @@ query(const char *format, Oid relid)
 	return run_query(psprintf(format, leadscore_table_name(relid)));
 }
 
+/* Which columns of content a path names, as bits */
+static int
+content_named(JsonPath *path)
+{
+	int			named = 0;
+	ListCell   *lc;
+	int			i;
+
+	if (path == NULL)
+		return 0;
+	foreach(lc, leadscore_path_variables(path))
+		for (i = 0; i < CONTENT_COLUMNS; i++)
+		if (strcmp(leadscore_content_variables[i], lfirst(lc)) == 0)
+			named |= 1 << i;
+	return named;
+}
+
 /* Read the signals, and which of them are for which kind of event. */
 static void
 read_signals(Pipeline *p)
@@ -319,6 +343,9 @@ read_signals(Pipeline *p)
 		}
 		signal->condition = (JsonPath *) DatumGetPointer(spi_copy(tuple, desc, 5, &isnull));
 		signal->quantity = (JsonPath *) DatumGetPointer(spi_copy(tuple, desc, 6, &isnull));
+		if (signal->source == SOURCE_EVENT)
+			signal->content = content_named(signal->condition) | content_named(signal->quantity);
+		p->content_used |= signal->content;
 		if (signal->source == SOURCE_PROFILE)
 			p->profile[p->nprofile++] = signal;
 	}
@@ -352,6 +379,43 @@ read_lists(Pipeline *p)
 		p->lists[i].val.binary.len = VARSIZE(items) - VARHDRSZ;
 	}
 	MemoryContextSwitchTo(oldcontext);
+}
+
+/* By name */
+static int
+content_cmp(const void *a, const void *b)
+{
+	return strcmp(((const Content *) a)->name, ((const Content *) b)->name);
+}
+
+/* What the pipeline knows of contents, if a signal asks for any of it */
+static void
+read_contents(Pipeline *p)
+{
+	MemoryContext oldcontext;
+	uint64		n;
+	uint64		i;
+	int			j;
+
+	if (p->content_used == 0)
+		return;
+	n = query("SELECT content::pg_catalog.text, kind::pg_catalog.text, topic::pg_catalog.text, intent::pg_catalog.text,"
+			  " stage::pg_catalog.text, persona::pg_catalog.text FROM %s WHERE content IS NOT NULL", p->content);
+	oldcontext = MemoryContextSwitchTo(p->context);
+	p->contents = palloc_extended(sizeof(Content) * (n + 1), MCXT_ALLOC_HUGE);
+	p->ncontents = (int) n;
+	for (i = 0; i < n; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		Content    *content = &p->contents[i];
+
+		content->name = SPI_getvalue(tuple, desc, 1);
+		for (j = 0; j < CONTENT_COLUMNS; j++)
+			content->values[j] = SPI_getvalue(tuple, desc, 2 + j);
+	}
+	MemoryContextSwitchTo(oldcontext);
+	qsort(p->contents, n, sizeof(Content), content_cmp);
 }
 
 /* The kinds of events whose role is one of a list of literals */
@@ -441,6 +505,9 @@ leadscore_is_variable(const Pipeline *pipeline, SignalSource source, const char 
 	if (source == SOURCE_PROFILE &&
 		(strcmp(name, "consented") == 0 || strcmp(name, "email_domain") == 0))
 		return true;
+	for (i = 0; source == SOURCE_EVENT && i < CONTENT_COLUMNS; i++)
+		if (strcmp(leadscore_content_variables[i], name) == 0)
+			return true;
 	for (i = 0; i < pipeline->nlists; i++)
 		if (strcmp(pipeline->list_names[i], name) == 0)
 			return true;
@@ -737,6 +804,7 @@ load(PipelinePart part, Snapshot snapshot)
 	p->signal = find_table(p, "signal");
 	p->model = find_table(p, "model");
 	p->value_list = find_table(p, "value_list");
+	p->content = find_table(p, "content");
 	p->setting = find_table(p, "setting");
 	p->activation = find_table(p, "model_activation");
 	p->segment = find_table(p, "segment");
@@ -772,6 +840,7 @@ load(PipelinePart part, Snapshot snapshot)
 	read_settings(p);
 	read_signals(p);
 	read_lists(p);
+	read_contents(p);
 	find_missing(p);
 	/* those that say something against messages */
 	p->nrefusals = read_kinds(p, "'unsubscribe', 'email_bounce', 'complaint'", &p->refusals);
@@ -934,6 +1003,21 @@ leadscore_kind_signals(const Pipeline *pipeline, const char *kind)
 									   sizeof(KindSignals), kind_cmp);
 
 	return found ? found : &pipeline->other;
+}
+
+/* Compare a name with that of a content. */
+static int
+content_name_cmp(const void *name, const void *content)
+{
+	return strcmp(name, ((const Content *) content)->name);
+}
+
+/* The content of a name, or NULL */
+const Content *
+leadscore_find_content(const Pipeline *pipeline, const char *name)
+{
+	return pipeline->ncontents == 0 ? NULL :
+		bsearch(name, pipeline->contents, pipeline->ncontents, sizeof(Content), content_name_cmp);
 }
 
 /* Compare an id with that of a signal. */

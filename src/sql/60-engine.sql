@@ -146,6 +146,10 @@ CREATE FUNCTION leadscore_internal.signals_changed() RETURNS trigger
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_signals_changed';
 COMMENT ON FUNCTION leadscore_internal.signals_changed() IS
 	'trigger on signal and value_list, AFTER, for each statement: from now on every lead is behind, and is counted again';
+CREATE FUNCTION leadscore_internal.content_changed() RETURNS trigger
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_content_changed';
+COMMENT ON FUNCTION leadscore_internal.content_changed() IS
+	'trigger on content, AFTER, for each statement, with transition tables: if events name a content that changed, and signals ask for it, every lead is behind';
 CREATE FUNCTION leadscore_internal.guard_engine_table() RETURNS trigger
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_guard_engine_table';
 COMMENT ON FUNCTION leadscore_internal.guard_engine_table() IS

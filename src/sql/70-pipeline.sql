@@ -482,7 +482,7 @@ BEGIN
 			-- to bind a table to the pipeline is for its owner
 			AND (p.prolang = (SELECT l.oid FROM pg_catalog.pg_language l WHERE l.lanname = 'leadscore') AND p.proname NOT IN ('_backfill', 'table_changed')
 				OR pg_catalog.regexp_replace(p.proname, '_by_id$', '') IN ('give_consent', 'withdraw_consent', 'identify',
-					'enroll_lead', 'unenroll', 'add_action', 'claim_actions', 'action_wanted', 'complete_action', 'complete_actions',
+					'suggested_content', 'next_fields', 'enroll_lead', 'unenroll', 'add_action', 'claim_actions', 'action_wanted', 'complete_action', 'complete_actions',
 					'fail_action', 'extend_action', 'cancel_action', 'variant', 'expose', 'set_preferences', 'preferences'))
 	LOOP
 		EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO %I', functions.signature, role);
@@ -584,7 +584,7 @@ BEGIN
 			('experiment', '(experiment, salt, goal_stage, goal_signals, goal_within, expected_effect, note)'), ('variant', ''),
 			('sequence_step', ''), ('contact_limit', ''), ('contact_hours', ''), ('business_hours', ''), ('assignment', ''), ('stage_action', ''),
 			('dimension', ''), ('rule', ''), ('stage_rule', ''), ('stage_gate', ''), ('grade', ''), ('segment_condition', ''),
-			('signal', ''), ('value_list', ''), ('event_role', ''), ('event_kind', ''),
+			('signal', ''), ('value_list', ''), ('content', ''), ('form_field', ''), ('event_role', ''), ('event_kind', ''),
 			('channel', ''), ('campaign', ''), ('cost', ''), ('benchmark', '')) AS t (name, columns)
 		UNION ALL
 		SELECT pg_catalog.format('UPDATE (mature_after, first_response_within, attribution_scope, attribution_window, complexity) ON %I.setting', pipeline)
@@ -632,7 +632,7 @@ BEGIN
 		WHERE p.pronamespace = schema_oid
 			AND pg_catalog.regexp_replace(p.proname, '_by_id$', '') IN ('lead_id', 'score', 'explain', 'next_steps', 'stage_at',
 				'in_segment', 'explain_segment', 'persona_match', 'set_stage', 'may_contact', 'give_consent', 'withdraw_consent',
-				'assign_lead', 'complete_action', 'set_preferences', 'preferences')
+				'suggested_content', 'assign_lead', 'complete_action', 'set_preferences', 'preferences')
 	LOOP
 		EXECUTE pg_catalog.format('GRANT %s TO %I', objects.privilege, role);
 	END LOOP;

@@ -47,6 +47,23 @@ INSERT INTO crm.campaign (campaign, channel, direction, sourcing) VALUES
     ('trade-fair', 'physical_event', 'outbound', 'outsourced'),
     ('call-centre', 'telemarketing', 'outbound', 'outsourced');
 
+-- What is offered, and what the form for it asks, a little more each time.
+INSERT INTO crm.content (content, title, kind, topic, intent, stage, persona) VALUES
+    ('brewing guide', 'Brewing at home', 'ebook', 'brewing', 'educational', 'iql', NULL),
+    ('coffee for 50', 'Coffee for fifty people', 'checklist', 'office coffee', 'solution', 'mql', NULL),
+    ('cost of a cup', 'What a cup costs', 'calculator', 'office coffee', 'solution', 'mql', 'office manager'),
+    ('hotel breakfast', 'Coffee at breakfast', 'case_study', 'hotels', 'solution', 'mql', 'hotel buyer'),
+    ('latte art', 'Latte art in ten minutes', 'video', 'brewing', 'educational', NULL, NULL),
+    ('beans to taste', 'Three bags of beans', 'sample', 'beans', 'solution', 'sql', NULL),
+    ('first machine', 'A tenth off the first machine', 'discount', NULL, 'solution', 'sql', NULL);
+INSERT INTO crm.form_field (form, field, position, required, profile_key, ask_after, ask_from, question) VALUES
+    ('guide', 'name', 1, true, 'name', 0, NULL, 'Your name'),
+    ('guide', 'email', 2, true, 'email', 0, NULL, 'Your e-mail address'),
+    ('guide', 'company', 3, false, 'organization', 1, NULL, 'Where do you work?'),
+    ('guide', 'role', 4, false, 'job_title', 1, NULL, 'What do you do there?'),
+    ('guide', 'people', 5, false, 'employees', 1, NULL, 'How many of you drink coffee?'),
+    ('guide', 'budget', 6, false, 'budget', 1, 'mql', 'Is there a budget?');
+
 -- The visitors, their origin, and whether they leave an address and consent.
 CREATE TEMP TABLE visitor AS
     SELECT n AS lead_id, c.campaign, c.share, c.quality,
@@ -168,7 +185,8 @@ INSERT INTO crm.event (lead_id, kind, occurred_at, value, properties)
     FROM (
         -- visitors look around
         SELECT v.lead_id, 'page_view' AS kind, v.came_at + interval '2 minutes' * k AS occurred_at, NULL::numeric AS value,
-            ('[{"page": "/"}, {"page": "/beans"}, {"page": "/guides"}, {"page": "/about"}]'::jsonb) -> ((v.lead_id + k) % 4)::int AS properties
+            ('[{"page": "/"}, {"page": "/beans"}, {"page": "/guides"}, {"page": "/about"}]'::jsonb) -> ((v.lead_id + k) % 4)::int
+                || CASE WHEN (v.lead_id + k) % 4 = 2 THEN jsonb_build_object('variant', CASE WHEN v.lead_id / 4 % 2 = 0 THEN 'control' ELSE 'short' END) ELSE '{}' END AS properties
         FROM visitor v, generate_series(0, v.lead_id % 3) k
         UNION ALL
         -- a form for a guide or the newsletter makes the lead

@@ -200,7 +200,8 @@ CREATE TEMP TABLE deed AS
         SELECT p.lead_id, pg_temp.pick(p.lead_id, 'look' || k, 'shelf_view', 'shelf_view', 'tea_view', 'page_view') AS kind,
             p.came_at + interval '7 minutes' * k AS at, k AS n, NULL::numeric AS value,
             CASE WHEN k = 0 AND p.lead_id % 4 > 0 THEN p.channel END AS channel, CASE WHEN k = 0 THEN p.campaign END AS campaign,
-            ('[{"page": "/green?from=mail"}, {"page": "/black"}, {"page": "/black#oolong", "topic": "oolong"}, {}, {"page": "/"}]'::jsonb) -> ((p.lead_id + k) % 5)::int AS properties
+            ('[{"page": "/green?from=mail"}, {"page": "/black"}, {"page": "/black#oolong", "topic": "oolong"}, {}, {"page": "/"}]'::jsonb) -> ((p.lead_id + k) % 5)::int
+                || CASE WHEN (p.lead_id + k) % 5 = 4 THEN jsonb_build_object('variant', CASE WHEN p.lead_id % 2 = 0 THEN 'new' ELSE 'control' END) ELSE '{}' END AS properties
         FROM person p, generate_series(0, p.lead_id % 4) k
         WHERE p.fate <> 'silent' AND p.lead_id % 13 > 0
         UNION ALL
@@ -382,6 +383,9 @@ INSERT INTO crm.event (lead_id, kind, occurred_at, value, channel)
 
 SELECT crm.sweep() \g /dev/null
 ANALYZE;
+
+-- What is offered, to leads of which stage.
+INSERT INTO crm.content (content, kind, topic, stage) VALUES ('chai', 'ebook', NULL, 'iql'), ('tea samples', 'sample', 'oolong', 'mql'), ('ten percent', 'discount', NULL, 'sql');
 
 -- Letters 2 and 3 to leads with an even number were steps of a sequence, to some
 -- of them a third one was not. What is to be done: every third sql is to be rung

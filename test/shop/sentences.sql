@@ -432,6 +432,13 @@ SELECT landed, customers FROM landing_pages WHERE page = '/black';
 SELECT count(*), count(*) FILTER (WHERE won_at >= at) FROM (SELECT DISTINCT ON (lead_id) lead_id, occurred_at AS at, coalesce(properties ->> 'page', '(none)') AS page FROM crm.event WHERE kind IN ('page_view', 'shelf_view', 'tea_view') ORDER BY lead_id, occurred_at, event_id) v JOIN life USING (lead_id)
 WHERE page IN ('/black', '/black#oolong');
 
+-- landing_page_variants: Of _ that landed on the new front page _ became leads, and of _ on the old one _.
+SELECT n.landed, n.leads, o.landed, o.leads FROM landing_page_variants n JOIN landing_page_variants o ON o.page = n.page AND o.variant = n.baseline WHERE n.page = '/' AND n.variant = 'new';
+-- by hand
+SELECT count(*) FILTER (WHERE variant = 'new'), count(*) FILTER (WHERE variant = 'new' AND lead_at >= at), count(*) FILTER (WHERE variant = 'control'), count(*) FILTER (WHERE variant = 'control' AND lead_at >= at)
+FROM (SELECT DISTINCT ON (lead_id) lead_id, occurred_at AS at, properties ->> 'page' AS page, properties ->> 'variant' AS variant FROM crm.event WHERE kind IN ('page_view', 'shelf_view', 'tea_view') ORDER BY lead_id, occurred_at, event_id) v JOIN life USING (lead_id)
+WHERE page = '/';
+
 -- form_conversion: Of _ that saw the short form of the club _ sent it.
 SELECT viewed, submitted FROM form_conversion WHERE level = 'form' AND form = 'club' AND variant = 'short';
 -- by hand
@@ -443,6 +450,12 @@ SELECT count(*) FILTER (WHERE first_offer = 'iced tea'), count(*) FILTER (WHERE 
 -- by hand
 SELECT count(*) FILTER (WHERE f = 'iced tea'), count(*) FILTER (WHERE l = 'tasting') FROM (SELECT (array_agg(coalesce(properties ->> 'content', kind) ORDER BY occurred_at))[1] AS f, (array_agg(coalesce(properties ->> 'content', kind) ORDER BY occurred_at DESC))[1] AS l
     FROM crm.event WHERE kind IN ('recipe_taken', 'tasting') GROUP BY lead_id) o;
+
+-- content_suggestions: _ are ready for ten percent off, and _ for tea samples; of these _ looked at oolong.
+SELECT count(*) FILTER (WHERE content = 'ten percent'), count(*) FILTER (WHERE content = 'tea samples'), count(*) FILTER (WHERE content = 'tea samples' AND of_interest) FROM content_suggestions;
+-- by hand
+SELECT count(*) FILTER (WHERE f.stage = 'sql'), count(*) FILTER (WHERE f.stage = 'mql'), count(*) FILTER (WHERE f.stage = 'mql' AND EXISTS (SELECT FROM crm.event e WHERE e.lead_id = f.lead_id AND e.properties ->> 'topic' = 'oolong' AND e.occurred_at <= now()))
+FROM life f JOIN crm.lead l USING (lead_id) WHERE l.consented_at IS NOT NULL AND l.contact_allowed;
 
 -- email_engagement: Of _ that letter 2 was sent to _ opened it.
 SELECT sent, opened FROM email_engagement WHERE message = 'letter 2';

@@ -52,7 +52,7 @@ sql('main', q{
 	CREATE PUBLICATION results FOR TABLE p.lead_state, p.stage_log, p.segment_log,
 		p.lead (lead_id, external_id, kind, market, country, channel, campaign, owner, persona, consented_at, contact_allowed, erased_at, created_at, updated_at),
 		p.consent (lead_id, consent_id, purpose, status, occurred_at),
-		p.setting, p.event_role, p.event_kind, p.signal, p.value_list, p.model, p.model_activation, p.dimension, p.rule, p.stage_rule, p.stage_gate, p.grade, p.segment, p.segment_condition, p.segment_activation,
+		p.setting, p.event_role, p.event_kind, p.signal, p.value_list, p.content, p.model, p.model_activation, p.dimension, p.rule, p.stage_rule, p.stage_gate, p.grade, p.segment, p.segment_condition, p.segment_activation,
 		p.channel, p.campaign, p.cost, p.benchmark;
 	CREATE PUBLICATION raw FOR TABLE p.lead, p.event;
 });

@@ -187,7 +187,9 @@ sub random_event
 	my $kind = one_of(@from);
 	my %event = (kind => $kind, value => undef, properties => undef);
 	$event{value} = one_of(5, 20, 40, 80, 120) if $kind =~ /^points/;
-	$event{properties} = '{"intent": "' . one_of('solution', 'educational') . '"}' if $kind eq 'content_download';
+	# an intent of its own, or that of the content that it names
+	$event{properties} = one_of('{"intent": "solution"}', '{"intent": "educational"}', '{"content": "plan"}', '{"content": "guide"}',
+		'{"content": "guide", "intent": "solution"}', '{"content": "no such"}') if $kind eq 'content_download';
 	$event{properties} = '{"stage": "' . one_of(qw(visitor iql mql sql prospect customer lost recycled disqualified nonsense)) . '"}'
 	  if $kind eq 'stage_set';
 	return %event;
@@ -299,7 +301,8 @@ sub random_segments
 		$active{$name} = $made;
 		return $sql;
 	};
-	my @changes = ([ map { $activate->() } 1 .. 4 + int rand 4 ]);
+	my @changes = ([ "INSERT INTO p.content (content, kind, intent) VALUES ('plan', 'checklist', 'solution'), ('guide', 'ebook', 'educational');\n",
+		map { $activate->() } 1 .. 4 + int rand 4 ]);
 	for (1 .. $phases)
 	{
 		$later = 1;

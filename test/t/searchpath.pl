@@ -108,9 +108,9 @@ my $traps = q[
 		END LOOP;
 		FOR r IN
 			SELECT relname FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace AND relkind IN ('r', 'v')
-			UNION SELECT unnest('{lead,event,lead_state,stage_log,segment_log,profile_change,signal,value_list,setting,model,model_activation,
+			UNION SELECT unnest('{lead,event,lead_state,stage_log,segment_log,profile_change,signal,value_list,content,form_field,setting,model,model_activation,
 				segment,segment_condition,segment_activation,
-				dimension,rule,stage_rule,stage_gate,grade,event_role,event_kind,channel,campaign,cost,benchmark,new_event,old_event,new_lead,old_lead}'::text[])
+				dimension,rule,stage_rule,stage_gate,grade,event_role,event_kind,channel,campaign,cost,benchmark,new_event,old_event,new_content,old_content,new_lead,old_lead}'::text[])
 		LOOP
 			EXECUTE format('CREATE VIEW %I.%I AS SELECT public.spring(1) AS lead_id', schema, r.relname);
 			EXECUTE format('GRANT ALL ON %I.%I TO PUBLIC', schema, r.relname);
@@ -164,6 +164,7 @@ foreach my $db (sort keys %pipeline)
 			(1, 'page_view', '2025-01-01', '{"page": "/"}'), (1, 'email_sent', '2025-01-01', '{"message": "m"}'), (1, 'sales_contact', '2025-02-01', NULL),
 			(1, 'purchase', '2025-03-01', NULL), (1, 'unknown', '2025-03-01', NULL);
 		SELECT p.clone_model('inbound', 'other');
+		INSERT INTO p.form_field (form, field, position) VALUES ('mql', 'name', 1);
 		INSERT INTO p.segment (segment, persona) VALUES ('buyers', true), ('viewers', false), ('draft', false);
 		INSERT INTO p.segment_condition (segment, condition, signal, lead_condition, in_segment) VALUES
 			('buyers', 'bought', 'purchase', NULL, NULL), ('buyers', 'wrote', NULL, '\$email like_regex "@"', NULL), ('viewers', 'saw', 'page_view', NULL, NULL),
@@ -298,6 +299,9 @@ my @writes = (
 	'TRUNCATE p.lead',
 	"INSERT INTO p.signal (signal, event_kinds, condition) VALUES ('more', '{more}', '\$.a starts with \"x\"')",
 	"INSERT INTO p.value_list VALUES ('list', 'item')",
+	"INSERT INTO p.content (content, kind, intent) VALUES ('plan', 'ebook', 'solution')",
+	"UPDATE p.content SET intent = 'educational'",
+	'DELETE FROM p.content',
 	"UPDATE p.rule SET note = 'x' WHERE model OPERATOR(pg_catalog.=) 'other'",
 	"UPDATE p.setting SET currency = 'USD'",
 	"INSERT INTO p.segment (segment) VALUES ('third')",

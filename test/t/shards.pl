@@ -69,7 +69,7 @@ $node->safe_psql('cut', $steps);
 $node->safe_psql('cut', qq{
 	SELECT copy_trigger(g, s) FROM pg_trigger g JOIN pg_dist_shard s ON s.logicalrelid = g.tgrelid WHERE NOT g.tgisinternal AND g.tgtype & 32 = 0;
 	SELECT format('ALTER TABLE %s DISABLE TRIGGER USER', logicalrelid) FROM pg_dist_partition WHERE partmethod = 'n' \\gexec
-	TRUNCATE crm.signal, crm.value_list, crm.model, crm.model_activation, crm.event_kind CASCADE;
+	TRUNCATE crm.signal, crm.value_list, crm.content, crm.model, crm.model_activation, crm.event_kind CASCADE;
 	$grant});
 
 sub shard_names

@@ -14,8 +14,8 @@ INSERT INTO cost (day_from, day_to, channel, campaign, category, amount)
 INSERT INTO cost (day_from, day_to, campaign, category, amount)
     SELECT d, d, 'campaign ' || n, 'media', 5 FROM generate_series(1, 20) n, LATERAL (SELECT current_date - 20 - 30 * n) s (d);
 
-INSERT INTO lead (lead_id, external_id, email, market, channel, campaign, owner, consented_at, created_at, updated_at)
-    SELECT n, 'lead-' || n, 'a@b', (ARRAY['b2b', 'b2c', NULL])[1 + n % 3], NULL, 'campaign ' || 1 + n % 20, 'owner ' || n % 7, CASE WHEN n % 5 > 0 THEN c.at END, c.at, c.at
+INSERT INTO lead (lead_id, external_id, email, market, channel, campaign, owner, consented_at, contact_allowed, created_at, updated_at)
+    SELECT n, 'lead-' || n, 'a@b', (ARRAY['b2b', 'b2c', NULL])[1 + n % 3], NULL, 'campaign ' || 1 + n % 20, 'owner ' || n % 7, CASE WHEN n % 5 > 0 THEN c.at END, CASE WHEN n % 3 = 0 THEN n % 2 = 0 END, c.at, c.at
     FROM generate_series(1, :leads) n, LATERAL (SELECT now() - interval '1 minute' * (200000 + 3 * (7919::bigint * n % 280000))) c (at);
 
 -- hash of a number, spread over 0 to 999
@@ -26,7 +26,7 @@ INSERT INTO event (lead_id, kind, occurred_at, value, channel, source_id, proper
         CASE k.kind WHEN 'purchase' THEN 10 + pg_temp.spread(l.lead_id) END,
         CASE WHEN i % 3 = 0 THEN (ARRAY['seo', 'social', 'email', 'radio'])[1 + pg_temp.spread(l.lead_id + i) % 4] END,
         CASE k.kind WHEN 'purchase' THEN 'order ' || i END,
-        CASE WHEN k.d < 500 THEN jsonb_build_object('page', CASE i % 3 WHEN 0 THEN '/p' WHEN 1 THEN '/P' ELSE 'https://a.example/p' END || k.d % 50 || CASE WHEN i % 2 = 0 THEN '/?x=' || i ELSE '' END) WHEN k.d < 560 THEN jsonb_build_object('form', 'f' || k.d % 5, 'variant', 'v' || k.d % 2)
+        CASE WHEN k.d < 500 THEN jsonb_build_object('page', CASE i % 3 WHEN 0 THEN '/p' WHEN 1 THEN '/P' ELSE 'https://a.example/p' END || k.d % 50 || CASE WHEN i % 2 = 0 THEN '/?x=' || i ELSE '' END) || CASE WHEN k.d % 3 > 0 THEN jsonb_build_object('variant', 'v' || k.d % 3) ELSE '{}' END WHEN k.d < 560 THEN jsonb_build_object('form', 'f' || k.d % 5, 'variant', 'v' || k.d % 2)
             WHEN k.d < 600 THEN jsonb_build_object('form', 'f' || k.d % 5, 'fields', 2 + k.d % 5) WHEN k.d < 850 THEN jsonb_strip_nulls(jsonb_build_object('message', CASE WHEN k.d < 700 OR i % 5 > 0 THEN 'm' || i % 2 END, 'variant', CASE WHEN k.d < 700 OR i % 3 > 0 THEN 'v' || (l.lead_id + i / 4) % 2 END))
             WHEN k.d < 900 THEN jsonb_build_object('content', 'c' || k.d % 9) WHEN k.d < 940 THEN jsonb_build_object('outcome', 'no')
             WHEN k.d < 975 THEN jsonb_build_object('stage', CASE WHEN k.d < 958 THEN 'mql' ELSE 'sql' END) END
@@ -72,6 +72,8 @@ CREATE VIEW hand.sold AS
         p.value - coalesce(r.value, 0) - CASE WHEN r.whole THEN greatest(p.value - r.earlier, 0) ELSE 0 END AS value
     FROM crm.event p LEFT JOIN returned r ON r.sold_id = p.event_id
     WHERE p.kind = 'purchase' AND p.value >= 0 AND isfinite(p.occurred_at);
+-- Contents, some for leads of a stage, some with a topic.
+INSERT INTO content (content, kind, topic, stage) SELECT 'c' || i, 'ebook', CASE WHEN i % 2 = 0 THEN 't' || i % 4 END, CASE i % 3 WHEN 0 THEN 'iql'::lead_stage WHEN 1 THEN 'mql' END FROM generate_series(0, 11) i;
 -- Runs of a sequence of two letters, as if workers had sent them.
 INSERT INTO sequence (sequence, starts_on) VALUES ('letters', 'by_hand');
 INSERT INTO sequence_step (sequence, step, position, channel, content) SELECT 'letters', 'letter ' || i, i, 'email', 'm' || i % 2 FROM generate_series(1, 2) i;

@@ -158,6 +158,16 @@ s AS (SELECT lead_id, min(effective_at) FILTER (WHERE is_lead) AS lead_at, min(e
 SELECT page, min(p.views), min(p.visitors), count(l.lead_id), count(*) FILTER (WHERE f.viewed >= l.occurred_at), count(*) FILTER (WHERE f.sent >= l.occurred_at),
     count(*) FILTER (WHERE s.lead_at >= l.occurred_at), count(*) FILTER (WHERE s.customer_at >= l.occurred_at) FROM p LEFT JOIN l USING (page) LEFT JOIN f USING (lead_id) LEFT JOIN s USING (lead_id) GROUP BY 1;
 
+-- landing_page_variants
+SELECT page, variant, baseline, landed, form_submitted, leads, customers FROM landing_page_variants;
+-- by hand
+WITH l AS (SELECT DISTINCT ON (lead_id) lead_id, coalesce(regexp_replace(lower(split_part(properties ->> 'page', '?', 1)), '^https://|/$', '', 'g'), '(none)') AS page, coalesce(properties ->> 'variant', '(none)') AS variant, occurred_at
+    FROM event WHERE kind IN ('page_view', 'product_page_view', 'pricing_view') AND isfinite(occurred_at) ORDER BY lead_id, occurred_at, 2, 3),
+f AS (SELECT lead_id, max(occurred_at) AS sent FROM event WHERE kind = 'form_submit' AND isfinite(occurred_at) GROUP BY 1),
+s AS (SELECT lead_id, min(effective_at) FILTER (WHERE is_lead) AS lead_at, min(effective_at) FILTER (WHERE to_stage >= 'customer') AS customer_at FROM stage_history WHERE to_stage >= 'iql' GROUP BY 1)
+SELECT page, variant, coalesce(min(nullif(variant, '(none)')) OVER (PARTITION BY page), '(none)'), count(*), count(*) FILTER (WHERE f.sent >= l.occurred_at), count(*) FILTER (WHERE s.lead_at >= l.occurred_at), count(*) FILTER (WHERE s.customer_at >= l.occurred_at)
+    FROM l LEFT JOIN f USING (lead_id) LEFT JOIN s USING (lead_id) GROUP BY page, variant;
+
 -- form_conversion, by form
 SELECT form, variant, fields, viewed, submitted, submitted_unseen FROM form_conversion WHERE level = 'form';
 -- by hand
@@ -213,10 +223,21 @@ FROM lead l LEFT JOIN campaign p USING (campaign)
     LEFT JOIN (SELECT lead_id, min(effective_at) FILTER (WHERE is_lead) AS lead_at, min(effective_at) FILTER (WHERE to_stage >= 'mql' AND is_lead) AS mql_at, min(effective_at) FILTER (WHERE to_stage >= 'sql' AND is_lead) AS sql_at, min(effective_at) FILTER (WHERE to_stage >= 'customer') AS customer_at FROM stage_history WHERE to_stage >= 'iql' GROUP BY 1) s USING (lead_id)
     LEFT JOIN (SELECT lead_id, sum(value) AS value FROM hand.sold GROUP BY 1) b USING (lead_id) GROUP BY 1, 2;
 
+-- content_suggestions
+SELECT lead_id, position, content, of_interest FROM content_suggestions;
+-- by hand
+SELECT l.lead_id, s.n, s.content, s.looked FROM lead l JOIN (SELECT lead_id, CASE WHEN next_review_at <= now() THEN leadscore_internal.current_stage('crm', lead_id) ELSE stage END AS stage FROM lead_state) z USING (lead_id),
+    LATERAL (SELECT c.content, i.n > 0 AS looked, row_number() OVER (ORDER BY i.n DESC, c.stage, c.content COLLATE "C") AS n
+        FROM content c, LATERAL (SELECT count(*) FILTER (WHERE c.topic IN (e.properties ->> 'topic', o.topic)) AS n FROM event e LEFT JOIN content o ON o.content = e.properties ->> 'content'
+            WHERE e.lead_id = l.lead_id AND e.kind IN ('page_view', 'product_page_view', 'pricing_view', 'content_download', 'case_study_download', 'webinar_attended') AND e.occurred_at <= now()) i
+        WHERE (c.stage = z.stage OR c.stage IS NULL AND z.stage NOT IN ('lost', 'disqualified')) AND NOT EXISTS (SELECT FROM event e WHERE e.lead_id = l.lead_id AND e.properties ->> 'content' = c.content AND e.occurred_at <= now())
+            AND NOT EXISTS (SELECT FROM action a WHERE a.lead_id = l.lead_id AND a.content = c.content AND a.status IN ('waiting', 'claimed', 'done'))) s
+WHERE l.consented_at IS NOT NULL AND l.contact_allowed AND s.n <= 3;
+
 -- interest_by_topic
 SELECT topic, events, leads, leads_lately, mqls, customers FROM interest_by_topic;
 -- by hand
-WITH i AS (SELECT lead_id, coalesce(properties ->> 'topic', properties ->> 'content', regexp_replace(lower(split_part(properties ->> 'page', '?', 1)), '^https://|/$', '', 'g'), kind) AS topic, count(*) AS n, min(occurred_at) AS at, max(occurred_at) AS last FROM event
+WITH i AS (SELECT lead_id, coalesce(properties ->> 'topic', (SELECT c.topic FROM content c WHERE c.content = properties ->> 'content'), properties ->> 'content', regexp_replace(lower(split_part(properties ->> 'page', '?', 1)), '^https://|/$', '', 'g'), kind) AS topic, count(*) AS n, min(occurred_at) AS at, max(occurred_at) AS last FROM event
     WHERE kind IN ('page_view', 'product_page_view', 'pricing_view', 'content_download', 'case_study_download', 'webinar_attended') AND isfinite(occurred_at) GROUP BY 1, 2),
 s AS (SELECT lead_id, min(effective_at) FILTER (WHERE to_stage >= 'mql' AND is_lead) AS mql_at, min(effective_at) FILTER (WHERE to_stage >= 'customer') AS customer_at FROM stage_history WHERE to_stage >= 'mql' GROUP BY 1)
 SELECT topic, sum(n), count(*), count(*) FILTER (WHERE last > now() - interval '30 days'), count(*) FILTER (WHERE mql_at >= at), count(*) FILTER (WHERE customer_at >= at) FROM i LEFT JOIN s USING (lead_id) GROUP BY 1;

@@ -26,6 +26,13 @@ CREATE TRIGGER config_truncated AFTER TRUNCATE ON value_list
 ALTER TABLE value_list ENABLE ALWAYS TRIGGER config_changed;
 ALTER TABLE value_list ENABLE ALWAYS TRIGGER config_truncated;
 
+CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON content
+    FOR EACH ROW EXECUTE FUNCTION config_changed();
+CREATE TRIGGER config_truncated AFTER TRUNCATE ON content
+    FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
+ALTER TABLE content ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE content ENABLE ALWAYS TRIGGER config_truncated;
+
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON model
     FOR EACH ROW EXECUTE FUNCTION config_changed();
 CREATE TRIGGER config_truncated AFTER TRUNCATE ON model
@@ -135,6 +142,8 @@ CREATE TRIGGER config_changing BEFORE INSERT OR UPDATE OR DELETE ON signal
     FOR EACH STATEMENT EXECUTE FUNCTION config_changing();
 CREATE TRIGGER config_changing BEFORE INSERT OR UPDATE OR DELETE ON value_list
     FOR EACH STATEMENT EXECUTE FUNCTION config_changing();
+CREATE TRIGGER config_changing BEFORE INSERT OR UPDATE OR DELETE ON content
+    FOR EACH STATEMENT EXECUTE FUNCTION config_changing();
 CREATE TRIGGER config_changing BEFORE INSERT OR UPDATE OR DELETE ON event_kind
     FOR EACH STATEMENT EXECUTE FUNCTION config_changing();
 
@@ -148,6 +157,19 @@ CREATE TRIGGER signals_changed
     FOR EACH STATEMENT EXECUTE FUNCTION signals_changed();
 CREATE TRIGGER signals_truncated AFTER TRUNCATE ON value_list
     FOR EACH STATEMENT EXECUTE FUNCTION signals_changed();
+
+-- A content changes counts if a signal asks for what changed, and an event names it.
+CREATE TRIGGER content_inserted AFTER INSERT ON content
+    REFERENCING NEW TABLE AS new_content
+    FOR EACH STATEMENT EXECUTE FUNCTION content_changed();
+CREATE TRIGGER content_updated AFTER UPDATE ON content
+    REFERENCING OLD TABLE AS old_content NEW TABLE AS new_content
+    FOR EACH STATEMENT EXECUTE FUNCTION content_changed();
+CREATE TRIGGER content_deleted AFTER DELETE ON content
+    REFERENCING OLD TABLE AS old_content
+    FOR EACH STATEMENT EXECUTE FUNCTION content_changed();
+CREATE TRIGGER content_truncated AFTER TRUNCATE ON content
+    FOR EACH STATEMENT EXECUTE FUNCTION content_changed();
 
 INSERT INTO signal (signal, signal_id, event_kinds, note) VALUES
     ('lead_created', 0, '{}', 'counted by the engine when a lead begins, so that quiet times have a start');

@@ -696,6 +696,7 @@ DECLARE
     first_step @pipeline@.sequence_step;
     q @pipeline@.sequence;
     ids bigint[];
+    unknown text;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@), @pipeline@._require_sequence(sequence_preview.sequence);
     IF NOT @pipeline@._shows_all_leads() THEN
@@ -707,6 +708,16 @@ BEGIN
     WHERE s.sequence = sequence_preview.sequence AND s.kind = 'message' AND NOT s.transactional
     ORDER BY s.position
     LIMIT 1;
+    -- contents are optional, so this is no error
+    SELECT string_agg(format('%s (step %s)', s.content, s.step), ', ' ORDER BY s.position) INTO unknown
+    FROM @pipeline@.sequence_step s
+    WHERE s.sequence = sequence_preview.sequence AND s.kind = 'message' AND s.content IS NOT NULL
+        AND EXISTS (SELECT FROM @pipeline@.content)
+        AND NOT EXISTS (SELECT FROM @pipeline@.content c WHERE c.content = s.content);
+    IF unknown IS NOT NULL THEN
+        RAISE WARNING 'contents of sequence "%" are not in table content', sequence_preview.sequence
+            USING DETAIL = unknown || '.', HINT = 'Insert them there, or correct their names.';
+    END IF;
     ids := ARRAY(SELECT @pipeline@._standing_leads(sequence_preview.sequence));
     RETURN QUERY
     SELECT count(*),

@@ -10,7 +10,7 @@ INSERT INTO signal (signal, event_kinds, event_role, condition, quantity, note) 
     ('pricing_view', '{pricing_view}', NULL, NULL, NULL, NULL),
     ('case_study_download', '{case_study_download}', NULL, NULL, NULL, NULL),
     ('content_download', '{content_download}', NULL, NULL, NULL, NULL),
-    ('solution_content', '{content_download}', NULL, '$.intent == "solution"', NULL, 'content about solutions, not about problems'),
+    ('solution_content', '{content_download}', NULL, '$.intent == "solution" || !exists ($.intent ? (@ != null)) && $content_intent == "solution"', NULL, 'content about solutions, not about problems'),
     ('webinar_attended', '{webinar_attended}', NULL, NULL, NULL, NULL),
     ('form_submit', '{form_submit}', NULL, NULL, NULL, NULL),
     ('email_open', '{email_open}', NULL, NULL, NULL, NULL),

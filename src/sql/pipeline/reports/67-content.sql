@@ -93,6 +93,93 @@ COMMENT ON COLUMN landing_pages.lead_high_rate IS 'upper end of the 95 % interva
 COMMENT ON COLUMN landing_pages.customer_rate IS 'customers / landed';
 COMMENT ON COLUMN landing_pages.ratio_to_all IS 'lead_rate / lead_rate of all pages together';
 
+-- Variants of a page, as of messages. The variant is that of the first visit.
+CREATE OR REPLACE FUNCTION _page_variant_counts()
+    RETURNS TABLE (page text, variant text, landed bigint, form_submitted bigint, leads bigint, customers bigint)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF NOT @pipeline@._shows_all_leads() THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+        WITH landing AS (
+            SELECT DISTINCT ON (e.lead_id) e.lead_id, leadscore_internal.page_name(e.properties ->> 'page') COLLATE "C" AS page,
+                coalesce(e.properties ->> 'variant', '(none)') COLLATE "C" AS variant, e.occurred_at AS landed_at
+            FROM @pipeline@.event e
+            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'visit')) AND leadscore_internal.is_dated(e.occurred_at)
+            ORDER BY e.lead_id, e.occurred_at, 2, 3
+        ), act AS (
+            SELECT e.lead_id, max(e.occurred_at) AS form_submitted_at
+            FROM @pipeline@.event e
+            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'form_submit')) AND leadscore_internal.is_dated(e.occurred_at)
+            GROUP BY e.lead_id
+        )
+        SELECT l.page, l.variant, count(*),
+            count(*) FILTER (WHERE a.form_submitted_at >= l.landed_at),
+            count(*) FILTER (WHERE r.lead_at >= l.landed_at),
+            count(*) FILTER (WHERE r.customer_at >= l.landed_at)
+        FROM landing l
+            LEFT JOIN act a USING (lead_id)
+            LEFT JOIN @pipeline@._milestone r USING (lead_id)
+        GROUP BY l.page, l.variant;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION _page_variant_counts() FROM PUBLIC;
+COMMENT ON FUNCTION _page_variant_counts() IS
+    'the counts of the view landing_page_variants';
+
+CREATE OR REPLACE VIEW landing_page_variants WITH (security_invoker = true) AS
+WITH variant AS (
+    SELECT c.page, c.variant, c.landed, c.form_submitted, c.leads, c.customers,
+        c.leads::double precision / nullif(c.landed, 0) AS rate,
+        rate_low(c.leads, c.landed) AS low,
+        rate_high(c.leads, c.landed) AS high,
+        first_value(c.variant) OVER (PARTITION BY c.page
+            ORDER BY c.variant = 'generic' DESC, c.variant = 'control' DESC, c.variant = '(none)', c.variant COLLATE "C") AS baseline
+    FROM _page_variant_counts() c
+)
+SELECT
+    v.page,
+    v.variant,
+    v.baseline,
+    v.landed,
+    v.form_submitted,
+    v.leads,
+    v.customers,
+    v.form_submitted::double precision / nullif(v.landed, 0) AS form_submit_rate,
+    v.rate AS lead_rate,
+    v.low AS low_rate,
+    v.high AS high_rate,
+    v.rate / nullif(b.rate, 0) AS ratio_to_baseline,
+    v.rate - b.rate AS difference_rate,
+    CASE WHEN v.variant <> v.baseline THEN v.rate - b.rate - sqrt(power(v.rate - v.low, 2) + power(b.high - b.rate, 2)) END AS difference_low_rate,
+    CASE WHEN v.variant <> v.baseline THEN v.rate - b.rate + sqrt(power(v.high - v.rate, 2) + power(b.rate - b.low, 2)) END AS difference_high_rate,
+    CASE WHEN v.variant <> v.baseline THEN (v.rate - b.rate) / nullif(sqrt(t.share * (1 - t.share)
+        * (1.0::double precision / nullif(v.landed, 0) + 1.0::double precision / nullif(b.landed, 0))), 0) END AS z_score
+FROM variant v
+    JOIN variant b ON b.page = v.page AND b.variant = v.baseline
+    CROSS JOIN LATERAL (SELECT (v.leads + b.leads)::double precision / nullif(v.landed + b.landed, 0)) AS t (share);
+COMMENT ON VIEW landing_page_variants IS 'one row a page and variant: how many contacts that had their first visit there became leads, against the baseline variant';
+COMMENT ON COLUMN landing_page_variants.page IS 'name of the page, as in landing_pages; (none): without';
+COMMENT ON COLUMN landing_page_variants.variant IS 'property variant of the first visit; (none): without';
+COMMENT ON COLUMN landing_page_variants.baseline IS 'the variant to compare with: generic, control, or else the first by name; (none) only if there is no other';
+COMMENT ON COLUMN landing_page_variants.landed IS 'contacts whose first visit it was';
+COMMENT ON COLUMN landing_page_variants.form_submitted IS 'of landed, contacts that sent a form afterwards';
+COMMENT ON COLUMN landing_page_variants.leads IS 'of landed, contacts that became iql or higher afterwards';
+COMMENT ON COLUMN landing_page_variants.customers IS 'of landed, contacts that became customers afterwards';
+COMMENT ON COLUMN landing_page_variants.form_submit_rate IS 'form_submitted / landed';
+COMMENT ON COLUMN landing_page_variants.lead_rate IS 'leads / landed';
+COMMENT ON COLUMN landing_page_variants.low_rate IS 'lower end of the 95 % interval of lead_rate (Wilson)';
+COMMENT ON COLUMN landing_page_variants.high_rate IS 'upper end of the 95 % interval of lead_rate (Wilson)';
+COMMENT ON COLUMN landing_page_variants.ratio_to_baseline IS 'lead_rate / lead_rate of the baseline';
+COMMENT ON COLUMN landing_page_variants.difference_rate IS 'lead_rate - lead_rate of the baseline';
+COMMENT ON COLUMN landing_page_variants.difference_low_rate IS 'lower end of the 95 % interval of difference_rate (Newcombe)';
+COMMENT ON COLUMN landing_page_variants.difference_high_rate IS 'upper end of the 95 % interval of difference_rate (Newcombe)';
+COMMENT ON COLUMN landing_page_variants.z_score IS 'difference in standard errors, pooled; beyond 1.96 chance alone is unlikely (p < 0.05)';
+
 -- A form that was sent without a variant counts for the variant that the lead
 -- saw last before. A request that names a form was sent by it.
 CREATE OR REPLACE FUNCTION _form_counts()
@@ -232,9 +319,14 @@ SELECT
     o.first_offer_at,
     o.last_offer,
     o.last_offer_at,
-    o.all_offers
+    o.all_offers,
+    f.kind AS first_offer_kind,
+    c.kind AS last_offer_kind,
+    c.topic AS last_offer_topic
 FROM _offers_by_lead() o
-    JOIN _source d USING (lead_id);
+    JOIN _source d USING (lead_id)
+    LEFT JOIN content f ON f.content = o.first_offer
+    LEFT JOIN content c ON c.content = o.last_offer;
 COMMENT ON VIEW lead_offers IS 'one row a lead: the downloads and webinars it took';
 COMMENT ON COLUMN lead_offers.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN lead_offers.channel IS 'channel that the lead came by, or that of its campaign; (none): not known';
@@ -246,6 +338,59 @@ COMMENT ON COLUMN lead_offers.first_offer_at IS 'when the first offer was taken'
 COMMENT ON COLUMN lead_offers.last_offer IS 'the last offer';
 COMMENT ON COLUMN lead_offers.last_offer_at IS 'when the last offer was taken';
 COMMENT ON COLUMN lead_offers.all_offers IS 'all offers, in the order in which each was first taken';
+COMMENT ON COLUMN lead_offers.first_offer_kind IS 'kind of the first offer, see the table content; NULL: not there';
+COMMENT ON COLUMN lead_offers.last_offer_kind IS 'kind of the last offer, see the table content; NULL: not there';
+COMMENT ON COLUMN lead_offers.last_offer_topic IS 'topic of the last offer, see the table content; NULL: none, or not there';
+
+CREATE OR REPLACE FUNCTION _content_suggestions()
+    RETURNS TABLE (lead_id bigint, "position" integer, content text, stage text, of_interest boolean)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF NOT @pipeline@._shows_all_leads() THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    SELECT s.* FROM @pipeline@._suggested_content(NULL, NULL, 3) s;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION _content_suggestions() FROM PUBLIC;
+COMMENT ON FUNCTION _content_suggestions() IS
+    'the suggestions of the view content_suggestions';
+
+CREATE OR REPLACE VIEW content_suggestions WITH (security_invoker = true) AS
+SELECT
+    s.lead_id,
+    s.position,
+    s.content,
+    coalesce(c.title, c.content) AS title,
+    c.kind,
+    c.topic,
+    c.intent,
+    c.url,
+    s.of_interest,
+    s.stage,
+    stage_rank(s.stage::lead_stage) AS stage_rank,
+    d.persona,
+    d.owner
+FROM _content_suggestions() s
+    JOIN content c ON c.content = s.content
+    JOIN _source d ON d.lead_id = s.lead_id;
+COMMENT ON VIEW content_suggestions IS 'what to send to which lead: up to three rows a lead that may be written to, contents that suit it and that it has not had, see suggested_content()';
+COMMENT ON COLUMN content_suggestions.lead_id IS 'number of the lead, see the table lead';
+COMMENT ON COLUMN content_suggestions.position IS '1: the content that suits the lead best';
+COMMENT ON COLUMN content_suggestions.content IS 'name of the content, see the table content';
+COMMENT ON COLUMN content_suggestions.title IS 'its title, or else its name';
+COMMENT ON COLUMN content_suggestions.kind IS 'ebook, whitepaper, case_study, discount, webinar, video, checklist, template, calculator, sample or other';
+COMMENT ON COLUMN content_suggestions.topic IS 'what it is about; NULL: not known';
+COMMENT ON COLUMN content_suggestions.intent IS 'educational or solution; NULL: not known';
+COMMENT ON COLUMN content_suggestions.url IS 'where it is; NULL: not known';
+COMMENT ON COLUMN content_suggestions.of_interest IS 'whether the lead looked at its topic before';
+COMMENT ON COLUMN content_suggestions.stage IS 'stage of the lead';
+COMMENT ON COLUMN content_suggestions.stage_rank IS 'order of the stages';
+COMMENT ON COLUMN content_suggestions.persona IS 'buyer persona that the lead stands for; (none): not known';
+COMMENT ON COLUMN content_suggestions.owner IS 'person in charge of the lead; (none): not known';
 
 -- What counts is what was sent: leads that a message was sent to, and their
 -- actions afterwards. An action that names no message is about the one that was
@@ -502,12 +647,12 @@ BEGIN
     END IF;
     RETURN QUERY
         WITH interest AS (
-            SELECT e.lead_id, coalesce(e.properties ->> 'topic', e.properties ->> 'content', nullif(leadscore_internal.page_name(e.properties ->> 'page'), '(none)'), e.kind) AS topic,
+            SELECT e.lead_id, coalesce(e.properties ->> 'topic', c.topic, e.properties ->> 'content', nullif(leadscore_internal.page_name(e.properties ->> 'page'), '(none)'), e.kind) AS topic,
                 count(*) AS events, min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at
             FROM @pipeline@.event e
+                LEFT JOIN @pipeline@.content c ON c.content = e.properties ->> 'content'
             WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'visit', 'download', 'webinar')) AND leadscore_internal.is_dated(e.occurred_at)
             GROUP BY 1, 2
-    
         )
         SELECT i.topic, sum(i.events)::bigint, count(*),
             count(*) FILTER (WHERE i.last_at > now() - interval '720 hours' AND i.last_at <= now()),
@@ -534,7 +679,7 @@ SELECT
     c.customers::double precision / nullif(c.leads, 0) AS customer_rate
 FROM _topic_counts() c;
 COMMENT ON VIEW interest_by_topic IS 'one row a topic: how many leads looked at it or took it, and how many became mql and customers';
-COMMENT ON COLUMN interest_by_topic.topic IS 'property topic of the events, or else content, page or kind';
+COMMENT ON COLUMN interest_by_topic.topic IS 'property topic of the events, or else topic of the content that they name, or its name, page or kind';
 COMMENT ON COLUMN interest_by_topic.events IS 'events of role visit, download or webinar';
 COMMENT ON COLUMN interest_by_topic.leads IS 'leads and visitors with such an event';
 COMMENT ON COLUMN interest_by_topic.leads_lately IS 'leads and visitors with such an event in the last 30 days';
