@@ -171,7 +171,7 @@ same_step(const DeltaList *list, const EventDelta *a, const EventDelta *b)
 		const SignalCount *x = &list->pool.counts[a->first_count + i];
 		const SignalCount *y = &list->pool.counts[b->first_count + i];
 
-		if (x->signal != y->signal || x->count != y->count)
+		if (x->signal != y->signal || x->value != y->value || x->count != y->count)
 			return false;
 	}
 	return true;

@@ -22,6 +22,8 @@ typedef struct SignalRule
 	char	   *name;
 	JsonPath   *condition;		/* NULL: always holds */
 	JsonPath   *quantity;		/* NULL: counts one */
+	JsonPath   *distinct_on;	/* gives the value that rules tell events
+								 * apart by; NULL: they do not */
 } SignalRule;
 
 /* The signals that events of one kind may match */
@@ -30,7 +32,7 @@ typedef struct KindSignals
 	char	   *kind;			/* NULL: every kind that has no entry */
 	int			nsignals;
 	const SignalRule **signals;
-	bool		plain;			/* no condition, no quantity */
+	bool		plain;			/* no condition, quantity, distinct_on */
 } KindSignals;
 
 /* A model, the segments beside it, and when they came into use */

@@ -374,7 +374,7 @@ replay_from_birth(Writer *writer, LeadRecord *record, const DeltaList *events,
 
 	leadscore_record_init(writer, record, record->lead_id);
 	read_baseline(writer, record);
-	lead_activity_count(&record->activity, 0, bucket_of(created_at, writer->pipeline->grain), 1);
+	lead_activity_count(&record->activity, 0, 0, bucket_of(created_at, writer->pipeline->grain), 1);
 	steps = MemoryContextAllocHuge(CurrentMemoryContext,
 								   (end - begin + profile->n + 1) * sizeof(LeadStep));
 	if (begin < end)
@@ -414,7 +414,7 @@ complete_profile_log(Writer *writer, LeadRecord *record, ProfileLog *log)
 
 	lead_activity_init(&known, writer->pipeline->grain, 16);
 	for (i = 0; i < log->n; i++)
-		lead_activity_count(&known, log->counts[i].signal, BUCKET_TIMELESS, log->counts[i].count);
+		lead_activity_count(&known, log->counts[i].signal, 0, BUCKET_TIMELESS, log->counts[i].count);
 	leadscore_pool_init(&difference);
 	leadscore_profile_difference(writer, &known, &difference);
 	if (difference.n == 0)
