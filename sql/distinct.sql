@@ -105,3 +105,6 @@ SELECT count(*) FROM verify();
 UPDATE signal SET distinct_on = '$.page' WHERE signal = 'pages';
 DO $$ BEGIN PERFORM sweep(); END $$;
 SELECT count(*) AS wrong FROM verify();
+RESET search_path;
+DROP SCHEMA dp, dp_reports CASCADE;
+DROP TABLE m;
