@@ -3,8 +3,8 @@
  * activity.c
  *		Encoding, text form and algebra of lead_activity.
  *
- * Every function takes and gives lists in the one normal form: sorted by signal
- * and bucket, nothing twice, no zero.  Adding and subtracting are merges of two
+ * Every function takes and gives lists in the one normal form: sorted by signal,
+ * value and bucket, nothing twice, no zero.  Adding and subtracting are merges of two
  * such lists, and equal multisets have equal bytes.
  *
  *-------------------------------------------------------------------------
@@ -25,12 +25,14 @@ typedef struct Reader
 	const unsigned char *end;
 } Reader;
 
-/* By signal, and by bucket */
+/* By signal, by value, and by bucket */
 static inline int
 compare_items(const ActivityItem *a, const ActivityItem *b)
 {
 	if (a->signal != b->signal)
 		return a->signal < b->signal ? -1 : 1;
+	if (unlikely(a->value != b->value))
+		return a->value < b->value ? -1 : 1;
 	if (a->bucket != b->bucket)
 		return a->bucket < b->bucket ? -1 : 1;
 	return 0;
@@ -181,6 +183,112 @@ get_count(Reader *r, int64 *count)
 	return *count != 0 && *count != PG_INT64_MIN;
 }
 
+/* Read eight bytes, the most significant first; false if they are cut off. */
+static bool
+get_value(Reader *r, uint64 *value)
+{
+	int			i;
+
+	if (r->end - r->at < 8)
+		return false;
+	*value = 0;
+	for (i = 0; i < 8; i++)
+		*value = *value << 8 | *r->at++;
+	return true;
+}
+
+/* The same to write them */
+static unsigned char *
+put_value(unsigned char *out, uint64 value)
+{
+	int			shift;
+
+	for (shift = 56; shift >= 0; shift -= 8)
+		*out++ = (unsigned char) (value >> shift);
+	return out;
+}
+
+/* Decode the buckets of a signal, or of one of its values, and their counts. */
+static inline bool
+get_buckets(Reader *r, ActivityList *list, int32 signal, uint64 value, uint64 dated,
+			int64 *previous_first)
+{
+	const int64 last = last_bucket(list->grain);
+	int64		bucket = 0;
+	int64		count;
+	uint64		raw;
+	bool		first = true;
+
+	/* every dated bucket takes two bytes at least */
+	if (dated >> 1 > (uint64) (r->end - r->at) / 2)
+		return false;
+	lead_activity_reserve(list, list->nitems + (int) (dated >> 1) + 1);
+
+	if (dated & 1)
+	{
+		if (!get_count(r, &count))
+			return false;
+		list->items[list->nitems++] = (ActivityItem)
+		{
+			BUCKET_TIMELESS, signal, value, count
+		};
+	}
+	for (dated >>= 1; dated > 0; dated--)
+	{
+		if (!get_varint(r, &raw))
+			return false;
+		if (first)
+		{
+			int64		delta = unzigzag(raw);
+
+			if (delta < -2 * last || delta > 2 * last)
+				return false;
+			bucket = *previous_first + delta;
+			*previous_first = bucket;
+			first = false;
+		}
+		else
+		{
+			if (raw > (uint64) (2 * last))
+				return false;
+			bucket += (int64) raw + 1;
+		}
+		if (bucket < first_bucket(list->grain) || bucket > last)
+			return false;
+		if (!get_count(r, &count))
+			return false;
+		list->items[list->nitems++] = (ActivityItem)
+		{
+			(int32) bucket, signal, value, count
+		};
+	}
+	return true;
+}
+
+/* Decode the values of a signal that has some. */
+static bool
+get_values(Reader *r, ActivityList *list, int32 signal, int64 *previous_first)
+{
+	uint64		previous = 0;
+	uint64		nvalues;
+	uint64		i;
+
+	if (!get_varint(r, &nvalues) || nvalues == 0)
+		return false;
+	for (i = 0; i < nvalues; i++)
+	{
+		uint64		value;
+		uint64		dated;
+
+		if (!get_value(r, &value) || (i > 0 && value <= previous) ||
+			(nvalues == 1 && value == 0) || !get_varint(r, &dated) || dated == 0 ||
+			!get_buckets(r, list, signal, value, dated, previous_first))
+			return false;
+		previous = value;
+	}
+	return true;
+}
+
 /*
  * Decode and check the bytes of a lead_activity into an initialized list.
  * False if they are not the canonical encoding of anything.
@@ -191,84 +299,92 @@ lead_activity_decode(const unsigned char *data, size_t len, ActivityList *list)
 	Reader		r = {data, data + len};
 	int64		signal = -1;
 	int64		previous_first = 0;
-	int64		last;
 
 	list->nitems = 0;
 	if (len < 1 || data[0] >> 4 != ACTIVITY_FORMAT ||
 		(data[0] & 0x0f) > GRAIN_HOUR)
 		return false;
 	list->grain = (LeadGrain) (data[0] & 0x0f);
-	last = last_bucket(list->grain);
 	r.at++;
 
 	while (r.at < r.end)
 	{
 		uint64		raw;
 		uint64		dated;
-		int64		bucket = 0;
-		int64		count;
-		bool		first = true;
 
 		if (!get_varint(&r, &raw) || raw > PG_INT16_MAX)
 			return false;
 		signal += (int64) raw + 1;
 		if (signal > PG_INT16_MAX)
 			return false;
-		if (!get_varint(&r, &dated) || dated == 0)
+		if (!get_varint(&r, &dated))
 			return false;
-		/* every dated bucket takes two bytes at least */
-		if (dated >> 1 > (uint64) (r.end - r.at) / 2)
+		if (likely(dated > 0) ?
+			!get_buckets(&r, list, (int32) signal, 0, dated, &previous_first) :
+			!get_values(&r, list, (int32) signal, &previous_first))
 			return false;
-		lead_activity_reserve(list, list->nitems + (int) (dated >> 1) + 1);
-
-		if (dated & 1)
-		{
-			if (!get_count(&r, &count))
-				return false;
-			list->items[list->nitems++] = (ActivityItem)
-			{
-				BUCKET_TIMELESS, (int32) signal, count
-			};
-		}
-		for (dated >>= 1; dated > 0; dated--)
-		{
-			if (!get_varint(&r, &raw))
-				return false;
-			if (first)
-			{
-				int64		delta = unzigzag(raw);
-
-				if (delta < -2 * last || delta > 2 * last)
-					return false;
-				bucket = previous_first + delta;
-				previous_first = bucket;
-				first = false;
-			}
-			else
-			{
-				if (raw > (uint64) (2 * last))
-					return false;
-				bucket += (int64) raw + 1;
-			}
-			if (bucket < first_bucket(list->grain) || bucket > last)
-				return false;
-			if (!get_count(&r, &count))
-				return false;
-			list->items[list->nitems++] = (ActivityItem)
-			{
-				(int32) bucket, (int32) signal, count
-			};
-		}
 	}
 	Assert(is_normal(list));
 	return true;
 }
 
-/* An upper bound for the bytes that lead_activity_encode() writes */
+/*
+ * An upper bound for the bytes that lead_activity_encode() writes: a signal, a
+ * value, a bucket and a count have 37 bytes at most
+ */
 size_t
 lead_activity_encoded_bound(const ActivityList *list)
 {
 	return 1 + (size_t) list->nitems * (4 * MAX_VARINT);
+}
+
+/* Encode the buckets of a signal, or of one of its values, and their counts. */
+static inline unsigned char *
+put_buckets(unsigned char *out, const ActivityItem *item, const ActivityItem *end,
+			int32 *previous_first)
+{
+	bool		timeless = item->bucket == BUCKET_TIMELESS;
+	int32		bucket;
+
+	out = put_varint(out, (uint64) (end - item - timeless) << 1 | timeless);
+	if (timeless)
+		out = put_varint(out, zigzag((item++)->count));
+	if (item == end)
+		return out;
+	bucket = item->bucket;
+	out = put_varint(out, zigzag((int64) bucket - *previous_first));
+	out = put_varint(out, zigzag(item->count));
+	*previous_first = bucket;
+	for (item++; item < end; item++)
+	{
+		out = put_varint(out, (uint64) (item->bucket - bucket - 1));
+		out = put_varint(out, zigzag(item->count));
+		bucket = item->bucket;
+	}
+	return out;
+}
+
+/* Encode the values of a signal that has some. */
+static unsigned char *
+put_values(unsigned char *out, const ActivityItem *item, const ActivityItem *end,
+		   int32 *previous_first)
+{
+	const ActivityItem *i;
+	uint64		nvalues = 1;
+
+	for (i = item + 1; i < end; i++)
+		nvalues += i->value != i[-1].value;
+	out = put_varint(out, 0);
+	out = put_varint(out, nvalues);
+	while (item < end)
+	{
+		for (i = item + 1; i < end && i->value == item->value; i++)
+			;
+		out = put_value(out, item->value);
+		out = put_buckets(out, item, i, previous_first);
+		item = i;
+	}
+	return out;
 }
 
 /* Encode a normalized list; returns the number of bytes written. */
@@ -285,30 +401,16 @@ lead_activity_encode(const ActivityList *list, unsigned char *out)
 	while (i < list->nitems)
 	{
 		const ActivityItem *item = &list->items[i];
-		bool		timeless = item->bucket == BUCKET_TIMELESS;
-		int			end = i + 1;
-		int32		bucket;
+		int			end = lead_activity_signal_end(list, i);
 
-		while (end < list->nitems && list->items[end].signal == item->signal)
-			end++;
 		out = put_varint(out, (uint64) (item->signal - signal - 1));
 		signal = item->signal;
-		out = put_varint(out, (uint64) (end - i - timeless) << 1 | timeless);
-		if (timeless)
-			out = put_varint(out, zigzag(list->items[i++].count));
-		if (i == end)
-			continue;
-
-		bucket = list->items[i].bucket;
-		out = put_varint(out, zigzag((int64) bucket - previous_first));
-		out = put_varint(out, zigzag(list->items[i].count));
-		previous_first = bucket;
-		for (i++; i < end; i++)
-		{
-			out = put_varint(out, (uint64) (list->items[i].bucket - bucket - 1));
-			out = put_varint(out, zigzag(list->items[i].count));
-			bucket = list->items[i].bucket;
-		}
+		/* no value sorts before all values */
+		if (likely(list->items[end - 1].value == 0))
+			out = put_buckets(out, item, list->items + end, &previous_first);
+		else
+			out = put_values(out, item, list->items + end, &previous_first);
+		i = end;
 	}
 	return out - start;
 }
@@ -317,8 +419,11 @@ lead_activity_encode(const ActivityList *list, unsigned char *out)
 size_t
 lead_activity_formatted_bound(const ActivityList *list)
 {
-	/* "32767@2025-03-01T13:-9223372036854775807," and the frame */
-	return 8 + (size_t) list->nitems * 42;
+	/*
+	 * "32767#0123456789abcdef@2025-03-01T13:-9223372036854775807," and the
+	 * frame
+	 */
+	return 8 + (size_t) list->nitems * 59;
 }
 
 /* Write the text form, zero-terminated; returns its length. */
@@ -335,7 +440,10 @@ lead_activity_format(const ActivityList *list, char *out)
 
 		if (i > 0)
 			*out++ = ',';
-		out += sprintf(out, "%d@", item->signal);
+		out += sprintf(out, "%d", item->signal);
+		if (item->value != 0)
+			out += sprintf(out, "#%08x%08x", (uint32) (item->value >> 32), (uint32) item->value);
+		*out++ = '@';
 		if (item->bucket == BUCKET_TIMELESS)
 			*out++ = '*';
 		else
@@ -432,9 +540,34 @@ parse_bucket(const char **s, LeadGrain grain, int32 *bucket)
 	return true;
 }
 
+/* Read a value as 16 hexadecimal digits, which are not all 0: that is none. */
+static bool
+parse_value(const char **s, uint64 *value)
+{
+	int			i;
+
+	*value = 0;
+	for (i = 0; i < 16; i++)
+	{
+		char		c = *(*s)++;
+		int			digit;
+
+		if (c >= '0' && c <= '9')
+			digit = c - '0';
+		else if (c >= 'a' && c <= 'f')
+			digit = c - 'a' + 10;
+		else if (c >= 'A' && c <= 'F')
+			digit = c - 'A' + 10;
+		else
+			return false;
+		*value = *value << 4 | digit;
+	}
+	return *value != 0;
+}
+
 /*
  * Parse the text form into an initialized list.  Blanks are allowed between
- * tokens, items may come in any order, and equal (signal, bucket) add up.
+ * tokens, items may come in any order, and equal ones add up.
  * On failure returns false and says what was expected.
  */
 bool
@@ -463,6 +596,7 @@ lead_activity_parse(const char *text, ActivityList *list, const char **problem)
 	{
 		int64		signal;
 		int64		count;
+		uint64		value = 0;
 		int32		bucket = BUCKET_TIMELESS;
 		bool		negative;
 
@@ -481,6 +615,16 @@ lead_activity_parse(const char *text, ActivityList *list, const char **problem)
 			return false;
 		}
 		s = skip_blanks(s);
+		if (*s == '#')
+		{
+			s = skip_blanks(s + 1);
+			if (!parse_value(&s, &value))
+			{
+				*problem = "A value must have 16 hexadecimal digits, and not all of them 0.";
+				return false;
+			}
+			s = skip_blanks(s);
+		}
 		if (*s != '@')
 		{
 			*problem = "A signal must be followed by \"@\" and its bucket.";
@@ -515,7 +659,7 @@ lead_activity_parse(const char *text, ActivityList *list, const char **problem)
 		lead_activity_reserve(list, list->nitems + 1);
 		list->items[list->nitems++] = (ActivityItem)
 		{
-			bucket, (int32) signal, negative ? -count : count
+			bucket, (int32) signal, value, negative ? -count : count
 		};
 	}
 	if (*skip_blanks(s + 1) != '\0')
@@ -547,12 +691,13 @@ saturating_add(int64 a, int64 b)
 
 /* Append a count to a list, to be normalized when all of them are there. */
 void
-lead_activity_append(ActivityList *list, int32 signal, int32 bucket, int64 count)
+lead_activity_append(ActivityList *list, int32 signal, uint64 value, int32 bucket,
+					 int64 count)
 {
 	lead_activity_reserve(list, list->nitems + 1);
 	list->items[list->nitems++] = (ActivityItem)
 	{
-		bucket, signal, count
+		bucket, signal, value, count
 	};
 }
 
@@ -582,13 +727,14 @@ lead_activity_normalize(ActivityList *list)
 }
 
 /*
- * Add a count to one (signal, bucket) of a normalized list.  bsearch() would
+ * Add a count to one (signal, value, bucket) of a normalized list.  bsearch() would
  * not say where a missing one belongs.
  */
 void
-lead_activity_count(ActivityList *list, int32 signal, int32 bucket, int64 count)
+lead_activity_count(ActivityList *list, int32 signal, uint64 value, int32 bucket,
+					int64 count)
 {
-	ActivityItem item = {bucket, signal, count};
+	ActivityItem item = {bucket, signal, value, count};
 	int			low = 0;
 	int			high = list->nitems;
 

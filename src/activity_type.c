@@ -55,7 +55,7 @@ typedef struct ActivityState
 	ActivityItem items[FLEXIBLE_ARRAY_MEMBER];
 } ActivityState;
 
-#define STATE_MAGIC		0x6c736131	/* "lsa1" */
+#define STATE_MAGIC		0x6c736132	/* "lsa2" */
 #define STATE_HEADER	offsetof(ActivityState, items)
 #define STATE_ITEMS		16		/* room at the start */
 #define STATE_MAX_ITEMS	((int) ((MaxAllocSize - STATE_HEADER) / sizeof(ActivityItem)))
@@ -216,7 +216,7 @@ lead_activity_construct(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	grain = leadscore_grain(PG_GETARG_INTERVAL_P(3));
 	lead_activity_init(&list, grain, 0);
-	lead_activity_count(&list, checked_signal(PG_GETARG_INT32(0)),
+	lead_activity_count(&list, checked_signal(PG_GETARG_INT32(0)), 0,
 						PG_ARGISNULL(1) ? BUCKET_TIMELESS :
 						bucket_of(PG_GETARG_TIMESTAMPTZ(1), grain),
 						checked_count(PG_GETARG_INT64(2)));
@@ -364,7 +364,10 @@ lead_activity_hash_extended(PG_FUNCTION_ARGS)
 	PG_RETURN_UINT64(hash);
 }
 
-/* unnest(lead_activity): rows (signal_id, start of the bucket or NULL, count) */
+/*
+ * unnest(lead_activity): rows (signal_id, start of the bucket or NULL, count,
+ * value or NULL)
+ */
 Datum
 lead_activity_unnest(PG_FUNCTION_ARGS)
 {
@@ -391,14 +394,15 @@ lead_activity_unnest(PG_FUNCTION_ARGS)
 	if (funcctx->call_cntr < (uint64) list->nitems)
 	{
 		ActivityItem *item = &list->items[funcctx->call_cntr];
-		Datum		values[3];
-		bool		nulls[3] = {false, false, false};
+		Datum		values[4];
+		bool		nulls[4] = {false, false, false, item->value == 0};
 
 		values[0] = Int16GetDatum((int16) item->signal);
 		nulls[1] = item->bucket == BUCKET_TIMELESS;
 		values[1] = nulls[1] ? (Datum) 0 :
 			TimestampTzGetDatum(bucket_start(item->bucket, list->grain));
 		values[2] = Int64GetDatum(item->count);
+		values[3] = Int64GetDatum((int64) item->value);
 		SRF_RETURN_NEXT(funcctx,
 						HeapTupleGetDatum(heap_form_tuple(funcctx->tuple_desc,
 														  values, nulls)));
@@ -518,8 +522,8 @@ state_append(FunctionCallInfo fcinfo, ActivityState *state,
 }
 
 /*
- * lead_activity_agg(signal_id, at, count, grain): rows without a signal, a
- * count or a grain are passed over.
+ * lead_activity_agg(signal_id, at, count, grain [, value]): rows without a
+ * signal, a count or a grain are passed over.
  */
 Datum
 lead_activity_agg_transfn(PG_FUNCTION_ARGS)
@@ -545,6 +549,8 @@ lead_activity_agg_transfn(PG_FUNCTION_ARGS)
 	item.signal = checked_signal(PG_GETARG_INT32(1));
 	item.bucket = PG_ARGISNULL(2) ? BUCKET_TIMELESS :
 		bucket_of(PG_GETARG_TIMESTAMPTZ(2), grain);
+	/* lead_activity_agg() with values has one argument more */
+	item.value = PG_NARGS() > 5 && !PG_ARGISNULL(5) ? (uint64) PG_GETARG_INT64(5) : 0;
 	item.count = checked_count(PG_GETARG_INT64(3));
 	PG_RETURN_POINTER(state_append(fcinfo, state, &item, 1));
 }

@@ -171,7 +171,7 @@ same_step(const DeltaList *list, const EventDelta *a, const EventDelta *b)
 		const SignalCount *x = &list->pool.counts[a->first_count + i];
 		const SignalCount *y = &list->pool.counts[b->first_count + i];
 
-		if (x->signal != y->signal || x->count != y->count)
+		if (x->signal != y->signal || x->value != y->value || x->count != y->count)
 			return false;
 	}
 	return true;
@@ -626,6 +626,7 @@ count_before_line(Writer *writer, const LeadRecord *record, const DeltaList *lis
 			news[nnews++] = Int64GetDatum(delta->event_id);
 		for (j = 0; delta->at < checkpoint.purged_before && j < delta->ncounts; j++)
 			lead_activity_append(&added, list->pool.counts[delta->first_count + j].signal,
+								 list->pool.counts[delta->first_count + j].value,
 								 bucket_of(delta->at, grain),
 								 (delta->removed ? -1 : 1) * list->pool.counts[delta->first_count + j].count);
 	}

@@ -28,15 +28,13 @@ same_span(const Bounds *b, int signal)
 {
 	const SignalSpan *least = &b->least->signals[signal];
 	const SignalSpan *most = &b->most->signals[signal];
-	const ActivityItem *x = &b->least->activity->items[least->first];
-	const ActivityItem *y = &b->most->activity->items[most->first];
-	int			n = least->end - least->first;
+	ptrdiff_t	n = least->end - least->first;
 
 	if (least->timeless != most->timeless || n != most->end - most->first)
 		return false;
-	if (n > 0 && y[n - 1].bucket > b->most->at)
+	if (n > 0 && most->end[-1].bucket > b->most->at)
 		return false;
-	return n == 0 || memcmp(x, y, n * sizeof(ActivityItem)) == 0;
+	return n == 0 || memcmp(least->first, most->first, n * sizeof(ActivityItem)) == 0;
 }
 
 /*
@@ -48,17 +46,15 @@ grows_at_end(const Bounds *b, int signal)
 {
 	const SignalSpan *least = &b->least->signals[signal];
 	const SignalSpan *most = &b->most->signals[signal];
-	const ActivityItem *x = &b->least->activity->items[least->first];
-	const ActivityItem *y = &b->most->activity->items[most->first];
-	int			n = most->end - most->first;
-	int			nbefore = n > 0 && y[n - 1].bucket == b->most->at ? n - 1 : n;
+	ptrdiff_t	n = most->end - most->first;
+	ptrdiff_t	nbefore = n > 0 && most->end[-1].bucket == b->most->at ? n - 1 : n;
 
 	if (b->most->at != b->least->at || least->timeless != most->timeless ||
 		least->end - least->first < nbefore)
 		return false;
-	if (least->end - least->first > nbefore && x[nbefore].bucket != b->most->at)
+	if (least->end - least->first > nbefore && least->first[nbefore].bucket != b->most->at)
 		return false;
-	return nbefore == 0 || memcmp(x, y, nbefore * sizeof(ActivityItem)) == 0;
+	return nbefore == 0 || memcmp(least->first, most->first, nbefore * sizeof(ActivityItem)) == 0;
 }
 
 /*
@@ -112,7 +108,7 @@ most_quiet_times(const Scorer *scorer, const Bounds *b, const ModelRule *r, int6
 	int32		reset = b->least->resets[r->dimension];
 	int32		start = newest_bucket(b->least, r->signal);
 	int			created = created_signal(scorer);
-	int			oldest = first_item(b->most, r);
+	const ActivityItem *oldest = first_item(b->most, r);
 
 	*times = 0;
 	if (start > reset)
@@ -127,8 +123,7 @@ most_quiet_times(const Scorer *scorer, const Bounds *b, const ModelRule *r, int6
 	if (reset != PG_INT32_MIN)
 		*times = quiet_times(r, b->least->at, reset);
 	if (oldest < b->most->signals[r->signal].end)
-		*times = Max(*times, quiet_times(r, b->least->at,
-										 b->most->activity->items[oldest].bucket));
+		*times = Max(*times, quiet_times(r, b->least->at, oldest->bucket));
 	return true;
 }
 
@@ -185,31 +180,29 @@ typedef struct ItemGroup
 } ItemGroup;
 
 /*
- * Take the next group of a rule's items, from *i and *j on: those that share
+ * Take the next group of a rule's items, from *x and *y on: those that share
  * a calendar period, or one.  False at the end.
  */
 static bool
-next_group(const Scorer *scorer, const Bounds *b, const ModelRule *r, int *i, int *j,
-		   ItemGroup *group)
+next_group(const Scorer *scorer, const Bounds *b, const ModelRule *r,
+		   const ActivityItem **x, const ActivityItem **y, ItemGroup *group)
 {
 	LeadGrain	grain = (LeadGrain) scorer->model->grain;
-	const ActivityItem *x = b->least->activity->items;
-	const ActivityItem *y = b->most->activity->items;
-	int			x_end = b->least->signals[r->signal].end;
-	int			y_end = b->most->signals[r->signal].end;
+	const ActivityItem *x_end = b->least->signals[r->signal].end;
+	const ActivityItem *y_end = b->most->signals[r->signal].end;
 	CalendarPeriod kind = (CalendarPeriod)
 		(r->aggregate == AGGREGATE_PERIODS ? r->period : r->limit_period);
 	int32		period = 0;
 
 	group->least = group->most = 0;
-	while (*j < y_end)
+	while (*y < y_end)
 	{
-		int32		bucket = y[*j].bucket;
+		int32		bucket = (*y)->bucket;
 
 		if (group->most > 0 &&
 			(kind == PERIOD_NONE || period_of(bucket, grain, kind) != period))
 			break;
-		if (y[*j].count > 0)
+		if ((*y)->count > 0)
 		{
 			if (group->most == 0)
 			{
@@ -218,12 +211,12 @@ next_group(const Scorer *scorer, const Bounds *b, const ModelRule *r, int *i, in
 					period = period_of(bucket, grain, kind);
 			}
 			group->newest = bucket;
-			group->most += y[*j].count;
+			group->most += (*y)->count;
 		}
-		for (; *i < x_end && x[*i].bucket <= bucket; (*i)++)
-			if (x[*i].bucket == bucket)
-				group->least += Max(x[*i].count, 0);
-		(*j)++;
+		for (; *x < x_end && (*x)->bucket <= bucket; (*x)++)
+			if ((*x)->bucket == bucket)
+				group->least += Max((*x)->count, 0);
+		(*y)++;
 	}
 	if (r->limit_count > 0)
 	{
@@ -245,8 +238,8 @@ open_bounds(Scorer *scorer, const Bounds *b, int rule, bool sure, int64 *low, in
 	RuleWeights *w = &scorer->weights[rule];
 	int32		first = b->most->at;
 	int32		last = b->least->at;
-	int			i = first_item(b->least, r);
-	int			j = first_item(b->most, r);
+	const ActivityItem *x = first_item(b->least, r);
+	const ActivityItem *y = first_item(b->most, r);
 	int128		least = b->least->signals[r->signal].timeless;
 	int128		most = b->most->signals[r->signal].timeless;
 	int128		low_quantity;
@@ -284,7 +277,7 @@ open_bounds(Scorer *scorer, const Bounds *b, int rule, bool sure, int64 *low, in
 	{
 		/* with more counts a period has enough no later, so it weighs no more */
 		low_quantity = high_quantity = 0;
-		while (next_group(scorer, b, r, &i, &j, &group))
+		while (next_group(scorer, b, r, &x, &y, &group))
 		{
 			if (group.least >= r->min_count)
 				low_quantity += weight_at(scorer, r, w, last - group.oldest);
@@ -294,21 +287,31 @@ open_bounds(Scorer *scorer, const Bounds *b, int rule, bool sure, int64 *low, in
 	}
 	else if (r->aggregate == AGGREGATE_TIER)
 	{
-		while (next_group(scorer, b, r, &i, &j, &group))
-		{
-			if (r->within == 0 || last - group.newest < r->within)
-				least += group.least;
-			if (r->within == 0 || first - group.newest < r->within)
-				most += group.most;
-		}
+		/* a value may be in another bucket on each side, so sides are apart */
+		for (; x < b->least->signals[r->signal].end; x++)
+			if (x->count > 0 && (r->within == 0 || last - x->bucket < r->within))
+				least += x->count;
+		for (; y < b->most->signals[r->signal].end; y++)
+			if (y->count > 0 && (r->within == 0 || first - y->bucket < r->within))
+				most += y->count;
 		tier_bounds(scorer, r, least, most, low, high);
 		return true;
+	}
+	else if (scorer->distinct[r->signal])
+	{
+		/* the same here, and there is no limit */
+		low_quantity = least * WEIGHT_ONE;
+		high_quantity = most * WEIGHT_ONE;
+		for (; x < b->least->signals[r->signal].end; x++)
+			low_quantity += (int128) x->count * weight_at(scorer, r, w, last - x->bucket);
+		for (; y < b->most->signals[r->signal].end; y++)
+			high_quantity += (int128) y->count * weight_at(scorer, r, w, Max(first - y->bucket, 0));
 	}
 	else
 	{
 		low_quantity = least * WEIGHT_ONE;
 		high_quantity = most * WEIGHT_ONE;
-		while (next_group(scorer, b, r, &i, &j, &group))
+		while (next_group(scorer, b, r, &x, &y, &group))
 		{
 			low_quantity += group.least * weight_at(scorer, r, w, last - group.oldest);
 			high_quantity += group.most * weight_at(scorer, r, w, Max(first - group.newest, 0));

@@ -76,7 +76,7 @@ leadscore_pool_init(CountPool *pool)
 
 /* Append a count to a pool. */
 void
-leadscore_pool_add(CountPool *pool, int signal, int64 count)
+leadscore_pool_add(CountPool *pool, int signal, uint64 value, int64 count)
 {
 	if (pool->n == pool->capacity)
 	{
@@ -84,6 +84,7 @@ leadscore_pool_add(CountPool *pool, int signal, int64 count)
 		pool->counts = repalloc_huge(pool->counts, pool->capacity * sizeof(SignalCount));
 	}
 	pool->counts[pool->n].signal = signal;
+	pool->counts[pool->n].value = value;
 	pool->counts[pool->n].unused = 0;
 	pool->counts[pool->n++].count = count;
 }
@@ -335,14 +336,22 @@ leadscore_classify_event(const Pipeline *pipeline, const KindSignals *kind,
 	for (i = 0; i < kind->nsignals; i++)
 	{
 		const SignalRule *signal = kind->signals[i];
+		uint64		value = 0;
 		int64		count = 1;
 
 		if (signal->condition && !leadscore_condition_holds(signal->condition, doc, vars))
 			continue;
 		if (signal->quantity)
 			count = leadscore_quantity(signal->quantity, doc, vars);
+		/* an event that brings no value is no different one */
+		if (signal->distinct_on)
+		{
+			value = leadscore_distinct_value(signal->distinct_on, doc, vars);
+			if (value == 0)
+				continue;
+		}
 		if (count > 0)
-			leadscore_pool_add(pool, signal->id, count);
+			leadscore_pool_add(pool, signal->id, value, count);
 	}
 }
 
@@ -364,7 +373,7 @@ leadscore_classify_lead(const Pipeline *pipeline, const LeadColumns *columns,
 		const SignalRule *signal = pipeline->profile[i];
 
 		if (signal->condition == NULL || leadscore_condition_holds(signal->condition, doc, vars))
-			leadscore_pool_add(pool, signal->id, 1);
+			leadscore_pool_add(pool, signal->id, 0, 1);
 	}
 }
 
@@ -493,11 +502,12 @@ row_signals(FunctionCallInfo fcinfo, bool event)
 		leadscore_classify_lead(c->pipeline, &c->lead, c->slot, &pool);
 	for (i = 0; i < pool.n; i++)
 	{
-		Datum		values[2];
-		bool		nulls[2] = {false, false};
+		Datum		values[3];
+		bool		nulls[3] = {false, false, pool.counts[i].value == 0};
 
 		values[0] = Int16GetDatum((int16) pool.counts[i].signal);
 		values[1] = Int64GetDatum(pool.counts[i].count);
+		values[2] = Int64GetDatum((int64) pool.counts[i].value);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	ExecClearTuple(c->slot);

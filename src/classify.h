@@ -47,7 +47,7 @@ extern char *leadscore_event_kind(const EventColumns *columns, TupleTableSlot *s
 extern void leadscore_event_columns(TupleDesc desc, const char *table, EventColumns *columns);
 extern void leadscore_lead_columns(TupleDesc desc, const char *table, LeadColumns *columns);
 extern void leadscore_pool_init(CountPool *pool);
-extern void leadscore_pool_add(CountPool *pool, int signal, int64 count);
+extern void leadscore_pool_add(CountPool *pool, int signal, uint64 value, int64 count);
 extern void leadscore_classify_event(const Pipeline *pipeline, const KindSignals *kind,
 									 const EventColumns *columns, TupleTableSlot *slot,
 									 CountPool *pool);

@@ -228,7 +228,7 @@ same_column(TupleDesc desc, const char *name, HeapTuple old, HeapTuple new)
 static void
 check_signal(PipelinePart part, TupleDesc desc, HeapTuple old, HeapTuple new)
 {
-	static const char *const paths[] = {"condition", "quantity"};
+	static const char *const paths[] = {"condition", "quantity", "distinct_on"};
 	const char *name = leadscore_text_column(new ? new : old, desc, "signal");
 	const char *source;
 	const char *old_id;
@@ -246,6 +246,13 @@ check_signal(PipelinePart part, TupleDesc desc, HeapTuple old, HeapTuple new)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the signal_id of signal \"%s\" cannot be changed", name),
 				 errdetail("Activities refer to the signal by this number."),
+				 errhint("Define a new signal instead.")));
+	if (old && new && (leadscore_text_column(old, desc, "distinct_on") == NULL) !=
+		(leadscore_text_column(new, desc, "distinct_on") == NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("distinct_on of signal \"%s\" cannot be set or removed", name),
+				 errdetail("Models and segments that know the signal count its events, or its different values."),
 				 errhint("Define a new signal instead.")));
 	if (new == NULL || leadscore_is_loading(part))
 		return;

@@ -221,7 +221,10 @@ explain_rule(ReturnSetInfo *rsinfo, Scorer *scorer, const Evaluation *e,
 	if (events == 0 && plain == 0)
 		return;
 	blocker = leadscore_rule_blocker(scorer, e, index, &missing);
-	if (blocker == NO_INDEX)
+	if (blocker == NO_INDEX && scorer->distinct[rule->signal])
+		note = psprintf("%s: " INT64_FORMAT " different of " INT64_FORMAT, rule_note(model, e, rule),
+						leadscore_rule_values(scorer, e, index), events);
+	else if (blocker == NO_INDEX)
 		note = rule_note(model, e, rule);
 	else
 		note = psprintf(missing ? "counts only with signal \"%s\"" :
@@ -332,7 +335,8 @@ gate_text(const Scorer *scorer, const Evaluation *e, int index)
 	if (gate->negate)
 		appendStringInfoString(&text, gate->min_count > 1 ? "fewer than " : "no ");
 	if (gate->min_count > 1)
-		appendStringInfo(&text, INT64_FORMAT " ", gate->min_count);
+		appendStringInfo(&text, scorer->distinct[gate->signal] ? INT64_FORMAT " different " : INT64_FORMAT " ",
+						 gate->min_count);
 	appendStringInfoString(&text, model_signal_name(model, gate->signal));
 	if (gate->within > 0)
 		appendStringInfo(&text, " within %d %s", gate->within,

@@ -221,7 +221,7 @@ take_back_profile(Pipeline *pipeline, TimestampTz at, Snapshot snapshot, LeadThe
 
 		/* a table may hold ids that no signal of an activity has */
 		if (signal >= 0)
-			lead_activity_count(&lead->activity, signal, BUCKET_TIMELESS,
+			lead_activity_count(&lead->activity, signal, 0, BUCKET_TIMELESS,
 								-Max(count, -PG_INT64_MAX));
 	}
 }

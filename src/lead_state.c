@@ -454,7 +454,7 @@ leadscore_state_create(Writer *writer, LeadRecord *record)
 		leadscore_newest_segment(writer->pipeline, record->lead_id) : 0;
 	writer->appended.recorded_at = writer->now;
 	writer->counts_until = writer->moves_until = writer->now;
-	lead_activity_count(&record->activity, 0, bucket_of(created_at, writer->pipeline->grain), 1);
+	lead_activity_count(&record->activity, 0, 0, bucket_of(created_at, writer->pipeline->grain), 1);
 	leadscore_pool_init(&profile);
 	leadscore_profile_difference(writer, &record->activity, &profile);
 	if (profile.n > 0)
@@ -462,7 +462,7 @@ leadscore_state_create(Writer *writer, LeadRecord *record)
 		birth = Min(created_at, writer->now);
 	leadscore_profile_log(writer, record->lead_id, &profile, birth);
 	for (i = 0; i < profile.n; i++)
-		lead_activity_count(&record->activity, profile.counts[i].signal, BUCKET_TIMELESS,
+		lead_activity_count(&record->activity, profile.counts[i].signal, 0, BUCKET_TIMELESS,
 							profile.counts[i].count);
 	leadscore_run_begin(writer, record, birth);
 	leadscore_run(writer, record, NULL, 0);
@@ -497,18 +497,18 @@ leadscore_profile_difference(Writer *writer, const ActivityList *activity, Count
 		if (item->bucket != BUCKET_TIMELESS)
 			continue;
 		for (; j < now.n && now.counts[j].signal < item->signal; j++)
-			leadscore_pool_add(difference, now.counts[j].signal, now.counts[j].count);
+			leadscore_pool_add(difference, now.counts[j].signal, 0, now.counts[j].count);
 		if (j < now.n && now.counts[j].signal == item->signal)
 		{
 			if (now.counts[j].count != item->count)
-				leadscore_pool_add(difference, item->signal, now.counts[j].count - item->count);
+				leadscore_pool_add(difference, item->signal, 0, now.counts[j].count - item->count);
 			j++;
 		}
 		else
-			leadscore_pool_add(difference, item->signal, -item->count);
+			leadscore_pool_add(difference, item->signal, 0, -item->count);
 	}
 	for (; j < now.n; j++)
-		leadscore_pool_add(difference, now.counts[j].signal, now.counts[j].count);
+		leadscore_pool_add(difference, now.counts[j].signal, 0, now.counts[j].count);
 }
 
 /* Buffer the signals that a profile began or ceased to match. */

@@ -456,8 +456,8 @@ leadscore_lifecycle_count(LeadLifecycle *lifecycle, const LeadStep *step, int si
 
 	lifecycle->quiet_until = PG_INT64_MIN;
 	for (i = 0; i < step->ncounts; i++)
-		lead_activity_count(lifecycle->activity, step->counts[i].signal, bucket,
-							sign * step->counts[i].count);
+		lead_activity_count(lifecycle->activity, step->counts[i].signal, step->counts[i].value,
+							bucket, sign * step->counts[i].count);
 }
 
 /* Does a step do no more than count, to a lead that stays in its stage? */
@@ -481,7 +481,7 @@ add_counts(const ActivityList *activity, const LeadStep *steps, int64 nsteps,
 	lead_activity_init(&added, activity->grain, 64);
 	for (i = 0; i < nsteps; i++)
 		for (j = 0; j < steps[i].ncounts; j++)
-			lead_activity_append(&added, steps[i].counts[j].signal,
+			lead_activity_append(&added, steps[i].counts[j].signal, steps[i].counts[j].value,
 								 bucket_of(steps[i].at, activity->grain),
 								 steps[i].counts[j].count);
 	lead_activity_normalize(&added);

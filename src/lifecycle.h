@@ -99,6 +99,7 @@ typedef struct LeadLifecycle
 typedef struct SignalCount
 {
 	int64		count;
+	uint64		value;			/* hash of a distinct value, 0: none */
 	int32		signal;			/* id */
 	int32		unused;
 } SignalCount;

@@ -36,7 +36,7 @@ PG_FUNCTION_INFO_V1(leadscore_logistic_sample_finalfn);
 PG_FUNCTION_INFO_V1(leadscore_logistic_fit_sample);
 PG_FUNCTION_INFO_V1(leadscore_logistic_features);
 PG_FUNCTION_INFO_V1(leadscore_logistic_auc);
-PG_FUNCTION_INFO_V1(leadscore_rule_values);
+PG_FUNCTION_INFO_V1(leadscore_values_of_rules);
 
 #define SAMPLE_MAGIC	0x4c534c52
 #define RESULT_COLUMNS	8
@@ -485,7 +485,7 @@ leadscore_logistic_auc(PG_FUNCTION_ARGS)
  * for one; then the score.  A rule without points gives 0.
  */
 Datum
-leadscore_rule_values(PG_FUNCTION_ARGS)
+leadscore_values_of_rules(PG_FUNCTION_ARGS)
 {
 	ScorerCache *site = leadscore_scorer_cache_evaluate(fcinfo);
 	const LeadModel *model = site->scorer->model;

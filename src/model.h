@@ -66,7 +66,8 @@ typedef struct ModelSignal
 {
 	int32		name;
 	int16		id;
-	int16		source;
+	uint8		source;
+	uint8		distinct;		/* do rules count its different values? */
 } ModelSignal;
 
 typedef struct ModelDimension

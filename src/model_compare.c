@@ -110,7 +110,7 @@ take_back(ActivityList *activity, Datum signals, Datum counts)
 
 		/* a table may hold ids that no signal of an activity has */
 		if (signal >= 0 && signal <= PG_INT16_MAX)
-			lead_activity_count(activity, (int32) signal, BUCKET_TIMELESS,
+			lead_activity_count(activity, (int32) signal, 0, BUCKET_TIMELESS,
 								-Max(count, -PG_INT64_MAX));
 	}
 	pfree(ids);

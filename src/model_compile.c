@@ -32,7 +32,7 @@ static const char *const model_keys[] = {
 	"stage_rules", "stage_gates", "grades", "note", NULL
 };
 static const char *const signal_keys[] = {
-	"signal", "signal_id", "source", "note", NULL
+	"signal", "signal_id", "source", "distinct", "note", NULL
 };
 static const char *const dimension_keys[] = {
 	"model", "dimension", "min_points", "max_points", "weight",
@@ -319,14 +319,18 @@ compile_signals(ModelRow *model)
 		if (!lead_model_begin_row(model, "signal", "signal", rows, i, signal_keys, &row) ||
 			!lead_model_read_name(&row, "signal", &name) ||
 			!lead_model_read_count(&row, "signal_id", -1, 0, PG_INT16_MAX, &id) ||
-			!lead_model_read_choice(&row, "source", lead_model_source_names, SOURCE_EVENT, &source))
+			!lead_model_read_choice(&row, "source", lead_model_source_names, SOURCE_EVENT, &source) ||
+			!lead_model_read_bool(&row, "distinct", false, &signal->distinct))
 			return false;
 		if (id < 0)
 			return lead_model_fail(&row, "Write the signal_id that activities refer to.",
 								   "\"signal_id\" is missing");
 		signal->name = pool_string(c, name);
 		signal->id = (int16) id;
-		signal->source = (int16) source;
+		signal->source = (uint8) source;
+		if (signal->distinct && source != SOURCE_EVENT)
+			return lead_model_fail(&row, "Only events have different values to count.",
+								   "a signal of the profile cannot be distinct");
 		for (j = 0; j < i; j++)
 		{
 			if (strcmp(pool_get(c, c->signals[j].name), name) == 0)
@@ -437,6 +441,17 @@ check_rule(ModelRow *row, const ModelRule *rule)
 	if (rule->limit_count > 0 && idle)
 		return lead_model_fail(row, "Use max_points to limit the points of idle time.",
 							   "aggregate idle takes no limit");
+	if (row->c->signals[rule->signal].distinct)
+	{
+		/* the days on which a value came before its newest one do not count */
+		if (rule->aggregate != AGGREGATE_SUM && !tier)
+			return lead_model_fail(row, "Use sum or tier, or a signal without distinct_on.",
+								   "aggregate %s does not go with a signal that counts different values",
+								   aggregate);
+		if (rule->limit_count > 0)
+			return lead_model_fail(row, "Use max_points, or a signal without distinct_on.",
+								   "a signal that counts different values takes no limit");
+	}
 	if (rule->tiers.n > 0)
 	{
 		const ModelTier *tiers = (const ModelTier *)

@@ -241,6 +241,8 @@ lead_model_write(const LeadModel *model, StringInfo out)
 		put_text(out, "signal", MODEL_STRING(model, signal->name));
 		put_milli(out, "signal_id", INT64CONST(1000) * signal->id);
 		put_text(out, "source", lead_model_source_names[signal->source]);
+		if (signal->distinct)
+			put_bool(out, "distinct", true);
 		appendStringInfoChar(out, '}');
 	}
 	appendStringInfoChar(out, ']');

@@ -41,6 +41,8 @@ typedef struct SignalRule
 	JsonPath   *condition;		/* NULL: always holds */
 	JsonPath   *quantity;		/* NULL: counts one */
 	int			content;		/* bits of columns of content that these name */
+	JsonPath   *distinct_on;	/* gives the value that rules tell events
+								 * apart by; NULL: they do not */
 } SignalRule;
 
 /* The signals that events of one kind may match */
@@ -49,7 +51,7 @@ typedef struct KindSignals
 	char	   *kind;			/* NULL: every kind that has no entry */
 	int			nsignals;
 	const SignalRule **signals;
-	bool		plain;			/* no condition, no quantity */
+	bool		plain;			/* no condition, quantity, distinct_on */
 	int			content;		/* bits of columns of content that signals
 								 * name */
 } KindSignals;

@@ -202,7 +202,7 @@ fill_kind(KindSignals *entry, const char *kind, const KindOfSignal *own, int now
 		if (entry->nsignals > 0 && entry->signals[entry->nsignals - 1] == signal)
 			continue;
 		entry->signals[entry->nsignals++] = signal;
-		if (signal->condition || signal->quantity)
+		if (signal->condition || signal->quantity || signal->distinct_on)
 			entry->plain = false;
 		entry->content |= signal->content;
 	}
@@ -299,7 +299,7 @@ read_signals(Pipeline *p)
 	uint64		n = run_query(psprintf("SELECT signal, signal_id, source, CASE WHEN event_role IS NULL THEN event_kinds"
 									   " ELSE ARRAY(SELECT k.kind::pg_catalog.text FROM %s k WHERE k.kind IS NOT NULL"
 									   " AND k.role::pg_catalog.text OPERATOR(pg_catalog.=) s.event_role::pg_catalog.text) END"
-									   " AS event_kinds, condition, quantity FROM %s s"
+									   " AS event_kinds, condition, quantity, distinct_on FROM %s s"
 									   " WHERE signal IS NOT NULL AND source IS NOT NULL"
 									   " AND signal_id OPERATOR(pg_catalog.>=) 0 ORDER BY signal_id",
 									   leadscore_table_name(p->event_kind), leadscore_table_name(p->signal)));
@@ -313,6 +313,7 @@ read_signals(Pipeline *p)
 	leadscore_column(desc, "event_kinds", TEXTARRAYOID, "signal");
 	leadscore_column(desc, "condition", JSONPATHOID, "signal");
 	leadscore_column(desc, "quantity", JSONPATHOID, "signal");
+	leadscore_column(desc, "distinct_on", JSONPATHOID, "signal");
 	p->signals = palloc0(sizeof(SignalRule) * (n + 1));
 	p->profile = palloc(sizeof(SignalRule *) * (n + 1));
 	p->nsignals = (int) n;
@@ -343,8 +344,10 @@ read_signals(Pipeline *p)
 		}
 		signal->condition = (JsonPath *) DatumGetPointer(spi_copy(tuple, desc, 5, &isnull));
 		signal->quantity = (JsonPath *) DatumGetPointer(spi_copy(tuple, desc, 6, &isnull));
+		signal->distinct_on = (JsonPath *) DatumGetPointer(spi_copy(tuple, desc, 7, &isnull));
 		if (signal->source == SOURCE_EVENT)
-			signal->content = content_named(signal->condition) | content_named(signal->quantity);
+			signal->content = content_named(signal->condition) | content_named(signal->quantity) |
+				content_named(signal->distinct_on);
 		p->content_used |= signal->content;
 		if (signal->source == SOURCE_PROFILE)
 			p->profile[p->nprofile++] = signal;
@@ -531,6 +534,8 @@ find_missing(Pipeline *p)
 			names = leadscore_path_variables(signal->condition);
 		if (signal->quantity)
 			names = list_concat(names, leadscore_path_variables(signal->quantity));
+		if (signal->distinct_on)
+			names = list_concat(names, leadscore_path_variables(signal->distinct_on));
 		foreach(lc, names)
 			if (!leadscore_is_variable(p, signal->source, lfirst(lc)))
 			missing = lappend(missing, lfirst(lc));

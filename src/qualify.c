@@ -163,12 +163,11 @@ leadscore_signal_count(const Evaluation *e, int signal, int32 within)
 {
 	const SignalSpan *span = &e->signals[signal];
 	int64		count = span->timeless;
-	int			i;
+	const ActivityItem *item = span->end;
 
-	for (i = span->end - 1; i >= span->first; i--)
+	while (item > span->first)
 	{
-		const ActivityItem *item = &e->activity->items[i];
-
+		item--;
 		if (within > 0 && e->at - item->bucket >= within)
 			break;
 		/* beyond what min_count can ask for nothing needs to be told apart */

@@ -235,7 +235,7 @@ find_orphans(Writer *writer, DifferenceFound found, void *context)
 	const char *problems[13] = {"state without a lead", "events without a lead",
 		"history without a lead", "profile changes without a lead", "consent without a lead",
 		"name without a lead", "history of segments without a lead", "runs of sequences without a lead",
-	"actions without a lead", "exposures without a lead", "changes of owner or persona without a lead",
+		"actions without a lead", "exposures without a lead", "changes of owner or persona without a lead",
 	"preferences without a lead", "checkpoint without a lead"};
 	int			i;
 

@@ -392,6 +392,7 @@ run_to_cut(Writer *writer, LeadRecord *record, const LeadStep *steps, int64 n,
 	for (; before < n && steps[before].at < cut->at; before++)
 		for (j = 0; !steps[before].profile && j < steps[before].ncounts; j++)
 			lead_activity_append(&added, steps[before].counts[j].signal,
+								 steps[before].counts[j].value,
 								 bucket_of(steps[before].at, pipeline->grain),
 								 steps[before].counts[j].count);
 	lead_activity_normalize(&added);
@@ -439,7 +440,7 @@ replay_log(Writer *writer, LeadRecord *record, const DeltaList *events, int64 be
 		lead_activity_init(&baseline, record->activity.grain, record->activity.nitems);
 		lead_activity_copy(&record->activity, &baseline);
 	}
-	lead_activity_count(&record->activity, 0, bucket_of(created_at, writer->pipeline->grain), 1);
+	lead_activity_count(&record->activity, 0, 0, bucket_of(created_at, writer->pipeline->grain), 1);
 	steps = MemoryContextAllocHuge(CurrentMemoryContext,
 								   (end - begin + profile->n + 1) * sizeof(LeadStep));
 	if (checkpoint == NULL)
@@ -491,7 +492,7 @@ complete_profile_log(Writer *writer, LeadRecord *record, ProfileLog *log)
 
 	lead_activity_init(&known, writer->pipeline->grain, 16);
 	for (i = 0; i < log->n; i++)
-		lead_activity_count(&known, log->counts[i].signal, BUCKET_TIMELESS, log->counts[i].count);
+		lead_activity_count(&known, log->counts[i].signal, 0, BUCKET_TIMELESS, log->counts[i].count);
 	leadscore_pool_init(&difference);
 	leadscore_profile_difference(writer, &known, &difference);
 	if (difference.n == 0)

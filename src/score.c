@@ -335,10 +335,14 @@ index_signals(Scorer *scorer, const SegmentSet *segments)
 			if (segments->segments[i].conditions[j].test == TEST_SIGNAL)
 				scorer->max_signal_id = Max(scorer->max_signal_id, segments->segments[i].conditions[j].signal_id);
 	scorer->signal_index = palloc((scorer->max_signal_id + 1) * sizeof(int16) + 1);
+	scorer->distinct = palloc0((scorer->max_signal_id + 1) * sizeof(bool) + 1);
 	for (i = 0; i <= scorer->max_signal_id; i++)
 		scorer->signal_index[i] = NO_INDEX;
 	for (i = 0; i < model->signals.n; i++)
+	{
 		scorer->signal_index[signals[i].id] = (int16) i;
+		scorer->distinct[i] = signals[i].distinct != 0;
+	}
 	scorer->nsignals = model->signals.n;
 }
 
@@ -368,8 +372,12 @@ resolve_segments(Scorer *scorer, const SegmentSet *segments)
 			if (c->test == TEST_SIGNAL)
 			{
 				if (scorer->signal_index[c->signal_id] == NO_INDEX)
+				{
+					scorer->distinct[scorer->nsignals] = c->distinct;
 					scorer->signal_index[c->signal_id] = (int16) scorer->nsignals++;
+				}
 				c->signal = scorer->signal_index[c->signal_id];
+				c->distinct = scorer->distinct[c->signal];
 				longest = Max(longest, c->within);
 			}
 			for (k = 0; c->test == TEST_DIMENSION && k < scorer->model->dimensions.n; k++)
@@ -461,6 +469,7 @@ leadscore_evaluation_create(const Scorer *scorer)
 	const LeadModel *model = scorer->model;
 	Evaluation *e = palloc0(sizeof(Evaluation));
 
+	e->context = CurrentMemoryContext;
 	e->signals = palloc(sizeof(SignalSpan) * scorer->nsignals + 1);
 	e->present = palloc(sizeof(int16) * scorer->nsignals + 1);
 	e->resets = palloc(sizeof(int32) * model->dimensions.n + 1);
@@ -474,6 +483,8 @@ leadscore_evaluation_create(const Scorer *scorer)
 void
 leadscore_evaluation_free(Evaluation *e)
 {
+	if (e->values)
+		pfree(e->values);
 	pfree(e->signals);
 	pfree(e->present);
 	pfree(e->resets);
@@ -486,14 +497,14 @@ leadscore_evaluation_free(Evaluation *e)
  * The first of some items of one signal that is later than a bucket, which
  * bsearch() cannot find: it looks for equals
  */
-static int
-first_after(const ActivityItem *items, int low, int high, int32 bucket)
+static const ActivityItem *
+first_after(const ActivityItem *low, const ActivityItem *high, int32 bucket)
 {
 	while (low < high)
 	{
-		int			middle = (low + high) / 2;
+		const ActivityItem *middle = low + (high - low) / 2;
 
-		if (items[middle].bucket > bucket)
+		if (middle->bucket > bucket)
 			high = middle;
 		else
 			low = middle + 1;
@@ -501,41 +512,145 @@ first_after(const ActivityItem *items, int low, int high, int32 bucket)
 	return low;
 }
 
+/* Make room for the items of signals with values, of which there are at most n. */
+static void
+reserve_values(Evaluation *e, int n)
+{
+	int			max_values = Max(n, e->max_values * 2);
+
+	if (n <= e->max_values)
+		return;
+	/* this may fail, and code that catches the error may call again */
+	if (e->values == NULL)
+		e->values = MemoryContextAllocHuge(e->context, (Size) max_values * sizeof(ActivityItem));
+	else
+		e->values = repalloc_huge(e->values, (Size) max_values * sizeof(ActivityItem));
+	e->max_values = max_values;
+}
+
+/* Append what a distinct signal counts for one value: once, in its newest bucket */
+static void
+append_value(ActivityList *list, const ActivityItem *item, const ActivityItem *end, int32 last)
+{
+	const ActivityItem *newest = end;
+
+	/* what came without a value is not known to be different */
+	if (item->value == 0)
+		return;
+	do
+		newest--;
+	while (newest > item && (newest->count <= 0 || newest->bucket > last));
+	if (item->bucket == BUCKET_TIMELESS && item->count > 0)
+		newest = item;
+	if (newest->count > 0 && newest->bucket <= last)
+		list->items[list->nitems++] = (ActivityItem)
+	{
+		newest->bucket, item->signal, 0, 1
+	};
+}
+
+/*
+ * Append to a list what rules see up to a bucket of a signal that has values,
+ * from an item to another.  If rules count its different values, each of them
+ * counts once; else the values make no difference.  The list has room.
+ *
+ * Each value counts in its newest bucket: so it leaves a window, and decays,
+ * with the last event that brought it.  What comes out is a list like that of
+ * any other signal, and another event can only make a value count, or make it
+ * younger, which bounds.c relies on.
+ */
+void
+leadscore_see_values(ActivityList *list, const ActivityItem *item, const ActivityItem *end,
+					 bool distinct, int32 last)
+{
+	Assert(end - item <= list->capacity - list->nitems);
+	while (item < end)
+	{
+		const ActivityItem *next = item + 1;
+
+		if (distinct)
+		{
+			while (next < end && next->value == item->value)
+				next++;
+			append_value(list, item, next, last);
+		}
+		else if (item->bucket <= last)
+			list->items[list->nitems++] = (ActivityItem)
+		{
+			item->bucket, item->signal, 0, item->count
+		};
+		item = next;
+	}
+	lead_activity_normalize(list);
+}
+
+/*
+ * Find what an evaluation sees of a signal that has values, in its room behind
+ * *nvalues items of other signals.
+ */
+static void
+find_values(Evaluation *e, const ActivityItem *item, const ActivityItem *end, bool distinct,
+			int32 last, int *nvalues, SignalSpan *span)
+{
+	ActivityList list = {e->activity->grain, 0, (int) (end - item), e->values + *nvalues};
+
+	Assert(*nvalues + (end - item) <= e->max_values);
+	leadscore_see_values(&list, item, end, distinct, last);
+	span->first = list.items;
+	span->end = list.items + list.nitems;
+	if (list.nitems > 0 && span->first->bucket == BUCKET_TIMELESS)
+	{
+		span->timeless = Max(span->first->count, 0);
+		span->first++;
+	}
+	*nvalues += list.nitems;
+}
+
 /* Find the items of each signal that the scorer knows up to a bucket. */
 static void
 find_spans(const Scorer *scorer, Evaluation *e, int32 last)
 {
-	const ActivityItem *items = e->activity->items;
-	int			n = e->activity->nitems;
-	int			i = 0;
+	const ActivityItem *item = e->activity->items;
+	const ActivityItem *last_item = item + e->activity->nitems;
+	int			nvalues = 0;
 
 	memset(e->signals, 0, sizeof(SignalSpan) * scorer->nsignals);
 	e->npresent = 0;
-	while (i < n)
+	while (item < last_item)
 	{
-		int32		id = items[i].signal;
+		int32		id = item->signal;
 		int			index = id <= scorer->max_signal_id ? scorer->signal_index[id] : NO_INDEX;
-		int			end = i + 1;
+		const ActivityItem *end = item + 1;
 		SignalSpan *span;
 
-		while (end < n && items[end].signal == id)
+		while (end < last_item && end->signal == id)
 			end++;
 		if (index != NO_INDEX)
 		{
 			span = &e->signals[index];
-			if (items[i].bucket == BUCKET_TIMELESS)
+			/* no value sorts before all values */
+			if (unlikely(end[-1].value != 0 || scorer->distinct[index]))
 			{
-				span->timeless = Max(items[i].count, 0);
-				i++;
+				if (nvalues == 0)
+					reserve_values(e, (int) (last_item - item));
+				find_values(e, item, end, scorer->distinct[index], last, &nvalues, span);
 			}
-			span->first = i;
-			span->end = end;
-			if (end > i && items[end - 1].bucket > last)
-				span->end = first_after(items, i, end, last);
+			else
+			{
+				if (item->bucket == BUCKET_TIMELESS)
+				{
+					span->timeless = Max(item->count, 0);
+					item++;
+				}
+				span->first = item;
+				span->end = end;
+				if (end > item && end[-1].bucket > last)
+					span->end = first_after(item, end, last);
+			}
 			if (span->end > span->first || span->timeless > 0)
 				e->present[e->npresent++] = (int16) index;
 		}
-		i = end;
+		item = end;
 	}
 }
 
@@ -579,16 +694,42 @@ leadscore_rule_events(const Scorer *scorer, const Evaluation *e, int rule,
 	const ModelRule *r = &model_rules(scorer->model)[rule];
 	const SignalSpan *span = &e->signals[r->signal];
 	int128		events = span->timeless;
-	int			i;
+	const ActivityItem *item;
 
 	*newest = PG_INT32_MIN;
-	for (i = first_item(e, r); i < span->end; i++)
-		if (e->activity->items[i].count > 0)
+	for (item = first_item(e, r); item < span->end; item++)
+		if (item->count > 0)
 		{
-			events += e->activity->items[i].count;
-			*newest = e->activity->items[i].bucket;
+			events += item->count;
+			*newest = item->bucket;
 		}
+	if (scorer->distinct[r->signal])
+	{
+		int32		reset = e->resets[r->dimension];
+		int32		id = model_signals(scorer->model)[r->signal].id;
+
+		/* all of them, not only the newest of each value */
+		events = 0;
+		for (item = e->activity->items; item < e->activity->items + e->activity->nitems; item++)
+			if (item->signal == id && item->value != 0 && item->count > 0 && item->bucket <= e->at &&
+				(item->bucket == BUCKET_TIMELESS || item->bucket > reset))
+				events += item->count;
+	}
 	return (int64) Min(events, PG_INT64_MAX);
+}
+
+/* The different values that a rule over a distinct signal counts */
+int64
+leadscore_rule_values(const Scorer *scorer, const Evaluation *e, int rule)
+{
+	const ModelRule *r = &model_rules(scorer->model)[rule];
+	const ActivityItem *item;
+	int64		values = e->signals[r->signal].timeless;
+
+	for (item = first_item(e, r); item < e->signals[r->signal].end; item++)
+		if (r->within == 0 || e->at - item->bucket < r->within)
+			values += item->count;
+	return values;
 }
 
 /* points * weight / 1000, rounded half away from zero */
@@ -665,7 +806,6 @@ leadscore_rule_points(Scorer *scorer, const Evaluation *e, int rule,
 	const ModelRule *r = &model_rules(model)[rule];
 	RuleWeights *w = &scorer->weights[rule];
 	const SignalSpan *span = &e->signals[r->signal];
-	const ActivityItem *items = e->activity->items;
 	bool		missing;
 	int128		quantity = 0;	/* units of 2^-31 */
 	int64		first_left = r->first_n;
@@ -676,7 +816,7 @@ leadscore_rule_points(Scorer *scorer, const Evaluation *e, int rule,
 	int32		last_period = PG_INT32_MIN;
 	int64		period_left = 0;
 	int64		points;
-	int			i;
+	const ActivityItem *item;
 
 	if (r->aggregate == AGGREGATE_IDLE)
 	{
@@ -708,10 +848,10 @@ leadscore_rule_points(Scorer *scorer, const Evaluation *e, int rule,
 			break;
 	}
 
-	for (i = first_item(e, r); i < span->end; i++)
+	for (item = first_item(e, r); item < span->end; item++)
 	{
-		int32		bucket = items[i].bucket;
-		int64		count = items[i].count;
+		int32		bucket = item->bucket;
+		int64		count = item->count;
 
 		if (count <= 0)
 			continue;
@@ -803,8 +943,8 @@ sum_points(Scorer *scorer, const Evaluation *e, const ModelRule *r, RuleWeights 
 		   int64 *result)
 {
 	const SignalSpan *span = &e->signals[r->signal];
-	const ActivityItem *item = &e->activity->items[span->first];
-	const ActivityItem *end = &e->activity->items[span->end];
+	const ActivityItem *item = span->first;
+	const ActivityItem *end = span->end;
 	LeadGrain	grain = (LeadGrain) scorer->model->grain;
 	int32		reset = e->resets[r->dimension];
 	int64		limit_left = PG_INT32_MAX;

@@ -47,6 +47,8 @@ typedef struct Scorer
 	int			nsignals;		/* of the model, and then of segments alone */
 	int			max_signal_id;
 	int16	   *signal_index;	/* by id; NO_INDEX if none needs it */
+	bool	   *distinct;		/* by signal: are its different values
+								 * counted? */
 	RuleWeights *weights;		/* by rule */
 	int32	   *first_rule;		/* by signal: where its rules begin in ... */
 	int16	   *signal_rules;	/* ... rules by signal, but those of idle time */
@@ -65,11 +67,15 @@ typedef struct Scorer
 								 * the last bucket; -1 if there is no such age */
 } Scorer;
 
-/* The items of one signal up to a bucket, and its timeless count */
+/*
+ * The items of one signal up to a bucket, by bucket, and its timeless count.
+ * Of a signal that counts different values each value is here once, in its
+ * newest bucket.
+ */
 typedef struct SignalSpan
 {
-	int32		first;
-	int32		end;
+	const ActivityItem *first;
+	const ActivityItem *end;
 	int64		timeless;
 } SignalSpan;
 
@@ -78,6 +84,9 @@ typedef struct Evaluation
 {
 	int32		at;
 	const ActivityList *activity;
+	MemoryContext context;
+	ActivityItem *values;		/* room for items of signals with values */
+	int			max_values;
 	int64		total;
 	SignalSpan *signals;		/* by signal index */
 	int			npresent;
@@ -92,6 +101,8 @@ typedef struct Evaluation
 } Evaluation;
 
 extern Scorer *leadscore_scorer_create(const LeadModel *model, const SegmentSet *segments);
+extern void leadscore_see_values(ActivityList *list, const ActivityItem *item,
+								 const ActivityItem *end, bool distinct, int32 last);
 extern Evaluation *leadscore_evaluation_create(const Scorer *scorer);
 extern void leadscore_evaluation_free(Evaluation *e);
 extern void leadscore_evaluate(Scorer *scorer, const ActivityList *activity,
@@ -105,6 +116,7 @@ extern int64 leadscore_quiet_times(const Scorer *scorer, const Evaluation *e, in
 extern int64 leadscore_gross_points(const Evaluation *e, const ModelRule *rule);
 extern int64 leadscore_rule_events(const Scorer *scorer, const Evaluation *e,
 								   int rule, int32 *newest);
+extern int64 leadscore_rule_values(const Scorer *scorer, const Evaluation *e, int rule);
 extern int	leadscore_rule_blocker(const Scorer *scorer, const Evaluation *e,
 								   int rule, bool *missing);
 extern int64 leadscore_weighted(int64 points, int64 weight);

@@ -46,25 +46,25 @@ static inline int32
 newest_bucket(const Evaluation *e, int signal)
 {
 	const SignalSpan *span = &e->signals[signal];
-	int			i;
+	const ActivityItem *item;
 
-	for (i = span->end - 1; i >= span->first; i--)
-		if (e->activity->items[i].count > 0)
-			return e->activity->items[i].bucket;
+	for (item = span->end; item > span->first; item--)
+		if (item[-1].count > 0)
+			return item[-1].bucket;
 	return PG_INT32_MIN;
 }
 
 /* The first item of a rule's signal that the dimension's reset leaves */
-static inline int
+static inline const ActivityItem *
 first_item(const Evaluation *e, const ModelRule *rule)
 {
 	const SignalSpan *span = &e->signals[rule->signal];
 	int32		reset = e->resets[rule->dimension];
-	int			i = span->first;
+	const ActivityItem *item = span->first;
 
-	while (i < span->end && e->activity->items[i].bucket <= reset)
-		i++;
-	return i;
+	while (item < span->end && item->bucket <= reset)
+		item++;
+	return item;
 }
 
 /* The signal that says when a lead was created, NO_INDEX if there is none */

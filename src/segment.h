@@ -45,6 +45,7 @@ typedef struct SegmentCondition
 	SegmentTest test;
 	bool		negate;
 	bool		goes_on;		/* has the next row the same name? */
+	bool		distinct;		/* does the signal count different values? */
 	uint8		stage_from;
 	uint8		stage_to;
 	int16		signal;			/* index in a scorer, NO_INDEX if it has none */

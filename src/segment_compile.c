@@ -22,7 +22,7 @@ static const char *const segment_keys[] = {
 	"segment", "segment_id", "persona", "ideal_customer", "min_match_share", "conditions", NULL
 };
 static const char *const condition_keys[] = {
-	"condition", "signal", "signal_id", "min_count", "within", "dimension", "min_points",
+	"condition", "signal", "signal_id", "distinct", "min_count", "within", "dimension", "min_points",
 	"stage_from", "stage_to", "in_segment", "in_segment_id", "lead_condition", "negate", "weight", NULL
 };
 
@@ -50,12 +50,14 @@ compile_condition(ModelRow *row, bool draft, SegmentCondition *c)
 	int64		signal_id;
 	int64		segment_id;
 	uint8		negate;
+	uint8		distinct;
 	int			asked;
 
 	(void) lead_model_read_name(row, "condition", &name);
 	(void) lead_model_read_text(row, "signal", &signal);
 	(void) lead_model_read_text(row, "lead_condition", &path);
 	(void) lead_model_read_count(row, "signal_id", -1, 0, PG_INT16_MAX, &signal_id);
+	(void) lead_model_read_bool(row, "distinct", false, &distinct);
 	(void) lead_model_read_count(row, "min_count", 1, 1, PG_INT32_MAX, &c->min_count);
 	(void) lead_model_read_period(row, "within", row->grain == GRAIN_DAY ? 1440 : 60, &c->within);
 	(void) lead_model_read_text(row, "dimension", &dimension);
@@ -84,6 +86,7 @@ compile_condition(ModelRow *row, bool draft, SegmentCondition *c)
 		(void) lead_model_fail(row, "Swap stage_from and stage_to.", "stage_from is above stage_to");
 	c->name = name;
 	c->negate = negate != 0;
+	c->distinct = distinct != 0;
 	c->signal_id = (int32) signal_id;
 	c->segment_id = (int32) segment_id;
 	c->signal_name = signal;

@@ -147,7 +147,29 @@ leadscore_segments_keep(const Scorer *scorer, const Range *range, const LeadStan
 	return true;
 }
 
-/* The first of an activity's items that is of a signal and later than a bucket, or behind it */
+/* The first of an activity's items that is of a signal, or of a later one */
+static int
+first_of_signal(const ActivityList *activity, int32 signal)
+{
+	int			low = 0;
+	int			high = activity->nitems;
+
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+
+		if (activity->items[middle].signal >= signal)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return low;
+}
+
+/*
+ * The first of an activity's items that is of a signal without values and later
+ * than a bucket, or behind it
+ */
 static int
 first_item_after(const ActivityList *activity, int32 signal, int64 bucket)
 {
@@ -168,11 +190,12 @@ first_item_after(const ActivityList *activity, int32 signal, int64 bucket)
 }
 
 /*
- * Is a condition on a signal met at a bucket?  In *expiry is the bucket in which
- * its counts become too few, as they leave its window; PG_INT32_MAX if never.
+ * Is a condition on a signal without values met at a bucket?  In *expiry is the
+ * bucket in which its counts become too few, as they leave its window;
+ * PG_INT32_MAX if never.
  */
 static bool
-signal_met(const SegmentCondition *c, const ActivityList *activity, int32 at, int32 *expiry)
+counts_met(const SegmentCondition *c, const ActivityList *activity, int32 at, int32 *expiry)
 {
 	const ActivityItem *items = activity->items;
 	int			first = first_item_after(activity, c->signal_id, BUCKET_TIMELESS);
@@ -192,6 +215,28 @@ signal_met(const SegmentCondition *c, const ActivityList *activity, int32 at, in
 			*expiry = (int32) Min((int64) items[i].bucket + c->within, PG_INT32_MAX);
 	}
 	return count >= c->min_count;
+}
+
+/* The same for any signal */
+static bool
+signal_met(const SegmentCondition *c, const ActivityList *activity, int32 at, int32 *expiry)
+{
+	int			first = first_of_signal(activity, c->signal_id);
+	int			end;
+	ActivityList seen;
+	bool		met;
+
+	if (first == activity->nitems || activity->items[first].signal != c->signal_id)
+		return counts_met(c, activity, at, expiry);
+	end = lead_activity_signal_end(activity, first);
+	/* no value sorts before all values */
+	if (!c->distinct && activity->items[end - 1].value == 0)
+		return counts_met(c, activity, at, expiry);
+	lead_activity_init(&seen, activity->grain, end - first);
+	leadscore_see_values(&seen, activity->items + first, activity->items + end, c->distinct, at);
+	met = counts_met(c, &seen, at, expiry);
+	pfree(seen.items);
+	return met;
 }
 
 /*

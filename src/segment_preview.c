@@ -162,7 +162,7 @@ leadscore_would_be_in(PG_FUNCTION_ARGS)
 	ExecStoreHeapTuple(&tuple, preview->slot, false);
 	for (i = 0; i < preview->nopen; i++)
 		if (leadscore_lead_matches(preview->pipeline, &preview->columns, preview->slot, preview->open[i].path))
-			lead_activity_count(&preview->activity, preview->open[i].signal_id, BUCKET_TIMELESS, 1);
+			lead_activity_count(&preview->activity, preview->open[i].signal_id, 0, BUCKET_TIMELESS, 1);
 	ExecClearTuple(preview->slot);
 	leadscore_evaluate(preview->scorer, &preview->activity,
 					   bucket_of(GetCurrentTransactionStartTimestamp(), preview->activity.grain),

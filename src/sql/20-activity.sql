@@ -21,7 +21,7 @@ CREATE TYPE leadscore.lead_activity (
 	STORAGE = extended
 );
 COMMENT ON TYPE leadscore.lead_activity IS
-	'counts of the signals of a lead by bucket: UTC day or hour, or * for counts without a time (profile signals); written day{7@2025-03-01:2,9@*:1}';
+	'counts of the signals of a lead by bucket: UTC day or hour, or * for counts without a time (profile signals); written day{7@2025-03-01:2,9@*:1}, and day{5#0123456789abcdef@2025-03-01:1} with the hash of a distinct value';
 
 CREATE FUNCTION leadscore.lead_activity(signal_id int, at timestamptz, count bigint, grain interval)
 	RETURNS leadscore.lead_activity
@@ -116,12 +116,14 @@ CREATE OPERATOR CLASS leadscore.lead_activity_ops DEFAULT FOR TYPE leadscore.lea
 	FUNCTION 2 leadscore.lead_activity_hash_extended(leadscore.lead_activity, bigint);
 
 CREATE FUNCTION leadscore.unnest(activity leadscore.lead_activity)
-	RETURNS TABLE (signal_id smallint, bucket timestamptz, count bigint)
+	RETURNS TABLE (signal_id smallint, bucket timestamptz, count bigint, value bigint)
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE ROWS 30 AS 'MODULE_PATHNAME', 'lead_activity_unnest';
 COMMENT ON FUNCTION leadscore.unnest(leadscore.lead_activity) IS
-	'the counts as rows; bucket is the first instant of the UTC day or hour, NULL for a count without a time';
+	'the counts as rows; bucket is the first instant of the UTC day or hour, NULL for a count without a time; value is the hash of a distinct value, NULL for a signal without distinct_on';
 
 CREATE FUNCTION leadscore.lead_activity_agg_transfn(bytea, int, timestamptz, bigint, interval) RETURNS bytea
+	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME';
+CREATE FUNCTION leadscore.lead_activity_agg_transfn(bytea, int, timestamptz, bigint, interval, bigint) RETURNS bytea
 	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME';
 CREATE FUNCTION leadscore.lead_activity_sum_transfn(bytea, leadscore.lead_activity) RETURNS bytea
 	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME';
@@ -137,6 +139,13 @@ CREATE AGGREGATE leadscore.lead_activity_agg(signal_id int, at timestamptz, coun
 );
 COMMENT ON AGGREGATE leadscore.lead_activity_agg(int, timestamptz, bigint, interval) IS
 	'builds an activity from rows of signal, instant (NULL: timeless) and count; grain is 1 day or 1 hour';
+CREATE AGGREGATE leadscore.lead_activity_agg(signal_id int, at timestamptz, count bigint, grain interval, value bigint) (
+	SFUNC = leadscore.lead_activity_agg_transfn, STYPE = bytea,
+	COMBINEFUNC = leadscore.lead_activity_combinefn,
+	FINALFUNC = leadscore.lead_activity_finalfn, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE leadscore.lead_activity_agg(int, timestamptz, bigint, interval, bigint) IS
+	'the same with the hash of a distinct value, as unnest() and event_signals() give it (NULL: none)';
 CREATE AGGREGATE pg_catalog.sum(leadscore.lead_activity) (
 	SFUNC = leadscore.lead_activity_sum_transfn, STYPE = bytea,
 	COMBINEFUNC = leadscore.lead_activity_combinefn,

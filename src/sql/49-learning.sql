@@ -82,6 +82,6 @@ COMMENT ON FUNCTION leadscore_internal.logistic_auc(bytea, double precision[]) I
 	'area under the curve of a sum of features, with its 95 % interval (Mann and Whitney; Hanley and McNeil)';
 
 CREATE FUNCTION leadscore_internal.rule_values(activity leadscore.lead_activity, model leadscore.lead_model, at timestamptz) RETURNS double precision[]
-	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'leadscore_rule_values';
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'leadscore_values_of_rules';
 COMMENT ON FUNCTION leadscore_internal.rule_values(leadscore.lead_activity, leadscore.lead_model, timestamptz) IS
 	'how often each rule of a model counts, after its limit, decay and cap; then the score';

@@ -1,10 +1,10 @@
 /* The engine: triggers and upkeep of a pipeline */
 
 CREATE FUNCTION leadscore_internal.event_signals(event anyelement)
-	RETURNS TABLE (signal_id smallint, quantity bigint)
+	RETURNS TABLE (signal_id smallint, quantity bigint, value bigint)
 	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 10 ROWS 1 AS 'MODULE_PATHNAME', 'leadscore_event_signals';
 COMMENT ON FUNCTION leadscore_internal.event_signals(anyelement) IS
-	'the signals that a row of a pipeline''s table event counts for, and how often';
+	'the signals that a row of a pipeline''s table event counts for, how often, and for which value if different values are counted';
 
 CREATE FUNCTION leadscore_internal.profile_signals(lead anyelement)
 	RETURNS TABLE (signal_id smallint)

@@ -20,6 +20,7 @@ same_list(const ActivityList *a, const ActivityList *b)
 		return false;
 	for (i = 0; i < a->nitems; i++)
 		if (a->items[i].signal != b->items[i].signal ||
+			a->items[i].value != b->items[i].value ||
 			a->items[i].bucket != b->items[i].bucket ||
 			a->items[i].count != b->items[i].count)
 			return false;
@@ -40,7 +41,9 @@ check_list(const ActivityList *list)
 		CHECK(item->signal >= 0 && item->signal <= PG_INT16_MAX);
 		CHECK(bucket_is_valid(item->bucket, list->grain));
 		CHECK(i == 0 || item[-1].signal < item->signal ||
-			  (item[-1].signal == item->signal && item[-1].bucket < item->bucket));
+			  (item[-1].signal == item->signal &&
+			   (item[-1].value < item->value ||
+				(item[-1].value == item->value && item[-1].bucket < item->bucket))));
 		if (item->bucket != BUCKET_TIMELESS)
 		{
 			int32		day = day_of(item->bucket, list->grain);
@@ -111,10 +114,12 @@ check_algebra(const ActivityList *a, const ActivityList *b)
 	/* one count after the other gives the same */
 	lead_activity_merge(a, a, -1, &other);
 	for (i = 0; i < a->nitems; i++)
-		lead_activity_count(&other, a->items[i].signal, a->items[i].bucket, a->items[i].count);
+		lead_activity_count(&other, a->items[i].signal, a->items[i].value,
+							a->items[i].bucket, a->items[i].count);
 	CHECK(same_list(a, &other));
 	for (i = 0; i < b->nitems; i++)
-		lead_activity_count(&other, b->items[i].signal, b->items[i].bucket, b->items[i].count);
+		lead_activity_count(&other, b->items[i].signal, b->items[i].value,
+							b->items[i].bucket, b->items[i].count);
 	CHECK(same_list(&sum, &other));
 
 	/* a group, but where counts stay at the end of their range */

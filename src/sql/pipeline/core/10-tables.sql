@@ -200,16 +200,18 @@ CREATE TABLE signal (
     condition jsonpath,
     quantity jsonpath,
     note text,
+    distinct_on jsonpath,
     CONSTRAINT signal_pkey PRIMARY KEY (signal),
     CONSTRAINT signal_signal_id_key UNIQUE (signal_id),
     CONSTRAINT signal_signal_check CHECK (signal <> ''),
     CONSTRAINT signal_signal_id_check CHECK (signal_id >= 0),
     CONSTRAINT signal_source_check CHECK (source IN ('event', 'profile')),
     CONSTRAINT signal_profile_check CHECK (source = 'event'
-        OR (condition IS NOT NULL AND event_kinds IS NULL AND event_role IS NULL AND quantity IS NULL)),
+        OR (condition IS NOT NULL AND event_kinds IS NULL AND event_role IS NULL AND quantity IS NULL AND distinct_on IS NULL)),
     -- no kind at all: counted by the engine, not by events
     CONSTRAINT signal_event_kinds_check CHECK (array_position(event_kinds, NULL) IS NULL
         AND (cardinality(event_kinds) > 0 OR signal_id = 0)),
+    CONSTRAINT signal_distinct_on_check CHECK (distinct_on IS NULL OR quantity IS NULL),
     CONSTRAINT signal_event_role_check CHECK (event_kinds IS NULL OR event_role IS NULL),
     CONSTRAINT signal_event_role_fkey FOREIGN KEY (event_role) REFERENCES event_role
 );
@@ -222,6 +224,7 @@ COMMENT ON COLUMN signal.event_role IS 'role of the kinds of events that match, 
 COMMENT ON COLUMN signal.condition IS 'jsonpath on event.properties or lead.profile that must hold too; columns and value lists are variables, as in $value > 100; NULL: none';
 COMMENT ON COLUMN signal.quantity IS 'jsonpath that gives how often an event counts, a number; NULL: once';
 COMMENT ON COLUMN signal.note IS 'remark for people';
+COMMENT ON COLUMN signal.distinct_on IS 'jsonpath that gives the value by which events are told apart, such as $.page; rules, gates and segments count different values then; an event without one such value does not count; NULL: all events count';
 
 CREATE TABLE value_list (
     list text,

@@ -150,7 +150,7 @@ CREATE TRIGGER config_changing BEFORE INSERT OR UPDATE OR DELETE ON event_kind
 -- Counts follow from signals: if these change, every lead is counted again, at
 -- its next write or by sweep().
 CREATE TRIGGER signals_changed
-    AFTER INSERT OR DELETE OR UPDATE OF signal, source, event_kinds, event_role, condition, quantity ON signal
+    AFTER INSERT OR DELETE OR UPDATE OF signal, source, event_kinds, event_role, condition, quantity, distinct_on ON signal
     FOR EACH STATEMENT EXECUTE FUNCTION signals_changed();
 CREATE TRIGGER signals_changed
     AFTER INSERT OR DELETE OR UPDATE ON value_list

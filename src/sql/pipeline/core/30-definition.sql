@@ -24,6 +24,7 @@ BEGIN
         'signals', coalesce((
             SELECT jsonb_agg(jsonb_build_object(
                 'signal', g.signal, 'signal_id', g.signal_id, 'source', g.source)
+                || CASE WHEN g.distinct_on IS NULL THEN '{}' ELSE '{"distinct": true}' END::jsonb
                 ORDER BY g.signal_id)
             FROM @pipeline@.signal g), '[]'),
         'dimensions', coalesce((

@@ -377,7 +377,7 @@ BEGIN
     keys := ARRAY(
         SELECT unnest('{page,content,intent,form,fields,variant,purchase,type,channel,topic}'::text[])
         UNION
-        SELECT m[1] FROM @pipeline@.signal s, regexp_matches(concat(s.condition, ' ', s.quantity), '[.]"([^"]+)"', 'g') m
+        SELECT m[1] FROM @pipeline@.signal s, regexp_matches(concat(s.condition, ' ', s.quantity, ' ', s.distinct_on), '[.]"([^"]+)"', 'g') m
         WHERE s.source = 'event');
     -- a refund goes on naming its purchase
     UPDATE @pipeline@.event e

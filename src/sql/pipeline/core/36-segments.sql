@@ -15,6 +15,7 @@ BEGIN
                     'condition', c.condition,
                     'signal', CASE WHEN c.lead_condition IS NULL THEN c.signal ELSE p.signal END,
                     'signal_id', CASE WHEN c.lead_condition IS NULL THEN g.signal_id ELSE p.signal_id END,
+                    'distinct', CASE WHEN c.lead_condition IS NULL AND g.distinct_on IS NOT NULL THEN true END,
                     'min_count', c.min_count, 'within', @pipeline@.period_text(c.within),
                     'lead_condition', c.lead_condition::text,
                     'dimension', c.dimension, 'min_points', c.min_points,

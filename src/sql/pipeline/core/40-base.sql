@@ -357,7 +357,7 @@ BEGIN
         RETURN NULL;
     END IF;
     next_at := date_bin(grain, at, timestamptz '2000-01-01 00:00+00') + extract(epoch FROM grain) * interval '1 second';
-    SELECT leadscore.lead_activity_agg(s.signal_id, e.occurred_at, s.quantity, grain) INTO later
+    SELECT leadscore.lead_activity_agg(s.signal_id, e.occurred_at, s.quantity, grain, s.value) INTO later
     FROM @pipeline@.event e
         CROSS JOIN LATERAL leadscore_internal.event_signals(e) s
     WHERE e.lead_id = _score_after.lead_id AND e.occurred_at >= _score_after.at AND e.occurred_at < next_at
