@@ -41,6 +41,22 @@ SELECT * FROM crm.track('bob', 'points_added', properties => '{}', value => NULL
 SELECT * FROM crm.track('bob', 'page_view', occurred_at => now() + interval '3 days', profile => '{"budget": "yes"}') \g /dev/null
 SELECT severity, problem, CASE WHEN problem <> 'events are dated ahead' THEN detail END AS detail, advice FROM leadscore.doctor('crm');
 
+-- A table of the app whose column is gone; events that should have been purged
+CREATE SCHEMA app;
+CREATE TABLE app.bill (id int PRIMARY KEY, email text, paid_at timestamptz);
+SELECT leadscore.track_table('crm', 'app.bill', lead => 'email', kind => 'purchase', occurred_at => 'paid_at') IS NOT NULL AS tracked;
+SELECT severity, problem, advice FROM leadscore.doctor('crm') WHERE problem LIKE '%tracked%';
+SELECT leadscore.backfill_table('crm', 'bill');
+SELECT severity, problem, advice FROM leadscore.doctor('crm') WHERE problem LIKE '%tracked%';
+ALTER TABLE app.bill DROP COLUMN paid_at;
+SELECT severity, problem, advice FROM leadscore.doctor('crm') WHERE problem LIKE '%tracked%';
+SELECT leadscore.untrack_table('crm', 'bill');
+DROP SCHEMA app CASCADE;
+SELECT count(*) FROM crm.track('bob', 'page_view', occurred_at => '2024-01-01');
+UPDATE crm.retention SET keep_for = '100 days' WHERE table_name = 'event';
+SELECT problem, detail FROM leadscore.doctor('crm') WHERE problem LIKE '%retention%';
+UPDATE crm.retention SET keep_for = NULL;
+
 -- For the owner alone
 CREATE ROLE leadscore_reader;
 SELECT leadscore.grant_reader('crm', 'leadscore_reader');
@@ -59,3 +75,4 @@ DROP FUNCTION crm._problems();
 SELECT severity, problem, advice FROM leadscore.doctor('crm');
 SELECT leadscore.upgrade_pipeline('crm') > 0 AS upgraded;
 SELECT severity, problem FROM leadscore.doctor('crm') WHERE severity <> 'warning';
+SELECT leadscore.drop_pipeline('crm') \g /dev/null

@@ -134,7 +134,7 @@ BEGIN
         SELECT p.oid::regprocedure FROM pg_proc p
         WHERE p.pronamespace IN ('crm'::regnamespace, 'crm_reports'::regnamespace) AND p.prosecdef AND p.proname ~ '^_' ORDER BY p.proname COLLATE "C"
     LOOP
-        EXECUTE format('SELECT count(t) FROM %s AS t', replace(replace(replace(replace(replace(function, '(bigint)', '(1)'), '(bigint,bigint)', '(1, 101)'), '(bigint[],bigint[])', '(''{1}'', ''{101}'')'),
+        EXECUTE format('SELECT count(t) FROM %s AS t', replace(replace(replace(replace(replace(replace(function, '(text)', '(''orders'')'), '(bigint)', '(1)'), '(bigint,bigint)', '(1, 101)'), '(bigint[],bigint[])', '(''{1}'', ''{101}'')'),
             '(bigint,bigint,text)', '(1, 101, ''content'')'), '(bigint,timestamp with time zone,bigint)', '(1, now(), NULL)')) INTO rows;
         RETURN NEXT;
     END LOOP;

@@ -786,6 +786,8 @@ leadscore_exchange_events(AppWrite *call, EventInput *gone, int ngone, EventInpu
 		if (ngone > 0 || !call->cache->source_id_unique)
 			leadscore_app_run(call->pipeline, REMOVE_EVENTS, values, NULL, NULL);
 	}
+	/* what was purged stays counted as it was */
+	nput = drop_purged(call, put, nput);
 	if (nput == 0)
 		return;
 	for (i = 0; i < EVENT_COLUMNS; i++)

@@ -74,7 +74,7 @@ SELECT stage, entered, entered_directly, converted, lost, open, matured, matured
 SELECT t.stage::text, coalesce(sum(entered), 0), coalesce(sum(entered_directly), 0), coalesce(sum(converted), 0), coalesce(sum(lost), 0), coalesce(sum(open), 0), coalesce(sum(matured), 0), coalesce(sum(matured_converted), 0) FROM stages() t LEFT JOIN stage_entry USING (stage_rank) WHERE t.stage >= 'visitor' GROUP BY 1;
 
 -- entries into stages, by each slice
-SELECT v.slice_by, stage, entered, entered_directly, converted, lost, open FROM funnel, (VALUES ('channel'), ('campaign'), ('market'), ('owner'), ('persona'), ('country')) v (slice_by);
+SELECT v.slice_by, stage, entered, entered_directly, converted, lost, open FROM funnel, (VALUES ('channel'), ('campaign'), ('market'), ('owner'), ('persona'), ('country'), ('objective')) v (slice_by);
 SELECT slice_by, stage, sum(entered), sum(entered_directly), sum(converted), sum(lost), sum(open) FROM funnel_by WHERE slice_by <> 'segment' GROUP BY 1, 2;
 
 -- entries into stages of each owner

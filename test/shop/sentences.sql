@@ -164,8 +164,8 @@ SELECT count(*), round(avg(total_days)::numeric, 3) FROM cycle_time WHERE outcom
 -- by hand
 SELECT count(*), round(avg(extract(epoch FROM won_at - began_at) / 86400) FILTER (WHERE cycle = 1 OR won_at > began_at)::numeric, 3) FROM cycles WHERE won_at IS NOT NULL;
 
--- lead_timeline: The lead with most to tell has _ entries, _ of them stages.
-SELECT count(*), count(*) FILTER (WHERE what = 'stage') FROM lead_timeline GROUP BY lead_id ORDER BY 1 DESC, 2 DESC, lead_id LIMIT 1;
+-- lead_timeline: The lead that did most has _ entries of events, stages and its profile, _ of them stages.
+SELECT count(*), count(*) FILTER (WHERE what = 'stage') FROM lead_timeline WHERE what IN ('event', 'stage', 'profile') GROUP BY lead_id ORDER BY 1 DESC, 2 DESC, lead_id LIMIT 1;
 -- by hand
 SELECT events + stages + profiles, stages FROM crm.lead l, LATERAL (SELECT (SELECT count(*) FROM crm.event e WHERE e.lead_id = l.lead_id), (SELECT count(*) FROM walk w WHERE w.lead_id = l.lead_id),
     (SELECT count(*) FROM crm.profile_change p WHERE p.lead_id = l.lead_id)) n (events, stages, profiles) ORDER BY 1 DESC, 2 DESC, l.lead_id LIMIT 1;

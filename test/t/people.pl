@@ -460,9 +460,11 @@ sub view_sums
 {
 	my ($database, @statements) = @_;
 	my @queries = script($database, q{
-		SELECT format('SELECT %L, count(*)%s FROM %I.%I;', c.table_schema || '.' || c.table_name,
+		SELECT format('SELECT %L, count(*)%s FROM %I.%I', c.table_schema || '.' || c.table_name,
 			coalesce(string_agg(format(', sum(%I)::numeric(40,6)', c.column_name), '' ORDER BY c.ordinal_position)
 				FILTER (WHERE c.data_type IN ('integer', 'bigint', 'numeric', 'double precision') AND c.column_name !~ '_low_rate$|_high_rate$|^lead_id$'), ''), c.table_schema, c.table_name)
+			-- it also tells that the person was forgotten, and what ended by that
+			|| CASE c.table_name WHEN 'lead_timeline' THEN $$ WHERE what IN ('event', 'stage', 'profile', 'segment', 'owner', 'persona')$$ ELSE '' END || ';'
 		FROM information_schema.columns c JOIN information_schema.views v USING (table_schema, table_name)
 		WHERE c.table_schema IN ('p', 'p_reports') AND c.table_name NOT IN ('hot_leads', '_hot', 'recommended_action', 'consent_by_stage')
 		GROUP BY c.table_schema, c.table_name

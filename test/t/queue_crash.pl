@@ -226,7 +226,7 @@ my %checks = (
 		SELECT a.lead_id, a.sequence, a.run, a.step, a.status, a.created_at, e.ended_at FROM p.action a JOIN p.enrollment e USING (lead_id, sequence, run)
 		WHERE e.ended_at IS NOT NULL AND (a.status = 'waiting'
 			-- what ended both may have begun before, and waited for the lock
-			OR a.created_at > e.ended_at AND a.status <> 'cancelled' AND (a.status = 'skipped' AND a.reason = 'no consent') IS NOT TRUE)},
+			OR a.created_at > e.ended_at AND a.status <> 'cancelled' AND (a.status = 'skipped' AND a.reason IN ('no consent', 'suppressed', 'forgotten')) IS NOT TRUE)},
 	'an open run that has not one action that waits or is claimed' => q{
 		SELECT e.lead_id, e.sequence, e.run, count(a) FROM p.enrollment e LEFT JOIN p.action a ON (a.lead_id, a.sequence, a.run) = (e.lead_id, e.sequence, e.run) AND a.status IN ('waiting', 'claimed')
 		WHERE e.ended_at IS NULL GROUP BY 1, 2, 3 HAVING count(a) <> 1},

@@ -200,7 +200,7 @@ is($node->safe_psql('cut', qq{
 	SELECT signals();
 	ROLLBACK}), "0\n1", 'queries of the whole see new signals');
 
-is($node->safe_psql('cut', "SELECT leadscore_internal.kinds_of('crm.event_kind', 'purchase', 'lost')"), '{purchase,lost}', 'so do they find kinds of events');
+is($node->safe_psql('cut', "SELECT leadscore_internal.kinds_of('crm.event_kind', 'purchase', 'lost')"), '{purchase,subscription_started,subscription_renewed,lost}', 'so do they find kinds of events');
 
 # what does not belong together is refused, also by a session that knew better
 my $all = 'Distribute all tables that have a lead_id by it, colocated';

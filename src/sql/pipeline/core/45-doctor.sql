@@ -46,7 +46,26 @@ BEGIN
         'Call activate_model(). Drafts: ' || coalesce((SELECT string_agg(m.model, ', ' ORDER BY m.model) FROM @pipeline@.model m WHERE m.status = 'draft'), 'none') || '.'
     WHERE NOT EXISTS (SELECT FROM @pipeline@.model m WHERE m.status = 'active');
 
+    RETURN QUERY
+    SELECT 'error', format('tracked table "%s" is not read', t.definition), t.problem,
+        format('Mend it, then call leadscore.backfill_table(%L, %L, restart => true).', @pipeline_name@, t.definition)
+    FROM @pipeline@.tracked_tables t
+    WHERE t.problem IS NOT NULL
+    ORDER BY t.definition;
+
     -- Late
+    RETURN QUERY
+    SELECT 'warning', format('older rows of tracked table "%s" are not read', t.definition), format('Rows that were read: %s.', t.backfilled_rows),
+        format('Call leadscore.backfill_table(%L, %L) until it returns 0.', @pipeline_name@, t.definition)
+    FROM @pipeline@.tracked_tables t
+    WHERE t.problem IS NULL AND NOT t.backfilled
+    ORDER BY t.definition;
+    RETURN QUERY
+    SELECT 'warning', 'events are kept longer than retention says', format('The oldest is of %s.', e.oldest::date),
+        format('Call %I.apply_retention(), as by pg_cron.', @pipeline_name@)
+    FROM @pipeline@.retention r,
+        LATERAL (SELECT min(o.occurred_at) AS oldest FROM @pipeline@.event o WHERE isfinite(o.occurred_at)) e
+    WHERE r.table_name = 'event' AND r.keep_for IS NOT NULL AND e.oldest < now() - r.keep_for - interval '7 days';
     RETURN QUERY
     SELECT 'warning', 'sweep() is overdue', format('Leads whose stage or segments may have changed because time passed: %s, the first %s ago. Scores are right; sequences, history and alerts wait.',
             count(*), date_trunc('minute', now() - min(s.next_review_at))),
