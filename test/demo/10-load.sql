@@ -189,6 +189,11 @@ INSERT INTO crm.event (lead_id, kind, occurred_at, value, properties)
                 || CASE WHEN (v.lead_id + k) % 4 = 2 THEN jsonb_build_object('variant', CASE WHEN v.lead_id / 4 % 2 = 0 THEN 'control' ELSE 'short' END) ELSE '{}' END AS properties
         FROM visitor v, generate_series(0, v.lead_id % 3) k
         UNION ALL
+        -- some see the form and leave it
+        SELECT v.lead_id, 'form_view', v.came_at + interval '5 minutes', NULL, '{"form": "guide", "variant": "a"}'
+        FROM visitor v
+        WHERE v.lead_id % 9 = 0
+        UNION ALL
         -- a form for a guide or the newsletter makes the lead
         SELECT j.lead_id, f.kind, j.born_at - f.before, NULL, f.properties
         FROM journey j,
@@ -248,10 +253,21 @@ INSERT INTO crm.event (lead_id, kind, occurred_at, value, properties)
         WHERE j.sells
         UNION ALL
         -- sales calls until the lead answers; a few leads never do and go back to marketing
-        SELECT j.lead_id, 'outreach', j.sql_at + (j.contact_at - j.sql_at) * k / 4, NULL,
-            jsonb_build_object('outcome', CASE k WHEN 3 THEN 'call back' ELSE 'no answer' END)
-        FROM journey j, generate_series(1, 3) k
-        WHERE j.sells AND pg_temp.draw(j.lead_id, 'calls') * 4 < k
+        SELECT j.lead_id, 'outreach', j.sql_at + (j.contact_at - j.sql_at) * k / 5, NULL,
+            jsonb_build_object('outcome', CASE k WHEN 4 THEN 'call back' ELSE 'no answer' END)
+        FROM journey j, generate_series(1, 4) k
+        WHERE j.sells AND pg_temp.draw(j.lead_id, 'calls') * 5 < k
+        UNION ALL
+        -- many agree on a meeting, and most come to it
+        SELECT j.lead_id, m.kind, j.contact_at + m.after, NULL, jsonb_build_object('meeting_at', j.contact_at + interval '2 days')
+        FROM journey j,
+            LATERAL (VALUES ('meeting_booked', interval '0'),
+                (CASE WHEN pg_temp.draw(j.lead_id, 'meets') < 0.8 THEN 'meeting_held' ELSE 'meeting_no_show' END, interval '2 days')) AS m (kind, after)
+        WHERE j.sells AND pg_temp.draw(j.lead_id, 'answers') < 0.6 AND j.contact_at + interval '2 days' < j.end_at
+        UNION ALL
+        SELECT j.lead_id, 'outreach', j.end_at - interval '1 hour', NULL, '{"outcome": "no"}'
+        FROM journey j
+        WHERE j.fate = 'lost'
         UNION ALL
         SELECT j.lead_id, 'sales_contact', j.contact_at, NULL, NULL
         FROM journey j
@@ -276,6 +292,19 @@ INSERT INTO crm.event (lead_id, kind, occurred_at, value, properties)
         SELECT j.lead_id, 'purchase', j.end_at + interval '45 days' * k, round((60 + 200 * pg_temp.draw(j.lead_id, 'beans' || k))::numeric, 2), NULL
         FROM journey j, generate_series(1, 6) k
         WHERE j.fate = 'customer' AND pg_temp.draw(j.lead_id, 'loyal') > k / 6.0
+        UNION ALL
+        -- a few send a machine back, others take beans every month
+        SELECT j.lead_id, 'refund', j.end_at + interval '10 days', round((50 + 150 * pg_temp.draw(j.lead_id, 'back'))::numeric, 2), '{"reason": "broken"}'
+        FROM journey j
+        WHERE j.fate = 'customer' AND pg_temp.draw(j.lead_id, 'broken') < 0.05
+        UNION ALL
+        SELECT j.lead_id, CASE k WHEN 0 THEN 'subscription_started' ELSE 'subscription_renewed' END, j.end_at + interval '20 days' + interval '30 days' * k, 29, NULL
+        FROM journey j, generate_series(0, 12) k
+        WHERE j.fate = 'customer' AND pg_temp.draw(j.lead_id, 'beans every month') < 0.15 AND pg_temp.draw(j.lead_id, 'stays') * 15 > k
+        UNION ALL
+        SELECT j.lead_id, 'subscription_cancelled', j.end_at + interval '25 days' + interval '30 days' * ceil(pg_temp.draw(j.lead_id, 'stays') * 15 - 1), NULL, '{"reason": "moved"}'
+        FROM journey j
+        WHERE j.fate = 'customer' AND pg_temp.draw(j.lead_id, 'beans every month') < 0.15 AND pg_temp.draw(j.lead_id, 'stays') * 15 <= 12
         UNION ALL
         SELECT j.lead_id, 'stage_set', j.end_at + interval '60 days', NULL, '{"stage": "advocate", "reason": "recommends us"}'
         FROM journey j
