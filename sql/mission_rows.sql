@@ -228,6 +228,25 @@ SELECT add_action_by_id(3, 'email', 'receipt', now() + interval '12 hours') > 0 
 SELECT planned_date - (now() AT TIME ZONE 'UTC')::date AS in_days, channel, kind, queued, coming, leads FROM channel_plan WHERE NOT (channel = 'email' AND queued > 0) ORDER BY 1;
 SELECT sum(queued) AS queued, sum(coming) AS coming, bool_and(planned_date - (now() AT TIME ZONE 'UTC')::date BETWEEN 0 AND 1) AS soon FROM channel_plan WHERE channel = 'email' AND queued > 0;
 
+-- "Who looks at several pages, services and features among them?" Three different
+-- pages within seven days give 5 points: "browses" has them from 5 to 9 March, as
+-- its first page is then a week old. "reloads" saw one page three times, and
+-- "slow" was not fast enough.
+INSERT INTO signal (signal, event_kinds, distinct_on) VALUES ('different_pages', '{page_view,product_page_view,pricing_view}', '$.page');
+SELECT clone_model('inbound', 'pages');
+INSERT INTO rule (model, rule, dimension, signal, aggregate, tiers, within) VALUES ('pages', 'several pages', 'engagement', 'different_pages', 'tier', '{"3": 5}', '7 days');
+SELECT activate_model('pages', wait => true) \g /dev/null
+INSERT INTO lead (lead_id, external_id, created_at) SELECT 50 + n, name, '2025-03-01' FROM unnest('{browses,reloads,slow}'::text[]) WITH ORDINALITY AS u (name, n);
+INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES
+    (51, 'page_view', '2025-03-03 10:00Z', '{"page": "/services"}'), (51, 'page_view', '2025-03-04 10:00Z', '{"page": "/features"}'), (51, 'pricing_view', '2025-03-05 10:00Z', '{"page": "/prices"}'),
+    (52, 'page_view', '2025-03-03 10:00Z', '{"page": "/services"}'), (52, 'page_view', '2025-03-04 10:00Z', '{"page": "/services"}'), (52, 'page_view', '2025-03-05 10:00Z', '{"page": "/services"}'),
+    (53, 'page_view', '2025-03-03 10:00Z', '{"page": "/services"}'), (53, 'page_view', '2025-03-04 10:00Z', '{"page": "/features"}'), (53, 'page_view', '2025-03-12 10:00Z', '{"page": "/prices"}');
+SELECT day, string_agg(l.external_id || ': ' || x.points, ', ' ORDER BY l.lead_id) AS with_points
+    FROM unnest('{2025-03-04,2025-03-05,2025-03-09,2025-03-10,2025-03-12}'::date[]) day
+        LEFT JOIN (lead l JOIN LATERAL (SELECT 1) o ON l.lead_id > 50) ON true
+        LEFT JOIN LATERAL explain(l.external_id, day + time '12:00' AT TIME ZONE 'UTC') x ON x.rule = 'several pages' AND x.points > 0
+    GROUP BY 1 ORDER BY 1;
+
 -- Readers see all of it but personal data, and a role that may not see every
 -- lead sees no properties and no scores
 CREATE ROLE leadscore_reader;
