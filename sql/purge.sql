@@ -221,7 +221,8 @@ TABLE retention;
 INSERT INTO retention (table_name, keep_for) VALUES ('lead', '1 year');
 UPDATE retention SET keep_for = '0' WHERE table_name = 'event';
 SELECT * FROM apply_retention();
-UPDATE retention SET keep_for = '1 day';
+UPDATE retention SET keep_for = '1 day' WHERE table_name = 'action';
+UPDATE retention SET keep_for = '1 day' WHERE table_name <> 'action';
 SELECT * FROM apply_retention(NULL);
 SELECT * FROM apply_retention(-1);
 SELECT table_name, rows_removed FROM apply_retention();
@@ -233,6 +234,19 @@ CREATE TABLE expected AS SELECT count(*) AS rows FROM stage_log h
     WHERE superseded_at IS NOT NULL AND EXISTS (SELECT FROM stage_log n WHERE n.lead_id = h.lead_id AND n.seq > h.seq);
 SELECT rows_removed = rows AND rows > 0 AS all_of_them FROM apply_retention(), expected WHERE table_name = 'stage_log';
 SELECT * FROM verify();
+-- actions that ended long ago, but of a run that is open
+CREATE TEMP TABLE acting AS SELECT min(lead_id) AS lead_id FROM lead_state;
+INSERT INTO enrollment (lead_id, sequence, run, started_at, started_by, ended_at, end_reason)
+    SELECT lead_id, 's', run, '2025-01-01', 'iql', e, CASE WHEN e IS NOT NULL THEN 'goal' END FROM acting, (VALUES (1, '2025-01-02'::timestamptz), (2, NULL)) v (run, e);
+INSERT INTO action (lead_id, dedup_key, channel, sequence, run, step, due_at, status, ended_at)
+    SELECT lead_id, v.* FROM acting, (VALUES ('s/1/a', 'email', 's', 1, 'a', '2025-01-01'::timestamptz, 'done', '2025-01-01'::timestamptz), ('s/2/a', 'email', 's', 2, 'a', '2025-01-01', 'done', '2025-01-01'),
+        ('app:old', 'email', NULL, NULL, NULL, '2025-01-01', 'skipped', '2025-01-01'), ('app:new', 'email', NULL, NULL, NULL, '2025-01-01', 'done', now()), ('app:waits', 'email', NULL, NULL, NULL, '2025-01-01', 'waiting', NULL)) v;
+UPDATE retention SET keep_for = '32 days' WHERE table_name = 'action';
+SELECT rows_removed FROM apply_retention(0) WHERE table_name = 'action';
+SELECT rows_removed FROM apply_retention() WHERE table_name = 'action';
+SELECT dedup_key FROM action ORDER BY 1;
+DELETE FROM action;
+DELETE FROM enrollment;
 
 -- What reports lose: those that read events, through whatever
 SELECT pipeline FROM leadscore.create_pipeline('r');

@@ -321,10 +321,11 @@ sub random_segments
 	return \@changes;
 }
 
-# After which rounds events are purged, before when, and whether they are deleted
+# After which rounds events are purged, before when, and whether they are deleted.
+# A purged event that is still there cannot go to another lead and come back.
 sub random_purges
 {
-	return [ map { chance(45) ? [ chance(15) ? 'infinity' : instant($now - rand(30 * $width)), chance(60) ? 'true' : 'false' ] : undef } 1 .. 7 ];
+	return [ map { chance(45) ? [ chance(15) ? 'infinity' : instant($now - rand(30 * $width)), $on{move} || chance(60) ? 'true' : 'false' ] : undef } 1 .. 7 ];
 }
 
 sub quote { return "'" . ($_[0] =~ s/'/''/gr) . "'"; }

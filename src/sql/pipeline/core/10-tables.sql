@@ -671,8 +671,10 @@ CREATE TABLE retention (
     keep_for interval,
     note text,
     CONSTRAINT retention_pkey PRIMARY KEY (table_name),
-    CONSTRAINT retention_table_name_check CHECK (table_name IN ('event', 'stage_log', 'segment_log')),
-    CONSTRAINT retention_keep_for_check CHECK (keep_for > '0')
+    CONSTRAINT retention_table_name_check CHECK (table_name IN ('event', 'stage_log', 'segment_log', 'action')),
+    CONSTRAINT retention_keep_for_check CHECK (keep_for > '0'),
+    -- limits count the messages of a month
+    CONSTRAINT retention_action_check CHECK (table_name <> 'action' OR keep_for >= interval '32 days')
 );
 COMMENT ON TABLE retention IS 'how long rows are kept, see apply_retention()';
 COMMENT ON COLUMN retention.table_name IS 'the table';
@@ -681,7 +683,8 @@ COMMENT ON COLUMN retention.note IS 'remark for people';
 INSERT INTO retention (table_name, note) VALUES
     ('event', 'events, by occurred_at; what they counted stays, see purge()'),
     ('stage_log', 'stages that a correction superseded, by superseded_at'),
-    ('segment_log', 'segments that a correction superseded, by superseded_at');
+    ('segment_log', 'segments that a correction superseded, by superseded_at'),
+    ('action', 'actions that have ended, of runs that have ended, by ended_at');
 
 -- Tables in which reports look things up. No foreign keys from leads and events:
 -- an unknown kind or channel must not stop an app.

@@ -151,6 +151,39 @@ REVOKE EXECUTE ON FUNCTION purge(timestamptz, integer, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION purge(timestamptz, integer, boolean) IS
     'takes events dated before an instant, brought down to the beginning of its bucket, out of the log of at most so many leads and deletes them. Counts, scores, and stages and segments since then stay as they are. Returns how many events were deleted and how many leads are left, and when none is, the views that read events, with the instant from which on they are complete. With delete_events => false the rows stay, and can be dropped with their partition. Only the owner may call it';
 
+CREATE OR REPLACE FUNCTION _purge_actions(before timestamptz, max_leads integer) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    ids bigint[];
+    removed bigint;
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    -- as every function of the queue does: the states first, then the actions
+    SELECT array_agg(s.lead_id) INTO ids
+    FROM (
+        SELECT s.lead_id
+        FROM @pipeline@.lead_state s
+        WHERE EXISTS (
+            SELECT FROM @pipeline@.action a LEFT JOIN @pipeline@.enrollment e USING (lead_id, sequence, run)
+            WHERE a.lead_id = s.lead_id AND a.ended_at < _purge_actions.before AND (a.run IS NULL OR e.ended_at IS NOT NULL))
+        ORDER BY s.lead_id
+        LIMIT _purge_actions.max_leads
+        FOR NO KEY UPDATE SKIP LOCKED
+    ) s;
+    DELETE FROM @pipeline@.action a
+    WHERE a.lead_id = ANY (ids) AND a.ended_at < _purge_actions.before
+        AND (a.run IS NULL OR EXISTS (
+            SELECT FROM @pipeline@.enrollment e
+            WHERE e.lead_id = a.lead_id AND e.sequence = a.sequence AND e.run = a.run AND e.ended_at IS NOT NULL));
+    GET DIAGNOSTICS removed = ROW_COUNT;
+    RETURN removed;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION _purge_actions(timestamptz, integer) FROM PUBLIC;
+COMMENT ON FUNCTION _purge_actions(timestamptz, integer) IS
+    'deletes actions of at most so many leads that have ended before an instant, and whose run is not open; returns how many';
+
 CREATE OR REPLACE FUNCTION apply_retention(max_leads integer DEFAULT 1000)
     RETURNS TABLE (table_name text, rows_removed bigint)
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -169,6 +202,7 @@ BEGIN
         table_name := kept.table_name;
         rows_removed := CASE kept.table_name
             WHEN 'event' THEN leadscore_internal.purge(pipeline, kept.before, max_leads, true)
+            WHEN 'action' THEN @pipeline@._purge_actions(kept.before, max_leads)
             ELSE leadscore_internal.purge_superseded(pipeline, kept.table_name = 'segment_log', kept.before, max_leads) END;
         RETURN NEXT;
     END LOOP;
@@ -176,4 +210,4 @@ END
 $$;
 REVOKE EXECUTE ON FUNCTION apply_retention(integer) FROM PUBLIC;
 COMMENT ON FUNCTION apply_retention(integer) IS
-    'removes what is older than table retention says: events of at most so many leads, and at most so many rows of each history that a correction superseded; returns how many rows of each table. Call it once an hour or so. Only the owner may call it';
+    'removes what is older than table retention says: events and ended actions of at most so many leads, and at most so many rows of each history that a correction superseded; returns how many rows of each table. Call it once an hour or so. Only the owner may call it';
