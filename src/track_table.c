@@ -460,14 +460,13 @@ new_members(Jsonb *after, Jsonb *before, bool keep_consent, int64 *skipped)
 {
 	JsonbIterator *iterator = JsonbIteratorInit(&after->root);
 	JsonbParseState *state = NULL;
-	JsonbIteratorToken token;
 	JsonbValue	key;
 	JsonbValue	value;
 	Jsonb	   *result;
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	(void) JsonbIteratorNext(&iterator, &key, true);
-	while ((token = JsonbIteratorNext(&iterator, &key, true)) == WJB_KEY)
+	while (JsonbIteratorNext(&iterator, &key, true) == WJB_KEY)
 	{
 		JsonbValue	buffer;
 		JsonbValue *was = before == NULL ? NULL :
