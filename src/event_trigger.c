@@ -27,7 +27,7 @@
 PG_FUNCTION_INFO_V1(leadscore_event_changed);
 PG_FUNCTION_INFO_V1(leadscore_event_truncated);
 
-/* Classify all rows of a transition table, and find those that unsubscribe, or show variants. */
+/* Classify all rows of a transition table, and find events that unsubscribe, or show variants. */
 static void
 gather_events(DeltaList *list, RefusalList *refusals, ExposureList *exposures,
 			  const Pipeline *pipeline, Relation rel, Tuplestorestate *rows, bool removed)

@@ -34,9 +34,6 @@ PG_FUNCTION_INFO_V1(leadscore_lead_changed);
 PG_FUNCTION_INFO_V1(leadscore_lead_truncated);
 PG_FUNCTION_INFO_V1(leadscore_lead_touched);
 
-/* number of tables whose rows are deleted with a lead */
-#define LEAD_TABLES	13
-
 /*
  * Run a DELETE on all that is committed, whatever the transaction sees: a
  * TRUNCATE, and a rebuild that keeps writers out, leave nothing behind.
@@ -268,25 +265,6 @@ id_array(const LeadRow *leads, int n)
 										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
-/* Tables to delete from; the states first: their locks keep new events away */
-static void
-list_tables(const Pipeline *pipeline, Oid *tables)
-{
-	tables[0] = pipeline->state;
-	tables[1] = pipeline->event;
-	tables[2] = pipeline->stage_log;
-	tables[3] = pipeline->profile_change;
-	tables[4] = pipeline->consent;
-	tables[5] = pipeline->alias;
-	tables[6] = pipeline->segment_log;
-	tables[7] = pipeline->enrollment;
-	tables[8] = pipeline->action;
-	tables[9] = pipeline->exposure;
-	tables[10] = pipeline->lead_change;
-	tables[11] = pipeline->preference;
-	tables[12] = pipeline->checkpoint;
-}
-
 /*
  * Delete states, events and histories of leads that are gone.  A session that
  * updates or deletes events locks them before the state: so do we.
@@ -299,7 +277,7 @@ delete_leads(Writer *writer, const LeadRow *leads, int n)
 	int			nestlevel = leadscore_fix_path();
 	int			i;
 
-	list_tables(writer->pipeline, tables);
+	leadscore_lead_tables(writer->pipeline, tables);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	lock_events_and_states(writer->pipeline, lead_ids);
@@ -553,7 +531,7 @@ lead_truncated(PG_FUNCTION_ARGS)
 
 	leadscore_refuse_truncate(trigdata->tg_relation);
 	pipeline = leadscore_pipeline_for_write(leadscore_part(RelationGetRelid(trigdata->tg_relation)));
-	list_tables(pipeline, tables);
+	leadscore_lead_tables(pipeline, tables);
 	leadscore_run_as(pipeline->owner, false, &saved);
 	nestlevel = leadscore_fix_path();
 	if (SPI_connect() != SPI_OK_CONNECT)

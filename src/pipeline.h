@@ -209,6 +209,9 @@ typedef struct Pipeline
 	MemoryContextCallback forget;
 } Pipeline;
 
+/* number of tables whose rows are of one lead each, and go with it */
+#define LEAD_TABLES		13
+
 /*
  * What is kept of the source_id of an event that is purged: eight bytes, the
  * same on every machine and in every version
@@ -224,6 +227,7 @@ extern Pipeline *leadscore_pipeline_for_query(PipelinePart part);
 extern Pipeline *leadscore_pipeline_as_seen(PipelinePart part);
 extern Pipeline *leadscore_pipeline_for_write(PipelinePart part);
 extern const KindSignals *leadscore_kind_signals(const Pipeline *pipeline, const char *kind);
+extern void leadscore_lead_tables(const Pipeline *pipeline, Oid *tables);
 extern bool leadscore_is_kind(text *const *kinds, int nkinds, Datum kind);
 extern const Content *leadscore_find_content(const Pipeline *pipeline, const char *name);
 extern const SignalRule *leadscore_signal_rule(const Pipeline *pipeline, int id);

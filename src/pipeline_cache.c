@@ -847,7 +847,7 @@ load(PipelinePart part, Snapshot snapshot)
 	read_lists(p);
 	read_contents(p);
 	find_missing(p);
-	/* those that say something against messages */
+	/* kinds that say something against messages */
 	p->nrefusals = read_kinds(p, "'unsubscribe', 'email_bounce', 'complaint'", &p->refusals);
 	read_exposing(p);
 	read_watched(p);
@@ -1038,4 +1038,26 @@ leadscore_signal_rule(const Pipeline *pipeline, int id)
 {
 	return bsearch(&id, pipeline->signals, pipeline->nsignals, sizeof(SignalRule),
 				   signal_id_cmp);
+}
+
+/*
+ * The tables whose rows are of one lead each; the states first: where rows are
+ * deleted, their locks keep new events away.
+ */
+void
+leadscore_lead_tables(const Pipeline *pipeline, Oid *tables)
+{
+	tables[0] = pipeline->state;
+	tables[1] = pipeline->event;
+	tables[2] = pipeline->stage_log;
+	tables[3] = pipeline->profile_change;
+	tables[4] = pipeline->consent;
+	tables[5] = pipeline->alias;
+	tables[6] = pipeline->segment_log;
+	tables[7] = pipeline->enrollment;
+	tables[8] = pipeline->action;
+	tables[9] = pipeline->exposure;
+	tables[10] = pipeline->lead_change;
+	tables[11] = pipeline->preference;
+	tables[12] = pipeline->checkpoint;
 }

@@ -138,7 +138,7 @@ id_array(const int64 *lead_ids, uint64 n)
 	return leadscore_build_array(items, NULL, (int) n, INT8OID);
 }
 
-/* Lock leads that have events before the line, passing by those that are locked. */
+/* Lock leads that have events before the line, passing by leads that are locked. */
 static int64 *
 pick_leads(const Writer *writer, int64 line, int64 max_leads, bool delete_events, uint64 *n)
 {

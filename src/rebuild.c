@@ -231,27 +231,15 @@ static void
 find_orphans(Writer *writer, DifferenceFound found, void *context)
 {
 	const Pipeline *pipeline = writer->pipeline;
-	Oid			tables[13];
-	const char *problems[13] = {"state without a lead", "events without a lead",
+	Oid			tables[LEAD_TABLES];
+	const char *problems[LEAD_TABLES] = {"state without a lead", "events without a lead",
 		"history without a lead", "profile changes without a lead", "consent without a lead",
 		"name without a lead", "history of segments without a lead", "runs of sequences without a lead",
 		"actions without a lead", "exposures without a lead", "changes of owner or persona without a lead",
 	"preferences without a lead", "checkpoint without a lead"};
 	int			i;
 
-	tables[0] = pipeline->state;
-	tables[1] = pipeline->event;
-	tables[2] = pipeline->stage_log;
-	tables[3] = pipeline->profile_change;
-	tables[4] = pipeline->consent;
-	tables[5] = pipeline->alias;
-	tables[6] = pipeline->segment_log;
-	tables[7] = pipeline->enrollment;
-	tables[8] = pipeline->action;
-	tables[9] = pipeline->exposure;
-	tables[10] = pipeline->lead_change;
-	tables[11] = pipeline->preference;
-	tables[12] = pipeline->checkpoint;
+	leadscore_lead_tables(pipeline, tables);
 	for (i = 0; i < (int) lengthof(tables); i++)
 	{
 		char	   *sql = psprintf("SELECT t.lead_id, pg_catalog.count(*)::pg_catalog.text FROM %s t"

@@ -371,7 +371,7 @@ note_skipped(AppWrite *call, const TrackedTable *table, const int64 *skipped)
 	}
 }
 
-/* Find the leads of events that are to go; drops those that are unknown. */
+/* Find the leads of events that are to go; drops events whose lead is unknown. */
 static int
 find_gone(AppWrite *call, EventInput *gone, int n)
 {

@@ -24,4 +24,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION leadscore.doctor(text) IS
-	'what is wrong with a pipeline, or unwise, and what to do: severity (error: figures are wrong or work stands still; warning: something is late or counts for nothing; hint), problem, detail, advice. No rows: all is well. Reads the log of the last 30 days. For its owner: error 42501 for other roles';
+	'what is wrong with a pipeline, or unwise, and what to do: severity (error: figures are wrong or work stands still; warning: something is late or counts for nothing; hint), problem, detail, advice. No rows: all is well. Reads the whole log, which takes a while if it is long. For its owner: error 42501 for other roles';
