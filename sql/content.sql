@@ -136,7 +136,16 @@ INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES
     (5, 'lost', '2025-01-02', NULL),
     (7, 'email_sent', '2025-01-02', '{"content": "guide", "message": "m"}'),
     (7, 'content_download', '2025-01-02', '{"content": "office guide"}');
+-- a person called like a content and a form: these are ours, a remark is not
+UPDATE lead SET profile = '{"name": "Office"}' WHERE lead_id = 6;
+INSERT INTO form_field (form, field, position) VALUES ('office form', 'email', 1);
+INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES
+    (6, 'content_download', '2025-01-02 10:00', '{"content": "office guide", "form": "office form"}'),
+    (6, 'content_download', '2025-01-02 11:00', '{"content": "for Office only", "form": "Office asks"}');
 SELECT forget_lead('lead 6');
+SELECT properties FROM event WHERE lead_id = 6 ORDER BY occurred_at;
+DELETE FROM form_field WHERE form = 'office form';
+DELETE FROM event WHERE lead_id = 6;
 SELECT add_action('lead 7', 'email', 'newsletter') > 0 AS added;
 -- 1: looked at office; what is for owners before what is for all. 2: had the guide, so of brewing the German one
 SELECT position, content, title, kind, topic, intent, of_interest FROM suggested_content('lead 1', 10);

@@ -263,6 +263,16 @@ WITH RECURSIVE reader AS (
 )
 SELECT c.relname FROM reader JOIN pg_class c USING (oid) WHERE c.relkind = 'v' AND c.relname NOT LIKE '\_%' EXCEPT SELECT table_name FROM lost;
 
+SET search_path = g, leadscore;
+-- both had one event, and that of one was purged: it counts once, whichever remains
+INSERT INTO lead (lead_id, external_id, created_at, updated_at) SELECT i, 'm' || i, '2025-01-01', '2025-01-01' FROM generate_series(41, 44) i;
+INSERT INTO event (lead_id, kind, occurred_at, source_id) VALUES (41, 'view', '2025-01-15', 'once'), (44, 'view', '2025-01-15', 'once');
+SELECT rows_removed FROM purge('2025-03-01', 2) WHERE table_name = 'event';
+INSERT INTO event (lead_id, kind, occurred_at, source_id) VALUES (42, 'view', '2025-01-15', 'once'), (42, 'view', '2025-03-02', 'twice'), (43, 'view', '2025-01-15', 'once');
+SELECT merge_leads_by_id(41, 42), merge_leads_by_id(43, 44);
+SELECT lead_id, (SELECT count(*) FROM event e WHERE e.lead_id = s.lead_id) AS events, activity FROM lead_state s WHERE lead_id > 40 ORDER BY 1;
+SELECT * FROM verify();
+
 -- Only the owner purges
 CREATE ROLE purge_app;
 SELECT leadscore.grant_app('g', 'purge_app');

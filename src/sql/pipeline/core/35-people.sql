@@ -112,6 +112,12 @@ BEGIN
     SET lead_id = winner, merged_from = coalesce(c.merged_from, c.lead_id)
     WHERE c.lead_id = loser;
 
+    -- what one of them had, and was purged, is not counted again
+    DELETE FROM @pipeline@.event e
+    USING @pipeline@.lead_checkpoint c
+    WHERE (e.lead_id = winner AND c.lead_id = loser OR e.lead_id = loser AND c.lead_id = winner)
+        AND e.source_id IS NOT NULL AND e.occurred_at < c.purged_before
+        AND ('x' || left(md5(e.source_id), 16))::bit(64)::bigint = ANY (c.source_ids);
     -- of two logs of which one was purged both begin at one line
     PERFORM leadscore_internal.merge_lines(pipeline, winner, loser);
     DELETE FROM @pipeline@.event e
@@ -390,7 +396,11 @@ BEGIN
             e.properties || CASE WHEN e.properties ? 'fields' THEN jsonb_build_object('fields', leadscore_internal.field_count(e.properties -> 'fields')) ELSE '{}' END,
             keys || CASE WHEN r.role ~ '^email' OR r.role = 'complaint' THEN '{message}'::text[]
                 WHEN r.role IN ('outreach', 'sales_contact', 'meeting_held') THEN '{outcome}' WHEN r.role = 'meeting_booked' THEN '{meeting_at}' WHEN r.role = 'stage' THEN '{stage,by}' WHEN r.role = 'points' THEN '{by}' ELSE '{}' END,
-            secrets, words) END,
+            secrets, words)
+            -- so do names of ours, though a person may be called like them
+            || CASE WHEN EXISTS (SELECT FROM @pipeline@.content c WHERE c.content = e.properties ->> 'content') THEN jsonb_build_object('content', e.properties -> 'content') ELSE '{}' END
+            || CASE WHEN EXISTS (SELECT FROM @pipeline@.form_field f WHERE f.form = e.properties ->> 'form') THEN jsonb_build_object('form', e.properties -> 'form') ELSE '{}' END
+        END,
         source_id = NULL
     FROM (SELECT o.event_id, k.role FROM @pipeline@.event o LEFT JOIN @pipeline@.event_kind k USING (kind) WHERE o.lead_id = person.lead_id) r
     WHERE e.lead_id = person.lead_id AND r.event_id = e.event_id AND (e.properties IS NOT NULL OR e.source_id IS NOT NULL);
