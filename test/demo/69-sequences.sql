@@ -12,6 +12,12 @@ SET timezone = 'UTC';
 
 \o /dev/null
 INSERT INTO crm.assignment (owner, stage) VALUES ('kim', 'sql'), ('lou', 'sql');
+-- what the letters of the sequence are about
+INSERT INTO crm.content (content, title, kind, topic, intent, stage) VALUES
+    ('our solution', 'How an office gets its coffee', 'other', 'office coffee', 'solution', 'mql'),
+    ('case study of a solution', 'Three offices, three machines', 'case_study', 'office coffee', 'solution', 'mql'),
+    ('demo invitation', 'Come and taste', 'other', 'office coffee', 'solution', 'mql'),
+    ('offer to talk', 'May we call?', 'other', NULL, 'solution', 'mql');
 \o
 SELECT s.sequence, p.leads_now, p.could_begin, p.without_consent, p.without_address
 FROM unnest('{solution,immediate_contact}'::text[]) AS s (sequence), crm.sequence_preview(s.sequence) p;
@@ -21,7 +27,7 @@ FROM unnest('{solution,immediate_contact}'::text[]) AS s (sequence), crm.sequenc
 \echo
 
 SELECT crm.activate_sequence('solution', enroll => 'all') AS begun \gset
-SELECT crm.activate_sequence('immediate_contact') \g /dev/null
+SELECT crm.activate_sequence('immediate_contact'), crm.activate_sequence('hot_lead') \g /dev/null
 -- the morning to come: a worker has its own clock, and asks without at
 SELECT max(due_at) AS morning FROM crm.action WHERE sequence = 'solution' \gset
 CREATE TEMP TABLE claimed (lead_id bigint, action_id bigint, attempt integer, external_id text, content text);
@@ -61,3 +67,9 @@ SELECT call_order, external_id, owner, content, stage, breached, last_kind FROM 
 
 SELECT crm.complete_action(lead_id, action_id, attempt, outcome => 'not reached') AS done FROM crm.work_list WHERE lead_id = :buyer \g /dev/null
 SELECT step, content, status, outcome FROM crm.action WHERE lead_id = :buyer AND kind = 'task' ORDER BY action_id;
+
+\echo '      Meanwhile two more become sql. The team is told: SELECT * FROM crm.open_alerts;'
+\echo
+
+SELECT crm.set_stage_by_id(lead_id, 'sql') FROM claimed WHERE lead_id NOT IN (:buyer, :leaver) ORDER BY lead_id LIMIT 2 \g /dev/null
+SELECT external_id, stage, content FROM crm.open_alerts ORDER BY lead_id LIMIT 6;
