@@ -157,7 +157,7 @@ COMMENT ON FUNCTION leadscore_internal.require_attribution(text) IS
 
 CREATE FUNCTION leadscore_internal.dimension_points(activity leadscore.lead_activity, model leadscore.lead_model, dimension text, at timestamptz)
 	RETURNS double precision
-	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 10 AS 'MODULE_PATHNAME', 'leadscore_dimension_points';
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 12 AS 'MODULE_PATHNAME', 'leadscore_dimension_points';
 COMMENT ON FUNCTION leadscore_internal.dimension_points(leadscore.lead_activity, leadscore.lead_model, text, timestamptz) IS
 	'points of one dimension, as dimension_scores() gives them; NULL if the model has no such dimension';
 
