@@ -20,7 +20,8 @@ typedef struct LeadRecord
 	LeadLifecycle lifecycle;
 	int64		next_review;	/* as stored, NEVER for NULL */
 	int64		configuration;	/* number of the newest one that it knows */
-	int16		level;			/* as stored; 0 if it is of another configuration */
+	int16		level;			/* as stored; 0 if it is of another
+								 * configuration */
 	bool		valid;			/* could the engine have written it? */
 } LeadRecord;
 

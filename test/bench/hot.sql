@@ -39,3 +39,10 @@ ALTER TABLE crm.event ADD CONSTRAINT event_pkey PRIMARY KEY (lead_id, event_id);
 SELECT leadscore.attach_pipeline('crm') \g /dev/null
 VACUUM FULL crm.lead_state;
 VACUUM ANALYZE crm.lead_state, crm.event, crm.lead;
+
+-- What an application would store: the score as of now, and the stage
+CREATE TABLE stored AS SELECT lead_id, score, stage FROM crm.lead_score;
+ALTER TABLE stored ADD PRIMARY KEY (lead_id);
+CREATE INDEX stored_score_idx ON stored (score DESC);
+CREATE INDEX stored_stage_idx ON stored (stage);
+VACUUM ANALYZE stored;
