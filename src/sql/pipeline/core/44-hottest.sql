@@ -161,9 +161,13 @@ COMMENT ON FUNCTION _hot_candidates(bigint) IS
 
 -- The same columns as in hot_leads; there LIMIT would come after the scores of
 -- all sql and mql.
-CREATE OR REPLACE FUNCTION hot_leads(n integer) RETURNS SETOF hot_leads
+CREATE OR REPLACE FUNCTION hot_leads(n integer)
+    RETURNS TABLE (call_order bigint, lead_id bigint, external_id text, organization text, owner text, channel text, campaign text,
+        stage text, stage_rank integer, score double precision, why text, stage_since_at timestamptz, due_at timestamptz, contacted boolean,
+        contacted_at timestamptz, breached boolean, contact_allowed boolean, deadline_at timestamptz)
     LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
 DECLARE
     wanted CONSTANT bigint := @pipeline@._require_leads(n);
     candidates bigint[];
