@@ -145,7 +145,7 @@ CREATE TABLE fake.tried AS
                 ('event_kind', '{kind,role}'),
                 ('model', '{model,status,compiled}'),
                 ('model_activation', '{activation_id,model,activated_at}'),
-                ('lead_state', '{lead_id,activity,baseline,stage,suspended_stage,promotion_blocked,stage_since,cycle,processed_until,profile_at,milestone_at,pending_at,next_review_at,configuration,updated_at,segments,segments_since}'),
+                ('lead_state', '{lead_id,activity,baseline,stage,level,suspended_stage,promotion_blocked,stage_since,cycle,processed_until,profile_at,milestone_at,pending_at,next_review_at,configuration,updated_at,segments,segments_since}'),
                 ('segment', '{segment,segment_id,status,persona,ideal_customer,min_match_share,note,activated_by,activated_at}'),
                 ('segment_condition', '{condition_id,segment,condition,signal,lead_condition,dimension,in_segment}'),
                 ('segment_activation', '{activation_id,segment,segment_id,definition,activated_at}'),

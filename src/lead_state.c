@@ -22,6 +22,7 @@
 #include "utils/snapmgr.h"
 
 #include "lead_state.h"
+#include "level.h"
 #include "replay.h"
 #include "stage.h"
 
@@ -273,7 +274,7 @@ void
 leadscore_state_decode(Writer *writer, LeadRecord *record)
 {
 	const StateColumns *c = &writer->pipeline->columns;
-	const AttrNumber required[] = {c->activity, c->stage, c->promotion_blocked, c->cycle,
+	const AttrNumber required[] = {c->activity, c->stage, c->level, c->promotion_blocked, c->cycle,
 	c->stage_since, c->processed_until, c->configuration};
 	LeadGrain	grain = writer->pipeline->grain;
 	LeadLifecycle *lifecycle = &record->lifecycle;
@@ -339,6 +340,9 @@ leadscore_state_decode(Writer *writer, LeadRecord *record)
 	record->next_review = read_instant(slot, c->next_review_at);
 	lifecycle->quiet_until = record->next_review;
 	record->configuration = DatumGetInt64(slot->tts_values[c->configuration - 1]);
+	/* by another model the score may be anything */
+	if (record->configuration == writer->pipeline->configuration)
+		record->level = DatumGetInt16(slot->tts_values[c->level - 1]);
 	writer->counts_until = Max(writer->now, lifecycle->processed_until);
 	writer->moves_until = writer->now;
 	if (lifecycle->milestone_at != NEVER)
@@ -391,6 +395,7 @@ fill_row(const Writer *writer, const LeadRecord *record, TupleTableSlot *row)
 	if (writer->baseline)
 		set_column(row, c->baseline, PointerGetDatum(leadscore_activity_make(writer->baseline)), false);
 	set_column(row, c->stage, LeadStageGetDatum(standing->stage), false);
+	set_column(row, c->level, Int16GetDatum(record->level), false);
 	set_column(row, c->suspended_stage, LeadStageGetDatum(standing->suspended),
 			   standing->suspended == 0);
 	set_column(row, c->promotion_blocked, BoolGetDatum(standing->promotion_blocked), false);
@@ -409,26 +414,41 @@ fill_row(const Writer *writer, const LeadRecord *record, TupleTableSlot *row)
 	set_column(row, c->updated_at, TimestampTzGetDatum(writer->now), false);
 }
 
+/* The level of a record from now on, 0 without an active model */
+int16
+leadscore_record_level(const Writer *writer, const LeadRecord *record)
+{
+	Scorer	   *scorer = record->lifecycle.scorer;
+
+	if (scorer == NULL)
+		return 0;
+	return leadscore_level(scorer, &record->activity, bucket_of(writer->now, record->activity.grain));
+}
+
 /*
  * Write a record over the state that was found; false if it was found without
  * a lock and another session changed it since, so that the work on the lead
  * must begin again.
  *
- * The stored review may come too early but never too late; so unless it is to
- * be exact, an event that only puts it off leaves the indexed column alone and
+ * The stored review may come too early but never too late, and the level may be
+ * too high but never too low; so unless they are to be exact, an event that only
+ * puts the review off, or lowers the level, leaves the indexed columns alone and
  * the update stays HOT.
  */
 bool
-leadscore_state_write(Writer *writer, LeadRecord *record, bool review_exact)
+leadscore_state_write(Writer *writer, LeadRecord *record, bool exact)
 {
 	int64		review = leadscore_lifecycle_next_review(&record->lifecycle,
-														 review_exact ? NEVER : record->next_review,
-														 review_exact);
+														 exact ? NEVER : record->next_review,
+														 exact);
+	int16		level = leadscore_record_level(writer, record);
 
 	Assert(record->configuration == writer->pipeline->configuration);
 	Assert(record->activity.grain == writer->pipeline->grain);
-	if (review_exact || review < record->next_review)
+	if (exact || review < record->next_review)
 		record->next_review = review;
+	if (exact || level > record->level)
+		record->level = level;
 	fill_row(writer, record, leadscore_row_begin(&writer->state, true));
 	return leadscore_row_update(&writer->state);
 }
@@ -467,6 +487,7 @@ leadscore_state_create(Writer *writer, LeadRecord *record)
 	leadscore_run_begin(writer, record, birth);
 	leadscore_run(writer, record, NULL, 0);
 	record->next_review = leadscore_lifecycle_next_review(&record->lifecycle, NEVER, true);
+	record->level = leadscore_record_level(writer, record);
 
 	row = leadscore_row_begin(&writer->state, false);
 	set_column(row, c->lead_id, Int64GetDatum(record->lead_id), false);

@@ -20,6 +20,8 @@ typedef struct LeadRecord
 	LeadLifecycle lifecycle;
 	int64		next_review;	/* as stored, NEVER for NULL */
 	int64		configuration;	/* number of the newest one that it knows */
+	int16		level;			/* as stored; 0 if it is of another
+								 * configuration */
 	bool		valid;			/* could the engine have written it? */
 } LeadRecord;
 
@@ -70,7 +72,8 @@ extern void leadscore_state_decode(Writer *writer, LeadRecord *record);
 extern void leadscore_segments_read(Datum segments, LeadLifecycle *lifecycle);
 extern Datum leadscore_segments_array(const LeadLifecycle *lifecycle, bool *isnull);
 extern bool leadscore_state_lock(Writer *writer, int64 lead_id, LockTupleMode mode);
-extern bool leadscore_state_write(Writer *writer, LeadRecord *record, bool review_exact);
+extern bool leadscore_state_write(Writer *writer, LeadRecord *record, bool exact);
+extern int16 leadscore_record_level(const Writer *writer, const LeadRecord *record);
 extern void leadscore_state_create(Writer *writer, LeadRecord *record);
 extern void leadscore_profile_difference(Writer *writer, const ActivityList *activity,
 										 CountPool *difference);

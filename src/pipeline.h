@@ -114,6 +114,7 @@ typedef struct StateColumns
 	AttrNumber	activity;
 	AttrNumber	baseline;
 	AttrNumber	stage;
+	AttrNumber	level;
 	AttrNumber	suspended_stage;
 	AttrNumber	promotion_blocked;
 	AttrNumber	cycle;

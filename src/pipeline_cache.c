@@ -130,6 +130,7 @@ read_columns(Pipeline *p)
 	c->activity = leadscore_column(desc, "activity", leadscore_type("lead_activity"), table);
 	c->baseline = leadscore_column(desc, "baseline", leadscore_type("lead_activity"), table);
 	c->stage = leadscore_column(desc, "stage", leadscore_type("lead_stage"), table);
+	c->level = leadscore_column(desc, "level", INT2OID, table);
 	c->suspended_stage = leadscore_column(desc, "suspended_stage", leadscore_type("lead_stage"), table);
 	c->promotion_blocked = leadscore_column(desc, "promotion_blocked", BOOLOID, table);
 	c->cycle = leadscore_column(desc, "cycle", INT4OID, table);

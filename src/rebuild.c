@@ -134,6 +134,7 @@ compare_lead(LogReader *log, LeadRecord *stored, Difference *difference)
 	HistoryDifference history;
 	int32		segments_seq = writer->appended.segments_seq;
 	int64		review;
+	int16		level;
 
 	difference->lead_id = stored->lead_id;
 	right.lead_id = stored->lead_id;
@@ -151,8 +152,18 @@ compare_lead(LogReader *log, LeadRecord *stored, Difference *difference)
 		difference->expected = activity_text(&right.activity);
 		return true;
 	}
-	if (stored->configuration < writer->pipeline->configuration ||
-		stored->next_review <= writer->now)
+	if (stored->configuration < writer->pipeline->configuration)
+		return false;
+	/* a level that is too high is right, and the next sweep lowers it */
+	level = leadscore_record_level(writer, stored);
+	if (stored->level < level)
+	{
+		difference->problem = "level is too low";
+		difference->stored = psprintf("%d", stored->level);
+		difference->expected = psprintf("%d", level);
+		return true;
+	}
+	if (stored->next_review <= writer->now)
 		return false;
 	if (writer->profiles.n > 0)
 	{

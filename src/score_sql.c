@@ -15,6 +15,7 @@
 #include "utils/numeric.h"
 
 #include "leadscore.h"
+#include "level.h"
 #include "stage.h"
 
 PG_FUNCTION_INFO_V1(leadscore_score);
@@ -25,6 +26,8 @@ PG_FUNCTION_INFO_V1(leadscore_stage_by_score);
 PG_FUNCTION_INFO_V1(leadscore_next_change);
 PG_FUNCTION_INFO_V1(leadscore_grade_text);
 PG_FUNCTION_INFO_V1(leadscore_settled_stage);
+PG_FUNCTION_INFO_V1(leadscore_level_of_activity);
+PG_FUNCTION_INFO_V1(leadscore_level_of_points);
 
 /* score(activity, model, at): points, exact to a thousandth */
 Datum
@@ -132,4 +135,27 @@ leadscore_grade_text(PG_FUNCTION_ARGS)
 	if (text.len == 0)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(text.data, text.len));
+}
+
+/* level(activity, model, at): the level of an activity from an instant on */
+Datum
+leadscore_level_of_activity(PG_FUNCTION_ARGS)
+{
+	ScorerCache *site = leadscore_scorer_cache(fcinfo, PG_GETARG_DATUM(1));
+	LeadActivity *activity = PG_GETARG_LEAD_ACTIVITY_PP(0);
+
+	leadscore_scorer_cache_activity(site, activity);
+	PG_FREE_IF_COPY(activity, 0);
+	PG_RETURN_INT16(leadscore_level(site->scorer, &site->activity,
+									bucket_of(PG_GETARG_TIMESTAMPTZ(2), site->activity.grain)));
+}
+
+/* level_of(points, model): the level of a number of milli-points */
+Datum
+leadscore_level_of_points(PG_FUNCTION_ARGS)
+{
+	ScorerCache *site = leadscore_scorer_cache(fcinfo, PG_GETARG_DATUM(1));
+	int64		points = Min(PG_GETARG_INT64(0), MAX_SCORE_MILLI);
+
+	PG_RETURN_INT16(leadscore_level_of(site->scorer, points));
 }

@@ -8,6 +8,9 @@
  * A change of configuration records only itself; each lead is brought up to
  * date at its next write or by a sweep, and until then queries compute.
  *
+ * A sweep also lowers levels of leads whose points have faded (see level.c), so
+ * that few leads stand among the hottest that are not.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -98,7 +101,46 @@ pick_leads(const Writer *writer, const char *condition, int64 max_leads, uint64 
 	return ids;
 }
 
-/* Sweep at most so many leads of a part; returns how many there were. */
+/*
+ * Leads whose level is too high by now.  Points fade from one bucket to the
+ * next, so a lead that was written in this one is as it is.
+ */
+static char *
+faded_condition(const Pipeline *pipeline)
+{
+	return psprintf("level OPERATOR(pg_catalog.>) 0"
+					" AND configuration OPERATOR(pg_catalog.=) " INT64_FORMAT
+					" AND updated_at OPERATOR(pg_catalog.<) pg_catalog.date_bin("
+					"(SELECT g.grain FROM %s g), pg_catalog.now(), '2000-01-01 00:00:00+00'::pg_catalog.timestamptz)"
+					" AND level OPERATOR(pg_catalog.>) leadscore_internal.level(activity,"
+					" (SELECT m.compiled FROM %s m WHERE m.status OPERATOR(pg_catalog.=) 'active'), pg_catalog.now())"
+					" ORDER BY level DESC",
+					pipeline->configuration, leadscore_table_name(pipeline->setting),
+					leadscore_table_name(pipeline->model));
+}
+
+/* Sweep leads that were picked. */
+static void
+sweep_leads(Writer *writer, const int64 *ids, uint64 n)
+{
+	uint64		i;
+
+	for (i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		MemoryContextSwitchTo(writer->lead_context);
+		sweep_lead(writer, ids[i]);
+		MemoryContextSwitchTo(writer->context);
+		MemoryContextReset(writer->lead_context);
+		leadscore_writer_flush(writer, true);
+	}
+}
+
+/*
+ * Sweep at most so many leads of a part; returns how many there were.  Leads of
+ * which only the level is lowered are not counted: to what a query answers that
+ * makes no difference.
+ */
 int64
 leadscore_sweep_part(PipelinePart part, int64 max_leads)
 {
@@ -115,31 +157,25 @@ leadscore_sweep_part(PipelinePart part, int64 max_leads)
 	leadscore_edges_watch(&writer);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	for (round = 0; round < 2 && swept < max_leads; round++)
+	for (round = 0; round < 3 && swept < max_leads; round++)
 	{
 		uint64		n;
-		uint64		i;
 		int64	   *ids;
 
 		/* leads that are due, then leads behind the configuration */
 		if (round == 0)
 			ids = pick_leads(&writer, "next_review_at OPERATOR(pg_catalog.<=) pg_catalog.now()"
 							 " ORDER BY next_review_at", max_leads, &n);
-		else
+		else if (round == 1)
 			ids = pick_leads(&writer,
 							 psprintf("configuration OPERATOR(pg_catalog.<) " INT64_FORMAT
 									  " ORDER BY configuration", writer.pipeline->configuration),
 							 max_leads - swept, &n);
-		for (i = 0; i < n; i++)
-		{
-			CHECK_FOR_INTERRUPTS();
-			MemoryContextSwitchTo(writer.lead_context);
-			sweep_lead(&writer, ids[i]);
-			MemoryContextSwitchTo(context);
-			MemoryContextReset(writer.lead_context);
-			leadscore_writer_flush(&writer, true);
-		}
-		swept += (int64) n;
+		else
+			ids = pick_leads(&writer, faded_condition(writer.pipeline), max_leads - swept, &n);
+		sweep_leads(&writer, ids, n);
+		if (round < 2)
+			swept += (int64) n;
 	}
 	SPI_finish();
 	MemoryContextSwitchTo(context);

@@ -38,7 +38,7 @@ COMMENT ON FUNCTION leadscore.next_change(leadscore.lead_activity, leadscore.lea
 
 CREATE FUNCTION leadscore.grade(activity leadscore.lead_activity, model leadscore.lead_model, at timestamptz DEFAULT now())
 	RETURNS text
-	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 10 AS 'MODULE_PATHNAME', 'leadscore_grade_text';
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 12 AS 'MODULE_PATHNAME', 'leadscore_grade_text';
 COMMENT ON FUNCTION leadscore.grade(leadscore.lead_activity, leadscore.lead_model, timestamptz) IS
 	'the grades of the graded dimensions in their order, such as A2; NULL if there is none';
 

@@ -157,7 +157,7 @@ COMMENT ON FUNCTION leadscore_internal.require_attribution(text) IS
 
 CREATE FUNCTION leadscore_internal.dimension_points(activity leadscore.lead_activity, model leadscore.lead_model, dimension text, at timestamptz)
 	RETURNS double precision
-	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 10 AS 'MODULE_PATHNAME', 'leadscore_dimension_points';
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 12 AS 'MODULE_PATHNAME', 'leadscore_dimension_points';
 COMMENT ON FUNCTION leadscore_internal.dimension_points(leadscore.lead_activity, leadscore.lead_model, text, timestamptz) IS
 	'points of one dimension, as dimension_scores() gives them; NULL if the model has no such dimension';
 
@@ -170,3 +170,13 @@ CREATE FUNCTION leadscore_internal.has_signal(activity leadscore.lead_activity, 
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 5 AS 'MODULE_PATHNAME', 'leadscore_has_signal';
 COMMENT ON FUNCTION leadscore_internal.has_signal(leadscore.lead_activity, integer) IS
 	'whether a signal was counted at all';
+
+CREATE FUNCTION leadscore_internal.level(activity leadscore.lead_activity, model leadscore.lead_model, at timestamptz) RETURNS smallint
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'leadscore_level_of_activity';
+COMMENT ON FUNCTION leadscore_internal.level(leadscore.lead_activity, leadscore.lead_model, timestamptz) IS
+	'the level of a lead from an instant on: the level of the highest score that it can have if nothing happens';
+
+CREATE FUNCTION leadscore_internal.level_of(milli_points bigint, model leadscore.lead_model) RETURNS smallint
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_level_of_points';
+COMMENT ON FUNCTION leadscore_internal.level_of(bigint, leadscore.lead_model) IS
+	'the level of a number of points: 0 up to the threshold of sql, then one more for each doubling';

@@ -493,6 +493,7 @@ CREATE TABLE lead_state (
     cycle integer NOT NULL,
     stage lead_stage NOT NULL,
     suspended_stage lead_stage,
+    level smallint NOT NULL DEFAULT 32767,
     promotion_blocked boolean NOT NULL,
     segments_seq integer NOT NULL DEFAULT 0,
     processed_until timestamptz NOT NULL,
@@ -502,8 +503,11 @@ CREATE TABLE lead_state (
     baseline lead_activity,
     CONSTRAINT lead_state_pkey PRIMARY KEY (lead_id)
 ) WITH (fillfactor = 70);
--- An event changes no indexed column unless the stage moves: the update is HOT.
-CREATE INDEX lead_state_stage_idx ON lead_state (stage);
+-- An event changes no indexed column unless the stage or the level moves: the update is HOT.
+CREATE INDEX lead_state_stage_idx ON lead_state (stage, level DESC);
+-- views show stages as text
+CREATE INDEX lead_state_stage_name_idx ON lead_state ((stage::text));
+CREATE INDEX lead_state_level_idx ON lead_state (level DESC) WHERE level > 0;
 CREATE INDEX lead_state_next_review_at_idx ON lead_state (next_review_at) WHERE next_review_at IS NOT NULL;
 CREATE INDEX lead_state_configuration_idx ON lead_state (configuration);
 COMMENT ON TABLE lead_state IS 'one row a lead: counts of its signals, its stage and its segments; kept by the engine, see verify() and rebuild()';
@@ -513,6 +517,7 @@ COMMENT ON COLUMN lead_state.baseline IS 'the part of activity whose events were
 COMMENT ON COLUMN lead_state.stage IS 'the stage';
 COMMENT ON COLUMN lead_state.stage_since IS 'when the stage began, in event time';
 COMMENT ON COLUMN lead_state.suspended_stage IS 'of a visitor that lost consent: the stage that it comes back to when consent is given again';
+COMMENT ON COLUMN lead_state.level IS 'how high the score can be from now on, if nothing happens: 0 up to the threshold of sql, then one more for each doubling; may be too high, until sweep() lowers it, and is never too low; 32767: not known';
 COMMENT ON COLUMN lead_state.promotion_blocked IS 'true after an exit or a step back: points promote again only after a later positive event';
 COMMENT ON COLUMN lead_state.cycle IS 'number of the cycle through the funnel; a new one begins when a lost or recycled lead comes back';
 COMMENT ON COLUMN lead_state.processed_until IS 'event time up to which everything is applied; an event dated before it comes late';

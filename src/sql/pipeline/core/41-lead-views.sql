@@ -141,9 +141,7 @@ SELECT
     s.at
 FROM _lead_now s
     JOIN lead l USING (lead_id)
--- the first line says nothing new, but can use indexes
-WHERE (s.recorded_stage IN ('mql', 'sql') OR s.due)
-    AND s.stage IN ('mql', 'sql')
+WHERE s.stage IN ('mql', 'sql')
     AND s.compiled IS NOT NULL
     AND l.erased_at IS NULL
     -- a lead that asks for something is to be answered

@@ -32,7 +32,7 @@ BEGIN
     RETURN QUERY
     SELECT 'error', format('table %s has no index %s', w.relname, w.index), 'What the engine finds by it is found by reading the whole table.',
         format('Make it as it is in a new pipeline: SELECT leadscore.create_pipeline(%L), and see %I there.', @pipeline_name@ || '_new', w.index)
-    FROM (VALUES ('lead_state', 'lead_state_next_review_at_idx'), ('lead_state', 'lead_state_stage_idx'), ('lead_state', 'lead_state_configuration_idx'),
+    FROM (VALUES ('lead_state', 'lead_state_next_review_at_idx'), ('lead_state', 'lead_state_stage_idx'), ('lead_state', 'lead_state_stage_name_idx'), ('lead_state', 'lead_state_level_idx'), ('lead_state', 'lead_state_configuration_idx'),
             ('lead', 'lead_referred_by_idx'), ('lead', 'lead_address_idx'), ('lead', 'lead_phone_idx'), ('event', 'event_source_id_key'),
             ('stage_log', 'stage_log_stepped_back_idx'), ('lead_alias', 'lead_alias_lead_id_idx'), ('lead_merge', 'lead_merge_loser_id_idx'),
             ('enrollment', 'enrollment_open_key'), ('action', 'action_due_idx'), ('action', 'action_lease_idx'), ('action', 'action_contact_idx'),

@@ -427,8 +427,6 @@ FROM (
             CROSS JOIN (SELECT coalesce(array_agg(g.signal_id::integer), '{}') AS signals FROM signal g WHERE g.event_role = 'outreach') o
             LEFT JOIN benchmark b ON b.metric = 'quiet_days' AND b.segment = 'all'
         WHERE s.compiled IS NOT NULL
-            -- the first line says nothing new, but can use indexes
-            AND (s.recorded_stage >= 'iql' AND s.recorded_stage <= 'prospect' OR s.due)
             AND s.stage >= 'iql' AND s.stage <= 'prospect'
     ) q;
 COMMENT ON VIEW lead_cooling IS 'one row an open lead: when it will be cold if nothing happens, because its points fade or because it is quiet';
@@ -460,8 +458,6 @@ WITH pattern AS (
             WHERE g.stage = 'sql' AND g.gate <> 'score'
         ) g
     WHERE s.compiled IS NOT NULL
-        -- the first line says nothing new, but can use indexes
-        AND (s.recorded_stage >= 'iql' AND s.recorded_stage <= 'prospect' OR s.due)
         AND s.stage >= 'iql' AND s.stage <= 'prospect'
     GROUP BY s.stage_rank, g.missing
 ), gap AS (
