@@ -85,3 +85,12 @@ CREATE FUNCTION leadscore_internal.rule_values(activity leadscore.lead_activity,
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'leadscore_values_of_rules';
 COMMENT ON FUNCTION leadscore_internal.rule_values(leadscore.lead_activity, leadscore.lead_model, timestamptz) IS
 	'how often each rule of a model counts, after its limit, decay and cap; then the score';
+
+-- tanh() neither overflows nor fails
+CREATE FUNCTION leadscore_internal.chance_of(log_odds double precision) RETURNS double precision
+	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT (1 + tanh(chance_of.log_odds / 2)) / 2;
+END;
+COMMENT ON FUNCTION leadscore_internal.chance_of(double precision) IS
+	'the chance that has these log-odds';

@@ -29,7 +29,20 @@ SELECT
     s.cycle,
     l.consented_at IS NOT NULL AS consented,
     l.contact_allowed,
-    dated(l.created_at) AS created_at
+    dated(l.created_at) AS created_at,
+    -- computed only if it is asked for
+    (
+        SELECT CASE WHEN c.bin_rates IS NULL THEN chance_of(c.log_odds) ELSE c.bin_rates[width_bucket(c.log_odds, c.bin_edges) + 1] END
+        FROM (
+            SELECT k.bin_rates, k.bin_edges,
+                k.intercept + k.points_coefficient * (score_milli(s.activity, s.compiled, s.at) / 1000.0::double precision)
+                    + k.stage_coefficients[(s.stage_rank - 40) / 10] AS log_odds
+            FROM model_calibration k
+            WHERE k.model = s.model AND k.target = 'customer'
+            ORDER BY k.calibrated_at DESC, k.horizon
+            LIMIT 1
+        ) c
+    ) AS conversion_probability
 FROM lead l
     CROSS JOIN (SELECT coalesce(array_agg(g.signal_id::integer), '{}') AS signals FROM signal g WHERE g.event_role = 'outreach') o
     LEFT JOIN _lead_now s ON s.lead_id = l.lead_id;
@@ -58,6 +71,7 @@ COMMENT ON COLUMN lead_score.cycle IS 'number of the cycle through the funnel; a
 COMMENT ON COLUMN lead_score.consented IS 'whether the data protection policy is accepted';
 COMMENT ON COLUMN lead_score.contact_allowed IS 'whether messages of some kind may be sent, see may_contact(); NULL: not asked';
 COMMENT ON COLUMN lead_score.created_at IS 'when the lead became known';
+COMMENT ON COLUMN lead_score.conversion_probability IS 'chance to become a customer, see conversion_probability(); NULL: the active model is not calibrated, or the lead is none that could become one';
 
 CREATE OR REPLACE VIEW lead_dimension WITH (security_invoker = true) AS
 SELECT
