@@ -30,19 +30,17 @@ SELECT
     l.consented_at IS NOT NULL AS consented,
     l.contact_allowed,
     dated(l.created_at) AS created_at,
-    -- computed only if it is asked for
-    (
-        SELECT CASE WHEN c.bin_rates IS NULL THEN chance_of(c.log_odds) ELSE c.bin_rates[width_bucket(c.log_odds, c.bin_edges) + 1] END
-        FROM (
-            SELECT k.bin_rates, k.bin_edges,
-                k.intercept + k.points_coefficient * (score_milli(s.activity, s.compiled, s.at) / 1000.0::double precision)
-                    + k.stage_coefficients[(s.stage_rank - 40) / 10] AS log_odds
+    -- the curve is read once a query, and only if the column is asked for
+    CASE WHEN s.stage_rank BETWEEN 50 AND 80 THEN
+        calibrated_chance((
+            SELECT calibration_curve(k.intercept, k.points_coefficient, k.stage_coefficients, k.bin_edges, k.bin_rates)
             FROM model_calibration k
-            WHERE k.model = s.model AND k.target = 'customer'
+                JOIN model n ON n.model = k.model
+            WHERE n.status = 'active' AND k.target = 'customer'
             ORDER BY k.calibrated_at DESC, k.horizon
             LIMIT 1
-        ) c
-    ) AS conversion_probability
+        ), score_milli(s.activity, s.compiled, s.at) / 1000.0::double precision, s.stage_rank)
+    END AS conversion_probability
 FROM lead l
     CROSS JOIN (SELECT coalesce(array_agg(g.signal_id::integer), '{}') AS signals FROM signal g WHERE g.event_role = 'outreach') o
     LEFT JOIN _lead_now s ON s.lead_id = l.lead_id;

@@ -6,25 +6,28 @@
 -- there are at some time, old ones too, and no success is counted twice: what
 -- happens to a lead in one horizon and in the next are two trials.
 
--- Months that are at least a period apart.
+-- Months that are at least a period apart. The last one is always one of them: the
+-- newest leads are the most, and the most like those of now.
 CREATE OR REPLACE FUNCTION _instants_apart(from_at timestamptz, until_at timestamptz, period interval) RETURNS timestamptz[]
-    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    months timestamptz[];
     chosen timestamptz[] := '{}';
-    month timestamptz;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    FOREACH month IN ARRAY @pipeline@._months(from_at, until_at) LOOP
-        IF cardinality(chosen) = 0 OR month >= chosen[cardinality(chosen)] + period THEN
-            chosen := chosen || month;
+    months := @pipeline@._months(from_at, until_at);
+    FOR i IN REVERSE cardinality(months) .. 1 LOOP
+        IF cardinality(chosen) = 0 OR months[i] <= chosen[1] - period THEN
+            chosen := months[i] || chosen;
         END IF;
     END LOOP;
     RETURN chosen;
 END
 $$;
+REVOKE EXECUTE ON FUNCTION _instants_apart(timestamptz, timestamptz, interval) FROM PUBLIC;
 COMMENT ON FUNCTION _instants_apart(timestamptz, timestamptz, interval) IS
-    'midnights (UTC) on the first of months, the first one and each next one that is a period later';
+    'midnights (UTC) on the first of months, the last one and each earlier one that is a period before';
 
 -- Every lead as of each of the instants. Of one instant _past_leads() takes all
 -- leads. The last number that it returns is the score.
@@ -138,6 +141,9 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass the stage that leads are to reach, such as customer.';
     END IF;
     PERFORM leadscore_internal.require_instant('at', calibrate_model.at);
+    IF calibrate_model.split IS NOT NULL THEN
+        PERFORM leadscore_internal.require_instant('split', calibrate_model.split);
+    END IF;
     SELECT leadscore_internal.fixed_period(coalesce(calibrate_model.horizon, z.mature_after)) INTO period FROM @pipeline@.setting z;
     IF NOT period > interval '0' THEN
         RAISE EXCEPTION 'horizon must be greater than zero'
@@ -151,17 +157,17 @@ BEGIN
     first_at := greatest(
         (SELECT min(h.effective_at) FROM @pipeline@.stage_history h WHERE h.to_stage >= 'iql' AND h.to_stage < goal),
         (SELECT l.test_from FROM @pipeline@.learned_model l WHERE l.model = source));
-    instants := @pipeline@._instants_apart(first_at, calibrate_model.at - period, period);
+    instants := @pipeline@._instants_apart(first_at, least(calibrate_model.split, calibrate_model.at) - period, period);
     IF calibrate_model.split IS NULL THEN
+        -- a part is left for the test
         instants := instants[:greatest(1, floor(cardinality(instants) * 0.7))::integer];
-    ELSE
-        instants := ARRAY(SELECT i FROM unnest(instants) i WHERE i <= calibrate_model.split - period ORDER BY i);
     END IF;
     IF coalesce(cardinality(instants), 0) = 0 THEN
         RAISE EXCEPTION 'the history of leads is too short to calibrate with'
             USING ERRCODE = 'object_not_in_prerequisite_state',
-                DETAIL = format('Leads as of the beginning of a month are looked at if they had %s up to %s. The first month begins after %s.',
-                    period_words, (coalesce(calibrate_model.split, calibrate_model.at) AT TIME ZONE 'UTC')::date, coalesce((first_at AT TIME ZONE 'UTC')::date::text, 'the first lead')),
+                DETAIL = format('Leads as of the beginning of a month are looked at if they had %s up to %s. %s',
+                    period_words, (least(calibrate_model.split, calibrate_model.at) AT TIME ZONE 'UTC')::date,
+                    coalesce(format('There are leads to look at from %s on.', (first_at AT TIME ZONE 'UTC')::date), 'There are no leads yet.')),
                 HINT = 'Use a shorter horizon, or wait.';
     END IF;
     test_from := coalesce(calibrate_model.split, instants[cardinality(instants)] + period);
@@ -187,7 +193,7 @@ BEGIN
         RAISE EXCEPTION 'too few leads % stage % to calibrate with: % of at least %',
                 CASE WHEN counts.converted < min_converted THEN 'reached' ELSE 'did not reach' END, goal, least(counts.converted, counts.leads - counts.converted), min_converted
             USING ERRCODE = 'object_not_in_prerequisite_state',
-                DETAIL = format('Of %s leads as of %s instants from %s to %s, in stages of at least %s leads, %s reached it within %s.', counts.leads, cardinality(instants),
+                DETAIL = format('Of %s leads as of the beginnings of months from %s to %s, in stages of at least %s leads, %s reached it within %s.', counts.leads,
                     (instants[1] AT TIME ZONE 'UTC')::date, (instants[cardinality(instants)] AT TIME ZONE 'UTC')::date, min_stage_leads, counts.converted, period_words),
                 HINT = 'Use a stage that more leads reach, a longer horizon, or wait.';
     END IF;

@@ -13,7 +13,8 @@ DECLARE
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     FOR calibration IN
-        SELECT c.*, leadscore_internal.fixed_period(c.horizon) AS period, m.compiled,
+        SELECT c.target, c.horizon, c.test_from, leadscore_internal.fixed_period(c.horizon) AS period, m.compiled,
+            leadscore_internal.calibration_curve(c.intercept, c.points_coefficient, c.stage_coefficients, c.bin_edges, c.bin_rates) AS curve,
             -- the first model judges what was before it, too
             CASE WHEN EXISTS (SELECT FROM @pipeline@.model_activation a WHERE a.model <> m.model)
                 THEN (SELECT a.activated_at FROM @pipeline@.model_activation a ORDER BY a.activation_id DESC LIMIT 1)
@@ -27,16 +28,13 @@ BEGIN
             THEN @pipeline@._months(greatest(calibration.test_from, calibration.active_since), now() - calibration.period)
             ELSE @pipeline@._instants_apart(calibration.test_from, now() - calibration.period, calibration.period) END;
         RETURN QUERY
-            SELECT calibration.target::text, calibration.horizon, l.at,
-                CASE WHEN calibration.bin_rates IS NULL THEN leadscore_internal.chance_of(l.log_odds)
-                    ELSE calibration.bin_rates[width_bucket(l.log_odds, calibration.bin_edges) + 1] END,
-                l.converted
+            SELECT l.*
             FROM (
-                SELECT p.at, p.converted, calibration.intercept + calibration.points_coefficient * p.score
-                        + calibration.stage_coefficients[(leadscore.stage_rank(p.stage) - 40) / 10] AS log_odds
+                SELECT calibration.target::text, calibration.horizon, p.at,
+                    leadscore_internal.calibrated_chance(calibration.curve, p.score, leadscore.stage_rank(p.stage)) AS rate, p.converted
                 FROM @pipeline@._leads_at(calibration.compiled, calibration.target, calibration.period, instants) p
             ) l
-            WHERE l.log_odds IS NOT NULL;
+            WHERE l.rate IS NOT NULL;
     END LOOP;
 END
 $$;
@@ -68,7 +66,7 @@ BEGIN
             SELECT l.target, l.horizon, min(l.at) AS from_at, max(l.at) AS to_at, count(*) AS leads, count(*) FILTER (WHERE l.converted) AS converted,
                 avg(l.rate) AS predicted_rate, sum(l.rate * (1 - l.rate)) AS variance,
                 avg(power(l.rate - l.converted::integer, 2)) AS brier_score,
-                -avg(ln(CASE WHEN l.converted THEN l.rate ELSE 1 - l.rate END)) AS log_loss,
+                -avg(ln(greatest(CASE WHEN l.converted THEN l.rate ELSE 1 - l.rate END, 1e-16))) AS log_loss,
                 leadscore_internal.logistic_sample(l.converted, ARRAY[l.rate]) AS sample
             FROM lead l
             GROUP BY l.target, l.horizon
