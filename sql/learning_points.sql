@@ -41,7 +41,7 @@ SELECT l.lead_id, c.at, b.bought_at, coalesce(b.bought_at <= c.at + interval '25
 FROM lead l
 	LEFT JOIN LATERAL (SELECT min(occurred_at) AS bought_at FROM event e WHERE e.lead_id = l.lead_id AND e.kind = 'purchase') b ON true
 	CROSS JOIN LATERAL (SELECT m.at FROM month, unnest(months) WITH ORDINALITY AS m (at, n)
-		WHERE m.at > l.created_at AND (m.at < b.bought_at OR b.bought_at IS NULL) AND hashint8extended(l.lead_id, extract(epoch FROM m.at)::bigint) & 1 = 0 ORDER BY m.n LIMIT 1) c;
+		WHERE m.at > l.created_at AND (m.at < b.bought_at OR b.bought_at IS NULL) AND get_byte(sha256(convert_to(l.lead_id || ':' || extract(epoch FROM m.at)::bigint, 'UTF8')), 7) % 2 = 0 ORDER BY m.n LIMIT 1) c;
 SELECT count(*), count(*) FILTER (WHERE converted) AS converted FROM by_hand;
 SELECT count(*) AS different FROM (SELECT lead_id, at, reached_at, converted, rule_values[1:10] FROM seen) s FULL JOIN (SELECT * FROM by_hand) h USING (lead_id)
 WHERE (s.at, s.converted, s.rule_values, s.reached_at) IS DISTINCT FROM (h.at, h.converted, h.counts, h.bought_at);

@@ -37,11 +37,17 @@ PG_FUNCTION_INFO_V1(leadscore_logistic_fit_sample);
 PG_FUNCTION_INFO_V1(leadscore_logistic_features);
 PG_FUNCTION_INFO_V1(leadscore_logistic_auc);
 PG_FUNCTION_INFO_V1(leadscore_values_of_rules);
+PG_FUNCTION_INFO_V1(leadscore_calibrated_chance);
 
 #define SAMPLE_MAGIC	0x4c534c52
 #define RESULT_COLUMNS	8
 #define FEATURE_COLUMNS	6
 #define AREA_COLUMNS	5
+
+/* What stands before the edges of a curve: intercept, coefficient of points, stages */
+#define CURVE_STAGES	4
+#define CURVE_HEAD		(2 + CURVE_STAGES)
+#define FIRST_RANK		50		/* stage_rank of iql; the next ones are 10 apart */
 
 /* The state of the aggregates */
 typedef struct LogisticState
@@ -499,4 +505,52 @@ leadscore_values_of_rules(PG_FUNCTION_ARGS)
 	values[i] = Float8GetDatum(site->evaluation->total / 1000.0);
 	PG_RETURN_ARRAYTYPE_P(construct_array(values, model->rules.n + 1, FLOAT8OID, sizeof(float8),
 										  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+/*
+ * calibrated_chance(curve, score, stage_rank): the chance of a lead.  A curve is
+ * what calibration_curve() makes: the log-odds of an iql without points, of a
+ * point, and of the stages from iql to prospect; then nothing, or the edges of
+ * bins and the chance of each.  NULL for a stage that has no log-odds.
+ *
+ * lead_score asks for each lead, so the array is read where it lies.
+ */
+Datum
+leadscore_calibrated_chance(PG_FUNCTION_ARGS)
+{
+	ArrayType  *curve = PG_GETARG_ARRAYTYPE_P(0);
+	int32		stage_rank = PG_GETARG_INT32(2);
+	int			n = ARR_NDIM(curve) == 0 ? 0 : ARR_DIMS(curve)[0];
+	const double *numbers = (const double *) ARR_DATA_PTR(curve);
+	double		log_odds;
+	int			edges;
+	int			low = 0;
+	int			high;
+
+	if (ARR_NDIM(curve) != 1 || array_contains_nulls(curve) ||
+		n < CURVE_HEAD || (n > CURVE_HEAD && (n - CURVE_HEAD) % 2 == 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("a curve must have %d numbers, or an odd number more", CURVE_HEAD)));
+	if (stage_rank < FIRST_RANK || stage_rank >= FIRST_RANK + 10 * CURVE_STAGES)
+		PG_RETURN_NULL();
+	log_odds = numbers[0] + numbers[1] * PG_GETARG_FLOAT8(1) +
+		numbers[2 + (stage_rank - FIRST_RANK) / 10];
+	if (isnan(log_odds))
+		PG_RETURN_NULL();
+	if (n == CURVE_HEAD)
+		PG_RETURN_FLOAT8((1 + tanh(log_odds / 2)) / 2);
+
+	/* count the edges that are not above */
+	edges = (n - CURVE_HEAD) / 2;
+	for (high = edges; low < high;)
+	{
+		int			middle = (low + high) / 2;
+
+		if (numbers[CURVE_HEAD + middle] <= log_odds)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	PG_RETURN_FLOAT8(numbers[CURVE_HEAD + edges + low]);
 }

@@ -85,3 +85,27 @@ CREATE FUNCTION leadscore_internal.rule_values(activity leadscore.lead_activity,
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'leadscore_values_of_rules';
 COMMENT ON FUNCTION leadscore_internal.rule_values(leadscore.lead_activity, leadscore.lead_model, timestamptz) IS
 	'how often each rule of a model counts, after its limit, decay and cap; then the score';
+
+-- tanh() neither overflows nor fails
+CREATE FUNCTION leadscore_internal.chance_of(log_odds double precision) RETURNS double precision
+	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT (1 + tanh(chance_of.log_odds / 2)) / 2;
+END;
+COMMENT ON FUNCTION leadscore_internal.chance_of(double precision) IS
+	'the chance that has these log-odds';
+
+CREATE FUNCTION leadscore_internal.calibration_curve(intercept double precision, points_coefficient double precision, stage_coefficients double precision[],
+		bin_edges double precision[], bin_rates double precision[]) RETURNS double precision[]
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT ARRAY[calibration_curve.intercept, calibration_curve.points_coefficient] || array_replace(calibration_curve.stage_coefficients, NULL, 'NaN')
+		|| CASE WHEN calibration_curve.bin_rates IS NOT NULL THEN calibration_curve.bin_edges || calibration_curve.bin_rates ELSE '{}' END;
+END;
+COMMENT ON FUNCTION leadscore_internal.calibration_curve(double precision, double precision, double precision[], double precision[], double precision[]) IS
+	'a row of model_calibration as calibrated_chance() reads it';
+
+CREATE FUNCTION leadscore_internal.calibrated_chance(curve double precision[], score double precision, stage_rank integer) RETURNS double precision
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_calibrated_chance';
+COMMENT ON FUNCTION leadscore_internal.calibrated_chance(double precision[], double precision, integer) IS
+	'the chance that a score and a stage have by a calibration; NULL if the stage has none';

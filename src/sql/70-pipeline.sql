@@ -481,7 +481,7 @@ BEGIN
 		WHERE p.pronamespace = schema_oid
 			-- to bind a table to the pipeline is for its owner
 			AND (p.prolang = (SELECT l.oid FROM pg_catalog.pg_language l WHERE l.lanname = 'leadscore') AND p.proname NOT IN ('_backfill', 'table_changed')
-				OR pg_catalog.regexp_replace(p.proname, '_by_id$', '') IN ('give_consent', 'withdraw_consent', 'identify',
+				OR pg_catalog.regexp_replace(p.proname, '_by_id$', '') IN ('conversion_probability', 'give_consent', 'withdraw_consent', 'identify',
 					'suggested_content', 'next_fields', 'enroll_lead', 'unenroll', 'add_action', 'claim_actions', 'action_wanted', 'complete_action', 'complete_actions',
 					'fail_action', 'extend_action', 'cancel_action', 'variant', 'expose', 'set_preferences', 'preferences'))
 	LOOP
@@ -600,7 +600,7 @@ BEGIN
 		SELECT pg_catalog.format('EXECUTE ON FUNCTION %s', p.oid::regprocedure)
 		FROM pg_catalog.pg_proc p
 		WHERE p.pronamespace = schema_oid
-			AND p.proname IN ('activate_model', 'clone_model', 'suggest_points', 'activate_segment', 'retire_segment', 'clone_segment', 'segment_preview', 'segment_preview_leads',
+			AND p.proname IN ('activate_model', 'clone_model', 'suggest_points', 'calibrate_model', 'activate_segment', 'retire_segment', 'clone_segment', 'segment_preview', 'segment_preview_leads',
 				'activate_sequence', 'pause_sequence', 'retire_sequence', 'sequence_preview', 'enroll', 'start_experiment', 'end_experiment')
 	LOOP
 		EXECUTE pg_catalog.format('GRANT %s TO %I', objects.privilege, role);
@@ -630,7 +630,7 @@ BEGIN
 		SELECT pg_catalog.format('EXECUTE ON FUNCTION %s', p.oid::regprocedure)
 		FROM pg_catalog.pg_proc p
 		WHERE p.pronamespace = schema_oid
-			AND pg_catalog.regexp_replace(p.proname, '_by_id$', '') IN ('lead_id', 'score', 'explain', 'next_steps', 'stage_at',
+			AND pg_catalog.regexp_replace(p.proname, '_by_id$', '') IN ('lead_id', 'score', 'conversion_probability', 'explain', 'next_steps', 'stage_at',
 				'in_segment', 'explain_segment', 'persona_match', 'set_stage', 'may_contact', 'give_consent', 'withdraw_consent',
 				'suggested_content', 'assign_lead', 'complete_action', 'set_preferences', 'preferences')
 	LOOP

@@ -417,4 +417,6 @@ INSERT INTO crm.exposure SELECT e.lead_id, 'shelf', CASE e.lead_id % 2 WHEN 0 TH
 -- the web shop, which sells nothing yet
 CREATE TABLE public.web_order (id bigint PRIMARY KEY, email text, paid_at timestamptz, amount numeric);
 SELECT leadscore.track_table('crm', 'public.web_order', lead => 'email', kind => 'purchase', occurred_at => 'paid_at', value => 'amount') \g /dev/null
+-- what a score was worth in the first part of the time
+SELECT crm.calibrate_model(horizon => '28 days') \g /dev/null
 ANALYZE;

@@ -590,3 +590,24 @@ SELECT count(*), sum(amount)::numeric(14,2) FROM (
     FROM buy b JOIN crm.event e USING (lead_id, event_id)
     WHERE e.kind = 'tea_parcel' AND b.at < ((:'march'::date + interval '6 months')::timestamp AT TIME ZONE 'Europe/Rome')) p
 WHERE newest = 1 AND ((at AT TIME ZONE 'Europe/Rome' + interval '1 month') AT TIME ZONE 'Europe/Rome') + interval '7 days' >= ((:'march'::date + interval '6 months')::timestamp AT TIME ZONE 'Europe/Rome');
+
+-- calibration: Of _ leads at the beginnings of later months _ bought within four weeks.
+SELECT leads, converted FROM calibration WHERE level = 'summary';
+-- by hand
+SELECT count(*), count(*) FILTER (WHERE f.won_at <= i.at + interval '672 hours')
+FROM crm.model_calibration c CROSS JOIN generate_series(timestamp '2020-01-01', timestamp '2100-01-01', interval '1 month') m CROSS JOIN LATERAL (SELECT m AT TIME ZONE 'UTC' OFFSET 0) i (at)
+    JOIN walk w ON w.at < i.at AND (w.left_at >= i.at OR w.left_at IS NULL) JOIN life f USING (lead_id)
+WHERE i.at >= c.test_from AND i.at <= now() - interval '672 hours' AND w.stage BETWEEN 'iql' AND 'prospect' AND (f.won_at > i.at OR f.won_at IS NULL)
+    AND c.stage_coefficients[CASE w.stage WHEN 'iql' THEN 1 WHEN 'mql' THEN 2 WHEN 'sql' THEN 3 ELSE 4 END] IS NOT NULL
+    AND NOT EXISTS (SELECT FROM crm.lead_merge g WHERE g.lead_id = w.lead_id) AND NOT EXISTS (SELECT FROM crm.lead l WHERE l.lead_id = w.lead_id AND l.erased_at IS NOT NULL);
+
+-- model_drift: Of _ leads at the beginning of the last month that is over _ bought within four weeks.
+SELECT leads, converted FROM model_drift WHERE metric = 'converted_rate' ORDER BY month_date DESC LIMIT 1;
+-- by hand
+SELECT count(*), count(*) FILTER (WHERE f.won_at <= i.at + interval '672 hours')
+FROM crm.model_calibration c CROSS JOIN generate_series(timestamp '2020-01-01', timestamp '2100-01-01', interval '1 month') m CROSS JOIN LATERAL (SELECT m AT TIME ZONE 'UTC' OFFSET 0) i (at)
+    JOIN walk w ON w.at < i.at AND (w.left_at >= i.at OR w.left_at IS NULL) JOIN life f USING (lead_id)
+WHERE i.at <= now() - interval '672 hours' AND w.stage BETWEEN 'iql' AND 'prospect' AND (f.won_at > i.at OR f.won_at IS NULL)
+    AND c.stage_coefficients[CASE w.stage WHEN 'iql' THEN 1 WHEN 'mql' THEN 2 WHEN 'sql' THEN 3 ELSE 4 END] IS NOT NULL
+    AND NOT EXISTS (SELECT FROM crm.lead_merge g WHERE g.lead_id = w.lead_id) AND NOT EXISTS (SELECT FROM crm.lead l WHERE l.lead_id = w.lead_id AND l.erased_at IS NOT NULL)
+GROUP BY i.at ORDER BY i.at DESC LIMIT 1;

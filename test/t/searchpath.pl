@@ -250,6 +250,9 @@ my $calls = $node->safe_psql('clean', <<'SQL');
 				THEN replace(replace(sql, '''mql''', '''strict'''), '''1''::pg_catalog.int4, ''1''', '''1''::pg_catalog.int4, ''2''')
 			-- target is a stage here
 			WHEN 'p.suggest_points(text,text,interval,timestamp with time zone,timestamp with time zone,text,integer,text[],text[],boolean,double precision)' THEN replace(sql, '''new''', '''customer''')
+			WHEN 'p.calibrate_model(text,text,interval,timestamp with time zone,timestamp with time zone)' THEN replace(replace(sql, '''new''', '''customer'''), '''other''', '''inbound''')
+			WHEN 'p.conversion_probability(text,timestamp with time zone,text,interval)' THEN replace(sql, '''new''', '''customer''')
+			WHEN 'p.conversion_probability_by_id(bigint,timestamp with time zone,text,interval)' THEN replace(sql, '''new''', '''customer''')
 			WHEN 'p.clone_segment(text,text)' THEN replace(sql, '''inbound''', '''viewers''')
 			WHEN 'p.activate_segment(text,text,boolean,boolean)' THEN replace(sql, 'viewers''::pg_catalog.text, ''mql', 'draft''::pg_catalog.text, ''viewers')
 			WHEN 'leadscore_internal.activate_segment(regnamespace,text,text,boolean)' THEN replace(sql, 'viewers''::pg_catalog.text, ''mql', 'draft''::pg_catalog.text, ''viewers')
@@ -320,6 +323,8 @@ my %fails = (
 	'leadscore.logistic_fit(boolean,double precision[],double precision,bigint)' => qr/^all labels are true/,
 	'p.suggest_points(text,text,interval,timestamp with time zone,timestamp with time zone,text,integer,text[],text[],boolean,double precision)'
 		=> qr/^the history of leads is too short/,
+	'p.calibrate_model(text,text,interval,timestamp with time zone,timestamp with time zone)' => qr/^(?:too few leads reached|the history of leads is too short)/,
+	'leadscore_internal.calibrated_chance(double precision[],double precision,integer)' => qr/^a curve must have 6 numbers/,
 	# PostgreSQL calls these
 	'leadscore_internal.call_handler()' => qr/^permission denied/,
 	'leadscore_internal.validator(oid)' => qr/^permission denied/,

@@ -29,10 +29,26 @@ SELECT
     s.cycle,
     l.consented_at IS NOT NULL AS consented,
     l.contact_allowed,
-    dated(l.created_at) AS created_at
+    dated(l.created_at) AS created_at,
+    CASE WHEN s.stage_rank BETWEEN 50 AND 80 THEN
+        calibrated_chance(c.curve, score_milli(s.activity, s.compiled, s.at) / 1000.0::double precision, s.stage_rank)
+    END AS conversion_probability
 FROM lead l
     CROSS JOIN (SELECT coalesce(array_agg(g.signal_id::integer), '{}') AS signals FROM signal g WHERE g.event_role = 'outreach') o
-    LEFT JOIN _lead_now s ON s.lead_id = l.lead_id;
+    LEFT JOIN _lead_now s ON s.lead_id = l.lead_id
+    -- once a query. By the aggregate the planner knows that it is one row, and drops
+    -- the join if nobody asks for the chance
+    LEFT JOIN (
+        SELECT max(k.curve) AS curve
+        FROM (
+            SELECT calibration_curve(k.intercept, k.points_coefficient, k.stage_coefficients, k.bin_edges, k.bin_rates) AS curve
+            FROM model_calibration k
+                JOIN model n ON n.model = k.model
+            WHERE n.status = 'active' AND k.target = 'customer'
+            ORDER BY k.calibrated_at DESC, k.horizon
+            LIMIT 1
+        ) k
+    ) c ON true;
 COMMENT ON VIEW lead_score IS 'one row a lead: its score and stage now';
 COMMENT ON COLUMN lead_score.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN lead_score.external_id IS 'name of the lead in the app';
@@ -58,6 +74,7 @@ COMMENT ON COLUMN lead_score.cycle IS 'number of the cycle through the funnel; a
 COMMENT ON COLUMN lead_score.consented IS 'whether the data protection policy is accepted';
 COMMENT ON COLUMN lead_score.contact_allowed IS 'whether messages of some kind may be sent, see may_contact(); NULL: not asked';
 COMMENT ON COLUMN lead_score.created_at IS 'when the lead became known';
+COMMENT ON COLUMN lead_score.conversion_probability IS 'chance to become a customer, see conversion_probability(); NULL: the active model is not calibrated, or the lead is none that could become one';
 
 CREATE OR REPLACE VIEW lead_dimension WITH (security_invoker = true) AS
 SELECT

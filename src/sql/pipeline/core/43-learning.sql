@@ -22,8 +22,9 @@ $$;
 COMMENT ON FUNCTION _months(timestamptz, timestamptz) IS
     'midnights (UTC) on the first of each month from one instant to another, both included, in the years 1900 to 2199';
 
--- Of several instants a lead gets the first for which a hash of both is even:
--- so a choice depends on nothing that comes after it. Of one instant it gets that.
+-- Of several instants a lead gets the first for which a hash of both is even (the
+-- first eight bytes of SHA-256, the same on every server): so a choice depends on
+-- nothing that comes after it. Of one instant it gets that.
 CREATE OR REPLACE FUNCTION _past_leads(compiled lead_model, target lead_stage, horizon interval, instants timestamptz[], trust_profile boolean)
     RETURNS TABLE (lead_id bigint, at timestamptz, stage lead_stage, reached_at timestamptz, converted boolean, rule_values double precision[])
     LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -47,7 +48,7 @@ BEGIN
                 CROSS JOIN LATERAL generate_series(width_bucket(y.from_at, _past_leads.instants) + 1,
                     width_bucket(least(coalesce(y.until_at, timestamptz 'infinity'), coalesce(y.reached_at - interval '1 microsecond', timestamptz 'infinity')), _past_leads.instants)) AS i (place)
             WHERE y.stage >= 'iql' AND y.stage <= 'prospect' AND y.stage < _past_leads.target
-                AND (single OR hashint8extended(y.lead_id, extract(epoch FROM _past_leads.instants[i.place])::bigint) & 1 = 0)
+                AND (single OR get_byte(sha256(convert_to(y.lead_id || ':' || extract(epoch FROM _past_leads.instants[i.place])::bigint, 'UTF8')), 7) & 1 = 0)
             GROUP BY y.lead_id
         ), person AS (
             SELECT c.lead_id, _past_leads.instants[c.choice >> 8] AS at, c.choice & 255 AS stage_rank, c.reached_at
