@@ -8,7 +8,6 @@ INSERT INTO model (model) VALUES ('guess');
 INSERT INTO dimension (model, dimension) VALUES ('guess', 'all');
 INSERT INTO rule (model, dimension, rule, signal, points) SELECT 'guess', 'all', 'rule ' || kind, 'counts ' || kind, CASE WHEN weight < 0 THEN -5 ELSE 5 END FROM weight;
 INSERT INTO stage_rule (model, stage, min_score) VALUES ('guess', 'mql', 20), ('guess', 'sql', 35);
-SELECT activate_model('guess') \g /dev/null
 -- on average ten events a lead, some kinds more than once
 CREATE UNLOGGED TABLE done AS
 SELECT n AS lead_id, m AS month, k.place, k.many
