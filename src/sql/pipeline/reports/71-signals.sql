@@ -112,7 +112,9 @@ BEGIN
             LEFT JOIN used u ON u.signal = g.signal
             LEFT JOIN gated d ON d.signal = g.signal
         WHERE t.stage >= 'iql' AND t.stage <= 'prospect' AND g.signal_id <> 0
-            AND NOT EXISTS (SELECT FROM @pipeline@._signals_of_outcome(active, 'mql') o WHERE o.signal = g.signal);
+            AND NOT EXISTS (SELECT FROM @pipeline@._signals_of_outcome(active, 'mql') o WHERE o.signal = g.signal)
+            -- points that somebody gave
+            AND NOT EXISTS (SELECT FROM @pipeline@._kind_signal k JOIN @pipeline@.event_kind e ON e.kind = k.kind WHERE k.signal = g.signal AND e.role = 'points');
 END
 $$;
 REVOKE EXECUTE ON FUNCTION _signal_counts() FROM PUBLIC;
@@ -159,7 +161,7 @@ FROM (
         FROM _signal_counts() c
     ) r;
 COMMENT ON VIEW signal_report IS 'one row a stage and signal: the share of stays that end with a step up, with the signal before and without. Each stay is looked at once, as_of_days after it began, if it still lasts: only what came before that counts, and only what comes after it is told. Stays that began less than setting.mature_after ago are left out';
-COMMENT ON COLUMN signal_report.signal IS 'the signal; those that are a step themselves, and what sales does about a lead, are left out';
+COMMENT ON COLUMN signal_report.signal IS 'the signal; those that are a step themselves, points given by hand, and what sales does about a lead, are left out';
 COMMENT ON COLUMN signal_report.source IS 'event or profile; a profile counts from when it was recorded';
 COMMENT ON COLUMN signal_report.stage IS 'the stage';
 COMMENT ON COLUMN signal_report.stage_rank IS 'rank of the stage to sort by: visitor 40 to advocate 100, exits 10 to 30';
