@@ -1,7 +1,7 @@
 -- Does the truth lie in the 95 % intervals? Psql variable seed; one line a seed:
 -- intervals, and those that hold the true weight.
 SET client_min_messages = 'warning';
-SELECT leadscore.create_pipeline('crm', attach => false) \g /dev/null
+SELECT leadscore.create_pipeline('crm', attach => false, reports => false) \g /dev/null
 SET search_path = crm, leadscore, public;
 \ir history.sql
 SELECT leadscore.attach_pipeline('crm') \g /dev/null

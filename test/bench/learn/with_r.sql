@@ -1,7 +1,7 @@
 -- The rows that are learned from, and what comes of them, for R.
 SET client_min_messages = 'warning';
 SET extra_float_digits = 1;
-SELECT leadscore.create_pipeline('crm', attach => false) \g /dev/null
+SELECT leadscore.create_pipeline('crm', attach => false, reports => false) \g /dev/null
 SET search_path = crm, leadscore, public;
 \ir history.sql
 SELECT leadscore.attach_pipeline('crm') \g /dev/null
