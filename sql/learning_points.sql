@@ -99,6 +99,13 @@ SELECT merge_leads('lead-3', 'lead-4') \g /dev/null
 SELECT count(*) FROM month, _past_leads(compiled_model('guess'), 'customer', '25 days', months, false) p WHERE lead_id <= 4;
 SELECT count(*) FROM seen WHERE lead_id <= 4;
 ROLLBACK;
+-- so are instants of a lead before the line up to which its events were purged
+BEGIN;
+SELECT count(*) FROM purge('2024-01-01 00:00Z') \g /dev/null
+SELECT count(*) AS different FROM (SELECT p.lead_id, p.at, p.converted, p.rule_values FROM month, _past_leads(compiled_model('guess'), 'customer', '25 days', months, false) p) p
+	FULL JOIN (SELECT s.* FROM seen s LEFT JOIN lead_checkpoint c USING (lead_id) WHERE (s.at < c.purged_before) IS NOT TRUE) s USING (lead_id) WHERE (p.at, p.converted, p.rule_values) IS DISTINCT FROM (s.at, s.converted, s.rule_values);
+SELECT count(*) > 1000 AS purged, bool_or(s.at < c.purged_before) AS before, bool_or(s.at >= c.purged_before) AS after FROM seen s JOIN lead_checkpoint c USING (lead_id);
+ROLLBACK;
 
 -- Planted leaks are named
 BEGIN;

@@ -499,6 +499,17 @@ FROM (SELECT i.*, EXISTS (SELECT FROM crm.event e WHERE e.lead_id = i.lead_id AN
     FROM (SELECT DISTINCT ON (f.lead_id, f.cycle) f.lead_id, f.at, c.ended_at, (SELECT min(u.at) FROM walk u WHERE u.lead_id = f.lead_id AND u.cycle = f.cycle AND u.seq > f.seq AND u.stage > 'iql') AS up_at
         FROM walk f JOIN cycles c USING (lead_id, cycle) WHERE f.stage = 'iql' ORDER BY f.lead_id, f.cycle, f.seq) i) k;
 
+-- signal_report: After _ days _ of _ iql that had been at a tasting by then went higher, and _ of _ others.
+SELECT round(as_of_days::numeric, 4), converted_with, leads_with, converted_without, leads_without FROM signal_report WHERE stage = 'iql' AND signal = 'tasting';
+-- by hand
+WITH stay AS (SELECT DISTINCT ON (f.lead_id, f.cycle) f.lead_id, f.at, c.ended_at, (SELECT min(u.at) FROM walk u WHERE u.lead_id = f.lead_id AND u.cycle = f.cycle AND u.seq > f.seq AND u.stage > 'iql' AND u.at <= f.at + interval '1440 hours') AS up_at
+    FROM walk f JOIN cycles c USING (lead_id, cycle) WHERE f.stage = 'iql' ORDER BY f.lead_id, f.cycle, f.seq),
+old AS (SELECT * FROM stay WHERE at <= (now() AT TIME ZONE 'Europe/Rome' - interval '60 days') AT TIME ZONE 'Europe/Rome'),
+age AS (SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY up_at - at) / 2 AS age FROM old WHERE up_at IS NOT NULL),
+k AS (SELECT o.*, EXISTS (SELECT FROM crm.event e WHERE e.lead_id = o.lead_id AND e.kind = 'tasting' AND e.occurred_at <= o.at + a.age) AS tasted FROM old o, age a
+    WHERE (up_at IS NULL OR up_at > at + a.age) AND (ended_at IS NULL OR ended_at > at + a.age))
+SELECT round((extract(epoch FROM (SELECT age FROM age)) / 86400)::numeric, 4), count(*) FILTER (WHERE tasted AND up_at IS NOT NULL), count(*) FILTER (WHERE tasted), count(*) FILTER (WHERE NOT tasted AND up_at IS NOT NULL), count(*) FILTER (WHERE NOT tasted) FROM k;
+
 -- consent_by_stage: Of _ leads that are mql we may write to _; _ want no letters.
 SELECT leads, reachable, refused FROM consent_by_stage WHERE stage = 'mql';
 -- by hand

@@ -215,6 +215,17 @@ w AS (SELECT u.to_stage, e.kind, u.lead_id, u.cycle, coalesce(u.up >= u.at, fals
 SELECT w.to_stage, w.kind, count(*), count(*) FILTER (WHERE w.converted), t.n - count(*), t.converted - count(*) FILTER (WHERE w.converted)
 FROM w JOIN (SELECT to_stage, count(*) AS n, count(*) FILTER (WHERE up >= at) AS converted FROM u GROUP BY 1) t USING (to_stage) GROUP BY w.to_stage, w.kind, t.n, t.converted;
 
+-- signal_report
+SELECT signal, stage, leads_with, converted_with, leads_without, converted_without, round(lift::numeric, 6) FROM signal_report WHERE signal IN ('email_open', 'pricing_view', 'webinar_attended') AND leads_with + leads_without > 0;
+-- by hand
+WITH s AS (SELECT lead_id, cycle, to_stage, min(effective_at) AS at, min(seq) AS seq FROM stage_history WHERE to_stage BETWEEN 'iql' AND 'prospect' GROUP BY 1, 2, 3 HAVING min(effective_at) <= now() - interval '90 days'),
+u AS (SELECT s.*, min(h.effective_at) FILTER (WHERE h.to_stage > s.to_stage AND h.seq > s.seq AND h.effective_at <= s.at + interval '90 days') AS up, min(h.effective_at) FILTER (WHERE h.to_stage < 'visitor' AND h.seq > s.seq) AS gone FROM s JOIN stage_history h USING (lead_id, cycle) GROUP BY 1, 2, 3, 4, 5),
+m AS (SELECT DISTINCT ON (to_stage) to_stage, (up - at) / 2 AS age FROM (SELECT u.*, row_number() OVER w AS i, count(*) OVER (PARTITION BY to_stage) AS n FROM u WHERE up IS NOT NULL WINDOW w AS (PARTITION BY to_stage ORDER BY up - at)) r WHERE 2 * i >= n ORDER BY to_stage, i),
+k AS (SELECT u.*, at + age AS look FROM u JOIN m USING (to_stage) WHERE coalesce(up > at + age, true) AND coalesce(gone > at + age, true)),
+w AS (SELECT k.*, x.kind, EXISTS (SELECT FROM event e WHERE e.lead_id = k.lead_id AND e.kind = x.kind AND e.occurred_at <= k.look) AS had FROM k, (VALUES ('email_open'), ('pricing_view'), ('webinar_attended')) AS x (kind)),
+c AS (SELECT kind, to_stage, count(*) FILTER (WHERE had) AS a, count(*) FILTER (WHERE had AND up IS NOT NULL) AS b, count(*) FILTER (WHERE NOT had) AS c, count(*) FILTER (WHERE NOT had AND up IS NOT NULL) AS d FROM w GROUP BY 1, 2)
+SELECT c.*, CASE WHEN least(a * (b + d), c * (b + d), a * (a + c - b - d), c * (a + c - b - d)) >= 5 * (a + c) THEN round((b / a::float8 / (nullif(d, 0) / c::float8))::numeric, 6) END FROM c;
+
 -- lead_quality
 SELECT channel, campaign, contacts, leads, mqls, sqls, customers, revenue_amount FROM lead_quality WHERE contacts > 0;
 -- by hand

@@ -56,6 +56,8 @@ BEGIN
                 JOIN @pipeline@.lead l ON l.lead_id = c.lead_id
             WHERE l.erased_at IS NULL
                 AND NOT EXISTS (SELECT FROM @pipeline@.lead_merge g WHERE g.lead_id = c.lead_id)
+                -- signals that changed since cannot be counted again in what was purged
+                AND NOT EXISTS (SELECT FROM @pipeline@.lead_checkpoint k WHERE k.lead_id = c.lead_id AND k.purged_before > _past_leads.instants[c.choice >> 8])
         ), profile AS (
             SELECT c.lead_id, leadscore.lead_activity_agg(g.signal_id, NULL::timestamptz, c.count::bigint, z.grain) AS later
             FROM person p
