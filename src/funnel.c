@@ -21,7 +21,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
-#include "funnel_match.h"
+#include "funnel.h"
 
 PG_FUNCTION_INFO_V1(leadscore_window_funnel_transfn);
 PG_FUNCTION_INFO_V1(leadscore_window_funnel_except_transfn);
@@ -93,9 +93,16 @@ static const char *const mode_names[FUNNEL_MODES] =
 	"ordered", "increase", "strict", "any"
 };
 
+/* The name of a mode */
+const char *
+leadscore_funnel_mode_name(FunnelMode mode)
+{
+	return mode_names[mode];
+}
+
 /* An argument that says what is asked is null. */
-static void
-null_argument(const char *name, const char *hint)
+void
+leadscore_funnel_null(const char *name, const char *hint)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -104,8 +111,8 @@ null_argument(const char *name, const char *hint)
 }
 
 /* Length of the window in microseconds */
-static int64
-read_within(const Interval *within)
+int64
+leadscore_funnel_within(const Interval *within)
 {
 	const char *text = DatumGetCString(DirectFunctionCall1(interval_out,
 														   IntervalPGetDatum(within)));
@@ -133,8 +140,8 @@ read_within(const Interval *within)
 }
 
 /* A mode by its name */
-static FunnelMode
-read_mode(const char *name, int len)
+FunnelMode
+leadscore_funnel_mode(const char *name, int len)
 {
 	int			mode;
 
@@ -149,28 +156,33 @@ read_mode(const char *name, int len)
 					 mode_names[0], mode_names[1], mode_names[2], mode_names[3])));
 }
 
-/* Steps are a list; returns their number. */
-static int
-count_steps(const ArrayType *steps)
+/*
+ * Steps are a list, passed as conditions after VARIADIC or in one array;
+ * returns their number.
+ */
+int
+leadscore_funnel_steps(const ArrayType *steps, const char *passed)
 {
 	int			nsteps = ARR_NDIM(steps) == 1 ? ARR_DIMS(steps)[0] : 0;
+	bool		conditions = strcmp(passed, FUNNEL_CONDITIONS) == 0;
 
 	if (ARR_NDIM(steps) > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
 				 errmsg("steps of a funnel must be a list"),
-				 errhint("Pass an array of one dimension after VARIADIC.")));
+				 errhint("Pass an array of one dimension%s.",
+						 conditions ? " after VARIADIC" : "")));
 	if (nsteps == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a funnel needs at least one step"),
-				 errhint("Pass 1 to %d conditions as last arguments.", FUNNEL_MAX_STEPS)));
+				 errhint("Pass 1 to %d %s.", FUNNEL_MAX_STEPS, passed)));
 	if (nsteps > FUNNEL_MAX_STEPS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a funnel cannot have more than %d steps", FUNNEL_MAX_STEPS),
 				 errdetail("There are %d.", nsteps),
-				 errhint("Leave steps out, or join some by OR.")));
+				 errhint("Leave steps out%s.", conditions ? ", or join some by OR" : "")));
 	return nsteps;
 }
 
@@ -218,9 +230,9 @@ read_call(FunctionCallInfo fcinfo, bool except, const ArrayType *steps)
 	int32		to_step = 0;
 
 	if (PG_ARGISNULL(ARG_WITHIN))
-		null_argument("within", "Pass an interval such as '14 days'.");
+		leadscore_funnel_null("within", "Pass an interval such as '14 days'.");
 	if (PG_ARGISNULL(ARG_MODE))
-		null_argument("mode", "The usual mode is \"ordered\".");
+		leadscore_funnel_null("mode", "The usual mode is \"ordered\".");
 	within = PG_GETARG_INTERVAL_P(ARG_WITHIN);
 	mode = PG_GETARG_TEXT_PP(ARG_MODE);
 	mode_name = VARDATA_ANY(mode);
@@ -228,7 +240,7 @@ read_call(FunctionCallInfo fcinfo, bool except, const ArrayType *steps)
 	if (except)
 	{
 		if (PG_ARGISNULL(ARG_FROM) || PG_ARGISNULL(ARG_TO))
-			null_argument(PG_ARGISNULL(ARG_FROM) ? "from_step" : "to_step",
+			leadscore_funnel_null(PG_ARGISNULL(ARG_FROM) ? "from_step" : "to_step",
 						  "Give the number of a step, counted from 1.");
 		from_step = PG_GETARG_INT32(ARG_FROM);
 		to_step = PG_GETARG_INT32(ARG_TO);
@@ -250,9 +262,9 @@ read_call(FunctionCallInfo fcinfo, bool except, const ArrayType *steps)
 		fcinfo->flinfo->fn_extra = call;
 	}
 	call->mode_len = -1;		/* not to be used if there is an error now */
-	call->within = read_within(within);
-	call->question.mode = (uint8) read_mode(mode_name, mode_len);
-	call->question.nsteps = (uint8) count_steps(steps);
+	call->within = leadscore_funnel_within(within);
+	call->question.mode = (uint8) leadscore_funnel_mode(mode_name, mode_len);
+	call->question.nsteps = (uint8) leadscore_funnel_steps(steps, FUNNEL_CONDITIONS);
 	if (except)
 		check_exclusion(from_step, to_step, call->question.nsteps,
 						(FunnelMode) call->question.mode);
@@ -329,6 +341,16 @@ state_arg(FunctionCallInfo fcinfo, int n)
 }
 
 /* What is asked may not change within a group. */
+void
+leadscore_funnel_differs(const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("%s of a funnel must be the same for all rows of a group", what),
+			 errhint("Use constants, or columns that are in GROUP BY.")));
+}
+
+/* Refuse a row that asks for something else than its group. */
 static void
 check_same(const FunnelState *state, FunnelQuestion question, int64 within)
 {
@@ -345,10 +367,7 @@ check_same(const FunnelState *state, FunnelQuestion question, int64 within)
 		what = "number of steps";
 	else
 		what = "from_step and to_step";
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("%s of a funnel must be the same for all rows of a group", what),
-			 errhint("Use constants, or columns that are in GROUP BY.")));
+	leadscore_funnel_differs(what);
 }
 
 /* A state with room for more events: this one or one at least twice as large. */
@@ -416,7 +435,7 @@ add_row(FunctionCallInfo fcinfo, bool except)
 	int			i;
 
 	if (PG_ARGISNULL(steps_arg))
-		null_argument("steps", "Give conditions as last arguments, or an array after VARIADIC.");
+		leadscore_funnel_null("steps", "Give conditions as last arguments, or an array after VARIADIC.");
 	steps = PG_GETARG_ARRAYTYPE_P(steps_arg);
 	call = read_call(fcinfo, except, steps);
 	if (PG_ARGISNULL(ARG_STATE))
