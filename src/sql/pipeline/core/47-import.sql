@@ -37,6 +37,10 @@ DECLARE
     rest text;
     local timestamp;
 BEGIN
+    -- what most files have, and what needs no calendar
+    IF value ~ '^(19|20)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?)?$' THEN
+        RETURN value::timestamp AT TIME ZONE time_zone;
+    END IF;
     part := regexp_match(value, '^([0-9]{4})[-/.]([0-9]{1,2})[-/.]([0-9]{1,2})(.*)$');
     IF part IS NOT NULL THEN
         year := part[1];
@@ -182,6 +186,8 @@ CREATE OR REPLACE FUNCTION _import_query(staging regclass, mapping jsonb, OUT qu
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    -- a value without the blanks around it
+    blank CONSTANT text := 'nullif(btrim(t.%I::text, '' '' || chr(9) || chr(10) || chr(13)), '''')';
     problem text;
     headers jsonb;
     named jsonb := '{}';
@@ -248,7 +254,10 @@ BEGIN
             SELECT a.row, jsonb_strip_nulls(jsonb_build_object('row', a.row, 'first_row', min(a.row) OVER (PARTITION BY a.record_id), 'record_id', a.record_id)) || a.rest AS record
             FROM (
                 SELECT row_number() OVER (ORDER BY t.ctid) AS row, left(%s, %s) AS record_id, jsonb_strip_nulls(jsonb_build_object(
-                    'email', %s, 'phone', %s, 'created_at', %s, 'basis', %s, 'stage', %s, 'columns', %s, 'profile', %s, 'stages', %s, 'opt_outs', %s, 'opt_ins', %s)) AS rest
+                    'email', %s, 'phone', %s, 'created_at', %s, 'basis', %s, 'stage', %s,
+                    'columns', jsonb_object(ARRAY[%s]::text[], ARRAY[%s]::text[]), 'profile', jsonb_object(ARRAY[%s]::text[], ARRAY[%s]::text[]),
+                    'stages', jsonb_object(ARRAY[%s]::text[], ARRAY[%s]::text[]),
+                    'opt_outs', to_jsonb(array_remove(ARRAY[%s]::jsonb[], NULL)), 'opt_ins', to_jsonb(array_remove(ARRAY[%s]::jsonb[], NULL)))) AS rest
                 FROM ONLY %s t
             ) a
         ) b
@@ -258,34 +267,30 @@ BEGIN
         coalesce(max(e.value) FILTER (WHERE e.kind = 'email'), 'NULL::text'), coalesce(max(e.value) FILTER (WHERE e.kind = 'phone'), 'NULL::text'),
         coalesce(max(e.value) FILTER (WHERE e.kind = 'created_at'), 'NULL::text'), coalesce(max(e.value) FILTER (WHERE e.kind = 'basis'), 'NULL::text'),
         coalesce(max(e.value) FILTER (WHERE e.kind = 'stage'), 'NULL::text'),
-        coalesce(format('jsonb_object(ARRAY[%s], ARRAY[%s])', string_agg(quote_literal(e.key), ', ' ORDER BY e.key) FILTER (WHERE e.kind = 'columns'),
-            string_agg(e.value, ', ' ORDER BY e.key) FILTER (WHERE e.kind = 'columns')), 'NULL::jsonb'),
-        coalesce(format('jsonb_object(ARRAY[%s], ARRAY[%s])', string_agg(quote_literal(e.key), ', ' ORDER BY e.key) FILTER (WHERE e.kind = 'profile'),
-            string_agg(e.value, ', ' ORDER BY e.key) FILTER (WHERE e.kind = 'profile')), 'NULL::jsonb'),
-        coalesce(format('jsonb_object(ARRAY[%s], ARRAY[%s])', string_agg(quote_literal(e.key), ', ' ORDER BY e.key) FILTER (WHERE e.kind = 'stages'),
-            string_agg(e.value, ', ' ORDER BY e.key) FILTER (WHERE e.kind = 'stages')), 'NULL::jsonb'),
-        coalesce(format('to_jsonb(array_remove(ARRAY[%s], NULL))', string_agg(format('CASE WHEN %s IS NOT NULL THEN jsonb_build_object(%s, %s, %s, %s, %s, %s, %s, %s) END',
-            e.value, '''entry''', e.key, '''value''', e.value, '''topic''', coalesce(quote_literal(e.topic), 'NULL'), '''at''', coalesce(e.at, 'NULL')), ', ' ORDER BY e.key, e.topic)
-            FILTER (WHERE e.kind IN ('opt_outs headers', 'opt_outs prefix'))), 'NULL::jsonb'),
-        coalesce(format('to_jsonb(array_remove(ARRAY[%s], NULL))', string_agg(format('CASE WHEN %s IS NOT NULL THEN jsonb_build_object(%s, %s, %s, %s, %s, %s, %s, %s) END',
-            e.value, '''entry''', e.key, '''value''', e.value, '''topic''', coalesce(quote_literal(e.topic), 'NULL'), '''at''', coalesce(e.at, 'NULL')), ', ' ORDER BY e.key, e.topic)
-            FILTER (WHERE e.kind IN ('opt_ins headers', 'opt_ins prefix'))), 'NULL::jsonb'),
+        string_agg(quote_literal(e.key), ', ' ORDER BY e.key) FILTER (WHERE e.kind = 'columns'), string_agg(e.value, ', ' ORDER BY e.key) FILTER (WHERE e.kind = 'columns'),
+        string_agg(quote_literal(e.key), ', ' ORDER BY e.key) FILTER (WHERE e.kind = 'profile'), string_agg(e.value, ', ' ORDER BY e.key) FILTER (WHERE e.kind = 'profile'),
+        string_agg(quote_literal(e.key), ', ' ORDER BY e.key) FILTER (WHERE e.kind = 'stages'), string_agg(e.value, ', ' ORDER BY e.key) FILTER (WHERE e.kind = 'stages'),
+        string_agg(e.said, ', ' ORDER BY e.key, e.topic) FILTER (WHERE e.kind IN ('opt_outs headers', 'opt_outs prefix')),
+        string_agg(e.said, ', ' ORDER BY e.key, e.topic) FILTER (WHERE e.kind IN ('opt_ins headers', 'opt_ins prefix')),
         staging),
         coalesce(array_agg(e.key ORDER BY e.key) FILTER (WHERE e.kind = 'stages'), '{}'), coalesce(bool_or(e.kind = 'basis'), false)
     INTO query, stages, has_basis
     FROM (
-        SELECT k.key AS kind, f.key, NULL AS topic, x.value,
-            (SELECT 'coalesce(' || string_agg(format('nullif(btrim(t.%I::text, '' '' || chr(9) || chr(10) || chr(13)), '''')', h), ', ' ORDER BY o) || ')'
-                FROM jsonb_array_elements_text(named #> ARRAY[replace(k.key, ' headers', ' at'), f.key]) WITH ORDINALITY AS h (h, o)
-                WHERE k.key LIKE '% headers') AS at
-        FROM jsonb_each(named) AS k, jsonb_each(k.value) AS f,
-            LATERAL (SELECT 'coalesce(' || string_agg(format('nullif(btrim(t.%I::text, '' '' || chr(9) || chr(10) || chr(13)), '''')', h), ', ' ORDER BY o) || ')' AS value
-                FROM jsonb_array_elements_text(f.value) WITH ORDINALITY AS h (h, o)) AS x
-        WHERE k.key NOT LIKE '% prefix'
-        UNION ALL
-        SELECT k.key, f.key, h ->> 'topic', format('nullif(btrim(t.%I::text, '' '' || chr(9) || chr(10) || chr(13)), '''')', h ->> 'column'), NULL
-        FROM jsonb_each(named) AS k, jsonb_each(k.value) AS f, jsonb_array_elements(f.value) AS h
-        WHERE k.key LIKE '% prefix'
+        SELECT d.kind, d.key, d.topic, d.value, format('CASE WHEN %s IS NOT NULL THEN jsonb_build_object(''entry'', %L, ''value'', %s, ''topic'', %L, ''at'', %s) END',
+                d.value, d.key, d.value, d.topic, coalesce(d.at, 'NULL')) AS said
+        FROM (
+            SELECT k.key AS kind, f.key, NULL AS topic, x.value, y.value AS at
+            FROM jsonb_each(named) AS k, jsonb_each(k.value) AS f,
+                LATERAL (SELECT 'coalesce(' || string_agg(format(blank, h), ', ' ORDER BY o) || ')' AS value
+                    FROM jsonb_array_elements_text(f.value) WITH ORDINALITY AS h (h, o)) AS x,
+                LATERAL (SELECT 'coalesce(' || string_agg(format(blank, h), ', ' ORDER BY o) || ')' AS value
+                    FROM jsonb_array_elements_text(CASE WHEN k.key LIKE '% headers' THEN named #> ARRAY[replace(k.key, ' headers', ' at'), f.key] END) WITH ORDINALITY AS h (h, o)) AS y
+            WHERE k.key NOT LIKE '% prefix'
+            UNION ALL
+            SELECT k.key, f.key, h ->> 'topic', format(blank, h ->> 'column'), NULL
+            FROM jsonb_each(named) AS k, jsonb_each(k.value) AS f, jsonb_array_elements(f.value) AS h
+            WHERE k.key LIKE '% prefix'
+        ) d
     ) e;
 END
 $$;
