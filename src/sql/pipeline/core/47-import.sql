@@ -96,8 +96,8 @@ BEGIN
     local := make_timestamp(year, month, day, hour, minute, second);
     RETURN CASE
         WHEN clock[5] IS NULL THEN local AT TIME ZONE time_zone
-        WHEN clock[5] ~ '[0-9]' THEN local AT TIME ZONE 'UTC' - (left(clock[5], 1)
-            || make_interval(hours => substr(clock[5], 2, 2)::integer, mins => coalesce(nullif(right(replace(clock[5], ':', ''), -3), ''), '0')::integer))::interval
+        WHEN clock[5] ~ '[0-9]' THEN local AT TIME ZONE 'UTC' - (left(clock[5], 1) || '1')::integer
+            * make_interval(hours => substr(clock[5], 2, 2)::integer, mins => coalesce(nullif(right(replace(clock[5], ':', ''), -3), ''), '0')::integer)
         ELSE local AT TIME ZONE 'UTC' END;
 END
 $$;
@@ -132,7 +132,7 @@ BEGIN
         FROM jsonb_object_keys(named) AS k (key)
         WHERE k.key NOT IN ('record_id', 'record_id_length', 'email', 'phone', 'created_at', 'columns', 'profile', 'stages', 'stage', 'basis', 'basis_values', 'opt_outs', 'opt_ins');
         IF problem IS NULL THEN
-            SELECT format('%s of the mapping must be %s', t.key, t.shape) INTO problem
+            SELECT format('%s of the mapping must be %s %s', t.key, CASE t.shape WHEN 'number' THEN 'a' ELSE 'an' END, t.shape) INTO problem
             FROM (VALUES ('record_id', 'array'), ('email', 'array'), ('phone', 'array'), ('created_at', 'array'), ('basis', 'array'), ('opt_outs', 'array'), ('opt_ins', 'array'),
                 ('columns', 'object'), ('profile', 'object'), ('stages', 'object'), ('stage', 'object'), ('basis_values', 'object'), ('record_id_length', 'number')) AS t (key, shape)
             WHERE jsonb_typeof(named -> t.key) <> t.shape;
@@ -398,7 +398,7 @@ BEGIN
             last := (SELECT s.key FROM jsonb_each_text(stages) s ORDER BY s.value::timestamptz DESC, s.key::leadscore.lead_stage DESC LIMIT 1);
             IF stage IS NOT DISTINCT FROM last THEN
                 stage := NULL;
-            ELSIF stage IS NOT NULL AND NOT stages_told THEN
+            ELSIF stage IS NOT NULL AND NOT stages_told AND NOT rejected THEN
                 problems := problems || format('stage %s has no date', stage);
             END IF;
         END IF;
@@ -535,42 +535,7 @@ BEGIN
     WHERE u.name = ANY (taken) AND u.lead_id IS NOT NULL
     ORDER BY u.name, u.place;
 
-    -- Of rows that mean one lead the first tells what it is like.
-    UPDATE @pipeline@.lead l
-    SET email = v.email, phone = v.phone, organization = v.organization, market = v.market, country = v.country, language = v.language, time_zone = v.time_zone,
-        channel = v.channel, campaign = v.campaign, owner = v.owner, persona = v.persona, objective = v.objective, complexity = v.complexity, profile = v.profile
-    FROM (
-        SELECT o.lead_id, coalesce(p.email, o.email) AS email, coalesce(p.phone, o.phone) AS phone, coalesce(p.organization, o.organization) AS organization,
-            coalesce(p.market, o.market) AS market, coalesce(p.country, o.country) AS country, coalesce(p.language, o.language) AS language,
-            coalesce(p.time_zone, o.time_zone) AS time_zone, coalesce(p.channel, o.channel) AS channel, coalesce(p.campaign, o.campaign) AS campaign,
-            coalesce(p.owner, o.owner) AS owner, coalesce(p.persona, o.persona) AS persona, coalesce(p.objective, o.objective) AS objective,
-            coalesce(p.complexity, o.complexity) AS complexity, CASE WHEN overwrite THEN o.profile || (r.o -> 'profile') ELSE (r.o -> 'profile') || o.profile END AS profile
-        FROM (
-            SELECT DISTINCT ON (u.lead_id) u.lead_id, u.o
-            FROM ROWS FROM (unnest(lead_ids), jsonb_array_elements(records)) WITH ORDINALITY AS u (lead_id, o, place)
-            WHERE u.lead_id IS NOT NULL
-            ORDER BY u.lead_id, u.place
-        ) r
-            JOIN @pipeline@.lead o ON o.lead_id = r.lead_id
-            CROSS JOIN LATERAL jsonb_to_record(jsonb_strip_nulls(jsonb_build_object('email', r.o -> 'email', 'phone', r.o -> 'phone')) || (r.o -> 'columns'))
-                AS c (email text, phone text, organization text, market text, country text, language text, time_zone text, channel text, campaign text, owner text,
-                    persona text, objective text, complexity text)
-            CROSS JOIN LATERAL (VALUES (
-                CASE WHEN lower(btrim(o.email) COLLATE "C") = c.email OR NOT overwrite THEN coalesce(o.email, c.email) ELSE c.email END,
-                CASE WHEN overwrite THEN c.phone ELSE coalesce(o.phone, c.phone) END, CASE WHEN overwrite THEN c.organization ELSE coalesce(o.organization, c.organization) END,
-                CASE WHEN overwrite THEN c.market ELSE coalesce(o.market, c.market) END, CASE WHEN overwrite THEN c.country ELSE coalesce(o.country, c.country) END,
-                CASE WHEN overwrite THEN c.language ELSE coalesce(o.language, c.language) END, CASE WHEN overwrite THEN c.time_zone ELSE coalesce(o.time_zone, c.time_zone) END,
-                CASE WHEN overwrite THEN c.channel ELSE coalesce(o.channel, c.channel) END, CASE WHEN overwrite THEN c.campaign ELSE coalesce(o.campaign, c.campaign) END,
-                CASE WHEN overwrite THEN c.owner ELSE coalesce(o.owner, c.owner) END, CASE WHEN overwrite THEN c.persona ELSE coalesce(o.persona, c.persona) END,
-                CASE WHEN overwrite THEN c.objective ELSE coalesce(o.objective, c.objective) END, CASE WHEN overwrite THEN c.complexity ELSE coalesce(o.complexity, c.complexity) END))
-                AS p (email, phone, organization, market, country, language, time_zone, channel, campaign, owner, persona, objective, complexity)
-    ) v
-    WHERE l.lead_id = v.lead_id
-        AND (l.email, l.phone, l.organization, l.market, l.country, l.language, l.time_zone, l.channel, l.campaign, l.owner, l.persona, l.objective, l.complexity, l.profile)
-            IS DISTINCT FROM (v.email, v.phone, v.organization, v.market, v.country, v.language, v.time_zone, v.channel, v.campaign, v.owner, v.persona, v.objective, v.complexity, v.profile);
-    GET DIAGNOSTICS changed = ROW_COUNT;
-
-    -- Alone, so that it holds from its own date.
+    -- First, and alone, so that it holds from its own date.
     INSERT INTO @pipeline@.consent (lead_id, purpose, status, basis, occurred_at)
     SELECT DISTINCT ON (u.lead_id) u.lead_id, 'policy', 'granted', g.basis, coalesce((u.o ->> 'created_at')::timestamptz, exported_at)
     FROM ROWS FROM (unnest(lead_ids), jsonb_array_elements(records)) WITH ORDINALITY AS u (lead_id, o, place)
@@ -635,6 +600,41 @@ BEGIN
         WHERE u.lead_id IS NOT NULL AND u.o -> 'opt_outs' <> '[]';
         PERFORM @pipeline@._follow_consent(@pipeline@._same_address(array_remove(refused, NULL)), exported_at);
     END IF;
+
+    -- Of rows that mean one lead the first tells what it is like.
+    UPDATE @pipeline@.lead l
+    SET email = v.email, phone = v.phone, organization = v.organization, market = v.market, country = v.country, language = v.language, time_zone = v.time_zone,
+        channel = v.channel, campaign = v.campaign, owner = v.owner, persona = v.persona, objective = v.objective, complexity = v.complexity, profile = v.profile
+    FROM (
+        SELECT o.lead_id, coalesce(p.email, o.email) AS email, coalesce(p.phone, o.phone) AS phone, coalesce(p.organization, o.organization) AS organization,
+            coalesce(p.market, o.market) AS market, coalesce(p.country, o.country) AS country, coalesce(p.language, o.language) AS language,
+            coalesce(p.time_zone, o.time_zone) AS time_zone, coalesce(p.channel, o.channel) AS channel, coalesce(p.campaign, o.campaign) AS campaign,
+            coalesce(p.owner, o.owner) AS owner, coalesce(p.persona, o.persona) AS persona, coalesce(p.objective, o.objective) AS objective,
+            coalesce(p.complexity, o.complexity) AS complexity, CASE WHEN overwrite THEN o.profile || (r.o -> 'profile') ELSE (r.o -> 'profile') || o.profile END AS profile
+        FROM (
+            SELECT DISTINCT ON (u.lead_id) u.lead_id, u.o
+            FROM ROWS FROM (unnest(lead_ids), jsonb_array_elements(records)) WITH ORDINALITY AS u (lead_id, o, place)
+            WHERE u.lead_id IS NOT NULL
+            ORDER BY u.lead_id, u.place
+        ) r
+            JOIN @pipeline@.lead o ON o.lead_id = r.lead_id
+            CROSS JOIN LATERAL jsonb_to_record(jsonb_strip_nulls(jsonb_build_object('email', r.o -> 'email', 'phone', r.o -> 'phone')) || (r.o -> 'columns'))
+                AS c (email text, phone text, organization text, market text, country text, language text, time_zone text, channel text, campaign text, owner text,
+                    persona text, objective text, complexity text)
+            CROSS JOIN LATERAL (VALUES (
+                CASE WHEN lower(btrim(o.email) COLLATE "C") = c.email OR NOT overwrite THEN coalesce(o.email, c.email) ELSE c.email END,
+                CASE WHEN overwrite THEN c.phone ELSE coalesce(o.phone, c.phone) END, CASE WHEN overwrite THEN c.organization ELSE coalesce(o.organization, c.organization) END,
+                CASE WHEN overwrite THEN c.market ELSE coalesce(o.market, c.market) END, CASE WHEN overwrite THEN c.country ELSE coalesce(o.country, c.country) END,
+                CASE WHEN overwrite THEN c.language ELSE coalesce(o.language, c.language) END, CASE WHEN overwrite THEN c.time_zone ELSE coalesce(o.time_zone, c.time_zone) END,
+                CASE WHEN overwrite THEN c.channel ELSE coalesce(o.channel, c.channel) END, CASE WHEN overwrite THEN c.campaign ELSE coalesce(o.campaign, c.campaign) END,
+                CASE WHEN overwrite THEN c.owner ELSE coalesce(o.owner, c.owner) END, CASE WHEN overwrite THEN c.persona ELSE coalesce(o.persona, c.persona) END,
+                CASE WHEN overwrite THEN c.objective ELSE coalesce(o.objective, c.objective) END, CASE WHEN overwrite THEN c.complexity ELSE coalesce(o.complexity, c.complexity) END))
+                AS p (email, phone, organization, market, country, language, time_zone, channel, campaign, owner, persona, objective, complexity)
+    ) v
+    WHERE l.lead_id = v.lead_id
+        AND (l.email, l.phone, l.organization, l.market, l.country, l.language, l.time_zone, l.channel, l.campaign, l.owner, l.persona, l.objective, l.complexity, l.profile)
+            IS DISTINCT FROM (v.email, v.phone, v.organization, v.market, v.country, v.language, v.time_zone, v.channel, v.campaign, v.owner, v.persona, v.objective, v.complexity, v.profile);
+    GET DIAGNOSTICS changed = ROW_COUNT;
 
     -- A date that the file has no more was corrected there, and so was another one.
     DELETE FROM @pipeline@.event e
