@@ -6,7 +6,6 @@
 -- a row means and what is wrong with it, and reads no table. _import_write()
 -- writes a batch with the rights of the owner, in a few statements.
 
--- A blank is any of these around a value of a file.
 CREATE OR REPLACE FUNCTION _import_key(text text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -108,11 +107,12 @@ CREATE OR REPLACE FUNCTION _import_check(source text, mapping jsonb, time_zone t
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    named CONSTANT jsonb := coalesce(_import_check.mapping, @pipeline@.import_mapping(source));
+    named jsonb;
     problem text;
     hint text := 'See import_mapping(''hubspot'') for what a mapping looks like.';
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@), leadscore_internal.require_text('source', source);
+    named := coalesce(_import_check.mapping, @pipeline@.import_mapping(source));
     IF source !~ '^[A-Za-z0-9_-]{1,40}$' THEN
         problem := format('source must be a word of at most 40 letters and digits, not "%s"', left(source, 60));
         hint := 'It begins the names of leads and events, as in hubspot:101.';
@@ -193,6 +193,7 @@ DECLARE
     named jsonb := '{}';
     field record;
 BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     IF staging IS NULL THEN
         RAISE EXCEPTION 'staging must not be null'
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Pass the table with the rows of the file.';
@@ -318,6 +319,7 @@ DECLARE
     value text;
     last text;
 BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     SELECT jsonb_object_agg(@pipeline@._import_key(v.key), v.value) INTO stage_values FROM jsonb_each(coalesce(mapping #> '{stage,values}', '{}')) AS v;
     SELECT jsonb_object_agg(@pipeline@._import_key(v.key), v.value) INTO basis_values FROM jsonb_each(coalesce(mapping -> 'basis_values', '{}')) AS v;
     FOR record IN SELECT r FROM jsonb_array_elements(records) r LOOP
@@ -697,7 +699,7 @@ CREATE OR REPLACE FUNCTION import_crm(staging regclass, source text, basis text 
 AS $$
 #variable_conflict use_variable
 DECLARE
-    checked CONSTANT jsonb := @pipeline@._import_check(source, mapping, time_zone, date_order, basis, marketing_basis);
+    checked jsonb;
     statement record;
     options jsonb;
     records jsonb;
@@ -705,6 +707,8 @@ DECLARE
     wrote record;
     no_basis bigint;
 BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    checked := @pipeline@._import_check(source, mapping, time_zone, date_order, basis, marketing_basis);
     IF exported_at > clock_timestamp() OR stage_at > clock_timestamp() THEN
         RAISE EXCEPTION '% must not lie ahead', CASE WHEN stage_at > clock_timestamp() THEN 'stage_at' ELSE 'exported_at' END
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass when the file was made.';
@@ -747,10 +751,12 @@ CREATE OR REPLACE FUNCTION import_problems(staging regclass, source text, time_z
 AS $$
 #variable_conflict use_column
 DECLARE
-    checked CONSTANT jsonb := @pipeline@._import_check(source, mapping, time_zone, date_order, NULL, NULL);
+    checked jsonb;
     statement record;
     records jsonb;
 BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    checked := @pipeline@._import_check(source, mapping, time_zone, date_order, NULL, NULL);
     SELECT * INTO statement FROM @pipeline@._import_query(staging, checked -> 'mapping');
     FOR records IN EXECUTE statement.query LOOP
         RETURN QUERY
