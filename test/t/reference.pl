@@ -13,7 +13,7 @@ use Test::More;
 
 my $doc = dirname(__FILE__) . '/../../doc';
 
-foreach (['security', 1], ['operations', 0], ['people', 8], ['segments', 9], ['sequences', 10], ['experiments', 4], ['tracking', 7], ['content', 4])
+foreach (['security', 1], ['operations', 0], ['people', 8], ['segments', 9], ['sequences', 10], ['experiments', 4], ['tracking', 7], ['content', 4], ['import', 7])
 {
 	my ($node, $text) = check_page($_->[0], "$doc/$_->[0].md", $_->[1]);
 	if ($_->[0] eq 'people')

@@ -250,7 +250,7 @@ $$;
 COMMENT ON FUNCTION _consent_now(bigint[]) IS
     'what the columns of leads should say: contact_allowed is whether messages of some scope may be sent';
 
-CREATE OR REPLACE FUNCTION _follow_consent(lead_ids bigint[], at timestamptz) RETURNS void
+CREATE OR REPLACE FUNCTION _follow_consents(lead_ids bigint[], instants timestamptz[]) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
@@ -261,22 +261,34 @@ BEGIN
     -- just before, unless a signal goes by it: what an event does is not before it.
     UPDATE @pipeline@.lead l
     SET consented_at = n.consented_at, contact_allowed = n.contact_allowed,
-        updated_at = CASE WHEN _follow_consent.at IS NULL THEN l.updated_at
+        updated_at = CASE WHEN g.at IS NULL THEN l.updated_at
             WHEN l.updated_at > now() THEN clock_timestamp()
             WHEN l.consented_at IS DISTINCT FROM n.consented_at
-                THEN greatest(l.updated_at + interval '1 microsecond', least(_follow_consent.at, now()))
+                THEN greatest(l.updated_at + interval '1 microsecond', least(g.at, now()))
             WHEN EXISTS (SELECT FROM @pipeline@.signal s WHERE s.source = 'profile' AND s.condition::text ~ 'contact_allowed')
-                THEN greatest(l.updated_at, least(_follow_consent.at, now())) + interval '1 microsecond'
-            ELSE greatest(l.updated_at + interval '2 microseconds', least(_follow_consent.at, now()), timestamptz '4713-01-01 00:00+00 BC')
+                THEN greatest(l.updated_at, least(g.at, now())) + interval '1 microsecond'
+            ELSE greatest(l.updated_at + interval '2 microseconds', least(g.at, now()), timestamptz '4713-01-01 00:00+00 BC')
                 - interval '1 microsecond' END
-    FROM @pipeline@._consent_now(_follow_consent.lead_ids) n
-    WHERE l.lead_id = ANY (_follow_consent.lead_ids) AND l.lead_id = n.lead_id
+    FROM @pipeline@._consent_now(_follow_consents.lead_ids) n
+        JOIN unnest(_follow_consents.lead_ids, _follow_consents.instants) AS g (lead_id, at) ON g.lead_id = n.lead_id
+    WHERE l.lead_id = ANY (_follow_consents.lead_ids) AND l.lead_id = n.lead_id
         AND (l.consented_at IS DISTINCT FROM n.consented_at OR l.contact_allowed IS DISTINCT FROM n.contact_allowed);
-    PERFORM @pipeline@._follow_actions(_follow_consent.lead_ids);
+    PERFORM @pipeline@._follow_actions(_follow_consents.lead_ids);
 END
 $$;
-COMMENT ON FUNCTION _follow_consent(bigint[], timestamptz) IS
-    'brings consented_at and contact_allowed of leads up to their consent; at: when it was given, NULL: as a part of the change that is being made';
+COMMENT ON FUNCTION _follow_consents(bigint[], timestamptz[]) IS
+    'brings consented_at and contact_allowed of leads up to their consent; instants: when that of each was given, NULL: as a part of the change that is being made';
+
+CREATE OR REPLACE FUNCTION _follow_consent(lead_ids bigint[], at timestamptz) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM @pipeline@._follow_consents(array_agg(u.lead_id ORDER BY u.lead_id), array_agg(_follow_consent.at))
+    FROM (SELECT DISTINCT i AS lead_id FROM unnest(_follow_consent.lead_ids) i) u;
+END
+$$;
+COMMENT ON FUNCTION _follow_consent(bigint[], timestamptz) IS 'the same for consent that was given at one instant';
 
 CREATE OR REPLACE FUNCTION _lock_leads(lead_ids bigint[], changed bigint DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -368,9 +380,10 @@ BEGIN
         RETURN NULL;
     END IF;
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    PERFORM @pipeline@._follow_consent(array_agg(n.lead_id ORDER BY n.lead_id), n.occurred_at)
+    -- all at once: a statement for each instant would cost a file of old consent its time
+    PERFORM @pipeline@._follow_consents(array_agg(n.lead_id ORDER BY n.lead_id), array_agg(n.occurred_at ORDER BY n.lead_id))
     FROM (SELECT c.lead_id, max(c.occurred_at) AS occurred_at FROM new_consent c GROUP BY c.lead_id) n
-    GROUP BY n.occurred_at;
+    HAVING count(*) > 0;
     RETURN NULL;
 END
 $$;
