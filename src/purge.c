@@ -74,6 +74,7 @@ leadscore_purge_deletes(Relation rel, Tuplestorestate *rows)
 		bool		isnull;
 		int64		lead_id = DatumGetInt64(slot_getattr(slot, columns.lead_id, &isnull));
 
+		CHECK_FOR_INTERRUPTS();
 		all = is_purged(lead_id, nearest_instant(DatumGetTimestampTz(slot_getattr(slot, columns.occurred_at, &isnull))));
 	}
 	ExecDropSingleTupleTableSlot(slot);
