@@ -61,7 +61,7 @@ CREATE TEMP VIEW finding AS
     FROM pg_namespace n, aclexplode(n.nspacl) a WHERE a.grantee = 0 AND (n.nspname, a.privilege_type) NOT IN (('leadscore', 'USAGE'), ('leadscore_internal', 'USAGE'))
     UNION ALL
     SELECT c.relnamespace::regnamespace, 'privilege for PUBLIC', c.oid::regclass || ': ' || a.privilege_type
-    FROM pg_class c, aclexplode(c.relacl) a WHERE a.grantee = 0 AND c.oid <> 'leadscore.pipelines'::regclass
+    FROM pg_class c, aclexplode(c.relacl) a WHERE a.grantee = 0 AND c.oid NOT IN ('leadscore.pipelines'::regclass, 'leadscore.progress'::regclass)
     UNION ALL
     -- What an engine that spreads tables over machines does not run, or what
     -- makes tables wait for functions and functions for tables there.

@@ -179,7 +179,7 @@ SELECT DISTINCT b.object, o.oid::regoperator
 SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'p'::regnamespace AND length(c.relname) > 50;
 -- nothing but the schema's objects is in the schema.
 SELECT d.deptype, count(*) FROM pg_depend d JOIN pg_extension e ON d.refobjid = e.oid
-    WHERE e.extname = 'leadscore' AND d.classid = 'pg_class'::regclass AND d.deptype = 'e' AND d.objid <> 'leadscore.pipelines'::regclass GROUP BY 1;
+    WHERE e.extname = 'leadscore' AND d.classid = 'pg_class'::regclass AND d.deptype = 'e' AND d.objid NOT IN ('leadscore.pipelines'::regclass, 'leadscore.progress'::regclass) GROUP BY 1;
 
 -- What tables refuse
 \set VERBOSITY terse

@@ -21,6 +21,7 @@
 
 #include "checkpoint.h"
 #include "lookup.h"
+#include "progress.h"
 #include "stage.h"
 
 PG_FUNCTION_INFO_V1(leadscore_stage_to_set);
@@ -727,6 +728,7 @@ leadscore_deltas_apply(DeltaList *list, Writer *writer, const char *table)
 	int64		begin = 0;
 
 	leadscore_deltas_sort(list);
+	leadscore_progress_phase(PHASE_EVENTS, list->n);
 	while (begin < list->n)
 	{
 		int64		end = begin + 1;
@@ -740,6 +742,7 @@ leadscore_deltas_apply(DeltaList *list, Writer *writer, const char *table)
 		MemoryContextSwitchTo(oldcontext);
 		MemoryContextReset(writer->lead_context);
 		leadscore_writer_flush(writer, true);
+		leadscore_progress_count(end - begin);
 		begin = end;
 	}
 }

@@ -100,4 +100,11 @@
 	pg_namespace_aclcheck(schema, role, ACL_USAGE)
 #endif
 
+/* Whether a lock that cannot be had is logged can be said from 18 on. */
+#if PG_VERSION_NUM >= 180000
+#define leadscore_lock_if_free(tag, mode)	LockAcquireExtended(tag, mode, false, true, false, NULL, false)
+#else
+#define leadscore_lock_if_free(tag, mode)	LockAcquireExtended(tag, mode, false, true, false, NULL)
+#endif
+
 #endif							/* LEADSCORE_COMPAT_H */

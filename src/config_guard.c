@@ -37,6 +37,7 @@
 #include "condition.h"
 #include "config_guard.h"
 #include "guard.h"
+#include "progress.h"
 #include "shard.h"
 #include "sweep.h"
 
@@ -737,6 +738,27 @@ model_status(Oid model_table, Datum model)
 	return status;
 }
 
+/* How many leads a pipeline has, for other sessions that look on. */
+static int64
+count_leads(Oid schema)
+{
+	Oid			state = leadscore_table(schema, "lead_state");
+	char	   *sql = psprintf("SELECT pg_catalog.count(*) FROM %s", leadscore_table_name(state));
+	UserSwitch	saved;
+	bool		isnull;
+	int64		n;
+
+	leadscore_run_as(leadscore_table_owner(state), true, &saved);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute(sql, true, 0) != SPI_OK_SELECT || SPI_processed != 1)
+		elog(ERROR, "could not count leads: %s", sql);
+	n = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	SPI_finish();
+	leadscore_run_back(&saved);
+	return n;
+}
+
 /* Bring all leads of a pipeline up to the configuration; returns how many it did. */
 int64
 leadscore_follow(Oid schema)
@@ -744,6 +766,7 @@ leadscore_follow(Oid schema)
 	int64		followed = 0;
 	ListCell   *lc;
 
+	leadscore_progress_phase(PHASE_FOLLOW, count_leads(schema));
 	foreach(lc, leadscore_parts(schema, NOTICE))
 	{
 		int64		n;
@@ -767,10 +790,12 @@ activate_model(PG_FUNCTION_ARGS)
 	Oid			types[2] = {TEXTOID, TEXTOID};
 	Datum		values[2];
 	int64		followed = 0;
+	bool		outermost;
 	UserSwitch	saved;
 	int			nestlevel;
 
 	leadscore_check_maintainer(whole.schema, "model", ACL_UPDATE);
+	outermost = leadscore_progress_begin(whole.schema, TASK_ACTIVATE_MODEL, PHASE_WAIT);
 	values[0] = model;
 	values[1] = PointerGetDatum(leadscore_caller_name());
 	leadscore_run_as(leadscore_table_owner(leadscore_table(whole.schema, "event")), true, &saved);
@@ -814,6 +839,7 @@ activate_model(PG_FUNCTION_ARGS)
 	CommandCounterIncrement();
 	if (wait)
 		followed = leadscore_follow(whole.schema);
+	leadscore_progress_end(outermost);
 	PG_RETURN_INT64(followed);
 }
 

@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -40,6 +41,7 @@ gather_events(DeltaList *list, RefusalList *refusals, ExposureList *exposures,
 	leadscore_read_from_start(rows);
 	while (tuplestore_gettupleslot(rows, true, false, slot))
 	{
+		CHECK_FOR_INTERRUPTS();
 		leadscore_deltas_add(list, pipeline, &columns, slot, removed);
 		if (refusals)
 			leadscore_refusals_add(refusals, pipeline, &columns, slot, removed);

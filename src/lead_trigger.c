@@ -210,6 +210,7 @@ gather_leads(Relation rel, Tuplestorestate *rows, bool attributes, int *n)
 
 		Datum		value;
 
+		CHECK_FOR_INTERRUPTS();
 		lead->created_at = isnull ? NEVER : DatumGetTimestampTz(created_at);
 		value = slot_getattr(slot, consented_column, &isnull);
 		lead->consented_at = isnull ? NEVER : DatumGetTimestampTz(value);
@@ -282,7 +283,10 @@ delete_leads(Writer *writer, const LeadRow *leads, int n)
 		elog(ERROR, "SPI_connect failed");
 	lock_events_and_states(writer->pipeline, lead_ids);
 	for (i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		leadscore_state_lock(writer, leads[i].lead_id, LockTupleExclusive);
+	}
 	for (i = 0; i < LEAD_TABLES; i++)
 		delete_rows(tables[i], lead_ids);
 	SPI_finish();
@@ -308,6 +312,7 @@ check_names(Pipeline *pipeline, Relation rel, Tuplestorestate *rows, const LeadR
 			bool		isnull;
 			Datum		name = slot_getattr(slot, column, &isnull);
 
+			CHECK_FOR_INTERRUPTS();
 			if (!isnull)
 				leadscore_check_name(pipeline, rel, name);
 		}
@@ -349,7 +354,10 @@ record_consent(Writer *writer, const LeadRow *old_leads, const LeadRow *leads, i
 	}
 	/* the columns that follow from it are written in a statement of their own */
 	for (i = 0; i < nchanged && old_leads; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		leadscore_lead_catch_up(writer, changed[i].lead_id, before);
+	}
 	if (nchanged > 0)
 		leadscore_columns_written(pipeline, id_array(changed, nchanged),
 								  leadscore_build_array(consented, NULL, nchanged, BOOLOID),
@@ -424,6 +432,7 @@ insert_leads(Writer *writer, const LeadRow *leads, int n)
 		MemoryContext oldcontext = MemoryContextSwitchTo(writer->lead_context);
 		LeadRecord	record;
 
+		CHECK_FOR_INTERRUPTS();
 		record.lead_id = leads[i].lead_id;
 		if (!leadscore_row_find(&writer->state, record.lead_id) &&
 			leadscore_lead_lock(writer, record.lead_id, LockTupleNoKeyExclusive))
@@ -444,6 +453,7 @@ update_leads(Writer *writer, const LeadRow *old_leads, const LeadRow *leads, int
 	{
 		MemoryContext oldcontext = MemoryContextSwitchTo(writer->lead_context);
 
+		CHECK_FOR_INTERRUPTS();
 		leadscore_lead_refresh(writer, leads[i].lead_id,
 							   leads[i].created_at != old_leads[i].created_at, before);
 		MemoryContextSwitchTo(oldcontext);

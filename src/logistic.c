@@ -25,6 +25,7 @@
 
 #include <math.h>
 
+#include "miscadmin.h"
 #include "utils/memutils.h"
 
 #include "logistic.h"
@@ -314,6 +315,7 @@ add_up(const LogisticData *data, const int *parameters, const double *b, double 
 		double		residual = p->positives - p->n * q;
 		double		weight = p->n * q * chance(-eta);
 
+		CHECK_FOR_INTERRUPTS();
 		sums->log_likelihood += p->positives * log_chance(eta) +
 			(p->n - p->positives) * log_chance(-eta);
 		sums->gradient[0] += residual;
@@ -363,6 +365,7 @@ factorize(double *matrix, int k, double *scale)
 	}
 	for (i = 0; i < k; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		for (j = 0; j <= i; j++)
 		{
 			double		sum = matrix[i * k + j] * scale[i] * scale[j];
@@ -423,6 +426,7 @@ variances(const LogisticData *data, const int *parameters, const double *b,
 
 	for (i = 0; i < k; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		rows[i * k + i] = 1;
 		solve(factor, k, scale, &rows[i * k]);
 		result[i] = data->clustered ? 0 : rows[i * k + i];
@@ -434,6 +438,7 @@ variances(const LogisticData *data, const int *parameters, const double *b,
 		{
 			int64		cluster = p->cluster;
 
+			CHECK_FOR_INTERRUPTS();
 			memset(score, 0, sizeof(double) * k);
 			for (; p < end_pattern(data) && p->cluster == cluster; p = next_pattern(p))
 			{
@@ -650,6 +655,7 @@ leadscore_logistic_feature(const LogisticData *data, int place, LogisticFeature 
 	{
 		ValueCount *value = &values[0];
 
+		CHECK_FOR_INTERRUPTS();
 		for (i = 0; i < p->nterms && PATTERN_PLACES(p)[i] <= place; i++)
 			if (PATTERN_PLACES(p)[i] == place)
 			{
@@ -681,6 +687,7 @@ leadscore_logistic_area(const LogisticData *data, const double *coefficients, Lo
 	n = 0;
 	for (p = first_pattern(data); p < end_pattern(data); p = next_pattern(p))
 	{
+		CHECK_FOR_INTERRUPTS();
 		values[n].value = 0;
 		values[n].n = p->n;
 		values[n].positives = p->positives;

@@ -21,6 +21,7 @@
 
 #include "leadscore.h"
 #include "pipeline.h"
+#include "progress.h"
 #include "stage.h"
 
 PG_FUNCTION_INFO_V1(leadscore_compare_leads);
@@ -137,11 +138,13 @@ leadscore_compare_leads(PG_FUNCTION_ARGS)
 	uint8		stages[2];
 	int64		points[2];
 	Portal		portal;
+	bool		outermost;
 	int			i;
 
 	InitMaterializedSRF(fcinfo, 0);
 	for (i = 0; i < 2; i++)
 		leadscore_scorer_cache_at(&sites[i], CurrentMemoryContext, PG_GETARG_DATUM(i + 1));
+	outermost = leadscore_progress_begin(PG_GETARG_OID(0), TASK_COMPARE_MODELS, PHASE_MODELS);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	portal = SPI_cursor_open_with_args(NULL,
@@ -192,10 +195,12 @@ leadscore_compare_leads(PG_FUNCTION_ARGS)
 			if (stages[0] != stages[1] || points[0] != points[1])
 				put_comparison(rsinfo, &lead_id, 1, stages, points);
 		}
+		leadscore_progress_count((int64) SPI_processed);
 		SPI_freetuptable(SPI_tuptable);
 	}
 	SPI_cursor_close(portal);
 	SPI_finish();
+	leadscore_progress_end(outermost);
 	for (i = 0; i < STAGES * STAGES; i++)
 		if (pairs[i].leads > 0)
 		{

@@ -29,6 +29,7 @@
 #include "checkpoint.h"
 #include "edge.h"
 #include "guard.h"
+#include "progress.h"
 #include "purge.h"
 #include "shard.h"
 
@@ -73,6 +74,7 @@ leadscore_purge_deletes(Relation rel, Tuplestorestate *rows)
 		bool		isnull;
 		int64		lead_id = DatumGetInt64(slot_getattr(slot, columns.lead_id, &isnull));
 
+		CHECK_FOR_INTERRUPTS();
 		all = is_purged(lead_id, nearest_instant(DatumGetTimestampTz(slot_getattr(slot, columns.occurred_at, &isnull))));
 	}
 	ExecDropSingleTupleTableSlot(slot);
@@ -271,7 +273,9 @@ purge_pipeline(PipelinePart part, int64 before, int64 max_leads, bool delete_eve
 	leadscore_edges_watch(&writer);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
+	leadscore_progress_phase(PHASE_PICK, PROGRESS_UNKNOWN);
 	ids = pick_leads(&writer, line, max_leads, delete_events, &n);
+	leadscore_progress_phase(PHASE_LINE, (int64) n);
 	for (i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -280,10 +284,13 @@ purge_pipeline(PipelinePart part, int64 before, int64 max_leads, bool delete_eve
 		MemoryContextSwitchTo(context);
 		MemoryContextReset(writer.lead_context);
 		leadscore_writer_flush(&writer, true);
+		leadscore_progress_count(1);
 	}
 	leadscore_writer_flush(&writer, false);
+	leadscore_progress_phase(PHASE_SOURCE_IDS, PROGRESS_UNKNOWN);
 	if (n > 0)
 		keep_source_ids(&writer, ids, n, line);
+	leadscore_progress_phase(PHASE_DELETE, PROGRESS_UNKNOWN);
 	if (delete_events && n > 0)
 		deleted = delete_before_line(&writer, ids, n, line);
 	SPI_finish();
@@ -299,6 +306,8 @@ static Datum
 purge(PG_FUNCTION_ARGS)
 {
 	PipelinePart part = {PG_GETARG_OID(0), InvalidOid};
+	bool		outermost;
+	int64		deleted;
 
 	leadscore_check_maintainer(part.schema, "lead_state", ACL_UPDATE);
 	leadscore_check_maintainer(part.schema, "event", ACL_DELETE);
@@ -307,7 +316,10 @@ purge(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("events of distributed tables cannot be purged"),
 				 errhint("Keep the events, or delete leads.")));
-	PG_RETURN_INT64(purge_pipeline(part, PG_GETARG_TIMESTAMPTZ(1), PG_GETARG_INT64(2), PG_GETARG_BOOL(3)));
+	outermost = leadscore_progress_begin(part.schema, TASK_PURGE, PHASE_WAIT);
+	deleted = purge_pipeline(part, PG_GETARG_TIMESTAMPTZ(1), PG_GETARG_INT64(2), PG_GETARG_BOOL(3));
+	leadscore_progress_end(outermost);
+	PG_RETURN_INT64(deleted);
 }
 
 /*
@@ -380,6 +392,7 @@ purge_superseded(PG_FUNCTION_ARGS)
 	nestlevel = leadscore_fix_path();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
+	leadscore_progress_phase(PHASE_SUPERSEDED, PROGRESS_UNKNOWN);
 	/* the newest row of a lead stays, as rows are numbered after it */
 	plan = SPI_prepare(psprintf("DELETE FROM %s h USING (SELECT o.lead_id, o.seq FROM %s o"
 								"  WHERE o.superseded_at OPERATOR(pg_catalog.<) $1 AND EXISTS (SELECT FROM %s n"

@@ -25,6 +25,7 @@
 #include "utils/snapmgr.h"
 
 #include "guard.h"
+#include "progress.h"
 #include "rebuild.h"
 #include "replay.h"
 #include "row_stream.h"
@@ -278,6 +279,23 @@ find_orphans(Writer *writer, DifferenceFound found, void *context)
 	}
 }
 
+/* How many leads a part has, for other sessions that look on. */
+static int64
+count_leads(Writer *writer)
+{
+	char	   *sql = psprintf("SELECT pg_catalog.count(*) FROM %s", leadscore_table_name(writer->pipeline->lead));
+	bool		isnull;
+	int64		n;
+
+	PushActiveSnapshot(writer->snapshot);
+	if (SPI_execute(sql, true, 0) != SPI_OK_SELECT || SPI_processed != 1)
+		elog(ERROR, "could not count leads: %s", sql);
+	PopActiveSnapshot();
+	n = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	SPI_freetuptable(SPI_tuptable);
+	return n;
+}
+
 /* Compare all leads of a part with their logs, in one snapshot. */
 static void
 compare_part(Writer *writer, DifferenceFound found, void *context)
@@ -299,6 +317,7 @@ compare_part(Writer *writer, DifferenceFound found, void *context)
 	writer->snapshot = RegisterSnapshot(writer->snapshot);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
+	leadscore_progress_phase(PHASE_COMPARE, count_leads(writer));
 	MemoryContextSwitchTo(writer->context);
 	leads = leadscore_stream_open("*", pipeline->lead, "lead_id", writer->snapshot);
 	states = leadscore_stream_open("*", pipeline->state, "lead_id", writer->snapshot);
@@ -332,10 +351,12 @@ compare_part(Writer *writer, DifferenceFound found, void *context)
 		ExecClearTuple(writer->state.slot);
 		MemoryContextSwitchTo(writer->context);
 		MemoryContextReset(writer->lead_context);
+		leadscore_progress_count(1);
 	}
 	leadscore_stream_close(leads);
 	leadscore_stream_close(states);
 	leadscore_log_close(&log);
+	leadscore_progress_phase(PHASE_ORPHANS, PROGRESS_UNKNOWN);
 	find_orphans(writer, found, context);
 	SPI_finish();
 	MemoryContextSwitchTo(writer->context);
@@ -427,6 +448,7 @@ repair_leads(Writer *writer, const LeadSet *set)
 	int64		i;
 
 	writer->repair = true;
+	leadscore_progress_phase(PHASE_REPAIR, set->n);
 	for (i = 0; i < set->n; i++)
 	{
 		MemoryContext oldcontext = MemoryContextSwitchTo(writer->lead_context);
@@ -436,6 +458,7 @@ repair_leads(Writer *writer, const LeadSet *set)
 		MemoryContextSwitchTo(oldcontext);
 		MemoryContextReset(writer->lead_context);
 		leadscore_writer_flush(writer, true);
+		leadscore_progress_count(1);
 	}
 	return n;
 }
@@ -497,6 +520,7 @@ rebuild(PG_FUNCTION_ARGS)
 {
 	Oid			schema;
 	int64		changed = 0;
+	bool		outermost;
 	ListCell   *lc;
 
 	if (PG_ARGISNULL(0))
@@ -506,6 +530,7 @@ rebuild(PG_FUNCTION_ARGS)
 				 errhint("Call rebuild() of the pipeline.")));
 	schema = PG_GETARG_OID(0);
 	leadscore_check_maintainer(schema, "lead_state", ACL_UPDATE);
+	outermost = PG_ARGISNULL(1) && leadscore_progress_begin(schema, TASK_REBUILD, PHASE_COMPARE);
 	foreach(lc, leadscore_parts(schema, NOTICE))
 	{
 		PipelinePart part = *(PipelinePart *) lfirst(lc);
@@ -515,6 +540,7 @@ rebuild(PG_FUNCTION_ARGS)
 		else
 			changed += leadscore_rebuild_lead(part, PG_GETARG_INT64(1));
 	}
+	leadscore_progress_end(outermost);
 	PG_RETURN_INT64(changed);
 }
 
@@ -555,11 +581,13 @@ Datum
 leadscore_verify(PG_FUNCTION_ARGS)
 {
 	Oid			schema = PG_GETARG_OID(0);
+	bool		outermost;
 	ListCell   *lc;
 
 	leadscore_check_maintainer(schema, "lead_state", ACL_SELECT);
 	leadscore_check_maintainer(schema, "event", ACL_SELECT);
 	InitMaterializedSRF(fcinfo, 0);
+	outermost = leadscore_progress_begin(schema, TASK_VERIFY, PHASE_COMPARE);
 	foreach(lc, leadscore_parts(schema, NOTICE))
 	{
 		MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "leadscore verify",
@@ -573,5 +601,6 @@ leadscore_verify(PG_FUNCTION_ARGS)
 		MemoryContextSwitchTo(oldcontext);
 		MemoryContextDelete(context);
 	}
+	leadscore_progress_end(outermost);
 	return (Datum) 0;
 }

@@ -27,6 +27,7 @@
 #include "classify.h"
 #include "config_guard.h"
 #include "guard.h"
+#include "progress.h"
 #include "segment_compile.h"
 #include "shard.h"
 
@@ -213,6 +214,7 @@ typedef struct Activation
 	Datum		segment;		/* name of it */
 	UserSwitch	saved;
 	int			nestlevel;
+	bool		outermost;		/* see leadscore_progress_begin() */
 } Activation;
 
 /* Run a statement, which takes the name of the segment and another text. */
@@ -249,11 +251,12 @@ require_status(const Activation *a, Datum segment)
 
 /* Begin to change the segments of a pipeline. */
 static void
-begin(Activation *a, Oid schema, Datum segment)
+begin(Activation *a, Oid schema, Datum segment, ProgressTask task)
 {
 	PipelinePart whole = {schema, InvalidOid};
 
 	leadscore_check_maintainer(schema, "segment", ACL_UPDATE);
+	a->outermost = leadscore_progress_begin(schema, task, PHASE_WAIT);
 	a->schema_oid = schema;
 	a->schema = pstrdup(quote_identifier(get_namespace_name(schema)));
 	a->segment = segment;
@@ -299,11 +302,15 @@ append(const Activation *a, const char *definition)
 static int64
 end(Activation *a, bool wait)
 {
+	int64		followed;
+
 	SPI_finish();
 	AtEOXact_GUC(true, a->nestlevel);
 	leadscore_run_back(&a->saved);
 	CommandCounterIncrement();
-	return wait ? leadscore_follow(a->schema_oid) : 0;
+	followed = wait ? leadscore_follow(a->schema_oid) : 0;
+	leadscore_progress_end(a->outermost);
+	return followed;
 }
 
 /* Refuse a second ideal customer profile beside an active one that is not replaced. */
@@ -445,7 +452,7 @@ activate_segment(PG_FUNCTION_ARGS)
 	/* not strict, for it may replace nothing */
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(3))
 		PG_RETURN_NULL();
-	begin(&a, PG_GETARG_OID(0), PG_GETARG_DATUM(1));
+	begin(&a, PG_GETARG_OID(0), PG_GETARG_DATUM(1), TASK_ACTIVATE_SEGMENT);
 	status = require_status(&a, a.segment);
 	if (strcmp(status, "active") == 0)
 		ereport(ERROR,
@@ -491,7 +498,7 @@ retire_segment(PG_FUNCTION_ARGS)
 	Activation	a;
 	char	   *other;
 
-	begin(&a, PG_GETARG_OID(0), PG_GETARG_DATUM(1));
+	begin(&a, PG_GETARG_OID(0), PG_GETARG_DATUM(1), TASK_RETIRE_SEGMENT);
 	if (strcmp(require_status(&a, a.segment), "active") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -15,6 +15,7 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -57,6 +58,7 @@ gather(Relation event, Tuplestorestate *rows, Datum **lead_ids, Datum **source_i
 		bool		isnull;
 		Datum		value = slot_getattr(slot, source_id, &isnull);
 
+		CHECK_FOR_INTERRUPTS();
 		if (isnull)
 			continue;
 		(*source_ids)[n] = PointerGetDatum(PG_DETOAST_DATUM_COPY(value));

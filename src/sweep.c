@@ -29,6 +29,7 @@
 #include "checkpoint.h"
 #include "edge.h"
 #include "guard.h"
+#include "progress.h"
 #include "shard.h"
 #include "stage.h"
 #include "sweep.h"
@@ -133,6 +134,7 @@ sweep_leads(Writer *writer, const int64 *ids, uint64 n)
 		MemoryContextSwitchTo(writer->context);
 		MemoryContextReset(writer->lead_context);
 		leadscore_writer_flush(writer, true);
+		leadscore_progress_count(1);
 	}
 }
 
@@ -192,12 +194,15 @@ sweep(PG_FUNCTION_ARGS)
 	Oid			schema = PG_GETARG_OID(0);
 	int64		max_leads = PG_GETARG_INT64(1);
 	int64		swept = 0;
+	bool		outermost;
 	ListCell   *lc;
 
 	leadscore_check_maintainer(schema, "lead_state", ACL_UPDATE);
+	outermost = leadscore_progress_begin(schema, TASK_SWEEP, PHASE_SWEEP);
 	foreach(lc, leadscore_parts(schema, NOTICE))
 		if (swept < max_leads)
 		swept += leadscore_sweep_part(*(PipelinePart *) lfirst(lc), max_leads - swept);
+	leadscore_progress_end(outermost);
 	PG_RETURN_INT64(swept);
 }
 

@@ -34,6 +34,7 @@
 #include "utils/snapmgr.h"
 
 #include "guard.h"
+#include "progress.h"
 #include "track.h"
 #include "tracked.h"
 #include "trigger.h"
@@ -853,6 +854,7 @@ leadscore_backfill(FunctionCallInfo fcinfo, AppWrite *call)
 	Datum		upto;
 	uint64		nrows;
 	bool		done;
+	bool		outermost;
 	uint64		i;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || max_rows < 1)
@@ -882,6 +884,7 @@ leadscore_backfill(FunctionCallInfo fcinfo, AppWrite *call)
 		table_close(rel, NoLock);
 		PG_RETURN_INT64(0);
 	}
+	outermost = leadscore_progress_begin(call->pipeline->part.schema, TASK_BACKFILL, PHASE_READ_ROWS);
 	leadscore_app_fix_path(call);
 	/* what was there before begins no sequence */
 	(void) set_config_option("leadscore.enroll", "off", PGC_USERSET, PGC_S_SESSION,
@@ -900,15 +903,19 @@ leadscore_backfill(FunctionCallInfo fcinfo, AppWrite *call)
 	type.desc = tuples->tupdesc;
 	table = find_definition(call, definition, &type);
 	new.rows = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(TrackedRow) * (nrows + 1));
+	leadscore_progress_phase(PHASE_READ_ROWS, (int64) nrows);
 	slot = MakeSingleTupleTableSlot(tuples->tupdesc, &TTSOpsHeapTuple);
 	for (i = 0; i < nrows; i++)
 	{
 		ExecStoreHeapTuple(tuples->vals[i], slot, false);
+		CHECK_FOR_INTERRUPTS();
 		read_row(table, slot, new.n, &new.rows[new.n]);
 		new.n++;
+		leadscore_progress_count(1);
 	}
 	ExecDropSingleTupleTableSlot(slot);
 	sort_rows(&new);
+	leadscore_progress_phase(PHASE_LEADS, PROGRESS_UNKNOWN);
 	if (table->makes_leads)
 		write_leads(call, table, &none, &new, true, skipped);
 	else
@@ -916,6 +923,7 @@ leadscore_backfill(FunctionCallInfo fcinfo, AppWrite *call)
 	note_skipped(call, table, skipped);
 	write_position(call, definition, upto, (int64) nrows);
 	table_close(rel, NoLock);
+	leadscore_progress_end(outermost);
 	PG_RETURN_INT64((int64) nrows);
 }
 

@@ -334,13 +334,18 @@ AS $$
 DECLARE
 	schema_oid CONSTANT regnamespace := leadscore_internal.known_pipeline(pipeline);
 	changed bigint := 0;
+	outermost boolean;
 BEGIN
 	IF NOT leadscore_internal.is_attached(schema_oid) THEN
+		outermost := leadscore_internal.progress_begin(schema_oid, 'attach_pipeline', 'waiting for sessions that write');
 		PERFORM leadscore_internal.lock_pipeline(schema_oid);
+		PERFORM leadscore_internal.progress_next('creating triggers');
 		PERFORM leadscore_internal.run_ddl(pipeline, 'triggers/attach');
+		PERFORM leadscore_internal.progress_next('completing leads that were loaded');
 		EXECUTE pg_catalog.format('SELECT %I._leads_loaded()', pipeline);
 		-- leads that are right keep their history
 		changed := leadscore_internal.rebuild(schema_oid, NULL);
+		PERFORM leadscore_internal.progress_end(outermost);
 	END IF;
 	RETURN changed;
 END

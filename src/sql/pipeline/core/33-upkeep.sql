@@ -192,20 +192,26 @@ AS $$
 DECLARE
     pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
     kept record;
+    outermost boolean;
 BEGIN
     IF max_leads IS NULL OR max_leads < 0 THEN
         RAISE EXCEPTION 'max_leads must not be %', CASE WHEN max_leads IS NULL THEN 'null' ELSE 'negative' END
             USING ERRCODE = CASE WHEN max_leads IS NULL THEN 'null_value_not_allowed' ELSE 'invalid_parameter_value' END,
                 HINT = 'Pass the greatest number of leads to purge, such as 1000.';
     END IF;
+    outermost := leadscore_internal.progress_begin(pipeline, 'apply_retention', 'choosing leads');
     FOR kept IN SELECT r.table_name, now() - r.keep_for AS before FROM @pipeline@.retention r WHERE r.keep_for IS NOT NULL ORDER BY r.table_name LOOP
         table_name := kept.table_name;
+        IF kept.table_name = 'action' THEN
+            PERFORM leadscore_internal.progress_next('deleting ended actions');
+        END IF;
         rows_removed := CASE kept.table_name
             WHEN 'event' THEN leadscore_internal.purge(pipeline, kept.before, max_leads, true)
             WHEN 'action' THEN @pipeline@._purge_actions(kept.before, max_leads)
             ELSE leadscore_internal.purge_superseded(pipeline, kept.table_name = 'segment_log', kept.before, max_leads) END;
         RETURN NEXT;
     END LOOP;
+    PERFORM leadscore_internal.progress_end(outermost);
 END
 $$;
 REVOKE EXECUTE ON FUNCTION apply_retention(integer) FROM PUBLIC;

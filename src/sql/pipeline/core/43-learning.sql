@@ -260,6 +260,7 @@ DECLARE
     rounded_area record;
     moved record;
     features bigint;
+    outermost boolean;
 BEGIN
     IF NOT @pipeline@._shows_all_leads() THEN
         RAISE EXCEPTION 'row security hides leads from the role %', leadscore_internal.caller()
@@ -288,6 +289,8 @@ BEGIN
     END IF;
     period_words := coalesce(@pipeline@.period_text(period), period::text);
     compiled := @pipeline@.compiled_model(source);
+
+    outermost := leadscore_internal.progress_begin(pipeline, 'suggest_points', 'reading leads as they were');
 
     -- Instants: to learn from, up to a horizon before the split, and to test with,
     -- from the split on. So no label of the first kind reaches into the second.
@@ -342,6 +345,7 @@ BEGIN
     width := coalesce(cardinality(names), 0);
     include := suggest_points.include || coalesce((SELECT array_agg(r.rule) FROM @pipeline@.rule r WHERE r.model = source AND r.signal = ANY (suggest_points.include)), '{}');
 
+    PERFORM leadscore_internal.progress_next('learning points');
     -- A fit; and again without rules that alone tell too well.
     SELECT array_agg(f.auc ORDER BY f.place) INTO alone FROM leadscore_internal.logistic_features(learned_from) f;
     FOR i IN 1 .. width LOOP
@@ -365,6 +369,7 @@ BEGIN
                 DETAIL = format('There must be 10 for each of %s rules that are learned.', features),
                 HINT = 'Leave out rules by exclude, use a stage that more leads reach or a longer horizon, or wait.';
     END IF;
+    PERFORM leadscore_internal.progress_next('testing points');
     learned_area := leadscore_internal.logistic_auc(tested_with, fit.coefficients);
     IF learned_area.auc IS NULL OR learned_area.auc_low <= 0.5 THEN
         RAISE EXCEPTION 'the rules do not tell which leads reach stage %', goal
@@ -431,6 +436,7 @@ BEGIN
         ORDER BY reasons[f.place] IS NOT NULL, f.place;
 
     IF suggest_points.draft IS NOT NULL THEN
+        PERFORM leadscore_internal.progress_next('writing the draft');
         SELECT array_agg(s.stage::text) AS stages, array_agg(s.only_if) AS only_ifs, array_agg(s.threshold) AS thresholds INTO moved
         FROM @pipeline@._moved_thresholds(source, line.intercept, line.coefficients[width + 1], fit.intercept, unit, suggest_points.decimals) s;
         PERFORM @pipeline@._make_draft(source, leadscore_internal.require_text('draft', suggest_points.draft), n.names, n.points, moved.stages, moved.only_ifs, moved.thresholds,
@@ -440,6 +446,7 @@ BEGIN
             VALUES (suggest_points.draft, source, goal, justify_hours(period), suggest_points.at, split, fit.labels, fit.positives, rounded_area.leads, rounded_area.converted,
                 rounded_area.auc, rounded_area.auc_low, rounded_area.auc_high, ln(2::double precision) / unit);
     END IF;
+    PERFORM leadscore_internal.progress_end(outermost);
 END
 $$;
 REVOKE EXECUTE ON FUNCTION suggest_points(text, text, interval, timestamptz, timestamptz, text, integer, text[], text[], boolean, double precision) FROM PUBLIC;
