@@ -12,10 +12,11 @@
 use strict;
 use warnings;
 
+$| = 1;
 my ($readme, $part) = @ARGV;
 my $last_section = 'Your own tables';
 
-# Blocks: the kind, the text, and the line in which it begins.
+# Blocks: the kind, the text, and the line in which the block begins.
 my (@blocks, $block, $section, $seen);
 open(my $file, '<', $readme) or die "$readme: $!";
 while (my $line = <$file>)
@@ -29,7 +30,9 @@ while (my $line = <$file>)
 	next unless defined $section;
 	if ($line =~ /^```(\w*)/)
 	{
-		push @blocks, $block if $block;
+		# a line of a shell is a command of its own
+		push @blocks, ($block->{kind} ne 'sh' ? $block : map { { kind => 'sh', text => $_, line => $block->{line} } }
+			$block->{text} =~ /^\S.*\n(?:\s.*\n)*/mg) if $block;
 		$block = $block ? undef : { kind => $1, text => '', line => $. };
 	}
 	elsif ($block)
@@ -56,10 +59,14 @@ sub run
 		open(STDERR, '>&', \*STDOUT) or die $!;
 		exec @command or die "$command[0]: $!";
 	}
-	my $output = join '', <$out>;
+	my $output = '';
+	while (my $line = <$out>)
+	{
+		print $line;
+		$output .= $line;
+	}
 	close $out;
 	unlink $name;
-	print $output;
 	die "README: it failed: @command\n" if $? != 0;
 	return $output;
 }
@@ -71,13 +78,13 @@ foreach (@blocks)
 	my $builds = $text =~ /dpkg-buildpackage/;
 
 	# the sources are here already
-	next if $kind eq 'sh' && $text =~ /^git clone/;
+	next if $kind eq 'sh' && $text =~ /^git clone|^cd /;
 	$built = 1 if $builds;
 	next if $part eq 'build' ? !$builds : !$built || $builds;
-	print "== README, line $_->{line}\n";
+	print "== README, from line $_->{line}\n";
 	if ($kind eq 'sh')
 	{
-		print $text =~ s/^/\$ /mgr;
+		print "\$ $text";
 		$output = run('', 'bash', '-euc', $text);
 		$database = $1 if $text =~ /\bcreatedb (\w+)/;
 	}
