@@ -78,7 +78,7 @@ foreach (@blocks)
 	my $builds = $text =~ /dpkg-buildpackage/;
 
 	# the sources are here already
-	next if $kind eq 'sh' && $text =~ /^git clone|^cd /;
+	next if $kind eq 'sh' && $text =~ /^git clone/;
 	$built = 1 if $builds;
 	next if $part eq 'build' ? !$builds : !$built || $builds;
 	print "== README, from line $_->{line}\n";
