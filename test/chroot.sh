@@ -40,7 +40,8 @@ bare_chroot()
 	[ -n "$site" ] || { echo "apt on this machine uses no Debian archive" >&2; return 1; }
 	[ -e "/usr/share/debootstrap/scripts/$release" ] || script=sid
 	rm -rf "$root"
-	debootstrap --variant=minbase "$release" "$root" "$site" "$script"
+	# what it mounts ends with it, even if it is broken off
+	unshare --mount debootstrap --variant=minbase "$release" "$root" "$site" "$script"
 
 	printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
 	chmod +x "$root/usr/sbin/policy-rc.d"
