@@ -75,7 +75,7 @@ export PG_CONFIG
 run = $(top)/test/run
 
 .PHONY: help test test-one test-all pg-upgrade demo coverage lint fuzz oracle \
-	sizes torture flakes valgrind discard-caches sqlsmith indent test-clean
+	sizes torture flakes valgrind discard-caches sqlsmith indent deb test-clean
 
 help:
 	@echo 'make, make install    build and install for the server of PG_CONFIG'
@@ -84,6 +84,7 @@ help:
 	@echo 'make test-one T=name  run one test (regress, isolation or TAP)'
 	@echo 'make test-all         the same on PostgreSQL 15, 17 and 18'
 	@echo 'make pg-upgrade       test pg_upgrade from PostgreSQL 15 to 17'
+	@echo 'make deb              build Debian packages, follow the README with them'
 	@echo 'make demo             show the extension at work on a private server'
 	@echo 'make coverage         run all tests, print line and function coverage'
 	@echo 'make lint             analyze the C code (clang-tidy, cppcheck, gcc)'
@@ -110,6 +111,9 @@ test-all:
 
 pg-upgrade:
 	@$(top)/test/test-all pg-upgrade
+
+deb:
+	@$(top)/test/package
 
 demo:
 	@$(run) demo
