@@ -58,6 +58,27 @@ SELECT (track('rosa', 'purchase', value => 500)).stage;
 SELECT sequence, step, content FROM action_log WHERE external_id = 'rosa' AND status = 'waiting' ORDER BY 1;
 SELECT action FROM recommended_action WHERE external_id = 'rosa';
 
+-- "Is an hour on Friday evening an hour?" Three become sql: wes on Wednesday at 10:00,
+-- fran on Friday at 17:30, sam on Saturday at 10:00; ada asks for a quote on Saturday at
+-- noon. Wes is called at 10:30; fran on Monday at 9:20, ada at 9:45, and sam at 10:01.
+DELETE FROM lead;
+SELECT count(upsert_lead(n, n || '@mail.example', consent => true, at => '2025-06-01Z')) AS leads FROM unnest('{wes,fran,sam,ada}'::text[]) n;
+INSERT INTO event (lead_id, kind, properties, occurred_at)
+    SELECT lead_id(n), k, o, at FROM (VALUES ('wes', 'stage_set', '{"stage": "sql"}'::jsonb, timestamptz '2025-06-04 10:00Z'), ('wes', 'outreach', NULL, '2025-06-04 10:30Z'),
+        ('fran', 'stage_set', '{"stage": "sql"}', '2025-06-06 17:30Z'), ('fran', 'outreach', NULL, '2025-06-09 09:20Z'), ('sam', 'stage_set', '{"stage": "sql"}', '2025-06-07 10:00Z'), ('sam', 'outreach', NULL, '2025-06-09 10:01Z'),
+        ('ada', 'quote_request', NULL, '2025-06-07 12:00Z'), ('ada', 'outreach', NULL, '2025-06-09 09:45Z')) v (n, k, o, at);
+SELECT external_id, clock, status FROM first_response JOIN lead USING (lead_id) ORDER BY 1, 2;
+-- the team works from Monday to Friday, from 9:00 to 18:00: by hand fran is due on Monday at 9:30, sam and ada at 10:00
+INSERT INTO business_hours (weekday, opens_at, closes_at) SELECT d, '09:00', '18:00' FROM generate_series(1, 5) d;
+SELECT external_id, due_at, status FROM sla_status JOIN lead USING (lead_id) ORDER BY 1;
+SELECT external_id, clock, status, response FROM first_response JOIN lead USING (lead_id) ORDER BY 1, 2;
+SELECT external_id, status FROM sla_status_at('2025-06-08 12:00Z') JOIN lead USING (lead_id) ORDER BY 1;
+-- by the clock of the team: in Madrid 9:00 is 7:00 UTC
+UPDATE setting SET time_zone = 'Europe/Madrid';
+SELECT external_id, due_at FROM sla_status JOIN lead USING (lead_id) ORDER BY 1;
+UPDATE setting SET time_zone = 'UTC';
+DELETE FROM business_hours;
+
 -- "Since when is she a lead?" An old form is read in today: Vera consented on 10
 -- March and left her address, and is an iql of that day and not of today.
 SELECT give_consent('vera', 'policy', email => 'vera@mail.example', evidence => '{"form": "guide"}', occurred_at => '2025-03-10 09:00Z') AS granted;

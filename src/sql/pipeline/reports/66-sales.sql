@@ -103,13 +103,13 @@ WITH step AS (
     WHERE p.what > 1 OR p.what_before IS DISTINCT FROM 1
     WINDOW path AS (PARTITION BY p.lead_id ORDER BY p.place)
 )
-SELECT t.lead_id, 'request' AS clock, NULL::lead_stage AS stage, NULL::integer AS seq, t.requests, t.at AS started_at, t.at + s.within AS due_at,
+SELECT t.lead_id, 'request' AS clock, NULL::lead_stage AS stage, NULL::integer AS seq, t.requests, t.at AS started_at, due_after(t.at, s.within, s.time_zone, s.weekdays, s.opens, s.closes) AS due_at,
     CASE WHEN t.end_what = 2 THEN t.end_at END AS responded_at,
     CASE WHEN t.end_what = 3 THEN t.end_at END AS closed_at,
     lead(t.at) OVER (PARTITION BY t.lead_id ORDER BY t.at) AS next_at
 FROM turn t
     -- OFFSET: once, not for each lead
-    CROSS JOIN (SELECT fixed_period(s.first_response_within) AS within FROM setting s OFFSET 0) s
+    CROSS JOIN (SELECT fixed_period(s.first_response_within) AS within, w.* FROM setting s CROSS JOIN _business_week w OFFSET 0) s
 WHERE t.what = 1
 UNION ALL
 SELECT c.lead_id, 'stage' AS clock, c.stage, c.seq, NULL::bigint AS requests, c.entered_at AS started_at, c.due_at,
