@@ -349,3 +349,15 @@ END
 $$;
 COMMENT ON FUNCTION leadscore_internal.add_business_time(timestamptz, interval, text, integer[], time[], time[]) IS
 	'the instant at which so much time within business hours has passed; hours are rows of weekday (1 Monday to 7 Sunday), opens and closes; no rows: always open';
+
+-- For views, which must not fail: what is too far ahead, or takes more than a
+-- month of work, is counted by the calendar.
+CREATE FUNCTION leadscore_internal.due_after(at timestamptz, work interval, zone text, weekdays integer[], opens time[], closes time[]) RETURNS timestamptz
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT CASE WHEN due_after.weekdays IS NULL OR due_after.at >= timestamptz '8000-01-01 00:00:00+00' OR due_after.work > interval '31 days'
+		THEN due_after.at + due_after.work
+		ELSE leadscore_internal.add_business_time(due_after.at, due_after.work, due_after.zone, due_after.weekdays, due_after.opens, due_after.closes) END;
+END;
+COMMENT ON FUNCTION leadscore_internal.due_after(timestamptz, interval, text, integer[], time[], time[]) IS
+	'the instant until which something of a month at most is due, by business hours if there are any';

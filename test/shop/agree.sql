@@ -250,8 +250,11 @@ SELECT stage, count(DISTINCT lead_id) FROM stage_entry WHERE stage_rank >= 40 GR
 SELECT DISTINCT customer_amount FROM pipeline_forecast;
 SELECT round(sum(revenue_amount) / sum(customers), 2) FROM customer_lifetime_value;
 
--- cost
+-- cost, with that of days to come
 SELECT sum(amount) FROM cost;
+SELECT sum(cost_amount + planned_amount) FROM cost_by_month;
+
+-- cost
 SELECT sum(cost_amount) FROM cost_by_month;
 SELECT sum(cost_amount) FROM cost_per_lead;
 SELECT sum(cost_amount) FROM sourcing_comparison WHERE comparison = 'sourcing';
@@ -259,7 +262,7 @@ SELECT sum(cost_amount) FROM sourcing_comparison WHERE comparison = 'direction';
 SELECT DISTINCT sum(cost_amount) FROM roas GROUP BY model;
 
 -- cost of each month
-SELECT calendar_month, sum(cost_amount) FROM cost_by_month GROUP BY 1;
+SELECT calendar_month, sum(cost_amount) FROM cost_by_month GROUP BY 1 HAVING sum(cost_amount) <> 0;
 SELECT calendar_month, sum(cost_amount) FROM cost_per_lead GROUP BY 1 HAVING sum(cost_amount) <> 0;
 
 -- cost of each source

@@ -37,6 +37,8 @@ CREATE INDEX ON walk (lead_id, cycle, seq);
 CREATE INDEX ON buy (lead_id);
 CREATE TEMP TABLE spoke AS SELECT lead_id, event_id, occurred_at AS at, lower(properties ->> 'outcome') AS said FROM crm.event WHERE kind IN ('ring', 'chat', 'came_for_tea') AND occurred_at <= now();
 CREATE INDEX ON spoke (lead_id);
+-- costs of days so far, today included
+CREATE TEMP TABLE spent AS SELECT campaign, channel, round(amount * (SELECT count(*) FROM generate_series(day_from::timestamp, day_to::timestamp, '1 day') d WHERE d <= now() AT TIME ZONE 'Europe/Rome') / (day_to - day_from + 1), 2) AS amount FROM crm.cost;
 -- enquiries: a contact answers one, and the end of the cycle ends it
 CREATE TEMP TABLE asked (n bigint GENERATED ALWAYS AS IDENTITY, lead_id bigint, at timestamptz, answered timestamptz, ended timestamptz, was leadscore.lead_stage);
 DO $$
@@ -315,7 +317,7 @@ FROM life JOIN crm.lead USING (lead_id) WHERE campaign = 'tea-stars' AND coalesc
 -- sourcing_comparison: Others brought us _ leads for _, and _ of these became sql.
 SELECT leads, cost_amount, sqls FROM sourcing_comparison WHERE comparison = 'sourcing' AND segment = 'outsourced';
 -- by hand
-SELECT count(lead_at), (SELECT sum(amount) FROM crm.cost WHERE campaign IN ('tea-stars', 'milan-fair')), count(sql_at) FROM life JOIN crm.lead USING (lead_id) WHERE campaign IN ('tea-stars', 'milan-fair');
+SELECT count(lead_at), (SELECT sum(amount) FROM spent WHERE campaign IN ('tea-stars', 'milan-fair')), count(sql_at) FROM life JOIN crm.lead USING (lead_id) WHERE campaign IN ('tea-stars', 'milan-fair');
 
 -- attribution_credit: By the first touch _ orders and _ in money go to the search.
 SELECT count(*), sum(revenue_amount) FROM attribution_credit WHERE model = 'first' AND micro_credits > 0 AND campaign = 'tea-search';
@@ -325,7 +327,7 @@ SELECT count(*), sum(amount) FROM buy b WHERE (SELECT e.campaign FROM touch e WH
 -- roas: By the last touch the letter brought _, for _ that it cost.
 SELECT revenue_amount, cost_amount FROM roas WHERE model = 'last' AND channel = 'email' AND campaign = 'tea-letter';
 -- by hand
-SELECT (SELECT sum(amount) FROM buy b WHERE (SELECT coalesce(e.channel, 'email') || e.campaign FROM touch e WHERE e.lead_id = b.lead_id AND e.at <= b.at ORDER BY e.at DESC, e.event_id DESC LIMIT 1) = 'emailtea-letter'), sum(amount) FROM crm.cost WHERE campaign = 'tea-letter';
+SELECT (SELECT sum(amount) FROM buy b WHERE (SELECT coalesce(e.channel, 'email') || e.campaign FROM touch e WHERE e.lead_id = b.lead_id AND e.at <= b.at ORDER BY e.at DESC, e.event_id DESC LIMIT 1) = 'emailtea-letter'), sum(amount) FROM spent WHERE campaign = 'tea-letter';
 
 -- purchases: _ orders brought _, of which _ were left when money was given back.
 SELECT count(*), sum(purchase_amount), sum(net_amount) FROM purchases;
@@ -392,7 +394,8 @@ FROM (SELECT *, lead(at) OVER (PARTITION BY lead_id ORDER BY at) AS next_at FROM
 -- followups: Sales gave up on _ that had said no once or more, without another call.
 SELECT count(*) FROM followups WHERE given_up_after_first_no;
 -- by hand
-SELECT count(*) FROM (SELECT lead_id, min(at) FILTER (WHERE said = 'no') AS no_at, max(at) AS last_at FROM spoke GROUP BY 1) s JOIN life USING (lead_id) WHERE no_at = last_at AND won_at IS NULL;
+SELECT count(*) FROM (SELECT lead_id, min(at) FILTER (WHERE said = 'no') AS no_at, max(at) AS last_at FROM spoke GROUP BY 1) s JOIN life USING (lead_id) WHERE no_at = last_at AND won_at IS NULL
+    AND NOT (stage >= 'visitor' AND (last_at > now() - interval '720 hours' OR EXISTS (SELECT FROM crm.action a WHERE a.lead_id = s.lead_id AND a.kind = 'task' AND a.status IN ('waiting', 'claimed'))));
 
 -- followup_summary: A sale took _ contacts on average, and _ sales took five or more.
 SELECT round(mean_contacts_until_won::numeric, 3), won_with_five FROM followup_summary;

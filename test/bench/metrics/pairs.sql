@@ -131,7 +131,8 @@ SELECT leads, contacts, sales, mean_contacts_until_won::numeric(12,6), won_with_
 WITH c AS (SELECT lead_id, occurred_at, min(occurred_at) FILTER (WHERE lower(properties ->> 'outcome') = 'no') OVER (PARTITION BY lead_id) AS no_at FROM event WHERE kind IN ('outreach', 'sales_contact', 'meeting_held') AND isfinite(occurred_at)),
 w AS (SELECT lead_id, min(effective_at) AS at FROM stage_history WHERE to_stage >= 'customer' GROUP BY 1),
 n AS (SELECT lead_id, w.at, count(c.occurred_at) AS contacts, count(*) FILTER (WHERE c.occurred_at <= w.at) AS until_won, min(c.no_at) AS no_at, count(*) FILTER (WHERE c.occurred_at > c.no_at) AS after_no FROM c FULL JOIN w USING (lead_id) GROUP BY 1, 2)
-SELECT count(*), sum(contacts), count(at), (avg(until_won) FILTER (WHERE at IS NOT NULL))::numeric(12,6), count(*) FILTER (WHERE at IS NOT NULL AND until_won >= 5), count(no_at), count(*) FILTER (WHERE no_at IS NOT NULL AND after_no = 0 AND at IS NULL), count(*) FILTER (WHERE at > no_at) FROM n;
+SELECT count(*), sum(contacts), count(at), (avg(until_won) FILTER (WHERE at IS NOT NULL))::numeric(12,6), count(*) FILTER (WHERE at IS NOT NULL AND until_won >= 5), count(no_at), count(*) FILTER (WHERE no_at IS NOT NULL AND after_no = 0 AND at IS NULL AND NOT (no_at > now() - interval '720 hours' AND coalesce((SELECT h.to_stage >= 'visitor' FROM stage_history h WHERE h.lead_id = n.lead_id ORDER BY h.seq DESC LIMIT 1), true))),
+    count(*) FILTER (WHERE at > no_at) FROM n;
 
 -- lead_cooling, of leads that are cold
 SELECT stage, count(*) FROM lead_cooling WHERE cold GROUP BY 1;

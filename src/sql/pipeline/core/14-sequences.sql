@@ -257,7 +257,7 @@ CREATE TABLE business_hours (
     CONSTRAINT business_hours_weekday_check CHECK (weekday BETWEEN 1 AND 7),
     CONSTRAINT business_hours_closes_at_check CHECK (closes_at > opens_at)
 );
-COMMENT ON TABLE business_hours IS 'hours in which the team works, in setting.time_zone; without rows always. Steps with business_time count only these';
+COMMENT ON TABLE business_hours IS 'hours in which the team works, in setting.time_zone; without rows always. The time for a first contact, and steps with business_time, count only these';
 COMMENT ON COLUMN business_hours.weekday IS 'day, 1: Monday to 7: Sunday';
 COMMENT ON COLUMN business_hours.opens_at IS 'begin of the hours';
 COMMENT ON COLUMN business_hours.closes_at IS 'end of the hours, 24:00 at the latest';

@@ -651,7 +651,8 @@ BEGIN
         END IF;
     END IF;
     IF email ~ '[^[:space:]]' THEN
-        PERFORM @pipeline@.upsert_lead(external_id, email => email);
+        -- the address was known when the consent was given
+        PERFORM @pipeline@.upsert_lead(external_id, email => email, at => CASE WHEN isfinite(occurred_at) THEN occurred_at ELSE now() END);
     END IF;
     RETURN @pipeline@.give_consent_by_id(@pipeline@._hold_lead(external_id),
         purpose, channel, topic, evidence, status, basis, policy_version, occurred_at);

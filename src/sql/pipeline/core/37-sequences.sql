@@ -170,9 +170,14 @@ BEGIN
                 WHERE o.lead_id = u.lead_id AND o.sequence = u.sequence
             ) b ON true
         WHERE l.erased_at IS NULL
-            AND (q.stay_in_segment IS NULL OR EXISTS (
-                SELECT FROM @pipeline@.lead_state s JOIN @pipeline@.segment g ON g.segment_id = ANY (s.segments)
-                WHERE s.lead_id = u.lead_id AND g.segment = q.stay_in_segment))
+            -- by hand begins a lead that is in the segment now, though only time has
+            -- brought it there and no sweep has recorded that yet; an edge was just written
+            AND CASE WHEN q.stay_in_segment IS NULL THEN true
+                WHEN u.started_by = 'by_hand' THEN EXISTS (
+                    SELECT FROM @pipeline@.segment_members m WHERE m.lead_id = u.lead_id AND m.segment = q.stay_in_segment)
+                ELSE EXISTS (
+                    SELECT FROM @pipeline@.lead_state s JOIN @pipeline@.segment g ON g.segment_id = ANY (s.segments)
+                    WHERE s.lead_id = u.lead_id AND g.segment = q.stay_in_segment) END
             AND (b.run IS NULL OR (NOT b.is_open
                 -- one edge begins one run, though a correction may write it again
                 AND (u.edge_at > b.edge_at) IS NOT FALSE

@@ -110,6 +110,19 @@ FROM event e
 WHERE e.kind = ANY (kinds_of('event_kind', 'outreach', 'sales_contact', 'meeting_held')) AND is_dated(e.occurred_at) AND e.occurred_at <= now();
 COMMENT ON VIEW _contact IS 'one row an event of role outreach, sales_contact or meeting_held, up to now';
 
+-- The hours of the team, as add_business_time() takes them: clocks of sales run
+-- only then, as sla_warning does. One without hours is never off duty.
+CREATE OR REPLACE VIEW _business_week WITH (security_invoker = true) AS
+SELECT known_zone(z.time_zone, 'UTC') AS time_zone, b.weekdays, b.opens, b.closes
+FROM setting z
+    CROSS JOIN (
+        SELECT array_agg(b.weekday ORDER BY b.weekday, b.opens_at) AS weekdays,
+            array_agg(b.opens_at ORDER BY b.weekday, b.opens_at) AS opens,
+            array_agg(b.closes_at ORDER BY b.weekday, b.opens_at) AS closes
+        FROM business_hours b
+    ) b;
+COMMENT ON VIEW _business_week IS 'one row: business_hours as arrays, which are NULL if there are none, and their time zone';
+
 -- One row for each stay in a stage, as of now, with the first contact of sales
 -- that counts for it. A contact before the stay counts if it led to it: it was
 -- in the same cycle, and not longer before than the time in which the stage
@@ -123,7 +136,7 @@ SELECT
     y.cycle,
     y.stage,
     y.entered_at,
-    dated(y.entered_at + r.sla) AS due_at,
+    dated(due_after(y.entered_at, r.sla, w.time_zone, w.weekdays, w.opens, w.closes)) AS due_at,
     y.left_at,
     y.is_current,
     coalesce(k.before_at, k.during_at) AS contacted_at
@@ -148,6 +161,7 @@ FROM (
         WHERE s.due AND s.stage <> s.recorded_stage
     ) y
     CROSS JOIN setting z
+    CROSS JOIN _business_week w
     -- of several rows for a stage the one that the engine takes
     LEFT JOIN LATERAL (
         SELECT fixed_period((array_agg(r.sla ORDER BY r.only_if = '', r.only_if COLLATE "C"))[1]) AS sla

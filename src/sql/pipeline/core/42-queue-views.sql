@@ -263,6 +263,8 @@ FROM _lead_now s
         SELECT DISTINCT ON (a.lead_id) a.lead_id, a.action_id, a.kind, a.channel, a.content, a.assignee, a.sequence, a.step, a.due_at
         FROM action a
         WHERE a.kind <> 'alert' AND a.status IN ('waiting', 'claimed')
+            -- what a worker has is not to be done any more if its run is over
+            AND NOT EXISTS (SELECT FROM enrollment n WHERE n.lead_id = a.lead_id AND n.sequence = a.sequence AND n.run = a.run AND n.ended_at IS NOT NULL)
         ORDER BY a.lead_id, a.due_at, a.priority, a.action_id
     ) a ON a.lead_id = s.lead_id
     LEFT JOIN LATERAL (

@@ -198,7 +198,8 @@ COMMENT ON COLUMN refunds.purchase_month IS 'first day of the month of purchased
 COMMENT ON COLUMN refunds.purchase_amount IS 'amount of that purchase; NULL: not known, or no purchase';
 
 -- A cost of several months is split by days, rounded so that the parts add up
--- to it.
+-- to it. Days to come have cost nothing yet: a tool that is paid for a year would
+-- else be compared with the leads and the revenue of the months so far.
 CREATE OR REPLACE VIEW cost_by_month WITH (security_invoker = true) AS
 SELECT
     m.month::date AS calendar_month,
@@ -207,16 +208,20 @@ SELECT
     coalesce(c.campaign, '(none)') AS campaign,
     coalesce(p.sourcing, '(none)') AS sourcing,
     coalesce(c.category, '(none)') AS category,
-    as_amount(sum(round(c.amount * d.upto / d.days, 2) - round(c.amount * d.before / d.days, 2)))::numeric(14,2) AS cost_amount
+    as_amount(sum(round(c.amount * d.spent / d.days, 2) - round(c.amount * d.before / d.days, 2)))::numeric(14,2) AS cost_amount,
+    as_amount(sum(round(c.amount * d.upto / d.days, 2) - round(c.amount * d.spent / d.days, 2)))::numeric(14,2) AS planned_amount
 FROM cost c
+    CROSS JOIN (SELECT date_of(now(), z.time_zone) AS today FROM setting z) s
     LEFT JOIN campaign p ON p.campaign = c.campaign
     LEFT JOIN channel h ON h.channel = coalesce(c.channel, p.channel)
     CROSS JOIN LATERAL generate_series(date_trunc('month', c.day_from::timestamp), c.day_to::timestamp, interval '1 month') AS m (month)
     CROSS JOIN LATERAL (SELECT
         c.day_to - c.day_from + 1,
         greatest(m.month::date - c.day_from, 0),
-        least((m.month + interval '1 month')::date - c.day_from, c.day_to - c.day_from + 1)
-    ) AS d (days, before, upto)
+        least((m.month + interval '1 month')::date - c.day_from, c.day_to - c.day_from + 1),
+        s.today - c.day_from + 1
+    ) AS e (days, before, upto, gone)
+    CROSS JOIN LATERAL (SELECT e.days, e.before, e.upto, least(greatest(e.gone, e.before), e.upto)) AS d (days, before, upto, spent)
 -- one wrong date must not make the view endless
 WHERE c.day_from >= '1900-01-01' AND c.day_to < '2200-01-01'
 GROUP BY 1, 2, 3, 4, 5, 6;
@@ -227,7 +232,8 @@ COMMENT ON COLUMN cost_by_month.direction IS 'inbound or outbound, of the campai
 COMMENT ON COLUMN cost_by_month.campaign IS 'campaign of the cost; (none): all';
 COMMENT ON COLUMN cost_by_month.sourcing IS 'internal or outsourced, of the campaign; (none): not known';
 COMMENT ON COLUMN cost_by_month.category IS 'purpose of the cost: media, wages, technology, training ...; (none): not said';
-COMMENT ON COLUMN cost_by_month.cost_amount IS 'cost in the month';
+COMMENT ON COLUMN cost_by_month.cost_amount IS 'cost in the month, of days up to today';
+COMMENT ON COLUMN cost_by_month.planned_amount IS 'cost in the month, of days to come, which no other report counts yet';
 
 -- The known pairs of channel and campaign, so that reports have a row for each,
 -- even if no lead came by it.

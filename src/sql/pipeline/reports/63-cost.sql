@@ -26,6 +26,9 @@ WITH reached AS (
     UNION ALL
     SELECT c.calendar_month, c.channel, c.campaign, 0, 0, 0, 0, sum(c.cost_amount) AS cost_amount
     FROM cost_by_month c
+        CROSS JOIN setting s
+    -- months to come have no leads and no costs yet
+    WHERE c.calendar_month <= date_of(now(), s.time_zone)
     GROUP BY 1, 2, 3
 ), filled AS (
     SELECT p.calendar_month, p.channel, p.campaign, p.leads, p.mqls, p.sqls, p.customers, p.cost_amount

@@ -103,13 +103,13 @@ WITH step AS (
     WHERE p.what > 1 OR p.what_before IS DISTINCT FROM 1
     WINDOW path AS (PARTITION BY p.lead_id ORDER BY p.place)
 )
-SELECT t.lead_id, 'request' AS clock, NULL::lead_stage AS stage, NULL::integer AS seq, t.requests, t.at AS started_at, t.at + s.within AS due_at,
+SELECT t.lead_id, 'request' AS clock, NULL::lead_stage AS stage, NULL::integer AS seq, t.requests, t.at AS started_at, due_after(t.at, s.within, s.time_zone, s.weekdays, s.opens, s.closes) AS due_at,
     CASE WHEN t.end_what = 2 THEN t.end_at END AS responded_at,
     CASE WHEN t.end_what = 3 THEN t.end_at END AS closed_at,
     lead(t.at) OVER (PARTITION BY t.lead_id ORDER BY t.at) AS next_at
 FROM turn t
     -- OFFSET: once, not for each lead
-    CROSS JOIN (SELECT fixed_period(s.first_response_within) AS within FROM setting s OFFSET 0) s
+    CROSS JOIN (SELECT fixed_period(s.first_response_within) AS within, w.* FROM setting s CROSS JOIN _business_week w OFFSET 0) s
 WHERE t.what = 1
 UNION ALL
 SELECT c.lead_id, 'stage' AS clock, c.stage, c.seq, NULL::bigint AS requests, c.entered_at AS started_at, c.due_at,
@@ -260,7 +260,8 @@ COMMENT ON COLUMN response_time_effect.customer_high_rate IS 'upper end of the 9
 -- must not see: so outcomes are counted with the rights of the pipeline's owner.
 CREATE OR REPLACE FUNCTION _contacts_by_lead()
     RETURNS TABLE (lead_id bigint, won_at timestamptz, contacts bigint, contacts_until_won bigint,
-        first_contact_at timestamptz, last_contact_at timestamptz, first_no_at timestamptz, contacts_after_no bigint, last_no boolean)
+        first_contact_at timestamptz, last_contact_at timestamptz, first_no_at timestamptz, contacts_after_no bigint, last_no boolean,
+        waiting boolean)
     LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -272,7 +273,7 @@ BEGIN
     RETURN QUERY
         -- contacts and, before those of each lead, when it became a customer
         WITH step AS (
-            SELECT e.lead_id, e.event_id, e.occurred_at, lower(e.properties ->> 'outcome') = 'no' AS said_no, NULL::timestamptz AS won_at
+            SELECT e.lead_id, e.event_id, e.occurred_at, lower(btrim(e.properties ->> 'outcome')) = 'no' AS said_no, NULL::timestamptz AS won_at
             FROM @pipeline@.event e
             WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'outreach', 'sales_contact', 'meeting_held')) AND leadscore_internal.is_dated(e.occurred_at)
                 -- one that is dated ahead has not been made
@@ -288,17 +289,26 @@ BEGIN
                 lead(s.event_id) OVER path IS NULL AS latest
             FROM step s
             WINDOW path AS (PARTITION BY s.lead_id ORDER BY s.occurred_at NULLS FIRST, s.event_id)
+        ), counted AS (
+            SELECT p.lead_id, min(p.won_at) AS won_at,
+                count(p.occurred_at) AS contacts,
+                CASE WHEN min(p.won_at) IS NOT NULL THEN count(*) FILTER (WHERE p.occurred_at <= p.won_at) END AS contacts_until_won,
+                min(p.occurred_at) AS first_contact_at,
+                max(p.occurred_at) AS last_contact_at,
+                min(p.first_no_at) AS first_no_at,
+                count(*) FILTER (WHERE p.occurred_at > p.first_no_at) AS contacts_after_no,
+                coalesce(bool_or(p.latest AND p.said_no), false) AS last_no
+            FROM placed p
+            GROUP BY p.lead_id
         )
-        SELECT p.lead_id, min(p.won_at),
-            count(p.occurred_at),
-            CASE WHEN min(p.won_at) IS NOT NULL THEN count(*) FILTER (WHERE p.occurred_at <= p.won_at) END,
-            min(p.occurred_at),
-            max(p.occurred_at),
-            min(p.first_no_at),
-            count(*) FILTER (WHERE p.occurred_at > p.first_no_at),
-            coalesce(bool_or(p.latest AND p.said_no), false)
-        FROM placed p
-        GROUP BY p.lead_id;
+        SELECT c.lead_id, c.won_at, c.contacts, c.contacts_until_won, c.first_contact_at, c.last_contact_at, c.first_no_at, c.contacts_after_no, c.last_no,
+            -- a lead that said no yesterday is not given up yet, nor is one that is to be called in spring
+            c.first_no_at IS NOT NULL AND c.won_at IS NULL AND s.stage >= 'visitor'
+                AND (c.last_contact_at > now() - least(greatest(coalesce(b.high, 30), 0), 365000) * interval '24 hours'
+                    OR EXISTS (SELECT FROM @pipeline@.action a WHERE a.lead_id = c.lead_id AND a.kind = 'task' AND a.status IN ('waiting', 'claimed')))
+        FROM counted c
+            JOIN @pipeline@._lead_now s USING (lead_id)
+            LEFT JOIN @pipeline@.benchmark b ON b.metric = 'quiet_days' AND b.segment = 'all';
 END
 $$;
 REVOKE EXECUTE ON FUNCTION _contacts_by_lead() FROM PUBLIC;
@@ -320,9 +330,9 @@ SELECT
     c.contacts_until_won,
     c.first_no_at,
     c.contacts_after_no,
-    -- the last outcome is no, and there were fewer than five contacts
-    c.won_at IS NULL AND c.last_no AND c.contacts < 5 AS given_up,
-    c.won_at IS NULL AND c.first_no_at IS NOT NULL AND c.contacts_after_no = 0 AS given_up_after_first_no
+    c.won_at IS NULL AND c.last_no AND c.contacts < 5 AND NOT c.waiting AS given_up,
+    c.won_at IS NULL AND c.first_no_at IS NOT NULL AND c.contacts_after_no = 0 AND NOT c.waiting AS given_up_after_first_no,
+    c.waiting
 FROM _contacts_by_lead() c
     JOIN _source d USING (lead_id)
     JOIN _lead_now s USING (lead_id);
@@ -340,8 +350,9 @@ COMMENT ON COLUMN followups.won_at IS 'when it first became a customer';
 COMMENT ON COLUMN followups.contacts_until_won IS 'contacts up to won_at; NULL: not won';
 COMMENT ON COLUMN followups.first_no_at IS 'first contact with outcome no';
 COMMENT ON COLUMN followups.contacts_after_no IS 'contacts after first_no_at';
-COMMENT ON COLUMN followups.given_up IS 'not won, the last outcome is no, and there were fewer than five contacts';
-COMMENT ON COLUMN followups.given_up_after_first_no IS 'not won, and no contact after the first no';
+COMMENT ON COLUMN followups.given_up IS 'not won, the last outcome is no, there were fewer than five contacts, and it does not wait';
+COMMENT ON COLUMN followups.given_up_after_first_no IS 'not won, no contact after the first no, and it does not wait';
+COMMENT ON COLUMN followups.waiting IS 'said no, is neither won nor out of the funnel, and sales may still call again: the last contact is not longer ago than the benchmark quiet_days, or a task for it is open';
 
 CREATE OR REPLACE VIEW followup_summary WITH (security_invoker = true) AS
 SELECT
@@ -352,10 +363,11 @@ SELECT
     count(*) FILTER (WHERE c.contacts_until_won >= 5) AS won_with_five,
     count(*) FILTER (WHERE c.contacts_until_won >= 5)::double precision / nullif(count(c.won_at), 0) AS won_with_five_rate,
     count(c.first_no_at) AS said_no,
-    count(*) FILTER (WHERE c.won_at IS NULL AND c.first_no_at IS NOT NULL AND c.contacts_after_no = 0) AS gave_up_after_first_no,
-    count(*) FILTER (WHERE c.won_at IS NULL AND c.first_no_at IS NOT NULL AND c.contacts_after_no = 0)::double precision
-        / nullif(count(c.first_no_at), 0) AS gave_up_after_first_no_rate,
-    count(*) FILTER (WHERE c.won_at > c.first_no_at) AS won_after_no
+    count(*) FILTER (WHERE c.won_at IS NULL AND c.first_no_at IS NOT NULL AND c.contacts_after_no = 0 AND NOT c.waiting) AS gave_up_after_first_no,
+    count(*) FILTER (WHERE c.won_at IS NULL AND c.first_no_at IS NOT NULL AND c.contacts_after_no = 0 AND NOT c.waiting)::double precision
+        / nullif(count(c.first_no_at) - count(*) FILTER (WHERE c.contacts_after_no = 0 AND c.waiting), 0) AS gave_up_after_first_no_rate,
+    count(*) FILTER (WHERE c.won_at > c.first_no_at) AS won_after_no,
+    count(*) FILTER (WHERE c.contacts_after_no = 0 AND c.waiting) AS waiting_after_first_no
 FROM _contacts_by_lead() c;
 COMMENT ON VIEW followup_summary IS 'one row: how many contacts a sale takes, and how often sales gave up after a no';
 COMMENT ON COLUMN followup_summary.leads IS 'leads that sales contacted or that bought';
@@ -365,9 +377,10 @@ COMMENT ON COLUMN followup_summary.mean_contacts_until_won IS 'mean number of co
 COMMENT ON COLUMN followup_summary.won_with_five IS 'sales that took five or more contacts';
 COMMENT ON COLUMN followup_summary.won_with_five_rate IS 'won_with_five / sales';
 COMMENT ON COLUMN followup_summary.said_no IS 'leads that said no at least once';
-COMMENT ON COLUMN followup_summary.gave_up_after_first_no IS 'of said_no, leads that were neither won nor contacted again';
-COMMENT ON COLUMN followup_summary.gave_up_after_first_no_rate IS 'gave_up_after_first_no / said_no';
+COMMENT ON COLUMN followup_summary.gave_up_after_first_no IS 'of said_no, leads that were neither won nor contacted again, and do not wait';
+COMMENT ON COLUMN followup_summary.gave_up_after_first_no_rate IS 'gave_up_after_first_no / (said_no - waiting_after_first_no)';
 COMMENT ON COLUMN followup_summary.won_after_no IS 'sales to leads that had said no before';
+COMMENT ON COLUMN followup_summary.waiting_after_first_no IS 'of said_no, leads that were neither won nor contacted again, and wait: see followups.waiting';
 
 CREATE OR REPLACE VIEW won_by_contact_number WITH (security_invoker = true) AS
 SELECT
