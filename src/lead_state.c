@@ -418,11 +418,24 @@ fill_row(const Writer *writer, const LeadRecord *record, TupleTableSlot *row)
 int16
 leadscore_record_level(const Writer *writer, const LeadRecord *record)
 {
-	Scorer	   *scorer = record->lifecycle.scorer;
+	const LeadLifecycle *lifecycle = &record->lifecycle;
+	const Evaluation *e = lifecycle->evaluation;
+	int32		now = bucket_of(writer->now, record->activity.grain);
 
-	if (scorer == NULL)
+	if (lifecycle->scorer == NULL)
 		return 0;
-	return leadscore_level(scorer, &record->activity, bucket_of(writer->now, record->activity.grain));
+
+	/*
+	 * The lead was just evaluated, most of the time.  The room for that is
+	 * shared, so another lead may be in it.
+	 */
+	if (lifecycle->is_evaluated && e->activity == &record->activity && e->at <= now &&
+		leadscore_level_is_0(lifecycle->scorer, &record->activity, e))
+	{
+		Assert(leadscore_level(lifecycle->scorer, &record->activity, now) == 0);
+		return 0;
+	}
+	return leadscore_level(lifecycle->scorer, &record->activity, now);
 }
 
 /*

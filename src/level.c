@@ -54,19 +54,6 @@ level_floor(const LeadModel *model)
 	return floor == NO_POINTS ? DEFAULT_FLOOR : Max(floor, LEAST_FLOOR);
 }
 
-/* The level of a number of points: 0 up to the floor, then one more for each doubling */
-int16
-leadscore_level_of(const Scorer *scorer, int64 points)
-{
-	int64		limit = level_floor(scorer->model);
-	int16		level = 0;
-
-	/* no points are beyond MAX_SCORE_MILLI, so it is not doubled beyond int64 */
-	for (; points > limit; limit *= 2)
-		level++;
-	return level;
-}
-
 /* May a rule of quiet time give points? */
 static bool
 idle_rule_gives(const LeadModel *model, const ModelRule *rule)
@@ -98,22 +85,49 @@ only_fades(const Scorer *scorer)
 	return true;
 }
 
-/*
- * The score if all that takes points away were gone: with nothing to come, and
- * rules that only fade, no later score is higher.
- */
-static int64
-points_given(const Scorer *scorer, const Evaluation *e, Range *range)
+/* Find what levels need of a model, once. */
+static void
+prepare(Scorer *scorer)
 {
-	const ModelRule *rules = model_rules(scorer->model);
+	if (scorer->floor != 0)
+		return;
+	scorer->given = MemoryContextAlloc(scorer->context, sizeof(int64) * scorer->model->dimensions.n + 1);
+	scorer->only_fades = only_fades(scorer);
+	scorer->floor = level_floor(scorer->model);
+}
+
+/* The level of a number of points: 0 up to the floor, then one more for each doubling */
+int16
+leadscore_level_of(Scorer *scorer, int64 points)
+{
+	int64		limit;
+	int16		level = 0;
+
+	prepare(scorer);
+	limit = scorer->floor;
+	/* no points are beyond MAX_SCORE_MILLI, so it is not doubled beyond int64 */
+	for (; points > limit; limit *= 2)
+		level++;
+	return level;
+}
+
+/* The score if all that takes points away were gone */
+static int64
+points_given(const Scorer *scorer, const Evaluation *e)
+{
+	const LeadModel *model = scorer->model;
+	const ModelDimension *dimensions = model_dimensions(model);
+	const ModelRule *rules = model_rules(model);
+	int64		total = 0;
 	int			i;
 
-	leadscore_range_begin(scorer, e, e, range);
-	for (i = 0; i < scorer->model->rules.n; i++)
-		if (e->rules[i] > 0)
-			range->dimension_high[rules[i].dimension] += e->rules[i];
-	leadscore_range_add_up(scorer, range);
-	return range->high;
+	memset(scorer->given, 0, sizeof(int64) * model->dimensions.n);
+	for (i = 0; i < model->rules.n; i++)
+		scorer->given[rules[i].dimension] += Max(e->rules[i], 0);
+	for (i = 0; i < model->dimensions.n; i++)
+		total += leadscore_weighted(clamp(saturate(scorer->given[i]), dimensions[i].min_points,
+										  dimensions[i].max_points), dimensions[i].weight);
+	return clamp(saturate(total), model->min_score, model->max_score);
 }
 
 /* The first bucket of an activity after one, or `none` */
@@ -172,6 +186,20 @@ ceiling(Scorer *scorer, const ActivityList *activity, Evaluation *first, Range *
 }
 
 /*
+ * Does an evaluation show that the level of its activity is 0 from its bucket
+ * on?  With nothing to come, and rules that only fade, no later score is above
+ * the points that are given now.  That is all that most leads need.
+ */
+bool
+leadscore_level_is_0(Scorer *scorer, const ActivityList *activity, const Evaluation *e)
+{
+	prepare(scorer);
+	return scorer->only_fades &&
+		bucket_after(activity, e->at, PG_INT32_MAX) == PG_INT32_MAX &&
+		points_given(scorer, e) <= scorer->floor;
+}
+
+/*
  * The level of an activity from a bucket on.  It never rises while time passes:
  * a level that was right once stays right until something is written.
  */
@@ -179,17 +207,16 @@ int16
 leadscore_level(Scorer *scorer, const ActivityList *activity, int32 from)
 {
 	Evaluation *e = leadscore_evaluation_create(scorer);
-	int16		level = LEVEL_UNKNOWN;
+	int16		level = 0;
 	Range		range;
 
 	leadscore_evaluate(scorer, activity, from, e);
-	leadscore_range_create(scorer, &range);
-	/* most leads are far below, and this is all that they need */
-	if (only_fades(scorer) && bucket_after(activity, from, PG_INT32_MAX) == PG_INT32_MAX)
-		level = leadscore_level_of(scorer, points_given(scorer, e, &range));
-	if (level != 0)
+	if (!leadscore_level_is_0(scorer, activity, e))
+	{
+		leadscore_range_create(scorer, &range);
 		level = leadscore_level_of(scorer, ceiling(scorer, activity, e, &range));
-	leadscore_range_free(&range);
+		leadscore_range_free(&range);
+	}
 	leadscore_evaluation_free(e);
 	return level;
 }

@@ -13,10 +13,9 @@
 
 #include "score.h"
 
-/* the level of a lead of which nothing is known: above all others */
-#define LEVEL_UNKNOWN	PG_INT16_MAX
-
-extern int16 leadscore_level_of(const Scorer *scorer, int64 points);
+extern int16 leadscore_level_of(Scorer *scorer, int64 points);
+extern bool leadscore_level_is_0(Scorer *scorer, const ActivityList *activity,
+								 const Evaluation *e);
 extern int16 leadscore_level(Scorer *scorer, const ActivityList *activity, int32 from);
 
 #endif							/* LEADSCORE_LEVEL_H */

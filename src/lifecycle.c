@@ -91,6 +91,7 @@ evaluate(LeadLifecycle *lifecycle, int64 at)
 	if (lifecycle->scorer)
 		leadscore_evaluate(lifecycle->scorer, lifecycle->activity,
 						   bucket_of(at, lifecycle_grain(lifecycle)), lifecycle->evaluation);
+	lifecycle->is_evaluated = lifecycle->scorer != NULL;
 }
 
 /* Is the contact a lead as of the evaluation? */
@@ -455,6 +456,7 @@ leadscore_lifecycle_count(LeadLifecycle *lifecycle, const LeadStep *step, int si
 	int			i;
 
 	lifecycle->quiet_until = PG_INT64_MIN;
+	lifecycle->is_evaluated = false;
 	for (i = 0; i < step->ncounts; i++)
 		lead_activity_count(lifecycle->activity, step->counts[i].signal, step->counts[i].value,
 							bucket, sign * step->counts[i].count);
@@ -530,6 +532,7 @@ leadscore_lifecycle_leap(LeadLifecycle *lifecycle, const LeadStep *steps, int64 
 		{
 			leadscore_lifecycle_settle(lifecycle);
 			lead_activity_copy(&most, lifecycle->activity);
+			lifecycle->is_evaluated = false;
 			lifecycle->quiet_until = PG_INT64_MIN;
 			lifecycle->processed_until = until;
 			leapt = true;
@@ -609,6 +612,7 @@ leadscore_lifecycle_activate(LeadLifecycle *lifecycle, int64 at, Scorer *scorer,
 	renumber_segments(lifecycle, scorer, at);
 	lifecycle->scorer = scorer;
 	lifecycle->evaluation = evaluation;
+	lifecycle->is_evaluated = false;
 	lifecycle->quiet_until = PG_INT64_MIN;
 	lifecycle->processed_until = at;
 	reconsider(lifecycle, at, CAUSE_ACTIVATION, false);

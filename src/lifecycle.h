@@ -89,6 +89,8 @@ typedef struct LeadLifecycle
 	int64		quiet_until;	/* time alone changes nothing before this */
 	int64		segments_since; /* when a segment was entered or left last,
 								 * NEVER if none was */
+	bool		is_evaluated;	/* the evaluation has all of the activity up
+								 * to its bucket */
 	bool		is_being_born;	/* events of the instant of birth may come */
 	StageChanged changed;
 	SegmentChanged segment_changed;

@@ -50,6 +50,7 @@ use_period(Writer *writer, LeadRecord *record, int period)
 
 	lifecycle->scorer = NULL;
 	lifecycle->evaluation = NULL;
+	lifecycle->is_evaluated = false;
 	writer->history->model = NULL;
 	if (period < 0)
 		return;

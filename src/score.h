@@ -63,6 +63,10 @@ typedef struct Scorer
 								 * or 0 */
 	bool	   *positive;		/* by signal: does some rule give points for
 								 * it? */
+	int64		floor;			/* points up to which a level is 0; 0: not yet
+								 * looked for, see level.c */
+	bool		only_fades;		/* no rule gives points because time passes */
+	int64	   *given;			/* room for points by dimension */
 	int32		quiet_after;	/* nothing changes by itself this long after
 								 * the last bucket; -1 if there is no such age */
 } Scorer;

@@ -53,8 +53,9 @@ FROM (
             true,
             s.next_review_at,
             s.cycle,
-            CASE WHEN s.configuration < (SELECT g.signals_configuration FROM setting g) THEN current_activity($name$@pipeline@$name$::regnamespace, s.lead_id) ELSE s.activity END
+            CASE WHEN s.configuration < z.signals_configuration THEN current_activity($name$@pipeline@$name$::regnamespace, s.lead_id) ELSE s.activity END
         FROM lead_state s
+            CROSS JOIN setting z
         WHERE s.next_review_at <= now()
             OR s.configuration < (SELECT g.configuration FROM setting g) AND s.configuration <> (SELECT g.configuration FROM setting g)
     ) s
