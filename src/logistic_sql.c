@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * logistic_sql.c
- *		Logistic regression as SQL calls it: the aggregate logistic_fit, and
- *		samples, which are fitted more than once.
+ *		Logistic regression as SQL calls it: the aggregate logistic_fit,
+ *		samples, which are fitted more than once, and the chance of a lead.
  *
  * A sample is what the aggregate has collected, as one value: so a pipeline
  * reads its leads once, and then looks at single features, leaves some out, fits,
@@ -47,7 +47,8 @@ PG_FUNCTION_INFO_V1(leadscore_calibrated_chance);
 /* What stands before the edges of a curve: intercept, coefficient of points, stages */
 #define CURVE_STAGES	4
 #define CURVE_HEAD		(2 + CURVE_STAGES)
-#define FIRST_RANK		50		/* stage_rank of iql; the next ones are 10 apart */
+#define FIRST_RANK		50		/* stage_rank of iql; the next ones are 10
+								 * apart */
 
 /* The state of the aggregates */
 typedef struct LogisticState
