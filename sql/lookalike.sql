@@ -92,6 +92,7 @@ BEGIN
         'SELECT leadscore_internal.rebuild(''fake'', NULL)',
         'SELECT leadscore_internal.rebuild(''fake'', 1)',
         'SELECT leadscore_internal.verify(''fake'')',
+        'SELECT leadscore_internal.verify_share(''fake'', 2, 3)',
         'SELECT leadscore_internal.current_stage(''fake'', 1), leadscore_internal.current_activity(''fake'', 1), leadscore_internal.current_segments(''fake'', 1)',
         'SELECT leadscore_internal.activate_model(''fake'', ''inbound'', true)',
         'SELECT leadscore_internal.compare_leads(''fake'', m.compiled, m.compiled) FROM crm.model m',

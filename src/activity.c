@@ -222,7 +222,7 @@ get_buckets(Reader *r, ActivityList *list, int32 signal, uint64 value, uint64 da
 	/* every dated bucket takes two bytes at least */
 	if (dated >> 1 > (uint64) (r->end - r->at) / 2)
 		return false;
-	lead_activity_reserve(list, list->nitems + (int) (dated >> 1) + 1);
+	Assert(list->nitems + (int) (dated >> 1) < list->capacity);
 
 	if (dated & 1)
 	{
@@ -306,6 +306,8 @@ lead_activity_decode(const unsigned char *data, size_t len, ActivityList *list)
 		return false;
 	list->grain = (LeadGrain) (data[0] & 0x0f);
 	r.at++;
+	/* an item takes two bytes at least */
+	lead_activity_reserve(list, (int) (len / 2) + 1);
 
 	while (r.at < r.end)
 	{

@@ -165,9 +165,9 @@ match_signals(ActivityFunnel *funnel)
 				b++;
 			if (b > 0 && (int64) bucket - before[b - 1].start <= buckets)
 				ends[nends++] = (ChainEnd)
-				{
-					bucket, before[b - 1].start
-				};
+			{
+				bucket, before[b - 1].start
+			};
 		}
 		if (nends == 0)
 			break;
@@ -204,9 +204,9 @@ match_events(const ActivityFunnel *funnel)
 			continue;
 		for (n = Min(item->count, nsteps); n > 0; n--)
 			events[nevents++] = (FunnelEvent)
-			{
-				bucket_start(item->bucket, activity->grain), steps, false
-			};
+		{
+			bucket_start(item->bucket, activity->grain), steps, false
+		};
 	}
 	if (nevents > PG_INT32_MAX)
 		ereport(ERROR,

@@ -220,7 +220,7 @@ read_question(FunctionCallInfo fcinfo, MemoryContext context)
 	copy = MemoryContextAlloc(context, VARSIZE(steps));
 	memcpy(copy, steps, VARSIZE(steps));
 	question = MemoryContextAllocZero(context, offsetof(EventFunnelQuestion, kinds) +
-									   nsteps * sizeof(StepKind));
+									  nsteps * sizeof(StepKind));
 	question->steps = copy;
 	question->within = *PG_GETARG_INTERVAL_P(ARG_WITHIN);
 	question->spec.within = leadscore_funnel_within(&question->within);

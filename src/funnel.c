@@ -241,7 +241,7 @@ read_call(FunctionCallInfo fcinfo, bool except, const ArrayType *steps)
 	{
 		if (PG_ARGISNULL(ARG_FROM) || PG_ARGISNULL(ARG_TO))
 			leadscore_funnel_null(PG_ARGISNULL(ARG_FROM) ? "from_step" : "to_step",
-						  "Give the number of a step, counted from 1.");
+								  "Give the number of a step, counted from 1.");
 		from_step = PG_GETARG_INT32(ARG_FROM);
 		to_step = PG_GETARG_INT32(ARG_TO);
 	}

@@ -279,11 +279,46 @@ find_orphans(Writer *writer, DifferenceFound found, void *context)
 	}
 }
 
-/* How many leads a part has, for other sessions that look on. */
-static int64
-count_leads(Writer *writer)
+/*
+ * The leads of share k of n, counted from 1.  In one snapshot the shares are the
+ * same in every process, and together they are all leads that can be.
+ */
+static LeadRange
+share_of_leads(const Writer *writer, int k, int n)
 {
-	char	   *sql = psprintf("SELECT pg_catalog.count(*) FROM %s", leadscore_table_name(writer->pipeline->lead));
+	LeadRange	range = {PG_INT64_MIN, PG_INT64_MAX};
+	char	   *sql;
+	bool		isnull;
+	int64		least;
+	int128		span;
+
+	if (n == 1)
+		return range;
+	sql = psprintf("SELECT pg_catalog.min(lead_id::pg_catalog.int8), pg_catalog.max(lead_id::pg_catalog.int8)"
+				   " FROM %s", leadscore_table_name(writer->pipeline->lead));
+	PushActiveSnapshot(writer->snapshot);
+	if (SPI_execute(sql, true, 0) != SPI_OK_SELECT || SPI_processed != 1)
+		elog(ERROR, "could not look for leads: %s", sql);
+	PopActiveSnapshot();
+	least = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	/* without leads there are only orphans */
+	span = isnull ? 0 :
+		(int128) DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull)) - least;
+	if (k > 1)
+		range.first = (int64) (least + span * (k - 1) / n + 1);
+	if (k < n)
+		range.last = (int64) (least + span * k / n);
+	SPI_freetuptable(SPI_tuptable);
+	return range;
+}
+
+/* How many leads of a part are in a range, for other sessions that look on. */
+static int64
+count_leads(const Writer *writer, const LeadRange *range)
+{
+	char	   *sql = psprintf("SELECT pg_catalog.count(*) FROM %s WHERE lead_id OPERATOR(pg_catalog.>=) '" INT64_FORMAT "'::pg_catalog.int8"
+						   " AND lead_id OPERATOR(pg_catalog.<=) '" INT64_FORMAT "'::pg_catalog.int8",
+						   leadscore_table_name(writer->pipeline->lead), range->first, range->last);
 	bool		isnull;
 	int64		n;
 
@@ -296,9 +331,12 @@ count_leads(Writer *writer)
 	return n;
 }
 
-/* Compare all leads of a part with their logs, in one snapshot. */
+/*
+ * Compare share k of n of the leads of a part with their logs, in one snapshot.
+ * The last share also finds rows without a lead.
+ */
 static void
-compare_part(Writer *writer, DifferenceFound found, void *context)
+compare_part(Writer *writer, int k, int n, DifferenceFound found, void *context)
 {
 	const Pipeline *pipeline = writer->pipeline;
 	RowStream  *leads;
@@ -306,6 +344,7 @@ compare_part(Writer *writer, DifferenceFound found, void *context)
 	TupleConversionMap *lead_map;
 	TupleConversionMap *state_map;
 	LogReader	log;
+	LeadRange	range;
 	int64		lead_id;
 
 	writer->repair = true;
@@ -317,11 +356,12 @@ compare_part(Writer *writer, DifferenceFound found, void *context)
 	writer->snapshot = RegisterSnapshot(writer->snapshot);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	leadscore_progress_phase(PHASE_COMPARE, count_leads(writer));
+	range = share_of_leads(writer, k, n);
+	leadscore_progress_phase(PHASE_COMPARE, count_leads(writer, &range));
 	MemoryContextSwitchTo(writer->context);
-	leads = leadscore_stream_open("*", pipeline->lead, "lead_id", writer->snapshot);
-	states = leadscore_stream_open("*", pipeline->state, "lead_id", writer->snapshot);
-	leadscore_log_open(&log, writer, true);
+	leads = leadscore_stream_open("*", pipeline->lead, "lead_id", &range, writer->snapshot);
+	states = leadscore_stream_open("*", pipeline->state, "lead_id", &range, writer->snapshot);
+	leadscore_log_open(&log, writer, &range);
 	leadscore_lead_open(writer);
 	lead_map = convert_tuples_by_name(leadscore_stream_desc(leads), RelationGetDescr(writer->lead.rel));
 	state_map = convert_tuples_by_name(leadscore_stream_desc(states), RelationGetDescr(writer->state.rel));
@@ -356,8 +396,11 @@ compare_part(Writer *writer, DifferenceFound found, void *context)
 	leadscore_stream_close(leads);
 	leadscore_stream_close(states);
 	leadscore_log_close(&log);
-	leadscore_progress_phase(PHASE_ORPHANS, PROGRESS_UNKNOWN);
-	find_orphans(writer, found, context);
+	if (k == n)
+	{
+		leadscore_progress_phase(PHASE_ORPHANS, PROGRESS_UNKNOWN);
+		find_orphans(writer, found, context);
+	}
 	SPI_finish();
 	MemoryContextSwitchTo(writer->context);
 	UnregisterSnapshot(writer->snapshot);
@@ -482,7 +525,7 @@ leadscore_rebuild_part(PipelinePart part)
 	oldcontext = MemoryContextSwitchTo(context);
 	set.context = context;
 	leadscore_writer_begin(&writer, part, true);
-	compare_part(&writer, remember, &set);
+	compare_part(&writer, 1, 1, remember, &set);
 	if (set.n > 1)
 		qsort(set.ids, set.n, sizeof(int64), leadscore_lead_id_cmp);
 	for (i = 0; i < set.n; i++)
@@ -576,19 +619,28 @@ return_difference(void *context, const Difference *difference)
 /*
  * verify(pipeline): every lead that is not as its log says, and rows without a
  * lead: (lead_id, problem, stored, expected).  No rows if all is right.
+ * verify_share(pipeline, share, shares) does it for one of several shares, which
+ * parallel workers may compare.
  */
 Datum
 leadscore_verify(PG_FUNCTION_ARGS)
 {
 	Oid			schema = PG_GETARG_OID(0);
 	bool		outermost;
+	int			k = PG_NARGS() > 1 ? PG_GETARG_INT32(1) : 1;
+	int			n = PG_NARGS() > 1 ? PG_GETARG_INT32(2) : 1;
 	ListCell   *lc;
 
+	if (k < 1 || k > n)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("there is no share %d of %d", k, n),
+				 errhint("Call verify() of the pipeline.")));
 	leadscore_check_maintainer(schema, "lead_state", ACL_SELECT);
 	leadscore_check_maintainer(schema, "event", ACL_SELECT);
 	InitMaterializedSRF(fcinfo, 0);
 	outermost = leadscore_progress_begin(schema, TASK_VERIFY, PHASE_COMPARE);
-	foreach(lc, leadscore_parts(schema, NOTICE))
+	foreach(lc, leadscore_parts(schema, k == 1 ? NOTICE : DEBUG1))
 	{
 		MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "leadscore verify",
 													  ALLOCSET_DEFAULT_SIZES);
@@ -596,7 +648,7 @@ leadscore_verify(PG_FUNCTION_ARGS)
 		Writer		reader;
 
 		leadscore_reader_begin(&reader, *(PipelinePart *) lfirst(lc));
-		compare_part(&reader, return_difference, fcinfo->resultinfo);
+		compare_part(&reader, k, n, return_difference, fcinfo->resultinfo);
 		leadscore_reader_end(&reader);
 		MemoryContextSwitchTo(oldcontext);
 		MemoryContextDelete(context);

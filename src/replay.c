@@ -233,23 +233,23 @@ read_baseline(Writer *writer, LeadRecord *record)
  * single ones.  Needs an SPI connection until it is closed if of all.
  */
 void
-leadscore_log_open(LogReader *reader, Writer *writer, bool all)
+leadscore_log_open(LogReader *reader, Writer *writer, const LeadRange *range)
 {
 	const Pipeline *pipeline = writer->pipeline;
 
 	reader->writer = writer;
-	reader->all = all;
+	reader->all = range != NULL;
 	reader->context = AllocSetContextCreate(writer->context, "leadscore log",
 											ALLOCSET_DEFAULT_SIZES);
 	reader->scratch = AllocSetContextCreate(writer->context, "leadscore event",
 											ALLOCSET_DEFAULT_SIZES);
 	reader->events = NULL;
 	reader->profiles = NULL;
-	if (!all)
+	if (range == NULL)
 		return;
-	reader->events = leadscore_stream_open(EVENT_COLUMNS, pipeline->event, EVENT_ORDER, writer->snapshot);
+	reader->events = leadscore_stream_open(EVENT_COLUMNS, pipeline->event, EVENT_ORDER, range, writer->snapshot);
 	reader->profiles = leadscore_stream_open(PROFILE_COLUMNS, pipeline->profile_change,
-											 PROFILE_ORDER, writer->snapshot);
+											 PROFILE_ORDER, range, writer->snapshot);
 }
 
 /* End the reading of logs. */
@@ -610,7 +610,7 @@ leadscore_replay_one(Writer *writer, LeadRecord *record, HistoryBuffer *history,
 {
 	LogReader	reader;
 
-	leadscore_log_open(&reader, writer, false);
+	leadscore_log_open(&reader, writer, NULL);
 	leadscore_replay(&reader, record, history, cut);
 	leadscore_log_close(&reader);
 }

@@ -10,6 +10,7 @@
 #define LEADSCORE_REPLAY_H
 
 #include "apply.h"
+#include "row_stream.h"
 
 /* Reads the log of leads one after the other */
 typedef struct LogReader
@@ -17,8 +18,9 @@ typedef struct LogReader
 	Writer	   *writer;
 	MemoryContext context;		/* of one lead's log */
 	MemoryContext scratch;		/* of classifying one event */
-	bool		all;			/* reads the logs of all leads, in order */
-	struct RowStream *events;	/* open if all */
+	bool		all;			/* reads the logs of a range of leads, in
+								 * order */
+	struct RowStream *events;	/* open if so */
 	struct RowStream *profiles;
 } LogReader;
 
@@ -38,7 +40,7 @@ extern void leadscore_run_begin(Writer *writer, LeadRecord *record, int64 birth)
 extern void leadscore_run(Writer *writer, LeadRecord *record, const LeadStep *steps, int64 n);
 extern bool leadscore_configuration_is_late(const Writer *writer, const LeadRecord *record);
 
-extern void leadscore_log_open(LogReader *reader, Writer *writer, bool all);
+extern void leadscore_log_open(LogReader *reader, Writer *writer, const LeadRange *range);
 extern void leadscore_log_close(LogReader *reader);
 extern void leadscore_replay(LogReader *reader, LeadRecord *record, HistoryBuffer *history,
 							 ReplayCut *cut);

@@ -55,14 +55,23 @@ push_snapshot(Snapshot snapshot)
 	PushActiveSnapshot(snapshot);
 }
 
-/* Begin to read a whole table.  Needs an SPI connection. */
+/* Begin to read the rows of a range of leads.  Needs an SPI connection. */
 RowStream *
-leadscore_stream_open(const char *columns, Oid relid, const char *order, Snapshot snapshot)
+leadscore_stream_open(const char *columns, Oid relid, const char *order,
+					  const LeadRange *range, Snapshot snapshot)
 {
 	MemoryContext context = CurrentMemoryContext;
-	char	   *sql = psprintf("SELECT %s FROM %s ORDER BY %s", columns,
-							   leadscore_table_name(relid), order);
+	char	   *where = "";
+	char	   *sql;
 	Portal		portal;
+
+	/* the plan for a whole table must not look like one for a part of it */
+	if (range->first > PG_INT64_MIN || range->last < PG_INT64_MAX)
+		where = psprintf(" WHERE lead_id OPERATOR(pg_catalog.>=) '" INT64_FORMAT "'::pg_catalog.int8"
+						 " AND lead_id OPERATOR(pg_catalog.<=) '" INT64_FORMAT "'::pg_catalog.int8",
+						 range->first, range->last);
+	sql = psprintf("SELECT %s FROM %s%s ORDER BY %s", columns, leadscore_table_name(relid),
+				   where, order);
 
 	push_snapshot(snapshot);
 	portal = SPI_cursor_open_with_args(NULL, sql, 0, NULL, NULL, NULL, true, CURSOR_OPT_NO_SCROLL);

@@ -14,8 +14,15 @@
 
 typedef struct RowStream RowStream;
 
+/* Leads from one to another, both included */
+typedef struct LeadRange
+{
+	int64		first;
+	int64		last;
+} LeadRange;
+
 extern RowStream *leadscore_stream_open(const char *columns, Oid relid, const char *order,
-										Snapshot snapshot);
+										const LeadRange *range, Snapshot snapshot);
 extern RowStream *leadscore_stream_open_lead(Pipeline *pipeline, PipelinePlan number,
 											 const char *columns, Oid relid, int64 lead_id,
 											 Snapshot snapshot);

@@ -79,6 +79,11 @@ CREATE FUNCTION leadscore_internal.verify(pipeline regnamespace)
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED COST 100000 ROWS 1 AS 'MODULE_PATHNAME', 'leadscore_verify';
 COMMENT ON FUNCTION leadscore_internal.verify(regnamespace) IS
 	'leads that differ from a replay of their log, and rows without a lead';
+CREATE FUNCTION leadscore_internal.verify_share(pipeline regnamespace, share int, shares int)
+	RETURNS TABLE (lead_id bigint, problem text, stored text, expected text)
+	LANGUAGE c VOLATILE STRICT PARALLEL SAFE COST 1000000 ROWS 1 AS 'MODULE_PATHNAME', 'leadscore_verify';
+COMMENT ON FUNCTION leadscore_internal.verify_share(regnamespace, int, int) IS
+	'of a share of the leads those that differ from a replay of their log; the last share has rows without a lead';
 
 CREATE FUNCTION leadscore_internal.purge(pipeline regnamespace, before timestamptz, max_leads bigint, delete_events boolean) RETURNS bigint
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_purge';
