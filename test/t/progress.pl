@@ -224,6 +224,16 @@ foreach my $case (
 	release($blocked);
 	is(difference($before, contents()), '', "$task: everything is as before");
 }
+# two sessions that do the same
+{
+	my $blocked = hold('LOCK p.event IN ACCESS EXCLUSIVE MODE');
+	my @both = map { start('SELECT * FROM p.verify()') } 1, 2;
+	my $row = 'p|verify|comparing leads with their events|0|10|0';
+	is(seen(qr/\n.*\|0\|10\|0$/), "$row\n$row", 'two sessions at the same work are two rows');
+	is(sql('SELECT count(DISTINCT pid) FROM leadscore.progress'), '2', 'each with its number');
+	release($blocked);
+	is(finish($_)->{err}, '', 'neither waits for the other') foreach @both;
+}
 # what was cancelled can be done
 is(sql(q{SELECT leadscore.backfill_table('p', 'orders'), p.activate_model('other', true)}), '10|10', 'the work can be done after that');
 is(sql(q{SELECT rows_removed FROM p.apply_retention() WHERE table_name = 'event'}), '40', 'the work can be done after that: retention');
