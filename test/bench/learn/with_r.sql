@@ -14,5 +14,5 @@ FROM crm._past_leads(crm.compiled_model('guess'), 'customer', '25 days', crm._mo
 SELECT converted::int, counts[1], counts[2], counts[3], counts[4], counts[5], counts[6], counts[7], counts[8], counts[9], counts[10] FROM seen;
 \o :work/ours.csv
 WITH fit AS (SELECT logistic_fit(converted, counts, 0) AS f, leadscore_internal.logistic_sample(converted, counts) AS s FROM seen)
-SELECT unnest((leadscore_internal.logistic_auc(s, (f).coefficients)).auc || (f).intercept || (f).coefficients) FROM fit;
+SELECT unnest(ARRAY[(leadscore_internal.logistic_auc(s, (f).coefficients)).auc, (f).intercept] || (f).coefficients) FROM fit;
 \o
