@@ -183,7 +183,7 @@ static int
 match_events(const ActivityFunnel *funnel)
 {
 	const ActivityList *activity = &funnel->activity;
-	int			nsteps = funnel->spec.nsteps;
+	int			nsteps = Min(funnel->spec.nsteps, FUNNEL_MAX_STEPS);	/* for the compiler */
 	FunnelEvent *events = MemoryContextAllocHuge(CurrentMemoryContext,
 												 ((Size) activity->nitems * nsteps + 1) * sizeof(FunnelEvent));
 	int64		nevents = 0;
