@@ -172,12 +172,12 @@ BEGIN
         WHERE l.erased_at IS NULL
             -- by hand begins a lead that is in the segment now, though only time has
             -- brought it there and no sweep has recorded that yet; an edge was just written
-            AND CASE WHEN q.stay_in_segment IS NULL THEN true
-                WHEN u.started_by = 'by_hand' THEN EXISTS (
-                    SELECT FROM @pipeline@.segment_members m WHERE m.lead_id = u.lead_id AND m.segment = q.stay_in_segment)
-                ELSE EXISTS (
-                    SELECT FROM @pipeline@.lead_state s JOIN @pipeline@.segment g ON g.segment_id = ANY (s.segments)
-                    WHERE s.lead_id = u.lead_id AND g.segment = q.stay_in_segment) END
+            AND (q.stay_in_segment IS NULL OR EXISTS (
+                SELECT FROM @pipeline@.lead_state s CROSS JOIN @pipeline@.setting z
+                    JOIN @pipeline@.segment g ON g.segment_id = ANY (
+                        CASE WHEN u.started_by = 'by_hand' AND (s.next_review_at <= now() OR s.configuration < z.configuration)
+                            THEN leadscore_internal.current_segments($name$@pipeline@$name$::regnamespace, s.lead_id) ELSE s.segments END)
+                WHERE s.lead_id = u.lead_id AND g.segment = q.stay_in_segment))
             AND (b.run IS NULL OR (NOT b.is_open
                 -- one edge begins one run, though a correction may write it again
                 AND (u.edge_at > b.edge_at) IS NOT FALSE
