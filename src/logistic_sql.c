@@ -28,6 +28,7 @@
 PG_FUNCTION_INFO_V1(leadscore_logistic_transfn);
 PG_FUNCTION_INFO_V1(leadscore_logistic_clustered_transfn);
 PG_FUNCTION_INFO_V1(leadscore_logistic_sample_transfn);
+PG_FUNCTION_INFO_V1(leadscore_logistic_clustered_sample_transfn);
 PG_FUNCTION_INFO_V1(leadscore_logistic_combinefn);
 PG_FUNCTION_INFO_V1(leadscore_logistic_serialfn);
 PG_FUNCTION_INFO_V1(leadscore_logistic_deserialfn);
@@ -175,6 +176,13 @@ Datum
 leadscore_logistic_sample_transfn(PG_FUNCTION_ARGS)
 {
 	return transition(fcinfo, false, 0, 0);
+}
+
+/* logistic_sample(label, features, cluster) */
+Datum
+leadscore_logistic_clustered_sample_transfn(PG_FUNCTION_ARGS)
+{
+	return transition(fcinfo, true, 3, 0);
 }
 
 /* Two states become one. */

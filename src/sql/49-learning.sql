@@ -27,6 +27,8 @@ CREATE FUNCTION leadscore_internal.logistic_clustered_transfn(internal, boolean,
 	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_logistic_clustered_transfn';
 CREATE FUNCTION leadscore_internal.logistic_sample_transfn(internal, boolean, double precision[]) RETURNS internal
 	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_logistic_sample_transfn';
+CREATE FUNCTION leadscore_internal.logistic_clustered_sample_transfn(internal, boolean, double precision[], bigint) RETURNS internal
+	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_logistic_clustered_sample_transfn';
 CREATE FUNCTION leadscore_internal.logistic_combinefn(internal, internal) RETURNS internal
 	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_logistic_combinefn';
 CREATE FUNCTION leadscore_internal.logistic_serialfn(internal) RETURNS bytea
@@ -63,11 +65,19 @@ CREATE AGGREGATE leadscore_internal.logistic_sample(label boolean, features doub
 );
 COMMENT ON AGGREGATE leadscore_internal.logistic_sample(boolean, double precision[]) IS
 	'rows to learn from as one value, which the functions below look at';
+CREATE AGGREGATE leadscore_internal.logistic_sample(label boolean, features double precision[], cluster bigint) (
+	SFUNC = leadscore_internal.logistic_clustered_sample_transfn, STYPE = internal, SSPACE = 1000000,
+	COMBINEFUNC = leadscore_internal.logistic_combinefn,
+	SERIALFUNC = leadscore_internal.logistic_serialfn, DESERIALFUNC = leadscore_internal.logistic_deserialfn,
+	FINALFUNC = leadscore_internal.logistic_sample_finalfn, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE leadscore_internal.logistic_sample(boolean, double precision[], bigint) IS
+	'the same for rows of which some are of one cluster: errors of a fit allow for it';
 
 CREATE FUNCTION leadscore_internal.logistic_fit_sample(sample bytea, learned boolean[], ridge double precision) RETURNS leadscore.logistic_model
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_logistic_fit_sample';
 COMMENT ON FUNCTION leadscore_internal.logistic_fit_sample(bytea, boolean[], double precision) IS
-	'logistic_fit() of a sample with some of its features';
+	'logistic_fit() of a sample with some of its features; its errors allow for clusters if the sample has them';
 
 CREATE FUNCTION leadscore_internal.logistic_features(sample bytea)
 	RETURNS TABLE (place integer, leads bigint, converted bigint, auc double precision, auc_low double precision, auc_high double precision)

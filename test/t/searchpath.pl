@@ -249,7 +249,7 @@ my $calls = $node->safe_psql('clean', <<'SQL');
 			WHEN 'leadscore.window_funnel_except_transfn(bytea,timestamp with time zone,interval,text,boolean,integer,integer,boolean[])'
 				THEN replace(replace(sql, '''mql''', '''strict'''), '''1''::pg_catalog.int4, ''1''', '''1''::pg_catalog.int4, ''2''')
 			-- target is a stage here
-			WHEN 'p.suggest_points(text,text,interval,timestamp with time zone,timestamp with time zone,text,integer,text[],text[],boolean,double precision)' THEN replace(sql, '''new''', '''customer''')
+			WHEN 'p.suggest_points(text,text,interval,timestamp with time zone,timestamp with time zone,text,integer,text[],text[],boolean,double precision,integer)' THEN replace(sql, '''new''', '''customer''')
 			WHEN 'p.calibrate_model(text,text,interval,timestamp with time zone,timestamp with time zone)' THEN replace(replace(sql, '''new''', '''customer'''), '''other''', '''inbound''')
 			WHEN 'p.conversion_probability(text,timestamp with time zone,text,interval)' THEN replace(sql, '''new''', '''customer''')
 			WHEN 'p.conversion_probability_by_id(bigint,timestamp with time zone,text,interval)' THEN replace(sql, '''new''', '''customer''')
@@ -321,7 +321,7 @@ my %fails = (
 	# one row is too little to learn from
 	'leadscore.logistic_fit(boolean,double precision[],double precision)' => qr/^all labels are true/,
 	'leadscore.logistic_fit(boolean,double precision[],double precision,bigint)' => qr/^all labels are true/,
-	'p.suggest_points(text,text,interval,timestamp with time zone,timestamp with time zone,text,integer,text[],text[],boolean,double precision)'
+	'p.suggest_points(text,text,interval,timestamp with time zone,timestamp with time zone,text,integer,text[],text[],boolean,double precision,integer)'
 		=> qr/^the history of leads is too short/,
 	'p.calibrate_model(text,text,interval,timestamp with time zone,timestamp with time zone)' => qr/^(?:too few leads reached|the history of leads is too short)/,
 	'leadscore_internal.calibrated_chance(double precision[],double precision,integer)' => qr/^a curve must have 6 numbers/,

@@ -22,11 +22,18 @@ $$;
 COMMENT ON FUNCTION _months(timestamptz, timestamptz) IS
     'midnights (UTC) on the first of each month from one instant to another, both included, in the years 1900 to 2199';
 
--- Of several instants a lead gets the first for which a hash of both is even (the
--- first eight bytes of SHA-256, the same on every server): so a choice depends on
--- nothing that comes after it. Of one instant it gets that.
-CREATE OR REPLACE FUNCTION _past_leads(compiled lead_model, target lead_stage, horizon interval, instants timestamptz[], trust_profile boolean)
-    RETURNS TABLE (lead_id bigint, at timestamptz, stage lead_stage, reached_at timestamptz, converted boolean, rule_values double precision[])
+-- Of several instants a lead gets the first ones for which a hash of both is even
+-- (the first eight bytes of SHA-256, the same on every server): so a choice depends
+-- on nothing that comes after it. The ones with the lowest hashes would: a lead that
+-- reached the target has fewer instants to choose from, so each would be chosen more
+-- often. Of one instant it gets that.
+--
+-- From more_until on a lead is looked at only if it was not before, and once: so no
+-- lead is on both sides, and the later side is the same however many instants each
+-- lead has on the earlier one.
+CREATE OR REPLACE FUNCTION _past_leads(compiled lead_model, target lead_stage, horizon interval, instants timestamptz[], trust_profile boolean,
+        most integer DEFAULT 1, more_until timestamptz DEFAULT 'infinity')
+    RETURNS TABLE (lead_id bigint, at timestamptz, stage lead_stage, reached_at timestamptz, converted boolean, rule_values double precision[], nth integer)
     LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -42,7 +49,9 @@ BEGIN
             FROM @pipeline@.stage_history h
         ), chosen AS (
             -- the stage in the lowest byte of the place
-            SELECT y.lead_id, min(i.place << 8 | leadscore.stage_rank(y.stage)) AS choice, min(y.reached_at) AS reached_at
+            SELECT y.lead_id, min(i.place << 8 | leadscore.stage_rank(y.stage)) AS first,
+                array_agg(i.place << 8 | leadscore.stage_rank(y.stage)) FILTER (WHERE _past_leads.most > 1) AS choices,
+                min(y.reached_at) AS reached_at
             FROM stay y
                 -- instants after the stay began, up to its end, before the target
                 CROSS JOIN LATERAL generate_series(width_bucket(y.from_at, _past_leads.instants) + 1,
@@ -51,38 +60,51 @@ BEGIN
                 AND (single OR get_byte(sha256(convert_to(y.lead_id || ':' || extract(epoch FROM _past_leads.instants[i.place])::bigint, 'UTF8')), 7) & 1 = 0)
             GROUP BY y.lead_id
         ), person AS (
-            SELECT c.lead_id, _past_leads.instants[c.choice >> 8] AS at, c.choice & 255 AS stage_rank, c.reached_at
+            SELECT c.lead_id, _past_leads.instants[d.choice >> 8] AS at, d.choice & 255 AS stage_rank, c.reached_at, d.nth
             FROM chosen c
                 JOIN @pipeline@.lead l ON l.lead_id = c.lead_id
+                LEFT JOIN @pipeline@.lead_checkpoint k ON k.lead_id = c.lead_id
+                CROSS JOIN LATERAL (
+                    SELECT e.choice, (row_number() OVER (ORDER BY e.choice))::integer AS nth
+                    FROM (
+                        SELECT min(u.choice) AS choice
+                        FROM unnest(coalesce(c.choices, ARRAY[c.first])) AS u (choice)
+                        GROUP BY u.choice >> 8
+                        ORDER BY 1
+                        LIMIT _past_leads.most
+                    ) e
+                    WHERE (e.choice = c.first OR _past_leads.instants[e.choice >> 8] < _past_leads.more_until)
+                        -- signals that changed since cannot be counted again in what was purged
+                        AND (k.purged_before > _past_leads.instants[e.choice >> 8]) IS NOT TRUE
+                ) d
             WHERE l.erased_at IS NULL
                 AND NOT EXISTS (SELECT FROM @pipeline@.lead_merge g WHERE g.lead_id = c.lead_id)
-                -- signals that changed since cannot be counted again in what was purged
-                AND NOT EXISTS (SELECT FROM @pipeline@.lead_checkpoint k WHERE k.lead_id = c.lead_id AND k.purged_before > _past_leads.instants[c.choice >> 8])
         ), profile AS (
-            SELECT c.lead_id, leadscore.lead_activity_agg(g.signal_id, NULL::timestamptz, c.count::bigint, z.grain) AS later
+            SELECT p.lead_id, p.at, leadscore.lead_activity_agg(g.signal_id, NULL::timestamptz, c.count::bigint, z.grain) AS later
             FROM person p
                 JOIN @pipeline@.profile_change c ON c.lead_id = p.lead_id
                 JOIN @pipeline@.signal g USING (signal)
                 CROSS JOIN @pipeline@.setting z
             WHERE CASE WHEN _past_leads.trust_profile THEN c.changed_at ELSE greatest(c.changed_at, c.recorded_at) END >= p.at
-            GROUP BY c.lead_id
+            GROUP BY p.lead_id, p.at
         )
         SELECT p.lead_id, p.at, t.stage, p.reached_at,
             p.reached_at IS NOT NULL AND p.reached_at <= p.at + leadscore_internal.fixed_period(_past_leads.horizon),
             leadscore_internal.rule_values(CASE WHEN f.later IS NULL THEN a.activity ELSE a.activity - f.later END,
-                _past_leads.compiled, p.at - interval '1 microsecond')
+                _past_leads.compiled, p.at - interval '1 microsecond'),
+            p.nth
         FROM person p
             JOIN leadscore.stages() t ON t.stage_rank = p.stage_rank
             JOIN @pipeline@.lead_state s ON s.lead_id = p.lead_id
             CROSS JOIN @pipeline@.setting z
-            LEFT JOIN profile f ON f.lead_id = p.lead_id
+            LEFT JOIN profile f ON f.lead_id = p.lead_id AND f.at = p.at
             CROSS JOIN LATERAL (SELECT CASE WHEN s.configuration < z.signals_configuration
                 THEN leadscore_internal.current_activity(pipeline, s.lead_id) ELSE s.activity END) AS a (activity);
 END
 $$;
-REVOKE EXECUTE ON FUNCTION _past_leads(lead_model, lead_stage, interval, timestamptz[], boolean) FROM PUBLIC;
-COMMENT ON FUNCTION _past_leads(lead_model, lead_stage, interval, timestamptz[], boolean) IS
-    'leads below the target, each as of one of these instants: its stage, what each rule of a model counted, its score last, and whether it reached the target within horizon after. A profile counts from when it was recorded; with trust_profile from the day that it is for';
+REVOKE EXECUTE ON FUNCTION _past_leads(lead_model, lead_stage, interval, timestamptz[], boolean, integer, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION _past_leads(lead_model, lead_stage, interval, timestamptz[], boolean, integer, timestamptz) IS
+    'leads below the target, each as of one of these instants, or of up to most of them: its stage, what each rule of a model counted, its score last, and whether it reached the target within horizon after. A profile counts from when it was recorded; with trust_profile from the day that it is for. From more_until on only leads that were not looked at before';
 
 -- Signals that tell of the target because they come with it, not before it.
 CREATE OR REPLACE FUNCTION _signals_of_outcome(model text, target lead_stage) RETURNS TABLE (signal text, reason text)
@@ -222,7 +244,7 @@ COMMENT ON FUNCTION _moved_thresholds(text, double precision, double precision, 
 
 CREATE OR REPLACE FUNCTION suggest_points(model text, target text DEFAULT 'customer', horizon interval DEFAULT NULL, at timestamptz DEFAULT now(),
         split timestamptz DEFAULT NULL, draft text DEFAULT NULL, decimals integer DEFAULT 0, include text[] DEFAULT '{}', exclude text[] DEFAULT '{}',
-        trust_profile boolean DEFAULT false, ridge double precision DEFAULT 1)
+        trust_profile boolean DEFAULT false, ridge double precision DEFAULT 1, instants integer DEFAULT 1)
     RETURNS TABLE (level text, name text, points_now numeric, points_suggested numeric, standard_error numeric, leads bigint, converted bigint,
         lift double precision, auc double precision, auc_low double precision, auc_high double precision, note text)
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -238,10 +260,13 @@ DECLARE
     first_at timestamptz;
     last_at timestamptz;
     months timestamptz[];
+    described bytea;
     learned_from bytea;
     tested_with bytea;
     winners bigint[];
     winner_times timestamptz[];
+    learned_leads bigint;
+    won bigint;
     names text[];
     reasons text[];
     factors double precision[];
@@ -287,6 +312,10 @@ BEGIN
                 WHEN suggest_points.ridge IS NULL THEN 'ridge' ELSE 'trust_profile' END
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave it out for the default.';
     END IF;
+    IF suggest_points.instants IS NULL OR suggest_points.instants NOT BETWEEN 1 AND 24 THEN
+        RAISE EXCEPTION 'instants must be from 1 to 24'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Use 1 to look at each lead once, 3 as of up to three months.';
+    END IF;
     period_words := coalesce(@pipeline@.period_text(period), period::text);
     compiled := @pipeline@.compiled_model(source);
 
@@ -307,16 +336,24 @@ BEGIN
                     period_words, (coalesce(split, suggest_points.at) AT TIME ZONE 'UTC')::date, coalesce((first_at AT TIME ZONE 'UTC')::date::text, 'no time')),
                 HINT = 'Use a shorter horizon, or wait.';
     END IF;
-    SELECT leadscore_internal.logistic_sample(p.converted, p.rule_values) FILTER (WHERE p.at < split),
+    -- The rules are described by the first instant of each lead. If more are learned
+    -- from, rows of one lead are a cluster, and leads are counted, not rows.
+    SELECT leadscore_internal.logistic_sample(p.converted, p.rule_values) FILTER (WHERE p.at < split AND p.nth = 1),
+        leadscore_internal.logistic_sample(p.converted, p.rule_values, p.lead_id) FILTER (WHERE p.at < split AND suggest_points.instants > 1),
         leadscore_internal.logistic_sample(p.converted, p.rule_values) FILTER (WHERE p.at >= split),
         array_agg(p.lead_id) FILTER (WHERE p.at < split AND p.converted),
-        array_agg(p.reached_at) FILTER (WHERE p.at < split AND p.converted)
-    INTO learned_from, tested_with, winners, winner_times
-    FROM @pipeline@._past_leads(compiled, goal, period, months, suggest_points.trust_profile) p;
-    IF coalesce(cardinality(winners), 0) < 50 THEN
-        RAISE EXCEPTION 'too few leads reached stage % to learn from: % of at least 50', goal, coalesce(cardinality(winners), 0)
+        array_agg(p.reached_at) FILTER (WHERE p.at < split AND p.converted),
+        count(*) FILTER (WHERE p.at < split AND p.nth = 1)
+    INTO described, learned_from, tested_with, winners, winner_times, learned_leads
+    FROM @pipeline@._past_leads(compiled, goal, period, months, suggest_points.trust_profile, suggest_points.instants, split) p;
+    learned_from := coalesce(learned_from, described);
+    SELECT array_agg(w.lead_id), array_agg(w.reached_at), count(*) INTO winners, winner_times, won
+    FROM (SELECT DISTINCT u.lead_id, u.reached_at FROM unnest(winners, winner_times) AS u (lead_id, reached_at)) w;
+    IF won < 50 THEN
+        RAISE EXCEPTION 'too few leads reached stage % to learn from: % of at least 50', goal, won
             USING ERRCODE = 'object_not_in_prerequisite_state',
-                DETAIL = format('Each lead is looked at as of one month that began before %s, and counts if it reached the stage within %s.', ((split - period) AT TIME ZONE 'UTC')::date, period_words),
+                DETAIL = format('Each lead is looked at as of %s that began before %s, and counts if it reached the stage within %s.',
+                    CASE WHEN suggest_points.instants = 1 THEN 'one month' ELSE format('up to %s months', suggest_points.instants) END, ((split - period) AT TIME ZONE 'UTC')::date, period_words),
                 HINT = 'Use a stage that more leads reach, a longer horizon, or wait.';
     END IF;
     IF tested_with IS NULL THEN
@@ -347,7 +384,7 @@ BEGIN
 
     PERFORM leadscore_internal.progress_next('learning points');
     -- A fit; and again without rules that alone tell too well.
-    SELECT array_agg(f.auc ORDER BY f.place) INTO alone FROM leadscore_internal.logistic_features(learned_from) f;
+    SELECT array_agg(f.auc ORDER BY f.place) INTO alone FROM leadscore_internal.logistic_features(described) f;
     FOR i IN 1 .. width LOOP
         IF reasons[i] IS NULL AND greatest(alone[i], 1 - alone[i]) > 0.95
                 AND names[i] <> ALL (suggest_points.include) THEN
@@ -363,8 +400,8 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state',
                 DETAIL = 'Every rule is left out, or counted the same for all leads.';
     END IF;
-    IF fit.positives < 10 * features THEN
-        RAISE EXCEPTION 'too few leads reached stage % to learn from: % of at least %', goal, fit.positives, 10 * features
+    IF won < 10 * features THEN
+        RAISE EXCEPTION 'too few leads reached stage % to learn from: % of at least %', goal, won, 10 * features
             USING ERRCODE = 'object_not_in_prerequisite_state',
                 DETAIL = format('There must be 10 for each of %s rules that are learned.', features),
                 HINT = 'Leave out rules by exclude, use a stage that more leads reach or a longer horizon, or wait.';
@@ -413,7 +450,8 @@ BEGIN
             a.auc, a.auc_low, a.auc_high, v.note
         FROM (VALUES
             (1, 'now', array_fill(0::double precision, ARRAY[width]) || 1::double precision, format('model %s as it is; leads from %s on', source, (split AT TIME ZONE 'UTC')::date)),
-            (2, 'learned', fit.coefficients, format('before points are rounded; learned from %s leads up to %s, of which %s reached stage %s within %s', fit.labels, ((split - period) AT TIME ZONE 'UTC')::date, fit.positives, goal, period_words)),
+            (2, 'learned', fit.coefficients, format('before points are rounded; learned from %s leads up to %s, of which %s reached stage %s within %s', learned_leads, ((split - period) AT TIME ZONE 'UTC')::date, won, goal, period_words)
+                || CASE WHEN suggest_points.instants > 1 THEN format('; each as of up to %s months, together %s', suggest_points.instants, fit.labels) ELSE '' END),
             (3, 'rounded', coefficients || 0::double precision, format('%s points more double the odds', round((ln(2::double precision) / unit)::numeric, 1)))
         ) AS v (place, name, coefficients, note)
             CROSS JOIN LATERAL leadscore_internal.logistic_auc(tested_with, v.coefficients) a
@@ -427,11 +465,12 @@ BEGIN
         SELECT 'rule', names[f.place], now_points[f.place], suggested[f.place],
             CASE WHEN suggested[f.place] IS NOT NULL THEN round((fit.errors[f.place] / unit / abs(factors[f.place]))::numeric, 3) END,
             f.leads, f.converted,
-            f.converted::double precision / nullif(f.leads, 0) / nullif((fit.positives - f.converted)::double precision / nullif(fit.labels - f.leads, 0), 0),
+            f.converted::double precision / nullif(f.leads, 0) / nullif((d.converted - f.converted)::double precision / nullif(d.leads - f.leads, 0), 0),
             f.auc, f.auc_low, f.auc_high,
             CASE WHEN reasons[f.place] IS NOT NULL THEN 'left out: ' || reasons[f.place]
                 WHEN abs(fit.coefficients[f.place]) < 1.959963984540054 * fit.errors[f.place] THEN 'no difference from 0 is seen' END
-        FROM leadscore_internal.logistic_features(learned_from) f
+        FROM leadscore_internal.logistic_features(described) f
+            CROSS JOIN leadscore_internal.logistic_auc(described, array_fill(0::double precision, ARRAY[width + 1])) d
         WHERE f.place <= width
         ORDER BY reasons[f.place] IS NOT NULL, f.place;
 
@@ -443,12 +482,12 @@ BEGIN
             format('points of model %s as learned on %s for stage %s within %s; dimensions and score have no limits, gates and grades are as they were', source, (suggest_points.at AT TIME ZONE 'UTC')::date, goal, period_words))
         FROM (SELECT array_agg(n.name) AS names, array_agg(n.points) AS points FROM unnest(names, suggested) AS n (name, points) WHERE n.points IS NOT NULL) n;
         INSERT INTO @pipeline@.learned_model (model, source_model, target, horizon, known_until, test_from, leads, converted, test_leads, test_converted, auc, auc_low, auc_high, points_to_double_odds)
-            VALUES (suggest_points.draft, source, goal, justify_hours(period), suggest_points.at, split, fit.labels, fit.positives, rounded_area.leads, rounded_area.converted,
+            VALUES (suggest_points.draft, source, goal, justify_hours(period), suggest_points.at, split, learned_leads, won, rounded_area.leads, rounded_area.converted,
                 rounded_area.auc, rounded_area.auc_low, rounded_area.auc_high, ln(2::double precision) / unit);
     END IF;
     PERFORM leadscore_internal.progress_end(outermost);
 END
 $$;
-REVOKE EXECUTE ON FUNCTION suggest_points(text, text, interval, timestamptz, timestamptz, text, integer, text[], text[], boolean, double precision) FROM PUBLIC;
-COMMENT ON FUNCTION suggest_points(text, text, interval, timestamptz, timestamptz, text, integer, text[], text[], boolean, double precision) IS
-    'points that the rules of a model should have given to tell which leads reach target within horizon (default: setting.mature_after), learned from leads as of past months and tested with later ones: rows of level model, threshold and rule. draft: name of a copy of the model to make with these points. Signals that come with the target are named and left out; include names signals or rules to use all the same, exclude others to leave out. Refused if there is too little data, and it says how much is missing';
+REVOKE EXECUTE ON FUNCTION suggest_points(text, text, interval, timestamptz, timestamptz, text, integer, text[], text[], boolean, double precision, integer) FROM PUBLIC;
+COMMENT ON FUNCTION suggest_points(text, text, interval, timestamptz, timestamptz, text, integer, text[], text[], boolean, double precision, integer) IS
+    'points that the rules of a model should have given to tell which leads reach target within horizon (default: setting.mature_after), learned from leads as of past months and tested with later ones: rows of level model, threshold and rule. draft: name of a copy of the model to make with these points. Signals that come with the target are named and left out; include names signals or rules to use all the same, exclude others to leave out. instants: as of how many months each lead is learned from at most; errors allow for it. Refused if there is too little data, and it says how much is missing';
