@@ -132,7 +132,7 @@ CREATE FUNCTION alone.call() RETURNS TABLE (function text, rows bigint) LANGUAGE
 BEGIN
     FOR function IN
         SELECT p.oid::regprocedure FROM pg_proc p
-        WHERE p.pronamespace IN ('crm'::regnamespace, 'crm_reports'::regnamespace) AND p.prosecdef AND p.proname ~ '^_' ORDER BY p.proname COLLATE "C"
+        WHERE p.pronamespace IN ('crm'::regnamespace, 'crm_reports'::regnamespace) AND p.prosecdef AND p.proname ~ '^_' AND has_function_privilege('leadscore_tenant', p.oid, 'EXECUTE') ORDER BY p.proname COLLATE "C"
     LOOP
         EXECUTE format('SELECT count(t) FROM %s AS t', replace(replace(replace(replace(replace(replace(function, '(text)', '(''orders'')'), '(bigint)', '(1)'), '(bigint,bigint)', '(1, 101)'), '(bigint[],bigint[])', '(''{1}'', ''{101}'')'),
             '(bigint,bigint,text)', '(1, 101, ''content'')'), '(bigint,timestamp with time zone,bigint)', '(1, now(), NULL)')) INTO rows;

@@ -233,13 +233,14 @@ shows(Pipeline *pipeline, Oid table, AppStatement statement, int64 lead_id, Snap
 {
 	Datum		value = Int64GetDatum(lead_id);
 	UserSwitch	owner;
-	bool		shown;
+	bool shown;
 
 	if (check_enable_rls(table, caller->userid, true) != RLS_ENABLED)
 		return true;
 	GetUserIdAndSecContext(&owner.userid, &owner.sec_context);
 	leadscore_run_back(caller);
 	shown = leadscore_app_run(pipeline, statement, &value, NULL, snapshot) > 0;
+
 	leadscore_run_back(&owner);
 	return shown;
 }

@@ -317,8 +317,8 @@ static int64
 count_leads(const Writer *writer, const LeadRange *range)
 {
 	char	   *sql = psprintf("SELECT pg_catalog.count(*) FROM %s WHERE lead_id OPERATOR(pg_catalog.>=) '" INT64_FORMAT "'::pg_catalog.int8"
-						   " AND lead_id OPERATOR(pg_catalog.<=) '" INT64_FORMAT "'::pg_catalog.int8",
-						   leadscore_table_name(writer->pipeline->lead), range->first, range->last);
+							   " AND lead_id OPERATOR(pg_catalog.<=) '" INT64_FORMAT "'::pg_catalog.int8",
+							   leadscore_table_name(writer->pipeline->lead), range->first, range->last);
 	bool		isnull;
 	int64		n;
 
