@@ -451,7 +451,7 @@ BEGIN
         FROM (VALUES
             (1, 'now', array_fill(0::double precision, ARRAY[width]) || 1::double precision, format('model %s as it is; leads from %s on', source, (split AT TIME ZONE 'UTC')::date)),
             (2, 'learned', fit.coefficients, format('before points are rounded; learned from %s leads up to %s, of which %s reached stage %s within %s', learned_leads, ((split - period) AT TIME ZONE 'UTC')::date, won, goal, period_words)
-                || CASE WHEN suggest_points.instants > 1 THEN format('; each as of up to %s months, together %s', suggest_points.instants, fit.labels) ELSE '' END),
+                || CASE WHEN suggest_points.instants > 1 THEN format('; each as of up to %s months, which gives %s rows', suggest_points.instants, fit.labels) ELSE '' END),
             (3, 'rounded', coefficients || 0::double precision, format('%s points more double the odds', round((ln(2::double precision) / unit)::numeric, 1)))
         ) AS v (place, name, coefficients, note)
             CROSS JOIN LATERAL leadscore_internal.logistic_auc(tested_with, v.coefficients) a
@@ -479,7 +479,8 @@ BEGIN
         SELECT array_agg(s.stage::text) AS stages, array_agg(s.only_if) AS only_ifs, array_agg(s.threshold) AS thresholds INTO moved
         FROM @pipeline@._moved_thresholds(source, line.intercept, line.coefficients[width + 1], fit.intercept, unit, suggest_points.decimals) s;
         PERFORM @pipeline@._make_draft(source, leadscore_internal.require_text('draft', suggest_points.draft), n.names, n.points, moved.stages, moved.only_ifs, moved.thresholds,
-            format('points of model %s as learned on %s for stage %s within %s; dimensions and score have no limits, gates and grades are as they were', source, (suggest_points.at AT TIME ZONE 'UTC')::date, goal, period_words))
+            format('points of model %s as learned on %s for stage %s within %s%s; dimensions and score have no limits, gates and grades are as they were', source, (suggest_points.at AT TIME ZONE 'UTC')::date, goal, period_words,
+                CASE WHEN suggest_points.instants > 1 THEN format(', from leads as of up to %s months each', suggest_points.instants) ELSE '' END))
         FROM (SELECT array_agg(n.name) AS names, array_agg(n.points) AS points FROM unnest(names, suggested) AS n (name, points) WHERE n.points IS NOT NULL) n;
         INSERT INTO @pipeline@.learned_model (model, source_model, target, horizon, known_until, test_from, leads, converted, test_leads, test_converted, auc, auc_low, auc_high, points_to_double_odds)
             VALUES (suggest_points.draft, source, goal, justify_hours(period), suggest_points.at, split, learned_leads, won, rounded_area.leads, rounded_area.converted,
