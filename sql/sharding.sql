@@ -43,9 +43,10 @@ SELECT p.oid::regprocedure FROM pg_proc p
     WHERE p.pronamespace IN ('leadscore'::regnamespace, 'leadscore_internal'::regnamespace, 'crm'::regnamespace) AND p.prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c') AND p.prokind = 'f'
         AND pg_get_functiondef(p.oid) ~* '\m(NOTIFY|UNLISTEN|LISTEN|pg_notify|CREATE\s+(GLOBAL\s+|LOCAL\s+)?TEMP(ORARY)?|INTO\s+TEMP(ORARY)?|pg_(try_)?advisory_lock(_shared)?|WITH\s+HOLD)\M';
 
--- Aggregates: partial results of nodes can be combined; a fit needs all rows in one place
+-- Aggregates: partial results of nodes can be combined; a fit needs all rows in one
+-- place, and a funnel those of one lead, which are
 SELECT a.aggfnoid::regprocedure FROM pg_aggregate a JOIN pg_proc p ON p.oid = a.aggfnoid
-    WHERE p.pronamespace IN ('leadscore'::regnamespace, 'leadscore_internal'::regnamespace, 'crm'::regnamespace) AND (a.aggtranstype = 'internal'::regtype OR a.aggcombinefn = 0) AND p.proname !~ '^logistic_';
+    WHERE p.pronamespace IN ('leadscore'::regnamespace, 'leadscore_internal'::regnamespace, 'crm'::regnamespace) AND (a.aggtranstype = 'internal'::regtype OR a.aggcombinefn = 0) AND p.proname !~ '^(logistic|event_funnel$)';
 
 -- Views
 CREATE TEMP VIEW views AS

@@ -47,3 +47,18 @@ CREATE TEMP TABLE gain AS
 \echo
 SELECT round(old::numeric, 3) AS "AUC of the guess", round(new::numeric, 3) AS "AUC of what is learned", round(gain::numeric, 3) AS gain,
     round((gain - margin)::numeric, 3) || ' to ' || round((gain + margin)::numeric, 3) AS "95 % interval" FROM gain;
+
+\echo
+\echo '      What is a score worth? SELECT crm.calibrate_model(''inbound''); then each lead has its chance to become a customer in 90 days,'
+\echo '      and the report calibration says what became of later leads:'
+\echo
+
+-- too few visitors are too few to learn from
+SELECT count(*) >= 50000 AS many FROM crm.lead \gset
+\if :many
+SELECT crm.calibrate_model('inbound', horizon => '90 days') \g /dev/null
+SELECT external_id, stage, score, round(conversion_probability::numeric, 3) AS "chance"
+FROM crm.lead_score WHERE conversion_probability IS NOT NULL ORDER BY conversion_probability DESC, score DESC, lead_id LIMIT 4;
+SELECT leads, converted, round(100 * converted_rate::numeric, 2) || ' %' AS "became customers", round(100 * predicted_rate::numeric, 2) || ' %' AS "were told to", round(calibration_error::numeric, 4) AS "error", round(auc::numeric, 3) AS auc
+FROM crm_reports.calibration WHERE level = 'summary';
+\endif

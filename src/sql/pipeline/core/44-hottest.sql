@@ -8,7 +8,7 @@
 
 -- For the grants of readers: what the functions below read of lead_state.
 CREATE OR REPLACE VIEW _level WITH (security_invoker = true) AS
-SELECT s.lead_id, s.stage, s.level, s.configuration, s.next_review_at, s.activity
+SELECT s.lead_id, s.stage, s.level, s.configuration, dated(s.next_review_at) AS next_review_at, s.activity
 FROM lead_state s;
 COMMENT ON VIEW _level IS 'one row a lead: how high its score can become if nothing happens, as stored';
 
