@@ -27,6 +27,9 @@ SELECT stage FROM track('müller', 'case_study_download', '{"content": "Führung
 SELECT rule, signal, events, points FROM explain('müller', timestamptz '2025-03-01') ORDER BY points DESC;
 SELECT channel, kind FROM event WHERE channel IS NOT NULL;
 SELECT stage, reached, chart FROM funnel;
+SELECT create_import_table('public.contacts', 'Record ID,Email,Create Date,Lifecycle Stage');
+INSERT INTO public.contacts VALUES ('7', 'ann@mail.example', '2025-02-01 10:00', 'Lead');
+SELECT rows_read, rejected, created FROM import_crm('public.contacts', 'hubspot', basis => 'contract', date_order => 'ymd');
 SELECT * FROM verify();
 SELECT compiled::text::lead_model = compiled AS text, substr(lead_model_send(compiled), 2) = convert_to(compiled::text, 'UTF8') AS binary FROM model WHERE status = 'active';
 SELECT 'größer'::lead_stage;
@@ -49,6 +52,9 @@ SELECT stage FROM track(E'm\374ller', 'visit', jsonb_build_object('place', E'K\3
 SELECT stage FROM track(E'm\374ller', 'visit', '{"place": "Köln"}', '2025-03-01');
 SELECT convert_to(rule, 'SQL_ASCII') AS rule, events, points FROM explain(E'm\374ller', timestamptz '2025-03-01');
 SELECT stage, reached, chart FROM funnel;
+SELECT create_import_table('public.contacts', 'Record ID,Email,Create Date,Lifecycle Stage');
+INSERT INTO public.contacts VALUES ('7', 'ann@mail.example', '2025-02-01 10:00', 'Lead');
+SELECT rows_read, rejected, created FROM import_crm('public.contacts', 'hubspot', basis => 'contract', date_order => 'ymd');
 SELECT * FROM verify();
 SELECT compiled::text::lead_model = compiled AS text FROM model WHERE status = 'active';
 

@@ -775,13 +775,16 @@ CREATE OR REPLACE FUNCTION create_import_table(name text, header text, delimiter
 AS $$
 DECLARE
     path CONSTANT text[] := parse_ident(leadscore_internal.require_text('name', name));
-    line CONSTANT text := rtrim(CASE WHEN getdatabaseencoding() = 'UTF8' THEN replace(leadscore_internal.require_text('header', header), chr(65279), '') ELSE header END,
-        chr(13) || chr(10));
+    line text := rtrim(leadscore_internal.require_text('header', header), chr(13) || chr(10));
     place integer := 1;
     part text[];
     word text;
     columns text[] := '{}';
 BEGIN
+    -- a byte order mark; a planner that folds constants must not meet it elsewhere
+    IF getdatabaseencoding() = 'UTF8' THEN
+        line := replace(line, chr(65279), '');
+    END IF;
     IF cardinality(path) > 2 OR length(delimiter) IS DISTINCT FROM 1 OR delimiter ~ '["[:alnum:]]' THEN
         RAISE EXCEPTION '%', CASE WHEN cardinality(path) > 2 THEN format('"%s" is no name of a table', name) ELSE format('delimiter cannot be "%s"', delimiter) END
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass something like public.hubspot_contacts, the first line of the file, and what is between its columns.';
