@@ -183,6 +183,16 @@ SELECT count(track('ivy', 'points_added', '{"by": "kim", "reason": "asked twice"
 SELECT what, name, reason, CASE who WHEN current_user THEN 'me' ELSE who END AS who FROM lead_timeline WHERE lead_id = lead_id('ivy') AND (what = 'owner' OR what = 'event') ORDER BY what, name;
 SELECT rule, points FROM explain('ivy');
 
+-- "What next for Kai?" A worker has the welcome letter in its hands when sales makes
+-- Kai an mql, which ends the welcome. So nobody is told to welcome him.
+DELETE FROM lead;
+SELECT upsert_lead('kai', 'kai@mail.example', consent => true, contact_allowed => true) > 0 AS kai;
+SELECT content FROM claim_actions('email', at => now() + interval '1 minute');
+SELECT action = 'welcome' AS welcome FROM recommended_action WHERE external_id = 'kai';
+SELECT set_stage('kai', 'mql') AS stage;
+SELECT e.end_reason, a.status FROM enrollment e JOIN action a USING (lead_id, sequence, run) WHERE e.sequence = 'welcome' AND e.lead_id = lead_id('kai');
+SELECT action = 'welcome' AS welcome FROM recommended_action WHERE external_id = 'kai';
+
 -- "Where in the funnel is he, and what is that worth?" In the preset with four
 -- dimensions an educational content is 5 points of the place in the funnel, and one
 -- about solutions 15: of 20 points two fifths count.
