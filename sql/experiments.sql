@@ -34,7 +34,7 @@ SELECT round(leadscore_internal.sequential_p(leadscore_internal.sequential_margi
 SELECT round(leadscore_internal.ratio_log_bayes('{5,0}', '{1,1}')::numeric, 9) AS log_bayes,
     round(ln(50 * 51 * 52 * 53 * 54 * 32.0 / (100 * 101 * 102 * 103 * 104.0)), 9) AS by_hand,
     round(leadscore_internal.ratio_chi_square('{5,0}', '{1,1}')::numeric, 9) AS p, round(leadscore_internal.chi_square_tail(5, 1)::numeric, 9) AS by_hand;
-SELECT leadscore_internal.ratio_log_bayes('{5,1}', '{1,0}') AS of_weight_0, leadscore_internal.ratio_chi_square('{5,1}', '{1,0}') AS p, leadscore_internal.ratio_log_bayes('{5,0}', '{1,0}') AS none;
+SELECT leadscore_internal.ratio_log_bayes('{5,1}', '{1,0}') AS of_weight_0, leadscore_internal.ratio_chi_square('{5,1}', '{1,0}') AS p, round(leadscore_internal.ratio_log_bayes('{5,0}', '{1,0}')::numeric, 9) AS none;
 -- nothing fails, and nothing is NaN
 SELECT leadscore_internal.beta_greater(0, 1, 1, 1), leadscore_internal.beta_loss(1, 1, -1, 1), leadscore_internal.normal_quantile(0), leadscore_internal.normal_quantile('NaN'),
     leadscore_internal.chi_square_tail('NaN', 1), leadscore_internal.chi_square_tail(1, 0), leadscore_internal.sequential_p(0, -1, 1), leadscore_internal.sequential_p('NaN', 1, 1),

@@ -51,7 +51,8 @@ is(query("SELECT count(*) FROM enrollment WHERE (edge_at > now() - interval '2 d
 query('INSERT INTO lead (lead_id, external_id, email, consented_at, created_at, updated_at) ' . sprintf($lead_sql, 201, 300));
 query(q{INSERT INTO event (lead_id, kind, occurred_at) SELECT i, 'demo_request', now() - i % 4 * interval '20 hours' - interval '1 hour' FROM generate_series(201, 300) i});
 is(query(q{SELECT lead_id % 4, count(*) FROM enrollment WHERE sequence = 'demos' GROUP BY 1 ORDER BY 1}), "0|25\n1|25\n2|25", 'the webinar of the evening before: enrolled; of 61 hours before: not');
-is(query(q{SELECT count(*) FROM enrollment WHERE started_at < edge_at + interval '1 hour'}), '0', 'a run begins when its edge is written');
+# what only time did was at midnight, which may be less than an hour ago
+is(query(q{SELECT count(*) FROM enrollment WHERE started_at < edge_at + interval '1 hour' AND sequence <> 'left'}), '0', 'a run begins when its edge is written');
 query(q{SET leadscore.enroll = off; INSERT INTO event (lead_id, kind) SELECT i, 'demo_request' FROM generate_series(1, 20) i});
 is(query(q{SELECT count(*) FROM enrollment WHERE lead_id <= 20 AND sequence <> 'left'}), '0', 'leadscore.enroll = off: no runs');
 
