@@ -238,15 +238,6 @@ static const StatementText statements[N_STATEMENTS] = {
 	" OFFSET 0 FOR UPDATE) s", 2, {INT8ARRAYOID, TEXTARRAYOID}, true},
 	[REMOVE_EVENTS] = {"DELETE FROM {event} e USING ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS u(lead_id, source_id)"
 	" WHERE e.lead_id" EQ "u.lead_id AND e.source_id" EQ "u.source_id", 2, {INT8ARRAYOID, TEXTARRAYOID}, true},
-	[CHANGE_EVENTS] = {"UPDATE {event} o SET kind = e.kind, properties = e.properties, occurred_at = e.occurred_at, value = e.value,"
-		" channel = e.channel, campaign = e.campaign"
-		" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4),"
-		" pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8))"
-		" AS e(lead_id, kind, properties, occurred_at, value, channel, campaign, source_id)"
-		" WHERE o.lead_id" EQ "e.lead_id AND o.source_id" EQ "e.source_id"
-		" AND pg_catalog.record_image_ne(ROW(o.kind, o.properties, o.occurred_at, o.value, o.channel, o.campaign),"
-		" ROW(e.kind, e.properties, e.occurred_at, e.value, e.channel, e.campaign))",
-	8, {EVENT_ARRAYS}, true},
 	[PUT_EVENTS] = {"INSERT INTO {event} AS o (lead_id, kind, properties, occurred_at, value, channel, campaign, source_id)"
 		" SELECT * FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4),"
 		" pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8)) e"

@@ -22,6 +22,7 @@
 #include "checkpoint.h"
 #include "lookup.h"
 #include "progress.h"
+#include "replayed.h"
 #include "stage.h"
 
 PG_FUNCTION_INFO_V1(leadscore_stage_to_set);
@@ -500,6 +501,7 @@ correct_as_seen(Writer *writer, LeadRecord *record, Snapshot snapshot)
 		return false;
 	leadscore_replay_one(writer, record, &replayed, NULL);
 	leadscore_correct_history(writer, &replayed);
+	leadscore_replayed_note(writer, record->lead_id);
 	return true;
 }
 
@@ -658,8 +660,9 @@ apply_lead(DeltaList *list, Writer *writer, int64 begin, int64 end, const char *
 	int64		i;
 
 	record.lead_id = list->deltas[begin].lead_id;
-	replayed = writer->nrefused > 0 &&
-		bsearch(&record.lead_id, writer->refused, writer->nrefused, sizeof(int64), leadscore_lead_id_cmp) != NULL;
+	replayed = leadscore_replayed_before(writer, record.lead_id) ||
+		(writer->nrefused > 0 &&
+		 bsearch(&record.lead_id, writer->refused, writer->nrefused, sizeof(int64), leadscore_lead_id_cmp) != NULL);
 	for (i = begin; i < end; i++)
 		must_exist |= !list->deltas[i].removed;
 	end = drop_unchanged(list, begin, end);

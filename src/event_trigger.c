@@ -75,6 +75,8 @@ event_changed(PG_FUNCTION_ARGS)
 									ALLOCSET_DEFAULT_SIZES);
 	oldcontext = MemoryContextSwitchTo(context);
 	leadscore_writer_begin(&writer, leadscore_part(RelationGetRelid(rel)), false);
+	writer.trigger = TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) ? FIRED_BY_INSERT :
+		TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ? FIRED_BY_UPDATE : FIRED_BY_DELETE;
 	scratch = AllocSetContextCreate(context, "leadscore event", ALLOCSET_DEFAULT_SIZES);
 	leadscore_deltas_init(&deltas, scratch);
 	leadscore_refusals_init(&refusals);

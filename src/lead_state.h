@@ -25,6 +25,16 @@ typedef struct LeadRecord
 	bool		valid;			/* could the engine have written it? */
 } LeadRecord;
 
+/* Which trigger acts: that of a kind of writes to event, or that of lead */
+typedef enum TriggerKind
+{
+	FIRED_BY_NONE = 0,
+	FIRED_BY_INSERT,
+	FIRED_BY_UPDATE,
+	FIRED_BY_DELETE,
+	FIRED_BY_LEAD
+} TriggerKind;
+
 /* One statement's work on the leads of a pipeline */
 typedef struct Writer
 {
@@ -50,6 +60,7 @@ typedef struct Writer
 	int64	   *refused;		/* leads that events of the statement refuse
 								 * messages to, in order */
 	int64		nrefused;
+	TriggerKind trigger;		/* that acts */
 	bool		repair;			/* take states that are not valid */
 	Snapshot	snapshot;		/* to read logs by; InvalidSnapshot: the
 								 * newest */

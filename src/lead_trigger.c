@@ -495,6 +495,7 @@ lead_changed(PG_FUNCTION_ARGS)
 					 errmsg("the lead_id of a lead cannot be changed"),
 					 errhint("Insert a new lead, update the lead_id of its events, and delete the old one.")));
 		leadscore_writer_begin(&writer, leadscore_part(RelationGetRelid(rel)), false);
+		writer.trigger = FIRED_BY_LEAD;
 		leadscore_edges_watch(&writer);
 		if (TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
 		{

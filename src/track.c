@@ -792,14 +792,6 @@ leadscore_exchange_events(AppWrite *call, EventInput *gone, int ngone, EventInpu
 		return;
 	for (i = 0; i < EVENT_COLUMNS; i++)
 		values[i] = column_array(put, nput, i);
-
-	/*
-	 * First what is there, by a command of its own: triggers of one command
-	 * that changes and adds would each see all of it in the log, and a lead
-	 * that the first replays would be counted twice.
-	 */
-	if (call->cache->source_id_unique && !all_new)
-		leadscore_app_run(call->pipeline, CHANGE_EVENTS, values, NULL, NULL);
 	leadscore_app_run(call->pipeline, call->cache->source_id_unique ? PUT_EVENTS : ADD_EVENTS,
 					  values, NULL, NULL);
 }
