@@ -5,7 +5,7 @@
  *
  * Most signals have no values: an event counts, and no more.  A signal with
  * distinct_on counts each value of a path apart, such as each page, so that
- * rules can count different values (score.c).  The activity holds 64 bits of a
+ * rules can count different values (evaluation.c).  The activity holds 64 bits of a
  * hash of the value (classify.c), never the value; 0 is no value.
  *
  * On disk a lead_activity is a varlena of

@@ -159,10 +159,14 @@ extern Jsonb *leadscore_check_document(Jsonb *document, const char *element);
 extern void leadscore_leads_touch(AppWrite *call, LeadInput *leads, int n);
 extern Datum leadscore_upsert_lead(FunctionCallInfo fcinfo, AppWrite *call);
 
-/* track.c */
+/* event_json.c */
 extern text *leadscore_item_text(JsonbContainer *item, const char *key);
+
+/* track.c */
 extern Datum leadscore_track(FunctionCallInfo fcinfo, AppWrite *call);
 extern Datum leadscore_track_many(FunctionCallInfo fcinfo, AppWrite *call);
+
+/* by_hand.c */
 extern Datum leadscore_set_stage(FunctionCallInfo fcinfo, AppWrite *call);
 extern Datum leadscore_set_stage_by_id(FunctionCallInfo fcinfo, AppWrite *call);
 
@@ -202,6 +206,8 @@ extern bool leadscore_expect_aliases(bool expect);
 
 /* track_table.c */
 extern Datum leadscore_table_changed(FunctionCallInfo fcinfo, AppWrite *call);
+
+/* backfill.c */
 extern Datum leadscore_backfill(FunctionCallInfo fcinfo, AppWrite *call);
 
 /* source_id.c */

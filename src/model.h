@@ -5,7 +5,7 @@
  *
  * The datum is used as it lies: arrays of fixed-size records at offsets from
  * its start, and a pool of zero-terminated strings.  It holds definitions
- * only; score.c derives weight tables from it once per call site.
+ * only; decay.c derives weight tables from it once per call site.
  *
  * Points, weights and scores are milli-points (1000 = one point); percentages
  * are thousandths of a percent; periods are buckets of the model's grain.

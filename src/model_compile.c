@@ -815,7 +815,7 @@ assemble(Compiler *c)
 	lay_out(&c->head.gates, c->gates, sizeof(ModelGate), datum, &at);
 	lay_out(&c->head.grades, c->grades, sizeof(ModelGrade), datum, &at);
 	lay_out(&c->head.signals, c->signals, sizeof(ModelSignal), datum, &at);
-	/* check_order() in score.c says what else holds */
+	/* check_order() in scorer.c says what else holds */
 	Assert(at == size);
 
 	c->head.format = MODEL_FORMAT;

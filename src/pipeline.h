@@ -221,21 +221,25 @@ typedef struct Pipeline
 	"('x' OPERATOR(pg_catalog.||) pg_catalog.\"left\"(pg_catalog.md5(" source_id "), 16))::pg_catalog.\"bit\"(64)::pg_catalog.int8"
 
 /* pipeline_cache.c */
-extern const char *const leadscore_content_variables[CONTENT_COLUMNS];
 extern PipelinePart leadscore_part(Oid table);
 extern Pipeline *leadscore_pipeline(PipelinePart part);
 extern Pipeline *leadscore_pipeline_for_query(PipelinePart part);
 extern Pipeline *leadscore_pipeline_as_seen(PipelinePart part);
 extern Pipeline *leadscore_pipeline_for_write(PipelinePart part);
+
+/* pipeline.c */
+extern const char *const leadscore_content_variables[CONTENT_COLUMNS];
 extern const KindSignals *leadscore_kind_signals(const Pipeline *pipeline, const char *kind);
 extern void leadscore_lead_tables(const Pipeline *pipeline, Oid *tables);
 extern bool leadscore_is_kind(text *const *kinds, int nkinds, Datum kind);
 extern const Content *leadscore_find_content(const Pipeline *pipeline, const char *name);
 extern const SignalRule *leadscore_signal_rule(const Pipeline *pipeline, int id);
-extern void leadscore_period_load(Pipeline *pipeline, int period);
-extern ModelPeriod *leadscore_period_now(Pipeline *pipeline);
 extern bool leadscore_is_variable(const Pipeline *pipeline, SignalSource source,
 								  const char *name);
+
+/* model_period.c */
+extern void leadscore_period_load(Pipeline *pipeline, int period);
+extern ModelPeriod *leadscore_period_now(Pipeline *pipeline);
 
 /* own_code.c */
 extern bool leadscore_runs_own_code(Relation rel);

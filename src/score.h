@@ -5,7 +5,7 @@
  *		bucket of time.
  *
  * All arithmetic is on integers, so that a score is the same on every machine
- * and at any time.  This header and score.c need no catalog and no SPI.
+ * and at any time.  This header, and the files that it lists, need no catalog and no SPI.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,6 +15,10 @@
 #include "activity.h"
 #include "model.h"
 #include "segment.h"
+
+#ifndef HAVE_INT128
+#error "leadscore needs a compiler with 128-bit integers"
+#endif
 
 /* Weights of a rule by age, in units of 2^-31, computed as far as asked for */
 typedef struct RuleWeights
@@ -104,16 +108,23 @@ typedef struct Evaluation
 	int64		gross_total;	/* ... and the score without them */
 } Evaluation;
 
+/* scorer.c */
 extern Scorer *leadscore_scorer_create(const LeadModel *model, const SegmentSet *segments);
-extern void leadscore_see_values(ActivityList *list, const ActivityItem *item,
-								 const ActivityItem *end, bool distinct, int32 last);
+
+/* evaluation.c */
 extern Evaluation *leadscore_evaluation_create(const Scorer *scorer);
 extern void leadscore_evaluation_free(Evaluation *e);
+extern void leadscore_see_values(ActivityList *list, const ActivityItem *item,
+								 const ActivityItem *end, bool distinct, int32 last);
+extern bool leadscore_signal_present(const Evaluation *e, int signal);
+
+/* score.c */
 extern void leadscore_evaluate(Scorer *scorer, const ActivityList *activity,
 							   int32 at, Evaluation *result);
+extern int64 leadscore_weighted(int64 points, int64 weight);
+extern int	leadscore_grade(const LeadModel *model, int dimension, int64 points);
 
 /* parts of an evaluation, for explanations */
-extern bool leadscore_signal_present(const Evaluation *e, int signal);
 extern int64 leadscore_rule_points(Scorer *scorer, const Evaluation *e, int rule,
 								   bool limited, bool capped);
 extern int64 leadscore_quiet_times(const Scorer *scorer, const Evaluation *e, int rule);
@@ -123,7 +134,5 @@ extern int64 leadscore_rule_events(const Scorer *scorer, const Evaluation *e,
 extern int64 leadscore_rule_values(const Scorer *scorer, const Evaluation *e, int rule);
 extern int	leadscore_rule_blocker(const Scorer *scorer, const Evaluation *e,
 								   int rule, bool *missing);
-extern int64 leadscore_weighted(int64 points, int64 weight);
-extern int	leadscore_grade(const LeadModel *model, int dimension, int64 points);
 
 #endif							/* LEADSCORE_SCORE_H */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * score_parts.h
- *		Steps of the score that its bounds need too.
+ *		Steps of the score that several files take.
  *
  * score.c computes the points that a rule gives, bounds.c the points that it may
  * give; both weigh counts, round, cap and clamp by these functions.  They are
@@ -20,11 +20,16 @@
 /* more counts than this make no difference to a saturated score */
 #define MAX_QUANTITY	((int128) 1 << 85)
 
-/* score.c */
+/* decay.c */
+extern void leadscore_decay_begin(const ModelRule *rule, RuleWeights *w);
 extern void leadscore_extend_weights(Scorer *scorer, const ModelRule *rule, RuleWeights *w,
 									 int32 age);
+
+/* evaluation.c */
 extern void leadscore_look_at(const Scorer *scorer, const ActivityList *activity, int32 last,
 							  Evaluation *result);
+
+/* score.c */
 extern int64 leadscore_counted_points(Scorer *scorer, const Evaluation *e, int rule);
 
 /* The weight of something age buckets old */

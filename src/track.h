@@ -35,7 +35,29 @@ typedef struct EventInput
 	LeadInput  *lead;
 } EventInput;
 
+/* Where a lead stands after a call */
+typedef struct Standing
+{
+	bool		known;			/* has it a state? */
+	uint8		stage;
+	bool		scored;			/* is there an active model? */
+	int64		score;
+} Standing;
+
+/* track.c */
+extern void leadscore_read_standing(AppWrite *call, int64 lead_id, bool score, Standing *standing);
+
+/* by_hand.c */
 extern void leadscore_say_who(EventInput *event);
+
+/* event_json.c */
+extern EventInput *leadscore_read_events(FunctionCallInfo fcinfo, int *n);
+
+/* event_write.c */
+extern Datum leadscore_stored_value(double value, const char *element);
+extern TimestampTz leadscore_first_heard(TimestampTz occurred_at);
+extern int64 leadscore_add_event(AppWrite *call, EventInput *event, AppWatch *watch,
+								 bool *duplicate);
 extern int	leadscore_event_cmp(const void *a, const void *b);
 extern LeadInput *leadscore_events_leads(const Pipeline *pipeline, EventInput *events, int nevents,
 										 int *nleads);

@@ -107,8 +107,8 @@ my %of_values = map { $_ => 1 }
   qw(postgres.h miscadmin.h common/int.h lib/sort_template.h port/pg_bitutils.h math.h statistics.h
   calendar.h activity.h model.h segment.h score.h score_parts.h segment_match.h bounds.h qualify.h stage_search.h lifecycle.h funnel_match.h stage.h);
 foreach my $name (
-	qw(calendar.h activity.h activity.c model.h segment.h segment_set.c segment_match.h segment_match.c score.h score_parts.h score.c bounds.h bounds.c qualify.h qualify.c
-	stage_search.h stage_search.c lifecycle.h lifecycle.c funnel_match.h funnel_match.c statistics.h statistics.c))
+	qw(calendar.h activity.h activity.c model.h segment.h segment_set.c segment_match.h segment_match.c score.h score_parts.h score.c scorer.c decay.c evaluation.c
+	bounds.h bounds.c qualify.h qualify.c stage_search.h stage_search.c lifecycle.h lifecycle.c funnel_match.h funnel_match.c statistics.h statistics.c))
 {
 	is(join(' ', grep { !$of_values{$_} } $text{$name} =~ /^#include ["<](.*)[">]/mg), '', "$name includes values only");
 }
