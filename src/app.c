@@ -314,6 +314,7 @@ leadscore_app_run(Pipeline *pipeline, AppStatement statement, Datum *values,
 		cache->plans[statement] =
 			leadscore_keep_plan(statement_sql(pipeline, text->sql), text->ntypes,
 								unconstify(Oid *, &text->types[0]));
+	leadscore_renew_plan(cache->plans[statement]);
 	if (snapshot)
 		result = SPI_execute_snapshot(cache->plans[statement], values, nulls, snapshot,
 									  InvalidSnapshot, true, false, 0);

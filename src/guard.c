@@ -10,9 +10,13 @@
 
 #include "commands/trigger.h"
 #include "executor/spi.h"
+#include "executor/spi_priv.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/plancache.h"
 #include "utils/rel.h"
+#include "utils/resowner.h"
 
 #include "guard.h"
 
@@ -61,6 +65,24 @@ leadscore_engine_is_writing(void)
 }
 
 /*
+ * Plan a statement of a few leads by indexes.  One that was planned while a table
+ * was empty would read it whole for each lead once it is full.
+ */
+static void
+plan_by_index(SPIPlanPtr plan)
+{
+	int			nestlevel = NewGUCNestLevel();
+	CachedPlan *cached;
+
+	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	cached = SPI_plan_get_cached_plan(plan);
+	if (cached)
+		ReleaseCachedPlan(cached, plan->saved ? CurrentResourceOwner : NULL);
+	AtEOXact_GUC(true, nestlevel);
+}
+
+/*
  * Prepare a statement of ours, and keep its plan: to plan it costs many times
  * what it costs to run it.  It is no parallel plan, as a query may run it for
  * each lead, and would start workers each time.
@@ -72,7 +94,16 @@ leadscore_keep_plan(const char *sql, int nargs, Oid *types)
 
 	if (plan == NULL || SPI_keepplan(plan) != 0)
 		elog(ERROR, "could not prepare: %s", sql);
+	plan_by_index(plan);
 	return plan;
+}
+
+/* Plan a statement that is kept anew, if it has to be, before it is run. */
+void
+leadscore_renew_plan(SPIPlanPtr plan)
+{
+	if (!SPI_plan_is_valid(plan))
+		plan_by_index(plan);
 }
 
 /*
@@ -101,6 +132,7 @@ execute(SPIPlanPtr plan, Datum *values, const char *nulls, Snapshot snapshot, Sn
 {
 	int			result;
 
+	leadscore_renew_plan(plan);
 	engine_depth++;
 	PG_TRY();
 	{

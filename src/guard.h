@@ -13,6 +13,7 @@
 #include "fmgr.h"
 
 extern SPIPlanPtr leadscore_keep_plan(const char *sql, int nargs, Oid *types);
+extern void leadscore_renew_plan(SPIPlanPtr plan);
 extern void leadscore_call_function(Oid schema, const char *function, int nargs, Oid *types,
 									Datum *values);
 extern void leadscore_engine_execute(SPIPlanPtr plan, Datum *values, Snapshot snapshot,

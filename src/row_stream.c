@@ -97,6 +97,7 @@ leadscore_stream_open_lead(Pipeline *pipeline, PipelinePlan number, const char *
 			leadscore_keep_plan(psprintf("SELECT %s FROM %s WHERE lead_id OPERATOR(pg_catalog.=) $1",
 										 columns, leadscore_table_name(relid)), 1, &type);
 	}
+	leadscore_renew_plan(pipeline->plans[number]);
 	push_snapshot(snapshot);
 	portal = SPI_cursor_open(NULL, pipeline->plans[number], &value, NULL, true);
 	PopActiveSnapshot();

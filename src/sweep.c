@@ -233,6 +233,7 @@ caller_sees_state(Pipeline *pipeline, int64 lead_id)
 			leadscore_keep_plan(psprintf("SELECT lead_id FROM %s WHERE lead_id OPERATOR(pg_catalog.=) $1",
 										 leadscore_table_name(pipeline->state)), 1, &type);
 	}
+	leadscore_renew_plan(pipeline->plans[PLAN_SEE_STATE]);
 	if (SPI_execute_plan(pipeline->plans[PLAN_SEE_STATE], &value, NULL, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read the state of lead " INT64_FORMAT, lead_id);
 	sees = SPI_processed == 1;
