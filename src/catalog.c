@@ -13,10 +13,12 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "storage/bufmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -123,6 +125,17 @@ leadscore_check_maintainer(Oid schema, const char *table, AclMode mode)
 {
 	if (pg_class_aclcheck(leadscore_table(schema, table), GetUserId(), mode) != ACLCHECK_OK)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, table);
+}
+
+/* Was there ever a row in a table?  Cheap: mostly there was none. */
+bool
+leadscore_ever_filled(Oid table)
+{
+	Relation	rel = table_open(table, AccessShareLock);
+	bool		filled = RelationGetNumberOfBlocks(rel) > 0;
+
+	table_close(rel, AccessShareLock);
+	return filled;
 }
 
 /* A type of ours */

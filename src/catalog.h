@@ -38,6 +38,7 @@ extern void leadscore_run_back(const UserSwitch *saved);
 extern text *leadscore_caller_name(void);
 extern void leadscore_check_owner(Relation rel);
 extern void leadscore_check_maintainer(Oid schema, const char *table, AclMode mode);
+extern bool leadscore_ever_filled(Oid table);
 extern Oid	leadscore_type(const char *name);
 extern AttrNumber leadscore_column(TupleDesc desc, const char *name, Oid type,
 								   const char *table);

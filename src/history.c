@@ -109,6 +109,25 @@ leadscore_segment_changed(void *buffer, const SegmentChange *change)
 	row->change = *change;
 }
 
+/* Put all changes of another buffer, of one lead, behind those of a buffer. */
+void
+leadscore_history_append(HistoryBuffer *to, const HistoryBuffer *from)
+{
+	int			i;
+
+	for (i = 0; i < from->n; i++)
+	{
+		to->lead_id = from->rows[i].lead_id;
+		to->model = from->rows[i].model;
+		leadscore_stage_changed(to, &from->rows[i].change);
+	}
+	for (i = 0; i < from->nsegments; i++)
+	{
+		to->lead_id = from->segments[i].lead_id;
+		leadscore_segment_changed(to, &from->segments[i].change);
+	}
+}
+
 /* Remember a change of a profile; the name of the signal must stay. */
 void
 leadscore_profiles_add(ProfileBuffer *buffer, int64 lead_id, const char *signal,

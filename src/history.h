@@ -100,6 +100,7 @@ typedef struct HistoryDifference
 
 extern void leadscore_history_init(HistoryBuffer *buffer, MemoryContext context);
 extern void leadscore_stage_changed(void *buffer, const StageChange *change);
+extern void leadscore_history_append(HistoryBuffer *to, const HistoryBuffer *from);
 extern void leadscore_segment_changed(void *buffer, const SegmentChange *change);
 extern void leadscore_profiles_add(ProfileBuffer *buffer, int64 lead_id, const char *signal,
 								   int64 changed_at, int count);

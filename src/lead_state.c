@@ -343,7 +343,8 @@ leadscore_state_decode(Writer *writer, LeadRecord *record)
 	/* by another model the score may be anything */
 	if (record->configuration == writer->pipeline->configuration)
 		record->level = DatumGetInt16(slot->tts_values[c->level - 1]);
-	writer->counts_until = Max(writer->now, lifecycle->processed_until);
+	/* a lead that is created in time to come has applied nothing of that time */
+	writer->counts_until = Max(writer->now, Min(lifecycle->processed_until, writer->appended.recorded_at));
 	writer->moves_until = writer->now;
 	if (lifecycle->milestone_at != NEVER)
 		writer->moves_until = Max(writer->now, lifecycle->milestone_at);
@@ -411,7 +412,7 @@ fill_row(const Writer *writer, const LeadRecord *record, TupleTableSlot *row)
 	set_column(row, c->segments_seq, Int32GetDatum(writer->appended.segments_seq), false);
 	set_instant(row, c->next_review_at, record->next_review);
 	set_column(row, c->configuration, Int64GetDatum(record->configuration), false);
-	set_column(row, c->updated_at, TimestampTzGetDatum(writer->now), false);
+	set_column(row, c->updated_at, TimestampTzGetDatum(writer->counts_until), false);
 }
 
 /* The level of a record from now on, 0 without an active model */
@@ -466,6 +467,30 @@ leadscore_state_write(Writer *writer, LeadRecord *record, bool exact)
 	return leadscore_row_update(&writer->state);
 }
 
+/* Insert a record as the state of a lead that has none. */
+void
+leadscore_state_insert(Writer *writer, LeadRecord *record)
+{
+	TupleTableSlot *row;
+
+	record->next_review = leadscore_lifecycle_next_review(&record->lifecycle, NEVER, true);
+	record->level = leadscore_record_level(writer, record);
+	row = leadscore_row_begin(&writer->state, false);
+	set_column(row, writer->pipeline->columns.lead_id, Int64GetDatum(record->lead_id), false);
+	fill_row(writer, record, row);
+	leadscore_row_insert(&writer->state);
+}
+
+/* Begin with a lead that has no state, and of which nothing was written. */
+void
+leadscore_state_none(Writer *writer)
+{
+	writer->baseline = NULL;
+	writer->appended.segments_seq = 0;
+	writer->appended.recorded_at = writer->now;
+	writer->counts_until = writer->moves_until = writer->now;
+}
+
 /*
  * Create the state of the lead that is in writer->lead.slot: its creation and
  * its profile, and the stage it begins with.
@@ -473,20 +498,16 @@ leadscore_state_write(Writer *writer, LeadRecord *record, bool exact)
 void
 leadscore_state_create(Writer *writer, LeadRecord *record)
 {
-	const StateColumns *c = &writer->pipeline->columns;
 	int64		created_at = leadscore_lead_created_at(writer);
 	int64		birth = created_at;
 	CountPool	profile;
-	TupleTableSlot *row;
 	int64		i;
 
-	writer->baseline = NULL;
+	leadscore_state_none(writer);
 	leadscore_record_init(writer, record, record->lead_id);
 	/* only a state that was lost has left rows behind */
-	writer->appended.segments_seq = writer->repair ?
-		leadscore_newest_segment(writer->pipeline, record->lead_id) : 0;
-	writer->appended.recorded_at = writer->now;
-	writer->counts_until = writer->moves_until = writer->now;
+	if (writer->repair)
+		writer->appended.segments_seq = leadscore_newest_segment(writer->pipeline, record->lead_id);
 	lead_activity_count(&record->activity, 0, 0, bucket_of(created_at, writer->pipeline->grain), 1);
 	leadscore_pool_init(&profile);
 	leadscore_profile_difference(writer, &record->activity, &profile);
@@ -499,13 +520,7 @@ leadscore_state_create(Writer *writer, LeadRecord *record)
 							profile.counts[i].count);
 	leadscore_run_begin(writer, record, birth);
 	leadscore_run(writer, record, NULL, 0);
-	record->next_review = leadscore_lifecycle_next_review(&record->lifecycle, NEVER, true);
-	record->level = leadscore_record_level(writer, record);
-
-	row = leadscore_row_begin(&writer->state, false);
-	set_column(row, c->lead_id, Int64GetDatum(record->lead_id), false);
-	fill_row(writer, record, row);
-	leadscore_row_insert(&writer->state);
+	leadscore_state_insert(writer, record);
 }
 
 /*

@@ -89,17 +89,6 @@ leadscore_fold_name(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(leadscore_folded_name(PG_GETARG_DATUM(0)));
 }
 
-/* Was there ever a row in a table?  Cheap: mostly there was none. */
-bool
-leadscore_ever_filled(Oid table)
-{
-	Relation	rel = table_open(table, AccessShareLock);
-	bool		filled = RelationGetNumberOfBlocks(rel) > 0;
-
-	table_close(rel, AccessShareLock);
-	return filled;
-}
-
 /* Find the lead that has a name besides its own. */
 bool
 leadscore_find_alias(Pipeline *pipeline, Datum name, Snapshot snapshot, int64 *lead_id)

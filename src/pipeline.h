@@ -247,6 +247,7 @@ extern int	leadscore_fix_path(void);
 
 /* pipeline_lock.c */
 extern void leadscore_pipeline_line_up(PipelinePart part);
+extern bool leadscore_pipeline_is_locked(PipelinePart part);
 extern void leadscore_pipeline_lock(PipelinePart part);
 
 #endif							/* LEADSCORE_PIPELINE_H */

@@ -147,6 +147,16 @@ leadscore_pipeline_line_up(PipelinePart part)
 		(void) attempt(relid, ShareUpdateExclusiveLock, LINE_TIMEOUT);
 }
 
+/* Does this transaction keep writers out? */
+bool
+leadscore_pipeline_is_locked(PipelinePart part)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_RELATION(tag, MyDatabaseId, leadscore_sibling(part, "model"));
+	return LockHeldByMe(&tag, ExclusiveLock);
+}
+
 /*
  * Keep writers out until the transaction ends.  One lock, and not on a table
  * that users edit: two sessions that edit signals hold a lock on that table

@@ -331,12 +331,46 @@ count_leads(const Writer *writer, const LeadRange *range)
 	return n;
 }
 
+/* Is a part just loaded, and nobody else writes: was nothing ever written about its leads? */
+static bool
+is_loaded(const Pipeline *pipeline)
+{
+	return leadscore_pipeline_is_locked(pipeline->part) &&
+		!leadscore_ever_filled(pipeline->state) && !leadscore_ever_filled(pipeline->stage_log) &&
+		!leadscore_ever_filled(pipeline->segment_log) &&
+		!leadscore_ever_filled(pipeline->profile_change) && !leadscore_ever_filled(pipeline->checkpoint);
+}
+
+/*
+ * Write the state and the history of a lead that was loaded, from its log in one
+ * pass.  False if it is created only in time to come.
+ */
+static bool
+write_loaded(LogReader *log, int64 lead_id)
+{
+	Writer	   *writer = log->writer;
+	HistoryBuffer replayed;
+	LeadRecord	record;
+
+	if (leadscore_lead_created_at(writer) > writer->now)
+		return false;
+	ExecStoreAllNullTuple(writer->state.slot);
+	leadscore_state_none(writer);
+	record.lead_id = lead_id;
+	leadscore_replay(log, &record, &replayed, NULL);
+	leadscore_history_append(&writer->appended, &replayed);
+	leadscore_state_insert(writer, &record);
+	leadscore_writer_flush(writer, true);
+	return true;
+}
+
 /*
  * Compare share k of n of the leads of a part with their logs, in one snapshot.
- * The last share also finds rows without a lead.
+ * The last share also finds rows without a lead.  With written, leads that were
+ * loaded are written at once, and counted there.
  */
 static void
-compare_part(Writer *writer, int k, int n, DifferenceFound found, void *context)
+compare_part(Writer *writer, int k, int n, DifferenceFound found, void *context, int64 *written)
 {
 	const Pipeline *pipeline = writer->pipeline;
 	RowStream  *leads;
@@ -362,6 +396,7 @@ compare_part(Writer *writer, int k, int n, DifferenceFound found, void *context)
 	leads = leadscore_stream_open("*", pipeline->lead, "lead_id", &range, writer->snapshot);
 	states = leadscore_stream_open("*", pipeline->state, "lead_id", &range, writer->snapshot);
 	leadscore_log_open(&log, writer, &range);
+	log.loaded = written && is_loaded(pipeline);
 	leadscore_lead_open(writer);
 	lead_map = convert_tuples_by_name(leadscore_stream_desc(leads), RelationGetDescr(writer->lead.rel));
 	state_map = convert_tuples_by_name(leadscore_stream_desc(states), RelationGetDescr(writer->state.rel));
@@ -373,7 +408,9 @@ compare_part(Writer *writer, int k, int n, DifferenceFound found, void *context)
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextSwitchTo(writer->lead_context);
 		take_row(leads, lead_id, lead_map, writer->lead.slot);
-		if (!take_row(states, lead_id, state_map, writer->state.slot))
+		if (log.loaded && write_loaded(&log, lead_id))
+			(*written)++;
+		else if (!take_row(states, lead_id, state_map, writer->state.slot))
 		{
 			difference.lead_id = lead_id;
 			difference.problem = "lead without a state";
@@ -386,7 +423,8 @@ compare_part(Writer *writer, int k, int n, DifferenceFound found, void *context)
 			if (compare_lead(&log, &stored, &difference))
 				found(context, &difference);
 		}
-		writer->profiles.n = 0;
+		if (!log.loaded)
+			writer->profiles.n = 0;
 		ExecClearTuple(writer->lead.slot);
 		ExecClearTuple(writer->state.slot);
 		MemoryContextSwitchTo(writer->context);
@@ -517,6 +555,7 @@ leadscore_rebuild_part(PipelinePart part)
 	MemoryContext oldcontext;
 	Writer		writer;
 	LeadSet		set = {0};
+	int64		written = 0;
 	int64		i;
 	int64		n = 0;
 
@@ -525,7 +564,7 @@ leadscore_rebuild_part(PipelinePart part)
 	oldcontext = MemoryContextSwitchTo(context);
 	set.context = context;
 	leadscore_writer_begin(&writer, part, true);
-	compare_part(&writer, 1, 1, remember, &set);
+	compare_part(&writer, 1, 1, remember, &set, &written);
 	if (set.n > 1)
 		qsort(set.ids, set.n, sizeof(int64), leadscore_lead_id_cmp);
 	for (i = 0; i < set.n; i++)
@@ -536,7 +575,7 @@ leadscore_rebuild_part(PipelinePart part)
 	leadscore_writer_end(&writer);
 	MemoryContextSwitchTo(oldcontext);
 	MemoryContextDelete(context);
-	return n;
+	return written + n;
 }
 
 /* Make one lead equal to a replay of its log; returns 1, or 0 if there is none. */
@@ -648,7 +687,7 @@ leadscore_verify(PG_FUNCTION_ARGS)
 		Writer		reader;
 
 		leadscore_reader_begin(&reader, *(PipelinePart *) lfirst(lc));
-		compare_part(&reader, k, n, return_difference, fcinfo->resultinfo);
+		compare_part(&reader, k, n, return_difference, fcinfo->resultinfo, NULL);
 		leadscore_reader_end(&reader);
 		MemoryContextSwitchTo(oldcontext);
 		MemoryContextDelete(context);

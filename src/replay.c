@@ -239,6 +239,7 @@ leadscore_log_open(LogReader *reader, Writer *writer, const LeadRange *range)
 
 	reader->writer = writer;
 	reader->all = range != NULL;
+	reader->loaded = false;
 	reader->context = AllocSetContextCreate(writer->context, "leadscore log",
 											ALLOCSET_DEFAULT_SIZES);
 	reader->scratch = AllocSetContextCreate(writer->context, "leadscore event",
@@ -480,11 +481,13 @@ replay_log(Writer *writer, LeadRecord *record, const DeltaList *events, int64 be
 /*
  * Add signals that the lead's row matches and its log does not have, as after an
  * update without triggers: they changed when the row was updated, after all
- * that was logged.
+ * that was logged.  Of a lead that was loaded the profile was known when it was
+ * created, as if it had been inserted then.
  */
 static void
-complete_profile_log(Writer *writer, LeadRecord *record, ProfileLog *log)
+complete_profile_log(LogReader *reader, LeadRecord *record, ProfileLog *log)
 {
+	Writer	   *writer = reader->writer;
 	CountPool	difference;
 	ActivityList known;
 	int64		at;
@@ -498,7 +501,8 @@ complete_profile_log(Writer *writer, LeadRecord *record, ProfileLog *log)
 	leadscore_profile_difference(writer, &known, &difference);
 	if (difference.n == 0)
 		return;
-	at = Min(leadscore_lead_updated_at(writer), writer->now);
+	at = Min(reader->loaded ? leadscore_lead_created_at(writer) : leadscore_lead_updated_at(writer),
+			 writer->now);
 	if (old > 0)
 		at = Max(at, log->steps[old - 1].at);
 	leadscore_profile_log(writer, record->lead_id, &difference, at);
@@ -590,7 +594,7 @@ leadscore_replay(LogReader *reader, LeadRecord *record, HistoryBuffer *history, 
 		SPI_finish();
 		MemoryContextSwitchTo(reader->context);
 	}
-	complete_profile_log(writer, record, &profile);
+	complete_profile_log(reader, record, &profile);
 	MemoryContextSwitchTo(oldcontext);
 	leadscore_history_init(history, CurrentMemoryContext);
 	if (purged)

@@ -20,6 +20,7 @@ typedef struct LogReader
 	MemoryContext scratch;		/* of classifying one event */
 	bool		all;			/* reads the logs of a range of leads, in
 								 * order */
+	bool		loaded;			/* the leads have no state yet */
 	struct RowStream *events;	/* open if so */
 	struct RowStream *profiles;
 } LogReader;
