@@ -171,6 +171,16 @@ CREATE FUNCTION leadscore_internal.has_signal(activity leadscore.lead_activity, 
 COMMENT ON FUNCTION leadscore_internal.has_signal(leadscore.lead_activity, integer) IS
 	'whether a signal was counted at all';
 
+CREATE FUNCTION leadscore_internal.may_have_event(pipeline regnamespace, activity leadscore.lead_activity, VARIADIC roles text[]) RETURNS boolean
+	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 5 AS 'MODULE_PATHNAME', 'leadscore_may_have_event';
+COMMENT ON FUNCTION leadscore_internal.may_have_event(regnamespace, leadscore.lead_activity, text[]) IS
+	'false: a lead with this activity has no event of kinds with these roles, since each would count for a signal and none was counted';
+
+CREATE FUNCTION leadscore_internal.top_rules(activity leadscore.lead_activity, model leadscore.lead_model, at timestamptz) RETURNS text
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 15 AS 'MODULE_PATHNAME', 'leadscore_top_rules';
+COMMENT ON FUNCTION leadscore_internal.top_rules(leadscore.lead_activity, leadscore.lead_model, timestamptz) IS
+	'the three rules that give most points, as explain() gives them, and their points; NULL if no rule gives any';
+
 CREATE FUNCTION leadscore_internal.level(activity leadscore.lead_activity, model leadscore.lead_model, at timestamptz) RETURNS smallint
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'leadscore_level_of_activity';
 COMMENT ON FUNCTION leadscore_internal.level(leadscore.lead_activity, leadscore.lead_model, timestamptz) IS

@@ -159,8 +159,7 @@ $$;
 COMMENT ON FUNCTION _hot_candidates(bigint) IS
     'leads of which the first n are those of hot_leads; NULL if they are too many';
 
--- The same columns as in hot_leads; there LIMIT would come after the scores of
--- all sql and mql.
+-- In the view LIMIT comes after the scores of all sql and mql.
 CREATE OR REPLACE FUNCTION hot_leads(n integer)
     RETURNS TABLE (call_order bigint, lead_id bigint, external_id text, organization text, owner text, channel text, campaign text,
         stage text, stage_rank integer, score double precision, why text, stage_since_at timestamptz, due_at timestamptz, contacted boolean,
@@ -182,50 +181,15 @@ BEGIN
         RETURN;
     END IF;
     RETURN QUERY
-    SELECT
-        q.call_order,
-        q.lead_id,
-        q.external_id,
-        q.organization,
-        q.owner,
-        q.channel,
-        q.campaign,
-        q.stage,
-        q.stage_rank,
-        q.score,
-        w.why,
-        q.stage_since_at,
-        y.due_at,
-        y.contacted_at IS NOT NULL AS contacted,
-        y.contacted_at,
-        coalesce(y.contacted_at, now()) > y.due_at AS breached,
-        q.contact_allowed,
-        @pipeline@._deadline_at(q.lead_id) AS deadline_at
+    SELECT q.call_order, c.*
     FROM (
-            SELECT row_number() OVER (ORDER BY h.stage_rank DESC, h.score DESC, h.stage_since_at, h.lead_id) AS call_order, h.*
+            SELECT h.lead_id, row_number() OVER (ORDER BY h.stage_rank DESC, h.score DESC, h.stage_since_at, h.lead_id) AS call_order
             FROM @pipeline@._hot h
             WHERE h.lead_id = ANY (candidates)
-            ORDER BY h.stage_rank DESC, h.score DESC, h.stage_since_at, h.lead_id
+            ORDER BY call_order
             LIMIT wanted
         ) q
-        LEFT JOIN LATERAL (
-            SELECT string_agg(t.rule || ' +' || t.points, ', ' ORDER BY t.points DESC, t.rule) AS why
-            FROM (
-                SELECT e.rule, trim_scale(sum(e.points)) AS points
-                FROM leadscore.explain(q.activity, q.compiled, q.at) e
-                WHERE e.rule IS NOT NULL
-                GROUP BY e.rule
-                HAVING sum(e.points) > 0
-                ORDER BY sum(e.points) DESC, e.rule
-                LIMIT 3
-            ) t
-        ) w ON true
-        LEFT JOIN LATERAL (
-            SELECT y.due_at, y.contacted_at
-            FROM @pipeline@._stay y
-            WHERE y.lead_id = q.lead_id AND y.is_current
-            LIMIT 1
-        ) y ON true
+        CROSS JOIN LATERAL (SELECT * FROM @pipeline@._hot_lead c WHERE c.lead_id = q.lead_id OFFSET 0) c
     ORDER BY q.call_order;
 END
 $$;
