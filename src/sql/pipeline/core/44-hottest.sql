@@ -5,6 +5,10 @@
 -- levels are scored first, and then all whose level is not below that of the
 -- score which the last of them must have. Levels of leads that are behind a
 -- change of the configuration say nothing; these leads are scored, too.
+--
+-- To plan these queries takes longer than to run them, so each session plans
+-- them once. To ask whether configurations are equal tells the planner that
+-- they are.
 
 -- For the grants of readers: what the functions below read of lead_state.
 CREATE OR REPLACE VIEW _level WITH (security_invoker = true) AS
@@ -43,7 +47,7 @@ COMMENT ON FUNCTION _require_leads(integer) IS 'a number of leads to return, or 
 
 CREATE OR REPLACE FUNCTION hottest(n integer DEFAULT 100)
     RETURNS TABLE (place bigint, lead_id bigint, score double precision)
-    LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -88,7 +92,7 @@ BEGIN
             SELECT s.lead_id, leadscore.score_milli(CASE WHEN s.configuration < of_signals THEN leadscore_internal.current_activity($name$@pipeline@$name$::regnamespace, s.lead_id)
                     ELSE s.activity END, model, now())
             FROM @pipeline@.lead_state s
-            WHERE s.configuration < newest
+            WHERE s.configuration < newest AND s.configuration <> newest
         ) t
         ORDER BY t.milli DESC, t.lead_id
         LIMIT wanted;
@@ -109,7 +113,7 @@ COMMENT ON FUNCTION hottest(integer) IS
     'the n leads with the highest scores now, in whatever stage, and their scores: as the view lead_score ordered by score, without scoring all leads';
 
 CREATE OR REPLACE FUNCTION _hot_candidates(n bigint) RETURNS bigint[]
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     -- more of them are read faster with all others
@@ -118,7 +122,7 @@ DECLARE
     model leadscore.lead_model;
     of_stage leadscore.lead_stage;
     least double precision;
-    enough boolean := false;
+    bound smallint;
     stage_ids bigint[];
     ids bigint[];
 BEGIN
@@ -130,9 +134,11 @@ BEGIN
     FROM @pipeline@.setting z LEFT JOIN @pipeline@.model m ON m.status = 'active';
     -- their stage is another one, perhaps
     ids := ARRAY(
-        SELECT s.lead_id FROM @pipeline@.lead_state s WHERE s.next_review_at <= now() OR s.configuration < newest LIMIT most + 1);
+        SELECT s.lead_id FROM @pipeline@.lead_state s
+        WHERE s.next_review_at <= now() OR s.configuration < newest AND s.configuration <> newest
+        LIMIT most + 1);
     FOREACH of_stage IN ARRAY ARRAY['sql', 'mql']::leadscore.lead_stage[] LOOP
-        EXIT WHEN enough OR cardinality(ids) > most;
+        EXIT WHEN least IS NOT NULL OR cardinality(ids) > most;
         -- of the leads with the highest levels, those that may be called
         stage_ids := ARRAY(
             SELECT s.lead_id
@@ -146,11 +152,11 @@ BEGIN
             WHERE h.lead_id = ANY (stage_ids) AND h.stage = of_stage::text
             ORDER BY h.score DESC
             OFFSET _hot_candidates.n - 1 LIMIT 1);
-        enough := least IS NOT NULL;
+        bound := coalesce(leadscore_internal.level_of((least * 1000)::bigint, model), 0);
         ids := ids || ARRAY(
             SELECT s.lead_id
             FROM @pipeline@.lead_state s
-            WHERE s.stage = of_stage AND (NOT enough OR s.level >= leadscore_internal.level_of((least * 1000)::bigint, model))
+            WHERE s.stage = of_stage AND s.level >= bound
             LIMIT most + 1);
     END LOOP;
     RETURN CASE WHEN cardinality(ids) <= most THEN ids END;
@@ -164,7 +170,7 @@ CREATE OR REPLACE FUNCTION hot_leads(n integer)
     RETURNS TABLE (call_order bigint, lead_id bigint, external_id text, organization text, owner text, channel text, campaign text,
         stage text, stage_rank integer, score double precision, why text, stage_since_at timestamptz, due_at timestamptz, contacted boolean,
         contacted_at timestamptz, breached boolean, contact_allowed boolean, deadline_at timestamptz)
-    LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
