@@ -12,10 +12,7 @@ COMMENT ON FUNCTION leadscore_internal.is_dated(timestamptz) IS
 	'whether an instant lies in the years 1 to 9999 in every time zone';
 
 CREATE FUNCTION leadscore_internal.dated(at timestamptz) RETURNS timestamptz
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-BEGIN ATOMIC
-	SELECT CASE WHEN dated.at >= timestamptz '0001-01-03 00:00:00+00' AND dated.at < timestamptz '9999-12-30 00:00:00+00' THEN dated.at END;
-END;
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_dated';
 COMMENT ON FUNCTION leadscore_internal.dated(timestamptz) IS
 	'an instant of the years 1 to 9999; NULL for any other';
 

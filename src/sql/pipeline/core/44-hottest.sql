@@ -121,9 +121,8 @@ DECLARE
     newest bigint;
     model leadscore.lead_model;
     of_stage leadscore.lead_stage;
-    least double precision;
+    least bigint;
     bound smallint;
-    stage_ids bigint[];
     ids bigint[];
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
@@ -139,20 +138,22 @@ BEGIN
         LIMIT most + 1);
     FOREACH of_stage IN ARRAY ARRAY['sql', 'mql']::leadscore.lead_stage[] LOOP
         EXIT WHEN least IS NOT NULL OR cardinality(ids) > most;
-        -- of the leads with the highest levels, those that may be called
-        stage_ids := ARRAY(
-            SELECT s.lead_id
-            FROM @pipeline@.lead_state s
-            WHERE s.stage = of_stage
-            ORDER BY s.level DESC
-            LIMIT _hot_candidates.n * 2);
+        -- a bound for the n-th best: of the leads with the highest levels some
+        -- that may be called whatever they asked for, see _hot
         least := (
-            SELECT h.score
-            FROM @pipeline@._hot h
-            WHERE h.lead_id = ANY (stage_ids) AND h.stage = of_stage::text
-            ORDER BY h.score DESC
+            SELECT s.milli
+            FROM (
+                    SELECT s.lead_id, leadscore.score_milli(s.activity, model, now()) AS milli
+                    FROM @pipeline@.lead_state s
+                    WHERE s.stage = of_stage AND s.configuration = newest AND (s.next_review_at > now() OR s.next_review_at IS NULL)
+                    ORDER BY s.level DESC
+                    LIMIT _hot_candidates.n * 2
+                ) s
+            -- a subquery of each, for the planner does not know how few they are
+            WHERE (SELECT l.erased_at IS NULL AND l.contact_allowed IS NOT FALSE FROM @pipeline@.lead l WHERE l.lead_id = s.lead_id)
+            ORDER BY s.milli DESC
             OFFSET _hot_candidates.n - 1 LIMIT 1);
-        bound := coalesce(leadscore_internal.level_of((least * 1000)::bigint, model), 0);
+        bound := coalesce(leadscore_internal.level_of(least, model), 0);
         ids := ids || ARRAY(
             SELECT s.lead_id
             FROM @pipeline@.lead_state s
