@@ -56,6 +56,9 @@ extern PGDLLEXPORT Datum lead_stage_in(PG_FUNCTION_ARGS);
 extern const LeadModel *leadscore_model_read(Datum value);
 extern Datum leadscore_milli_numeric(int64 milli);
 
+/* report_support.c */
+extern Datum leadscore_read_kinds(Oid event_kind, Datum roles, MemoryContext context);
+
 /* model_cache.c */
 extern ScorerCache *leadscore_scorer_cache_at(ScorerCache **place, MemoryContext context,
 											  Datum value);
