@@ -55,9 +55,10 @@ FROM (
             true,
             s.next_review_at,
             s.cycle,
-            CASE WHEN s.configuration < (SELECT g.signals_configuration FROM setting g) THEN current_activity($name$@pipeline@$name$::regnamespace, s.lead_id)
-                ELSE s.activity END
+            CASE WHEN s.configuration < z.signals_configuration THEN current_activity($name$@pipeline@$name$::regnamespace, s.lead_id) ELSE s.activity END
         FROM lead_state s
+            -- by the aggregate the planner knows that it is one row
+            CROSS JOIN (SELECT max(g.signals_configuration) AS signals_configuration FROM setting g) z
         WHERE s.next_review_at <= now()
             OR s.configuration < (SELECT g.configuration FROM setting g) AND s.configuration <> (SELECT g.configuration FROM setting g)
     ) s
@@ -117,8 +118,9 @@ COMMENT ON VIEW _contact IS 'one row an event of role outreach, sales_contact or
 -- only then, as sla_warning does. One without hours is never off duty. The zone
 -- takes more time than all the rest of a row, and is for hours only.
 CREATE OR REPLACE VIEW _business_week WITH (security_invoker = true) AS
-SELECT CASE WHEN b.weekdays IS NOT NULL THEN known_zone((SELECT z.time_zone FROM setting z), 'UTC') END AS time_zone, b.weekdays, b.opens, b.closes
-FROM (
+SELECT CASE WHEN b.weekdays IS NOT NULL THEN known_zone(z.time_zone, 'UTC') END AS time_zone, b.weekdays, b.opens, b.closes
+FROM (SELECT max(s.time_zone) AS time_zone FROM setting s) z
+    CROSS JOIN (
         SELECT array_agg(b.weekday ORDER BY b.weekday, b.opens_at) AS weekdays,
             array_agg(b.opens_at ORDER BY b.weekday, b.opens_at) AS opens,
             array_agg(b.closes_at ORDER BY b.weekday, b.opens_at) AS closes
@@ -162,7 +164,7 @@ FROM (
         SELECT
             s.lead_id,
             CASE WHEN NOT s.due OR (s.stage, s.stage_since_at) IS NOT DISTINCT FROM (s.recorded_stage, s.recorded_since_at)
-                THEN (SELECT max(h.seq) FROM _history h WHERE h.lead_id = s.lead_id) END,
+                THEN h.seq END,
             s.cycle,
             s.stage,
             s.stage_since_at,
@@ -171,7 +173,9 @@ FROM (
             s.activity,
             s.model
         FROM _lead_now s
+            LEFT JOIN LATERAL (SELECT max(h.seq) AS seq FROM _history h WHERE h.lead_id = s.lead_id) h ON true
     ) y
+    CROSS JOIN (SELECT fixed_period(max(s.first_response_within)) AS first_response_within FROM setting s) z
     CROSS JOIN _business_week w
     -- of several rows for a stage the one that the engine takes
     LEFT JOIN LATERAL (
@@ -184,7 +188,7 @@ FROM (
         SELECT
             min(c.contacted_at) FILTER (WHERE c.contacted_at >= y.entered_at AND (c.contacted_at <= y.left_at OR y.left_at IS NULL)) AS during_at,
             max(c.contacted_at) FILTER (WHERE c.contacted_at < y.entered_at
-                AND c.contacted_at >= y.entered_at - coalesce(r.sla, (SELECT fixed_period(z.first_response_within) FROM setting z))
+                AND c.contacted_at >= y.entered_at - coalesce(r.sla, z.first_response_within)
                 AND c.contacted_at >= b.began_at) AS before_at
         FROM _contact c
             CROSS JOIN (

@@ -23,7 +23,7 @@ SELECT
     dimension_points(s.activity, s.compiled, 'engagement', s.at) AS engagement,
     dimension_points(s.activity, s.compiled, 'fit', s.at) AS fit,
     grade(s.activity, s.compiled, s.at) AS grade,
-    dated(last_activity(s.activity, s.at, (SELECT coalesce(array_agg(g.signal_id::integer), '{}') FROM signal g WHERE g.event_role = 'outreach'))) AS last_activity_at,
+    dated(last_activity(s.activity, s.at, c.signals)) AS last_activity_at,
     s.stage_since_at,
     s.next_review_at,
     s.cycle,
@@ -31,20 +31,24 @@ SELECT
     l.contact_allowed,
     dated(l.created_at) AS created_at,
     CASE WHEN s.stage_rank BETWEEN 50 AND 80 THEN
-        calibrated_chance(
-            -- once a query
-            (
-                SELECT calibration_curve(k.intercept, k.points_coefficient, k.stage_coefficients, k.bin_edges, k.bin_rates)
+        calibrated_chance(c.curve, score_milli(s.activity, s.compiled, s.at) / 1000.0::double precision, s.stage_rank)
+    END AS conversion_probability
+FROM lead l
+    LEFT JOIN _lead_now s ON s.lead_id = l.lead_id
+    -- once a query. By the aggregates the planner knows that it is one row, and drops
+    -- the join if nobody asks for it
+    LEFT JOIN (
+        SELECT coalesce(array_agg(g.signal_id::integer) FILTER (WHERE g.event_role = 'outreach'), '{}') AS signals, max(k.curve) AS curve
+        FROM signal g
+            LEFT JOIN (
+                SELECT calibration_curve(k.intercept, k.points_coefficient, k.stage_coefficients, k.bin_edges, k.bin_rates) AS curve
                 FROM model_calibration k
                     JOIN model n ON n.model = k.model
                 WHERE n.status = 'active' AND k.target = 'customer'
                 ORDER BY k.calibrated_at DESC, k.horizon
                 LIMIT 1
-            ),
-            score_milli(s.activity, s.compiled, s.at) / 1000.0::double precision, s.stage_rank)
-    END AS conversion_probability
-FROM lead l
-    LEFT JOIN _lead_now s ON s.lead_id = l.lead_id;
+            ) k ON true
+    ) c ON true;
 COMMENT ON VIEW lead_score IS 'one row a lead: its score and stage now';
 COMMENT ON COLUMN lead_score.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN lead_score.external_id IS 'name of the lead in the app';
