@@ -82,9 +82,7 @@ leads_sql(Oid schema, bool past)
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT s.lead_id, s.activity,");
-	appendStringInfo(&sql, past ? " c.signals, c.counts FROM %s s" :
-					 " NULL::pg_catalog.int8[], NULL::pg_catalog.int8[] FROM %s s",
+	appendStringInfo(&sql, "SELECT s.lead_id, s.activity%s FROM %s s", past ? ", c.signals, c.counts" : "",
 					 leadscore_table_name(leadscore_table(schema, "lead_state")));
 	if (past)
 		appendStringInfo(&sql, " LEFT JOIN (SELECT p.lead_id, pg_catalog.array_agg(g.signal_id::pg_catalog.int8) AS signals,"
@@ -143,6 +141,7 @@ leadscore_compare_leads(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	int64		at = PG_GETARG_TIMESTAMPTZ(3);
+	bool		past = at < GetCurrentTransactionStartTimestamp();
 	Oid			type = TIMESTAMPTZOID;
 	Datum		argument = TimestampTzGetDatum(at);
 	ScorerCache *sites[2] = {NULL, NULL};
@@ -160,8 +159,7 @@ leadscore_compare_leads(PG_FUNCTION_ARGS)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	portal = SPI_cursor_open_with_args(NULL,
-									   leads_sql(PG_GETARG_OID(0),
-												 at < GetCurrentTransactionStartTimestamp()),
+									   leads_sql(PG_GETARG_OID(0), past),
 									   1, &type, &argument, NULL, true, CURSOR_OPT_NO_SCROLL);
 	leadscore_column(portal->tupDesc, "lead_id", INT8OID, "lead_state");
 	leadscore_column(portal->tupDesc, "activity", leadscore_type("lead_activity"), "lead_state");
@@ -178,7 +176,6 @@ leadscore_compare_leads(PG_FUNCTION_ARGS)
 			HeapTuple	tuple = SPI_tuptable->vals[row];
 			ActivityList *activity = &sites[0]->activity;
 			bool		isnull;
-			Datum		signals;
 			int64		lead_id;
 			Datum		value;
 			StagePair  *pair;
@@ -189,10 +186,14 @@ leadscore_compare_leads(PG_FUNCTION_ARGS)
 				continue;
 			leadscore_scorer_cache_activity(sites[0], DatumGetLeadActivityPP(value));
 			leadscore_check_grain(sites[1], activity);
-			signals = SPI_getbinval(tuple, SPI_tuptable->tupdesc, 3, &isnull);
-			if (!isnull)
-				take_back(activity, signals,
-						  SPI_getbinval(tuple, SPI_tuptable->tupdesc, 4, &isnull));
+			if (past)
+			{
+				Datum		signals = SPI_getbinval(tuple, SPI_tuptable->tupdesc, 3, &isnull);
+
+				if (!isnull)
+					take_back(activity, signals,
+							  SPI_getbinval(tuple, SPI_tuptable->tupdesc, 4, &isnull));
+			}
 			for (i = 0; i < 2; i++)
 			{
 				leadscore_evaluate(sites[i]->scorer, activity,
