@@ -9,7 +9,10 @@ SET search_path = crm, leadscore, public;
 
 INSERT INTO signal (signal, event_kinds, distinct_on) SELECT k, ARRAY[k], CASE k WHEN 'e' THEN '$.page'::jsonpath END FROM unnest('{a,b,c,d,e,f}'::text[]) k;
 INSERT INTO signal (signal, source, condition) VALUES ('rich', 'profile', '$.budget == true'), ('boss', 'profile', '$.boss == true');
-INSERT INTO event_kind (kind, role) VALUES ('a', 'request') ON CONFLICT (kind) DO UPDATE SET role = 'request';
+INSERT INTO event_kind (kind, role) VALUES ('a', 'request'), ('call', 'outreach'), ('talk', 'sales_contact');
+-- no signal counts talks yet
+INSERT INTO signal (signal, event_role) VALUES ('call', 'outreach');
+UPDATE setting SET first_response_within = '2 days';
 
 -- points that fade in all ways, and some that are taken away and come back
 INSERT INTO model (model, allow_demotion) VALUES ('fading', true);
@@ -23,7 +26,7 @@ INSERT INTO rule (model, rule, dimension, signal, points, aggregate, tiers, with
     ('fading', 'minus', 'x', 'f', -25, 'sum', NULL, NULL, NULL, NULL, 'half_life', '3 days', NULL, -60),
     ('fading', 'rich', 'y', 'rich', 16, 'sum', NULL, NULL, NULL, NULL, 'none', NULL, NULL, NULL),
     ('fading', 'boss', 'x', 'boss', -8, 'sum', NULL, NULL, NULL, NULL, 'none', NULL, NULL, NULL);
-INSERT INTO stage_rule (model, stage, min_score) VALUES ('fading', 'iql', 0), ('fading', 'mql', 5), ('fading', 'sql', 12);
+INSERT INTO stage_rule (model, stage, min_score, sla) VALUES ('fading', 'iql', 0, NULL), ('fading', 'mql', 5, '30 hours'), ('fading', 'sql', 12, NULL);
 
 -- points for quiet time, and by what a lead has
 INSERT INTO model (model, min_score, max_score) VALUES ('rising', -10, 500);
@@ -35,7 +38,7 @@ INSERT INTO rule (model, rule, dimension, signal, points, aggregate, after, repe
     ('rising', 'days', 'y', 'd', 6, 'days', NULL, false, NULL, NULL, NULL, NULL, NULL, 'none', NULL, 30, '{rich}', '{}'),
     ('rising', 'weeks', 'y', 'c', 13, 'periods', NULL, false, NULL, NULL, NULL, 2, 'week', 'window', '30 days', NULL, '{}', '{}'),
     ('rising', 'tired', 'x', 'd', -5, 'idle', '6 days', true, NULL, NULL, NULL, NULL, NULL, 'none', NULL, -15, '{}', '{}');
-INSERT INTO stage_rule (model, stage, min_score) VALUES ('rising', 'iql', NULL), ('rising', 'sql', 20);
+INSERT INTO stage_rule (model, stage, min_score, sla) VALUES ('rising', 'iql', NULL, NULL), ('rising', 'sql', 20, '5 days');
 
 -- no threshold, and points of the score in a gate
 INSERT INTO model (model) VALUES ('gated'), ('bare');
@@ -76,7 +79,50 @@ BEGIN
         WHERE v.row IS NULL OR h.row IS NULL
         HAVING count(*) > 0;
     END LOOP;
+    -- what hot_leads says of a lead: the rules by explain(), the contacts by the log
+    RETURN QUERY
+    SELECT 'hot_leads', count(*)
+    FROM hot_leads h
+        JOIN _lead_now n USING (lead_id)
+        LEFT JOIN LATERAL (
+            SELECT r.sla FROM model m JOIN stage_rule r USING (model) WHERE m.status = 'active' AND r.stage = n.stage
+        ) r ON true
+        CROSS JOIN LATERAL (
+            SELECT string_agg(t.rule || ' +' || t.points, ', ' ORDER BY t.points DESC, t.rule COLLATE "C") AS why
+            FROM (
+                SELECT e.rule, trim_scale(sum(e.points)) AS points
+                FROM explain_by_id(h.lead_id) e
+                WHERE e.rule IS NOT NULL
+                GROUP BY e.rule
+                HAVING sum(e.points) > 0
+                ORDER BY sum(e.points) DESC, e.rule COLLATE "C"
+                LIMIT 3
+            ) t
+        ) w
+        CROSS JOIN LATERAL (
+            SELECT min(e.occurred_at) FILTER (WHERE e.occurred_at >= h.stage_since_at) AS since,
+                max(e.occurred_at) FILTER (WHERE e.occurred_at < h.stage_since_at AND e.occurred_at >= h.stage_since_at - coalesce(r.sla, interval '2 days')
+                    AND e.occurred_at >= (SELECT min(g.effective_at) FROM stage_history g WHERE g.lead_id = h.lead_id AND g.cycle = n.cycle)) AS before
+            FROM event e
+            WHERE e.lead_id = h.lead_id AND e.kind IN ('call', 'talk') AND e.occurred_at <= now()
+        ) c
+    WHERE (h.why, h.due_at, h.contacted_at, h.contacted, h.breached) IS DISTINCT FROM
+        (w.why, h.stage_since_at + r.sla, coalesce(c.before, c.since), coalesce(c.before, c.since) IS NOT NULL, coalesce(c.before, c.since, now()) > h.stage_since_at + r.sla)
+    HAVING count(*) > 0;
     RETURN QUERY SELECT v.problem, count(*) FROM verify() v GROUP BY 1;
+END
+$$;
+
+-- What hot_leads says must be what it says when a sweep has recorded it.
+CREATE FUNCTION pg_temp.changed_by_sweep() RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    answer bigint;
+BEGIN
+    CREATE TEMP TABLE unswept AS SELECT * FROM hot_leads;
+    PERFORM sweep(1000);
+    answer := (SELECT count(*) FROM unswept u FULL JOIN hot_leads h USING (lead_id) WHERE u::text IS DISTINCT FROM h::text);
+    DROP TABLE unswept;
+    RETURN answer;
 END
 $$;
 
@@ -85,10 +131,10 @@ CREATE FUNCTION pg_temp.go_on(round int) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     -- late, live, and dated ahead
     INSERT INTO event (lead_id, kind, occurred_at, properties)
-        SELECT 21 + pg_temp.draw(round || ' lead ' || n, 170 - n % 3 * 50), (ARRAY['a', 'b', 'c', 'd', 'e', 'f'])[1 + pg_temp.draw(round || ' kind ' || n, 6)],
+        SELECT 21 + pg_temp.draw(round || ' lead ' || n, 170 - n % 3 * 50), (ARRAY['a', 'b', 'c', 'd', 'e', 'f', 'call', 'talk'])[1 + pg_temp.draw(round || ' kind ' || n, 8)],
             now() + CASE n % 5 WHEN 0 THEN interval '0' WHEN 1 THEN interval '1 day' * pg_temp.draw(round || ' ahead ' || n, 20) ELSE interval '-1 hour' * pg_temp.draw(round || ' at ' || n, 1500) END,
             jsonb_build_object('page', pg_temp.draw(round || ' page ' || n, 5))
-        FROM generate_series(1, 150) n;
+        FROM generate_series(1, 200) n;
     UPDATE event SET occurred_at = occurred_at - interval '3 days' WHERE pg_temp.draw(round || ' move ' || event_id, 20) = 0 AND lead_id < 190;
     UPDATE event SET kind = 'c' WHERE pg_temp.draw(round || ' change ' || event_id, 25) = 0 AND lead_id < 190;
     DELETE FROM event WHERE pg_temp.draw(round || ' delete ' || event_id, 15) = 0 AND lead_id < 190;
@@ -119,12 +165,17 @@ SELECT * FROM pg_temp.wrong();
 
 -- signals change, then merges, a purge, and leads that go
 UPDATE signal SET event_kinds = '{a,b}' WHERE signal = 'a';
+INSERT INTO signal (signal, event_role) VALUES ('talk', 'sales_contact');
+SELECT * FROM pg_temp.wrong();
+SELECT pg_temp.changed_by_sweep();
 SELECT * FROM pg_temp.wrong();
 SELECT pg_temp.go_on(8) \g /dev/null
 SELECT * FROM pg_temp.wrong();
 SELECT count(merge_leads_by_id(n, n + 10)) FROM generate_series(1, 10) n;
 SELECT * FROM pg_temp.wrong();
 SELECT leads_left FROM purge(now() - interval '20 days') WHERE table_name = 'event';
+-- not every talk is counted any more
+UPDATE signal SET condition = '$.page > 2' WHERE signal = 'talk';
 SELECT pg_temp.go_on(9) \g /dev/null
 SELECT * FROM pg_temp.wrong();
 DELETE FROM lead WHERE lead_id > 195;

@@ -110,6 +110,18 @@ SET ROLE leadscore_owner;
 REVOKE EXECUTE ON FUNCTION crm.in_segment(text, text, timestamptz), crm.in_segment_by_id(bigint, text, timestamptz), crm.persona_match(text), crm.explain_segment(text, text),
     crm.segment_preview(text, text), crm.segment_preview_leads(text, text) FROM leadscore_tenant, leadscore_auditor;
 
+-- Two models are compared over the leads that a role sees, also if only their table hides them
+BEGIN;
+ALTER TABLE crm.lead_state DISABLE ROW LEVEL SECURITY;
+CREATE FUNCTION alone.compared() RETURNS TABLE (who name, leads numeric, before numeric) LANGUAGE sql AS $$
+    SELECT current_user, (SELECT sum(c.leads) FROM crm.compare_models('inbound', 'inbound') c WHERE c.level = 'stage'),
+        (SELECT sum(c.leads) FROM crm.compare_models('inbound', 'inbound', '2025-01-20') c WHERE c.level = 'stage') $$;
+SET LOCAL ROLE leadscore_auditor;
+SELECT * FROM alone.compared();
+SET LOCAL ROLE leadscore_tenant;
+SELECT * FROM alone.compared();
+ROLLBACK;
+
 -- Of leads that are behind the configuration each role gets those that it sees, by plans that the session keeps
 BEGIN;
 INSERT INTO crm.signal (signal, event_kinds) VALUES ('new', '{page_view}');

@@ -30,6 +30,7 @@ PG_FUNCTION_INFO_V1(leadscore_event_signals);
 PG_FUNCTION_INFO_V1(leadscore_profile_signals);
 PG_FUNCTION_INFO_V1(leadscore_event_mistypes);
 PG_FUNCTION_INFO_V1(leadscore_profile_mistypes);
+PG_FUNCTION_INFO_V1(leadscore_may_have_event);
 
 /* Find the columns of event that the engine reads. */
 void
@@ -662,4 +663,100 @@ Datum
 leadscore_profile_mistypes(PG_FUNCTION_ARGS)
 {
 	return row_mistypes(fcinfo, false);
+}
+
+/* What may_have_event() keeps from call to call */
+typedef struct RoleSignals
+{
+	bool		known;			/* each event is counted by one of the signals */
+	int			n;
+	int16	   *signals;
+} RoleSignals;
+
+/*
+ * A signal that every event of a kind counts for, or NULL.  Best is one that not
+ * all other events count for, too.
+ */
+static const SignalRule *
+plain_signal(const Pipeline *pipeline, const char *kind)
+{
+	const KindSignals *entry = leadscore_kind_signals(pipeline, kind);
+	const SignalRule *found = NULL;
+	int			i;
+	int			j;
+
+	for (i = 0; i < entry->nsignals; i++)
+	{
+		const SignalRule *signal = entry->signals[i];
+
+		if (signal->condition || signal->quantity || signal->distinct_on)
+			continue;
+		found = signal;
+		for (j = 0; j < pipeline->other.nsignals && pipeline->other.signals[j] != signal; j++)
+			;
+		if (j == pipeline->other.nsignals)
+			break;
+	}
+	return found;
+}
+
+/* The signals by which events of some roles are counted */
+static RoleSignals *
+role_signals(Oid schema, Datum roles, MemoryContext context)
+{
+	PipelinePart part = {schema, InvalidOid};
+	const Pipeline *pipeline = leadscore_pipeline_as_seen(part);
+	ArrayType  *kinds = DatumGetArrayTypeP(leadscore_read_kinds(pipeline->event_kind, roles, CurrentMemoryContext));
+	RoleSignals *found = MemoryContextAllocZero(context, sizeof(RoleSignals));
+	Datum	   *kind;
+	int			nkinds;
+	int			i;
+
+	deconstruct_array(kinds, TEXTOID, -1, false, TYPALIGN_INT, &kind, NULL, &nkinds);
+	found->signals = MemoryContextAlloc(context, sizeof(int16) * nkinds + 1);
+	found->known = true;
+	for (i = 0; i < nkinds && found->known; i++)
+	{
+		const SignalRule *signal = plain_signal(pipeline, TextDatumGetCString(kind[i]));
+
+		found->known = signal != NULL;
+		if (signal != NULL)
+			found->signals[found->n++] = signal->id;
+	}
+	return found;
+}
+
+/*
+ * may_have_event(pipeline regnamespace, activity lead_activity, VARIADIC roles text[])
+ *
+ * Whether a lead with this activity may have events of kinds that have one of
+ * the roles.  If each of them counts for a signal, and none was counted, there
+ * are none: the log need not be asked.
+ */
+Datum
+leadscore_may_have_event(PG_FUNCTION_ARGS)
+{
+	FmgrInfo   *flinfo = fcinfo->flinfo;
+	RoleSignals *wanted = flinfo->fn_extra;
+	ActivityList list;
+	int			i;
+	int			j;
+
+	if (wanted == NULL)
+	{
+		bool		stable = get_fn_expr_arg_stable(flinfo, 0) && get_fn_expr_arg_stable(flinfo, 2);
+
+		wanted = role_signals(PG_GETARG_OID(0), PG_GETARG_DATUM(2),
+							  stable ? flinfo->fn_mcxt : CurrentMemoryContext);
+		if (stable)
+			flinfo->fn_extra = wanted;
+	}
+	if (!wanted->known)
+		PG_RETURN_BOOL(true);
+	leadscore_activity_read(DatumGetLeadActivityPP(PG_GETARG_DATUM(1)), &list);
+	for (i = 0; i < list.nitems; i++)
+		for (j = 0; j < wanted->n; j++)
+			if (list.items[i].signal == wanted->signals[j] && list.items[i].count > 0)
+				PG_RETURN_BOOL(true);
+	PG_RETURN_BOOL(false);
 }

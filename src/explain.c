@@ -22,6 +22,10 @@
 PG_FUNCTION_INFO_V1(leadscore_dimension_scores);
 PG_FUNCTION_INFO_V1(leadscore_explain);
 PG_FUNCTION_INFO_V1(leadscore_stage_gates);
+PG_FUNCTION_INFO_V1(leadscore_top_rules);
+
+/* top_rules() names so many */
+#define TOP_RULES	3
 
 /* Columns of explain() */
 enum
@@ -299,6 +303,52 @@ leadscore_explain(PG_FUNCTION_ARGS)
 	site = leadscore_scorer_cache_evaluate(fcinfo);
 	leadscore_explain_rows((ReturnSetInfo *) fcinfo->resultinfo, site->scorer, site->evaluation);
 	return (Datum) 0;
+}
+
+/* Does a rule come before another one among those that give most points? */
+static bool
+gives_more(const LeadModel *model, const Evaluation *e, int a, int b)
+{
+	const ModelRule *rules = model_rules(model);
+
+	if (e->rules[a] != e->rules[b])
+		return e->rules[a] > e->rules[b];
+	return strcmp(MODEL_STRING(model, rules[a].name), MODEL_STRING(model, rules[b].name)) < 0;
+}
+
+/*
+ * top_rules(activity, model, at): the rules that give most points, each with its
+ * points after its limit and cap; NULL if none gives any.  The same could be had
+ * from the rows of explain(), at the price of a set of rows for each lead.
+ */
+Datum
+leadscore_top_rules(PG_FUNCTION_ARGS)
+{
+	ScorerCache *site = leadscore_scorer_cache_evaluate(fcinfo);
+	const LeadModel *model = site->scorer->model;
+	const Evaluation *e = site->evaluation;
+	int			top[TOP_RULES + 1];
+	int			n = 0;
+	int			i;
+	int			r;
+	StringInfoData text;
+
+	for (r = 0; r < model->rules.n; r++)
+	{
+		if (e->rules[r] <= 0)
+			continue;
+		for (i = n; i > 0 && gives_more(model, e, r, top[i - 1]); i--)
+			top[i] = top[i - 1];
+		top[i] = r;
+		n = Min(n + 1, TOP_RULES);
+	}
+	if (n == 0)
+		PG_RETURN_NULL();
+	initStringInfo(&text);
+	for (i = 0; i < n; i++)
+		appendStringInfo(&text, "%s%s +%s", i > 0 ? ", " : "",
+						 MODEL_STRING(model, model_rules(model)[top[i]].name), points_text(e->rules[top[i]]));
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(text.data, text.len));
 }
 
 /* What one row of a gate asks for, in words */

@@ -415,9 +415,12 @@ fill_row(const Writer *writer, const LeadRecord *record, TupleTableSlot *row)
 	set_column(row, c->updated_at, TimestampTzGetDatum(writer->counts_until), false);
 }
 
-/* The level of a record from now on, 0 without an active model */
+/*
+ * The level of a record from now on, 0 without an active model; or `enough` if
+ * it is seen at once that the level is not above that.
+ */
 int16
-leadscore_record_level(const Writer *writer, const LeadRecord *record)
+leadscore_record_level(const Writer *writer, const LeadRecord *record, int16 enough)
 {
 	const LeadLifecycle *lifecycle = &record->lifecycle;
 	const Evaluation *e = lifecycle->evaluation;
@@ -431,10 +434,10 @@ leadscore_record_level(const Writer *writer, const LeadRecord *record)
 	 * shared, so another lead may be in it.
 	 */
 	if (lifecycle->is_evaluated && e->activity == &record->activity && e->at <= now &&
-		leadscore_level_is_0(lifecycle->scorer, &record->activity, e))
+		leadscore_level_within(lifecycle->scorer, &record->activity, e, enough))
 	{
-		Assert(leadscore_level(lifecycle->scorer, &record->activity, now) == 0);
-		return 0;
+		Assert(leadscore_level(lifecycle->scorer, &record->activity, now) <= enough);
+		return enough;
 	}
 	return leadscore_level(lifecycle->scorer, &record->activity, now);
 }
@@ -455,7 +458,7 @@ leadscore_state_write(Writer *writer, LeadRecord *record, bool exact)
 	int64		review = leadscore_lifecycle_next_review(&record->lifecycle,
 														 exact ? NEVER : record->next_review,
 														 exact);
-	int16		level = leadscore_record_level(writer, record);
+	int16		level = leadscore_record_level(writer, record, exact ? 0 : record->level);
 
 	Assert(record->configuration == writer->pipeline->configuration);
 	Assert(record->activity.grain == writer->pipeline->grain);
@@ -474,7 +477,7 @@ leadscore_state_insert(Writer *writer, LeadRecord *record)
 	TupleTableSlot *row;
 
 	record->next_review = leadscore_lifecycle_next_review(&record->lifecycle, NEVER, true);
-	record->level = leadscore_record_level(writer, record);
+	record->level = leadscore_record_level(writer, record, 0);
 	row = leadscore_row_begin(&writer->state, false);
 	set_column(row, writer->pipeline->columns.lead_id, Int64GetDatum(record->lead_id), false);
 	fill_row(writer, record, row);

@@ -87,7 +87,7 @@ extern void leadscore_segments_read(Datum segments, LeadLifecycle *lifecycle);
 extern Datum leadscore_segments_array(const LeadLifecycle *lifecycle, bool *isnull);
 extern bool leadscore_state_lock(Writer *writer, int64 lead_id, LockTupleMode mode);
 extern bool leadscore_state_write(Writer *writer, LeadRecord *record, bool exact);
-extern int16 leadscore_record_level(const Writer *writer, const LeadRecord *record);
+extern int16 leadscore_record_level(const Writer *writer, const LeadRecord *record, int16 enough);
 extern void leadscore_state_none(Writer *writer);
 extern void leadscore_state_insert(Writer *writer, LeadRecord *record);
 extern void leadscore_state_create(Writer *writer, LeadRecord *record);

@@ -42,6 +42,11 @@ typedef struct ScorerCache
 	Scorer	   *scorer;
 	ActivityList activity;
 	Evaluation *evaluation;
+	/* the activity that was evaluated, as it was handed over */
+	char	   *evaluated;
+	Size		evaluated_size;
+	Size		evaluated_capacity;
+	MemoryContextCallback forget;
 } ScorerCache;
 
 /* stage.c */
@@ -51,12 +56,17 @@ extern PGDLLEXPORT Datum lead_stage_in(PG_FUNCTION_ARGS);
 extern const LeadModel *leadscore_model_read(Datum value);
 extern Datum leadscore_milli_numeric(int64 milli);
 
+/* report_support.c */
+extern Datum leadscore_read_kinds(Oid event_kind, Datum roles, MemoryContext context);
+
 /* model_cache.c */
 extern ScorerCache *leadscore_scorer_cache_at(ScorerCache **place, MemoryContext context,
 											  Datum value);
 extern ScorerCache *leadscore_scorer_cache(FunctionCallInfo fcinfo, Datum model);
 extern void leadscore_check_grain(const ScorerCache *site, const ActivityList *activity);
 extern void leadscore_scorer_cache_activity(ScorerCache *site, const LeadActivity *activity);
+extern ScorerCache *leadscore_scorer_cache_score(ScorerCache *site, LeadActivity *activity,
+												 TimestampTz at);
 extern ScorerCache *leadscore_scorer_cache_evaluate(FunctionCallInfo fcinfo);
 
 #endif							/* LEADSCORE_H */

@@ -186,17 +186,17 @@ ceiling(Scorer *scorer, const ActivityList *activity, Evaluation *first, Range *
 }
 
 /*
- * Does an evaluation show that the level of its activity is 0 from its bucket
- * on?  With nothing to come, and rules that only fade, no later score is above
- * the points that are given now.  That is all that most leads need.
+ * Does an evaluation show that the level of its activity is at most so high from
+ * its bucket on?  With nothing to come, and rules that only fade, no later score
+ * is above the points that are given now.  That is all that most leads need.
  */
 bool
-leadscore_level_is_0(Scorer *scorer, const ActivityList *activity, const Evaluation *e)
+leadscore_level_within(Scorer *scorer, const ActivityList *activity, const Evaluation *e, int16 level)
 {
 	prepare(scorer);
 	return scorer->only_fades &&
 		bucket_after(activity, e->at, PG_INT32_MAX) == PG_INT32_MAX &&
-		points_given(scorer, e) <= scorer->floor;
+		leadscore_level_of(scorer, points_given(scorer, e)) <= level;
 }
 
 /*
@@ -211,7 +211,7 @@ leadscore_level(Scorer *scorer, const ActivityList *activity, int32 from)
 	Range		range;
 
 	leadscore_evaluate(scorer, activity, from, e);
-	if (!leadscore_level_is_0(scorer, activity, e))
+	if (!leadscore_level_within(scorer, activity, e, 0))
 	{
 		leadscore_range_create(scorer, &range);
 		level = leadscore_level_of(scorer, ceiling(scorer, activity, e, &range));

@@ -14,8 +14,8 @@
 #include "score.h"
 
 extern int16 leadscore_level_of(Scorer *scorer, int64 points);
-extern bool leadscore_level_is_0(Scorer *scorer, const ActivityList *activity,
-								 const Evaluation *e);
+extern bool leadscore_level_within(Scorer *scorer, const ActivityList *activity,
+								   const Evaluation *e, int16 level);
 extern int16 leadscore_level(Scorer *scorer, const ActivityList *activity, int32 from);
 
 #endif							/* LEADSCORE_LEVEL_H */

@@ -8,6 +8,10 @@
  * again by its toast pointer or, inline, by the hash in its header; so no row
  * pays for detoasting it.
  *
+ * A row of a view asks for the score, for the points of dimensions and for
+ * grades of one lead.  The first of these call sites evaluates its activity, and
+ * the others take what it found.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -16,6 +20,17 @@
 #include "utils/memutils.h"
 
 #include "leadscore.h"
+
+/* The call site that evaluated last, if it is still there */
+static ScorerCache *latest = NULL;
+
+/* A call site goes, with its query. */
+static void
+forget(void *site)
+{
+	if (latest == site)
+		latest = NULL;
+}
 
 /* Does the call site hold this model already? */
 static bool
@@ -58,6 +73,11 @@ leadscore_scorer_cache_at(ScorerCache **place, MemoryContext context, Datum valu
 		site->context = AllocSetContextCreate(CurrentMemoryContext,
 											  "leadscore model", ALLOCSET_DEFAULT_SIZES);
 		lead_activity_init(&site->activity, GRAIN_DAY, 64);
+		site->evaluated_capacity = 256;
+		site->evaluated = palloc(site->evaluated_capacity);
+		site->forget.func = forget;
+		site->forget.arg = site;
+		MemoryContextRegisterResetCallback(context, &site->forget);
 		MemoryContextSwitchTo(oldcontext);
 		*place = site;
 	}
@@ -69,6 +89,7 @@ leadscore_scorer_cache_at(ScorerCache **place, MemoryContext context, Datum valu
 		model->hash == site->scorer->model->hash)
 		return site;
 
+	forget(site);
 	site->scorer = NULL;
 	MemoryContextReset(site->context);
 	oldcontext = MemoryContextSwitchTo(site->context);
@@ -121,17 +142,53 @@ leadscore_scorer_cache_activity(ScorerCache *site, const LeadActivity *activity)
 	leadscore_check_grain(site, &site->activity);
 }
 
-/* Evaluate arguments (activity, model, at) at their call site. */
+/* Do two call sites hold the same model? */
+static bool
+hold_same_model(const ScorerCache *a, const ScorerCache *b)
+{
+	return a == b ||
+		(VARSIZE(a->scorer->model) == VARSIZE(b->scorer->model) &&
+		 a->scorer->model->hash == b->scorer->model->hash);
+}
+
+/*
+ * Evaluate an activity with the model of a call site.  Returns the call site
+ * that holds the evaluation: this one, or the last one if that has just evaluated
+ * the same.  Callers only read it.
+ */
+ScorerCache *
+leadscore_scorer_cache_score(ScorerCache *site, LeadActivity *activity, TimestampTz at)
+{
+	int32		bucket = bucket_of(at, (LeadGrain) site->scorer->model->grain);
+	Size		size = VARSIZE_ANY_EXHDR(activity);
+
+	if (latest != NULL && latest->evaluation->at == bucket && latest->evaluated_size == size &&
+		memcmp(latest->evaluated, VARDATA_ANY(activity), size) == 0 &&
+		hold_same_model(latest, site))
+		return latest;
+
+	latest = NULL;
+	leadscore_scorer_cache_activity(site, activity);
+	leadscore_evaluate(site->scorer, &site->activity, bucket, site->evaluation);
+	if (size > site->evaluated_capacity)
+	{
+		site->evaluated_capacity = size * 2;
+		site->evaluated = repalloc_huge(site->evaluated, site->evaluated_capacity);
+	}
+	memcpy(site->evaluated, VARDATA_ANY(activity), size);
+	site->evaluated_size = size;
+	latest = site;
+	return site;
+}
+
+/* The same for the arguments (activity, model, at) of a function */
 ScorerCache *
 leadscore_scorer_cache_evaluate(FunctionCallInfo fcinfo)
 {
 	ScorerCache *site = leadscore_scorer_cache(fcinfo, PG_GETARG_DATUM(1));
 	LeadActivity *activity = PG_GETARG_LEAD_ACTIVITY_PP(0);
 
-	leadscore_scorer_cache_activity(site, activity);
+	site = leadscore_scorer_cache_score(site, activity, PG_GETARG_TIMESTAMPTZ(2));
 	PG_FREE_IF_COPY(activity, 0);
-	leadscore_evaluate(site->scorer, &site->activity,
-					   bucket_of(PG_GETARG_TIMESTAMPTZ(2), site->activity.grain),
-					   site->evaluation);
 	return site;
 }

@@ -156,7 +156,7 @@ compare_lead(LogReader *log, LeadRecord *stored, Difference *difference)
 	if (stored->configuration < writer->pipeline->configuration)
 		return false;
 	/* a level that is too high is right, and the next sweep lowers it */
-	level = leadscore_record_level(writer, stored);
+	level = leadscore_record_level(writer, stored, 0);
 	if (stored->level < level)
 	{
 		difference->problem = "level is too low";

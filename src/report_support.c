@@ -24,6 +24,7 @@
 #include "leadscore.h"
 #include "shard.h"
 
+PG_FUNCTION_INFO_V1(leadscore_dated);
 PG_FUNCTION_INFO_V1(leadscore_dimension_points);
 PG_FUNCTION_INFO_V1(leadscore_last_activity);
 PG_FUNCTION_INFO_V1(leadscore_has_signal);
@@ -37,6 +38,17 @@ PG_FUNCTION_INFO_V1(leadscore_caller);
 /* The years 1 to 9999, in every time zone: see is_dated() */
 #define FIRST_DATED ((date2j(1, 1, 3) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY)
 #define END_DATED	((date2j(9999, 12, 30) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY)
+
+/* dated(at): an instant of the years 1 to 9999; NULL for any other */
+Datum
+leadscore_dated(PG_FUNCTION_ARGS)
+{
+	TimestampTz at = PG_GETARG_TIMESTAMPTZ(0);
+
+	if (at < FIRST_DATED || at >= END_DATED)
+		PG_RETURN_NULL();
+	PG_RETURN_TIMESTAMPTZ(at);
+}
 
 /*
  * Values of an activity, one a row.  The same could be had from
@@ -75,11 +87,8 @@ leadscore_dimension_points(PG_FUNCTION_ARGS)
 	}
 	if (i == model->dimensions.n)
 		PG_RETURN_NULL();
-	leadscore_scorer_cache_activity(site, activity);
+	site = leadscore_scorer_cache_score(site, activity, PG_GETARG_TIMESTAMPTZ(3));
 	PG_FREE_IF_COPY(activity, 0);
-	leadscore_evaluate(site->scorer, &site->activity,
-					   bucket_of(PG_GETARG_TIMESTAMPTZ(3), site->activity.grain),
-					   site->evaluation);
 	PG_RETURN_FLOAT8(site->evaluation->dimensions[i] / 1000.0);
 }
 
@@ -159,8 +168,8 @@ leadscore_has_signal(PG_FUNCTION_ARGS)
  * the kinds are read once; of a distributed pipeline from the copy on this
  * node, for queries inside of distributed ones are refused.
  */
-static Datum
-read_kinds(Oid event_kind, Datum roles, MemoryContext context)
+Datum
+leadscore_read_kinds(Oid event_kind, Datum roles, MemoryContext context)
 {
 	Oid			copy = leadscore_reference_copy(event_kind);
 	Oid			table = OidIsValid(copy) ? copy : event_kind;
@@ -205,8 +214,8 @@ leadscore_kinds_of(PG_FUNCTION_ARGS)
 	if (flinfo->fn_extra != NULL)
 		PG_RETURN_POINTER(flinfo->fn_extra);
 	stable = get_fn_expr_arg_stable(flinfo, 0) && get_fn_expr_arg_stable(flinfo, 1);
-	kinds = read_kinds(PG_GETARG_OID(0), PG_GETARG_DATUM(1),
-					   stable ? flinfo->fn_mcxt : CurrentMemoryContext);
+	kinds = leadscore_read_kinds(PG_GETARG_OID(0), PG_GETARG_DATUM(1),
+								 stable ? flinfo->fn_mcxt : CurrentMemoryContext);
 	if (stable)
 		flinfo->fn_extra = DatumGetPointer(kinds);
 	PG_RETURN_DATUM(kinds);

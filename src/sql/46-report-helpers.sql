@@ -12,10 +12,7 @@ COMMENT ON FUNCTION leadscore_internal.is_dated(timestamptz) IS
 	'whether an instant lies in the years 1 to 9999 in every time zone';
 
 CREATE FUNCTION leadscore_internal.dated(at timestamptz) RETURNS timestamptz
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-BEGIN ATOMIC
-	SELECT CASE WHEN dated.at >= timestamptz '0001-01-03 00:00:00+00' AND dated.at < timestamptz '9999-12-30 00:00:00+00' THEN dated.at END;
-END;
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_dated';
 COMMENT ON FUNCTION leadscore_internal.dated(timestamptz) IS
 	'an instant of the years 1 to 9999; NULL for any other';
 
@@ -170,6 +167,16 @@ CREATE FUNCTION leadscore_internal.has_signal(activity leadscore.lead_activity, 
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 5 AS 'MODULE_PATHNAME', 'leadscore_has_signal';
 COMMENT ON FUNCTION leadscore_internal.has_signal(leadscore.lead_activity, integer) IS
 	'whether a signal was counted at all';
+
+CREATE FUNCTION leadscore_internal.may_have_event(pipeline regnamespace, activity leadscore.lead_activity, VARIADIC roles text[]) RETURNS boolean
+	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 5 AS 'MODULE_PATHNAME', 'leadscore_may_have_event';
+COMMENT ON FUNCTION leadscore_internal.may_have_event(regnamespace, leadscore.lead_activity, text[]) IS
+	'false: a lead with this activity has no event of kinds with these roles, since each would count for a signal and none was counted';
+
+CREATE FUNCTION leadscore_internal.top_rules(activity leadscore.lead_activity, model leadscore.lead_model, at timestamptz) RETURNS text
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 15 AS 'MODULE_PATHNAME', 'leadscore_top_rules';
+COMMENT ON FUNCTION leadscore_internal.top_rules(leadscore.lead_activity, leadscore.lead_model, timestamptz) IS
+	'the three rules that give most points, as explain() gives them, and their points; NULL if no rule gives any';
 
 CREATE FUNCTION leadscore_internal.level(activity leadscore.lead_activity, model leadscore.lead_model, at timestamptz) RETURNS smallint
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'leadscore_level_of_activity';

@@ -356,7 +356,7 @@ CREATE FUNCTION leadscore_internal.due_after(at timestamptz, work interval, zone
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT CASE WHEN due_after.weekdays IS NULL OR due_after.at >= timestamptz '8000-01-01 00:00:00+00' OR due_after.work > interval '31 days'
-		THEN due_after.at + due_after.work
+		THEN timezone('UTC', timezone('UTC', due_after.at) + due_after.work)
 		ELSE leadscore_internal.add_business_time(due_after.at, due_after.work, due_after.zone, due_after.weekdays, due_after.opens, due_after.closes) END;
 END;
 COMMENT ON FUNCTION leadscore_internal.due_after(timestamptz, interval, text, integer[], time[], time[]) IS

@@ -46,3 +46,25 @@ ALTER TABLE stored ADD PRIMARY KEY (lead_id);
 CREATE INDEX stored_score_idx ON stored (score DESC);
 CREATE INDEX stored_stage_idx ON stored (stage);
 VACUUM ANALYZE stored;
+
+-- Milliseconds of a call, and those of the processor
+CREATE FUNCTION took(query text, OUT elapsed double precision, OUT processor double precision) LANGUAGE plpgsql AS $$
+DECLARE
+    began_at timestamptz;
+    calls integer := 0;
+    nanoseconds CONSTANT text := 'SELECT split_part(pg_read_file(''/proc/self/schedstat''), '' '', 1)::double precision';
+    used double precision;
+BEGIN
+    EXECUTE query;
+    EXECUTE query;
+    EXECUTE nanoseconds INTO used;
+    began_at := clock_timestamp();
+    WHILE calls < 2 OR clock_timestamp() < began_at + interval '0.2 seconds' LOOP
+        EXECUTE query;
+        calls := calls + 1;
+    END LOOP;
+    elapsed := extract(epoch FROM clock_timestamp() - began_at) * 1000 / calls;
+    EXECUTE nanoseconds INTO processor;
+    processor := (processor - used) / 1e6 / calls;
+END
+$$;

@@ -455,7 +455,7 @@ part_of_merges() if $parts =~ /2/;
 
 # Row counts and sums of all views, one line each, before and after some statements. The keys of a lead (external_id)
 # and contact_allowed are what forgetting takes away. Whom to call, and how many
-# may be written to (hot_leads with _hot, recommended_action, consent_by_stage), leave out leads that were forgotten.
+# may be written to (hot_leads with _hot and _hot_lead, recommended_action, consent_by_stage), leave out leads that were forgotten.
 sub view_sums
 {
 	my ($database, @statements) = @_;
@@ -466,7 +466,7 @@ sub view_sums
 			-- it also tells that the person was forgotten, and what ended by that
 			|| CASE c.table_name WHEN 'lead_timeline' THEN $$ WHERE what IN ('event', 'stage', 'profile', 'segment', 'owner', 'persona')$$ ELSE '' END || ';'
 		FROM information_schema.columns c JOIN information_schema.views v USING (table_schema, table_name)
-		WHERE c.table_schema IN ('p', 'p_reports') AND c.table_name NOT IN ('hot_leads', '_hot', 'recommended_action', 'consent_by_stage')
+		WHERE c.table_schema IN ('p', 'p_reports') AND c.table_name NOT IN ('hot_leads', '_hot', '_hot_lead', 'recommended_action', 'consent_by_stage')
 		GROUP BY c.table_schema, c.table_name
 		ORDER BY 1;});
 	# one transaction, so that ages are those of one instant

@@ -31,7 +31,8 @@ BEGIN
         trim_scale(round(c.score_milli_b / 1000.0 / c.leads, 3)) AS score_b,
         trim_scale(round((c.score_milli_b - c.score_milli_a) / 1000.0 / c.leads, 3)) AS difference
     FROM leadscore_internal.compare_leads(pipeline, @pipeline@.compiled_model(compare_models.a), @pipeline@.compiled_model(compare_models.b), compare_models.at) c
-    ORDER BY c.lead_id IS NOT NULL, leadscore.stage_rank(c.stage_a) DESC, leadscore.stage_rank(c.stage_b) DESC, c.lead_id;
+    -- stages first, the highest first: one number sorts many leads faster than three
+    ORDER BY (c.lead_id IS NOT NULL)::integer * 1000000 - leadscore.stage_rank(c.stage_a) * 1000 - leadscore.stage_rank(c.stage_b), c.lead_id;
 END
 $$;
 COMMENT ON FUNCTION compare_models(text, text, timestamptz) IS

@@ -37,9 +37,10 @@ SELECT
     s.activity,
     m.model,
     m.compiled,
-    now() AS at
+    now() AS at,
+    dated(s.recorded_since) AS recorded_since_at
 FROM (
-        SELECT s.lead_id, s.stage, s.stage_since, s.stage AS recorded_stage, false AS due, s.next_review_at, s.cycle, s.activity
+        SELECT s.lead_id, s.stage, s.stage_since, s.stage AS recorded_stage, s.stage_since AS recorded_since, false AS due, s.next_review_at, s.cycle, s.activity
         FROM lead_state s
         WHERE (s.next_review_at > now() OR s.next_review_at IS NULL)
             -- to ask whether they are equal tells the planner that they are
@@ -50,12 +51,14 @@ FROM (
             current_stage($name$@pipeline@$name$::regnamespace, s.lead_id),
             current_stage_since($name$@pipeline@$name$::regnamespace, s.lead_id),
             s.stage,
+            s.stage_since,
             true,
             s.next_review_at,
             s.cycle,
             CASE WHEN s.configuration < z.signals_configuration THEN current_activity($name$@pipeline@$name$::regnamespace, s.lead_id) ELSE s.activity END
         FROM lead_state s
-            CROSS JOIN setting z
+            -- by the aggregate the planner knows that it is one row
+            CROSS JOIN (SELECT max(g.signals_configuration) AS signals_configuration FROM setting g) z
         WHERE s.next_review_at <= now()
             OR s.configuration < (SELECT g.configuration FROM setting g) AND s.configuration <> (SELECT g.configuration FROM setting g)
     ) s
@@ -112,17 +115,18 @@ WHERE e.kind = ANY (kinds_of('event_kind', 'outreach', 'sales_contact', 'meeting
 COMMENT ON VIEW _contact IS 'one row an event of role outreach, sales_contact or meeting_held, up to now';
 
 -- The hours of the team, as add_business_time() takes them: clocks of sales run
--- only then, as sla_warning does. One without hours is never off duty.
+-- only then, as sla_warning does. One without hours is never off duty. The zone
+-- takes more time than all the rest of a row, and is for hours only.
 CREATE OR REPLACE VIEW _business_week WITH (security_invoker = true) AS
-SELECT known_zone(z.time_zone, 'UTC') AS time_zone, b.weekdays, b.opens, b.closes
-FROM setting z
+SELECT CASE WHEN b.weekdays IS NOT NULL THEN known_zone(z.time_zone, 'UTC') END AS time_zone, b.weekdays, b.opens, b.closes
+FROM (SELECT max(s.time_zone) AS time_zone FROM setting s) z
     CROSS JOIN (
         SELECT array_agg(b.weekday ORDER BY b.weekday, b.opens_at) AS weekdays,
             array_agg(b.opens_at ORDER BY b.weekday, b.opens_at) AS opens,
             array_agg(b.closes_at ORDER BY b.weekday, b.opens_at) AS closes
         FROM business_hours b
     ) b;
-COMMENT ON VIEW _business_week IS 'one row: business_hours as arrays, which are NULL if there are none, and their time zone';
+COMMENT ON VIEW _business_week IS 'one row: business_hours as arrays, and their time zone; all NULL if there are none';
 
 -- One row for each stay in a stage, as of now, with the first contact of sales
 -- that counts for it. A contact before the stay counts if it led to it: it was
@@ -142,10 +146,9 @@ SELECT
     y.is_current,
     coalesce(k.before_at, k.during_at) AS contacted_at
 FROM (
-        SELECT h.lead_id, h.seq, h.cycle, h.to_stage AS stage, h.effective_at AS entered_at,
-            coalesce(n.effective_at, CASE WHEN n.lead_id IS NULL AND s.due AND s.stage <> s.recorded_stage THEN s.stage_since_at END) AS left_at,
-            n.lead_id IS NULL AND (s.stage = s.recorded_stage OR s.due IS NOT TRUE) AS is_current,
-            s.activity, s.model
+        -- what has ended: the next stage has begun, recorded by a sweep or not
+        SELECT h.lead_id, h.seq, h.cycle, h.to_stage AS stage, h.effective_at AS entered_at, CASE WHEN n.lead_id IS NULL THEN s.stage_since_at ELSE n.effective_at END AS left_at,
+            false AS is_current, s.activity, s.model
         FROM _history h
             JOIN _lead_now s ON s.lead_id = h.lead_id
             LEFT JOIN LATERAL (
@@ -155,13 +158,24 @@ FROM (
                 ORDER BY n.seq
                 LIMIT 1
             ) n ON true
+        WHERE n.lead_id IS NOT NULL OR s.due AND (s.stage, s.stage_since_at) IS DISTINCT FROM (s.recorded_stage, s.recorded_since_at)
         UNION ALL
-        -- a stage that no sweep has recorded yet
-        SELECT s.lead_id, NULL AS seq, s.cycle, s.stage, s.stage_since_at AS entered_at, NULL AS left_at, true AS is_current, s.activity, s.model
+        -- the stage of now: the state of the lead says all but its number
+        SELECT
+            s.lead_id,
+            CASE WHEN NOT s.due OR (s.stage, s.stage_since_at) IS NOT DISTINCT FROM (s.recorded_stage, s.recorded_since_at)
+                THEN h.seq END,
+            s.cycle,
+            s.stage,
+            s.stage_since_at,
+            NULL,
+            true,
+            s.activity,
+            s.model
         FROM _lead_now s
-        WHERE s.due AND s.stage <> s.recorded_stage
+            LEFT JOIN LATERAL (SELECT max(h.seq) AS seq FROM _history h WHERE h.lead_id = s.lead_id) h ON true
     ) y
-    CROSS JOIN setting z
+    CROSS JOIN (SELECT fixed_period(max(s.first_response_within)) AS first_response_within FROM setting s) z
     CROSS JOIN _business_week w
     -- of several rows for a stage the one that the engine takes
     LEFT JOIN LATERAL (
@@ -174,7 +188,7 @@ FROM (
         SELECT
             min(c.contacted_at) FILTER (WHERE c.contacted_at >= y.entered_at AND (c.contacted_at <= y.left_at OR y.left_at IS NULL)) AS during_at,
             max(c.contacted_at) FILTER (WHERE c.contacted_at < y.entered_at
-                AND c.contacted_at >= y.entered_at - coalesce(r.sla, fixed_period(z.first_response_within))
+                AND c.contacted_at >= y.entered_at - coalesce(r.sla, z.first_response_within)
                 AND c.contacted_at >= b.began_at) AS before_at
         FROM _contact c
             CROSS JOIN (
@@ -183,6 +197,8 @@ FROM (
                 WHERE b.lead_id = y.lead_id AND b.cycle = y.cycle
             ) b
         WHERE c.lead_id = y.lead_id
+            -- most leads have none, and their events need not be read
+            AND may_have_event($name$@pipeline@$name$::regnamespace, y.activity, 'outreach', 'sales_contact', 'meeting_held')
     ) k ON true
 WHERE y.entered_at IS NOT NULL;
 COMMENT ON VIEW _stay IS

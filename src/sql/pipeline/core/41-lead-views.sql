@@ -23,7 +23,7 @@ SELECT
     dimension_points(s.activity, s.compiled, 'engagement', s.at) AS engagement,
     dimension_points(s.activity, s.compiled, 'fit', s.at) AS fit,
     grade(s.activity, s.compiled, s.at) AS grade,
-    dated(last_activity(s.activity, s.at, o.signals)) AS last_activity_at,
+    dated(last_activity(s.activity, s.at, c.signals)) AS last_activity_at,
     s.stage_since_at,
     s.next_review_at,
     s.cycle,
@@ -34,20 +34,20 @@ SELECT
         calibrated_chance(c.curve, score_milli(s.activity, s.compiled, s.at) / 1000.0::double precision, s.stage_rank)
     END AS conversion_probability
 FROM lead l
-    CROSS JOIN (SELECT coalesce(array_agg(g.signal_id::integer), '{}') AS signals FROM signal g WHERE g.event_role = 'outreach') o
     LEFT JOIN _lead_now s ON s.lead_id = l.lead_id
-    -- once a query. By the aggregate the planner knows that it is one row, and drops
-    -- the join if nobody asks for the chance
+    -- once a query. By the aggregates the planner knows that it is one row, and drops
+    -- the join if nobody asks for it
     LEFT JOIN (
-        SELECT max(k.curve) AS curve
-        FROM (
-            SELECT calibration_curve(k.intercept, k.points_coefficient, k.stage_coefficients, k.bin_edges, k.bin_rates) AS curve
-            FROM model_calibration k
-                JOIN model n ON n.model = k.model
-            WHERE n.status = 'active' AND k.target = 'customer'
-            ORDER BY k.calibrated_at DESC, k.horizon
-            LIMIT 1
-        ) k
+        SELECT coalesce(array_agg(g.signal_id::integer) FILTER (WHERE g.event_role = 'outreach'), '{}') AS signals, max(k.curve) AS curve
+        FROM signal g
+            LEFT JOIN (
+                SELECT calibration_curve(k.intercept, k.points_coefficient, k.stage_coefficients, k.bin_edges, k.bin_rates) AS curve
+                FROM model_calibration k
+                    JOIN model n ON n.model = k.model
+                WHERE n.status = 'active' AND k.target = 'customer'
+                ORDER BY k.calibrated_at DESC, k.horizon
+                LIMIT 1
+            ) k ON true
     ) c ON true;
 COMMENT ON VIEW lead_score IS 'one row a lead: its score and stage now';
 COMMENT ON COLUMN lead_score.lead_id IS 'number of the lead, see the table lead';
@@ -173,54 +173,47 @@ WHERE s.stage IN ('mql', 'sql')
                     WHERE c.lead_id = s.lead_id AND c.purpose = 'marketing' AND c.status = 'withdrawn')));
 COMMENT ON VIEW _hot IS 'one row a lead that is sql or mql and that sales may call';
 
-CREATE OR REPLACE VIEW hot_leads WITH (security_invoker = true) AS
+-- What hot_leads and hot_leads(n) show of a lead, which takes longer than to find
+-- its place.
+CREATE OR REPLACE VIEW _hot_lead WITH (security_invoker = true) AS
 SELECT
-    q.call_order,
-    q.lead_id,
-    q.external_id,
-    q.organization,
-    q.owner,
-    q.channel,
-    q.campaign,
-    q.stage,
-    q.stage_rank,
-    q.score,
-    w.why,
-    q.stage_since_at,
+    h.lead_id,
+    h.external_id,
+    h.organization,
+    h.owner,
+    h.channel,
+    h.campaign,
+    h.stage,
+    h.stage_rank,
+    h.score,
+    top_rules(h.activity, h.compiled, h.at) AS why,
+    h.stage_since_at,
     y.due_at,
     y.contacted_at IS NOT NULL AS contacted,
     y.contacted_at,
     coalesce(y.contacted_at, now()) > y.due_at AS breached,
-    q.contact_allowed,
-    _deadline_at(q.lead_id) AS deadline_at
-FROM (
-        SELECT
-            row_number() OVER (ORDER BY h.stage_rank DESC, h.score DESC, h.stage_since_at, h.lead_id) AS call_order,
-            h.*
-        FROM _hot h
-    ) q
-    LEFT JOIN LATERAL (
-        SELECT string_agg(t.rule || ' +' || t.points, ', ' ORDER BY t.points DESC, t.rule) AS why
-        FROM (
-            -- limits and caps of a rule are rows of their own
-            SELECT e.rule, trim_scale(sum(e.points)) AS points
-            FROM explain(q.activity, q.compiled, q.at) e
-            WHERE e.rule IS NOT NULL
-            GROUP BY e.rule
-            HAVING sum(e.points) > 0
-            ORDER BY sum(e.points) DESC, e.rule
-            LIMIT 3
-        ) t
-    ) w ON true
+    h.contact_allowed,
+    _deadline_at(h.lead_id) AS deadline_at
+FROM _hot h
     -- lead by lead: all stays of all leads would be many
     LEFT JOIN LATERAL (
         SELECT y.due_at, y.contacted_at
         FROM _stay y
-        WHERE y.lead_id = q.lead_id AND y.is_current
+        WHERE y.lead_id = h.lead_id AND y.is_current
         LIMIT 1
-    ) y ON true
--- as call_order, and so that LIMIT need not explain all
-ORDER BY q.stage_rank DESC, q.score DESC, q.stage_since_at, q.lead_id;
+    ) y ON true;
+COMMENT ON VIEW _hot_lead IS 'one row a lead that is sql or mql and that sales may call: the columns of hot_leads but its place';
+
+CREATE OR REPLACE VIEW hot_leads WITH (security_invoker = true) AS
+SELECT q.call_order, c.*
+FROM (
+        SELECT h.lead_id, row_number() OVER (ORDER BY h.stage_rank DESC, h.score DESC, h.stage_since_at, h.lead_id) AS call_order
+        FROM _hot h
+        ORDER BY call_order
+    ) q
+    -- OFFSET: lead by lead, so that LIMIT need not explain all
+    CROSS JOIN LATERAL (SELECT * FROM _hot_lead c WHERE c.lead_id = q.lead_id OFFSET 0) c
+ORDER BY q.call_order;
 COMMENT ON VIEW hot_leads IS 'one row a lead that is sql or mql, in the order in which sales should call them. A lead that wants no messages is left out, unless it has asked for something since it said so';
 COMMENT ON COLUMN hot_leads.call_order IS '1: call this lead first; sql before mql, then by score';
 COMMENT ON COLUMN hot_leads.lead_id IS 'number of the lead, see the table lead';

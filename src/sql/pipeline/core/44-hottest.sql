@@ -5,6 +5,10 @@
 -- levels are scored first, and then all whose level is not below that of the
 -- score which the last of them must have. Levels of leads that are behind a
 -- change of the configuration say nothing; these leads are scored, too.
+--
+-- To plan these queries takes longer than to run them, so each session plans
+-- them once. To ask whether configurations are equal tells the planner that
+-- they are.
 
 -- For the grants of readers: what the functions below read of lead_state.
 CREATE OR REPLACE VIEW _level WITH (security_invoker = true) AS
@@ -43,7 +47,7 @@ COMMENT ON FUNCTION _require_leads(integer) IS 'a number of leads to return, or 
 
 CREATE OR REPLACE FUNCTION hottest(n integer DEFAULT 100)
     RETURNS TABLE (place bigint, lead_id bigint, score double precision)
-    LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -88,7 +92,7 @@ BEGIN
             SELECT s.lead_id, leadscore.score_milli(CASE WHEN s.configuration < of_signals THEN leadscore_internal.current_activity($name$@pipeline@$name$::regnamespace, s.lead_id)
                     ELSE s.activity END, model, now())
             FROM @pipeline@.lead_state s
-            WHERE s.configuration < newest
+            WHERE s.configuration < newest AND s.configuration <> newest
         ) t
         ORDER BY t.milli DESC, t.lead_id
         LIMIT wanted;
@@ -109,7 +113,7 @@ COMMENT ON FUNCTION hottest(integer) IS
     'the n leads with the highest scores now, in whatever stage, and their scores: as the view lead_score ordered by score, without scoring all leads';
 
 CREATE OR REPLACE FUNCTION _hot_candidates(n bigint) RETURNS bigint[]
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     -- more of them are read faster with all others
@@ -117,9 +121,8 @@ DECLARE
     newest bigint;
     model leadscore.lead_model;
     of_stage leadscore.lead_stage;
-    least double precision;
-    enough boolean := false;
-    stage_ids bigint[];
+    least bigint;
+    bound smallint;
     ids bigint[];
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
@@ -130,27 +133,31 @@ BEGIN
     FROM @pipeline@.setting z LEFT JOIN @pipeline@.model m ON m.status = 'active';
     -- their stage is another one, perhaps
     ids := ARRAY(
-        SELECT s.lead_id FROM @pipeline@.lead_state s WHERE s.next_review_at <= now() OR s.configuration < newest LIMIT most + 1);
+        SELECT s.lead_id FROM @pipeline@.lead_state s
+        WHERE s.next_review_at <= now() OR s.configuration < newest AND s.configuration <> newest
+        LIMIT most + 1);
     FOREACH of_stage IN ARRAY ARRAY['sql', 'mql']::leadscore.lead_stage[] LOOP
-        EXIT WHEN enough OR cardinality(ids) > most;
-        -- of the leads with the highest levels, those that may be called
-        stage_ids := ARRAY(
-            SELECT s.lead_id
-            FROM @pipeline@.lead_state s
-            WHERE s.stage = of_stage
-            ORDER BY s.level DESC
-            LIMIT _hot_candidates.n * 2);
+        EXIT WHEN least IS NOT NULL OR cardinality(ids) > most;
+        -- a bound for the n-th best: of the leads with the highest levels some
+        -- that may be called whatever they asked for, see _hot
         least := (
-            SELECT h.score
-            FROM @pipeline@._hot h
-            WHERE h.lead_id = ANY (stage_ids) AND h.stage = of_stage::text
-            ORDER BY h.score DESC
+            SELECT s.milli
+            FROM (
+                    SELECT s.lead_id, leadscore.score_milli(s.activity, model, now()) AS milli
+                    FROM @pipeline@.lead_state s
+                    WHERE s.stage = of_stage AND s.configuration = newest AND (s.next_review_at > now() OR s.next_review_at IS NULL)
+                    ORDER BY s.level DESC
+                    LIMIT _hot_candidates.n * 2
+                ) s
+            -- a subquery of each, for the planner does not know how few they are
+            WHERE (SELECT l.erased_at IS NULL AND l.contact_allowed IS NOT FALSE FROM @pipeline@.lead l WHERE l.lead_id = s.lead_id)
+            ORDER BY s.milli DESC
             OFFSET _hot_candidates.n - 1 LIMIT 1);
-        enough := least IS NOT NULL;
+        bound := coalesce(leadscore_internal.level_of(least, model), 0);
         ids := ids || ARRAY(
             SELECT s.lead_id
             FROM @pipeline@.lead_state s
-            WHERE s.stage = of_stage AND (NOT enough OR s.level >= leadscore_internal.level_of((least * 1000)::bigint, model))
+            WHERE s.stage = of_stage AND s.level >= bound
             LIMIT most + 1);
     END LOOP;
     RETURN CASE WHEN cardinality(ids) <= most THEN ids END;
@@ -159,13 +166,12 @@ $$;
 COMMENT ON FUNCTION _hot_candidates(bigint) IS
     'leads of which the first n are those of hot_leads; NULL if they are too many';
 
--- The same columns as in hot_leads; there LIMIT would come after the scores of
--- all sql and mql.
+-- In the view LIMIT comes after the scores of all sql and mql.
 CREATE OR REPLACE FUNCTION hot_leads(n integer)
     RETURNS TABLE (call_order bigint, lead_id bigint, external_id text, organization text, owner text, channel text, campaign text,
         stage text, stage_rank integer, score double precision, why text, stage_since_at timestamptz, due_at timestamptz, contacted boolean,
         contacted_at timestamptz, breached boolean, contact_allowed boolean, deadline_at timestamptz)
-    LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -182,50 +188,15 @@ BEGIN
         RETURN;
     END IF;
     RETURN QUERY
-    SELECT
-        q.call_order,
-        q.lead_id,
-        q.external_id,
-        q.organization,
-        q.owner,
-        q.channel,
-        q.campaign,
-        q.stage,
-        q.stage_rank,
-        q.score,
-        w.why,
-        q.stage_since_at,
-        y.due_at,
-        y.contacted_at IS NOT NULL AS contacted,
-        y.contacted_at,
-        coalesce(y.contacted_at, now()) > y.due_at AS breached,
-        q.contact_allowed,
-        @pipeline@._deadline_at(q.lead_id) AS deadline_at
+    SELECT q.call_order, c.*
     FROM (
-            SELECT row_number() OVER (ORDER BY h.stage_rank DESC, h.score DESC, h.stage_since_at, h.lead_id) AS call_order, h.*
+            SELECT h.lead_id, row_number() OVER (ORDER BY h.stage_rank DESC, h.score DESC, h.stage_since_at, h.lead_id) AS call_order
             FROM @pipeline@._hot h
             WHERE h.lead_id = ANY (candidates)
-            ORDER BY h.stage_rank DESC, h.score DESC, h.stage_since_at, h.lead_id
+            ORDER BY call_order
             LIMIT wanted
         ) q
-        LEFT JOIN LATERAL (
-            SELECT string_agg(t.rule || ' +' || t.points, ', ' ORDER BY t.points DESC, t.rule) AS why
-            FROM (
-                SELECT e.rule, trim_scale(sum(e.points)) AS points
-                FROM leadscore.explain(q.activity, q.compiled, q.at) e
-                WHERE e.rule IS NOT NULL
-                GROUP BY e.rule
-                HAVING sum(e.points) > 0
-                ORDER BY sum(e.points) DESC, e.rule
-                LIMIT 3
-            ) t
-        ) w ON true
-        LEFT JOIN LATERAL (
-            SELECT y.due_at, y.contacted_at
-            FROM @pipeline@._stay y
-            WHERE y.lead_id = q.lead_id AND y.is_current
-            LIMIT 1
-        ) y ON true
+        CROSS JOIN LATERAL (SELECT * FROM @pipeline@._hot_lead c WHERE c.lead_id = q.lead_id OFFSET 0) c
     ORDER BY q.call_order;
 END
 $$;
