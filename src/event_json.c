@@ -168,7 +168,7 @@ read_event(const JsonbValue *item, int position, EventInput *event)
 
 		number = DirectFunctionCall1(numeric_float8_no_overflow, number);
 		event->values[EVENT_VALUE] = leadscore_stored_value(DatumGetFloat8(number),
-												  psprintf("element %d of events", position));
+															psprintf("element %d of events", position));
 		event->nulls[EVENT_VALUE] = ' ';
 	}
 	for (i = 0; i < lengthof(texts); i++)

@@ -115,7 +115,7 @@ name_cmp(const void *a, const void *b)
 /* Write the leads whose rows differ before and after. */
 void
 leadscore_write_leads(AppWrite *call, const TrackedTable *table, TrackedRows *old, TrackedRows *new,
-			bool backfill, int64 *skipped)
+					  bool backfill, int64 *skipped)
 {
 	TrackedRow **changed = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(TrackedRow *) * (new->n + 1));
 	LeadInput  *leads = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(LeadInput) * (new->n + 1));

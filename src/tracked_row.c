@@ -270,7 +270,7 @@ leadscore_tracked_sort(TrackedRows *rows)
 	for (i = 0; i < rows->n; i++)
 	{
 		if (kept > 0 && leadscore_same_varlena(rows->rows[kept - 1].event.values[EVENT_SOURCE_ID], false,
-									 rows->rows[i].event.values[EVENT_SOURCE_ID], false))
+											   rows->rows[i].event.values[EVENT_SOURCE_ID], false))
 			kept--;
 		rows->rows[kept++] = rows->rows[i];
 	}
@@ -296,7 +296,7 @@ leadscore_same_event(const TrackedRow *a, const TrackedRow *b)
 		return false;
 	for (i = 0; i < lengthof(columns); i++)
 		if (!leadscore_same_varlena(a->event.values[columns[i]], a->event.nulls[columns[i]] == 'n',
-						  b->event.values[columns[i]], b->event.nulls[columns[i]] == 'n'))
+									b->event.values[columns[i]], b->event.nulls[columns[i]] == 'n'))
 			return false;
 	return true;
 }
