@@ -71,7 +71,9 @@ ALTER TABLE fk.event ADD FOREIGN KEY (lead_id) REFERENCES fk.lead;
 -- lead and day, for limits and decay need that; from the counts follow the
 -- score, the stage and its history.
 CREATE TABLE signal AS
-    SELECT row_number() OVER (ORDER BY r.rule)::smallint AS signal_id, k.kind, s.condition,
+    SELECT row_number() OVER (ORDER BY r.rule)::smallint AS signal_id, k.kind,
+        -- these events name no content
+        regexp_replace(s.condition::text, '\$"content_\w+"', 'null', 'g')::jsonpath AS condition,
         r.points::float8, coalesce(r.limit_count, 1000000) AS limit_count,
         coalesce(extract(epoch FROM r.decay_period) / 86400, 1e6)::float8 AS half_life,
         coalesce(r.max_points, sign(r.points) * 1000000)::float8 AS max_points,
