@@ -412,14 +412,14 @@ BEGIN
         FROM @pipeline@.sequence_step s, unnest(s.only_if || s.unless) AS n (name)
         WHERE s.sequence = q.sequence AND NOT EXISTS (SELECT FROM @pipeline@.signal g WHERE g.signal = n.name)
         UNION ALL
-        SELECT 6, format('starts itself: step "%s" writes an event that counts for signal "%s"', s.step, q.start_name), 'Let it start on what the lead does.'
+        SELECT 6, format('starts itself: step "%s" writes an event that counts for signal "%s"', s.step, q.start_name), 'Let it start on an event of the lead itself.'
         FROM @pipeline@.signal g, @pipeline@.sequence_step s
         WHERE q.starts_on = 'event' AND g.signal = q.start_name AND s.sequence = q.sequence AND s.kind <> 'alert'
             AND CASE WHEN g.event_role IS NOT NULL
                 THEN EXISTS (SELECT FROM @pipeline@.event_kind k WHERE k.role = g.event_role AND k.kind = @pipeline@._done_kind(s.kind, s.channel))
                 ELSE g.event_kinds IS NULL OR @pipeline@._done_kind(s.kind, s.channel) = ANY (g.event_kinds) END
         UNION ALL
-        SELECT 7, 'would end when it starts', 'Take what it starts on out of its goals and exits.'
+        SELECT 7, 'would end when it starts', 'Remove its start from its goals and exits.'
         WHERE CASE q.starts_on
             WHEN 'event' THEN q.start_name = ANY (q.goal_signals || q.exit_signals)
             WHEN 'stage' THEN q.start_name::leadscore.lead_stage >= q.goal_stage OR q.start_name::leadscore.lead_stage = ANY (q.exit_stages)
@@ -482,7 +482,7 @@ BEGIN
     ELSIF TG_OP = 'DELETE' AND OLD.status <> 'draft' OR TG_OP = 'UPDATE' AND NEW.sequence <> OLD.sequence AND OLD.status <> 'draft' THEN
         RAISE EXCEPTION 'sequence "%" was active and cannot be deleted or renamed', OLD.sequence
             USING ERRCODE = 'object_not_in_prerequisite_state',
-                DETAIL = 'What was done refers to it.', HINT = 'Call retire_sequence().';
+                DETAIL = 'Runs and actions refer to it.', HINT = 'Call retire_sequence().';
     ELSIF TG_OP = 'DELETE' THEN
         RETURN OLD;
     ELSIF NEW.status IN ('active', 'paused', 'retired') AND TG_OP = 'INSERT' OR NEW.status = 'draft' AND OLD.status <> 'draft' THEN
@@ -741,7 +741,7 @@ END
 $$;
 REVOKE EXECUTE ON FUNCTION sequence_preview(text) FROM PUBLIC;
 COMMENT ON FUNCTION sequence_preview(text) IS
-    'who would begin a sequence: leads that are in its stage or segment now; how many of them activate_sequence() with enroll => ''all'' would let begin; how many came into it a day in the last 30 days; of the leads now, those whose consent its first message lacks, and those that have no address for it. No row for a role that row security keeps from some leads';
+    'the leads that would begin a sequence: those that are in its stage or segment now; how many of them activate_sequence() with enroll => ''all'' would let begin; how many came into it a day in the last 30 days; of the leads now, those whose consent its first message lacks, and those that have no address for it. No row for a role that row security keeps from some leads';
 
 CREATE OR REPLACE FUNCTION _enroll(ids bigint[], sequence text, at timestamptz) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp

@@ -251,13 +251,13 @@ BEGIN
         RETURN OLD;
     ELSIF TG_OP = 'DELETE' THEN
         RAISE EXCEPTION 'experiment "%" was started and cannot be deleted', OLD.experiment
-            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'What leads were shown refers to it.', HINT = 'Call end_experiment().';
+            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'Exposures of leads refer to it.', HINT = 'Call end_experiment().';
     ELSIF OLD.status <> 'draft' AND (NEW.status = 'draft' OR OLD.status = 'ended' AND NEW.status <> 'ended'
         OR to_jsonb(NEW) - '{status,note,winner,ended_at}'::text[] <> to_jsonb(OLD) - '{status,note,winner,ended_at}'::text[]
         OR OLD.status = 'ended' AND NEW.ended_at <> OLD.ended_at)
     THEN
         RAISE EXCEPTION 'experiment "%" was started and cannot be edited', OLD.experiment
-            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'What leads were shown before and after could not be compared.',
+            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'Leads that were shown variants before and after could not be compared.',
                 HINT = 'Call end_experiment(), and start another one with a new salt.';
     END IF;
     IF NEW.status <> OLD.status AND OLD.status = 'draft' THEN

@@ -166,7 +166,7 @@ BEGIN
     RETURN QUERY
     SELECT 'warning', 'events are dated ahead', format('Events that were recorded in the last 30 days: %s, by up to %s. They count from their day on.',
             count(*), date_trunc('minute', max(e.occurred_at) - now())),
-        'Look at the clock and the time zone of what sends them.'
+        'Look at the clock and the time zone of the program that sends them.'
     FROM @pipeline@.event e
     WHERE e.recorded_at > now() - interval '30 days' AND e.occurred_at > now() + interval '1 day' AND isfinite(e.occurred_at)
     HAVING count(*) > 0;
