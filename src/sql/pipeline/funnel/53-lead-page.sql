@@ -34,68 +34,68 @@ FROM (
             NULL::text AS content, NULL::text AS reason, e.value, NULL::text AS who
         FROM event e
         UNION ALL
-        SELECT h.lead_id, dated(h.effective_at), CASE WHEN h.from_stage IS NULL THEN 0 ELSE 5 END, h.seq, 'stage', CASE WHEN h.from_stage IS NULL THEN '' ELSE h.from_stage::text || ' -> ' END || h.to_stage::text,
-            h.to_stage, h.cause, h.score, NULL, NULL, dated(h.recorded_at),
-            NULL, NULL, NULL, NULL
+        SELECT h.lead_id, dated(h.effective_at) AS happened_at, CASE WHEN h.from_stage IS NULL THEN 0 ELSE 5 END AS place, h.seq AS number, 'stage' AS what, CASE WHEN h.from_stage IS NULL THEN '' ELSE h.from_stage::text || ' -> ' END || h.to_stage::text AS name,
+            h.to_stage AS stage, h.cause, h.score, NULL AS channel, NULL AS campaign, dated(h.recorded_at) AS recorded_at,
+            NULL AS content, NULL AS reason, NULL AS value, NULL AS who
         FROM stage_history h
         UNION ALL
-        SELECT p.lead_id, dated(p.changed_at), 3, p.seq, 'profile', CASE WHEN p.count > 0 THEN '+ ' ELSE '- ' END || p.signal,
-            NULL, NULL, NULL, NULL, NULL, NULL,
-            NULL, NULL, NULL, NULL
+        SELECT p.lead_id, dated(p.changed_at) AS happened_at, 3 AS place, p.seq AS number, 'profile' AS what, CASE WHEN p.count > 0 THEN '+ ' ELSE '- ' END || p.signal AS name,
+            NULL AS stage, NULL AS cause, NULL AS score, NULL AS channel, NULL AS campaign, NULL AS recorded_at,
+            NULL AS content, NULL AS reason, NULL AS value, NULL AS who
         FROM profile_change p
         UNION ALL
-        SELECT g.lead_id, dated(g.effective_at), 6, g.seq, 'segment', CASE WHEN g.is_member THEN '+ ' ELSE '- ' END || g.segment,
-            NULL, NULL, NULL, NULL, NULL, dated(g.recorded_at),
-            NULL, NULL, NULL, NULL
+        SELECT g.lead_id, dated(g.effective_at) AS happened_at, 6 AS place, g.seq AS number, 'segment' AS what, CASE WHEN g.is_member THEN '+ ' ELSE '- ' END || g.segment AS name,
+            NULL AS stage, NULL AS cause, NULL AS score, NULL AS channel, NULL AS campaign, dated(g.recorded_at) AS recorded_at,
+            NULL AS content, NULL AS reason, NULL AS value, NULL AS who
         FROM segment_history g
             JOIN lead l USING (lead_id)
         UNION ALL
-        SELECT c.lead_id, dated(c.changed_at), 1, c.change_id, c.attribute, coalesce(c.old_value, '(none)') || ' -> ' || coalesce(c.new_value, '(none)'),
-            NULL, NULL, NULL, NULL, NULL, dated(c.recorded_at),
-            NULL, NULL, NULL, c.changed_by
+        SELECT c.lead_id, dated(c.changed_at) AS happened_at, 1 AS place, c.change_id AS number, c.attribute AS what, coalesce(c.old_value, '(none)') || ' -> ' || coalesce(c.new_value, '(none)') AS name,
+            NULL AS stage, NULL AS cause, NULL AS score, NULL AS channel, NULL AS campaign, dated(c.recorded_at) AS recorded_at,
+            NULL AS content, NULL AS reason, NULL AS value, c.changed_by AS who
         FROM lead_change c
             JOIN lead l USING (lead_id)
         UNION ALL
-        SELECT s.lead_id, dated(s.occurred_at), 2, s.consent_id, 'consent', concat_ws(' ', s.purpose, s.status, s.topic),
-            NULL, s.basis, NULL, s.channel, NULL, dated(s.recorded_at),
-            NULL, NULL, NULL, s.recorded_by
+        SELECT s.lead_id, dated(s.occurred_at) AS happened_at, 2 AS place, s.consent_id AS number, 'consent' AS what, concat_ws(' ', s.purpose, s.status, s.topic) AS name,
+            NULL AS stage, s.basis AS cause, NULL AS score, s.channel, NULL AS campaign, dated(s.recorded_at) AS recorded_at,
+            NULL AS content, NULL AS reason, NULL AS value, s.recorded_by AS who
         FROM consent s
             JOIN lead l USING (lead_id)
         UNION ALL
         -- no address is hashed where none is suppressed
-        SELECT l.lead_id, dated(v.at), 7, 0::bigint, 'suppression', v.name,
-            NULL, u.reason, NULL, u.channel, NULL, NULL,
-            NULL, NULL, NULL, NULL
+        SELECT l.lead_id, dated(v.at) AS happened_at, 7 AS place, 0::bigint AS number, 'suppression' AS what, v.name,
+            NULL AS stage, u.reason AS cause, NULL AS score, u.channel, NULL AS campaign, NULL AS recorded_at,
+            NULL AS content, NULL AS reason, NULL AS value, NULL AS who
         FROM lead l
             CROSS JOIN LATERAL _suppressed(l.lead_id) u
             CROSS JOIN LATERAL (VALUES ('suppressed', u.since), ('suppression lifted', u.lifted_at)) AS v (name, at)
         WHERE v.at IS NOT NULL AND EXISTS (SELECT o.suppression_id FROM suppression o)
         UNION ALL
         -- one that was done is an event, but for alerts
-        SELECT a.lead_id, dated(a.ended_at), 8, a.action_id, 'action', a.kind || ' ' || a.status,
-            NULL, NULL, NULL, a.channel, NULL, dated(a.created_at),
-            a.content, a.reason, NULL, a.claimed_by
+        SELECT a.lead_id, dated(a.ended_at) AS happened_at, 8 AS place, a.action_id AS number, 'action' AS what, a.kind || ' ' || a.status AS name,
+            NULL AS stage, NULL AS cause, NULL AS score, a.channel, NULL AS campaign, dated(a.created_at) AS recorded_at,
+            a.content, a.reason, NULL AS value, a.claimed_by AS who
         FROM action a
             JOIN lead l USING (lead_id)
         WHERE a.status IN ('done', 'failed', 'skipped') AND (a.status <> 'done' OR _done_kind(a.kind, a.channel) IS NULL)
         UNION ALL
-        SELECT r.lead_id, dated(v.at), 9, r.run::bigint, 'sequence', v.name,
-            NULL, v.cause, NULL, NULL, NULL, NULL,
-            NULL, NULL, NULL, NULL
+        SELECT r.lead_id, dated(v.at) AS happened_at, 9 AS place, r.run::bigint AS number, 'sequence' AS what, v.name,
+            NULL AS stage, v.cause, NULL AS score, NULL AS channel, NULL AS campaign, NULL AS recorded_at,
+            NULL AS content, NULL AS reason, NULL AS value, NULL AS who
         FROM enrollment r
             JOIN lead l USING (lead_id)
             CROSS JOIN LATERAL (VALUES ('+ ' || r.sequence, r.started_at, r.started_by), ('- ' || r.sequence, r.ended_at, r.end_reason)) AS v (name, at, cause)
         WHERE v.at IS NOT NULL
         UNION ALL
-        SELECT m.lead_id, dated(m.merged_at), 10, m.loser_id, 'merge', 'lead ' || m.loser_id,
-            NULL, NULL, NULL, NULL, NULL, NULL,
-            NULL, NULL, NULL, m.merged_by
+        SELECT m.lead_id, dated(m.merged_at) AS happened_at, 10 AS place, m.loser_id AS number, 'merge' AS what, 'lead ' || m.loser_id AS name,
+            NULL AS stage, NULL AS cause, NULL AS score, NULL AS channel, NULL AS campaign, NULL AS recorded_at,
+            NULL AS content, NULL AS reason, NULL AS value, m.merged_by AS who
         FROM lead_merge m
             JOIN lead l USING (lead_id)
         UNION ALL
-        SELECT f.lead_id, dated(f.erased_at), 11, 0::bigint, 'erasure', 'forgotten',
-            NULL, NULL, NULL, NULL, NULL, NULL,
-            NULL, NULL, NULL, f.erased_by
+        SELECT f.lead_id, dated(f.erased_at) AS happened_at, 11 AS place, 0::bigint AS number, 'erasure' AS what, 'forgotten' AS name,
+            NULL AS stage, NULL AS cause, NULL AS score, NULL AS channel, NULL AS campaign, NULL AS recorded_at,
+            NULL AS content, NULL AS reason, NULL AS value, f.erased_by AS who
         FROM erasure f
             JOIN lead l USING (lead_id)
     ) t;
