@@ -568,17 +568,54 @@ leadscore_lead_id_cmp(const void *a, const void *b)
 	return x < y ? -1 : (x > y ? 1 : 0);
 }
 
+/* Add leads to some that are in order. */
+static void
+add_leads(Writer *writer, int64 **leads, int64 *nleads, const int64 *lead_ids, int64 n)
+{
+	int64	   *all = MemoryContextAllocHuge(writer->context, sizeof(int64) * (*nleads + n + 1));
+	int64		kept = 0;
+	int64		i;
+
+	if (*nleads > 0)
+		memcpy(all, *leads, sizeof(int64) * *nleads);
+	memcpy(all + *nleads, lead_ids, sizeof(int64) * n);
+	n += *nleads;
+	qsort(all, n, sizeof(int64), leadscore_lead_id_cmp);
+	for (i = 0; i < n; i++)
+		if (kept == 0 || all[kept - 1] != all[i])
+			all[kept++] = all[i];
+	*leads = all;
+	*nleads = kept;
+}
+
 /*
- * Note leads whose rows may be written because of the statement's events, before
- * these are applied.  That may replay a lead, from a log that has the events.
+ * Have the states of leads locked when events are applied, in the order of
+ * lead_id with those that have events.
  */
 void
-leadscore_note_refused(Writer *writer, const int64 *lead_ids, int64 n)
+leadscore_hold_leads(Writer *writer, const int64 *lead_ids, int64 n)
 {
-	writer->refused = MemoryContextAllocHuge(writer->context, sizeof(int64) * (n + 1));
-	memcpy(writer->refused, lead_ids, sizeof(int64) * n);
-	writer->nrefused = n;
-	qsort(writer->refused, n, sizeof(int64), leadscore_lead_id_cmp);
+	add_leads(writer, &writer->held, &writer->nheld, lead_ids, n);
+}
+
+/*
+ * The same for leads whose rows will be written because of the statement's
+ * events, which replays them from a log that has the events.  Their events are
+ * applied after that, by leadscore_deltas_apply_refused().
+ */
+void
+leadscore_hold_refused(Writer *writer, const int64 *lead_ids, int64 n)
+{
+	leadscore_hold_leads(writer, lead_ids, n);
+	add_leads(writer, &writer->refused, &writer->nrefused, lead_ids, n);
+}
+
+/* Do events of the statement refuse messages to a lead? */
+static bool
+is_refused(const Writer *writer, int64 lead_id)
+{
+	return writer->nrefused > 0 &&
+		bsearch(&lead_id, writer->refused, writer->nrefused, sizeof(int64), leadscore_lead_id_cmp) != NULL;
 }
 
 /* Is an event that was added not one that was updated? */
@@ -660,9 +697,7 @@ apply_lead(DeltaList *list, Writer *writer, int64 begin, int64 end, const char *
 	int64		i;
 
 	record.lead_id = list->deltas[begin].lead_id;
-	replayed = leadscore_replayed_before(writer, record.lead_id) ||
-		(writer->nrefused > 0 &&
-		 bsearch(&record.lead_id, writer->refused, writer->nrefused, sizeof(int64), leadscore_lead_id_cmp) != NULL);
+	replayed = leadscore_replayed_before(writer, record.lead_id) || is_refused(writer, record.lead_id);
 	for (i = begin; i < end; i++)
 		must_exist |= !list->deltas[i].removed;
 	end = drop_unchanged(list, begin, end);
@@ -724,30 +759,55 @@ apply_lead(DeltaList *list, Writer *writer, int64 begin, int64 end, const char *
 	}
 }
 
-/* Apply all deltas, lead by lead in the order of lead_id. */
-void
-leadscore_deltas_apply(DeltaList *list, Writer *writer, const char *table)
+/* Apply sorted deltas of the leads that are refused messages, or of all others. */
+static void
+apply_leads(DeltaList *list, Writer *writer, const char *table, bool refused)
 {
+	int64		held = 0;
 	int64		begin = 0;
+	int64		end;
 
-	leadscore_deltas_sort(list);
-	leadscore_progress_phase(PHASE_EVENTS, list->n);
-	while (begin < list->n)
+	for (; begin < list->n; begin = end)
 	{
-		int64		end = begin + 1;
+		int64		lead_id = list->deltas[begin].lead_id;
 		MemoryContext oldcontext;
 
 		CHECK_FOR_INTERRUPTS();
-		while (end < list->n && list->deltas[end].lead_id == list->deltas[begin].lead_id)
-			end++;
+		for (end = begin + 1; end < list->n && list->deltas[end].lead_id == lead_id; end++)
+			;
+		for (; !refused && held < writer->nheld && writer->held[held] <= lead_id; held++)
+			leadscore_state_lock(writer, writer->held[held], LockTupleNoKeyExclusive);
+		if (is_refused(writer, lead_id) != refused)
+			continue;
 		oldcontext = MemoryContextSwitchTo(writer->lead_context);
 		apply_lead(list, writer, begin, end, table);
 		MemoryContextSwitchTo(oldcontext);
 		MemoryContextReset(writer->lead_context);
 		leadscore_writer_flush(writer, true);
 		leadscore_progress_count(end - begin);
-		begin = end;
 	}
+	for (; !refused && held < writer->nheld; held++)
+		leadscore_state_lock(writer, writer->held[held], LockTupleNoKeyExclusive);
+}
+
+/*
+ * Apply all deltas, lead by lead in the order of lead_id, but those of leads that
+ * are refused messages.  Locks the states of these and of others to be held.
+ */
+void
+leadscore_deltas_apply(DeltaList *list, Writer *writer, const char *table)
+{
+	leadscore_deltas_sort(list);
+	leadscore_progress_phase(PHASE_EVENTS, list->n);
+	apply_leads(list, writer, table, false);
+}
+
+/* Apply the deltas that leadscore_deltas_apply() has left. */
+void
+leadscore_deltas_apply_refused(DeltaList *list, Writer *writer, const char *table)
+{
+	if (writer->nrefused > 0)
+		apply_leads(list, writer, table, true);
 }
 
 /*

@@ -41,10 +41,12 @@ extern void leadscore_deltas_add(DeltaList *list, const Pipeline *pipeline,
 extern void leadscore_deltas_sort(DeltaList *list);
 extern LeadStep leadscore_delta_step(const DeltaList *list, const EventDelta *delta);
 extern void leadscore_deltas_apply(DeltaList *list, Writer *writer, const char *table);
+extern void leadscore_deltas_apply_refused(DeltaList *list, Writer *writer, const char *table);
 extern bool leadscore_find_or_create(Writer *writer, LeadRecord *record, bool lock,
 									 LockTupleMode mode, bool *created);
 extern int	leadscore_lead_id_cmp(const void *a, const void *b);
-extern void leadscore_note_refused(Writer *writer, const int64 *lead_ids, int64 n);
+extern void leadscore_hold_leads(Writer *writer, const int64 *lead_ids, int64 n);
+extern void leadscore_hold_refused(Writer *writer, const int64 *lead_ids, int64 n);
 extern void leadscore_lead_catch_up(Writer *writer, int64 lead_id, Snapshot before);
 extern void leadscore_lead_refresh(Writer *writer, int64 lead_id, bool created_moved,
 								   Snapshot before);
@@ -58,6 +60,6 @@ extern void leadscore_app_tell(const DeltaList *deltas, Oid event, uint8 from_st
 extern void leadscore_lock_deltas(const DeltaList *deltas, const int64 *others, int64 nothers,
 								  Pipeline *pipeline);
 extern void leadscore_check_source_ids(const DeltaList *deltas, Relation event,
-									   Tuplestorestate *rows, Pipeline *pipeline);
+									   Tuplestorestate *rows, const Writer *writer);
 
 #endif							/* LEADSCORE_APPLY_H */

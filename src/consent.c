@@ -81,17 +81,14 @@ refusal_cmp(const void *a, const void *b)
 }
 
 /*
- * Record what the events of a list say against messages.  An event that an
- * update only edits was there before.  The writer notes which leads may have been
- * written by that, and from a log that has the events of the list already.
+ * Lock the leads that what the events of a list say against messages may change,
+ * and let the writer hold their states.  An event that an update only edits was
+ * there before.
  */
 void
-leadscore_refusals_apply(RefusalList *list, const DeltaList *deltas, Writer *writer)
+leadscore_refusals_lock(RefusalList *list, Writer *writer)
 {
-	Pipeline   *pipeline = writer->pipeline;
 	Datum	   *columns[2];
-	Oid			types[2] = {INT8ARRAYOID, INT8ARRAYOID};
-	Datum		values[2];
 	int64	   *lead_ids;
 	int			nestlevel;
 	int64		n = 0;
@@ -114,15 +111,16 @@ leadscore_refusals_apply(RefusalList *list, const DeltaList *deltas, Writer *wri
 		columns[0][n] = Int64GetDatum(item->lead_id);
 		columns[1][n++] = Int64GetDatum(item->event_id);
 	}
+	list->n = n;
 	if (n == 0)
 		return;
-	values[0] = leadscore_app_array(columns[0], NULL, (int) n, INT8OID);
-	values[1] = leadscore_app_array(columns[1], NULL, (int) n, INT8OID);
+	for (i = 0; i < 2; i++)
+		list->values[i] = leadscore_app_array(columns[i], NULL, (int) n, INT8OID);
 
 	nestlevel = leadscore_fix_path();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	nlocked = leadscore_app_run(pipeline, LOCK_ADDRESSES, values, NULL, NULL);
+	nlocked = leadscore_app_run(writer->pipeline, LOCK_ADDRESSES, list->values, NULL, NULL);
 	lead_ids = palloc(sizeof(int64) * (nlocked + 1));
 	for (row = 0; row < nlocked; row++)
 	{
@@ -131,9 +129,27 @@ leadscore_refusals_apply(RefusalList *list, const DeltaList *deltas, Writer *wri
 		lead_ids[row] = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
 													1, &isnull));
 	}
-	leadscore_lock_deltas(deltas, lead_ids, (int64) nlocked, pipeline);
-	leadscore_note_refused(writer, lead_ids, (int64) nlocked);
-	leadscore_call_function(pipeline->part.schema, "_events_refused", 2, types, values);
+	leadscore_hold_refused(writer, lead_ids, (int64) nlocked);
+	SPI_finish();
+	AtEOXact_GUC(true, nestlevel);
+}
+
+/* Record what the events say, once the states of all leads are locked. */
+void
+leadscore_refusals_record(const RefusalList *list, Writer *writer)
+{
+	Oid			types[2] = {INT8ARRAYOID, INT8ARRAYOID};
+	Datum		values[2] = {list->values[0], list->values[1]};
+	int			nestlevel;
+
+	if (list->n == 0)
+		return;
+	leadscore_writer_flush(writer, false);
+	CommandCounterIncrement();
+	nestlevel = leadscore_fix_path();
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	leadscore_call_function(writer->pipeline->part.schema, "_events_refused", 2, types, values);
 	SPI_finish();
 	AtEOXact_GUC(true, nestlevel);
 	CommandCounterIncrement();

@@ -89,11 +89,13 @@ event_changed(PG_FUNCTION_ARGS)
 					  trigdata->tg_newtable, false);
 	leadscore_edges_watch(&writer);
 	leadscore_edges_add_events(&writer, &deltas);
-	leadscore_refusals_apply(&refusals, &deltas, &writer);
-	leadscore_exposures_lock(&exposures, &deltas, &writer);
+	leadscore_refusals_lock(&refusals, &writer);
+	leadscore_exposures_hold(&exposures, &writer);
 	if (trigdata->tg_newtable)
-		leadscore_check_source_ids(&deltas, rel, trigdata->tg_newtable, writer.pipeline);
+		leadscore_check_source_ids(&deltas, rel, trigdata->tg_newtable, &writer);
 	leadscore_deltas_apply(&deltas, &writer, RelationGetRelationName(rel));
+	leadscore_refusals_record(&refusals, &writer);
+	leadscore_deltas_apply_refused(&deltas, &writer, RelationGetRelationName(rel));
 	leadscore_edges_apply(&writer);
 	leadscore_exposures_apply(&exposures, &writer);
 	leadscore_app_tell(&deltas, writer.pipeline->event, writer.from_stage);

@@ -357,6 +357,22 @@ place_cmp(const void *a, const void *b)
 	return text_cmp(x->values[EVENT_SOURCE_ID], y->values[EVENT_SOURCE_ID]);
 }
 
+/* Insert events; false if some are there already, and others than these are inserted. */
+static bool
+add_all_once(AppWrite *call, EventInput *events, int n)
+{
+	Datum		values[EVENT_COLUMNS];
+	bool		isnull;
+	int			i;
+
+	if (n == 1)
+		return leadscore_app_run(call->pipeline, ADD_EVENT_ONCE, events->values, events->nulls, NULL) > 0;
+	for (i = 0; i < EVENT_COLUMNS; i++)
+		values[i] = column_array(events, n, i);
+	leadscore_app_run(call->pipeline, ADD_EVENTS_ONCE, values, NULL, NULL);
+	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)) == n;
+}
+
 /*
  * Take away events that their lead and source_id name, and put others, which
  * have one, into the place of those that have it already.  All rows of event are
@@ -398,7 +414,7 @@ leadscore_exchange_events(AppWrite *call, EventInput *gone, int ngone, EventInpu
 	}
 	/* what was purged stays counted as it was */
 	nput = drop_purged(call, put, nput);
-	if (nput == 0)
+	if (nput == 0 || (all_new && call->cache->source_id_unique && add_all_once(call, put, nput)))
 		return;
 	for (i = 0; i < EVENT_COLUMNS; i++)
 		values[i] = column_array(put, nput, i);

@@ -79,11 +79,11 @@ leadscore_exposures_add(ExposureList *list, const Pipeline *pipeline,
 }
 
 /*
- * Lock the states of their leads with those of the whole statement, in the order
- * of lead_id: an event that counts for no signal does not.
+ * Have the states of their leads locked when events are applied: an event that
+ * counts for no signal does not.
  */
 void
-leadscore_exposures_lock(const ExposureList *list, const DeltaList *deltas, Writer *writer)
+leadscore_exposures_hold(const ExposureList *list, Writer *writer)
 {
 	int64	   *lead_ids;
 	int			i;
@@ -93,10 +93,7 @@ leadscore_exposures_lock(const ExposureList *list, const DeltaList *deltas, Writ
 	lead_ids = MemoryContextAllocHuge(CurrentMemoryContext, list->n * sizeof(int64));
 	for (i = 0; i < list->n; i++)
 		lead_ids[i] = DatumGetInt64(list->lead_ids[i]);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	leadscore_lock_deltas(deltas, lead_ids, list->n, writer->pipeline);
-	SPI_finish();
+	leadscore_hold_leads(writer, lead_ids, list->n);
 }
 
 /*

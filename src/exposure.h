@@ -24,8 +24,7 @@ typedef struct ExposureList
 extern void leadscore_exposures_init(ExposureList *list);
 extern void leadscore_exposures_add(ExposureList *list, const Pipeline *pipeline,
 									const EventColumns *columns, TupleTableSlot *slot);
-extern void leadscore_exposures_lock(const ExposureList *list, const DeltaList *deltas,
-									 Writer *writer);
+extern void leadscore_exposures_hold(const ExposureList *list, Writer *writer);
 extern void leadscore_exposures_apply(ExposureList *list, Writer *writer);
 
 #endif							/* LEADSCORE_EXPOSURE_H */

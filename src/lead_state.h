@@ -57,8 +57,11 @@ typedef struct Writer
 	ProfileBuffer profiles;
 	EdgeList	edges;			/* what sequences wait for */
 	uint8		from_stage;		/* of the first lead, before; 0: none yet */
-	int64	   *refused;		/* leads that events of the statement refuse
-								 * messages to, in order */
+	int64	   *held;			/* leads whose states are locked, each in its
+								 * turn, while events are applied, in order */
+	int64		nheld;
+	int64	   *refused;		/* those of them that events of the statement
+								 * refuse messages to */
 	int64		nrefused;
 	TriggerKind trigger;		/* that acts */
 	bool		repair;			/* take states that are not valid */

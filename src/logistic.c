@@ -23,6 +23,7 @@
  */
 #include "postgres.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "miscadmin.h"
@@ -54,11 +55,28 @@ typedef struct Sums
 	double		penalty;
 } Sums;
 
+/* The bytes of a value and its place, and of a pattern */
+#define TERM_SIZE(wide)		(((wide) ? sizeof(float8) : sizeof(float4)) + sizeof(int16))
+#define PATTERN_SIZE(nterms, wide) \
+	MAXALIGN(sizeof(LogisticPattern) + (Size) (nterms) * TERM_SIZE(wide))
+
 /* The first pattern, or the one behind another */
 #define first_pattern(data)	((LogisticPattern *) (data)->bytes)
 #define next_pattern(pattern) \
-	((LogisticPattern *) ((char *) (pattern) + PATTERN_SIZE((pattern)->nterms)))
+	((LogisticPattern *) ((char *) (pattern) + PATTERN_SIZE((pattern)->nterms, (pattern)->wide)))
 #define end_pattern(data)	((LogisticPattern *) ((data)->bytes + (data)->size))
+
+/* The places of a pattern's values */
+#define PATTERN_PLACES(pattern) \
+	((int16 *) ((char *) ((pattern) + 1) + \
+				(pattern)->nterms * ((pattern)->wide ? sizeof(float8) : sizeof(float4))))
+
+/* One of its values */
+static inline double
+pattern_value(const LogisticPattern *p, int i)
+{
+	return p->wide ? ((const float8 *) (p + 1))[i] : ((const float4 *) (p + 1))[i];
+}
 
 /* Begin without patterns. */
 void
@@ -83,7 +101,9 @@ pattern_cmp(const void *a, const void *b)
 		return x->cluster < y->cluster ? -1 : 1;
 	if (x->nterms != y->nterms)
 		return x->nterms < y->nterms ? -1 : 1;
-	return memcmp(x + 1, y + 1, x->nterms * (sizeof(double) + sizeof(int32)));
+	if (x->wide != y->wide)
+		return x->wide ? 1 : -1;
+	return memcmp(x + 1, y + 1, x->nterms * TERM_SIZE(x->wide));
 }
 
 /* Sort the patterns and put equal ones together. */
@@ -110,15 +130,16 @@ leadscore_logistic_sort(LogisticData *data)
 	bytes = MemoryContextAllocHuge(GetMemoryChunkContext(data->bytes), data->capacity);
 	for (i = 0; i < n; i++)
 	{
-		if (last != NULL && pattern_cmp(&last, &order[i]) == 0)
+		if (last != NULL && pattern_cmp(&last, &order[i]) == 0 &&
+			order[i]->n <= PG_INT32_MAX - last->n)
 		{
 			last->n += order[i]->n;
 			last->positives += order[i]->positives;
 			continue;
 		}
 		last = (LogisticPattern *) (bytes + size);
-		memcpy(last, order[i], PATTERN_SIZE(order[i]->nterms));
-		size += PATTERN_SIZE(last->nterms);
+		memcpy(last, order[i], PATTERN_SIZE(order[i]->nterms, order[i]->wide));
+		size += PATTERN_SIZE(last->nterms, last->wide);
 	}
 	pfree(order);
 	pfree(data->bytes);
@@ -149,30 +170,37 @@ void
 leadscore_logistic_add(LogisticData *data, int64 cluster, bool label, const double *features)
 {
 	LogisticPattern *pattern;
-	double	   *values;
-	int32	   *places;
+	int16	   *places;
+	bool		wide = false;
 	int			nterms = 0;
+	int			n = 0;
 	int			i;
 
 	for (i = 0; i < data->nfeatures; i++)
 		if (features[i] != 0)
+		{
 			nterms++;
-	reserve(data, PATTERN_SIZE(nterms));
+			wide |= fabs(features[i]) > FLT_MAX || (float4) features[i] != features[i];
+		}
+	reserve(data, PATTERN_SIZE(nterms, wide));
 	pattern = end_pattern(data);
-	memset(pattern, 0, PATTERN_SIZE(nterms));
+	memset(pattern, 0, PATTERN_SIZE(nterms, wide));
 	pattern->cluster = cluster;
 	pattern->n = 1;
 	pattern->positives = label ? 1 : 0;
-	pattern->nterms = nterms;
-	values = (double *) PATTERN_VALUES(pattern);
-	places = (int32 *) PATTERN_PLACES(pattern);
+	pattern->nterms = (int16) nterms;
+	pattern->wide = wide;
+	places = PATTERN_PLACES(pattern);
 	for (i = 0; i < data->nfeatures; i++)
 		if (features[i] != 0)
 		{
-			*values++ = features[i];
-			*places++ = i;
+			if (wide)
+				((float8 *) (pattern + 1))[n] = features[i];
+			else
+				((float4 *) (pattern + 1))[n] = (float4) features[i];
+			places[n++] = (int16) i;
 		}
-	data->size += PATTERN_SIZE(nterms);
+	data->size += PATTERN_SIZE(nterms, wide);
 	data->sorted = false;
 }
 
@@ -202,16 +230,17 @@ leadscore_logistic_valid(const LogisticData *data)
 
 		if (data->size - at < sizeof(LogisticPattern) ||
 			p->nterms < 0 || p->nterms > data->nfeatures ||
-			data->size - at < PATTERN_SIZE(p->nterms) ||
+			*(const uint8 *) &p->wide > 1 ||
+			data->size - at < PATTERN_SIZE(p->nterms, p->wide) ||
 			p->n <= 0 || p->n > PG_INT64_MAX / 2 - n || p->positives < 0 || p->positives > p->n)
 			return false;
 		for (i = 0; i < p->nterms; i++)
-			if (!isfinite(PATTERN_VALUES(p)[i]) || PATTERN_VALUES(p)[i] == 0 ||
+			if (!isfinite(pattern_value(p, i)) || pattern_value(p, i) == 0 ||
 				PATTERN_PLACES(p)[i] >= data->nfeatures ||
 				PATTERN_PLACES(p)[i] < (i == 0 ? 0 : PATTERN_PLACES(p)[i - 1] + 1))
 				return false;
 		n += p->n;
-		at += PATTERN_SIZE(p->nterms);
+		at += PATTERN_SIZE(p->nterms, p->wide);
 	}
 	return true;
 }
@@ -250,9 +279,9 @@ number_parameters(const LogisticData *data, const bool *left_out, int64 n, int *
 		{
 			int			place = PATTERN_PLACES(p)[i];
 
-			if (rows[place] > 0 && seen[place] != PATTERN_VALUES(p)[i])
+			if (rows[place] > 0 && seen[place] != pattern_value(p, i))
 				varies[place] = true;
-			seen[place] = PATTERN_VALUES(p)[i];
+			seen[place] = pattern_value(p, i);
 			rows[place] += p->n;
 		}
 	for (i = 0; i < data->nfeatures; i++)
@@ -264,21 +293,25 @@ number_parameters(const LogisticData *data, const bool *left_out, int64 n, int *
 	return count;
 }
 
-/* What the features of a pattern and the intercept add up to */
-static double
-log_odds(const LogisticPattern *p, const int *parameters, const double *b)
+/* The parameters and values of a pattern's features that are learned; returns how many */
+static int
+learned_terms(const LogisticPattern *p, const int *parameters, int *x, double *value)
 {
-	double		sum = b[0];
+	const int16 *places = PATTERN_PLACES(p);
+	int			n = 0;
 	int			i;
 
 	for (i = 0; i < p->nterms; i++)
 	{
-		int			x = parameters[PATTERN_PLACES(p)[i]];
+		int			parameter = parameters[places[i]];
 
-		if (x > 0)
-			sum += b[x] * PATTERN_VALUES(p)[i];
+		if (parameter > 0)
+		{
+			x[n] = parameter;
+			value[n++] = pattern_value(p, i);
+		}
 	}
-	return sum;
+	return n;
 }
 
 /* The chance of log-odds */
@@ -301,6 +334,8 @@ add_up(const LogisticData *data, const int *parameters, const double *b, double 
 {
 	const LogisticPattern *p;
 	int			k = sums->n;
+	int			x[LOGISTIC_MAX_FEATURES];
+	double		value[LOGISTIC_MAX_FEATURES];
 	int			i;
 	int			j;
 
@@ -310,32 +345,30 @@ add_up(const LogisticData *data, const int *parameters, const double *b, double 
 	sums->penalty = 0;
 	for (p = first_pattern(data); p < end_pattern(data); p = next_pattern(p))
 	{
-		double		eta = log_odds(p, parameters, b);
-		double		q = chance(eta);
-		double		residual = p->positives - p->n * q;
-		double		weight = p->n * q * chance(-eta);
+		int			n = learned_terms(p, parameters, x, value);
+		double		eta = b[0];
+		double		q;
+		double		residual;
+		double		weight;
 
 		CHECK_FOR_INTERRUPTS();
+		for (i = 0; i < n; i++)
+			eta += b[x[i]] * value[i];
+		q = chance(eta);
+		residual = p->positives - p->n * q;
+		weight = p->n * q * chance(-eta);
 		sums->log_likelihood += p->positives * log_chance(eta) +
 			(p->n - p->positives) * log_chance(-eta);
 		sums->gradient[0] += residual;
 		sums->matrix[0] += weight;
-		for (i = 0; i < p->nterms; i++)
+		for (i = 0; i < n; i++)
 		{
-			int			x = parameters[PATTERN_PLACES(p)[i]];
-			double		value = PATTERN_VALUES(p)[i];
+			double	   *row = &sums->matrix[x[i] * k];
 
-			if (x < 0)
-				continue;
-			sums->gradient[x] += residual * value;
-			sums->matrix[x * k] += weight * value;
+			sums->gradient[x[i]] += residual * value[i];
+			row[0] += weight * value[i];
 			for (j = 0; j <= i; j++)
-			{
-				int			y = parameters[PATTERN_PLACES(p)[j]];
-
-				if (y > 0)
-					sums->matrix[x * k + y] += weight * value * PATTERN_VALUES(p)[j];
-			}
+				row[x[j]] += weight * value[i] * value[j];
 		}
 	}
 	for (i = 1; i < k; i++)
@@ -419,6 +452,8 @@ variances(const LogisticData *data, const int *parameters, const double *b,
 {
 	double	   *rows = palloc0(sizeof(double) * k * k);
 	double	   *score;
+	int			x[LOGISTIC_MAX_FEATURES];
+	double		value[LOGISTIC_MAX_FEATURES];
 	const LogisticPattern *p;
 	int64		clusters = 0;
 	int			i;
@@ -442,16 +477,16 @@ variances(const LogisticData *data, const int *parameters, const double *b,
 			memset(score, 0, sizeof(double) * k);
 			for (; p < end_pattern(data) && p->cluster == cluster; p = next_pattern(p))
 			{
-				double		residual = p->positives - p->n * chance(log_odds(p, parameters, b));
+				int			n = learned_terms(p, parameters, x, value);
+				double		eta = b[0];
+				double		residual;
 
+				for (i = 0; i < n; i++)
+					eta += b[x[i]] * value[i];
+				residual = p->positives - p->n * chance(eta);
 				score[0] += residual;
-				for (i = 0; i < p->nterms; i++)
-				{
-					int			x = parameters[PATTERN_PLACES(p)[i]];
-
-					if (x > 0)
-						score[x] += residual * PATTERN_VALUES(p)[i];
-				}
+				for (i = 0; i < n; i++)
+					score[x[i]] += residual * value[i];
 			}
 			clusters++;
 			for (i = 0; i < k; i++)
@@ -660,7 +695,7 @@ leadscore_logistic_feature(const LogisticData *data, int place, LogisticFeature 
 			if (PATTERN_PLACES(p)[i] == place)
 			{
 				value = &values[n++];
-				value->value = PATTERN_VALUES(p)[i];
+				value->value = pattern_value(p, i);
 				value->n = value->positives = 0;
 				result->n += p->n;
 				result->positives += p->positives;
@@ -692,7 +727,7 @@ leadscore_logistic_area(const LogisticData *data, const double *coefficients, Lo
 		values[n].n = p->n;
 		values[n].positives = p->positives;
 		for (i = 0; i < p->nterms; i++)
-			values[n].value += coefficients[PATTERN_PLACES(p)[i]] * PATTERN_VALUES(p)[i];
+			values[n].value += coefficients[PATTERN_PLACES(p)[i]] * pattern_value(p, i);
 		n++;
 	}
 	area_of(values, n, area);

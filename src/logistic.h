@@ -14,21 +14,17 @@
 
 /*
  * Rows that have the same features, and the same cluster.  Behind the header are
- * nterms values that are not zero, and then their places.
+ * nterms values that are not zero, as float4 where that is the same number for
+ * all of them, and then their places.
  */
 typedef struct LogisticPattern
 {
 	int64		cluster;		/* 0 if rows are in no clusters */
-	int64		n;				/* rows ... */
-	int64		positives;		/* ... and those whose label is true */
-	int32		nterms;
-	int32		unused;
+	int32		n;				/* rows ... */
+	int32		positives;		/* ... and those whose label is true */
+	int16		nterms;
+	bool		wide;			/* values are float8 */
 } LogisticPattern;
-
-#define PATTERN_SIZE(nterms) \
-	MAXALIGN(sizeof(LogisticPattern) + (Size) (nterms) * (sizeof(double) + sizeof(int32)))
-#define PATTERN_VALUES(pattern)	((const double *) ((pattern) + 1))
-#define PATTERN_PLACES(pattern)	((const int32 *) (PATTERN_VALUES(pattern) + (pattern)->nterms))
 
 /* Patterns one behind the other */
 typedef struct LogisticData

@@ -400,15 +400,21 @@ leadscore_logistic_finalfn(PG_FUNCTION_ARGS)
 	return fit_row(fcinfo, &state->data, NULL, state->ridge);
 }
 
-/* The end of logistic_sample() */
+/* The end of logistic_sample(); it empties the state, which may be large. */
 Datum
 leadscore_logistic_sample_finalfn(PG_FUNCTION_ARGS)
 {
+	LogisticState *state = PG_ARGISNULL(0) ? NULL : (LogisticState *) PG_GETARG_POINTER(0);
+	bytea	   *sample;
+
 	if (!AggCheckCallContext(fcinfo, NULL))
 		elog(ERROR, "aggregate function called in non-aggregate context");
-	if (PG_ARGISNULL(0))
+	if (state == NULL)
 		PG_RETURN_NULL();
-	PG_RETURN_BYTEA_P(make_sample((LogisticState *) PG_GETARG_POINTER(0)));
+	sample = make_sample(state);
+	pfree(state->data.bytes);
+	state->data.bytes = NULL;
+	PG_RETURN_BYTEA_P(sample);
 }
 
 /* logistic_fit_sample(sample, learned, ridge): a fit with some of the features */

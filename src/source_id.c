@@ -98,8 +98,9 @@ leadscore_lock_deltas(const DeltaList *deltas, const int64 *others, int64 nother
  */
 void
 leadscore_check_source_ids(const DeltaList *deltas, Relation event,
-						   Tuplestorestate *rows, Pipeline *pipeline)
+						   Tuplestorestate *rows, const Writer *writer)
 {
+	Pipeline   *pipeline = writer->pipeline;
 	Datum	   *lead_ids;
 	Datum	   *source_ids;
 	int64		n;
@@ -113,7 +114,7 @@ leadscore_check_source_ids(const DeltaList *deltas, Relation event,
 		return;
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	leadscore_lock_deltas(deltas, NULL, 0, pipeline);
+	leadscore_lock_deltas(deltas, writer->held, writer->nheld, pipeline);
 	values[0] = leadscore_app_array(lead_ids, NULL, (int) n, INT8OID);
 	values[1] = leadscore_app_array(source_ids, NULL, (int) n, TEXTOID);
 	twice = leadscore_app_run(pipeline, FIND_TWICE, values, NULL, GetLatestSnapshot()) > 0;

@@ -61,7 +61,7 @@ CREATE AGGREGATE leadscore_internal.logistic_sample(label boolean, features doub
 	SFUNC = leadscore_internal.logistic_sample_transfn, STYPE = internal, SSPACE = 1000000,
 	COMBINEFUNC = leadscore_internal.logistic_combinefn,
 	SERIALFUNC = leadscore_internal.logistic_serialfn, DESERIALFUNC = leadscore_internal.logistic_deserialfn,
-	FINALFUNC = leadscore_internal.logistic_sample_finalfn, PARALLEL = SAFE
+	FINALFUNC = leadscore_internal.logistic_sample_finalfn, FINALFUNC_MODIFY = READ_WRITE, PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE leadscore_internal.logistic_sample(boolean, double precision[]) IS
 	'rows to learn from as one value, which the functions below look at';
@@ -69,7 +69,7 @@ CREATE AGGREGATE leadscore_internal.logistic_sample(label boolean, features doub
 	SFUNC = leadscore_internal.logistic_clustered_sample_transfn, STYPE = internal, SSPACE = 1000000,
 	COMBINEFUNC = leadscore_internal.logistic_combinefn,
 	SERIALFUNC = leadscore_internal.logistic_serialfn, DESERIALFUNC = leadscore_internal.logistic_deserialfn,
-	FINALFUNC = leadscore_internal.logistic_sample_finalfn, PARALLEL = SAFE
+	FINALFUNC = leadscore_internal.logistic_sample_finalfn, FINALFUNC_MODIFY = READ_WRITE, PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE leadscore_internal.logistic_sample(boolean, double precision[], bigint) IS
 	'the same for rows of which some are of one cluster: errors of a fit allow for it';

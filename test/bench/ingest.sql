@@ -1,5 +1,5 @@
 -- The tables of test/bench/ingest: eight schemas that take the same events.
--- Variables: leads.
+-- Variables: leads, mix.
 \set ON_ERROR_STOP on
 \set QUIET on
 SELECT setseed(0.5) \g /dev/null
@@ -7,18 +7,19 @@ CREATE EXTENSION leadscore;
 SELECT leadscore.create_pipeline('crm', attach => false) \g /dev/null
 
 -- The inserted events: 24 kinds, most of them visits and opened mail. `kinds`
--- has each as often as its share in a hundred; scored are 18 of them, and
--- three more are known.
-CREATE TABLE kind_share (kind text, share int);
+-- has each as often as its share in a thousand; scored are 18 of them, and
+-- three more are known. In the harsh mix every fifth event sets a stage, and
+-- what is rare in life comes ten times as often.
+CREATE TABLE kind_share (kind text, realistic int, harsh int);
 INSERT INTO kind_share VALUES
-    ('page_view', 42), ('email_sent', 10), ('email_open', 10), ('product_page_view', 4),
-    ('pricing_view', 2), ('email_click', 4), ('social_interaction', 5), ('content_download', 2),
-    ('form_view', 5), ('form_submit', 2), ('newsletter_signup', 1), ('case_study_download', 1),
-    ('webinar_attended', 1), ('cart_abandoned', 1), ('email_reply', 1), ('demo_request', 1),
-    ('quote_request', 1), ('trial_started', 1), ('personal_demo_request', 1), ('outreach', 1),
-    ('points_added', 1), ('points_removed', 1), ('unsubscribe', 1), ('heartbeat', 1);
+    ('page_view', 560, 300), ('email_sent', 130, 80), ('email_open', 120, 80), ('product_page_view', 40, 40),
+    ('pricing_view', 15, 20), ('email_click', 25, 40), ('social_interaction', 30, 40), ('content_download', 12, 20),
+    ('form_view', 30, 30), ('form_submit', 12, 20), ('newsletter_signup', 4, 10), ('case_study_download', 3, 10),
+    ('webinar_attended', 3, 10), ('cart_abandoned', 2, 10), ('email_reply', 2, 10), ('demo_request', 1, 10),
+    ('quote_request', 1, 10), ('trial_started', 1, 10), ('personal_demo_request', 1, 10), ('outreach', 3, 10),
+    ('points_added', 1, 10), ('points_removed', 1, 10), ('unsubscribe', 1, 10), ('heartbeat', 2, 0), ('stage_set', 0, 200);
 CREATE TABLE kinds AS
-    SELECT array_agg(kind) AS kinds FROM kind_share, generate_series(1, share);
+    SELECT array_agg(kind) AS kinds FROM kind_share, generate_series(1, :mix);
 
 -- source: each row another lead, in random order. source10: ten in a row of
 -- one lead.
@@ -26,7 +27,7 @@ CREATE TABLE source AS
     SELECT row_number() OVER (ORDER BY random()) AS n, lead_id,
         (SELECT kinds[1 + floor(random() * cardinality(kinds))::int] FROM kinds WHERE lead_id > 0) AS kind,
         (ARRAY['seo', 'social', 'email', NULL])[1 + floor(random() * 4)::int] AS channel,
-        jsonb_build_object('page', '/p/' || lead_id % 1000) AS properties
+        jsonb_build_object('page', '/p/' || lead_id % 1000, 'stage', (ARRAY['iql', 'mql', 'sql', 'prospect'])[1 + floor(random() * 4)::int]) AS properties
     FROM generate_series(1, :leads) AS lead_id;
 ALTER TABLE source ADD PRIMARY KEY (n);
 CREATE TABLE source10 AS

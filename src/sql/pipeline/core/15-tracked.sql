@@ -70,9 +70,9 @@ CREATE TABLE tracked_skip (
     recorded_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT tracked_skip_pkey PRIMARY KEY (skip_id)
 );
-COMMENT ON TABLE tracked_skip IS 'rows of tracked tables that were left out, one row for each statement that did and each reason';
+COMMENT ON TABLE tracked_skip IS 'rows of tracked tables that were left out, by statement and reason; sweep() adds them up when they are many';
 COMMENT ON COLUMN tracked_skip.skip_id IS 'number of the row';
 COMMENT ON COLUMN tracked_skip.definition IS 'the definition, see tracked_table';
 COMMENT ON COLUMN tracked_skip.reason IS 'no lead, too long, forgotten, unfit value, name of another lead, or broken definition';
 COMMENT ON COLUMN tracked_skip.skipped IS 'number of rows, or of values';
-COMMENT ON COLUMN tracked_skip.recorded_at IS 'when';
+COMMENT ON COLUMN tracked_skip.recorded_at IS 'when, of rows that were added up that of the last one';

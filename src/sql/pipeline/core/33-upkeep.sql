@@ -9,7 +9,7 @@ BEGIN
             USING ERRCODE = CASE WHEN max_leads IS NULL THEN 'null_value_not_allowed' ELSE 'invalid_parameter_value' END,
                 HINT = 'Pass the greatest number of leads to bring up to date, such as 1000.';
     END IF;
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@), @pipeline@._assign_left();
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@), @pipeline@._assign_left(), @pipeline@._merge_skips();
     RETURN leadscore_internal.sweep(leadscore_internal.pipeline_schema(@pipeline_name@), max_leads);
 END
 $$;

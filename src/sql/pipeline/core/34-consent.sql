@@ -476,6 +476,9 @@ COMMENT ON FUNCTION _columns_corrected(bigint[], boolean) IS
 CREATE OR REPLACE FUNCTION _events_refused(lead_ids bigint[], event_ids bigint[]) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
+DECLARE
+    followed bigint[];
+    others bigint[];
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     WITH refused AS (
@@ -502,20 +505,29 @@ BEGIN
         WHERE r.role <> 'unsubscribe' OR r.topic IS NULL
         ORDER BY 1, 2, 3, 4
         ON CONFLICT DO NOTHING
+    ), withdrawn AS (
+        INSERT INTO @pipeline@.consent (lead_id, purpose, channel, topic, status, evidence, occurred_at)
+        SELECT r.lead_id, 'marketing', r.channel, r.topic, 'withdrawn', jsonb_build_object('event_id', r.event_id), r.occurred_at
+        FROM refused r
+        WHERE r.role = 'unsubscribe'
+            -- a merge brings the row with the event
+            AND NOT EXISTS (
+                SELECT FROM @pipeline@.consent c
+                WHERE c.lead_id = r.lead_id AND c.status = 'withdrawn' AND c.evidence = jsonb_build_object('event_id', r.event_id))
+        ORDER BY r.lead_id, r.occurred_at, r.event_id
+        RETURNING lead_id
     )
-    INSERT INTO @pipeline@.consent (lead_id, purpose, channel, topic, status, evidence, occurred_at)
-    SELECT r.lead_id, 'marketing', r.channel, r.topic, 'withdrawn', jsonb_build_object('event_id', r.event_id), r.occurred_at
-    FROM refused r
-    WHERE r.role = 'unsubscribe'
-        -- a merge brings the row with the event
-        AND NOT EXISTS (
-            SELECT FROM @pipeline@.consent c
-            WHERE c.lead_id = r.lead_id AND c.status = 'withdrawn' AND c.evidence = jsonb_build_object('event_id', r.event_id))
-    ORDER BY r.lead_id, r.occurred_at, r.event_id;
-    PERFORM @pipeline@._follow_consent(@pipeline@._same_address(_events_refused.lead_ids),
-        (SELECT max(e.occurred_at) FROM @pipeline@.event e
-            JOIN ROWS FROM (unnest(_events_refused.lead_ids), unnest(_events_refused.event_ids)) AS u (lead_id, event_id)
-                ON e.lead_id = u.lead_id AND e.event_id = u.event_id));
+    SELECT array_agg(w.lead_id) INTO followed FROM withdrawn w;
+    -- leads that withdraw have followed by the trigger on consent
+    SELECT array_agg(o.lead_id) INTO others
+    FROM unnest(@pipeline@._same_address(_events_refused.lead_ids)) AS o (lead_id)
+    WHERE o.lead_id = ANY (followed) IS NOT TRUE;
+    IF others IS NOT NULL THEN
+        PERFORM @pipeline@._follow_consent(others,
+            (SELECT max(e.occurred_at) FROM @pipeline@.event e
+                JOIN ROWS FROM (unnest(_events_refused.lead_ids), unnest(_events_refused.event_ids)) AS u (lead_id, event_id)
+                    ON e.lead_id = u.lead_id AND e.event_id = u.event_id));
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION _events_refused(bigint[], bigint[]) IS

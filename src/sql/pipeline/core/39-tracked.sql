@@ -63,6 +63,26 @@ END
 $$;
 COMMENT ON FUNCTION _forget_leads(text[]) IS 'forget_lead() of several leads; returns how many there were';
 
+CREATE OR REPLACE FUNCTION _merge_skips() RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF EXISTS (SELECT FROM @pipeline@.tracked_skip OFFSET 1000) THEN
+        WITH merged AS (
+            DELETE FROM @pipeline@.tracked_skip t
+            WHERE t.skip_id = ANY (ARRAY(SELECT s.skip_id FROM @pipeline@.tracked_skip s FOR UPDATE SKIP LOCKED))
+            RETURNING t.definition, t.reason, t.skipped, t.recorded_at
+        )
+        INSERT INTO @pipeline@.tracked_skip (definition, reason, skipped, recorded_at)
+            SELECT m.definition, m.reason, sum(m.skipped), max(m.recorded_at)
+            FROM merged m
+            GROUP BY m.definition, m.reason;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION _merge_skips() IS 'adds up the rows of tracked_skip, if there are more than 1000; called by sweep()';
+
 CREATE OR REPLACE FUNCTION _tracked_relation(definition text) RETURNS oid
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$

@@ -346,7 +346,9 @@ BEGIN
         count(*) FILTER (WHERE p.at < split AND p.nth = 1)
     INTO described, learned_from, tested_with, winners, winner_times, learned_leads
     FROM @pipeline@._past_leads(compiled, goal, period, months, suggest_points.trust_profile, suggest_points.instants, split) p;
-    learned_from := coalesce(learned_from, described);
+    IF learned_from IS NULL THEN
+        learned_from := described;
+    END IF;
     SELECT array_agg(w.lead_id), array_agg(w.reached_at), count(*) INTO winners, winner_times, won
     FROM (SELECT DISTINCT u.lead_id, u.reached_at FROM unnest(winners, winner_times) AS u (lead_id, reached_at)) w;
     IF won < 50 THEN
