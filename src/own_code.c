@@ -115,7 +115,8 @@ leadscore_runs_own_code(Relation rel)
 
 /*
  * Let code of users find nothing of the caller's, until AtEOXact_GUC() with the
- * level that is returned.
+ * level that is returned.  Plans are kept, and a plan that was made while a table
+ * was empty would read it whole for each lead once it is full.
  */
 int
 leadscore_fix_path(void)
@@ -123,6 +124,8 @@ leadscore_fix_path(void)
 	int			level = NewGUCNestLevel();
 
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	return level;
 }

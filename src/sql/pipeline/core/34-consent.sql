@@ -57,7 +57,7 @@ $$;
 COMMENT ON FUNCTION _address_hashes(text, text) IS 'hashes of the addresses of a lead';
 
 CREATE OR REPLACE FUNCTION _is_forgotten(external_id text, email text, phone text) RETURNS boolean
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
@@ -74,7 +74,7 @@ COMMENT ON FUNCTION _is_forgotten(text, text, text) IS 'whether a name or an add
 
 CREATE OR REPLACE FUNCTION _suppressions(lead_ids bigint[])
     RETURNS TABLE (lead_id bigint, channel text, reason text, since timestamptz, lifted_at timestamptz)
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -94,7 +94,7 @@ COMMENT ON FUNCTION _suppressions(bigint[]) IS 'the suppressions that hold, or h
 
 CREATE OR REPLACE FUNCTION _granted(lead_ids bigint[], channel text, topic text, own_scopes boolean, at timestamptz)
     RETURNS TABLE (lead_id bigint, purpose text, granted boolean)
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -161,7 +161,7 @@ COMMENT ON FUNCTION _granted(bigint[], text, text, boolean, timestamptz) IS
     'whether purposes are granted by what leads have said up to an instant, in a scope, or with own_scopes in any scope that they named and that is not blocked by hand: there is a grant, and every withdrawal is undone by a later grant that is as narrow or narrower and has evidence. No row for a purpose of which a lead has said nothing';
 
 CREATE OR REPLACE FUNCTION _may_contact(lead_id bigint, channel text, topic text, at timestamptz, transactional boolean) RETURNS boolean
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -208,7 +208,7 @@ COMMENT ON FUNCTION may_contact_by_id(bigint, text, text, timestamptz, boolean) 
 
 CREATE OR REPLACE FUNCTION _consent_now(lead_ids bigint[])
     RETURNS TABLE (lead_id bigint, consented_at timestamptz, contact_allowed boolean)
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -251,7 +251,7 @@ COMMENT ON FUNCTION _consent_now(bigint[]) IS
     'what the columns of leads should say: contact_allowed is whether messages of some scope may be sent';
 
 CREATE OR REPLACE FUNCTION _follow_consents(lead_ids bigint[], instants timestamptz[]) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
@@ -319,7 +319,7 @@ COMMENT ON FUNCTION _lock_leads(bigint[], bigint) IS
     'locks leads, then the events of the one whose events are to be changed, then the states; leads and states each in the order of lead_id';
 
 CREATE OR REPLACE FUNCTION _same_address(lead_ids bigint[]) RETURNS bigint[]
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
@@ -425,7 +425,7 @@ COMMENT ON FUNCTION consent_kept() IS 'trigger: only a merge moves rows of conse
 -- written. With another address the columns are to say something else, and so
 -- only a column that was written itself is a statement.
 CREATE OR REPLACE FUNCTION _columns_written(lead_ids bigint[], consented boolean[], allowed boolean[], inserted boolean) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -474,7 +474,7 @@ COMMENT ON FUNCTION _columns_corrected(bigint[], boolean) IS
 -- The trigger on event calls this for events of the roles unsubscribe,
 -- email_bounce and complaint, with the leads locked.
 CREATE OR REPLACE FUNCTION _events_refused(lead_ids bigint[], event_ids bigint[]) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
 AS $$
 DECLARE
     followed bigint[];

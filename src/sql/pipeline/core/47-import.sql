@@ -443,7 +443,7 @@ COMMENT ON FUNCTION _import_read(jsonb, jsonb, text, text, boolean) IS
 
 CREATE OR REPLACE FUNCTION _import_find(names text[], emails text[])
     RETURNS TABLE (place bigint, lead_id bigint)
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
 AS $$
 #variable_conflict use_column
 BEGIN
