@@ -19,21 +19,6 @@
 #include "stage.h"
 #include "track.h"
 
-/* Push a member of an object that is a string. */
-static void
-push_pair(JsonbParseState **state, const char *name, text *string)
-{
-	JsonbValue	value;
-
-	value.type = jbvString;
-	value.val.string.val = unconstify(char *, name);
-	value.val.string.len = strlen(name);
-	pushJsonbValue(state, WJB_KEY, &value);
-	value.val.string.val = VARDATA_ANY(string);
-	value.val.string.len = VARSIZE_ANY_EXHDR(string);
-	pushJsonbValue(state, WJB_VALUE, &value);
-}
-
 /*
  * A stage or points by hand say who gave them: the property by is the caller,
  * unless the app names a person.
@@ -66,7 +51,7 @@ leadscore_say_who(EventInput *event)
 			return;
 	}
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push_pair(&state, "by", leadscore_caller_name());
+	leadscore_push_member(&state, "by", text_to_cstring(leadscore_caller_name()));
 	by = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 	event->values[EVENT_PROPERTIES] = event->nulls[EVENT_PROPERTIES] == 'n' ? JsonbPGetDatum(by) :
 		DirectFunctionCall2(jsonb_concat, event->values[EVENT_PROPERTIES], JsonbPGetDatum(by));
@@ -131,11 +116,11 @@ set_stage(FunctionCallInfo fcinfo, AppWrite *call, int64 lead_id, Datum label)
 	leadscore_lock_states(call->pipeline, &lead_id, 1);
 	check_is_lead(call, lead_id, stage);
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push_pair(&state, "stage", cstring_to_text(lead_stage_label(stage)));
+	leadscore_push_member(&state, "stage", lead_stage_label(stage));
 	if (!PG_ARGISNULL(2))
-		push_pair(&state, "reason", PG_GETARG_TEXT_PP(2));
+		leadscore_push_member(&state, "reason", text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	if (!PG_ARGISNULL(3))
-		push_pair(&state, "by", PG_GETARG_TEXT_PP(3));
+		leadscore_push_member(&state, "by", text_to_cstring(PG_GETARG_TEXT_PP(3)));
 	memset(event.nulls, 'n', sizeof(event.nulls));
 	event.values[EVENT_LEAD_ID] = Int64GetDatum(lead_id);
 	event.values[EVENT_KIND] = CStringGetTextDatum("stage_set");

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * event_json.c
- *		The argument of track_many(): events as JSON.
+ *		Events as JSON: the argument of track_many().
  *
  *-------------------------------------------------------------------------
  */
@@ -53,6 +53,26 @@ leadscore_item_text(JsonbContainer *item, const char *key)
 			return cstring_to_text(JsonbToCString(NULL, value->val.binary.data,
 												  value->val.binary.len));
 	}
+}
+
+/* Push a member of an object that is a string, or null if there is none. */
+void
+leadscore_push_member(JsonbParseState **state, const char *name, const char *string)
+{
+	JsonbValue	value;
+
+	value.type = jbvString;
+	value.val.string.val = unconstify(char *, name);
+	value.val.string.len = strlen(name);
+	pushJsonbValue(state, WJB_KEY, &value);
+	if (string == NULL)
+		value.type = jbvNull;
+	else
+	{
+		value.val.string.val = unconstify(char *, string);
+		value.val.string.len = strlen(string);
+	}
+	pushJsonbValue(state, WJB_VALUE, &value);
 }
 
 /* A value of an element as jsonb; NULL if it is not there or null */
@@ -168,7 +188,7 @@ read_event(const JsonbValue *item, int position, EventInput *event)
 
 		number = DirectFunctionCall1(numeric_float8_no_overflow, number);
 		event->values[EVENT_VALUE] = leadscore_stored_value(DatumGetFloat8(number),
-												  psprintf("element %d of events", position));
+															psprintf("element %d of events", position));
 		event->nulls[EVENT_VALUE] = ' ';
 	}
 	for (i = 0; i < lengthof(texts); i++)

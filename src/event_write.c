@@ -199,8 +199,8 @@ leadscore_add_event(AppWrite *call, EventInput *event, AppWatch *watch, bool *du
 }
 
 /* By bytes */
-static int
-text_cmp(Datum a, Datum b)
+int
+leadscore_text_cmp(Datum a, Datum b)
 {
 	text	   *x = DatumGetTextPP(a);
 	text	   *y = DatumGetTextPP(b);
@@ -231,7 +231,7 @@ lead_cmp(const void *a, const void *b)
 {
 	EventInput *x = *(EventInput *const *) a;
 	EventInput *y = *(EventInput *const *) b;
-	int			cmp = text_cmp(x->external_id, y->external_id);
+	int			cmp = leadscore_text_cmp(x->external_id, y->external_id);
 
 	return cmp != 0 ? cmp : (x < y ? -1 : (x > y ? 1 : 0));
 }
@@ -258,7 +258,7 @@ leadscore_events_leads(const Pipeline *pipeline, EventInput *events, int nevents
 		EventInput *event = by_lead[i];
 		TimestampTz at = leadscore_first_heard(DatumGetTimestampTz(event->values[EVENT_OCCURRED_AT]));
 
-		if (lead == NULL || text_cmp(lead->external_id, event->external_id) != 0)
+		if (lead == NULL || leadscore_text_cmp(lead->external_id, event->external_id) != 0)
 		{
 			lead = &leads[(*nleads)++];
 			lead->external_id = event->external_id;
@@ -354,7 +354,7 @@ place_cmp(const void *a, const void *b)
 
 	if (left != right)
 		return left < right ? -1 : 1;
-	return text_cmp(x->values[EVENT_SOURCE_ID], y->values[EVENT_SOURCE_ID]);
+	return leadscore_text_cmp(x->values[EVENT_SOURCE_ID], y->values[EVENT_SOURCE_ID]);
 }
 
 /* Insert events; false if some are there already, and others than these are inserted. */

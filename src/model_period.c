@@ -28,11 +28,11 @@ void
 leadscore_read_periods(Pipeline *p)
 {
 	uint64		n = leadscore_read_rows(psprintf("SELECT activation_id, activated_at, model, NULL AS segment_id, NULL AS definition"
-									   " FROM %s WHERE model IS NOT NULL AND activated_at IS NOT NULL"
-									   " UNION ALL SELECT activation_id, activated_at, NULL, segment_id, definition"
-									   " FROM %s WHERE segment_id IS NOT NULL AND activated_at IS NOT NULL"
-									   " ORDER BY activation_id", leadscore_table_name(p->activation),
-									   leadscore_table_name(p->segment_activation)));
+												 " FROM %s WHERE model IS NOT NULL AND activated_at IS NOT NULL"
+												 " UNION ALL SELECT activation_id, activated_at, NULL, segment_id, definition"
+												 " FROM %s WHERE segment_id IS NOT NULL AND activated_at IS NOT NULL"
+												 " ORDER BY activation_id", leadscore_table_name(p->activation),
+												 leadscore_table_name(p->segment_activation)));
 	TupleDesc	desc = SPI_tuptable->tupdesc;
 	SPITupleTable *rows = SPI_tuptable;
 	MemoryContext oldcontext = MemoryContextSwitchTo(p->context);

@@ -129,9 +129,9 @@ static int
 read_kinds(Pipeline *p, const char *roles, text ***kinds)
 {
 	uint64		n = leadscore_read_rows(psprintf("SELECT kind::pg_catalog.text FROM %s"
-									   " WHERE role OPERATOR(pg_catalog.=) ANY (ARRAY[%s])"
-									   " AND kind IS NOT NULL",
-									   leadscore_table_name(p->event_kind), roles));
+												 " WHERE role OPERATOR(pg_catalog.=) ANY (ARRAY[%s])"
+												 " AND kind IS NOT NULL",
+												 leadscore_table_name(p->event_kind), roles));
 	MemoryContext oldcontext = MemoryContextSwitchTo(p->context);
 	uint64		i;
 
@@ -148,7 +148,7 @@ static void
 read_exposing(Pipeline *p)
 {
 	if (leadscore_read_table("SELECT 1 FROM %s WHERE status OPERATOR(pg_catalog.=) 'running' LIMIT 1",
-			  p->experiment) > 0)
+							 p->experiment) > 0)
 		p->nexposing = read_kinds(p, "'visit', 'form_view', 'email_sent'", &p->exposing);
 }
 
@@ -158,8 +158,8 @@ read_watched(Pipeline *p)
 {
 	static const char *const kinds[] = {"stage", "segment", "signal", "correction"};
 	uint64		n = leadscore_read_rows(psprintf("SELECT kind, awaited FROM %s._watched"
-									   " WHERE kind IS NOT NULL AND awaited IS NOT NULL",
-									   quote_identifier(get_namespace_name(p->part.schema))));
+												 " WHERE kind IS NOT NULL AND awaited IS NOT NULL",
+												 quote_identifier(get_namespace_name(p->part.schema))));
 	MemoryContext oldcontext = MemoryContextSwitchTo(p->context);
 	uint64		i;
 	int			j;

@@ -140,12 +140,12 @@ read_signals(Pipeline *p)
 {
 	/* a role stands for the kinds of events that have it */
 	uint64		n = leadscore_read_rows(psprintf("SELECT signal, signal_id, source, CASE WHEN event_role IS NULL THEN event_kinds"
-									   " ELSE ARRAY(SELECT k.kind::pg_catalog.text FROM %s k WHERE k.kind IS NOT NULL"
-									   " AND k.role::pg_catalog.text OPERATOR(pg_catalog.=) s.event_role::pg_catalog.text) END"
-									   " AS event_kinds, condition, quantity, distinct_on FROM %s s"
-									   " WHERE signal IS NOT NULL AND source IS NOT NULL"
-									   " AND signal_id OPERATOR(pg_catalog.>=) 0 ORDER BY signal_id",
-									   leadscore_table_name(p->event_kind), leadscore_table_name(p->signal)));
+												 " ELSE ARRAY(SELECT k.kind::pg_catalog.text FROM %s k WHERE k.kind IS NOT NULL"
+												 " AND k.role::pg_catalog.text OPERATOR(pg_catalog.=) s.event_role::pg_catalog.text) END"
+												 " AS event_kinds, condition, quantity, distinct_on FROM %s s"
+												 " WHERE signal IS NOT NULL AND source IS NOT NULL"
+												 " AND signal_id OPERATOR(pg_catalog.>=) 0 ORDER BY signal_id",
+												 leadscore_table_name(p->event_kind), leadscore_table_name(p->signal)));
 	TupleDesc	desc = SPI_tuptable->tupdesc;
 	char	 ***kinds = palloc0(sizeof(char **) * (n + 1));
 	int		   *nkinds = palloc0(sizeof(int) * (n + 1));
@@ -204,8 +204,8 @@ static void
 read_lists(Pipeline *p)
 {
 	uint64		n = leadscore_read_table("SELECT list, pg_catalog.jsonb_agg(item ORDER BY item) FROM %s"
-						  " WHERE list IS NOT NULL AND item IS NOT NULL GROUP BY list ORDER BY list",
-						  p->value_list);
+										 " WHERE list IS NOT NULL AND item IS NOT NULL GROUP BY list ORDER BY list",
+										 p->value_list);
 	MemoryContext oldcontext = MemoryContextSwitchTo(p->context);
 	uint64		i;
 
@@ -246,7 +246,7 @@ read_contents(Pipeline *p)
 	if (p->content_used == 0)
 		return;
 	n = leadscore_read_table("SELECT content::pg_catalog.text, kind::pg_catalog.text, topic::pg_catalog.text, intent::pg_catalog.text,"
-			  " stage::pg_catalog.text, persona::pg_catalog.text FROM %s WHERE content IS NOT NULL", p->content);
+							 " stage::pg_catalog.text, persona::pg_catalog.text FROM %s WHERE content IS NOT NULL", p->content);
 	oldcontext = MemoryContextSwitchTo(p->context);
 	p->contents = palloc_extended(sizeof(Content) * (n + 1), MCXT_ALLOC_HUGE);
 	p->ncontents = (int) n;

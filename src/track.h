@@ -51,6 +51,7 @@ extern void leadscore_read_standing(AppWrite *call, int64 lead_id, bool score, S
 extern void leadscore_say_who(EventInput *event);
 
 /* event_json.c */
+extern void leadscore_push_member(JsonbParseState **state, const char *name, const char *string);
 extern EventInput *leadscore_read_events(FunctionCallInfo fcinfo, int *n);
 
 /* event_write.c */
@@ -58,6 +59,7 @@ extern Datum leadscore_stored_value(double value, const char *element);
 extern TimestampTz leadscore_first_heard(TimestampTz occurred_at);
 extern int64 leadscore_add_event(AppWrite *call, EventInput *event, AppWatch *watch,
 								 bool *duplicate);
+extern int	leadscore_text_cmp(Datum a, Datum b);
 extern int	leadscore_event_cmp(const void *a, const void *b);
 extern LeadInput *leadscore_events_leads(const Pipeline *pipeline, EventInput *events, int nevents,
 										 int *nleads);

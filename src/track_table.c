@@ -73,7 +73,7 @@ find_gone(AppWrite *call, EventInput *gone, int n)
 /* Write what differs between the rows before and after. */
 void
 leadscore_write_events(AppWrite *call, const TrackedTable *table, TrackedRows *old, TrackedRows *new,
-			 bool deleted, int64 *skipped)
+					   bool deleted, int64 *skipped)
 {
 	EventInput *gone = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(EventInput) * (old->n + 1));
 	EventInput *put = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(EventInput) * (new->n + 1));

@@ -101,21 +101,15 @@ name_cmp(const void *a, const void *b)
 {
 	const TrackedRow *x = *(TrackedRow *const *) a;
 	const TrackedRow *y = *(TrackedRow *const *) b;
-	text	   *s = DatumGetTextPP(x->event.external_id);
-	text	   *t = DatumGetTextPP(y->event.external_id);
-	int			ns = VARSIZE_ANY_EXHDR(s);
-	int			nt = VARSIZE_ANY_EXHDR(t);
-	int			cmp = memcmp(VARDATA_ANY(s), VARDATA_ANY(t), Min(ns, nt));
+	int			cmp = leadscore_text_cmp(x->event.external_id, y->event.external_id);
 
-	if (cmp != 0 || ns != nt)
-		return cmp != 0 ? cmp : ns - nt;
-	return x->event.position - y->event.position;
+	return cmp != 0 ? cmp : x->event.position - y->event.position;
 }
 
 /* Write the leads whose rows differ before and after. */
 void
 leadscore_write_leads(AppWrite *call, const TrackedTable *table, TrackedRows *old, TrackedRows *new,
-			bool backfill, int64 *skipped)
+					  bool backfill, int64 *skipped)
 {
 	TrackedRow **changed = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(TrackedRow *) * (new->n + 1));
 	LeadInput  *leads = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(LeadInput) * (new->n + 1));

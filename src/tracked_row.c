@@ -107,26 +107,6 @@ read_event_row(const TrackedTable *table, TupleTableSlot *slot, TrackedRow *row)
 	leadscore_say_who(event);
 }
 
-/* Push a member of an object that is a string, or null if there is none. */
-static void
-push_member(JsonbParseState **state, const char *name, const char *string)
-{
-	JsonbValue	value;
-
-	value.type = jbvString;
-	value.val.string.val = unconstify(char *, name);
-	value.val.string.len = strlen(name);
-	pushJsonbValue(state, WJB_KEY, &value);
-	if (string == NULL)
-		value.type = jbvNull;
-	else
-	{
-		value.val.string.val = unconstify(char *, string);
-		value.val.string.len = strlen(string);
-	}
-	pushJsonbValue(state, WJB_VALUE, &value);
-}
-
 /* Push what a column of consent says: a date, or whether it was given. */
 static void
 push_consent(const TrackedTable *table, TupleTableSlot *slot, JsonbParseState **state)
@@ -138,7 +118,7 @@ push_consent(const TrackedTable *table, TupleTableSlot *slot, JsonbParseState **
 	if (table->consent.family == FAMILY_BOOLEAN)
 	{
 		value = slot_getattr(slot, table->consent.attnum, &isnull);
-		push_member(state, "consent", !isnull && DatumGetBool(value) ? "true" : "false");
+		leadscore_push_member(state, "consent", !isnull && DatumGetBool(value) ? "true" : "false");
 	}
 	else if (leadscore_tracked_instant(table, &table->consent, slot, &at))
 	{
@@ -146,10 +126,10 @@ push_consent(const TrackedTable *table, TupleTableSlot *slot, JsonbParseState **
 		int			utc = 0;
 
 		JsonEncodeDateTime(buffer, TimestampTzGetDatum(at), TIMESTAMPTZOID, &utc);
-		push_member(state, "consented_at", buffer);
+		leadscore_push_member(state, "consented_at", buffer);
 	}
 	else
-		push_member(state, "consented_at", NULL);
+		leadscore_push_member(state, "consented_at", NULL);
 }
 
 /* Read a row that makes a lead. */
@@ -188,7 +168,7 @@ read_lead_row(const TrackedTable *table, TupleTableSlot *slot, TrackedRow *row)
 	if (table->email.name)
 	{
 		email = leadscore_tracked_text(&table->email, slot);
-		push_member(&state, "email", email ? text_to_cstring(email) : NULL);
+		leadscore_push_member(&state, "email", email ? text_to_cstring(email) : NULL);
 	}
 	if (table->consent.name)
 		push_consent(table, slot, &state);
@@ -246,15 +226,9 @@ leadscore_tracked_key_cmp(const void *a, const void *b)
 {
 	const TrackedRow *x = a;
 	const TrackedRow *y = b;
-	text	   *s = DatumGetTextPP(x->event.values[EVENT_SOURCE_ID]);
-	text	   *t = DatumGetTextPP(y->event.values[EVENT_SOURCE_ID]);
-	int			ns = VARSIZE_ANY_EXHDR(s);
-	int			nt = VARSIZE_ANY_EXHDR(t);
-	int			cmp = memcmp(VARDATA_ANY(s), VARDATA_ANY(t), Min(ns, nt));
+	int			cmp = leadscore_text_cmp(x->event.values[EVENT_SOURCE_ID], y->event.values[EVENT_SOURCE_ID]);
 
-	if (cmp != 0 || ns != nt)
-		return cmp != 0 ? cmp : ns - nt;
-	return x->event.position - y->event.position;
+	return cmp != 0 ? cmp : x->event.position - y->event.position;
 }
 
 /* Sort rows by their key; of rows of one key the last one counts. */
@@ -270,7 +244,7 @@ leadscore_tracked_sort(TrackedRows *rows)
 	for (i = 0; i < rows->n; i++)
 	{
 		if (kept > 0 && leadscore_same_varlena(rows->rows[kept - 1].event.values[EVENT_SOURCE_ID], false,
-									 rows->rows[i].event.values[EVENT_SOURCE_ID], false))
+											   rows->rows[i].event.values[EVENT_SOURCE_ID], false))
 			kept--;
 		rows->rows[kept++] = rows->rows[i];
 	}
@@ -296,7 +270,7 @@ leadscore_same_event(const TrackedRow *a, const TrackedRow *b)
 		return false;
 	for (i = 0; i < lengthof(columns); i++)
 		if (!leadscore_same_varlena(a->event.values[columns[i]], a->event.nulls[columns[i]] == 'n',
-						  b->event.values[columns[i]], b->event.nulls[columns[i]] == 'n'))
+									b->event.values[columns[i]], b->event.nulls[columns[i]] == 'n'))
 			return false;
 	return true;
 }

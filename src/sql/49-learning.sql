@@ -11,7 +11,7 @@ CREATE TYPE leadscore.logistic_model AS (
 	steps integer
 );
 COMMENT ON TYPE leadscore.logistic_model IS
-	'what logistic_fit() returns: the chance of a label is 1 / (1 + exp(-(intercept + the sum of coefficients * features)))';
+	'the result of logistic_fit(): the chance of a label is 1 / (1 + exp(-(intercept + the sum of coefficients * features)))';
 COMMENT ON COLUMN leadscore.logistic_model.intercept IS 'log-odds of a row whose features are all 0';
 COMMENT ON COLUMN leadscore.logistic_model.coefficients IS 'log-odds that each feature adds; 0 of a feature that has the same value in every row';
 COMMENT ON COLUMN leadscore.logistic_model.intercept_error IS 'standard error of intercept';

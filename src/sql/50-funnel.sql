@@ -97,9 +97,9 @@ CREATE AGGREGATE leadscore.event_funnel(kind text, at timestamptz, within interv
 	FINALFUNC = leadscore_internal.event_funnel_finalfn, PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE leadscore.event_funnel(text, timestamptz, interval, text, text[]) IS
-	'what window_funnel says if step i is satisfied by rows whose kind is steps[i], to the byte whatever the collation; faster, as the kind of a row is looked up once. A kind that is NULL is no step; a step may not be NULL';
+	'the same as window_funnel where step i is satisfied by rows whose kind is steps[i], to the byte whatever the collation; faster, as the kind of a row is looked up once. A kind that is NULL is no step; a step may not be NULL';
 
 CREATE FUNCTION leadscore.activity_funnel(activity leadscore.lead_activity, within interval, signals int[]) RETURNS int
 	LANGUAGE c IMMUTABLE PARALLEL SAFE COST 5 AS 'MODULE_PATHNAME', 'leadscore_activity_funnel';
 COMMENT ON FUNCTION leadscore.activity_funnel(leadscore.lead_activity, interval, int[]) IS
-	'what window_funnel says in mode ordered of the events that an activity has counted, if they happen at the beginning of their UTC day or hour and step i is satisfied by counts of signals[i]: no event is read. Counts without a time are passed over, a count of n is n events. NULL if the activity is NULL';
+	'the same as window_funnel in mode ordered over the events that an activity has counted, if they happen at the beginning of their UTC day or hour and step i is satisfied by counts of signals[i]: no event is read. Counts without a time are passed over, a count of n is n events. NULL if the activity is NULL';

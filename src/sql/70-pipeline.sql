@@ -2,23 +2,15 @@
 
 -- Helpers of the functions in pipelines
 
-CREATE FUNCTION leadscore_internal.refuse(condition text, message text, detail text DEFAULT NULL, hint text DEFAULT NULL)
-	RETURNS text
+CREATE FUNCTION leadscore_internal.refuse(condition text, message text, hint text)
+	RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF detail IS NOT NULL AND hint IS NOT NULL THEN
-		RAISE EXCEPTION USING ERRCODE = condition, MESSAGE = message, DETAIL = detail, HINT = hint;
-	ELSIF detail IS NOT NULL THEN
-		RAISE EXCEPTION USING ERRCODE = condition, MESSAGE = message, DETAIL = detail;
-	ELSIF hint IS NOT NULL THEN
-		RAISE EXCEPTION USING ERRCODE = condition, MESSAGE = message, HINT = hint;
-	ELSE
-		RAISE EXCEPTION USING ERRCODE = condition, MESSAGE = message;
-	END IF;
+	RAISE EXCEPTION USING ERRCODE = condition, MESSAGE = message, HINT = hint;
 END
 $$;
-COMMENT ON FUNCTION leadscore_internal.refuse(text, text, text, text) IS
+COMMENT ON FUNCTION leadscore_internal.refuse(text, text, text) IS
 	'raises an error, from an expression; condition is its name or SQLSTATE';
 
 CREATE FUNCTION leadscore_internal.require_text(argument text, value text) RETURNS text
@@ -261,7 +253,7 @@ BEGIN
 		PERFORM leadscore_internal.run_ddl(name, file);
 	END LOOP;
 	IF preset <> 'empty' THEN
-		PERFORM leadscore_internal.run_ddl(name, 'starter/sequences');
+		PERFORM leadscore_internal.run_ddl(name, 'starter/segments'), leadscore_internal.run_ddl(name, 'starter/sequences');
 	END IF;
 	IF reports THEN
 		PERFORM leadscore.add_reports(name);
@@ -467,21 +459,34 @@ $$;
 COMMENT ON FUNCTION leadscore.drop_pipeline(text) IS
 	'drops a pipeline with its leads and events, its reports, and all else in its schemas; refused if objects of other schemas depend on it';
 
+CREATE FUNCTION leadscore_internal.grant_all(privileges text[], role text) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	privilege text;
+BEGIN
+	role := leadscore_internal.require_role(role);
+	FOREACH privilege IN ARRAY privileges LOOP
+		EXECUTE pg_catalog.format('GRANT %s TO %I', privilege, role);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION leadscore_internal.grant_all(text[], text) IS
+	'grants a role privileges, each as GRANT wants it';
+
 CREATE FUNCTION leadscore.grant_app(pipeline text, role text) RETURNS void
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	schema_oid CONSTANT regnamespace := leadscore_internal.known_pipeline(pipeline);
-	functions record;
 BEGIN
-	role := leadscore_internal.require_role(role);
-	EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %I', pipeline, role);
-	EXECUTE pg_catalog.format('GRANT INSERT ON %I.event TO %I', pipeline, role);
-	-- for RETURNING event_id and for ON CONFLICT
-	EXECUTE pg_catalog.format('GRANT SELECT (lead_id, event_id, source_id) ON %I.event TO %I', pipeline, role);
-	EXECUTE pg_catalog.format('GRANT USAGE ON SEQUENCE %I.event_event_id_seq TO %I', pipeline, role);
-	FOR functions IN
-		SELECT p.oid::regprocedure AS signature
+	PERFORM leadscore_internal.grant_all(ARRAY(
+		SELECT pg_catalog.format(t.privilege, pipeline)
+		FROM (VALUES ('USAGE ON SCHEMA %I'), ('INSERT ON %I.event'), ('USAGE ON SEQUENCE %I.event_event_id_seq'),
+			-- for RETURNING event_id and for ON CONFLICT
+			('SELECT (lead_id, event_id, source_id) ON %I.event')) AS t (privilege)
+		UNION ALL
+		SELECT pg_catalog.format('EXECUTE ON FUNCTION %s', p.oid::regprocedure)
 		FROM pg_catalog.pg_proc p
 		WHERE p.pronamespace = schema_oid
 			-- to bind a table to the pipeline is for its owner
@@ -489,9 +494,7 @@ BEGIN
 				OR pg_catalog.regexp_replace(p.proname, '_by_id$', '') IN ('conversion_probability', 'give_consent', 'withdraw_consent', 'identify',
 					'suggested_content', 'next_fields', 'enroll_lead', 'unenroll', 'add_action', 'claim_actions', 'action_wanted', 'complete_action', 'complete_actions',
 					'fail_action', 'extend_action', 'cancel_action', 'variant', 'expose', 'set_preferences', 'preferences'))
-	LOOP
-		EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO %I', functions.signature, role);
-	END LOOP;
+		), role);
 END
 $$;
 COMMENT ON FUNCTION leadscore.grant_app(text, text) IS
@@ -547,24 +550,20 @@ AS $$
 DECLARE
 	schema_oid CONSTANT regnamespace := leadscore_internal.known_pipeline(pipeline);
 	reports CONSTANT text := leadscore_internal.reports_schema(pipeline);
-	objects record;
 BEGIN
-	role := leadscore_internal.require_role(role);
-	EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %I', pipeline, role);
-	IF EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.nspname = reports) THEN
-		EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %I', reports, role);
-	END IF;
-	FOR objects IN
-		SELECT v AS privilege
+	PERFORM leadscore_internal.grant_all(ARRAY(
+		SELECT pg_catalog.format('USAGE ON SCHEMA %I', n.nspname)
+		FROM pg_catalog.pg_namespace n
+		WHERE n.nspname IN (pipeline, reports)
+		UNION ALL
+		SELECT v
 		FROM leadscore_internal.view_privileges(pipeline, false) v
-		UNION
+		UNION ALL
 		-- what model_quality() and compare_models() read: models, and profiles as signals
 		SELECT pg_catalog.format('SELECT %s ON %I.%I', t.columns, pipeline, t.name)
 		FROM (VALUES ('model', ''), ('dimension', ''), ('rule', ''), ('stage_rule', ''), ('stage_gate', ''), ('grade', ''), ('setting', ''),
 			('signal', '(signal, signal_id, source)'), ('profile_change', '(lead_id, signal, count, changed_at)')) AS t (name, columns)
-	LOOP
-		EXECUTE pg_catalog.format('GRANT %s TO %I', objects.privilege, role);
-	END LOOP;
+		), role);
 END
 $$;
 COMMENT ON FUNCTION leadscore.grant_reader(text, text) IS
@@ -576,12 +575,10 @@ CREATE FUNCTION leadscore.grant_marketing(pipeline text, role text) RETURNS void
 AS $$
 DECLARE
 	schema_oid CONSTANT regnamespace := leadscore_internal.known_pipeline(pipeline);
-	objects record;
 BEGIN
-	role := leadscore_internal.require_role(role);
 	PERFORM leadscore.grant_reader(pipeline, role);
-	FOR objects IN
-		SELECT pg_catalog.format('SELECT, DELETE, INSERT %s, UPDATE %s ON %I.%I', t.columns, t.columns, pipeline, t.name) AS privilege
+	PERFORM leadscore_internal.grant_all(ARRAY(
+		SELECT pg_catalog.format('SELECT, DELETE, INSERT %s, UPDATE %s ON %I.%I', t.columns, t.columns, pipeline, t.name)
 		FROM (VALUES
 			('model', '(model, min_score, max_score, gates_required, allow_demotion, demotion_margin, note)'),
 			('segment', '(segment, persona, ideal_customer, min_match_share, note)'),
@@ -607,9 +604,7 @@ BEGIN
 		WHERE p.pronamespace = schema_oid
 			AND p.proname IN ('activate_model', 'clone_model', 'suggest_points', 'calibrate_model', 'activate_segment', 'retire_segment', 'clone_segment', 'segment_preview', 'segment_preview_leads',
 				'activate_sequence', 'pause_sequence', 'retire_sequence', 'sequence_preview', 'enroll', 'start_experiment', 'end_experiment')
-	LOOP
-		EXECUTE pg_catalog.format('GRANT %s TO %I', objects.privilege, role);
-	END LOOP;
+		), role);
 END
 $$;
 COMMENT ON FUNCTION leadscore.grant_marketing(text, text) IS
@@ -620,27 +615,24 @@ CREATE FUNCTION leadscore.grant_sales(pipeline text, role text) RETURNS void
 AS $$
 DECLARE
 	schema_oid CONSTANT regnamespace := leadscore_internal.known_pipeline(pipeline);
-	objects record;
 BEGIN
-	role := leadscore_internal.require_role(role);
 	PERFORM leadscore.grant_reader(pipeline, role);
-	EXECUTE pg_catalog.format('GRANT SELECT ON %I.lead TO %I', pipeline, role);
-	-- all but the evidence
-	EXECUTE pg_catalog.format('GRANT SELECT (lead_id, consent_id, purpose, channel, topic, status, basis, policy_version, occurred_at, recorded_at, recorded_by) ON %I.consent TO %I',
-		pipeline, role);
-	FOR objects IN
-		SELECT v AS privilege
+	PERFORM leadscore_internal.grant_all(ARRAY(
+		SELECT pg_catalog.format(t.privilege, pipeline)
+		FROM (VALUES ('SELECT ON %I.lead'),
+			-- all but the evidence
+			('SELECT (lead_id, consent_id, purpose, channel, topic, status, basis, policy_version, occurred_at, recorded_at, recorded_by) ON %I.consent')) AS t (privilege)
+		UNION ALL
+		SELECT v
 		FROM leadscore_internal.view_privileges(pipeline, true) v
-		UNION
+		UNION ALL
 		SELECT pg_catalog.format('EXECUTE ON FUNCTION %s', p.oid::regprocedure)
 		FROM pg_catalog.pg_proc p
 		WHERE p.pronamespace = schema_oid
 			AND pg_catalog.regexp_replace(p.proname, '_by_id$', '') IN ('lead_id', 'score', 'conversion_probability', 'explain', 'next_steps', 'stage_at',
 				'in_segment', 'explain_segment', 'persona_match', 'set_stage', 'may_contact', 'give_consent', 'withdraw_consent',
 				'suggested_content', 'assign_lead', 'complete_action', 'set_preferences', 'preferences')
-	LOOP
-		EXECUTE pg_catalog.format('GRANT %s TO %I', objects.privilege, role);
-	END LOOP;
+		), role);
 END
 $$;
 COMMENT ON FUNCTION leadscore.grant_sales(text, text) IS

@@ -62,9 +62,9 @@ COMMENT ON COLUMN setting.time_zone IS 'time zone of the dates in the views';
 COMMENT ON COLUMN setting.currency IS 'currency of all amounts, ISO 4217';
 COMMENT ON COLUMN setting.mature_after IS 'age at which a lead is expected to have converted, if it ever does';
 COMMENT ON COLUMN setting.first_response_within IS 'time in which a new enquiry should be answered';
-COMMENT ON COLUMN setting.attribution_scope IS 'whose touches a purchase is credited to: lead, of the lead that bought; account, of all leads of its organization';
+COMMENT ON COLUMN setting.attribution_scope IS 'a purchase is credited to touches of: lead, the lead that bought; account, all leads of its organization';
 COMMENT ON COLUMN setting.attribution_window IS 'touches longer before a purchase than this have no part in it; NULL: all have';
-COMMENT ON COLUMN setting.complexity IS 'what a sale to b2b is like: simple (few people decide soon) or complex; for leads that do not say so themselves. NULL: not known';
+COMMENT ON COLUMN setting.complexity IS 'how a sale to b2b goes: simple (few people decide soon) or complex; for leads that do not say so themselves. NULL: not known';
 
 -- Leads and what they do.
 
@@ -131,7 +131,7 @@ COMMENT ON COLUMN lead.created_at IS 'when the lead became known';
 COMMENT ON COLUMN lead.updated_at IS 'time of the last change of this row';
 COMMENT ON COLUMN lead.first_external_id IS 'name under which the lead was first known, by which experiments go; of one that had no name its lead_id. NULL: it is external_id. Kept by the engine when the name changes';
 COMMENT ON COLUMN lead.objective IS 'what the lead was captured for, such as newsletter, demo or quote; NULL: that of its campaign';
-COMMENT ON COLUMN lead.complexity IS 'what the sale to this lead is like: simple or complex; NULL: as setting.complexity says';
+COMMENT ON COLUMN lead.complexity IS 'how a sale to this lead goes: simple or complex; NULL: as setting.complexity says';
 
 -- No foreign key to lead: it would more than halve the rate of inserts. The
 -- statement that counts an event checks that the lead is there.
@@ -164,7 +164,7 @@ COMMENT ON COLUMN event.campaign IS 'campaign that the event came by';
 COMMENT ON COLUMN event.properties IS 'other facts about the event, a JSON object; signals have conditions on it';
 COMMENT ON COLUMN event.source_id IS 'name of the event in the app that sends it; a second event of this name for the same lead is refused';
 
--- Kinds of events. What an event means is said once, by the role of its kind:
+-- Kinds of events. The meaning of an event is said once, by the role of its kind:
 -- reports look for roles, and so may signals.
 
 CREATE TABLE event_role (

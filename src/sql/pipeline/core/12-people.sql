@@ -26,7 +26,7 @@ CREATE TABLE consent (
     CONSTRAINT consent_basis_check CHECK (basis IN ('consent', 'contract', 'legitimate_interest')),
     CONSTRAINT consent_evidence_check CHECK (jsonb_typeof(evidence) = 'object')
 );
-COMMENT ON TABLE consent IS 'what a lead said about its data and about messages, one row each time; append-only. may_contact() says what follows';
+COMMENT ON TABLE consent IS 'the statements of leads about their data and about messages, one row each time; append-only. may_contact() says what follows';
 COMMENT ON COLUMN consent.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN consent.consent_id IS 'number of the row, in the order of recording';
 COMMENT ON COLUMN consent.purpose IS 'policy: that the data are kept and used, which makes the contact a lead; marketing: that messages are sent';

@@ -87,7 +87,7 @@ COMMENT ON COLUMN segment_condition.stage_from IS 'lowest stage that the lead ma
 COMMENT ON COLUMN segment_condition.stage_to IS 'highest stage that the lead may be in; NULL: no limit';
 COMMENT ON COLUMN segment_condition.in_segment IS 'another segment that the lead must be in; that one must be active first';
 COMMENT ON COLUMN segment_condition.negate IS 'true: the condition must not hold';
-COMMENT ON COLUMN segment_condition.weight IS 'what the condition counts for in the match share; the same in all rows of one name';
+COMMENT ON COLUMN segment_condition.weight IS 'points that the condition gives to the match share; the same in all rows of one name';
 
 CREATE TABLE segment_activation (
     -- one order with activations of models

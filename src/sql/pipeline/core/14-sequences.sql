@@ -96,7 +96,7 @@ COMMENT ON COLUMN sequence_step.not_before IS 'earliest time of day by the clock
 COMMENT ON COLUMN sequence_step.not_after IS 'end of the time of day in which it may be due, which may be after midnight; NULL: 24:00';
 COMMENT ON COLUMN sequence_step.weekdays IS 'days on which it may be due, 1: Monday to 7: Sunday; NULL: all';
 COMMENT ON COLUMN sequence_step.kind IS 'message (to the lead), task (for a person of the team) or alert (that tells a person of the team)';
-COMMENT ON COLUMN sequence_step.channel IS 'what it goes by: email, phone, sms or another name that the workers know, in lower case';
+COMMENT ON COLUMN sequence_step.channel IS 'the way to the lead: email, phone, sms or another name that the workers know, in lower case';
 COMMENT ON COLUMN sequence_step.topic IS 'topic of the consent that it needs, such as newsletter; NULL: only consent for all topics will do';
 COMMENT ON COLUMN sequence_step.content IS 'what to send or to do: a name that the workers know';
 COMMENT ON COLUMN sequence_step.variant IS 'variant of the content';
@@ -190,7 +190,7 @@ COMMENT ON COLUMN action.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN action.action_id IS 'number of the action';
 COMMENT ON COLUMN action.dedup_key IS 'a lead has at most one action with this key: sequence/run/step, or app: and what an app gave to add_action()';
 COMMENT ON COLUMN action.kind IS 'message (to the lead), task (for a person of the team) or alert (that tells a person of the team)';
-COMMENT ON COLUMN action.channel IS 'what it goes by: email, phone, sms or another name that the workers know';
+COMMENT ON COLUMN action.channel IS 'the way to the lead: email, phone, sms or another name that the workers know';
 COMMENT ON COLUMN action.topic IS 'topic of the consent that it needs; NULL: only consent for all topics will do';
 COMMENT ON COLUMN action.content IS 'what to send or to do';
 COMMENT ON COLUMN action.variant IS 'variant of the content';

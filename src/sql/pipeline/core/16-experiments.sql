@@ -29,7 +29,7 @@ CREATE TABLE experiment (
     CONSTRAINT experiment_started_check CHECK ((status = 'draft') = (started_at IS NULL)),
     CONSTRAINT experiment_ended_check CHECK ((status = 'ended') = (ended_at IS NOT NULL) AND ended_at >= started_at)
 );
-COMMENT ON TABLE experiment IS 'experiments: which variant a lead gets, and what counts as success; only a draft can be edited';
+COMMENT ON TABLE experiment IS 'experiments: the variants that leads get, and the goal that counts as success; only a draft can be edited';
 COMMENT ON COLUMN experiment.experiment IS 'name of the experiment';
 COMMENT ON COLUMN experiment.status IS 'draft; running: leads get variants and exposures are recorded; ended. Set by start_experiment() and end_experiment()';
 COMMENT ON COLUMN experiment.salt IS 'text that is hashed with the name of a lead, so that each experiment divides the leads anew';
@@ -75,7 +75,7 @@ CREATE TABLE exposure (
     CONSTRAINT exposure_pkey PRIMARY KEY (lead_id, experiment, variant)
 );
 CREATE INDEX exposure_experiment_idx ON exposure (experiment);
-COMMENT ON TABLE exposure IS 'which leads were shown which variants; the one that was recorded first binds the lead to its variant';
+COMMENT ON TABLE exposure IS 'the variants that leads were shown; the one that was recorded first binds the lead to it';
 COMMENT ON COLUMN exposure.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN exposure.experiment IS 'the experiment';
 COMMENT ON COLUMN exposure.variant IS 'the variant';

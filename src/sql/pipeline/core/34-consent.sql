@@ -90,7 +90,7 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION _suppressions(bigint[]) IS 'what holds, or held, against the addresses of leads';
+COMMENT ON FUNCTION _suppressions(bigint[]) IS 'the suppressions that hold, or held, for the addresses of leads';
 
 CREATE OR REPLACE FUNCTION _granted(lead_ids bigint[], channel text, topic text, own_scopes boolean, at timestamptz)
     RETURNS TABLE (lead_id bigint, purpose text, granted boolean)

@@ -101,7 +101,7 @@ BEGIN
                 HINT = @pipeline@._missing_hint(CASE WHEN kept.lead_id IS NULL THEN winner ELSE loser END);
     ELSIF kept.erased_at IS NOT NULL OR gone.erased_at IS NOT NULL THEN
         RAISE EXCEPTION 'lead % was forgotten', CASE WHEN kept.erased_at IS NOT NULL THEN winner ELSE loser END
-            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Nobody knows whom it stood for.';
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'An erasure leaves nothing that says which person the lead was.';
     END IF;
     -- What a merge writes begins no sequence. A clause SET of the function would
     -- keep roles without the right to set unknown parameters from restoring it.
@@ -324,7 +324,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION _impersonal(jsonb, text[], text[], text[]) IS
-    'what forget_lead() leaves of the properties of an event: keys that reports and signals read, with names and addresses of the person cut out, words only of remarks';
+    'the properties of an event that forget_lead() leaves: keys that reports and signals read, with names and addresses of the person cut out, words only of remarks';
 
 CREATE OR REPLACE FUNCTION forget_lead_by_id(lead_id bigint, requested_at timestamptz DEFAULT NULL) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -5,7 +5,7 @@ CREATE OR REPLACE FUNCTION segment_definition(segment text) RETURNS jsonb
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    segment := @pipeline@._require_segment(segment);
+    segment := @pipeline@._require_name('segment', segment);
     RETURN (
         SELECT jsonb_build_object(
             'segment', s.segment, 'segment_id', s.segment_id, 'persona', s.persona,
@@ -42,22 +42,26 @@ $$;
 COMMENT ON FUNCTION segment_definition(text) IS
     'a segment with its conditions as one document. Error 42704 if there is no such segment';
 
-CREATE OR REPLACE FUNCTION _require_segment(segment text) RETURNS text
+CREATE OR REPLACE FUNCTION _require_name(kind text, name text) RETURNS text
     LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    names text[];
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    segment := leadscore_internal.require_text('segment', segment);
-    IF NOT EXISTS (SELECT FROM @pipeline@.segment s WHERE s.segment = _require_segment.segment) THEN
-        RAISE EXCEPTION 'segment "%" does not exist', segment
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@), leadscore_internal.require_text(kind, name);
+    names := CASE kind
+        WHEN 'segment' THEN ARRAY(SELECT s.segment FROM @pipeline@.segment s ORDER BY s.segment)
+        WHEN 'sequence' THEN ARRAY(SELECT q.sequence FROM @pipeline@.sequence q ORDER BY q.sequence)
+        WHEN 'experiment' THEN ARRAY(SELECT x.experiment FROM @pipeline@.experiment x ORDER BY x.experiment) END;
+    IF name <> ALL (names) THEN
+        RAISE EXCEPTION '% "%" does not exist', kind, name
             USING ERRCODE = 'undefined_object',
-                HINT = 'Segments of this pipeline: '
-                    || coalesce((SELECT string_agg(s.segment, ', ' ORDER BY s.segment) FROM @pipeline@.segment s), 'none') || '.';
+                HINT = format('%ss of this pipeline: %s.', initcap(kind), coalesce(nullif(array_to_string(names, ', '), ''), 'none'));
     END IF;
-    RETURN segment;
+    RETURN name;
 END
 $$;
-COMMENT ON FUNCTION _require_segment(text) IS 'the name of a segment, or an error that lists the segments of the pipeline';
+COMMENT ON FUNCTION _require_name(text, text) IS 'the name of a segment, sequence or experiment, or an error that lists those of the pipeline';
 
 CREATE OR REPLACE FUNCTION clone_segment(source text, target text) RETURNS text
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -65,7 +69,7 @@ AS $$
 DECLARE
     pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
 BEGIN
-    source := @pipeline@._require_segment(source);
+    source := @pipeline@._require_name('segment', source);
     target := leadscore_internal.require_text('target', target);
     INSERT INTO @pipeline@.segment (segment, persona, ideal_customer, min_match_share, note)
         SELECT target, s.persona, s.ideal_customer, s.min_match_share, s.note
@@ -152,7 +156,7 @@ BEGIN
         RETURN;
     END IF;
     old := CASE WHEN segment_preview_leads.replaces IS NULL THEN segment_preview_leads.segment
-        ELSE @pipeline@._require_segment(segment_preview_leads.replaces) END;
+        ELSE @pipeline@._require_name('segment', segment_preview_leads.replaces) END;
     -- without leads too a wrong definition is to be refused
     PERFORM leadscore_internal.would_be_in(jsonb_populate_record(NULL::@pipeline@.lead, '{"lead_id": 0, "profile": {}}'),
             CASE z.grain WHEN '1 day' THEN 'day{}' ELSE 'hour{}' END::leadscore.lead_activity, 'visitor', definition)

@@ -364,23 +364,6 @@ COMMENT ON FUNCTION _step_holds(lead_activity, integer[], timestamptz, text[], t
 
 -- Definitions
 
-CREATE OR REPLACE FUNCTION _require_sequence(sequence text) RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    sequence := leadscore_internal.require_text('sequence', sequence);
-    IF NOT EXISTS (SELECT FROM @pipeline@.sequence q WHERE q.sequence = _require_sequence.sequence) THEN
-        RAISE EXCEPTION 'sequence "%" does not exist', sequence
-            USING ERRCODE = 'undefined_object',
-                HINT = 'Sequences of this pipeline: '
-                    || coalesce((SELECT string_agg(q.sequence, ', ' ORDER BY q.sequence) FROM @pipeline@.sequence q), 'none') || '.';
-    END IF;
-    RETURN sequence;
-END
-$$;
-COMMENT ON FUNCTION _require_sequence(text) IS 'the name of a sequence, or an error that lists the sequences of the pipeline';
-
 CREATE OR REPLACE FUNCTION _done_kind(kind text, channel text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
@@ -401,12 +384,10 @@ AS $$
 #variable_conflict use_column
 DECLARE
     q @pipeline@.sequence;
-    problem text;
-    advice text;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     SELECT * INTO q FROM @pipeline@.sequence o WHERE o.sequence = _check_sequence.sequence;
-    SELECT c.problem, c.advice INTO problem, advice
+    PERFORM leadscore_internal.refuse('invalid_parameter_value', format('sequence "%s" %s', q.sequence, c.problem), c.advice)
     FROM (
         SELECT 1, 'has no steps', 'Insert rows into sequence_step.'
         WHERE NOT EXISTS (SELECT FROM @pipeline@.sequence_step s WHERE s.sequence = q.sequence)
@@ -431,14 +412,14 @@ BEGIN
         FROM @pipeline@.sequence_step s, unnest(s.only_if || s.unless) AS n (name)
         WHERE s.sequence = q.sequence AND NOT EXISTS (SELECT FROM @pipeline@.signal g WHERE g.signal = n.name)
         UNION ALL
-        SELECT 6, format('starts itself: step "%s" writes an event that counts for signal "%s"', s.step, q.start_name), 'Let it start on what the lead does.'
+        SELECT 6, format('starts itself: step "%s" writes an event that counts for signal "%s"', s.step, q.start_name), 'Let it start on an event of the lead itself.'
         FROM @pipeline@.signal g, @pipeline@.sequence_step s
         WHERE q.starts_on = 'event' AND g.signal = q.start_name AND s.sequence = q.sequence AND s.kind <> 'alert'
             AND CASE WHEN g.event_role IS NOT NULL
                 THEN EXISTS (SELECT FROM @pipeline@.event_kind k WHERE k.role = g.event_role AND k.kind = @pipeline@._done_kind(s.kind, s.channel))
                 ELSE g.event_kinds IS NULL OR @pipeline@._done_kind(s.kind, s.channel) = ANY (g.event_kinds) END
         UNION ALL
-        SELECT 7, 'would end when it starts', 'Take what it starts on out of its goals and exits.'
+        SELECT 7, 'would end when it starts', 'Remove its start from its goals and exits.'
         WHERE CASE q.starts_on
             WHEN 'event' THEN q.start_name = ANY (q.goal_signals || q.exit_signals)
             WHEN 'stage' THEN q.start_name::leadscore.lead_stage >= q.goal_stage OR q.start_name::leadscore.lead_stage = ANY (q.exit_stages)
@@ -479,10 +460,6 @@ BEGIN
     ) AS c (number, problem, advice)
     ORDER BY c.number
     LIMIT 1;
-    IF problem IS NOT NULL THEN
-        RAISE EXCEPTION 'sequence "%" %', sequence, problem
-            USING ERRCODE = 'invalid_parameter_value', HINT = advice;
-    END IF;
 END
 $$;
 COMMENT ON FUNCTION _check_sequence(text) IS 'refuses the definition of a sequence that is to be active';
@@ -505,7 +482,7 @@ BEGIN
     ELSIF TG_OP = 'DELETE' AND OLD.status <> 'draft' OR TG_OP = 'UPDATE' AND NEW.sequence <> OLD.sequence AND OLD.status <> 'draft' THEN
         RAISE EXCEPTION 'sequence "%" was active and cannot be deleted or renamed', OLD.sequence
             USING ERRCODE = 'object_not_in_prerequisite_state',
-                DETAIL = 'What was done refers to it.', HINT = 'Call retire_sequence().';
+                DETAIL = 'Runs and actions refer to it.', HINT = 'Call retire_sequence().';
     ELSIF TG_OP = 'DELETE' THEN
         RETURN OLD;
     ELSIF NEW.status IN ('active', 'paused', 'retired') AND TG_OP = 'INSERT' OR NEW.status = 'draft' AND OLD.status <> 'draft' THEN
@@ -622,7 +599,7 @@ DECLARE
     ids bigint[];
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    sequence := @pipeline@._require_sequence(sequence);
+    sequence := @pipeline@._require_name('sequence', sequence);
     IF enroll IS NULL OR enroll NOT IN ('new', 'all') THEN
         RAISE EXCEPTION 'enroll must be new or all, not "%"', coalesce(enroll, 'NULL')
             USING ERRCODE = 'invalid_parameter_value',
@@ -657,7 +634,7 @@ CREATE OR REPLACE FUNCTION pause_sequence(sequence text) RETURNS void
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    sequence := @pipeline@._require_sequence(sequence);
+    sequence := @pipeline@._require_name('sequence', sequence);
     UPDATE @pipeline@.sequence q SET status = 'paused' WHERE q.sequence = pause_sequence.sequence AND q.status IN ('active', 'paused');
     IF NOT FOUND THEN
         RAISE EXCEPTION 'sequence "%" is not active', sequence
@@ -676,7 +653,7 @@ DECLARE
     ended bigint;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    sequence := @pipeline@._require_sequence(sequence);
+    sequence := @pipeline@._require_name('sequence', sequence);
     -- enroll() in another session comes before or after
     PERFORM FROM @pipeline@.sequence q WHERE q.sequence = retire_sequence.sequence FOR UPDATE;
     SELECT count(*) INTO ended FROM @pipeline@.enrollment e WHERE e.sequence = retire_sequence.sequence AND e.ended_at IS NULL;
@@ -703,7 +680,7 @@ DECLARE
     ids bigint[];
     unknown text;
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@), @pipeline@._require_sequence(sequence_preview.sequence);
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@), @pipeline@._require_name('sequence', sequence_preview.sequence);
     IF NOT @pipeline@._shows_all_leads() THEN
         RETURN;
     END IF;
@@ -764,14 +741,14 @@ END
 $$;
 REVOKE EXECUTE ON FUNCTION sequence_preview(text) FROM PUBLIC;
 COMMENT ON FUNCTION sequence_preview(text) IS
-    'who would begin a sequence: leads that are in its stage or segment now; how many of them activate_sequence() with enroll => ''all'' would let begin; how many came into it a day in the last 30 days; of the leads now, those whose consent its first message lacks, and those that have no address for it. No row for a role that row security keeps from some leads';
+    'the leads that would begin a sequence: those that are in its stage or segment now; how many of them activate_sequence() with enroll => ''all'' would let begin; how many came into it a day in the last 30 days; of the leads now, those whose consent its first message lacks, and those that have no address for it. No row for a role that row security keeps from some leads';
 
 CREATE OR REPLACE FUNCTION _enroll(ids bigint[], sequence text, at timestamptz) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    sequence := @pipeline@._require_sequence(sequence);
+    sequence := @pipeline@._require_name('sequence', sequence);
     PERFORM leadscore_internal.require_instant('at', at);
     PERFORM FROM @pipeline@.sequence q WHERE q.sequence = _enroll.sequence AND q.status = 'active' FOR SHARE;
     IF NOT FOUND THEN
@@ -790,7 +767,7 @@ CREATE OR REPLACE FUNCTION enroll(sequence text, segment text, at timestamptz DE
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    segment := @pipeline@._require_segment(segment);
+    segment := @pipeline@._require_name('segment', segment);
     IF NOT EXISTS (SELECT FROM @pipeline@.segment g WHERE g.segment = enroll.segment AND g.status = 'active') THEN
         RAISE EXCEPTION 'segment "%" is not active', segment
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Call activate_segment() first.';
@@ -836,7 +813,7 @@ DECLARE
     open_run integer;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    sequence := @pipeline@._require_sequence(sequence);
+    sequence := @pipeline@._require_name('sequence', sequence);
     PERFORM leadscore_internal.require_instant('at', at);
     PERFORM @pipeline@._lock_leads(ARRAY[lead_id]);
     SELECT e.run INTO open_run

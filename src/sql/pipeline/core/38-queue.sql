@@ -261,7 +261,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION _decide_actions(bigint[], text, integer, interval, text, timestamptz) IS
-    'decides about all that is due of leads whose states are locked: what may not go now is moved on, what may never go is skipped, the rest is claimed; returns the claimed actions';
+    'decides about all due actions of leads whose states are locked: one that may not go now is moved on, one that may never go is skipped, the others are claimed; returns the claimed actions';
 
 CREATE OR REPLACE FUNCTION claim_actions(channel text, max_actions integer DEFAULT 100, lease interval DEFAULT '5 minutes',
         at timestamptz DEFAULT now(), worker text DEFAULT leadscore_internal.caller())
@@ -692,4 +692,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION _follow_actions(bigint[]) IS
-    'what waits of leads whose consent has changed: it is due from the grant on if it waited for that, and skipped if it may never go';
+    'decides about waiting actions of leads whose consent has changed: an action that waited for a grant is due from then on, and one that may never go is skipped';

@@ -4,23 +4,6 @@
 -- salt and of the name under which it was first known decides, so that any
 -- program can compute it, and a visitor without a row has a variant, too.
 
-CREATE OR REPLACE FUNCTION _require_experiment(experiment text) RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    experiment := leadscore_internal.require_text('experiment', experiment);
-    IF NOT EXISTS (SELECT FROM @pipeline@.experiment x WHERE x.experiment = _require_experiment.experiment) THEN
-        RAISE EXCEPTION 'experiment "%" does not exist', experiment
-            USING ERRCODE = 'undefined_object',
-                HINT = 'Experiments of this pipeline: '
-                    || coalesce((SELECT string_agg(x.experiment, ', ' ORDER BY x.experiment) FROM @pipeline@.experiment x), 'none') || '.';
-    END IF;
-    RETURN experiment;
-END
-$$;
-COMMENT ON FUNCTION _require_experiment(text) IS 'the name of an experiment, or an error that lists the experiments of the pipeline';
-
 CREATE OR REPLACE FUNCTION _require_variant(experiment text, variant text) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -95,7 +78,7 @@ CREATE OR REPLACE FUNCTION variant_by_id(experiment text, lead_id bigint) RETURN
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    experiment := @pipeline@._require_experiment(experiment);
+    experiment := @pipeline@._require_name('experiment', experiment);
     IF NOT EXISTS (SELECT FROM @pipeline@.lead l WHERE l.lead_id = variant_by_id.lead_id) THEN
         RAISE EXCEPTION 'there is no lead %', coalesce(lead_id::text, 'NULL')
             USING ERRCODE = 'no_data_found', HINT = @pipeline@._missing_hint(lead_id);
@@ -111,7 +94,7 @@ CREATE OR REPLACE FUNCTION variant(experiment text, external_id text) RETURNS te
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    experiment := @pipeline@._require_experiment(experiment);
+    experiment := @pipeline@._require_name('experiment', experiment);
     external_id := leadscore_internal.fold_name(leadscore_internal.require_text('external_id', external_id));
     RETURN @pipeline@._variant_of(experiment, @pipeline@.lead_id(external_id), external_id);
 END
@@ -176,7 +159,7 @@ DECLARE
     living bigint;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    experiment := @pipeline@._require_experiment(experiment);
+    experiment := @pipeline@._require_name('experiment', experiment);
     PERFORM leadscore_internal.require_instant('at', at);
     SELECT * INTO test FROM @pipeline@.experiment x WHERE x.experiment = expose_by_id.experiment;
     IF variant IS NOT NULL THEN
@@ -206,7 +189,7 @@ DECLARE
     shown_to bigint;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    experiment := @pipeline@._require_experiment(experiment);
+    experiment := @pipeline@._require_name('experiment', experiment);
     shown_to := @pipeline@.lead_id(leadscore_internal.require_text('external_id', external_id));
     -- a visitor of a draft, or after the end, leaves no row behind
     IF shown_to IS NULL AND EXISTS (SELECT FROM @pipeline@.experiment x WHERE x.experiment = expose.experiment AND x.status = 'running') THEN
@@ -228,12 +211,9 @@ CREATE OR REPLACE FUNCTION _check_experiment(experiment text) RETURNS void
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
-DECLARE
-    problem text;
-    advice text;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    SELECT c.problem, c.advice INTO problem, advice
+    PERFORM leadscore_internal.refuse('invalid_parameter_value', format('experiment "%s" %s', _check_experiment.experiment, c.problem), c.advice)
     FROM (
         SELECT 1, 'has fewer than two variants with a weight', 'Insert rows into variant.'
         WHERE (SELECT count(*) FROM @pipeline@.variant v WHERE v.experiment = _check_experiment.experiment AND v.weight > 0) < 2
@@ -249,10 +229,6 @@ BEGIN
     ) AS c (number, problem, advice)
     ORDER BY c.number
     LIMIT 1;
-    IF problem IS NOT NULL THEN
-        RAISE EXCEPTION 'experiment "%" %', experiment, problem
-            USING ERRCODE = 'invalid_parameter_value', HINT = advice;
-    END IF;
 END
 $$;
 COMMENT ON FUNCTION _check_experiment(text) IS 'refuses the definition of an experiment that is to start';
@@ -275,13 +251,13 @@ BEGIN
         RETURN OLD;
     ELSIF TG_OP = 'DELETE' THEN
         RAISE EXCEPTION 'experiment "%" was started and cannot be deleted', OLD.experiment
-            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'What leads were shown refers to it.', HINT = 'Call end_experiment().';
+            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'Exposures of leads refer to it.', HINT = 'Call end_experiment().';
     ELSIF OLD.status <> 'draft' AND (NEW.status = 'draft' OR OLD.status = 'ended' AND NEW.status <> 'ended'
         OR to_jsonb(NEW) - '{status,note,winner,ended_at}'::text[] <> to_jsonb(OLD) - '{status,note,winner,ended_at}'::text[]
         OR OLD.status = 'ended' AND NEW.ended_at <> OLD.ended_at)
     THEN
         RAISE EXCEPTION 'experiment "%" was started and cannot be edited', OLD.experiment
-            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'What leads were shown before and after could not be compared.',
+            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'Leads that were shown variants before and after could not be compared.',
                 HINT = 'Call end_experiment(), and start another one with a new salt.';
     END IF;
     IF NEW.status <> OLD.status AND OLD.status = 'draft' THEN
@@ -345,7 +321,7 @@ CREATE OR REPLACE FUNCTION start_experiment(experiment text, at timestamptz DEFA
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    experiment := @pipeline@._require_experiment(experiment);
+    experiment := @pipeline@._require_name('experiment', experiment);
     PERFORM leadscore_internal.require_instant('at', at);
     IF at > now() THEN
         RAISE EXCEPTION 'an experiment cannot start in the future'
@@ -370,7 +346,7 @@ DECLARE
     test @pipeline@.experiment;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    experiment := @pipeline@._require_experiment(experiment);
+    experiment := @pipeline@._require_name('experiment', experiment);
     PERFORM leadscore_internal.require_instant('at', at);
     SELECT * INTO test FROM @pipeline@.experiment x WHERE x.experiment = end_experiment.experiment FOR UPDATE;
     IF test.status <> 'running' THEN

@@ -425,4 +425,4 @@ BEGIN
 END
 $$;
 REVOKE EXECUTE ON FUNCTION _suppressed(bigint) FROM PUBLIC;
-COMMENT ON FUNCTION _suppressed(bigint) IS 'what holds, or held, against the addresses of a lead';
+COMMENT ON FUNCTION _suppressed(bigint) IS 'the suppressions that hold, or held, for the addresses of a lead';

@@ -37,7 +37,7 @@ COMMENT ON COLUMN action_log.sequence IS 'sequence that it is a step of; NULL: a
 COMMENT ON COLUMN action_log.run IS 'number of the run of the lead through the sequence';
 COMMENT ON COLUMN action_log.step IS 'step of the sequence';
 COMMENT ON COLUMN action_log.kind IS 'message, task or alert';
-COMMENT ON COLUMN action_log.channel IS 'what it goes by, such as email or phone';
+COMMENT ON COLUMN action_log.channel IS 'the way to the lead, such as email or phone';
 COMMENT ON COLUMN action_log.topic IS 'topic of the consent that it needs; NULL: only consent for all topics will do';
 COMMENT ON COLUMN action_log.content IS 'what was sent or is to be done';
 COMMENT ON COLUMN action_log.variant IS 'variant of the content';
@@ -98,8 +98,8 @@ COMMENT ON COLUMN open_alerts.attempt IS 'the ticket that complete_action() need
 COMMENT ON COLUMN open_alerts.external_id IS 'name of the lead in the app';
 COMMENT ON COLUMN open_alerts.organization IS 'organization that the person belongs to';
 COMMENT ON COLUMN open_alerts.owner IS 'person of the team that it is for: the one that it names, or else the owner of the lead';
-COMMENT ON COLUMN open_alerts.content IS 'what it tells';
-COMMENT ON COLUMN open_alerts.channel IS 'what it goes by';
+COMMENT ON COLUMN open_alerts.content IS 'the news';
+COMMENT ON COLUMN open_alerts.channel IS 'the way to the team, such as email';
 COMMENT ON COLUMN open_alerts.sequence IS 'sequence that raised it; NULL: an app did';
 COMMENT ON COLUMN open_alerts.step IS 'step of the sequence';
 COMMENT ON COLUMN open_alerts.stage IS 'stage of the lead now';
@@ -219,7 +219,7 @@ COMMENT ON COLUMN work_list.organization IS 'organization that the person belong
 COMMENT ON COLUMN work_list.owner IS 'person of the team whose task it is: the one that it names, or else the owner of the lead';
 COMMENT ON COLUMN work_list.email IS 'e-mail address of the lead';
 COMMENT ON COLUMN work_list.phone IS 'telephone number of the lead';
-COMMENT ON COLUMN work_list.channel IS 'what the task goes by; NULL: no task is planned';
+COMMENT ON COLUMN work_list.channel IS 'the way to the lead, such as phone; NULL: no task is planned';
 COMMENT ON COLUMN work_list.content IS 'what to do; NULL: no task is planned';
 COMMENT ON COLUMN work_list.sequence IS 'sequence that the task is a step of';
 COMMENT ON COLUMN work_list.step IS 'step of the sequence';
@@ -287,7 +287,7 @@ COMMENT ON COLUMN recommended_action.stage_rank IS 'rank of the stage to sort by
 COMMENT ON COLUMN recommended_action.source IS 'queue: it waits in the queue; stage: nothing waits, and it is the advice of stage_action';
 COMMENT ON COLUMN recommended_action.action IS 'what to do: the content of the action, or the advice';
 COMMENT ON COLUMN recommended_action.kind IS 'queue: message or task';
-COMMENT ON COLUMN recommended_action.channel IS 'queue: what it goes by';
+COMMENT ON COLUMN recommended_action.channel IS 'queue: the way to the lead, such as email or phone';
 COMMENT ON COLUMN recommended_action.due_at IS 'queue: when it is due';
 COMMENT ON COLUMN recommended_action.sequence IS 'queue: sequence that it is a step of';
 COMMENT ON COLUMN recommended_action.step IS 'queue: step of the sequence';
@@ -333,7 +333,7 @@ GROUP BY 1, 2, 3
 ORDER BY 1, 2, 3;
 COMMENT ON VIEW channel_plan IS 'one row a day, channel and kind: the messages, tasks and alerts of the next 30 days that are planned by now';
 COMMENT ON COLUMN channel_plan.planned_date IS 'day that they are planned for; what is overdue is planned for today';
-COMMENT ON COLUMN channel_plan.channel IS 'what they go by, such as email or phone';
+COMMENT ON COLUMN channel_plan.channel IS 'the way to the leads, such as email or phone';
 COMMENT ON COLUMN channel_plan.kind IS 'message, task or alert';
 COMMENT ON COLUMN channel_plan.queued IS 'actions that wait in the queue, or that a worker has';
 COMMENT ON COLUMN channel_plan.coming IS 'steps that follow in runs that are open, at the earliest and if no lead leaves its sequence';

@@ -133,31 +133,30 @@ BEGIN
     LIMIT 10;
     -- reports put what is spelled otherwise into a row of its own
     RETURN QUERY
-    SELECT CASE WHEN u.meant IS NULL THEN 'hint' ELSE 'warning' END, format('channel %s is not in the table channel', quote_literal(u.channel)),
-        format('Leads, and events of the last 30 days, that name it: %s. It has no direction, and no costs.', u.rows),
-        coalesce('Send ' || quote_literal(u.meant) || '.', 'Add a row for it to the table channel.')
-    FROM (SELECT n.channel, sum(n.rows) AS rows,
-                (SELECT min(h.channel) FROM @pipeline@.channel h WHERE lower(h.channel) = lower(btrim(n.channel))) AS meant
-            FROM (SELECT l.channel, count(*) AS rows FROM @pipeline@.lead l WHERE l.channel IS NOT NULL GROUP BY 1
+    WITH named AS (
+        SELECT v.what, v.name, count(*) AS rows
+        FROM (SELECT l.channel, l.campaign FROM @pipeline@.lead l
                 UNION ALL
-                SELECT e.channel, count(*) FROM @pipeline@.event e WHERE e.channel IS NOT NULL AND e.recorded_at > now() - interval '30 days' GROUP BY 1) n
-            WHERE NOT EXISTS (SELECT FROM @pipeline@.channel h WHERE h.channel = n.channel)
-            GROUP BY 1) u
-    ORDER BY u.meant IS NULL, u.rows DESC, u.channel
-    LIMIT 10;
-    RETURN QUERY
-    SELECT CASE WHEN u.meant IS NULL THEN 'hint' ELSE 'warning' END, format('campaign %s is not in the table campaign', quote_literal(u.campaign)),
-        format('Leads, and events of the last 30 days, that name it: %s. It has no channel, and no costs.', u.rows),
-        coalesce('Send ' || quote_literal(u.meant) || '.', 'Add a row for it to the table campaign.')
-    FROM (SELECT n.campaign, sum(n.rows) AS rows,
-                (SELECT min(p.campaign) FROM @pipeline@.campaign p WHERE lower(p.campaign) = lower(btrim(n.campaign))) AS meant
-            FROM (SELECT l.campaign, count(*) AS rows FROM @pipeline@.lead l WHERE l.campaign IS NOT NULL GROUP BY 1
-                UNION ALL
-                SELECT e.campaign, count(*) FROM @pipeline@.event e WHERE e.campaign IS NOT NULL AND e.recorded_at > now() - interval '30 days' GROUP BY 1) n
-            WHERE NOT EXISTS (SELECT FROM @pipeline@.campaign p WHERE p.campaign = n.campaign)
-            GROUP BY 1) u
-    ORDER BY u.meant IS NULL, u.rows DESC, u.campaign
-    LIMIT 10;
+                SELECT e.channel, e.campaign FROM @pipeline@.event e WHERE e.recorded_at > now() - interval '30 days') n,
+            LATERAL (VALUES ('channel', n.channel), ('campaign', n.campaign)) AS v (what, name)
+        WHERE v.name IS NOT NULL
+        GROUP BY v.what, v.name
+    ), known AS (
+        SELECT 'channel' AS what, h.channel AS name FROM @pipeline@.channel h
+        UNION ALL
+        SELECT 'campaign', p.campaign FROM @pipeline@.campaign p
+    ), stray AS (
+        SELECT n.*, k.meant, row_number() OVER (PARTITION BY n.what ORDER BY k.meant IS NULL, n.rows DESC, n.name) AS place
+        FROM named n,
+            LATERAL (SELECT min(k.name) AS meant FROM known k WHERE k.what = n.what AND lower(k.name) = lower(btrim(n.name))) k
+        WHERE NOT EXISTS (SELECT FROM known k WHERE k.what = n.what AND k.name = n.name)
+    )
+    SELECT CASE WHEN u.meant IS NULL THEN 'hint' ELSE 'warning' END, format('%s %s is not in the table %1$s', u.what, quote_literal(u.name)),
+        format('Leads, and events of the last 30 days, that name it: %s. It has no %s, and no costs.', u.rows, CASE u.what WHEN 'channel' THEN 'direction' ELSE 'channel' END),
+        CASE WHEN u.meant IS NULL THEN format('Add a row for it to the table %s.', u.what) ELSE format('Send %L.', u.meant) END
+    FROM stray u
+    WHERE u.place <= 10
+    ORDER BY u.what DESC, u.place;
     RETURN QUERY
     SELECT 'warning', 'purchases have no amount', format('In the last 30 days: %s of %s. They make customers, and no revenue.', count(*) FILTER (WHERE e.value IS NULL), count(*)),
         'Pass the amount as value, not as a property.'
@@ -167,7 +166,7 @@ BEGIN
     RETURN QUERY
     SELECT 'warning', 'events are dated ahead', format('Events that were recorded in the last 30 days: %s, by up to %s. They count from their day on.',
             count(*), date_trunc('minute', max(e.occurred_at) - now())),
-        'Look at the clock and the time zone of what sends them.'
+        'Look at the clock and the time zone of the program that sends them.'
     FROM @pipeline@.event e
     WHERE e.recorded_at > now() - interval '30 days' AND e.occurred_at > now() + interval '1 day' AND isfinite(e.occurred_at)
     HAVING count(*) > 0;

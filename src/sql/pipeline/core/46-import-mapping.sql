@@ -115,4 +115,4 @@ END
 $$;
 REVOKE EXECUTE ON FUNCTION import_mapping(text) FROM PUBLIC;
 COMMENT ON FUNCTION import_mapping(text) IS
-    'what the columns of an export of a CRM mean to import_crm(): hubspot, salesforce, pipedrive, zoho or dynamics; NULL for another';
+    'the meaning of the columns of an export of a CRM to import_crm(): hubspot, salesforce, pipedrive, zoho or dynamics; NULL for another';

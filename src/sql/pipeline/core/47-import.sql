@@ -109,7 +109,7 @@ AS $$
 DECLARE
     named jsonb;
     problem text;
-    hint text := 'See import_mapping(''hubspot'') for what a mapping looks like.';
+    hint text := 'See import_mapping(''hubspot'') for an example of a mapping.';
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@), leadscore_internal.require_text('source', source);
     named := coalesce(_import_check.mapping, @pipeline@.import_mapping(source));
@@ -768,7 +768,7 @@ END
 $$;
 REVOKE EXECUTE ON FUNCTION import_problems(regclass, text, text, text, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION import_problems(regclass, text, text, text, jsonb) IS
-    'what is wrong with rows of a table with an export of a CRM: row counts them in the order in which they were loaded; rejected: import_crm() leaves the row out, but for what it refuses; else it takes the rest of it. Writes nothing, so that it can be asked before an import';
+    'the problems of rows of a table with an export of a CRM: row counts them in the order in which they were loaded; rejected: of the row import_crm() takes only what the lead refuses; else it takes all but the problem. Writes nothing, so that it can be asked before an import';
 
 CREATE OR REPLACE FUNCTION create_import_table(name text, header text, delimiter text DEFAULT ',') RETURNS regclass
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -787,7 +787,7 @@ BEGIN
     END IF;
     IF cardinality(path) > 2 OR length(delimiter) IS DISTINCT FROM 1 OR delimiter ~ '["[:alnum:]]' THEN
         RAISE EXCEPTION '%', CASE WHEN cardinality(path) > 2 THEN format('"%s" is no name of a table', name) ELSE format('delimiter cannot be "%s"', delimiter) END
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass something like public.hubspot_contacts, the first line of the file, and what is between its columns.';
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass something like public.hubspot_contacts, the first line of the file, and the separator of its columns.';
     END IF;
     WHILE place <= length(line) + 1 LOOP
         part := coalesce(regexp_match(substr(line, place), '^ *"((?:[^"]|"")*)" *'), ARRAY[NULL]);

@@ -13,265 +13,89 @@ SELECT
     t.happened_at,
     t.what,
     t.name,
-    t.stage,
-    t.stage_rank,
+    t.stage::text AS stage,
+    stage_rank(t.stage) AS stage_rank,
     t.cause,
-    t.score,
+    t.score::double precision AS score,
     t.channel,
     t.campaign,
     t.recorded_at,
     CASE WHEN t.what = 'event' THEN _event_text(t.lead_id, t.number, 'content') ELSE t.content END AS content,
     CASE WHEN t.what = 'event' THEN _event_text(t.lead_id, t.number, 'page') END AS page,
     CASE WHEN t.what = 'event' THEN _event_text(t.lead_id, t.number, 'form') END AS form,
-    CASE WHEN t.what = 'event' THEN _event_text(t.lead_id, t.number, 'outcome') ELSE t.outcome END AS outcome,
+    CASE WHEN t.what = 'event' THEN _event_text(t.lead_id, t.number, 'outcome') END AS outcome,
     CASE WHEN t.what = 'event' THEN _event_text(t.lead_id, t.number, 'reason') ELSE t.reason END AS reason,
     t.value::double precision AS value,
     CASE WHEN t.what = 'event' THEN _event_text(t.lead_id, t.number, 'by') ELSE t.who END AS who,
     _score_after(t.lead_id, t.happened_at, CASE WHEN t.what = 'event' THEN t.number END) AS score_after
 FROM (
-        SELECT
-            e.lead_id,
-            dated(e.occurred_at) AS happened_at,
-            4 AS place,
-            e.event_id AS number,
-            'event' AS what,
-            e.kind AS name,
-            NULL::text AS stage,
-            NULL::integer AS stage_rank,
-            NULL::text AS cause,
-            NULL::double precision AS score,
-            e.channel,
-            e.campaign,
-            dated(e.recorded_at) AS recorded_at,
-            NULL::text AS content,
-            NULL::text AS outcome,
-            NULL::text AS reason,
-            e.value,
-            NULL::text AS who
+        SELECT e.lead_id, dated(e.occurred_at) AS happened_at, 4 AS place, e.event_id AS number, 'event' AS what, e.kind AS name,
+            NULL::lead_stage AS stage, NULL::text AS cause, NULL::numeric AS score, e.channel, e.campaign, dated(e.recorded_at) AS recorded_at,
+            NULL::text AS content, NULL::text AS reason, e.value, NULL::text AS who
         FROM event e
         UNION ALL
-        SELECT
-            h.lead_id,
-            dated(h.effective_at) AS happened_at,
-            CASE WHEN h.from_stage IS NULL THEN 0 ELSE 5 END AS place,
-            h.seq AS number,
-            'stage' AS what,
-            CASE WHEN h.from_stage IS NULL THEN '' ELSE h.from_stage::text || ' -> ' END || h.to_stage::text AS name,
-            h.to_stage::text AS stage,
-            stage_rank(h.to_stage) AS stage_rank,
-            h.cause,
-            h.score::double precision AS score,
-            NULL::text AS channel,
-            NULL::text AS campaign,
-            dated(h.recorded_at) AS recorded_at,
-            NULL::text AS content,
-            NULL::text AS outcome,
-            NULL::text AS reason,
-            NULL::numeric AS value,
-            NULL::text AS who
+        SELECT h.lead_id, dated(h.effective_at) AS happened_at, CASE WHEN h.from_stage IS NULL THEN 0 ELSE 5 END AS place, h.seq AS number, 'stage' AS what, CASE WHEN h.from_stage IS NULL THEN '' ELSE h.from_stage::text || ' -> ' END || h.to_stage::text AS name,
+            h.to_stage AS stage, h.cause, h.score, NULL AS channel, NULL AS campaign, dated(h.recorded_at) AS recorded_at,
+            NULL AS content, NULL AS reason, NULL AS value, NULL AS who
         FROM stage_history h
         UNION ALL
-        SELECT
-            p.lead_id,
-            dated(p.changed_at) AS happened_at,
-            3 AS place,
-            p.seq AS number,
-            'profile' AS what,
-            CASE WHEN p.count > 0 THEN '+ ' ELSE '- ' END || p.signal AS name,
-            NULL::text AS stage,
-            NULL::integer AS stage_rank,
-            NULL::text AS cause,
-            NULL::double precision AS score,
-            NULL::text AS channel,
-            NULL::text AS campaign,
-            NULL::timestamptz AS recorded_at,
-            NULL::text AS content,
-            NULL::text AS outcome,
-            NULL::text AS reason,
-            NULL::numeric AS value,
-            NULL::text AS who
+        SELECT p.lead_id, dated(p.changed_at) AS happened_at, 3 AS place, p.seq AS number, 'profile' AS what, CASE WHEN p.count > 0 THEN '+ ' ELSE '- ' END || p.signal AS name,
+            NULL AS stage, NULL AS cause, NULL AS score, NULL AS channel, NULL AS campaign, NULL AS recorded_at,
+            NULL AS content, NULL AS reason, NULL AS value, NULL AS who
         FROM profile_change p
         UNION ALL
-        SELECT
-            g.lead_id,
-            dated(g.effective_at) AS happened_at,
-            6 AS place,
-            g.seq AS number,
-            'segment' AS what,
-            CASE WHEN g.is_member THEN '+ ' ELSE '- ' END || g.segment AS name,
-            NULL::text AS stage,
-            NULL::integer AS stage_rank,
-            NULL::text AS cause,
-            NULL::double precision AS score,
-            NULL::text AS channel,
-            NULL::text AS campaign,
-            dated(g.recorded_at) AS recorded_at,
-            NULL::text AS content,
-            NULL::text AS outcome,
-            NULL::text AS reason,
-            NULL::numeric AS value,
-            NULL::text AS who
+        SELECT g.lead_id, dated(g.effective_at) AS happened_at, 6 AS place, g.seq AS number, 'segment' AS what, CASE WHEN g.is_member THEN '+ ' ELSE '- ' END || g.segment AS name,
+            NULL AS stage, NULL AS cause, NULL AS score, NULL AS channel, NULL AS campaign, dated(g.recorded_at) AS recorded_at,
+            NULL AS content, NULL AS reason, NULL AS value, NULL AS who
         FROM segment_history g
             JOIN lead l USING (lead_id)
         UNION ALL
-        SELECT
-            c.lead_id,
-            dated(c.changed_at) AS happened_at,
-            1 AS place,
-            c.change_id AS number,
-            c.attribute AS what,
-            coalesce(c.old_value, '(none)') || ' -> ' || coalesce(c.new_value, '(none)') AS name,
-            NULL::text AS stage,
-            NULL::integer AS stage_rank,
-            NULL::text AS cause,
-            NULL::double precision AS score,
-            NULL::text AS channel,
-            NULL::text AS campaign,
-            dated(c.recorded_at) AS recorded_at,
-            NULL::text AS content,
-            NULL::text AS outcome,
-            NULL::text AS reason,
-            NULL::numeric AS value,
-            c.changed_by AS who
+        SELECT c.lead_id, dated(c.changed_at) AS happened_at, 1 AS place, c.change_id AS number, c.attribute AS what, coalesce(c.old_value, '(none)') || ' -> ' || coalesce(c.new_value, '(none)') AS name,
+            NULL AS stage, NULL AS cause, NULL AS score, NULL AS channel, NULL AS campaign, dated(c.recorded_at) AS recorded_at,
+            NULL AS content, NULL AS reason, NULL AS value, c.changed_by AS who
         FROM lead_change c
             JOIN lead l USING (lead_id)
         UNION ALL
-        SELECT
-            s.lead_id,
-            dated(s.occurred_at) AS happened_at,
-            2 AS place,
-            s.consent_id AS number,
-            'consent' AS what,
-            concat_ws(' ', s.purpose, s.status, s.topic) AS name,
-            NULL::text AS stage,
-            NULL::integer AS stage_rank,
-            s.basis AS cause,
-            NULL::double precision AS score,
-            s.channel,
-            NULL::text AS campaign,
-            dated(s.recorded_at) AS recorded_at,
-            NULL::text AS content,
-            NULL::text AS outcome,
-            NULL::text AS reason,
-            NULL::numeric AS value,
-            s.recorded_by AS who
+        SELECT s.lead_id, dated(s.occurred_at) AS happened_at, 2 AS place, s.consent_id AS number, 'consent' AS what, concat_ws(' ', s.purpose, s.status, s.topic) AS name,
+            NULL AS stage, s.basis AS cause, NULL AS score, s.channel, NULL AS campaign, dated(s.recorded_at) AS recorded_at,
+            NULL AS content, NULL AS reason, NULL AS value, s.recorded_by AS who
         FROM consent s
             JOIN lead l USING (lead_id)
         UNION ALL
         -- no address is hashed where none is suppressed
-        SELECT
-            l.lead_id,
-            dated(v.at) AS happened_at,
-            7 AS place,
-            0::bigint AS number,
-            'suppression' AS what,
-            v.name,
-            NULL::text AS stage,
-            NULL::integer AS stage_rank,
-            u.reason AS cause,
-            NULL::double precision AS score,
-            u.channel,
-            NULL::text AS campaign,
-            NULL::timestamptz AS recorded_at,
-            NULL::text AS content,
-            NULL::text AS outcome,
-            NULL::text AS reason,
-            NULL::numeric AS value,
-            NULL::text AS who
+        SELECT l.lead_id, dated(v.at) AS happened_at, 7 AS place, 0::bigint AS number, 'suppression' AS what, v.name,
+            NULL AS stage, u.reason AS cause, NULL AS score, u.channel, NULL AS campaign, NULL AS recorded_at,
+            NULL AS content, NULL AS reason, NULL AS value, NULL AS who
         FROM lead l
             CROSS JOIN LATERAL _suppressed(l.lead_id) u
             CROSS JOIN LATERAL (VALUES ('suppressed', u.since), ('suppression lifted', u.lifted_at)) AS v (name, at)
         WHERE v.at IS NOT NULL AND EXISTS (SELECT o.suppression_id FROM suppression o)
         UNION ALL
         -- one that was done is an event, but for alerts
-        SELECT
-            a.lead_id,
-            dated(a.ended_at) AS happened_at,
-            8 AS place,
-            a.action_id AS number,
-            'action' AS what,
-            a.kind || ' ' || a.status AS name,
-            NULL::text AS stage,
-            NULL::integer AS stage_rank,
-            NULL::text AS cause,
-            NULL::double precision AS score,
-            a.channel,
-            NULL::text AS campaign,
-            dated(a.created_at) AS recorded_at,
-            a.content,
-            NULL::text AS outcome,
-            a.reason,
-            NULL::numeric AS value,
-            a.claimed_by AS who
+        SELECT a.lead_id, dated(a.ended_at) AS happened_at, 8 AS place, a.action_id AS number, 'action' AS what, a.kind || ' ' || a.status AS name,
+            NULL AS stage, NULL AS cause, NULL AS score, a.channel, NULL AS campaign, dated(a.created_at) AS recorded_at,
+            a.content, a.reason, NULL AS value, a.claimed_by AS who
         FROM action a
             JOIN lead l USING (lead_id)
         WHERE a.status IN ('done', 'failed', 'skipped') AND (a.status <> 'done' OR _done_kind(a.kind, a.channel) IS NULL)
         UNION ALL
-        SELECT
-            r.lead_id,
-            dated(v.at) AS happened_at,
-            9 AS place,
-            r.run::bigint AS number,
-            'sequence' AS what,
-            v.name,
-            NULL::text AS stage,
-            NULL::integer AS stage_rank,
-            v.cause,
-            NULL::double precision AS score,
-            NULL::text AS channel,
-            NULL::text AS campaign,
-            NULL::timestamptz AS recorded_at,
-            NULL::text AS content,
-            NULL::text AS outcome,
-            NULL::text AS reason,
-            NULL::numeric AS value,
-            NULL::text AS who
+        SELECT r.lead_id, dated(v.at) AS happened_at, 9 AS place, r.run::bigint AS number, 'sequence' AS what, v.name,
+            NULL AS stage, v.cause, NULL AS score, NULL AS channel, NULL AS campaign, NULL AS recorded_at,
+            NULL AS content, NULL AS reason, NULL AS value, NULL AS who
         FROM enrollment r
             JOIN lead l USING (lead_id)
             CROSS JOIN LATERAL (VALUES ('+ ' || r.sequence, r.started_at, r.started_by), ('- ' || r.sequence, r.ended_at, r.end_reason)) AS v (name, at, cause)
         WHERE v.at IS NOT NULL
         UNION ALL
-        SELECT
-            m.lead_id,
-            dated(m.merged_at) AS happened_at,
-            10 AS place,
-            m.loser_id AS number,
-            'merge' AS what,
-            'lead ' || m.loser_id AS name,
-            NULL::text AS stage,
-            NULL::integer AS stage_rank,
-            NULL::text AS cause,
-            NULL::double precision AS score,
-            NULL::text AS channel,
-            NULL::text AS campaign,
-            NULL::timestamptz AS recorded_at,
-            NULL::text AS content,
-            NULL::text AS outcome,
-            NULL::text AS reason,
-            NULL::numeric AS value,
-            m.merged_by AS who
+        SELECT m.lead_id, dated(m.merged_at) AS happened_at, 10 AS place, m.loser_id AS number, 'merge' AS what, 'lead ' || m.loser_id AS name,
+            NULL AS stage, NULL AS cause, NULL AS score, NULL AS channel, NULL AS campaign, NULL AS recorded_at,
+            NULL AS content, NULL AS reason, NULL AS value, m.merged_by AS who
         FROM lead_merge m
             JOIN lead l USING (lead_id)
         UNION ALL
-        SELECT
-            f.lead_id,
-            dated(f.erased_at) AS happened_at,
-            11 AS place,
-            0::bigint AS number,
-            'erasure' AS what,
-            'forgotten' AS name,
-            NULL::text AS stage,
-            NULL::integer AS stage_rank,
-            NULL::text AS cause,
-            NULL::double precision AS score,
-            NULL::text AS channel,
-            NULL::text AS campaign,
-            NULL::timestamptz AS recorded_at,
-            NULL::text AS content,
-            NULL::text AS outcome,
-            NULL::text AS reason,
-            NULL::numeric AS value,
-            f.erased_by AS who
+        SELECT f.lead_id, dated(f.erased_at) AS happened_at, 11 AS place, 0::bigint AS number, 'erasure' AS what, 'forgotten' AS name,
+            NULL AS stage, NULL AS cause, NULL AS score, NULL AS channel, NULL AS campaign, NULL AS recorded_at,
+            NULL AS content, NULL AS reason, NULL AS value, f.erased_by AS who
         FROM erasure f
             JOIN lead l USING (lead_id)
     ) t;

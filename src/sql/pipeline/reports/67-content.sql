@@ -377,7 +377,7 @@ SELECT
 FROM _content_suggestions() s
     JOIN content c ON c.content = s.content
     JOIN _source d ON d.lead_id = s.lead_id;
-COMMENT ON VIEW content_suggestions IS 'what to send to which lead: up to three rows a lead that may be written to, contents that suit it and that it has not had, see suggested_content()';
+COMMENT ON VIEW content_suggestions IS 'up to three rows a lead that may be written to: contents that suit it and that it has not had, see suggested_content()';
 COMMENT ON COLUMN content_suggestions.lead_id IS 'number of the lead, see the table lead';
 COMMENT ON COLUMN content_suggestions.position IS '1: the content that suits the lead best';
 COMMENT ON COLUMN content_suggestions.content IS 'name of the content, see the table content';

@@ -178,7 +178,7 @@ COMMENT ON COLUMN sequence_result.sequence IS 'the sequence';
 COMMENT ON COLUMN sequence_result.step IS 'level step: the step';
 COMMENT ON COLUMN sequence_result.variant IS 'level step: variant of the content; NULL: none';
 COMMENT ON COLUMN sequence_result.kind IS 'level step: message, task or alert';
-COMMENT ON COLUMN sequence_result.channel IS 'level step: what it goes by';
+COMMENT ON COLUMN sequence_result.channel IS 'level step: the channel of the action, such as email or phone';
 COMMENT ON COLUMN sequence_result.content IS 'level step: newest content of it';
 COMMENT ON COLUMN sequence_result.runs IS 'level sequence: runs that were begun';
 COMMENT ON COLUMN sequence_result.open_runs IS 'of runs, those that are open';
