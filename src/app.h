@@ -192,6 +192,7 @@ extern Datum leadscore_explain_segment(FunctionCallInfo fcinfo);
 
 /* names.c */
 extern Datum leadscore_folded_name(Datum name);
+extern int64 leadscore_number_of_name(Datum name);
 extern bool leadscore_ever_filled(Oid table);
 extern bool leadscore_find_alias(Pipeline *pipeline, Datum name, Snapshot snapshot, int64 *lead_id);
 extern bool leadscore_is_forgotten(Pipeline *pipeline, const Datum *values, const bool *nulls);

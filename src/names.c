@@ -24,10 +24,12 @@
 #include "utils/snapmgr.h"
 
 #include "app.h"
+#include "condition.h"
 #include "consent.h"
 #include "trigger.h"
 
 PG_FUNCTION_INFO_V1(leadscore_fold_name);
+PG_FUNCTION_INFO_V1(leadscore_lead_number);
 
 /* A blank, as the C locale has it */
 static bool
@@ -87,6 +89,25 @@ Datum
 leadscore_fold_name(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_DATUM(leadscore_folded_name(PG_GETARG_DATUM(0)));
+}
+
+/*
+ * The number of a lead that is spread over nodes, which follows from its name:
+ * so every node knows it, and two nodes that create the lead create one.
+ */
+int64
+leadscore_number_of_name(Datum name)
+{
+	text	   *folded = DatumGetTextPP(leadscore_folded_name(name));
+
+	return (int64) (leadscore_text_hash(VARDATA_ANY(folded), VARSIZE_ANY_EXHDR(folded)) >> 1);
+}
+
+/* lead_number(external_id): the same */
+Datum
+leadscore_lead_number(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(leadscore_number_of_name(PG_GETARG_DATUM(0)));
 }
 
 /* Was there ever a row in a table?  Cheap: mostly there was none. */

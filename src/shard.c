@@ -23,6 +23,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
@@ -234,4 +235,33 @@ leadscore_parts(Oid schema, int elevel)
 						n - list_length(parts), n, get_namespace_name(schema)),
 				 errhint("Do the same on the other nodes.")));
 	return parts;
+}
+
+/*
+ * Have Citus, if it is there, run the DDL of a pipeline as it must be run, until
+ * the nesting level of settings ends.  That of a pipeline which is not
+ * distributed stays on this node.  Our triggers do not leave theirs, so they are
+ * safe; and a transaction that changes configuration, which is on every node,
+ * must not open several connections to one.
+ */
+void
+leadscore_prepare_citus(bool distributed)
+{
+	static const struct
+	{
+		const char *name;
+		const char *value;
+		bool		distributed;
+	}			settings[] = {
+		{"citus.enable_ddl_propagation", "off", false},
+		{"citus.enable_unsafe_triggers", "on", true},
+		{"citus.multi_shard_modify_mode", "sequential", true}
+	};
+	int			i;
+
+	for (i = 0; i < lengthof(settings); i++)
+		if (settings[i].distributed == distributed &&
+			GetConfigOption(settings[i].name, true, false) != NULL)
+			(void) set_config_option(settings[i].name, settings[i].value, PGC_USERSET, PGC_S_SESSION,
+									 GUC_ACTION_SAVE, true, 0, false);
 }

@@ -18,5 +18,6 @@ extern char *leadscore_logical_name(PipelinePart part, Oid table);
 extern Oid	leadscore_sibling(PipelinePart part, const char *name);
 extern Oid	leadscore_reference_copy(Oid table);
 extern List *leadscore_parts(Oid schema, int elevel);
+extern void leadscore_prepare_citus(bool distributed);
 
 #endif							/* LEADSCORE_SHARD_H */

@@ -45,7 +45,7 @@ BEGIN
     END LOOP;
 END
 $$;
-REVOKE EXECUTE ON FUNCTION _leads_at(lead_model, lead_stage, interval, timestamptz[]) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION _leads_at(leadscore.lead_model, leadscore.lead_stage, interval, timestamptz[]) FROM PUBLIC;
 COMMENT ON FUNCTION _leads_at(lead_model, lead_stage, interval, timestamptz[]) IS
     'leads below the target as of each of these instants: stage, score, and whether they reached the target within horizon after';
 
