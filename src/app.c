@@ -39,6 +39,7 @@
 #include "app.h"
 #include "apply.h"
 #include "guard.h"
+#include "shard.h"
 #include "stage.h"
 #include "tracked.h"
 
@@ -308,17 +309,29 @@ leadscore_app_run(Pipeline *pipeline, AppStatement statement, Datum *values,
 {
 	const StatementText *text = &statements[statement];
 	AppCache   *cache = leadscore_app_cache(pipeline);
-	int			result;
+	/* a function of the pipeline, of which only the name is ours */
+	bool		calls = strncmp(text->sql, "SELECT {pipeline}._", strlen("SELECT {pipeline}._")) == 0;
+	PipelinePart before;
+	int			result = 0;
 
 	if (cache->plans[statement] == NULL)
 		cache->plans[statement] =
 			leadscore_keep_plan(statement_sql(pipeline, text->sql), text->ntypes,
 								unconstify(Oid *, &text->types[0]));
-	if (snapshot)
-		result = SPI_execute_snapshot(cache->plans[statement], values, nulls, snapshot,
-									  InvalidSnapshot, true, false, 0);
-	else
-		result = SPI_execute_plan(cache->plans[statement], values, nulls, false, 0);
+	before = leadscore_enter_shard(calls ? pipeline->part : (PipelinePart) {0});
+	PG_TRY();
+	{
+		if (snapshot)
+			result = SPI_execute_snapshot(cache->plans[statement], values, nulls, snapshot,
+										  InvalidSnapshot, true, false, 0);
+		else
+			result = SPI_execute_plan(cache->plans[statement], values, nulls, false, 0);
+	}
+	PG_FINALLY();
+	{
+		leadscore_leave_shard(before);
+	}
+	PG_END_TRY();
 	if (result < 0)
 		elog(ERROR, "could not run: %s", SPI_result_code_string(result));
 	return SPI_processed;

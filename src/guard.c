@@ -15,6 +15,7 @@
 #include "utils/rel.h"
 
 #include "guard.h"
+#include "shard.h"
 
 PG_FUNCTION_INFO_V1(leadscore_guard_engine_table);
 
@@ -80,18 +81,28 @@ leadscore_keep_plan(const char *sql, int nargs, Oid *types)
  * caller chose, if it has fixed the path.  Needs an SPI connection.
  */
 void
-leadscore_call_function(Oid schema, const char *function, int nargs, Oid *types, Datum *values)
+leadscore_call_function(PipelinePart part, const char *function, int nargs, Oid *types, Datum *values)
 {
+	PipelinePart before;
 	StringInfoData sql;
 	int			i;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT %s.%s(", quote_identifier(get_namespace_name(schema)), function);
+	appendStringInfo(&sql, "SELECT %s.%s(", quote_identifier(get_namespace_name(part.schema)), function);
 	for (i = 1; i <= nargs; i++)
 		appendStringInfo(&sql, "%s$%d", i > 1 ? ", " : "", i);
 	appendStringInfoChar(&sql, ')');
-	if (SPI_execute_with_args(sql.data, nargs, types, values, NULL, false, 0) < 0)
-		elog(ERROR, "could not execute: %s", sql.data);
+	before = leadscore_enter_shard(part);
+	PG_TRY();
+	{
+		if (SPI_execute_with_args(sql.data, nargs, types, values, NULL, false, 0) < 0)
+			elog(ERROR, "could not execute: %s", sql.data);
+	}
+	PG_FINALLY();
+	{
+		leadscore_leave_shard(before);
+	}
+	PG_END_TRY();
 }
 
 /* Run a plan; nulls may be NULL. */

@@ -12,8 +12,10 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 
+#include "catalog.h"
+
 extern SPIPlanPtr leadscore_keep_plan(const char *sql, int nargs, Oid *types);
-extern void leadscore_call_function(Oid schema, const char *function, int nargs, Oid *types,
+extern void leadscore_call_function(PipelinePart part, const char *function, int nargs, Oid *types,
 									Datum *values);
 extern void leadscore_engine_execute(SPIPlanPtr plan, Datum *values, Snapshot snapshot,
 									 Snapshot crosscheck, bool read_only);

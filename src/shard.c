@@ -176,7 +176,9 @@ leadscore_sibling(PipelinePart part, const char *name)
 	if (!OidIsValid(part.shard))
 		return table;
 	split_name(get_rel_name(part.shard), &length, &number);
-	of_leads = get_attnum(table, "lead_id") != InvalidAttrNumber;
+	/* names of leads are looked for on every node */
+	of_leads = get_attnum(table, "lead_id") != InvalidAttrNumber &&
+		(strcmp(name, "lead_alias") != 0 || !OidIsValid(leadscore_reference_copy(table)));
 	if (!of_leads)
 		table = leadscore_reference_copy(table);
 	else

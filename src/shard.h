@@ -20,4 +20,9 @@ extern Oid	leadscore_reference_copy(Oid table);
 extern List *leadscore_parts(Oid schema, int elevel);
 extern void leadscore_prepare_citus(bool distributed);
 
+/* shard_plan.c */
+extern PipelinePart leadscore_enter_shard(PipelinePart part);
+extern void leadscore_leave_shard(PipelinePart before);
+extern void leadscore_shard_plan_init(void);
+
 #endif							/* LEADSCORE_SHARD_H */

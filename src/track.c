@@ -1003,7 +1003,7 @@ leadscore_set_stage_by_id(FunctionCallInfo fcinfo, AppWrite *call)
 	UnregisterSnapshot(snapshot);
 	if (!found)
 	{
-		int64		winner = leadscore_merged_into(call->pipeline->part.schema, PG_GETARG_INT64(0));
+		int64		winner = leadscore_merged_into(call->pipeline->part, PG_GETARG_INT64(0));
 
 		ereport(ERROR,
 				(errcode(ERRCODE_NO_DATA_FOUND),

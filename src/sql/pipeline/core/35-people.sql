@@ -164,7 +164,7 @@ BEGIN
     PERFORM @pipeline@._merge_runs(winner, loser);
     INSERT INTO @pipeline@.exposure AS o (lead_id, experiment, variant, exposed_at, recorded_at)
     SELECT winner, x.experiment, x.variant, x.exposed_at, x.recorded_at FROM @pipeline@.exposure x WHERE x.lead_id = loser
-    ON CONFLICT ON CONSTRAINT exposure_pkey DO UPDATE
+    ON CONFLICT (lead_id, experiment, variant) DO UPDATE
     SET exposed_at = least(o.exposed_at, excluded.exposed_at), recorded_at = least(o.recorded_at, excluded.recorded_at);
     UPDATE @pipeline@.lead_change c SET lead_id = winner WHERE c.lead_id = loser;
     -- of two wishes the newer one is that of the person

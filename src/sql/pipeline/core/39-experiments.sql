@@ -136,7 +136,7 @@ BEGIN
     WHERE isfinite(u.exposed_at)
     GROUP BY u.lead_id, u.experiment, u.variant
     ORDER BY u.lead_id, u.experiment, min(u.exposed_at), u.variant
-    ON CONFLICT ON CONSTRAINT exposure_pkey DO UPDATE SET exposed_at = excluded.exposed_at WHERE excluded.exposed_at < o.exposed_at;
+    ON CONFLICT (lead_id, experiment, variant) DO UPDATE SET exposed_at = excluded.exposed_at WHERE excluded.exposed_at < o.exposed_at;
 END
 $$;
 COMMENT ON FUNCTION _expose(bigint[], text[], text[], timestamptz[]) IS

@@ -17,7 +17,7 @@ CREATE OR REPLACE FUNCTION set_preferences_by_id(lead_id bigint, topics text[] D
         max_messages integer DEFAULT NULL, period text DEFAULT NULL) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_variable
+#variable_conflict use_column
 DECLARE
     problem text;
     changed boolean;
@@ -50,7 +50,7 @@ BEGIN
     END IF;
     INSERT INTO @pipeline@.lead_preference AS p (lead_id, topics, channels, max_messages, period)
         VALUES (lead_id, topics, channels, max_messages, period)
-    ON CONFLICT ON CONSTRAINT lead_preference_pkey DO UPDATE
+    ON CONFLICT (lead_id) DO UPDATE
         SET topics = excluded.topics, channels = excluded.channels, max_messages = excluded.max_messages, period = excluded.period,
             updated_at = now(), updated_by = leadscore_internal.caller()
         WHERE (p.topics, p.channels, p.max_messages, p.period)
