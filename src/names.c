@@ -180,6 +180,29 @@ refuse_alias(Pipeline *pipeline, Relation rel, Datum name)
 				 errtableconstraint(rel, "lead_external_id_key")));
 }
 
+/*
+ * Where the number of a lead decides which node has it, a name must give this
+ * number: else the lead would not be found, and would be created again.
+ */
+static void
+check_number(const Pipeline *pipeline, Relation rel, HeapTuple tuple, Datum name)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	bool		isnull;
+	int64		lead_id;
+
+	if (!pipeline->by_lead || !OidIsValid(pipeline->part.shard))
+		return;
+	lead_id = DatumGetInt64(heap_getattr(tuple, leadscore_column(desc, "lead_id", INT8OID, RelationGetRelationName(rel)),
+										 desc, &isnull));
+	if (lead_id != leadscore_number_of_name(name))
+		ereport(ERROR,
+				(errcode(ERRCODE_CHECK_VIOLATION),
+				 errmsg("lead " INT64_FORMAT " cannot have this name in a pipeline that is distributed by lead", lead_id),
+				 errhint("Insert it with the lead_id that leadscore.lead_number() gives for the name, or without external_id."),
+				 errtableconstraint(rel, "lead_external_id_key")));
+}
+
 /* Does a function for apps insert leads, which looks for aliases itself? */
 static bool expects_aliases = false;
 
@@ -276,7 +299,10 @@ leadscore_lead_named(TriggerData *trigdata, HeapTuple old, HeapTuple new)
 	pipeline = leadscore_pipeline_for_write(leadscore_part(RelationGetRelid(rel)));
 	leadscore_run_as(pipeline->owner, false, &saved);
 	if (changed[0])
+	{
+		check_number(pipeline, rel, new, values[0]);
 		refuse_alias(pipeline, rel, values[0]);
+	}
 	if (leadscore_any_suppressed(pipeline))
 	{
 		int			nestlevel = leadscore_fix_path();

@@ -141,6 +141,7 @@ typedef struct Pipeline
 	PipelinePart part;
 	List	   *watched;		/* tables whose change makes this stale */
 	bool		distributed;	/* leads are in shards, not here */
+	bool		by_lead;		/* shards of it have leads by lead_id */
 	bool		own_code;		/* what the engine writes runs code of users */
 
 	Oid			lead;
@@ -227,6 +228,7 @@ extern Pipeline *leadscore_pipeline(PipelinePart part);
 extern Pipeline *leadscore_pipeline_for_query(PipelinePart part);
 extern Pipeline *leadscore_pipeline_as_seen(PipelinePart part);
 extern Pipeline *leadscore_pipeline_for_write(PipelinePart part);
+extern Pipeline *leadscore_pipeline_for_app(PipelinePart part);
 extern const KindSignals *leadscore_kind_signals(const Pipeline *pipeline, const char *kind);
 extern void leadscore_lead_tables(const Pipeline *pipeline, Oid *tables);
 extern bool leadscore_is_kind(text *const *kinds, int nkinds, Datum kind);

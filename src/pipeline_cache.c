@@ -833,6 +833,7 @@ load(PipelinePart part, Snapshot snapshot)
 		 leadscore_is_distributed(p->state) || leadscore_is_distributed(p->stage_log) ||
 		 leadscore_is_distributed(p->segment_log) ||
 		 leadscore_is_distributed(p->profile_change));
+	p->by_lead = leadscore_is_spread(leadscore_table(part.schema, "lead"));
 	p->owner = leadscore_table_owner(p->event);
 	p->own_code = runs_own_code(p->state) || runs_own_code(p->stage_log) ||
 		runs_own_code(p->segment_log) || runs_own_code(p->profile_change);
@@ -991,6 +992,18 @@ leadscore_pipeline_for_write(PipelinePart part)
 						get_namespace_name(part.schema)),
 				 errhint("Distribute all tables that have a lead_id by it, colocated with each other.")));
 	return p;
+}
+
+/*
+ * The same for a function that writes by statements of its own: those of a
+ * distributed pipeline go to its shards, where triggers take these locks.
+ */
+Pipeline *
+leadscore_pipeline_for_app(PipelinePart part)
+{
+	Pipeline   *p = leadscore_pipeline(part);
+
+	return p->distributed ? p : leadscore_pipeline_for_write(part);
 }
 
 /* Compare the name of a kind with that of an entry. */

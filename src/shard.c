@@ -126,6 +126,39 @@ leadscore_is_distributed(Oid table)
 	return n > 0;
 }
 
+/* Are a table's rows in several shards, by lead_id? */
+bool
+leadscore_is_spread(Oid table)
+{
+	int			n;
+
+	find_shards("SELECT 0::pg_catalog.int8 FROM pg_catalog.pg_dist_partition"
+				" WHERE logicalrelid" EQ "$2 AND partmethod" EQ "'h'", 0, table, &n);
+	return n > 0;
+}
+
+/* The part of a pipeline that has a lead, which must be on this node. */
+PipelinePart
+leadscore_part_of_lead(Oid schema, int64 lead_id)
+{
+	PipelinePart part = {schema, InvalidOid};
+	Oid			lead = leadscore_table(schema, "lead");
+	int64	   *found;
+	int			n;
+
+	if (!leadscore_is_distributed(lead))
+		return part;
+	found = find_shards("SELECT pg_catalog.get_shard_id_for_distribution_column($2::pg_catalog.regclass, $1)",
+						lead_id, lead, &n);
+	part.shard = n == 1 ? shard_table(schema, "lead", found[0]) : InvalidOid;
+	if (!OidIsValid(part.shard))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("lead " INT64_FORMAT " is not on this node", lead_id),
+				 errhint("Ask a view of pipeline \"%s\", which finds the node.", get_namespace_name(schema))));
+	return part;
+}
+
 /* The name of a table of a pipeline, without the number if it is a shard */
 char *
 leadscore_logical_name(PipelinePart part, Oid table)

@@ -14,6 +14,8 @@
 
 extern bool leadscore_is_shard(Oid table);
 extern bool leadscore_is_distributed(Oid table);
+extern bool leadscore_is_spread(Oid table);
+extern PipelinePart leadscore_part_of_lead(Oid schema, int64 lead_id);
 extern char *leadscore_logical_name(PipelinePart part, Oid table);
 extern Oid	leadscore_sibling(PipelinePart part, const char *name);
 extern Oid	leadscore_reference_copy(Oid table);

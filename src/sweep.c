@@ -350,8 +350,8 @@ leadscore_forecast(PipelinePart part, int64 lead_id, int64 at)
 static Datum
 current_record(FunctionCallInfo fcinfo, RecordPart part)
 {
-	PipelinePart pipeline = {PG_GETARG_OID(0), InvalidOid};
 	int64		lead_id = PG_GETARG_INT64(1);
+	PipelinePart pipeline = leadscore_part_of_lead(PG_GETARG_OID(0), lead_id);
 	LeadForecast *forecast = NULL;
 
 	if (caller_sees_state(leadscore_pipeline_for_query(pipeline), lead_id))

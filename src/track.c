@@ -168,6 +168,17 @@ lock_for_events(AppWrite *call, const int64 *lead_ids, int n, const Datum *refus
 	leadscore_lock_states(call->pipeline, all, n + (int) nlocked);
 }
 
+/* Without an index that tells events apart, a distributed pipeline cannot do it. */
+static void
+refuse_without_index(AppWrite *call)
+{
+	if (call->pipeline->distributed)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"event\" has no unique index on (lead_id, source_id)"),
+				 errhint("Add it again, or pass no source_id.")));
+}
+
 /* A column of events as an array */
 static Datum
 column_array(const EventInput *events, int n, int column)
@@ -203,7 +214,7 @@ drop_purged(AppWrite *call, EventInput *events, int n)
 	for (i = 0; i < n; i++)
 		any |= events[i].nulls[EVENT_SOURCE_ID] != 'n' &&
 			DatumGetTimestampTz(events[i].values[EVENT_OCCURRED_AT]) < today;
-	if (!any || !leadscore_ever_filled(call->pipeline->checkpoint))
+	if (!any || (!call->pipeline->distributed && !leadscore_ever_filled(call->pipeline->checkpoint)))
 		return n;
 	purged = palloc0(sizeof(bool) * n);
 	values[0] = column_array(events, n, EVENT_LEAD_ID);
@@ -240,9 +251,11 @@ add_event(AppWrite *call, EventInput *event, AppWatch *watch, bool *duplicate)
 		return 0;
 	if (named && !call->cache->source_id_unique)
 	{
+
 		int64		number = DatumGetInt64(lead_id);
 		int64		event_id;
 
+		refuse_without_index(call);
 		/* no index tells: the lock keeps others from adding it */
 		lock_for_events(call, &number, 1, &lead_id,
 						leadscore_is_refusal(call->pipeline, event->values[EVENT_KIND]) ? 1 : 0);
@@ -290,6 +303,17 @@ read_standing(AppWrite *call, int64 lead_id, bool score, Standing *standing)
 						   period->evaluation);
 		standing->score = period->evaluation->total;
 	}
+}
+
+/* Does an event match a signal?  The node that has it says so. */
+static bool
+is_scored(AppWrite *call, int64 lead_id, int64 event_id)
+{
+	Datum		values[2];
+
+	values[0] = Int64GetDatum(lead_id);
+	values[1] = Int64GetDatum(event_id);
+	return leadscore_app_run(call->pipeline, READ_SCORED, values, NULL, NULL) > 0;
 }
 
 /* Take an argument of a function as a column of an event. */
@@ -360,7 +384,7 @@ leadscore_track(FunctionCallInfo fcinfo, AppWrite *call)
 	lead.refuses = leadscore_is_refusal(call->pipeline, event.values[EVENT_KIND]);
 
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	found = OidIsValid(call->cache->external_id_key) &&
+	found = (call->pipeline->distributed || OidIsValid(call->cache->external_id_key)) &&
 		leadscore_find_lead(call->pipeline, lead.external_id, snapshot, &lead.lead_id);
 	UnregisterSnapshot(snapshot);
 	if (!found || lead.document)
@@ -370,7 +394,15 @@ leadscore_track(FunctionCallInfo fcinfo, AppWrite *call)
 	event.values[EVENT_LEAD_ID] = Int64GetDatum(lead.lead_id);
 	watch.event = call->pipeline->event;
 	watch.lead_id = lead.lead_id;
+	/* the engine is on another node, and tells nothing */
+	if (call->pipeline->distributed && !lead.created && !lead.locked)
+	{
+		read_standing(call, lead.lead_id, false, &after);
+		watch.from_stage = after.stage;
+	}
 	event_id = add_event(call, &event, &watch, &duplicate);
+	if (call->pipeline->distributed && event_id != 0 && !duplicate)
+		watch.scored = is_scored(call, lead.lead_id, event_id);
 	read_standing(call, lead.lead_id, true, &after);
 	/* of two calls at a time only the one that moves a lead is to say so */
 	before = lead.created ? LEAD_STAGE_VISITOR : lead.locked ? lead.stage :
@@ -716,6 +748,7 @@ drop_known(AppWrite *call, EventInput *events, int n)
 	uint64		row;
 	int			i;
 
+	refuse_without_index(call);
 	lock_leads_of(call, events, n);
 	values[0] = column_array(events, n, EVENT_LEAD_ID);
 	values[1] = column_array(events, n, EVENT_SOURCE_ID);
@@ -997,9 +1030,18 @@ leadscore_set_stage_by_id(FunctionCallInfo fcinfo, AppWrite *call)
 				 errmsg("lead_id must not be null"),
 				 errhint("Pass the number of a lead, as track() returns it.")));
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	leadscore_lookup_open(&lookup, call->pipeline->lead, call->cache->lead_key);
-	found = leadscore_lookup_number(&lookup, PG_GETARG_INT64(0), snapshot);
-	leadscore_lookup_close(&lookup);
+	if (call->pipeline->distributed)
+	{
+		Datum		value = PG_GETARG_DATUM(0);
+
+		found = leadscore_app_run(call->pipeline, SEE_LEAD, &value, NULL, snapshot) > 0;
+	}
+	else
+	{
+		leadscore_lookup_open(&lookup, call->pipeline->lead, call->cache->lead_key);
+		found = leadscore_lookup_number(&lookup, PG_GETARG_INT64(0), snapshot);
+		leadscore_lookup_close(&lookup);
+	}
 	UnregisterSnapshot(snapshot);
 	if (!found)
 	{
