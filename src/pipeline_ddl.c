@@ -276,18 +276,6 @@ skip_comments(const char *text, const char *end)
 	return text;
 }
 
-/* The table setting of a schema that is a pipeline, else InvalidOid */
-static Oid
-setting_table(Oid schema)
-{
-	Oid			relid = OidIsValid(schema) ? get_relname_relid("setting", schema) : InvalidOid;
-
-	if (!OidIsValid(relid) || get_rel_relkind(relid) != RELKIND_RELATION ||
-		get_attnum(relid, "layout_version") == InvalidAttrNumber)
-		return InvalidOid;
-	return relid;
-}
-
 /* A GUC for the time until the nesting level ends */
 static void
 set_guc(const char *name, const char *value)
@@ -307,7 +295,7 @@ leadscore_run_ddl(PG_FUNCTION_ARGS)
 	char	   *pipeline = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	const PipelineFile *file = find_file(text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	char	   *reports = reports_schema(pipeline);
-	Oid			setting = setting_table(get_namespace_oid(pipeline, true));
+	Oid			setting = leadscore_setting_table(get_namespace_oid(pipeline, true));
 	StringInfoData path;
 	char	   *grant_path;
 	char	   *text;
@@ -413,7 +401,7 @@ leadscore_known_pipeline(PG_FUNCTION_ARGS)
 				 errhint("Pass the name of a pipeline, such as crm.")));
 	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	schema = get_namespace_oid(name, true);
-	setting = setting_table(schema);
+	setting = leadscore_setting_table(schema);
 	if (!OidIsValid(setting))
 	{
 		const char *pipelines =
@@ -468,7 +456,7 @@ leadscore_pipeline_schema(PG_FUNCTION_ARGS)
 	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	Oid			schema = get_namespace_oid(name, true);
 
-	if (!OidIsValid(setting_table(schema)))
+	if (!OidIsValid(leadscore_setting_table(schema)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_SCHEMA_NAME),
 				 errmsg("pipeline \"%s\" was renamed or dropped", name),
@@ -519,7 +507,7 @@ leadscore_pipeline_figure(PG_FUNCTION_ARGS)
 				 errmsg("unknown figure \"%s\"", figure),
 				 errhint("Read the view leadscore.pipelines.")));
 	relid = get_relname_relid(figures[i].table, schema);
-	if (!OidIsValid(relid) || !OidIsValid(setting_table(schema)) ||
+	if (!OidIsValid(relid) || !OidIsValid(leadscore_setting_table(schema)) ||
 		(get_rel_relkind(relid) != RELKIND_RELATION && get_rel_relkind(relid) != RELKIND_PARTITIONED_TABLE))
 		PG_RETURN_NULL();
 	column = get_attnum(relid, figures[i].column);

@@ -9,6 +9,10 @@
  * leads that are in one set of colocated shards.  So while it runs, queries are
  * planned for the shards of that set, as if they named these.
  *
+ * A function may also be called by a task that Citus has sent to this node.
+ * What it reads of tables that this node has as a whole, the configuration and
+ * all of a pipeline that is distributed by schema, it reads here.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -20,6 +24,7 @@
 #include "parser/parsetree.h"
 #include "storage/lmgr.h"
 #include "utils/lsyscache.h"
+#include "utils/guc.h"
 #include "utils/plancache.h"
 #include "utils/rel.h"
 
@@ -55,17 +60,44 @@ check_columns(Oid table, Oid shard)
 				 errhint("A column was dropped before the table was distributed. Call undistribute_table(), and distribute it again.")));
 }
 
-/* The shard of a table of the pipeline, itself for any other */
+/* Do we run a task that Citus has sent to this node? */
+static bool
+in_task(void)
+{
+	static const char prefix[] = "citus_internal ";
+
+	return application_name != NULL && strncmp(application_name, prefix, strlen(prefix)) == 0;
+}
+
+/*
+ * The table to plan for in place of one that a query names: a shard, or the
+ * table itself.
+ */
 static Oid
-local_table(Oid table)
+local_table(Oid table, bool is_result)
 {
 	char		relkind = get_rel_relkind(table);
+	Oid			schema = get_rel_namespace(table);
+	bool		by_lead;
+	Oid			copy;
 
-	if (get_rel_namespace(table) != local.schema ||
-		(relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE) ||
+	if ((relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE) ||
+		(OidIsValid(local.shard) ? schema != local.schema : !OidIsValid(leadscore_setting_table(schema))) ||
 		!leadscore_is_distributed(table))
 		return table;
-	return leadscore_sibling(local, get_rel_name(table));
+	by_lead = leadscore_is_spread(leadscore_table(schema, "lead"));
+	copy = leadscore_reference_copy(table);
+	/* every node has a copy, of which ours must not differ from the others */
+	if (OidIsValid(local.shard) && OidIsValid(copy) && is_result && by_lead)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("table \"%s\" cannot be written by a statement on leads of a pipeline that is distributed by lead",
+						get_rel_name(table)),
+				 errhint("Distribute the pipeline by schema to use what writes it.")));
+	if (OidIsValid(local.shard))
+		return leadscore_sibling(local, get_rel_name(table));
+	/* in a task only what is whole on this node is known to be meant */
+	return OidIsValid(copy) && !(is_result && by_lead) ? copy : table;
 }
 
 /* Put the shards into a query, and into all queries in it. */
@@ -87,7 +119,7 @@ use_shards(Node *node, void *context)
 
 		if (rte->rtekind != RTE_RELATION)
 			continue;
-		shard = local_table(rte->relid);
+		shard = local_table(rte->relid, foreach_current_index(lc) + 1 == query->resultRelation);
 		if (shard == rte->relid)
 			continue;
 		LockRelationOid(shard, rte->rellockmode);
@@ -96,25 +128,16 @@ use_shards(Node *node, void *context)
 		if (rte->perminfoindex != 0)
 			getRTEPermissionInfo(query->rteperminfos, rte)->relid = shard;
 #endif
-		/* every node has a copy, of which ours must not differ from the others */
-		if (foreach_current_index(lc) + 1 == query->resultRelation &&
-			shard == leadscore_reference_copy(rte->relid) &&
-			leadscore_reference_copy(leadscore_table(local.schema, "lead")) == InvalidOid)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("table \"%s\" cannot be written by a statement on leads of a pipeline that is distributed by lead",
-							get_rel_name(rte->relid)),
-					 errhint("Distribute the pipeline by schema to use what writes it.")));
 		rte->relid = shard;
 	}
 	return query_tree_walker(query, use_shards, context, 0);
 }
 
-/* The planner, for shards if that is asked for */
+/* The planner, for shards where these are meant */
 static PlannedStmt *
 plan_for_shard(Query *query, const char *text, int options, ParamListInfo params)
 {
-	if (OidIsValid(local.shard))
+	if (OidIsValid(local.shard) || in_task())
 		(void) use_shards((Node *) query, NULL);
 	return previous_planner ? previous_planner(query, text, options, params) :
 		standard_planner(query, text, options, params);
