@@ -41,6 +41,7 @@ leadscore_define_parameters(void)
 							 "Lets what leads do begin sequences.",
 							 "Turn it off in a session that loads events of the past.",
 							 &enroll, true, PGC_USERSET, 0, NULL, NULL, NULL);
+	leadscore_define_engine_writes();
 	MarkGUCPrefixReserved("leadscore");
 }
 

@@ -22,6 +22,8 @@ extern void leadscore_engine_execute(SPIPlanPtr plan, Datum *values, Snapshot sn
 extern void leadscore_engine_execute_nulls(SPIPlanPtr plan, Datum *values, const char *nulls,
 										   Snapshot snapshot, Snapshot crosscheck);
 extern bool leadscore_engine_is_writing(void);
+extern void leadscore_engine_execute_everywhere(SPIPlanPtr plan, Datum *values, Snapshot snapshot);
+extern void leadscore_define_engine_writes(void);
 extern ErrorData *leadscore_constraint_error(MemoryContext context, bool even_ours);
 extern Datum leadscore_call_discreetly(PGFunction function, FunctionCallInfo fcinfo);
 

@@ -26,5 +26,6 @@ extern void leadscore_prepare_citus(bool distributed);
 extern PipelinePart leadscore_enter_shard(PipelinePart part);
 extern void leadscore_leave_shard(PipelinePart before);
 extern void leadscore_shard_plan_init(void);
+extern bool leadscore_in_task(void);
 
 #endif							/* LEADSCORE_SHARD_H */

@@ -61,8 +61,8 @@ check_columns(Oid table, Oid shard)
 }
 
 /* Do we run a task that Citus has sent to this node? */
-static bool
-in_task(void)
+bool
+leadscore_in_task(void)
 {
 	static const char prefix[] = "citus_internal ";
 
@@ -137,7 +137,7 @@ use_shards(Node *node, void *context)
 static PlannedStmt *
 plan_for_shard(Query *query, const char *text, int options, ParamListInfo params)
 {
-	if (OidIsValid(local.shard) || in_task())
+	if (OidIsValid(local.shard) || leadscore_in_task())
 		(void) use_shards((Node *) query, NULL);
 	return previous_planner ? previous_planner(query, text, options, params) :
 		standard_planner(query, text, options, params);

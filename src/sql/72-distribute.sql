@@ -58,6 +58,22 @@ $$;
 COMMENT ON FUNCTION leadscore_internal.require_one_layout(regnamespace) IS
 	'an error if some tables of a pipeline are distributed and others are not';
 
+-- Citus sends a SET LOCAL to the nodes that take part in a transaction if it
+-- is made by a function.
+CREATE FUNCTION leadscore_internal.tell_nodes(writes boolean) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF writes THEN
+		SET LOCAL leadscore.engine_writes = on;
+	ELSE
+		SET LOCAL leadscore.engine_writes = off;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION leadscore_internal.tell_nodes(boolean) IS
+	'tells other nodes that what comes is written by the engine, or no more';
+
 CREATE FUNCTION leadscore.lead_number(external_id text) RETURNS bigint
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_lead_number';
 COMMENT ON FUNCTION leadscore.lead_number(text) IS
