@@ -331,10 +331,11 @@ leadscore_write_configuration(const char *sql, int nargs, Oid *types, Datum *val
 int64
 leadscore_next_activation(const char *schema, TimestampTz *at)
 {
-	char	   *sql = psprintf("SELECT s.configuration OPERATOR(pg_catalog.+) 1, GREATEST(pg_catalog.now(),"
-							   " (SELECT pg_catalog.max(m.activated_at) FROM %s.model_activation m),"
-							   " (SELECT pg_catalog.max(g.activated_at) FROM %s.segment_activation g)) FROM %s.setting s",
-							   schema, schema, schema);
+	char	   *sql = psprintf("SELECT GREATEST(s.configuration, pg_catalog.max(a.activation_id)) OPERATOR(pg_catalog.+) 1,"
+							   " GREATEST(pg_catalog.now(), pg_catalog.max(a.activated_at)) FROM %s.setting s LEFT JOIN"
+							   " (SELECT activation_id, activated_at FROM %s.model_activation"
+							   " UNION ALL SELECT activation_id, activated_at FROM %s.segment_activation) a ON true"
+							   " GROUP BY s.configuration", schema, schema, schema);
 	bool		isnull;
 
 	CommandCounterIncrement();

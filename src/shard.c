@@ -25,10 +25,14 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 #include "utils/snapmgr.h"
 
 #include "compat.h"
 #include "shard.h"
+
+PG_FUNCTION_INFO_V1(leadscore_has_other_nodes);
+PG_FUNCTION_INFO_V1(leadscore_forbid_transaction_block);
 
 /* operators are found whatever search_path says */
 #define EQ " OPERATOR(pg_catalog.=) "
@@ -236,6 +240,49 @@ leadscore_sibling(PipelinePart part, const char *name)
 				 errhint("Distribute all tables that have a lead_id by it, colocated with each other.") :
 				 errhint("Make it a reference table.")));
 	return table;
+}
+
+/*
+ * Keep Citus from moving a part away until the transaction ends, as it does for
+ * statements of its own: what is written to a shard that is being moved would be
+ * lost.
+ */
+void
+leadscore_hold_shard(PipelinePart part)
+{
+	static const Oid types[2] = {INT4OID, INT8ARRAYOID};
+	int			length;
+	int64		number;
+	int			n;
+
+	if (!OidIsValid(part.shard) || !split_name(get_rel_name(part.shard), &length, &number) ||
+		/* a catalog like that of Citus, without it */
+		!SearchSysCacheExists3(PROCNAMEARGSNSP, CStringGetDatum("lock_shard_metadata"),
+							   PointerGetDatum(buildoidvector(types, 2)),
+							   ObjectIdGetDatum(PG_CATALOG_NAMESPACE)))
+		return;
+	find_shards("SELECT 0::pg_catalog.int8 FROM pg_catalog.lock_shard_metadata(5, ARRAY[$1])",
+				number, InvalidOid, &n);
+}
+
+/* has_other_nodes(pipeline): are leads of a pipeline on other nodes? */
+Datum
+leadscore_has_other_nodes(PG_FUNCTION_ARGS)
+{
+	Oid			event = leadscore_table(PG_GETARG_OID(0), "event");
+	int			n = 0;
+
+	if (leadscore_is_distributed(event))
+		find_shards("SELECT shardid FROM pg_catalog.pg_dist_shard WHERE logicalrelid" EQ "$2", 0, event, &n);
+	PG_RETURN_BOOL(n > 0 && list_length(leadscore_parts(PG_GETARG_OID(0), DEBUG1)) < n);
+}
+
+/* forbid_transaction_block(call): an error if the statement is in one */
+Datum
+leadscore_forbid_transaction_block(PG_FUNCTION_ARGS)
+{
+	PreventInTransactionBlock(true, psprintf("%s of a distributed pipeline", text_to_cstring(PG_GETARG_TEXT_PP(0))));
+	PG_RETURN_VOID();
 }
 
 /*

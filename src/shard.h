@@ -20,6 +20,7 @@ extern char *leadscore_logical_name(PipelinePart part, Oid table);
 extern Oid	leadscore_sibling(PipelinePart part, const char *name);
 extern Oid	leadscore_reference_copy(Oid table);
 extern List *leadscore_parts(Oid schema, int elevel);
+extern void leadscore_hold_shard(PipelinePart part);
 extern void leadscore_prepare_citus(bool distributed);
 
 /* shard_plan.c */

@@ -74,6 +74,37 @@ $$;
 COMMENT ON FUNCTION leadscore_internal.tell_nodes(boolean) IS
 	'tells other nodes that what comes is written by the engine, or no more';
 
+CREATE FUNCTION leadscore_internal.has_other_nodes(pipeline regnamespace) RETURNS boolean
+	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_has_other_nodes';
+COMMENT ON FUNCTION leadscore_internal.has_other_nodes(regnamespace) IS
+	'whether leads of a pipeline are on other nodes';
+
+CREATE FUNCTION leadscore_internal.forbid_transaction_block(call text) RETURNS void
+	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'leadscore_forbid_transaction_block';
+COMMENT ON FUNCTION leadscore_internal.forbid_transaction_block(text) IS
+	'an error if the statement is in a transaction block';
+
+-- In transactions of their own: so not beside a transaction that has locked leads.
+CREATE FUNCTION leadscore_internal.on_all_nodes(call text, query text) RETURNS SETOF text
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	node record;
+BEGIN
+	PERFORM leadscore_internal.forbid_transaction_block(call);
+	FOR node IN EXECUTE 'SELECT r.nodeid, r.success, r.result FROM pg_catalog.run_command_on_all_nodes($1) r' USING query LOOP
+		IF NOT node.success THEN
+			RAISE EXCEPTION '% failed on node %', call, node.nodeid
+				USING ERRCODE = 'external_routine_invocation_exception', DETAIL = node.result,
+					HINT = 'Correct what the message says; the other nodes may have done their work.';
+		END IF;
+		RETURN NEXT node.result;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION leadscore_internal.on_all_nodes(text, text) IS
+	'runs a query of one value on every node of Citus; call: the function that asks for it';
+
 CREATE FUNCTION leadscore.lead_number(external_id text) RETURNS bigint
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_lead_number';
 COMMENT ON FUNCTION leadscore.lead_number(text) IS
