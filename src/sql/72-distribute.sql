@@ -176,8 +176,10 @@ BEGIN
 	END IF;
 	PERFORM leadscore_internal.lock_pipeline(schema_oid);
 	FOR i IN 1 .. pg_catalog.array_length(settings, 1) BY 2 LOOP
-		before := before || pg_catalog.current_setting(settings[i]);
-		PERFORM pg_catalog.set_config(settings[i], settings[i + 1], true);
+		before := before || pg_catalog.current_setting(settings[i], true);
+		IF pg_catalog.current_setting(settings[i], true) IS NOT NULL THEN
+			PERFORM pg_catalog.set_config(settings[i], settings[i + 1], true);
+		END IF;
 	END LOOP;
 
 	-- no trigger is to see the copy
@@ -243,7 +245,9 @@ BEGIN
 				HINT = 'Warnings of Citus say why. An object of yours that the pipeline does not need can be dropped before.';
 	END IF;
 	FOR i IN 1 .. pg_catalog.array_length(before, 1) LOOP
-		PERFORM pg_catalog.set_config(settings[2 * i - 1], before[i], true);
+		IF before[i] IS NOT NULL THEN
+			PERFORM pg_catalog.set_config(settings[2 * i - 1], before[i], true);
+		END IF;
 	END LOOP;
 	RETURN pg_catalog.array_length(tables, 1);
 END
