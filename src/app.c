@@ -222,6 +222,9 @@ static const StatementText statements[N_STATEMENTS] = {
 	[DELETE_LEAD] = {"DELETE FROM {lead} WHERE lead_id" EQ "$1", 1, {INT8OID}, true},
 	[MAY_CONTACT] = {"SELECT {pipeline}._may_contact($1, $2, $3, $4, $5)",
 	5, {INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, BOOLOID}, false},
+	/* the same on the node that has the lead */
+	[MAY_CONTACT_THERE] = {"SELECT leadscore_internal.may_contact({pipeline_oid}, l.lead_id, $2, $3, $4, $5) FROM {lead} l WHERE l.lead_id" EQ "$1",
+	5, {INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, BOOLOID}, false},
 
 	/*
 	 * The change has a time of its own, later than the one before, but never

@@ -16,6 +16,7 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
 #include "utils/rel.h"
@@ -24,8 +25,11 @@
 
 #include "app.h"
 #include "explain.h"
+#include "shard.h"
 #include "stage.h"
 #include "sweep.h"
+
+PG_FUNCTION_INFO_V1(leadscore_may_contact_here);
 
 /* A lead as of an instant */
 typedef struct LeadThen
@@ -398,10 +402,54 @@ leadscore_may_contact(FunctionCallInfo fcinfo)
 			values[3] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
 			nulls[3] = ' ';
 		}
-		leadscore_app_run(pipeline, MAY_CONTACT, values, nulls, snapshot);
-		result = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+		if (leadscore_app_run(pipeline, pipeline->distributed ? MAY_CONTACT_THERE : MAY_CONTACT, values, nulls, snapshot) > 0)
+			result = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	}
 	leadscore_read_end(&caller);
+	PG_RETURN_BOOL(result);
+}
+
+/*
+ * may_contact(pipeline, lead_id, channel, topic, at, transactional): the rule for a
+ * lead in a shard of this node, with the rights of the caller
+ */
+Datum
+leadscore_may_contact_here(PG_FUNCTION_ARGS)
+{
+	static const Oid types[5] = {INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, BOOLOID};
+	PipelinePart part;
+	PipelinePart before;
+	char	   *sql;
+	Datum		values[5];
+	char		nulls[5];
+	volatile bool result = false;
+	bool		isnull;
+	int			i;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		PG_RETURN_NULL();
+	part = leadscore_part_of_lead(PG_GETARG_OID(0), PG_GETARG_INT64(1));
+	sql = psprintf("SELECT %s._may_contact($1, $2, $3, $4, $5)", quote_identifier(get_namespace_name(part.schema)));
+	for (i = 0; i < 5; i++)
+	{
+		values[i] = PG_GETARG_DATUM(i + 1);
+		nulls[i] = PG_ARGISNULL(i + 1) ? 'n' : ' ';
+	}
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	before = leadscore_enter_shard(part);
+	PG_TRY();
+	{
+		if (SPI_execute_with_args(sql, 5, unconstify(Oid *, &types[0]), values, nulls, true, 0) != SPI_OK_SELECT)
+			elog(ERROR, "could not execute: %s", sql);
+		result = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	}
+	PG_FINALLY();
+	{
+		leadscore_leave_shard(before);
+	}
+	PG_END_TRY();
+	SPI_finish();
 	PG_RETURN_BOOL(result);
 }
 

@@ -307,7 +307,7 @@ append(const Activation *a, const char *definition)
 
 	values[0] = a->segment;
 	values[1] = PointerGetDatum(leadscore_caller_name());
-	values[2] = definition ? CStringGetTextDatum(definition) : (Datum) 0;
+	values[2] = CStringGetTextDatum(definition ? definition : "");
 	values[3] = Int64GetDatum(number);
 	values[4] = TimestampTzGetDatum(at);
 	leadscore_write_configuration(psprintf("INSERT INTO %s.segment_activation (segment, segment_id, definition, activation_id, activated_at, activated_by)"

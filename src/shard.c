@@ -33,6 +33,7 @@
 
 PG_FUNCTION_INFO_V1(leadscore_has_other_nodes);
 PG_FUNCTION_INFO_V1(leadscore_forbid_transaction_block);
+PG_FUNCTION_INFO_V1(leadscore_is_by_lead);
 
 /* operators are found whatever search_path says */
 #define EQ " OPERATOR(pg_catalog.=) "
@@ -275,6 +276,13 @@ leadscore_has_other_nodes(PG_FUNCTION_ARGS)
 	if (leadscore_is_distributed(event))
 		find_shards("SELECT shardid FROM pg_catalog.pg_dist_shard WHERE logicalrelid" EQ "$2", 0, event, &n);
 	PG_RETURN_BOOL(n > 0 && list_length(leadscore_parts(PG_GETARG_OID(0), DEBUG1)) < n);
+}
+
+/* is_by_lead(pipeline): are the leads of a pipeline spread over nodes? */
+Datum
+leadscore_is_by_lead(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(leadscore_is_spread(leadscore_table(PG_GETARG_OID(0), "lead")));
 }
 
 /* forbid_transaction_block(call): an error if the statement is in one */

@@ -74,6 +74,34 @@ $$;
 COMMENT ON FUNCTION leadscore_internal.tell_nodes(boolean) IS
 	'tells other nodes that what comes is written by the engine, or no more';
 
+CREATE FUNCTION leadscore_internal.may_contact(pipeline regnamespace, lead_id bigint, channel text, topic text, at timestamptz, transactional boolean) RETURNS boolean
+	LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'leadscore_may_contact_here';
+COMMENT ON FUNCTION leadscore_internal.may_contact(regnamespace, bigint, text, text, timestamptz, boolean) IS
+	'may_contact() of a lead of a distributed pipeline, on the node that has the lead';
+
+CREATE FUNCTION leadscore_internal.is_by_lead(pipeline regnamespace) RETURNS boolean
+	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_is_by_lead';
+COMMENT ON FUNCTION leadscore_internal.is_by_lead(regnamespace) IS
+	'whether the leads of a pipeline are spread over nodes';
+
+-- Called first by functions that look at leads of several nodes at once, or
+-- that write what every node has.
+CREATE FUNCTION leadscore_internal.pipeline_on_one_node(name text) RETURNS regnamespace
+	LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(name);
+BEGIN
+	IF leadscore_internal.is_by_lead(pipeline) THEN
+		RAISE EXCEPTION 'this function does not work in pipeline "%", which is distributed by lead', name
+			USING ERRCODE = 'feature_not_supported', HINT = 'Distribute the pipeline by schema to use it; doc/citus.md says which functions work.';
+	END IF;
+	RETURN pipeline;
+END
+$$;
+COMMENT ON FUNCTION leadscore_internal.pipeline_on_one_node(text) IS
+	'pipeline_schema(), or an error if the leads are spread over nodes';
+
 CREATE FUNCTION leadscore_internal.has_other_nodes(pipeline regnamespace) RETURNS boolean
 	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_has_other_nodes';
 COMMENT ON FUNCTION leadscore_internal.has_other_nodes(regnamespace) IS

@@ -232,7 +232,7 @@ CREATE OR REPLACE FUNCTION apply_retention(max_leads integer DEFAULT 1000)
 AS $$
 #variable_conflict use_column
 DECLARE
-    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
+    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     kept record;
     outermost boolean;
 BEGIN

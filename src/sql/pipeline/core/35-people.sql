@@ -78,7 +78,7 @@ CREATE OR REPLACE FUNCTION merge_leads_by_id(winner bigint, loser bigint, reason
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
+    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     enroll CONSTANT text := current_setting('leadscore.enroll');
     kept @pipeline@.lead;
     gone @pipeline@.lead;
@@ -240,7 +240,7 @@ DECLARE
     known_id bigint;
     identified boolean;
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     anonymous_id := @pipeline@.lead_id(anonymous_name);
     known_id := @pipeline@.lead_id(known_name);
     IF known_id IS NULL AND @pipeline@._is_forgotten(known_name, NULL, NULL) THEN
@@ -339,7 +339,7 @@ DECLARE
     words text[];
     keys text[];
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     IF forget_lead_by_id.lead_id IS NULL THEN
         RAISE EXCEPTION 'lead_id must not be null'
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Pass the number of a lead.';
@@ -456,7 +456,7 @@ CREATE OR REPLACE FUNCTION export_lead_by_id(lead_id bigint) RETURNS jsonb
 AS $$
 #variable_conflict use_column
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     RETURN (
         SELECT jsonb_build_object(
             'lead', to_jsonb(l),

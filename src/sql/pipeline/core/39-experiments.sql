@@ -175,7 +175,7 @@ DECLARE
     test @pipeline@.experiment;
     living bigint;
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     experiment := @pipeline@._require_experiment(experiment);
     PERFORM leadscore_internal.require_instant('at', at);
     SELECT * INTO test FROM @pipeline@.experiment x WHERE x.experiment = expose_by_id.experiment;
@@ -344,7 +344,7 @@ CREATE OR REPLACE FUNCTION start_experiment(experiment text, at timestamptz DEFA
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     experiment := @pipeline@._require_experiment(experiment);
     PERFORM leadscore_internal.require_instant('at', at);
     IF at > now() THEN

@@ -22,7 +22,7 @@ DECLARE
     problem text;
     changed boolean;
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     problem := CASE
         WHEN max_messages < 1 THEN 'max_messages must be positive'
         WHEN (max_messages IS NULL) <> (period IS NULL) THEN 'max_messages and period belong together'

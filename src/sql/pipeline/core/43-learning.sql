@@ -251,7 +251,7 @@ CREATE OR REPLACE FUNCTION suggest_points(model text, target text DEFAULT 'custo
 AS $$
 #variable_conflict use_column
 DECLARE
-    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
+    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     source text;
     compiled leadscore.lead_model;
     goal leadscore.lead_stage;

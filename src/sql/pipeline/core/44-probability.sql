@@ -97,7 +97,7 @@ CREATE OR REPLACE FUNCTION calibrate_model(model text DEFAULT NULL, target text 
 AS $$
 #variable_conflict use_column
 DECLARE
-    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
+    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     min_converted CONSTANT integer := 50;
     min_stage_leads CONSTANT integer := 20;
     source text;
