@@ -651,7 +651,7 @@ AS $$
 DECLARE
     same bigint[];
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@), leadscore_internal.require_text('external_id', external_id);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@), leadscore_internal.require_text('external_id', external_id);
     -- a person that was forgotten comes back by itself
     IF evidence <> '{}' AND status <> 'withdrawn' THEN
         UPDATE @pipeline@.suppression s
@@ -714,7 +714,7 @@ CREATE OR REPLACE FUNCTION withdraw_consent(external_id text, purpose text, chan
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     RETURN @pipeline@.withdraw_consent_by_id(@pipeline@._hold_lead(external_id), purpose, channel, topic, evidence, occurred_at);
 END
 $$;

@@ -201,7 +201,7 @@ CREATE OR REPLACE FUNCTION merge_leads(winner text, loser text, reason text DEFA
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     RETURN @pipeline@.merge_leads_by_id(@pipeline@._find_lead(winner), @pipeline@._find_lead(loser), reason);
 END
 $$;
@@ -442,7 +442,7 @@ AS $$
 DECLARE
     found_id bigint;
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     found_id := @pipeline@.lead_id(leadscore_internal.require_text('external_id', external_id));
     RETURN found_id IS NOT NULL AND @pipeline@.forget_lead_by_id(found_id, requested_at);
 END
@@ -501,7 +501,7 @@ CREATE OR REPLACE FUNCTION export_lead(external_id text) RETURNS jsonb
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     RETURN @pipeline@.export_lead_by_id(@pipeline@.lead_id(leadscore_internal.require_text('external_id', external_id)));
 END
 $$;

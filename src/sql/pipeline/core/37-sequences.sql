@@ -821,7 +821,7 @@ CREATE OR REPLACE FUNCTION enroll_lead(external_id text, sequence text, at times
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     RETURN @pipeline@.enroll_lead_by_id(@pipeline@._hold_lead(external_id), sequence, at);
 END
 $$;
@@ -856,7 +856,7 @@ CREATE OR REPLACE FUNCTION unenroll(external_id text, sequence text, at timestam
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     RETURN @pipeline@.unenroll_by_id(@pipeline@._hold_lead(external_id), sequence, at);
 END
 $$;

@@ -642,7 +642,7 @@ CREATE OR REPLACE FUNCTION add_action(external_id text, channel text, content te
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     RETURN @pipeline@.add_action_by_id(@pipeline@._hold_lead(external_id), channel, content, due_at, dedup_key, kind, topic, transactional,
         priority, properties, expires_after, assignee);
 END

@@ -205,7 +205,7 @@ AS $$
 DECLARE
     shown_to bigint;
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     experiment := @pipeline@._require_experiment(experiment);
     shown_to := @pipeline@.lead_id(leadscore_internal.require_text('external_id', external_id));
     -- a visitor of a draft, or after the end, leaves no row behind

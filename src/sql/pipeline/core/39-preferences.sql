@@ -67,7 +67,7 @@ CREATE OR REPLACE FUNCTION set_preferences(external_id text, topics text[] DEFAU
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     RETURN @pipeline@.set_preferences_by_id(@pipeline@._hold_lead(external_id), topics, channels, max_messages, period);
 END
 $$;
