@@ -132,7 +132,7 @@ SELECT mine.clone_model('inbound', 'other');
 UPDATE mine.rule SET points = 2 WHERE model = 'other' AND rule = 'page viewed';
 INSERT INTO mine.lead (lead_id, email, consented_at, created_at, updated_at) VALUES (1, 'a@mail.example', '2025-01-01', '2025-01-01', '2025-01-01');
 INSERT INTO mine.event (lead_id, kind, occurred_at) VALUES (1, 'page_view', '2025-01-02');
-INSERT INTO mine.model_activation (model, activated_at) VALUES ('inbound', 'infinity');
+INSERT INTO mine.model_activation (activation_id, model, activated_at) SELECT greatest(configuration, (SELECT max(activation_id) FROM mine.model_activation)) + 1, 'inbound', 'infinity' FROM mine.setting;
 SELECT mine.activate_model('other'), mine.activate_model('inbound');
 INSERT INTO mine.segment (segment) VALUES ('viewers'), ('lately');
 INSERT INTO mine.segment_condition (segment, condition, signal, within) VALUES ('viewers', 'saw', 'pricing_view', NULL), ('lately', 'saw', 'pricing_view', '7 days');
@@ -143,13 +143,13 @@ CREATE VIEW mine.told AS
     FROM mine.lead_state s;
 -- models
 SELECT leadscore.detach_pipeline('mine');
-INSERT INTO mine.model_activation (model, activated_at) VALUES ('inbound', 'infinity');
+INSERT INTO mine.model_activation (activation_id, model, activated_at) SELECT greatest(configuration, (SELECT max(activation_id) FROM mine.model_activation)) + 1, 'inbound', 'infinity' FROM mine.setting;
 SELECT leadscore.attach_pipeline('mine');
 SELECT mine.rebuild();
 SELECT mine.sweep() <= 1 AS swept, mine.score_by_id(1, '2025-01-02') AS score, mine.score_by_id(1, 'infinity', true) AS at_the_end;
 SELECT * FROM mine.verify();
 SELECT leadscore.detach_pipeline('mine');
-INSERT INTO mine.model_activation (model, activated_at) VALUES ('other', '-infinity');
+INSERT INTO mine.model_activation (activation_id, model, activated_at) SELECT greatest(configuration, (SELECT max(activation_id) FROM mine.model_activation)) + 1, 'other', '-infinity' FROM mine.setting;
 SELECT leadscore.attach_pipeline('mine');
 SELECT mine.rebuild();
 SELECT mine.score_by_id(1, '2025-01-02', true) AS score, mine.score_by_id(1, '-infinity', true) AS at_the_start, mine.stage_at_by_id(1, 'infinity'), mine.stage_at_by_id(1, '-infinity');

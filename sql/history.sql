@@ -125,7 +125,8 @@ CREATE FUNCTION activations(models text[], ats timestamptz[]) RETURNS void LANGU
 BEGIN
     SET LOCAL session_replication_role = replica;
     DELETE FROM model_activation;
-    INSERT INTO model_activation (model, activated_at) SELECT m, t FROM unnest(models, ats) WITH ORDINALITY AS a (m, t, n) ORDER BY n;
+    INSERT INTO model_activation (activation_id, model, activated_at)
+        SELECT s.configuration + n, m, t FROM setting s, unnest(models, ats) WITH ORDINALITY AS a (m, t, n);
     UPDATE setting SET configuration = (SELECT max(activation_id) FROM model_activation), signals_configuration = (SELECT max(activation_id) FROM model_activation);
     SET LOCAL session_replication_role = DEFAULT;
 END $$;

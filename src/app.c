@@ -39,6 +39,7 @@
 #include "app.h"
 #include "apply.h"
 #include "guard.h"
+#include "shard.h"
 #include "stage.h"
 #include "tracked.h"
 
@@ -94,6 +95,37 @@ typedef struct StatementText
 	"'{kind,email,phone,organization,market,country,language,time_zone,channel,campaign,owner,persona,consent,consented_at,contact_allowed,referred_by,objective,complexity}'::pg_catalog.text[]"
 #define GIVEN(column) \
 	" CASE WHEN g.document OPERATOR(pg_catalog.?) '" column "' THEN d." column " ELSE o." column " END AS " column ","
+/* The same of one lead, $1 by its name or number, and its document $2 */
+#define FIELD(name, type) "($2 OPERATOR(pg_catalog.->>) '" name "')::pg_catalog." type
+#define CREATE_ONE(column, value, key) \
+	"INSERT INTO {lead} (" column "external_id, kind, email, phone, organization, market, country, language, time_zone, channel, campaign," \
+	" owner, persona, profile, consented_at, contact_allowed, referred_by, objective, complexity, created_at, updated_at)" \
+	" VALUES (" value "$1, COALESCE(" FIELD("kind", "text") ", 'person'), " FIELD("email", "text") ", " FIELD("phone", "text") ", " \
+	FIELD("organization", "text") ", " FIELD("market", "text") ", " FIELD("country", "text") ", " FIELD("language", "text") ", " \
+	FIELD("time_zone", "text") ", COALESCE(" FIELD("channel", "text") ", $4), COALESCE(" FIELD("campaign", "text") ", $5), " \
+	FIELD("owner", "text") ", " FIELD("persona", "text") ", $2 OPERATOR(pg_catalog.-) " DOCUMENT_KEYS "," \
+	" CASE WHEN " FIELD("consent", "bool") " IS NOT FALSE THEN COALESCE($6, CASE WHEN " FIELD("consent", "bool") " THEN $3 END) END, " \
+	FIELD("contact_allowed", "bool") ", " FIELD("referred_by", "int8") ", " FIELD("objective", "text") ", " FIELD("complexity", "text") \
+	", $3, $3) ON CONFLICT (" key ") DO NOTHING RETURNING lead_id"
+#define MERGED(column, type) "CASE WHEN $2 OPERATOR(pg_catalog.?) '" column "' THEN " FIELD(column, type) " ELSE l." column " END"
+#define MERGE_COLUMNS(assign, last) \
+	assign("kind", "COALESCE(" FIELD("kind", "text") ", l.kind)") \
+	assign("email", MERGED("email", "text")) assign("phone", MERGED("phone", "text")) \
+	assign("organization", MERGED("organization", "text")) assign("market", MERGED("market", "text")) \
+	assign("country", MERGED("country", "text")) assign("language", MERGED("language", "text")) \
+	assign("time_zone", MERGED("time_zone", "text")) assign("channel", MERGED("channel", "text")) \
+	assign("campaign", MERGED("campaign", "text")) assign("owner", MERGED("owner", "text")) \
+	assign("persona", MERGED("persona", "text")) assign("contact_allowed", MERGED("contact_allowed", "bool")) \
+	assign("referred_by", MERGED("referred_by", "int8")) assign("objective", MERGED("objective", "text")) \
+	assign("complexity", MERGED("complexity", "text")) \
+	assign("profile", "l.profile OPERATOR(pg_catalog.||) ($2 OPERATOR(pg_catalog.-) " DOCUMENT_KEYS ")") \
+	last("consented_at", "CASE WHEN NOT " FIELD("consent", "bool") " THEN NULL WHEN $2 OPERATOR(pg_catalog.?) 'consented_at' THEN $5" \
+		" WHEN " FIELD("consent", "bool") " THEN COALESCE(l.consented_at, $3) ELSE l.consented_at END")
+#define ASSIGNED(column, value) column " = " value ", "
+#define BEFORE(column, value) "l." column ", "
+#define BEFORE_LAST(column, value) "l." column
+#define AFTER(column, value) value ", "
+#define AFTER_LAST(column, value) value
 #define EVENT_ROWS \
 	"INSERT INTO {event} (lead_id, kind, properties, occurred_at, value, channel, campaign, source_id)" \
 	" SELECT * FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4)," \
@@ -108,6 +140,17 @@ static const StatementText statements[N_STATEMENTS] = {
 	[READ_LEAD] = {"SELECT l.created_at, s.activity, s.stage::pg_catalog.text FROM {lead} l JOIN {lead_state} s"
 	" ON s.lead_id" EQ "l.lead_id WHERE l.lead_id" EQ "$1", 1, {INT8OID}, false},
 	[READ_EXTERNAL_ID] = {"SELECT lead_id FROM {lead} WHERE external_id" EQ "$1", 1, {TEXTOID}, false},
+	/* the same where the number of a lead follows from its name, and for other names */
+	[READ_NAME] = {"SELECT external_id FROM {lead} WHERE lead_id" EQ "$1", 1, {INT8OID}, false},
+	[READ_ALIAS] = {"SELECT lead_id FROM {pipeline}.lead_alias WHERE external_id" EQ "$1", 1, {TEXTOID}, false},
+	/* as of now, on the node that has the lead */
+	[READ_STATE] = {"SELECT CASE WHEN d.due THEN leadscore_internal.current_activity({pipeline_oid}, s.lead_id) ELSE s.activity END,"
+		" (CASE WHEN d.due THEN leadscore_internal.current_stage({pipeline_oid}, s.lead_id) ELSE s.stage END)::pg_catalog.text"
+		" FROM {lead_state} s, {pipeline}.setting z,"
+		" LATERAL (VALUES (s.next_review_at OPERATOR(pg_catalog.<=) pg_catalog.now() OR s.configuration OPERATOR(pg_catalog.<) z.configuration)) d (due)"
+	" WHERE s.lead_id" EQ "$1", 1, {INT8OID}, false},
+	[READ_SCORED] = {"SELECT 1 FROM {event} e WHERE e.lead_id" EQ "$1 AND e.event_id" EQ "$2"
+	" AND EXISTS (SELECT FROM leadscore_internal.event_signals(e))", 2, {INT8OID, INT8OID}, false},
 	/* does row security show a lead to the caller? */
 	[SEE_LEAD] = {"SELECT 1 FROM {lead} WHERE lead_id" EQ "$1", 1, {INT8OID}, false},
 	[SEE_STATE] = {"SELECT 1 FROM {lead_state} WHERE lead_id" EQ "$1", 1, {INT8OID}, false},
@@ -151,6 +194,12 @@ static const StatementText statements[N_STATEMENTS] = {
 		" LATERAL pg_catalog.jsonb_to_record(n.document) AS d " DOCUMENT_COLUMNS
 		" ON CONFLICT (external_id) DO NOTHING RETURNING external_id, lead_id",
 	5, {TEXTARRAYOID, JSONBARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID}, true},
+	/* one lead: Citus sends this to the node that has it */
+	[CREATE_LEAD] = {CREATE_ONE("", "", "external_id"), 6, {TEXTOID, JSONBOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}, true},
+	[CREATE_NUMBERED_LEAD] = {CREATE_ONE("lead_id, ", "$7, ", "lead_id"),
+	7, {TEXTOID, JSONBOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT8OID}, true},
+	[LOCK_LEAD] = {"SELECT updated_at FROM {lead} WHERE lead_id" EQ "$1 AND erased_at IS NULL FOR NO KEY UPDATE", 1, {INT8OID}, true},
+	[LOCK_STATE] = {"SELECT stage::pg_catalog.text FROM {lead_state} WHERE lead_id" EQ "$1 FOR NO KEY UPDATE", 1, {INT8OID}, true},
 	/* one that was forgotten meanwhile has its name no more */
 	[LOCK_LEADS] = {"SELECT lead_id FROM {lead} WHERE lead_id" EQ "ANY ($1) AND erased_at IS NULL"
 	" ORDER BY lead_id FOR NO KEY UPDATE", 1, {INT8ARRAYOID}, true},
@@ -172,6 +221,9 @@ static const StatementText statements[N_STATEMENTS] = {
 	[LEAVE_OUT_FORGOTTEN] = {"SELECT {pipeline}._leave_out_forgotten($1)", 1, {INT8ARRAYOID}, true},
 	[DELETE_LEAD] = {"DELETE FROM {lead} WHERE lead_id" EQ "$1", 1, {INT8OID}, true},
 	[MAY_CONTACT] = {"SELECT {pipeline}._may_contact($1, $2, $3, $4, $5)",
+	5, {INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, BOOLOID}, false},
+	/* the same on the node that has the lead */
+	[MAY_CONTACT_THERE] = {"SELECT leadscore_internal.may_contact({pipeline_oid}, l.lead_id, $2, $3, $4, $5) FROM {lead} l WHERE l.lead_id" EQ "$1",
 	5, {INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, BOOLOID}, false},
 
 	/*
@@ -203,6 +255,11 @@ static const StatementText statements[N_STATEMENTS] = {
 		" n.profile, n.consented_at, n.contact_allowed, n.referred_by, n.objective, n.complexity))",
 	3, {INT8ARRAYOID, JSONBARRAYOID, TIMESTAMPTZARRAYOID}, true},
 
+	/* $3 is when the document was true, $4 when it was written, $5 its consented_at */
+	[MERGE_PROFILE] = {"UPDATE {lead} l SET " MERGE_COLUMNS(ASSIGNED, ASSIGNED) "updated_at = $4"
+		" WHERE l.lead_id" EQ "$1 AND pg_catalog.record_image_ne(ROW(" MERGE_COLUMNS(BEFORE, BEFORE_LAST) "),"
+	" ROW(" MERGE_COLUMNS(AFTER, AFTER_LAST) "))", 5, {INT8OID, JSONBOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID}, true},
+
 	[ADD_EVENT] = {"INSERT INTO {event} (lead_id, kind, properties, occurred_at, value, channel, campaign, source_id)"
 	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING event_id", 8, {EVENT_TYPES}, true},
 	[ADD_EVENT_ONCE] = {"INSERT INTO {event} (lead_id, kind, properties, occurred_at, value, channel, campaign, source_id)"
@@ -213,10 +270,9 @@ static const StatementText statements[N_STATEMENTS] = {
 	" SELECT pg_catalog.count(*), pg_catalog.count(source_id) FROM added", 8, {EVENT_ARRAYS}, true},
 	[ADD_EVENTS_ONCE] = {"WITH added AS (" EVENT_ROWS ONCE " RETURNING source_id)"
 	" SELECT pg_catalog.count(*), pg_catalog.count(source_id) FROM added", 8, {EVENT_ARRAYS}, true},
-	/* how many of these name an event that is there */
+	/* how many of these name an event that is there, where one index keeps them apart */
 	[COUNT_KNOWN] = {"SELECT pg_catalog.count(*) FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS u(lead_id, source_id)"
-		" WHERE u.source_id IS NOT NULL AND EXISTS (SELECT FROM {event} e WHERE e.lead_id" EQ "u.lead_id"
-	" AND e.source_id" EQ "u.source_id)", 2, {INT8ARRAYOID, TEXTARRAYOID}, false},
+	" JOIN {event} e ON e.lead_id" EQ "u.lead_id AND e.source_id" EQ "u.source_id", 2, {INT8ARRAYOID, TEXTARRAYOID}, false},
 	/* and which of them do so, or say the same as one before */
 	[FIND_KNOWN] = {"SELECT u.n::pg_catalog.int4 FROM (SELECT u.lead_id, u.source_id, u.n, pg_catalog.row_number() OVER"
 		" (PARTITION BY u.lead_id, u.source_id ORDER BY u.n) AS nth"
@@ -274,6 +330,13 @@ statement_sql(const Pipeline *p, const char *sql)
 	{
 		int			i = lengthof(names);
 
+		if (strncmp(sql, "{pipeline_oid}", strlen("{pipeline_oid}")) == 0)
+		{
+			appendStringInfo(&text, "%s::pg_catalog.regnamespace",
+							 quote_literal_cstr(quote_identifier(get_namespace_name(p->part.schema))));
+			sql += strlen("{pipeline_oid}");
+			continue;
+		}
 		if (strncmp(sql, "{pipeline}", strlen("{pipeline}")) == 0)
 		{
 			appendStringInfoString(&text, quote_identifier(get_namespace_name(p->part.schema)));
@@ -308,18 +371,42 @@ leadscore_app_run(Pipeline *pipeline, AppStatement statement, Datum *values,
 {
 	const StatementText *text = &statements[statement];
 	AppCache   *cache = leadscore_app_cache(pipeline);
-	int			result;
+	/* a function of the pipeline, of which only the name is ours */
+	bool		calls = strncmp(text->sql, "SELECT {pipeline}._", strlen("SELECT {pipeline}._")) == 0;
+	PipelinePart before;
+	int			result = 0;
 
-	if (cache->plans[statement] == NULL)
+	if (cache->plans[statement] == NULL && !pipeline->distributed)
 		cache->plans[statement] =
 			leadscore_keep_plan(statement_sql(pipeline, text->sql), text->ntypes,
 								unconstify(Oid *, &text->types[0]));
-	leadscore_renew_plan(cache->plans[statement]);
-	if (snapshot)
-		result = SPI_execute_snapshot(cache->plans[statement], values, nulls, snapshot,
-									  InvalidSnapshot, true, false, 0);
-	else
-		result = SPI_execute_plan(cache->plans[statement], values, nulls, false, 0);
+	else if (cache->plans[statement] == NULL)
+	{
+		/* Citus finds the node of a row by the values */
+		SPIPlanPtr	plan = SPI_prepare_cursor(statement_sql(pipeline, text->sql), text->ntypes,
+											  unconstify(Oid *, &text->types[0]),
+											  CURSOR_OPT_CUSTOM_PLAN | CURSOR_OPT_NO_SCROLL);
+
+		if (plan == NULL || SPI_keepplan(plan) != 0)
+			elog(ERROR, "could not prepare: %s", text->sql);
+		cache->plans[statement] = plan;
+	}
+	if (!pipeline->distributed)
+		leadscore_renew_plan(cache->plans[statement]);
+	before = leadscore_enter_shard(calls ? pipeline->part : (PipelinePart) {0});
+	PG_TRY();
+	{
+		if (snapshot)
+			result = SPI_execute_snapshot(cache->plans[statement], values, nulls, snapshot,
+										  InvalidSnapshot, true, false, 0);
+		else
+			result = SPI_execute_plan(cache->plans[statement], values, nulls, false, 0);
+	}
+	PG_FINALLY();
+	{
+		leadscore_leave_shard(before);
+	}
+	PG_END_TRY();
 	if (result < 0)
 		elog(ERROR, "could not run: %s", SPI_result_code_string(result));
 	return SPI_processed;
@@ -648,6 +735,13 @@ leadscore_app_fix_path(AppWrite *call)
 		call->guc_level = leadscore_fix_path();
 }
 
+/* Does a function read rows of a table of the app's? */
+static bool
+is_of_tracked_table(const AppFunction *function)
+{
+	return function->write == leadscore_table_changed || function->write == leadscore_backfill;
+}
+
 /* Run a function that writes, as the owner of its pipeline. */
 static Datum
 run_writer(FunctionCallInfo fcinfo, const AppCall *call)
@@ -663,10 +757,15 @@ run_writer(FunctionCallInfo fcinfo, const AppCall *call)
 	PG_TRY();
 	{
 		writer.caller = context;
-		writer.pipeline = leadscore_pipeline_for_write(part);
+		writer.pipeline = leadscore_pipeline_for_app(part);
 		writer.cache = leadscore_app_cache(writer.pipeline);
 		check_owner(call, writer.pipeline);
-		if (!writer.cache->plain)
+		if (writer.pipeline->distributed && is_of_tracked_table(call->function))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("a pipeline that is distributed cannot track tables"),
+					 errhint("Call track_many() for the rows.")));
+		if (!writer.cache->plain && !writer.pipeline->distributed)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("tables \"lead\" and \"lead_state\" need a primary key (lead_id)"),

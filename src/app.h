@@ -20,6 +20,10 @@ typedef enum AppStatement
 {
 	READ_LEAD,
 	READ_EXTERNAL_ID,
+	READ_NAME,
+	READ_ALIAS,
+	READ_STATE,
+	READ_SCORED,
 	SEE_LEAD,
 	SEE_STATE,
 	SEE_STAGES,
@@ -32,14 +36,20 @@ typedef enum AppStatement
 	LIST_SEGMENTS,
 	IN_SEGMENT_AT,
 	CREATE_LEADS,
+	CREATE_LEAD,
+	CREATE_NUMBERED_LEAD,
 	LOCK_LEADS,
 	LOCK_STATES,
+	LOCK_LEAD,
+	LOCK_STATE,
 	LOCK_ADDRESSES,
 	IS_FORGOTTEN,
 	LEAVE_OUT_FORGOTTEN,
 	DELETE_LEAD,
 	MAY_CONTACT,
+	MAY_CONTACT_THERE,
 	MERGE_PROFILES,
+	MERGE_PROFILE,
 	ADD_EVENT,
 	ADD_EVENT_ONCE,
 	FIND_EVENT,
@@ -196,6 +206,7 @@ extern Datum leadscore_explain_segment(FunctionCallInfo fcinfo);
 
 /* names.c */
 extern Datum leadscore_folded_name(Datum name);
+extern int64 leadscore_number_of_name(Datum name);
 extern bool leadscore_find_alias(Pipeline *pipeline, Datum name, Snapshot snapshot, int64 *lead_id);
 extern bool leadscore_is_forgotten(Pipeline *pipeline, const Datum *values, const bool *nulls);
 extern HeapTuple leadscore_lead_named(TriggerData *trigdata, HeapTuple old, HeapTuple new);

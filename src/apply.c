@@ -210,7 +210,7 @@ drop_unchanged(DeltaList *list, int64 begin, int64 end)
 static void
 report_missing_lead(const Writer *writer, int64 lead_id, const char *table)
 {
-	int64		winner = leadscore_merged_into(writer->pipeline->part.schema, lead_id);
+	int64		winner = leadscore_merged_into(writer->pipeline->part, lead_id);
 
 	ereport(ERROR,
 			(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),

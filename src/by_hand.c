@@ -173,13 +173,22 @@ leadscore_set_stage_by_id(FunctionCallInfo fcinfo, AppWrite *call)
 				 errmsg("lead_id must not be null"),
 				 errhint("Pass the number of a lead, as track() returns it.")));
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	leadscore_lookup_open(&lookup, call->pipeline->lead, call->cache->lead_key);
-	found = leadscore_lookup_number(&lookup, PG_GETARG_INT64(0), snapshot);
-	leadscore_lookup_close(&lookup);
+	if (call->pipeline->distributed)
+	{
+		Datum		value = PG_GETARG_DATUM(0);
+
+		found = leadscore_app_run(call->pipeline, SEE_LEAD, &value, NULL, snapshot) > 0;
+	}
+	else
+	{
+		leadscore_lookup_open(&lookup, call->pipeline->lead, call->cache->lead_key);
+		found = leadscore_lookup_number(&lookup, PG_GETARG_INT64(0), snapshot);
+		leadscore_lookup_close(&lookup);
+	}
 	UnregisterSnapshot(snapshot);
 	if (!found)
 	{
-		int64		winner = leadscore_merged_into(call->pipeline->part.schema, PG_GETARG_INT64(0));
+		int64		winner = leadscore_merged_into(call->pipeline->part, PG_GETARG_INT64(0));
 
 		ereport(ERROR,
 				(errcode(ERRCODE_NO_DATA_FOUND),

@@ -172,3 +172,15 @@ leadscore_column(TupleDesc desc, const char *name, Oid type, const char *table)
 			 errmsg("table \"%s\" has no column \"%s\"", table, name),
 			 errhint("Give the column its name back; leadscore relies on it.")));
 }
+
+/* The table setting of a schema that is a pipeline, else InvalidOid */
+Oid
+leadscore_setting_table(Oid schema)
+{
+	Oid			relid = OidIsValid(schema) ? get_relname_relid("setting", schema) : InvalidOid;
+
+	if (!OidIsValid(relid) || get_rel_relkind(relid) != RELKIND_RELATION ||
+		get_attnum(relid, "layout_version") == InvalidAttrNumber)
+		return InvalidOid;
+	return relid;
+}

@@ -30,6 +30,7 @@ typedef struct UserSwitch
 	int			sec_context;
 } UserSwitch;
 
+extern Oid	leadscore_setting_table(Oid schema);
 extern Oid	leadscore_table(Oid schema, const char *name);
 extern char *leadscore_table_name(Oid relid);
 extern Oid	leadscore_table_owner(Oid relid);

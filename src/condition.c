@@ -175,8 +175,8 @@ text_as_utf8(char **text, int *len)
  * probability of 1 to 37 million.  Every machine and version has this hash, and
  * SQL too: the first 8 bytes of sha256(convert_to(text, 'UTF8')).  0 is no value.
  */
-static uint64
-hash_of_text(char *text, int len)
+uint64
+leadscore_text_hash(char *text, int len)
 {
 	bytea	   *bytes;
 	bytea	   *digest;
@@ -206,12 +206,12 @@ leadscore_distinct_value(JsonPath *path, Jsonb *doc, Jsonb *vars)
 	switch (item.type)
 	{
 		case jbvString:
-			return hash_of_text(item.val.string.val, item.val.string.len);
+			return leadscore_text_hash(item.val.string.val, item.val.string.len);
 		case jbvNumeric:
 			number = numeric_normalize(item.val.numeric);
-			return hash_of_text(number, strlen(number));
+			return leadscore_text_hash(number, strlen(number));
 		case jbvBool:
-			return item.val.boolean ? hash_of_text("true", 4) : hash_of_text("false", 5);
+			return item.val.boolean ? leadscore_text_hash("true", 4) : leadscore_text_hash("false", 5);
 		default:
 			return 0;
 	}

@@ -26,6 +26,7 @@ extern ConditionResult leadscore_condition(JsonPath *path, Jsonb *doc, Jsonb *va
 extern bool leadscore_is_number(JsonPath *path, Jsonb *doc, Jsonb *vars);
 extern bool leadscore_condition_holds(JsonPath *path, Jsonb *doc, Jsonb *vars);
 extern int64 leadscore_quantity(JsonPath *path, Jsonb *doc, Jsonb *vars);
+extern uint64 leadscore_text_hash(char *text, int len);
 extern uint64 leadscore_distinct_value(JsonPath *path, Jsonb *doc, Jsonb *vars);
 extern List *leadscore_path_variables(JsonPath *path);
 

@@ -320,7 +320,45 @@ leadscore_write_configuration(const char *sql, int nargs, Oid *types, Datum *val
 	if (plan == NULL)
 		elog(ERROR, "could not prepare: %s", sql);
 	CommandCounterIncrement();
-	leadscore_engine_execute(plan, values, GetLatestSnapshot(), InvalidSnapshot, false);
+	leadscore_engine_execute_everywhere(plan, values, GetLatestSnapshot());
+}
+
+/*
+ * The number that the configuration gets by an activation, and the instant of
+ * that, which is no earlier than those before: a transaction that waited for the
+ * lock may be older.  Under the pipeline's lock, with an SPI connection.
+ */
+int64
+leadscore_next_activation(const char *schema, TimestampTz *at)
+{
+	char	   *sql = psprintf("SELECT GREATEST(s.configuration, pg_catalog.max(a.activation_id)) OPERATOR(pg_catalog.+) 1,"
+							   " GREATEST(pg_catalog.now(), pg_catalog.max(a.activated_at)) FROM %s.setting s LEFT JOIN"
+							   " (SELECT activation_id, activated_at FROM %s.model_activation"
+							   " UNION ALL SELECT activation_id, activated_at FROM %s.segment_activation) a ON true"
+							   " GROUP BY s.configuration", schema, schema, schema);
+	bool		isnull;
+
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (SPI_execute(sql, true, 1) != SPI_OK_SELECT || SPI_processed != 1)
+		elog(ERROR, "could not read the configuration: %s", sql);
+	PopActiveSnapshot();
+	*at = DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
+	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+}
+
+/* Has a pipeline a lead?  Needs an SPI connection. */
+bool
+leadscore_has_leads(const char *schema)
+{
+	char	   *sql = psprintf("SELECT 1 FROM %s.lead LIMIT 1", schema);
+
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (SPI_execute(sql, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not look for leads: %s", sql);
+	PopActiveSnapshot();
+	return SPI_processed > 0;
 }
 
 /*
@@ -339,10 +377,10 @@ count_again(PipelinePart part, Oid changed)
 	nestlevel = leadscore_fix_path();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	leadscore_write_configuration(psprintf("UPDATE %s SET (configuration, signals_configuration) = (SELECT n, n"
-										   " FROM pg_catalog.nextval(pg_catalog.pg_get_serial_sequence(%s, 'activation_id')) n)",
-										   leadscore_table_name(leadscore_sibling(part, "setting")),
-										   quote_literal_cstr(leadscore_table_name(leadscore_table(part.schema, "model_activation")))),
+	/* every node that has a copy finds the same number */
+	leadscore_write_configuration(psprintf("UPDATE %s SET (configuration, signals_configuration) ="
+										   " (configuration OPERATOR(pg_catalog.+) 1, configuration OPERATOR(pg_catalog.+) 1)",
+										   leadscore_table_name(leadscore_sibling(part, "setting"))),
 								  0, NULL, NULL);
 	SPI_finish();
 	AtEOXact_GUC(true, nestlevel);
@@ -738,6 +776,35 @@ model_status(Oid model_table, Datum model)
 	return status;
 }
 
+/* A model with all its rows as one document, as text */
+static Datum
+model_document(const char *schema, Datum model)
+{
+	Oid			type = TEXTOID;
+	char	   *sql = psprintf("SELECT %s.model_definition($1)::pg_catalog.text", schema);
+
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (SPI_execute_with_args(sql, 1, &type, &model, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read a model: %s", sql);
+	PopActiveSnapshot();
+	return CStringGetTextDatum(SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
+}
+
+/*
+ * Leads on other nodes cannot follow in this transaction: they wait for its
+ * locks.
+ */
+void
+leadscore_refuse_wait(Oid schema, bool wait)
+{
+	if (wait && leadscore_is_distributed(leadscore_table(schema, "event")))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("leads of a distributed pipeline cannot be waited for"),
+				 errhint("Leave out wait, and call sweep() afterwards until it returns 0.")));
+}
+
 /* How many leads a pipeline has, for other sessions that look on. */
 static int64
 count_leads(Oid schema)
@@ -787,19 +854,23 @@ activate_model(PG_FUNCTION_ARGS)
 	char	   *name = leadscore_table_name(model_table);
 	char	   *schema = pstrdup(quote_identifier(get_namespace_name(whole.schema)));
 	char	   *activation = leadscore_table_name(leadscore_table(whole.schema, "model_activation"));
-	Oid			types[2] = {TEXTOID, TEXTOID};
-	Datum		values[2];
+	Oid			types[3] = {TEXTOID, TEXTOID, TEXTOID};
+	Datum		values[3];
+	int64		number;
+	TimestampTz at;
 	int64		followed = 0;
 	bool		outermost;
 	UserSwitch	saved;
 	int			nestlevel;
 
 	leadscore_check_maintainer(whole.schema, "model", ACL_UPDATE);
+	leadscore_refuse_wait(whole.schema, wait);
 	outermost = leadscore_progress_begin(whole.schema, TASK_ACTIVATE_MODEL, PHASE_WAIT);
 	values[0] = model;
 	values[1] = PointerGetDatum(leadscore_caller_name());
 	leadscore_run_as(leadscore_table_owner(leadscore_table(whole.schema, "event")), true, &saved);
 	nestlevel = leadscore_fix_path();
+	leadscore_prepare_citus(true);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	(void) model_status(model_table, model);
@@ -813,26 +884,22 @@ activate_model(PG_FUNCTION_ARGS)
 	leadscore_check_dimensions(schema, model);
 	leadscore_write_configuration(psprintf("UPDATE %s SET status = 'retired' WHERE status OPERATOR(pg_catalog.=) 'active'", name),
 								  0, NULL, NULL);
-	leadscore_write_configuration(psprintf("UPDATE %s SET status = 'active', compiled = %s.model_definition(model)::leadscore.lead_model,"
+	values[2] = model_document(schema, model);
+	leadscore_write_configuration(psprintf("UPDATE %s SET status = 'active', compiled = $3::leadscore.lead_model,"
 										   " activated_by = $2, activated_at = pg_catalog.now()"
-										   " WHERE model OPERATOR(pg_catalog.=) $1", name, schema),
-								  2, types, values);
+										   " WHERE model OPERATOR(pg_catalog.=) $1", name),
+								  3, types, values);
 	/* models that were active before there was a lead have judged nothing */
-	leadscore_write_configuration(psprintf("DELETE FROM %s WHERE NOT EXISTS (SELECT FROM %s)", activation,
-										   leadscore_table_name(leadscore_table(whole.schema, "lead"))),
-								  0, NULL, NULL);
-
-	/*
-	 * a transaction that waited for the lock may be older than the last
-	 * activation
-	 */
-	leadscore_write_configuration(psprintf("WITH a AS (INSERT INTO %s (model, activated_at)"
-										   "  SELECT $1, GREATEST(pg_catalog.now(), pg_catalog.max(o.activated_at)) FROM %s o"
-										   "  RETURNING activation_id)"
-										   " UPDATE %s SET configuration = a.activation_id FROM a",
-										   activation, activation,
-										   leadscore_table_name(leadscore_table(whole.schema, "setting"))),
-								  1, types, values);
+	if (!leadscore_has_leads(schema))
+		leadscore_write_configuration(psprintf("DELETE FROM %s", activation), 0, NULL, NULL);
+	number = leadscore_next_activation(schema, &at);
+	types[1] = INT8OID;
+	values[1] = Int64GetDatum(number);
+	types[2] = TIMESTAMPTZOID;
+	values[2] = TimestampTzGetDatum(at);
+	leadscore_write_configuration(psprintf("INSERT INTO %s (model, activation_id, activated_at) VALUES ($1, $2, $3)", activation),
+								  3, types, values);
+	leadscore_write_configuration(psprintf("UPDATE %s.setting SET configuration = $1", schema), 1, &types[1], &values[1]);
 	SPI_finish();
 	AtEOXact_GUC(true, nestlevel);
 	leadscore_run_back(&saved);

@@ -41,6 +41,7 @@ leadscore_define_parameters(void)
 							 "Lets what leads do begin sequences.",
 							 "Turn it off in a session that loads events of the past.",
 							 &enroll, true, PGC_USERSET, 0, NULL, NULL, NULL);
+	leadscore_define_engine_writes();
 	MarkGUCPrefixReserved("leadscore");
 }
 
@@ -205,7 +206,7 @@ leadscore_edges_apply(Writer *writer)
 	nestlevel = leadscore_fix_path();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	leadscore_call_function(writer->pipeline->part.schema, "_edges_written", EDGE_COLUMNS, types, values);
+	leadscore_call_function(writer->pipeline->part, "_edges_written", EDGE_COLUMNS, types, values);
 	SPI_finish();
 	AtEOXact_GUC(true, nestlevel);
 }

@@ -98,6 +98,17 @@ lock_for_events(AppWrite *call, const int64 *lead_ids, int n, const Datum *refus
 	leadscore_lock_states(call->pipeline, all, n + (int) nlocked);
 }
 
+/* Without an index that tells events apart, a distributed pipeline cannot do it. */
+static void
+refuse_without_index(AppWrite *call)
+{
+	if (call->pipeline->distributed)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"event\" has no unique index on (lead_id, source_id)"),
+				 errhint("Add it again, or pass no source_id.")));
+}
+
 /* A column of events as an array */
 static Datum
 column_array(const EventInput *events, int n, int column)
@@ -133,7 +144,7 @@ drop_purged(AppWrite *call, EventInput *events, int n)
 	for (i = 0; i < n; i++)
 		any |= events[i].nulls[EVENT_SOURCE_ID] != 'n' &&
 			DatumGetTimestampTz(events[i].values[EVENT_OCCURRED_AT]) < today;
-	if (!any || !leadscore_ever_filled(call->pipeline->checkpoint))
+	if (!any || (!call->pipeline->distributed && !leadscore_ever_filled(call->pipeline->checkpoint)))
 		return n;
 	purged = palloc0(sizeof(bool) * n);
 	values[0] = column_array(events, n, EVENT_LEAD_ID);
@@ -173,6 +184,7 @@ leadscore_add_event(AppWrite *call, EventInput *event, AppWatch *watch, bool *du
 		int64		number = DatumGetInt64(lead_id);
 		int64		event_id;
 
+		refuse_without_index(call);
 		/* no index tells: the lock keeps others from adding it */
 		lock_for_events(call, &number, 1, &lead_id,
 						leadscore_is_refusal(call->pipeline, event->values[EVENT_KIND]) ? 1 : 0);
@@ -326,6 +338,7 @@ drop_known(AppWrite *call, EventInput *events, int n)
 	uint64		row;
 	int			i;
 
+	refuse_without_index(call);
 	lock_leads_of(call, events, n);
 	values[0] = column_array(events, n, EVENT_LEAD_ID);
 	values[1] = column_array(events, n, EVENT_SOURCE_ID);

@@ -19,11 +19,54 @@
 #include "utils/resowner.h"
 
 #include "guard.h"
+#include "shard.h"
 
 PG_FUNCTION_INFO_V1(leadscore_guard_engine_table);
 
 /* depth of calls in which the engine writes its tables through SPI */
 static int	engine_depth = 0;
+
+/*
+ * leadscore.engine_writes: does the engine of another node do so, by a statement
+ * that Citus sends here?  Only in such a task does it mean anything.
+ */
+static bool engine_writes = false;
+
+/* Define the parameter; called when the library is loaded. */
+void
+leadscore_define_engine_writes(void)
+{
+	DefineCustomBoolVariable("leadscore.engine_writes",
+							 "Tells other nodes of Citus that the engine writes.",
+							 NULL, &engine_writes, false, PGC_USERSET, GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE,
+							 NULL, NULL, NULL);
+}
+
+/* Tell other nodes that what comes is written by the engine, or no more. */
+static void
+tell_nodes(bool writes)
+{
+	int			nestlevel;
+
+	if (leadscore_in_task() || GetConfigOption("citus.propagate_set_commands", true, false) == NULL)
+		return;
+	nestlevel = NewGUCNestLevel();
+	(void) set_config_option("citus.propagate_set_commands", "local", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	if (SPI_execute(writes ? "SELECT leadscore_internal.tell_nodes(true)" : "SELECT leadscore_internal.tell_nodes(false)",
+					false, 0) < 0)
+		elog(ERROR, "could not set leadscore.engine_writes");
+	AtEOXact_GUC(true, nestlevel);
+}
+
+/* Run a statement of the engine's on tables that may be on other nodes. */
+void
+leadscore_engine_execute_everywhere(SPIPlanPtr plan, Datum *values, Snapshot snapshot)
+{
+	tell_nodes(true);
+	leadscore_engine_execute(plan, values, snapshot, InvalidSnapshot, false);
+	tell_nodes(false);
+}
 
 /*
  * guard_engine_table(): BEFORE INSERT, UPDATE, DELETE or TRUNCATE on tables
@@ -41,16 +84,16 @@ leadscore_guard_engine_table(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("guard_engine_table: must be called as a BEFORE trigger, for each statement"),
 				 errhint("Use leadscore.attach_pipeline().")));
-	if (engine_depth == 0)
+	if (!leadscore_engine_is_writing())
 	{
 		const char *table = RelationGetRelationName(trigdata->tg_relation);
 
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" is kept by leadscore and cannot be changed by hand", table),
-				 strcmp(table, "model_activation") == 0 ?
+				 strncmp(table, "model_activation", strlen("model_activation")) == 0 ?
 				 errhint("Call activate_model(), which writes to it.") :
-				 strcmp(table, "segment_activation") == 0 ?
+				 strncmp(table, "segment_activation", strlen("segment_activation")) == 0 ?
 				 errhint("Call activate_segment() or retire_segment(), which write to it.") :
 				 errhint("Change the events and the lead that its rows follow from. To repair a lead, call rebuild_by_id(). To load a copy of the table, call leadscore.detach_pipeline() before it and leadscore.attach_pipeline() after it.")));
 	}
@@ -61,7 +104,7 @@ leadscore_guard_engine_table(PG_FUNCTION_ARGS)
 bool
 leadscore_engine_is_writing(void)
 {
-	return engine_depth > 0;
+	return engine_depth > 0 || (engine_writes && leadscore_in_task());
 }
 
 /*
@@ -111,18 +154,28 @@ leadscore_renew_plan(SPIPlanPtr plan)
  * caller chose, if it has fixed the path.  Needs an SPI connection.
  */
 void
-leadscore_call_function(Oid schema, const char *function, int nargs, Oid *types, Datum *values)
+leadscore_call_function(PipelinePart part, const char *function, int nargs, Oid *types, Datum *values)
 {
+	PipelinePart before;
 	StringInfoData sql;
 	int			i;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT %s.%s(", quote_identifier(get_namespace_name(schema)), function);
+	appendStringInfo(&sql, "SELECT %s.%s(", quote_identifier(get_namespace_name(part.schema)), function);
 	for (i = 1; i <= nargs; i++)
 		appendStringInfo(&sql, "%s$%d", i > 1 ? ", " : "", i);
 	appendStringInfoChar(&sql, ')');
-	if (SPI_execute_with_args(sql.data, nargs, types, values, NULL, false, 0) < 0)
-		elog(ERROR, "could not execute: %s", sql.data);
+	before = leadscore_enter_shard(part);
+	PG_TRY();
+	{
+		if (SPI_execute_with_args(sql.data, nargs, types, values, NULL, false, 0) < 0)
+			elog(ERROR, "could not execute: %s", sql.data);
+	}
+	PG_FINALLY();
+	{
+		leadscore_leave_shard(before);
+	}
+	PG_END_TRY();
 }
 
 /* Run a plan; nulls may be NULL. */

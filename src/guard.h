@@ -12,15 +12,19 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 
+#include "catalog.h"
+
 extern SPIPlanPtr leadscore_keep_plan(const char *sql, int nargs, Oid *types);
 extern void leadscore_renew_plan(SPIPlanPtr plan);
-extern void leadscore_call_function(Oid schema, const char *function, int nargs, Oid *types,
+extern void leadscore_call_function(PipelinePart part, const char *function, int nargs, Oid *types,
 									Datum *values);
 extern void leadscore_engine_execute(SPIPlanPtr plan, Datum *values, Snapshot snapshot,
 									 Snapshot crosscheck, bool read_only);
 extern void leadscore_engine_execute_nulls(SPIPlanPtr plan, Datum *values, const char *nulls,
 										   Snapshot snapshot, Snapshot crosscheck);
 extern bool leadscore_engine_is_writing(void);
+extern void leadscore_engine_execute_everywhere(SPIPlanPtr plan, Datum *values, Snapshot snapshot);
+extern void leadscore_define_engine_writes(void);
 extern ErrorData *leadscore_constraint_error(MemoryContext context, bool even_ours);
 extern Datum leadscore_call_discreetly(PGFunction function, FunctionCallInfo fcinfo);
 

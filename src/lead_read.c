@@ -12,9 +12,11 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
 #include "utils/rel.h"
@@ -23,8 +25,11 @@
 
 #include "app.h"
 #include "explain.h"
+#include "shard.h"
 #include "stage.h"
 #include "sweep.h"
+
+PG_FUNCTION_INFO_V1(leadscore_may_contact_here);
 
 /* A lead as of an instant */
 typedef struct LeadThen
@@ -33,6 +38,37 @@ typedef struct LeadThen
 	ActivityList activity;
 	uint8		stage;			/* of now */
 } LeadThen;
+
+/*
+ * The same in shards.  If they have leads by lead_id, the name tells the number
+ * of a lead, and so the shard.  Two names of one number are no lead in common.
+ */
+static bool
+find_distributed(Pipeline *pipeline, Datum name, Snapshot snapshot, int64 *lead_id)
+{
+	Datum		number = Int64GetDatum(leadscore_number_of_name(name));
+	AppStatement statement = pipeline->by_lead ? READ_NAME : READ_EXTERNAL_ID;
+	bool		isnull = true;
+	Datum		value = (Datum) 0;
+
+	if (leadscore_app_run(pipeline, statement, pipeline->by_lead ? &number : &name, NULL, snapshot) > 0)
+		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	if (!isnull && pipeline->by_lead)
+	{
+		if (!DatumGetBool(DirectFunctionCall2Coll(texteq, C_COLLATION_OID, value, name)))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNIQUE_VIOLATION),
+					 errmsg("lead_id " INT64_FORMAT " of this name is that of a lead with another name",
+							DatumGetInt64(number)),
+					 errhint("Give the lead another name, say with a suffix.")));
+		value = number;
+	}
+	if (isnull && leadscore_app_run(pipeline, READ_ALIAS, &name, NULL, snapshot) > 0)
+		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	if (!isnull)
+		*lead_id = DatumGetInt64(value);
+	return !isnull;
+}
 
 /* Find a lead by a name that the app has for it, its own or another one. */
 bool
@@ -43,6 +79,8 @@ leadscore_find_lead(Pipeline *pipeline, Datum external_id, Snapshot snapshot, in
 	bool		isnull;
 
 	external_id = leadscore_folded_name(external_id);
+	if (pipeline->distributed)
+		return find_distributed(pipeline, external_id, snapshot, lead_id);
 	if (cache->plain && OidIsValid(cache->external_id_key))
 	{
 		Lookup		lookup;
@@ -106,6 +144,29 @@ leadscore_state_is_current(Pipeline *pipeline, int64 lead_id, Snapshot snapshot,
 	return current;
 }
 
+/* The same in shards, of which the node that has the lead tells what is due */
+static bool
+find_distributed_state(Pipeline *pipeline, int64 lead_id, Snapshot snapshot,
+					   ActivityList *activity, uint8 *stage)
+{
+	Datum		number = Int64GetDatum(lead_id);
+	HeapTuple	row;
+	Datum		value;
+	char	   *label;
+	bool		isnull;
+
+	if (leadscore_app_run(pipeline, READ_STATE, &number, NULL, snapshot) == 0)
+		return false;
+	row = SPI_tuptable->vals[0];
+	value = SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &isnull);
+	label = SPI_getvalue(row, SPI_tuptable->tupdesc, 2);
+	if (isnull || label == NULL || !lead_stage_parse(label, strlen(label), stage))
+		return false;
+	if (activity)
+		decode(pipeline, value, activity);
+	return true;
+}
+
 /*
  * Find the activity and the stage of a lead as of now, including changes that
  * are due and that no sweep has recorded yet.
@@ -119,6 +180,8 @@ leadscore_find_state(Pipeline *pipeline, int64 lead_id, Snapshot snapshot,
 	bool		current = true;
 	bool		isnull[2];
 
+	if (pipeline->distributed)
+		return find_distributed_state(pipeline, lead_id, snapshot, activity, stage);
 	leadscore_lookup_open(&lookup, pipeline->state, leadscore_app_cache(pipeline)->state_key);
 	found = leadscore_lookup_number(&lookup, lead_id, snapshot);
 	if (found)
@@ -173,6 +236,14 @@ read_lead(Pipeline *pipeline, TimestampTz at, Snapshot snapshot, LeadThen *lead)
 	bool		isnull = true;
 	TimestampTz created_at = 0;
 
+	if (pipeline->distributed)
+	{
+		if (leadscore_app_run(pipeline, READ_LEAD, &value, NULL, snapshot) == 0)
+			return false;
+		created_at = DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+		return !isnull && (created_at <= at || was_born(pipeline, lead->lead_id, at, snapshot)) &&
+			find_distributed_state(pipeline, lead->lead_id, snapshot, &lead->activity, &lead->stage);
+	}
 	if (!cache->plain)
 	{
 		HeapTuple	row;
@@ -331,10 +402,54 @@ leadscore_may_contact(FunctionCallInfo fcinfo)
 			values[3] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
 			nulls[3] = ' ';
 		}
-		leadscore_app_run(pipeline, MAY_CONTACT, values, nulls, snapshot);
-		result = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+		if (leadscore_app_run(pipeline, pipeline->distributed ? MAY_CONTACT_THERE : MAY_CONTACT, values, nulls, snapshot) > 0)
+			result = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	}
 	leadscore_read_end(&caller);
+	PG_RETURN_BOOL(result);
+}
+
+/*
+ * may_contact(pipeline, lead_id, channel, topic, at, transactional): the rule for a
+ * lead in a shard of this node, with the rights of the caller
+ */
+Datum
+leadscore_may_contact_here(PG_FUNCTION_ARGS)
+{
+	static const Oid types[5] = {INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, BOOLOID};
+	PipelinePart part;
+	PipelinePart before;
+	char	   *sql;
+	Datum		values[5];
+	char		nulls[5];
+	volatile bool result = false;
+	bool		isnull;
+	int			i;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		PG_RETURN_NULL();
+	part = leadscore_part_of_lead(PG_GETARG_OID(0), PG_GETARG_INT64(1));
+	sql = psprintf("SELECT %s._may_contact($1, $2, $3, $4, $5)", quote_identifier(get_namespace_name(part.schema)));
+	for (i = 0; i < 5; i++)
+	{
+		values[i] = PG_GETARG_DATUM(i + 1);
+		nulls[i] = PG_ARGISNULL(i + 1) ? 'n' : ' ';
+	}
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	before = leadscore_enter_shard(part);
+	PG_TRY();
+	{
+		if (SPI_execute_with_args(sql, 5, unconstify(Oid *, &types[0]), values, nulls, true, 0) != SPI_OK_SELECT)
+			elog(ERROR, "could not execute: %s", sql);
+		result = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	}
+	PG_FINALLY();
+	{
+		leadscore_leave_shard(before);
+	}
+	PG_END_TRY();
+	SPI_finish();
 	PG_RETURN_BOOL(result);
 }
 

@@ -260,6 +260,28 @@ lead_input_cmp(const void *a, const void *b)
 	return x->lead_id < y->lead_id ? -1 : (x->lead_id > y->lead_id ? 1 : 0);
 }
 
+/* By the number that the name gives */
+static int
+name_number_cmp(const void *a, const void *b)
+{
+	int64		x = leadscore_number_of_name((*(LeadInput *const *) a)->external_id);
+	int64		y = leadscore_number_of_name((*(LeadInput *const *) b)->external_id);
+
+	return x < y ? -1 : (x > y ? 1 : 0);
+}
+
+/* What a document says of consented_at; in *null 'n' if that is nothing */
+static Datum
+consented_at(const LeadInput *lead, char *null)
+{
+	text	   *value = lead->document ? leadscore_item_text(&lead->document->root, "consented_at") : NULL;
+
+	*null = value == NULL ? 'n' : ' ';
+	return value == NULL ? (Datum) 0 :
+		DirectFunctionCall3(timestamptz_in, CStringGetDatum(text_to_cstring(value)),
+							ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+}
+
 /* Find the leads that are not found yet; returns how many are missing. */
 static int
 find_leads(AppWrite *call, LeadInput *leads, int n)
@@ -554,6 +576,108 @@ merge_profiles(AppWrite *call, LeadInput **leads, int n)
 	leadscore_app_run(call->pipeline, MERGE_PROFILES, values, NULL, NULL);
 }
 
+/* Create a lead in its shard, unless somebody else just has. */
+static void
+create_distributed(AppWrite *call, LeadInput *lead)
+{
+	Datum		document = lead->document ? JsonbPGetDatum(lead->document) :
+		DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"));
+	Datum		values[7];
+	char		nulls[7] = {' ', ' ', ' ', ' ', ' ', ' ', ' '};
+	bool		isnull;
+
+	values[0] = lead->external_id;
+	values[1] = document;
+	values[2] = TimestampTzGetDatum(lead->created_at);
+	values[3] = lead->channel;
+	values[4] = lead->campaign;
+	values[5] = consented_at(lead, &nulls[5]);
+	values[6] = Int64GetDatum(leadscore_number_of_name(lead->external_id));
+	nulls[3] = lead->channel == (Datum) 0 ? 'n' : ' ';
+	nulls[4] = lead->campaign == (Datum) 0 ? 'n' : ' ';
+	if (leadscore_app_run(call->pipeline, call->pipeline->by_lead ? CREATE_NUMBERED_LEAD : CREATE_LEAD,
+						  values, nulls, NULL) > 0)
+	{
+		lead->lead_id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+		lead->created = true;
+	}
+}
+
+/* Merge the document of a lead in its shard; false if the lead has vanished. */
+static bool
+merge_distributed(AppWrite *call, LeadInput *lead)
+{
+	TimestampTz now = GetCurrentTransactionStartTimestamp();
+	TimestampTz updated_at;
+	Datum		values[5];
+	char		nulls[5] = {' ', ' ', ' ', ' ', ' '};
+	char	   *stage;
+	bool		isnull;
+
+	values[0] = Int64GetDatum(lead->lead_id);
+	if (leadscore_app_run(call->pipeline, LOCK_LEAD, values, NULL, NULL) == 0)
+		return false;
+	updated_at = DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	lead->locked = true;
+	if (leadscore_app_run(call->pipeline, LOCK_STATE, values, NULL, NULL) > 0)
+	{
+		stage = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+		lead_stage_parse(stage, strlen(stage), &lead->stage);
+	}
+	values[1] = JsonbPGetDatum(lead->document);
+	values[2] = TimestampTzGetDatum(lead->at);
+	/* as in MERGE_PROFILES */
+	values[3] = TimestampTzGetDatum(!isnull && updated_at > now ? GetCurrentTimestamp() :
+									isnull ? lead->at : Max(updated_at + 1, lead->at));
+	values[4] = consented_at(lead, &nulls[4]);
+	leadscore_app_run(call->pipeline, MERGE_PROFILE, values, nulls, NULL);
+	return true;
+}
+
+/* The same in shards, lead by lead: each statement goes to one node. */
+static void
+touch_distributed(AppWrite *call, LeadInput *leads, int n)
+{
+	LeadInput **by_id = palloc(sizeof(LeadInput *) * n);
+	int			attempt;
+	int			i;
+
+	for (i = 0; i < n; i++)
+		by_id[i] = &leads[i];
+	for (attempt = 0; attempt < MAX_ATTEMPTS; attempt++)
+	{
+		int			missing = 0;
+
+		CHECK_FOR_INTERRUPTS();
+		if (attempt == 0 && call->pipeline->by_lead)
+			qsort(by_id, n, sizeof(LeadInput *), name_number_cmp);
+		for (i = 0; i < n; i++)
+		{
+			LeadInput  *lead = by_id[i];
+
+			if (lead->forgotten || lead->lead_id != 0 || find_leads(call, lead, 1) == 0)
+				continue;
+			lead->forgotten = is_forgotten(call, lead);
+			if (!lead->forgotten)
+				create_distributed(call, lead);
+			missing += lead->lead_id == 0 && !lead->forgotten;
+		}
+		if (missing > 0)
+			continue;
+		qsort(by_id, n, sizeof(LeadInput *), lead_input_cmp);
+		for (i = 0; i < n; i++)
+			if (by_id[i]->document && !by_id[i]->created && !by_id[i]->forgotten &&
+				!by_id[i]->locked && !merge_distributed(call, by_id[i]))
+			{
+				by_id[i]->lead_id = 0;
+				missing++;
+			}
+		if (missing == 0)
+			return;
+	}
+	refuse_retry();
+}
+
 /*
  * Find these leads, which are in order of external_id, create the missing ones,
  * and merge the documents about the others.
@@ -565,6 +689,11 @@ leadscore_leads_touch(AppWrite *call, LeadInput *leads, int n)
 	int			attempt;
 	int			i;
 
+	if (call->pipeline->distributed)
+	{
+		touch_distributed(call, leads, n);
+		return;
+	}
 	if (!OidIsValid(call->cache->external_id_key))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

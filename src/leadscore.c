@@ -11,6 +11,7 @@
 
 #include "compat.h"
 #include "edge.h"
+#include "shard.h"
 
 PG_MODULE_MAGIC_EXT(.name = "leadscore",.version = LEADSCORE_VERSION);
 
@@ -25,4 +26,5 @@ void
 _PG_init(void)
 {
 	leadscore_define_parameters();
+	leadscore_shard_plan_init();
 }

@@ -25,6 +25,7 @@
 
 #include "catalog.h"
 #include "lookup.h"
+#include "shard.h"
 
 /* how many merges are followed, one after the other */
 #define MAX_MERGES	1000
@@ -140,13 +141,13 @@ leadscore_lookup_text(Lookup *lookup, Datum value, Snapshot snapshot)
 	return find(lookup, &key, snapshot);
 }
 
-/* The lead of a schema that a lead was merged into, 0 if it was not */
+/* The lead that a lead was merged into, 0 if it was not */
 int64
-leadscore_merged_into(Oid schema, int64 lead_id)
+leadscore_merged_into(PipelinePart part, int64 lead_id)
 {
 	Oid			type = INT8OID;
 	char	   *sql = psprintf("SELECT lead_id FROM %s WHERE loser_id OPERATOR(pg_catalog.=) $1",
-							   leadscore_table_name(leadscore_table(schema, "lead_merge")));
+							   leadscore_table_name(leadscore_sibling(part, "lead_merge")));
 	int64		winner = 0;
 	int			steps;
 

@@ -27,6 +27,6 @@ extern void leadscore_lookup_open(Lookup *lookup, Oid relid, Oid index);
 extern void leadscore_lookup_close(Lookup *lookup);
 extern bool leadscore_lookup_number(Lookup *lookup, int64 number, Snapshot snapshot);
 extern bool leadscore_lookup_text(Lookup *lookup, Datum value, Snapshot snapshot);
-extern int64 leadscore_merged_into(Oid schema, int64 lead_id);
+extern int64 leadscore_merged_into(PipelinePart part, int64 lead_id);
 
 #endif							/* LEADSCORE_LOOKUP_H */

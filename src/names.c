@@ -24,10 +24,12 @@
 #include "utils/snapmgr.h"
 
 #include "app.h"
+#include "condition.h"
 #include "consent.h"
 #include "trigger.h"
 
 PG_FUNCTION_INFO_V1(leadscore_fold_name);
+PG_FUNCTION_INFO_V1(leadscore_lead_number);
 
 /* A blank, as the C locale has it */
 static bool
@@ -89,6 +91,25 @@ leadscore_fold_name(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(leadscore_folded_name(PG_GETARG_DATUM(0)));
 }
 
+/*
+ * The number of a lead that is spread over nodes, which follows from its name:
+ * so every node knows it, and two nodes that create the lead create one.
+ */
+int64
+leadscore_number_of_name(Datum name)
+{
+	text	   *folded = DatumGetTextPP(leadscore_folded_name(name));
+
+	return (int64) (leadscore_text_hash(VARDATA_ANY(folded), VARSIZE_ANY_EXHDR(folded)) >> 1);
+}
+
+/* lead_number(external_id): the same */
+Datum
+leadscore_lead_number(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(leadscore_number_of_name(PG_GETARG_DATUM(0)));
+}
+
 /* Find the lead that has a name besides its own. */
 bool
 leadscore_find_alias(Pipeline *pipeline, Datum name, Snapshot snapshot, int64 *lead_id)
@@ -145,6 +166,29 @@ refuse_alias(Pipeline *pipeline, Relation rel, Datum name)
 				 errmsg("duplicate key value violates unique constraint \"%s\"", "lead_external_id_key"),
 				 errdetail("The name is that of a lead, see table lead_alias."),
 				 errhint("Call upsert_lead(), which finds the lead by any of its names."),
+				 errtableconstraint(rel, "lead_external_id_key")));
+}
+
+/*
+ * Where the number of a lead decides which node has it, a name must give this
+ * number: else the lead would not be found, and would be created again.
+ */
+static void
+check_number(const Pipeline *pipeline, Relation rel, HeapTuple tuple, Datum name)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	bool		isnull;
+	int64		lead_id;
+
+	if (!pipeline->by_lead || !OidIsValid(pipeline->part.shard))
+		return;
+	lead_id = DatumGetInt64(heap_getattr(tuple, leadscore_column(desc, "lead_id", INT8OID, RelationGetRelationName(rel)),
+										 desc, &isnull));
+	if (lead_id != leadscore_number_of_name(name))
+		ereport(ERROR,
+				(errcode(ERRCODE_CHECK_VIOLATION),
+				 errmsg("lead " INT64_FORMAT " cannot have this name in a pipeline that is distributed by lead", lead_id),
+				 errhint("Insert it with the lead_id that leadscore.lead_number() gives for the name, or without external_id."),
 				 errtableconstraint(rel, "lead_external_id_key")));
 }
 
@@ -244,7 +288,10 @@ leadscore_lead_named(TriggerData *trigdata, HeapTuple old, HeapTuple new)
 	pipeline = leadscore_pipeline_for_write(leadscore_part(RelationGetRelid(rel)));
 	leadscore_run_as(pipeline->owner, false, &saved);
 	if (changed[0])
+	{
+		check_number(pipeline, rel, new, values[0]);
 		refuse_alias(pipeline, rel, values[0]);
+	}
 	if (leadscore_any_suppressed(pipeline))
 	{
 		int			nestlevel = leadscore_fix_path();

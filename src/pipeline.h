@@ -141,6 +141,7 @@ typedef struct Pipeline
 	PipelinePart part;
 	List	   *watched;		/* tables whose change makes this stale */
 	bool		distributed;	/* leads are in shards, not here */
+	bool		by_lead;		/* shards of it have leads by lead_id */
 	bool		own_code;		/* what the engine writes runs code of users */
 
 	Oid			lead;
@@ -226,6 +227,7 @@ extern Pipeline *leadscore_pipeline(PipelinePart part);
 extern Pipeline *leadscore_pipeline_for_query(PipelinePart part);
 extern Pipeline *leadscore_pipeline_as_seen(PipelinePart part);
 extern Pipeline *leadscore_pipeline_for_write(PipelinePart part);
+extern Pipeline *leadscore_pipeline_for_app(PipelinePart part);
 
 /* pipeline.c */
 extern const char *const leadscore_content_variables[CONTENT_COLUMNS];

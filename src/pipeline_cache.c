@@ -264,3 +264,15 @@ leadscore_pipeline_for_write(PipelinePart part)
 				 errhint("Distribute all tables that have a lead_id by it, colocated with each other.")));
 	return p;
 }
+
+/*
+ * The same for a function that writes by statements of its own: those of a
+ * distributed pipeline go to its shards, where triggers take these locks.
+ */
+Pipeline *
+leadscore_pipeline_for_app(PipelinePart part)
+{
+	Pipeline   *p = leadscore_pipeline(part);
+
+	return p->distributed ? p : leadscore_pipeline_for_write(part);
+}

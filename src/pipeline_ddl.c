@@ -39,6 +39,7 @@
 #include "compat.h"
 #include "pipeline.h"
 #include "pipeline_files.h"
+#include "shard.h"
 
 /*
  * Whether the folder reports/ is run in a schema of its own, <name>_reports.
@@ -294,7 +295,9 @@ leadscore_run_ddl(PG_FUNCTION_ARGS)
 	char	   *pipeline = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	const PipelineFile *file = find_file(text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	char	   *reports = reports_schema(pipeline);
+	Oid			setting = leadscore_setting_table(get_namespace_oid(pipeline, true));
 	StringInfoData path;
+	char	   *grant_path;
 	char	   *text;
 	int			nestlevel;
 	ListCell   *lc;
@@ -309,7 +312,9 @@ leadscore_run_ddl(PG_FUNCTION_ARGS)
 	initStringInfo(&path);
 	if (strncmp(file->name, "reports/", strlen("reports/")) == 0 && reports_apart)
 		appendStringInfo(&path, "%s, ", quote_identifier(reports));
-	appendStringInfo(&path, "%s, leadscore, leadscore_internal, pg_temp", quote_identifier(pipeline));
+	appendStringInfo(&path, "%s, ", quote_identifier(pipeline));
+	grant_path = psprintf("%spg_temp", path.data);
+	appendStringInfoString(&path, "leadscore, leadscore_internal, pg_temp");
 
 	nestlevel = NewGUCNestLevel();
 	set_guc("search_path", path.data);
@@ -322,6 +327,7 @@ leadscore_run_ddl(PG_FUNCTION_ARGS)
 	set_guc("array_nulls", "on");
 	set_guc("datestyle", "ISO, MDY");
 	set_guc("intervalstyle", "postgres");
+	leadscore_prepare_citus(OidIsValid(setting) && leadscore_is_distributed(setting));
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	text = fill_in(file->text, pipeline, reports);
@@ -334,6 +340,12 @@ leadscore_run_ddl(PG_FUNCTION_ARGS)
 		int			result;
 
 		start = skip_comments(start, end);
+
+		/*
+		 * Citus writes a GRANT anew for other nodes, with the types of
+		 * functions as search_path has them here.
+		 */
+		set_guc("search_path", IsA(statement->stmt, GrantStmt) ? grant_path : path.data);
 		result = SPI_execute(pnstrdup(start, end - start), false, 0);
 		if (result < 0)
 			elog(ERROR, "SPI_execute failed: %s", SPI_result_code_string(result));
@@ -341,18 +353,6 @@ leadscore_run_ddl(PG_FUNCTION_ARGS)
 	SPI_finish();
 	AtEOXact_GUC(true, nestlevel);
 	PG_RETURN_VOID();
-}
-
-/* The table setting of a schema that is a pipeline, else InvalidOid */
-static Oid
-setting_table(Oid schema)
-{
-	Oid			relid = OidIsValid(schema) ? get_relname_relid("setting", schema) : InvalidOid;
-
-	if (!OidIsValid(relid) || get_rel_relkind(relid) != RELKIND_RELATION ||
-		get_attnum(relid, "layout_version") == InvalidAttrNumber)
-		return InvalidOid;
-	return relid;
 }
 
 /* Run a query that returns one value; copy its text to the caller's context. */
@@ -401,7 +401,7 @@ leadscore_known_pipeline(PG_FUNCTION_ARGS)
 				 errhint("Pass the name of a pipeline, such as crm.")));
 	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	schema = get_namespace_oid(name, true);
-	setting = setting_table(schema);
+	setting = leadscore_setting_table(schema);
 	if (!OidIsValid(setting))
 	{
 		const char *pipelines =
@@ -456,7 +456,7 @@ leadscore_pipeline_schema(PG_FUNCTION_ARGS)
 	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	Oid			schema = get_namespace_oid(name, true);
 
-	if (!OidIsValid(setting_table(schema)))
+	if (!OidIsValid(leadscore_setting_table(schema)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_SCHEMA_NAME),
 				 errmsg("pipeline \"%s\" was renamed or dropped", name),
@@ -507,7 +507,7 @@ leadscore_pipeline_figure(PG_FUNCTION_ARGS)
 				 errmsg("unknown figure \"%s\"", figure),
 				 errhint("Read the view leadscore.pipelines.")));
 	relid = get_relname_relid(figures[i].table, schema);
-	if (!OidIsValid(relid) || !OidIsValid(setting_table(schema)) ||
+	if (!OidIsValid(relid) || !OidIsValid(leadscore_setting_table(schema)) ||
 		(get_rel_relkind(relid) != RELKIND_RELATION && get_rel_relkind(relid) != RELKIND_PARTITIONED_TABLE))
 		PG_RETURN_NULL();
 	column = get_attnum(relid, figures[i].column);

@@ -217,24 +217,24 @@ leadscore_read_pipeline(PipelinePart part, Snapshot snapshot)
 	p->segment = find_table(p, "segment");
 	p->segment_activation = find_table(p, "segment_activation");
 	p->event_kind = find_table(p, "event_kind");
-	/* of all leads, also if these are in shards */
-	p->checkpoint = leadscore_table(part.schema, "lead_checkpoint");
-	p->consent = leadscore_table(part.schema, "consent");
-	p->suppression = leadscore_table(part.schema, "suppression");
-	p->alias = leadscore_table(part.schema, "lead_alias");
-	p->sequence = leadscore_table(part.schema, "sequence");
-	p->assignment = leadscore_table(part.schema, "assignment");
-	p->enrollment = leadscore_table(part.schema, "enrollment");
-	p->action = leadscore_table(part.schema, "action");
-	p->experiment = leadscore_table(part.schema, "experiment");
-	p->exposure = leadscore_table(part.schema, "exposure");
-	p->lead_change = leadscore_table(part.schema, "lead_change");
-	p->preference = leadscore_table(part.schema, "lead_preference");
+	p->checkpoint = leadscore_sibling(part, "lead_checkpoint");
+	p->consent = leadscore_sibling(part, "consent");
+	p->suppression = leadscore_sibling(part, "suppression");
+	p->alias = leadscore_sibling(part, "lead_alias");
+	p->sequence = leadscore_sibling(part, "sequence");
+	p->assignment = leadscore_sibling(part, "assignment");
+	p->enrollment = leadscore_sibling(part, "enrollment");
+	p->action = leadscore_sibling(part, "action");
+	p->experiment = leadscore_sibling(part, "experiment");
+	p->exposure = leadscore_sibling(part, "exposure");
+	p->lead_change = leadscore_sibling(part, "lead_change");
+	p->preference = leadscore_sibling(part, "lead_preference");
 	p->distributed = !OidIsValid(part.shard) &&
 		(leadscore_is_distributed(p->lead) || leadscore_is_distributed(p->event) ||
 		 leadscore_is_distributed(p->state) || leadscore_is_distributed(p->stage_log) ||
 		 leadscore_is_distributed(p->segment_log) ||
 		 leadscore_is_distributed(p->profile_change));
+	p->by_lead = leadscore_is_spread(leadscore_table(part.schema, "lead"));
 	p->owner = leadscore_table_owner(p->event);
 	p->own_code = runs_own_code(p->state) || runs_own_code(p->stage_log) ||
 		runs_own_code(p->segment_log) || runs_own_code(p->profile_change);

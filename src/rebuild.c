@@ -617,6 +617,7 @@ rebuild(PG_FUNCTION_ARGS)
 	{
 		PipelinePart part = *(PipelinePart *) lfirst(lc);
 
+		leadscore_hold_shard(part);
 		if (PG_ARGISNULL(1))
 			changed += leadscore_rebuild_part(part);
 		else

@@ -262,6 +262,7 @@ begin(Activation *a, Oid schema, Datum segment, ProgressTask task)
 	a->segment = segment;
 	leadscore_run_as(leadscore_table_owner(leadscore_table(schema, "event")), true, &a->saved);
 	a->nestlevel = leadscore_fix_path();
+	leadscore_prepare_citus(true);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	(void) require_status(a, segment);
@@ -269,33 +270,59 @@ begin(Activation *a, Oid schema, Datum segment, ProgressTask task)
 	leadscore_pipeline_lock(whole);
 }
 
+/* Give the activations of models numbers after this one, in their order; returns how many. */
+static int64
+move_activations(const Activation *a, int64 number)
+{
+	Oid			type = INT8OID;
+	Datum		value = Int64GetDatum(number);
+	int64		n;
+
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (SPI_execute(psprintf("SELECT activation_id FROM %s.model_activation", a->schema), true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read activations");
+	PopActiveSnapshot();
+	n = (int64) SPI_processed;
+	if (n > 0)
+		leadscore_write_configuration(psprintf("UPDATE %s.model_activation a SET activation_id = $1 OPERATOR(pg_catalog.+) o.place"
+											   " FROM (SELECT activation_id, pg_catalog.row_number() OVER (ORDER BY activation_id) AS place"
+											   " FROM %s.model_activation) o WHERE o.activation_id" EQ "a.activation_id",
+											   a->schema, a->schema), 1, &type, &value);
+	return n;
+}
+
 /*
  * Append a row to segment_activation: from now on the configuration has its
- * number.  The statement selects a definition, or NULL.
+ * number.  Without a definition the segment is retired.
  */
 static void
 append(const Activation *a, const char *definition)
 {
-	run(a, psprintf("WITH n AS (INSERT INTO %s.segment_activation (segment, segment_id, definition, activated_at, activated_by)"
-					" SELECT s.segment, s.segment_id, %s, GREATEST(pg_catalog.now(),"
-					"  (SELECT pg_catalog.max(o.activated_at) FROM %s.segment_activation o),"
-					"  (SELECT pg_catalog.max(o.activated_at) FROM %s.model_activation o)), $2"
-					" FROM %s.segment s WHERE s.segment" EQ "$1 RETURNING activation_id)"
-					" UPDATE %s.setting SET configuration = n.activation_id FROM n",
-					a->schema, definition, a->schema, a->schema, a->schema, a->schema),
-		PointerGetDatum(leadscore_caller_name()));
+	TimestampTz at;
+	Oid			types[5] = {TEXTOID, TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID};
+	Datum		values[5];
+	int64		number = leadscore_next_activation(a->schema, &at);
+	bool		has_leads = leadscore_has_leads(a->schema);
+
+	values[0] = a->segment;
+	values[1] = PointerGetDatum(leadscore_caller_name());
+	values[2] = CStringGetTextDatum(definition ? definition : "");
+	values[3] = Int64GetDatum(number);
+	values[4] = TimestampTzGetDatum(at);
+	leadscore_write_configuration(psprintf("INSERT INTO %s.segment_activation (segment, segment_id, definition, activation_id, activated_at, activated_by)"
+										   " SELECT s.segment, s.segment_id, %s, $4, $5, $2 FROM %s.segment s WHERE s.segment" EQ "$1",
+										   a->schema, definition ? "$3::pg_catalog.jsonb" : "NULL::pg_catalog.jsonb", a->schema),
+								  5, types, values);
 
 	/*
 	 * Before there is a lead the active model has judged nothing yet: let it
 	 * begin after the segment, which then holds for all the past.
 	 */
-	run(a, psprintf("WITH d AS (DELETE FROM %s.model_activation WHERE NOT EXISTS (SELECT FROM %s.lead)"
-					" RETURNING activation_id, model, activated_at),"
-					" n AS (INSERT INTO %s.model_activation (model, activated_at)"
-					" SELECT d.model, d.activated_at FROM d WHERE $1 IS NOT NULL ORDER BY d.activation_id RETURNING activation_id)"
-					" UPDATE %s.setting SET configuration = m.id"
-					" FROM (SELECT pg_catalog.max(n.activation_id) AS id FROM n) m WHERE m.id IS NOT NULL",
-					a->schema, a->schema, a->schema, a->schema), (Datum) 0);
+	if (!has_leads)
+		number += move_activations(a, number);
+	values[3] = Int64GetDatum(number);
+	leadscore_write_configuration(psprintf("UPDATE %s.setting SET configuration = $1", a->schema), 1, &types[3], &values[3]);
 }
 
 /* End it; with wait bring all leads up to date.  Returns how many followed. */
@@ -452,6 +479,7 @@ activate_segment(PG_FUNCTION_ARGS)
 	/* not strict, for it may replace nothing */
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(3))
 		PG_RETURN_NULL();
+	leadscore_refuse_wait(PG_GETARG_OID(0), PG_GETARG_BOOL(3));
 	begin(&a, PG_GETARG_OID(0), PG_GETARG_DATUM(1), TASK_ACTIVATE_SEGMENT);
 	status = require_status(&a, a.segment);
 	if (strcmp(status, "active") == 0)
@@ -476,7 +504,7 @@ activate_segment(PG_FUNCTION_ARGS)
 					 " WHERE segment" EQ "$1", a.schema),
 		PointerGetDatum(leadscore_caller_name()));
 	check_references(&a);
-	append(&a, psprintf("%s.segment_definition(s.segment)", a.schema));
+	append(&a, read_text(psprintf("SELECT %s.segment_definition($1)", a.schema), a.segment, (Datum) 0));
 	PG_RETURN_INT64(end(&a, PG_GETARG_BOOL(3)));
 }
 
@@ -498,6 +526,7 @@ retire_segment(PG_FUNCTION_ARGS)
 	Activation	a;
 	char	   *other;
 
+	leadscore_refuse_wait(PG_GETARG_OID(0), PG_GETARG_BOOL(2));
 	begin(&a, PG_GETARG_OID(0), PG_GETARG_DATUM(1), TASK_RETIRE_SEGMENT);
 	if (strcmp(require_status(&a, a.segment), "active") != 0)
 		ereport(ERROR,
@@ -513,7 +542,7 @@ retire_segment(PG_FUNCTION_ARGS)
 				 errmsg("segment \"%s\" is named by segment \"%s\"", TextDatumGetCString(a.segment), other),
 				 errhint("Replace or retire that one first.")));
 	run(&a, psprintf("UPDATE %s.segment SET status = 'retired' WHERE segment" EQ "$1", a.schema), (Datum) 0);
-	append(&a, "NULL");
+	append(&a, NULL);
 	PG_RETURN_INT64(end(&a, PG_GETARG_BOOL(2)));
 }
 

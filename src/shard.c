@@ -23,11 +23,17 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 #include "utils/snapmgr.h"
 
 #include "compat.h"
 #include "shard.h"
+
+PG_FUNCTION_INFO_V1(leadscore_has_other_nodes);
+PG_FUNCTION_INFO_V1(leadscore_forbid_transaction_block);
+PG_FUNCTION_INFO_V1(leadscore_is_by_lead);
 
 /* operators are found whatever search_path says */
 #define EQ " OPERATOR(pg_catalog.=) "
@@ -125,6 +131,39 @@ leadscore_is_distributed(Oid table)
 	return n > 0;
 }
 
+/* Are a table's rows in several shards, by lead_id? */
+bool
+leadscore_is_spread(Oid table)
+{
+	int			n;
+
+	find_shards("SELECT 0::pg_catalog.int8 FROM pg_catalog.pg_dist_partition"
+				" WHERE logicalrelid" EQ "$2 AND partmethod" EQ "'h'", 0, table, &n);
+	return n > 0;
+}
+
+/* The part of a pipeline that has a lead, which must be on this node. */
+PipelinePart
+leadscore_part_of_lead(Oid schema, int64 lead_id)
+{
+	PipelinePart part = {schema, InvalidOid};
+	Oid			lead = leadscore_table(schema, "lead");
+	int64	   *found;
+	int			n;
+
+	if (!leadscore_is_distributed(lead))
+		return part;
+	found = find_shards("SELECT pg_catalog.get_shard_id_for_distribution_column($2::pg_catalog.regclass, $1)",
+						lead_id, lead, &n);
+	part.shard = n == 1 ? shard_table(schema, "lead", found[0]) : InvalidOid;
+	if (!OidIsValid(part.shard))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("lead " INT64_FORMAT " is not on this node", lead_id),
+				 errhint("Ask a view of pipeline \"%s\", which finds the node.", get_namespace_name(schema))));
+	return part;
+}
+
 /* The name of a table of a pipeline, without the number if it is a shard */
 char *
 leadscore_logical_name(PipelinePart part, Oid table)
@@ -175,7 +214,9 @@ leadscore_sibling(PipelinePart part, const char *name)
 	if (!OidIsValid(part.shard))
 		return table;
 	split_name(get_rel_name(part.shard), &length, &number);
-	of_leads = get_attnum(table, "lead_id") != InvalidAttrNumber;
+	/* names of leads are looked for on every node */
+	of_leads = get_attnum(table, "lead_id") != InvalidAttrNumber &&
+		(strcmp(name, "lead_alias") != 0 || !OidIsValid(leadscore_reference_copy(table)));
 	if (!of_leads)
 		table = leadscore_reference_copy(table);
 	else
@@ -200,6 +241,56 @@ leadscore_sibling(PipelinePart part, const char *name)
 				 errhint("Distribute all tables that have a lead_id by it, colocated with each other.") :
 				 errhint("Make it a reference table.")));
 	return table;
+}
+
+/*
+ * Keep Citus from moving a part away until the transaction ends, as it does for
+ * statements of its own: what is written to a shard that is being moved would be
+ * lost.
+ */
+void
+leadscore_hold_shard(PipelinePart part)
+{
+	static const Oid types[2] = {INT4OID, INT8ARRAYOID};
+	int			length;
+	int64		number;
+	int			n;
+
+	if (!OidIsValid(part.shard) || !split_name(get_rel_name(part.shard), &length, &number) ||
+		/* a catalog like that of Citus, without it */
+		!SearchSysCacheExists3(PROCNAMEARGSNSP, CStringGetDatum("lock_shard_metadata"),
+							   PointerGetDatum(buildoidvector(types, 2)),
+							   ObjectIdGetDatum(PG_CATALOG_NAMESPACE)))
+		return;
+	find_shards("SELECT 0::pg_catalog.int8 FROM pg_catalog.lock_shard_metadata(5, ARRAY[$1])",
+				number, InvalidOid, &n);
+}
+
+/* has_other_nodes(pipeline): are leads of a pipeline on other nodes? */
+Datum
+leadscore_has_other_nodes(PG_FUNCTION_ARGS)
+{
+	Oid			event = leadscore_table(PG_GETARG_OID(0), "event");
+	int			n = 0;
+
+	if (leadscore_is_distributed(event))
+		find_shards("SELECT shardid FROM pg_catalog.pg_dist_shard WHERE logicalrelid" EQ "$2", 0, event, &n);
+	PG_RETURN_BOOL(n > 0 && list_length(leadscore_parts(PG_GETARG_OID(0), DEBUG1)) < n);
+}
+
+/* is_by_lead(pipeline): are the leads of a pipeline spread over nodes? */
+Datum
+leadscore_is_by_lead(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(leadscore_is_spread(leadscore_table(PG_GETARG_OID(0), "lead")));
+}
+
+/* forbid_transaction_block(call): an error if the statement is in one */
+Datum
+leadscore_forbid_transaction_block(PG_FUNCTION_ARGS)
+{
+	PreventInTransactionBlock(true, psprintf("%s of a distributed pipeline", text_to_cstring(PG_GETARG_TEXT_PP(0))));
+	PG_RETURN_VOID();
 }
 
 /*
@@ -234,4 +325,33 @@ leadscore_parts(Oid schema, int elevel)
 						n - list_length(parts), n, get_namespace_name(schema)),
 				 errhint("Do the same on the other nodes.")));
 	return parts;
+}
+
+/*
+ * Have Citus, if it is there, run the DDL of a pipeline as it must be run, until
+ * the nesting level of settings ends.  That of a pipeline which is not
+ * distributed stays on this node.  Our triggers do not leave theirs, so they are
+ * safe; and a transaction that changes configuration, which is on every node,
+ * must not open several connections to one.
+ */
+void
+leadscore_prepare_citus(bool distributed)
+{
+	static const struct
+	{
+		const char *name;
+		const char *value;
+		bool		distributed;
+	}			settings[] = {
+		{"citus.enable_ddl_propagation", "off", false},
+		{"citus.enable_unsafe_triggers", "on", true},
+		{"citus.multi_shard_modify_mode", "sequential", true}
+	};
+	int			i;
+
+	for (i = 0; i < lengthof(settings); i++)
+		if (settings[i].distributed == distributed &&
+			GetConfigOption(settings[i].name, true, false) != NULL)
+			(void) set_config_option(settings[i].name, settings[i].value, PGC_USERSET, PGC_S_SESSION,
+									 GUC_ACTION_SAVE, true, 0, false);
 }

@@ -14,9 +14,19 @@
 
 extern bool leadscore_is_shard(Oid table);
 extern bool leadscore_is_distributed(Oid table);
+extern bool leadscore_is_spread(Oid table);
+extern PipelinePart leadscore_part_of_lead(Oid schema, int64 lead_id);
 extern char *leadscore_logical_name(PipelinePart part, Oid table);
 extern Oid	leadscore_sibling(PipelinePart part, const char *name);
 extern Oid	leadscore_reference_copy(Oid table);
 extern List *leadscore_parts(Oid schema, int elevel);
+extern void leadscore_hold_shard(PipelinePart part);
+extern void leadscore_prepare_citus(bool distributed);
+
+/* shard_plan.c */
+extern PipelinePart leadscore_enter_shard(PipelinePart part);
+extern void leadscore_leave_shard(PipelinePart before);
+extern void leadscore_shard_plan_init(void);
+extern bool leadscore_in_task(void);
 
 #endif							/* LEADSCORE_SHARD_H */

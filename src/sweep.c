@@ -201,7 +201,10 @@ sweep(PG_FUNCTION_ARGS)
 	outermost = leadscore_progress_begin(schema, TASK_SWEEP, PHASE_SWEEP);
 	foreach(lc, leadscore_parts(schema, NOTICE))
 		if (swept < max_leads)
-		swept += leadscore_sweep_part(*(PipelinePart *) lfirst(lc), max_leads - swept);
+		{
+			leadscore_hold_shard(*(PipelinePart *) lfirst(lc));
+			swept += leadscore_sweep_part(*(PipelinePart *) lfirst(lc), max_leads - swept);
+		}
 	leadscore_progress_end(outermost);
 	PG_RETURN_INT64(swept);
 }
@@ -351,8 +354,8 @@ leadscore_forecast(PipelinePart part, int64 lead_id, int64 at)
 static Datum
 current_record(FunctionCallInfo fcinfo, RecordPart part)
 {
-	PipelinePart pipeline = {PG_GETARG_OID(0), InvalidOid};
 	int64		lead_id = PG_GETARG_INT64(1);
+	PipelinePart pipeline = leadscore_part_of_lead(PG_GETARG_OID(0), lead_id);
 	LeadForecast *forecast = NULL;
 
 	if (caller_sees_state(leadscore_pipeline_for_query(pipeline), lead_id))

@@ -42,6 +42,17 @@ leadscore_read_standing(AppWrite *call, int64 lead_id, bool score, Standing *sta
 	}
 }
 
+/* Does an event match a signal?  The node that has it says so. */
+static bool
+is_scored(AppWrite *call, int64 lead_id, int64 event_id)
+{
+	Datum		values[2];
+
+	values[0] = Int64GetDatum(lead_id);
+	values[1] = Int64GetDatum(event_id);
+	return leadscore_app_run(call->pipeline, READ_SCORED, values, NULL, NULL) > 0;
+}
+
 /* Take an argument of a function as a column of an event. */
 static void
 take_argument(FunctionCallInfo fcinfo, int argument, EventInput *event, int column)
@@ -110,7 +121,7 @@ leadscore_track(FunctionCallInfo fcinfo, AppWrite *call)
 	lead.refuses = leadscore_is_refusal(call->pipeline, event.values[EVENT_KIND]);
 
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	found = OidIsValid(call->cache->external_id_key) &&
+	found = (call->pipeline->distributed || OidIsValid(call->cache->external_id_key)) &&
 		leadscore_find_lead(call->pipeline, lead.external_id, snapshot, &lead.lead_id);
 	UnregisterSnapshot(snapshot);
 	if (!found || lead.document)
@@ -120,7 +131,15 @@ leadscore_track(FunctionCallInfo fcinfo, AppWrite *call)
 	event.values[EVENT_LEAD_ID] = Int64GetDatum(lead.lead_id);
 	watch.event = call->pipeline->event;
 	watch.lead_id = lead.lead_id;
+	/* the engine is on another node, and tells nothing */
+	if (call->pipeline->distributed && !lead.created && !lead.locked)
+	{
+		leadscore_read_standing(call, lead.lead_id, false, &after);
+		watch.from_stage = after.stage;
+	}
 	event_id = leadscore_add_event(call, &event, &watch, &duplicate);
+	if (call->pipeline->distributed && event_id != 0 && !duplicate)
+		watch.scored = is_scored(call, lead.lead_id, event_id);
 	leadscore_read_standing(call, lead.lead_id, true, &after);
 	/* of two calls at a time only the one that moves a lead is to say so */
 	before = lead.created ? LEAD_STAGE_VISITOR : lead.locked ? lead.stage :

@@ -329,6 +329,7 @@ DECLARE
 	outermost boolean;
 BEGIN
 	IF NOT leadscore_internal.is_attached(schema_oid) THEN
+		PERFORM leadscore_internal.require_one_layout(schema_oid);
 		outermost := leadscore_internal.progress_begin(schema_oid, 'attach_pipeline', 'waiting for sessions that write');
 		PERFORM leadscore_internal.lock_pipeline(schema_oid);
 		PERFORM leadscore_internal.progress_next('creating triggers');

@@ -4,7 +4,6 @@
 # not distributed must give the same.
 use strict;
 use warnings;
-use FindBin;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -41,19 +40,25 @@ $node->safe_psql('cut', q{
 	DECLARE
 		shard pg_dist_shard;
 	BEGIN
-		INSERT INTO pg_dist_shard VALUES (logical, nextval('shard_number'), 't', low, high) RETURNING * INTO shard;
+		INSERT INTO pg_dist_shard VALUES (logical, nextval('public.shard_number'), 't', low, high) RETURNING * INTO shard;
 		EXECUTE format('CREATE TABLE %s_%s (LIKE %1$s INCLUDING ALL)', logical, shard.shardid);
-		PERFORM copy_trigger(g, shard) FROM pg_trigger g WHERE g.tgrelid = logical AND NOT g.tgisinternal;
+		PERFORM public.copy_trigger(g, shard) FROM pg_trigger g WHERE g.tgrelid = logical AND NOT g.tgisinternal;
 		IF low IS NULL THEN
 			EXECUTE format('INSERT INTO %s_%s TABLE %1$s', logical, shard.shardid);
 		END IF;
 	END $$;
-	CREATE FUNCTION create_reference_table(logical regclass) RETURNS void LANGUAGE plpgsql AS $$
+	CREATE FUNCTION pg_catalog.create_reference_table(logical regclass) RETURNS void LANGUAGE plpgsql AS $$
 	BEGIN
 		INSERT INTO pg_dist_partition VALUES (logical, 'n', NULL, 8, 't');
-		PERFORM make_shard(logical, NULL, NULL);
+		PERFORM public.make_shard(logical, NULL, NULL);
 	END $$;
-	CREATE FUNCTION create_distributed_table(logical regclass, distribution_column text, colocate_with text) RETURNS void LANGUAGE plpgsql AS $$
+	CREATE FUNCTION pg_catalog.truncate_local_data_after_distributing_table(logical regclass) RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN
+		IF EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = logical AND partmethod = 'h') THEN
+			EXECUTE format('DELETE FROM %s', logical);
+		END IF;
+	END $$;
+	CREATE FUNCTION pg_catalog.create_distributed_table(logical regclass, distribution_column text, colocate_with text) RETURNS void LANGUAGE plpgsql AS $$
 	BEGIN
 		IF EXISTS (SELECT FROM pg_constraint WHERE conrelid = logical AND contype IN ('p', 'u')
 				AND NOT conkey @> (SELECT ARRAY[attnum] FROM pg_attribute WHERE attrelid = logical AND attname = distribution_column)) THEN
@@ -61,10 +66,22 @@ $node->safe_psql('cut', q{
 		END IF;
 		INSERT INTO pg_dist_partition VALUES (logical, 'h', distribution_column, CASE colocate_with WHEN 'none' THEN 7
 			ELSE (SELECT colocationid FROM pg_dist_partition WHERE logicalrelid = colocate_with::regclass) END, 's');
-		PERFORM make_shard(logical, '-2147483648', '-1'), make_shard(logical, '0', '2147483647');
+		PERFORM public.make_shard(logical, '-2147483648', '-1'), public.make_shard(logical, '0', '2147483647');
 	END $$});
-my ($steps) = slurp_file("$FindBin::Bin/../../doc/sharding.md") =~ /^## Citus.*?^```sql\n(.*?)^```/ms;
-$node->safe_psql('cut', $steps);
+# what the coordinator knows of
+$node->safe_psql('cut', q{
+	SET allow_system_table_mods = on;
+	CREATE VIEW pg_catalog.pg_dist_object AS SELECT 'pg_proc'::regclass::oid AS classid, oid AS objid FROM pg_proc
+		UNION ALL SELECT 'pg_class'::regclass, oid FROM pg_class WHERE relkind = 'v'});
+my ($refusal) = ($node->psql('cut', "SELECT leadscore.create_pipeline('half', attach => false, reports => false); SELECT create_reference_table('half.benchmark'); SELECT leadscore.attach_pipeline('half')"))[2];
+like($refusal, qr/ERROR:  pipeline half is distributed in part/, 'a pipeline of which one table is distributed is not attached');
+like(($node->psql('cut', "SELECT leadscore.distribute_pipeline('half')"))[2], qr/ERROR:  pipeline half is distributed in part/, 'nor distributed');
+$node->safe_psql('cut', "DELETE FROM pg_dist_shard; DELETE FROM pg_dist_partition; SELECT leadscore.drop_pipeline('half')");
+is($node->safe_psql('cut', q{
+	SELECT leadscore.create_pipeline('crm') \g /dev/null
+	SELECT leadscore.distribute_pipeline('crm') AS tables \gset
+	SELECT count(*) = :tables, count(*) FILTER (WHERE partmethod = 'h') > 10 FROM pg_dist_partition}), 't|t', 'all tables are distributed');
+like(($node->psql('cut', "SELECT leadscore.distribute_pipeline('crm')"))[2], qr/ERROR:  pipeline "crm" is distributed already/, 'once');
 # the settings stay readable for queries of the whole
 $node->safe_psql('cut', qq{
 	SELECT copy_trigger(g, s) FROM pg_trigger g JOIN pg_dist_shard s ON s.logicalrelid = g.tgrelid WHERE NOT g.tgisinternal AND g.tgtype & 32 = 0;

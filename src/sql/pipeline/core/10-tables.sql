@@ -279,7 +279,8 @@ COMMENT ON COLUMN model.activated_by IS 'role that activated it last';
 COMMENT ON COLUMN model.activated_at IS 'when it was activated last';
 
 CREATE TABLE model_activation (
-    activation_id bigserial,
+    -- the number that the configuration got, alike on every node
+    activation_id bigint,
     model text NOT NULL,
     activated_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT model_activation_pkey PRIMARY KEY (activation_id),

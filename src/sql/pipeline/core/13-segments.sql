@@ -91,7 +91,7 @@ COMMENT ON COLUMN segment_condition.weight IS 'points that the condition gives t
 
 CREATE TABLE segment_activation (
     -- one order with activations of models
-    activation_id bigint DEFAULT nextval('model_activation_activation_id_seq'),
+    activation_id bigint,
     segment text NOT NULL,
     segment_id integer NOT NULL,
     definition jsonb,

@@ -98,9 +98,13 @@ DECLARE
 BEGIN
     source := leadscore_internal.require_model(pipeline, source);
     target := leadscore_internal.require_text('target', target);
+    -- in two steps: Citus 13 writes no INSERT with now() of one step that selects from a table on one node
+    WITH m AS MATERIALIZED (
+        SELECT m.min_score, m.max_score, m.gates_required, m.allow_demotion, m.demotion_margin, m.note
+        FROM @pipeline@.model m WHERE m.model = source
+    )
     INSERT INTO @pipeline@.model (model, min_score, max_score, gates_required, allow_demotion, demotion_margin, note)
-        SELECT target, m.min_score, m.max_score, m.gates_required, m.allow_demotion, m.demotion_margin, m.note
-        FROM @pipeline@.model m WHERE m.model = source;
+        SELECT target, m.min_score, m.max_score, m.gates_required, m.allow_demotion, m.demotion_margin, m.note FROM m;
     INSERT INTO @pipeline@.dimension (model, dimension, position, min_points, max_points, weight, reset_signals)
         SELECT target, d.dimension, d.position, d.min_points, d.max_points, d.weight, d.reset_signals
         FROM @pipeline@.dimension d WHERE d.model = source;

@@ -3,25 +3,39 @@
 CREATE OR REPLACE FUNCTION sweep(max_leads integer DEFAULT 1000) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
 BEGIN
     IF max_leads IS NULL OR max_leads < 0 THEN
         RAISE EXCEPTION 'max_leads must not be %', CASE WHEN max_leads IS NULL THEN 'null' ELSE 'negative' END
             USING ERRCODE = CASE WHEN max_leads IS NULL THEN 'null_value_not_allowed' ELSE 'invalid_parameter_value' END,
                 HINT = 'Pass the greatest number of leads to bring up to date, such as 1000.';
     END IF;
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@), @pipeline@._assign_left(), @pipeline@._merge_skips();
-    RETURN leadscore_internal.sweep(leadscore_internal.pipeline_schema(@pipeline_name@), max_leads);
+    PERFORM @pipeline@._assign_left(), @pipeline@._merge_skips();
+    IF leadscore_internal.has_other_nodes(pipeline) THEN
+        RETURN (
+            SELECT sum(n::bigint)
+            FROM leadscore_internal.on_all_nodes('sweep()', format('SELECT leadscore_internal.sweep(%L::regnamespace, %s)', pipeline, max_leads)) n);
+    END IF;
+    RETURN leadscore_internal.sweep(pipeline, max_leads);
 END
 $$;
 REVOKE EXECUTE ON FUNCTION sweep(integer) FROM PUBLIC;
 COMMENT ON FUNCTION sweep(integer) IS
-    'brings up to date at most so many leads: leads whose stage or segments may have changed because time passed, and leads that are behind a change of models, signals or segments; returns how many. Call it every ten minutes or so, again while it returns more than 0. Several sweeps at a time share the work';
+    'brings up to date at most so many leads, of a distributed pipeline so many on each node: leads whose stage or segments may have changed because time passed, and leads that are behind a change of models, signals or segments; returns how many. Call it every ten minutes or so, again while it returns more than 0. Several sweeps at a time share the work';
 
 CREATE OR REPLACE FUNCTION rebuild() RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
 BEGIN
-    RETURN leadscore_internal.rebuild(leadscore_internal.pipeline_schema(@pipeline_name@), NULL);
+    IF leadscore_internal.has_other_nodes(pipeline) THEN
+        RETURN (
+            SELECT sum(n::bigint)
+            FROM leadscore_internal.on_all_nodes('rebuild()', format('SELECT leadscore_internal.rebuild(%L::regnamespace, NULL)', pipeline)) n);
+    END IF;
+    RETURN leadscore_internal.rebuild(pipeline, NULL);
 END
 $$;
 REVOKE EXECUTE ON FUNCTION rebuild() FROM PUBLIC;
@@ -31,12 +45,19 @@ COMMENT ON FUNCTION rebuild() IS
 CREATE OR REPLACE FUNCTION rebuild_by_id(lead_id bigint) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
 BEGIN
     IF lead_id IS NULL THEN
         RAISE EXCEPTION 'lead_id must not be null'
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Call rebuild() to repair all leads.';
     END IF;
-    RETURN leadscore_internal.rebuild(leadscore_internal.pipeline_schema(@pipeline_name@), lead_id);
+    IF leadscore_internal.has_other_nodes(pipeline) THEN
+        RETURN (
+            SELECT max(n::bigint)
+            FROM leadscore_internal.on_all_nodes('rebuild_by_id()', format('SELECT leadscore_internal.rebuild(%L::regnamespace, %L)', pipeline, lead_id)) n);
+    END IF;
+    RETURN leadscore_internal.rebuild(pipeline, lead_id);
 END
 $$;
 REVOKE EXECUTE ON FUNCTION rebuild_by_id(bigint) FROM PUBLIC;
@@ -50,6 +71,13 @@ AS $$
 DECLARE
     pipeline regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
 BEGIN
+    IF leadscore_internal.has_other_nodes(pipeline) THEN
+        RETURN QUERY
+            SELECT d.lead_id, d.problem, d.stored, d.expected
+            FROM leadscore_internal.on_all_nodes('verify()', format('SELECT coalesce(json_agg(v), ''[]'') FROM leadscore_internal.verify(%L::regnamespace) v', pipeline)) n,
+                json_to_recordset(n::json) AS d (lead_id bigint, problem text, stored text, expected text);
+        RETURN;
+    END IF;
     -- Shares of many leads are compared by workers, as many as the planner takes;
     -- in a transaction of one process the whole is read in one pass.
     IF current_setting('max_parallel_workers_per_gather')::int > 0 AND EXISTS (SELECT FROM @pipeline@.lead OFFSET 10000) THEN
@@ -204,7 +232,7 @@ CREATE OR REPLACE FUNCTION apply_retention(max_leads integer DEFAULT 1000)
 AS $$
 #variable_conflict use_column
 DECLARE
-    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
+    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     kept record;
     outermost boolean;
 BEGIN

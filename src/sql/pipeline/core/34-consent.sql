@@ -471,17 +471,14 @@ $$;
 COMMENT ON FUNCTION _columns_corrected(bigint[], boolean) IS
     'then corrects these columns by what else was said: a withdrawal, or a suppression of the address';
 
--- The trigger on event calls this for events of the roles unsubscribe,
--- email_bounce and complaint, with the leads locked.
-CREATE OR REPLACE FUNCTION _events_refused(lead_ids bigint[], event_ids bigint[]) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+CREATE OR REPLACE FUNCTION _refused(lead_ids bigint[], event_ids bigint[])
+    RETURNS TABLE (lead_id bigint, event_id bigint, role text, email text, phone text, occurred_at timestamptz, channel text, topic text)
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
 AS $$
-DECLARE
-    followed bigint[];
-    others bigint[];
+#variable_conflict use_column
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    WITH refused AS (
+    RETURN QUERY
         SELECT e.lead_id, e.event_id, k.role, l.email, l.phone,
             least(e.occurred_at, now()) AS occurred_at,
             -- what is no word narrows nothing
@@ -489,27 +486,46 @@ BEGIN
                 THEN nullif(lower(btrim(e.properties ->> 'channel') COLLATE "C"), '') END AS channel,
             CASE WHEN jsonb_typeof(e.properties -> 'topic') = 'string' AND octet_length(e.properties ->> 'topic') <= 200
                 THEN nullif(lower(btrim(e.properties ->> 'topic') COLLATE "C"), '') END AS topic
-        FROM ROWS FROM (unnest(_events_refused.lead_ids), unnest(_events_refused.event_ids)) AS u (lead_id, event_id)
+        FROM ROWS FROM (unnest(_refused.lead_ids), unnest(_refused.event_ids)) AS u (lead_id, event_id)
             JOIN @pipeline@.event e ON e.lead_id = u.lead_id AND e.event_id = u.event_id
             JOIN @pipeline@.event_kind k ON k.kind = e.kind
             JOIN @pipeline@.lead l ON l.lead_id = e.lead_id
         WHERE k.role IN ('unsubscribe', 'complaint')
             OR k.role = 'email_bounce' AND lower(e.properties ->> 'type') IN ('hard', 'permanent')
                 -- it was the address of the lead that was merged which is dead
-                AND NOT EXISTS (SELECT FROM @pipeline@.lead_merge m WHERE m.lead_id = e.lead_id AND m.merged_at >= e.recorded_at)
-    ), suppressed AS (
+                AND NOT EXISTS (SELECT FROM @pipeline@.lead_merge m WHERE m.lead_id = e.lead_id AND m.merged_at >= e.recorded_at);
+END
+$$;
+COMMENT ON FUNCTION _refused(bigint[], bigint[]) IS 'what some events say against messages';
+
+-- The trigger on event calls this for events of the roles unsubscribe,
+-- email_bounce and complaint, with the leads locked. Where leads are spread over
+-- nodes, a node cannot write the addresses that all of them know: there each of
+-- these events withdraws the consent of its lead.
+CREATE OR REPLACE FUNCTION _events_refused(lead_ids bigint[], event_ids bigint[]) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+AS $$
+DECLARE
+    by_lead CONSTANT boolean := leadscore_internal.is_by_lead(leadscore_internal.pipeline_schema(@pipeline_name@));
+    followed bigint[];
+    others bigint[];
+BEGIN
+    IF NOT by_lead THEN
         INSERT INTO @pipeline@.suppression (address_hash, channel, reason, since)
         SELECT h, CASE WHEN r.role = 'unsubscribe' THEN r.channel ELSE coalesce(r.channel, 'email') END,
             CASE r.role WHEN 'unsubscribe' THEN 'unsubscribed' WHEN 'complaint' THEN 'complained' ELSE 'bounced' END, r.occurred_at
-        FROM refused r, unnest(@pipeline@._address_hashes(r.email, CASE WHEN r.role = 'unsubscribe' AND r.channel IS DISTINCT FROM 'email' THEN r.phone END)) h
+        FROM @pipeline@._refused(_events_refused.lead_ids, _events_refused.event_ids) r,
+            unnest(@pipeline@._address_hashes(r.email, CASE WHEN r.role = 'unsubscribe' AND r.channel IS DISTINCT FROM 'email' THEN r.phone END)) h
         WHERE r.role <> 'unsubscribe' OR r.topic IS NULL
         ORDER BY 1, 2, 3, 4
-        ON CONFLICT DO NOTHING
-    ), withdrawn AS (
+        ON CONFLICT DO NOTHING;
+    END IF;
+    WITH withdrawn AS (
         INSERT INTO @pipeline@.consent (lead_id, purpose, channel, topic, status, evidence, occurred_at)
-        SELECT r.lead_id, 'marketing', r.channel, r.topic, 'withdrawn', jsonb_build_object('event_id', r.event_id), r.occurred_at
-        FROM refused r
-        WHERE r.role = 'unsubscribe'
+        SELECT r.lead_id, 'marketing', CASE WHEN r.role = 'unsubscribe' THEN r.channel ELSE coalesce(r.channel, 'email') END,
+            CASE WHEN r.role = 'unsubscribe' THEN r.topic END, 'withdrawn', jsonb_build_object('event_id', r.event_id), r.occurred_at
+        FROM @pipeline@._refused(_events_refused.lead_ids, _events_refused.event_ids) r
+        WHERE (r.role = 'unsubscribe' OR by_lead)
             -- a merge brings the row with the event
             AND NOT EXISTS (
                 SELECT FROM @pipeline@.consent c
@@ -531,7 +547,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION _events_refused(bigint[], bigint[]) IS
-    'records what events say against messages: an unsubscribe withdraws consent, and with a hard bounce and a complaint it suppresses the address';
+    'records what events say against messages: an unsubscribe withdraws consent, and with a hard bounce and a complaint it suppresses the address; where leads are spread over nodes, each of them withdraws consent';
 
 -- For apps
 
@@ -598,7 +614,7 @@ DECLARE
     at CONSTANT timestamptz := coalesce(occurred_at, now());
     problem text;
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     channel := lower(btrim(channel) COLLATE "C");
     topic := lower(btrim(topic) COLLATE "C");
     IF lead_id IS NULL OR purpose IS NULL OR status IS NULL OR basis IS NULL THEN
@@ -647,7 +663,7 @@ AS $$
 DECLARE
     same bigint[];
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@), leadscore_internal.require_text('external_id', external_id);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@), leadscore_internal.require_text('external_id', external_id);
     -- a person that was forgotten comes back by itself
     IF evidence <> '{}' AND status <> 'withdrawn' THEN
         UPDATE @pipeline@.suppression s
@@ -684,7 +700,7 @@ DECLARE
     same CONSTANT bigint[] := @pipeline@._same_address(ARRAY[lead_id]);
     granted boolean;
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     channel := lower(btrim(channel) COLLATE "C");
     PERFORM @pipeline@._lock_leads(same);
     granted := @pipeline@.give_consent_by_id(lead_id, purpose, channel, topic, evidence, 'withdrawn', 'consent', NULL, occurred_at);
@@ -710,7 +726,7 @@ CREATE OR REPLACE FUNCTION withdraw_consent(external_id text, purpose text, chan
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     RETURN @pipeline@.withdraw_consent_by_id(@pipeline@._hold_lead(external_id), purpose, channel, topic, evidence, occurred_at);
 END
 $$;
@@ -727,7 +743,7 @@ DECLARE
     hash bytea;
     lead_ids bigint[];
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     IF leadscore_internal.require_text('address', address) !~ '[@0-9]' THEN
         RAISE EXCEPTION 'address must be an e-mail address or a telephone number'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass something like ann@acme.example.';
@@ -766,7 +782,7 @@ DECLARE
     lifted bigint;
     lead_ids bigint[];
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     lead_ids := ARRAY(SELECT l.lead_id FROM @pipeline@.lead l
         WHERE lower(btrim(l.email) COLLATE "C") = lower(btrim(leadscore_internal.fold_name(leadscore_internal.require_text('address', unsuppress.address))) COLLATE "C")
             OR strpos(unsuppress.address, '@') = 0

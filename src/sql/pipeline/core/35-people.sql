@@ -78,7 +78,7 @@ CREATE OR REPLACE FUNCTION merge_leads_by_id(winner bigint, loser bigint, reason
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
+    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     enroll CONSTANT text := current_setting('leadscore.enroll');
     kept @pipeline@.lead;
     gone @pipeline@.lead;
@@ -164,7 +164,7 @@ BEGIN
     PERFORM @pipeline@._merge_runs(winner, loser);
     INSERT INTO @pipeline@.exposure AS o (lead_id, experiment, variant, exposed_at, recorded_at)
     SELECT winner, x.experiment, x.variant, x.exposed_at, x.recorded_at FROM @pipeline@.exposure x WHERE x.lead_id = loser
-    ON CONFLICT ON CONSTRAINT exposure_pkey DO UPDATE
+    ON CONFLICT (lead_id, experiment, variant) DO UPDATE
     SET exposed_at = least(o.exposed_at, excluded.exposed_at), recorded_at = least(o.recorded_at, excluded.recorded_at);
     UPDATE @pipeline@.lead_change c SET lead_id = winner WHERE c.lead_id = loser;
     -- of two wishes the newer one is that of the person
@@ -201,7 +201,7 @@ CREATE OR REPLACE FUNCTION merge_leads(winner text, loser text, reason text DEFA
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     RETURN @pipeline@.merge_leads_by_id(@pipeline@._find_lead(winner), @pipeline@._find_lead(loser), reason);
 END
 $$;
@@ -240,7 +240,7 @@ DECLARE
     known_id bigint;
     identified boolean;
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     anonymous_id := @pipeline@.lead_id(anonymous_name);
     known_id := @pipeline@.lead_id(known_name);
     IF known_id IS NULL AND @pipeline@._is_forgotten(known_name, NULL, NULL) THEN
@@ -339,7 +339,7 @@ DECLARE
     words text[];
     keys text[];
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     IF forget_lead_by_id.lead_id IS NULL THEN
         RAISE EXCEPTION 'lead_id must not be null'
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Pass the number of a lead.';
@@ -442,7 +442,7 @@ AS $$
 DECLARE
     found_id bigint;
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     found_id := @pipeline@.lead_id(leadscore_internal.require_text('external_id', external_id));
     RETURN found_id IS NOT NULL AND @pipeline@.forget_lead_by_id(found_id, requested_at);
 END
@@ -456,7 +456,7 @@ CREATE OR REPLACE FUNCTION export_lead_by_id(lead_id bigint) RETURNS jsonb
 AS $$
 #variable_conflict use_column
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     RETURN (
         SELECT jsonb_build_object(
             'lead', to_jsonb(l),
@@ -501,7 +501,7 @@ CREATE OR REPLACE FUNCTION export_lead(external_id text) RETURNS jsonb
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     RETURN @pipeline@.export_lead_by_id(@pipeline@.lead_id(leadscore_internal.require_text('external_id', external_id)));
 END
 $$;

@@ -598,7 +598,7 @@ DECLARE
     starts text;
     ids bigint[];
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     sequence := @pipeline@._require_name('sequence', sequence);
     IF enroll IS NULL OR enroll NOT IN ('new', 'all') THEN
         RAISE EXCEPTION 'enroll must be new or all, not "%"', coalesce(enroll, 'NULL')
@@ -680,7 +680,7 @@ DECLARE
     ids bigint[];
     unknown text;
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@), @pipeline@._require_name('sequence', sequence_preview.sequence);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@), @pipeline@._require_name('sequence', sequence_preview.sequence);
     IF NOT @pipeline@._shows_all_leads() THEN
         RETURN;
     END IF;
@@ -766,7 +766,7 @@ CREATE OR REPLACE FUNCTION enroll(sequence text, segment text, at timestamptz DE
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     segment := @pipeline@._require_name('segment', segment);
     IF NOT EXISTS (SELECT FROM @pipeline@.segment g WHERE g.segment = enroll.segment AND g.status = 'active') THEN
         RAISE EXCEPTION 'segment "%" is not active', segment
@@ -783,7 +783,7 @@ CREATE OR REPLACE FUNCTION enroll_lead_by_id(lead_id bigint, sequence text, at t
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     IF NOT EXISTS (SELECT FROM @pipeline@.lead l WHERE l.lead_id = enroll_lead_by_id.lead_id) THEN
         RAISE EXCEPTION 'there is no lead %', coalesce(lead_id::text, 'NULL')
             USING ERRCODE = 'no_data_found', HINT = @pipeline@._missing_hint(lead_id);
@@ -798,7 +798,7 @@ CREATE OR REPLACE FUNCTION enroll_lead(external_id text, sequence text, at times
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     RETURN @pipeline@.enroll_lead_by_id(@pipeline@._hold_lead(external_id), sequence, at);
 END
 $$;
@@ -812,7 +812,7 @@ AS $$
 DECLARE
     open_run integer;
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     sequence := @pipeline@._require_name('sequence', sequence);
     PERFORM leadscore_internal.require_instant('at', at);
     PERFORM @pipeline@._lock_leads(ARRAY[lead_id]);
@@ -833,7 +833,7 @@ CREATE OR REPLACE FUNCTION unenroll(external_id text, sequence text, at timestam
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     RETURN @pipeline@.unenroll_by_id(@pipeline@._hold_lead(external_id), sequence, at);
 END
 $$;

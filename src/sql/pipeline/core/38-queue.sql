@@ -276,7 +276,7 @@ DECLARE
     leads bigint[];
     ids bigint[];
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     PERFORM leadscore_internal.require_instant('at', at);
     IF claim_actions.channel IS NULL OR max_actions IS NULL OR lease IS NULL THEN
         RAISE EXCEPTION '% must not be null', CASE WHEN claim_actions.channel IS NULL THEN 'channel' WHEN max_actions IS NULL THEN 'max_actions'
@@ -400,7 +400,7 @@ DECLARE
     done @pipeline@.action;
     event_kind text;
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     PERFORM leadscore_internal.require_instant('at', at);
     IF jsonb_typeof(complete_action.properties) IS DISTINCT FROM 'object' THEN
         RAISE EXCEPTION 'properties must be a JSON object'
@@ -447,7 +447,7 @@ DECLARE
     completed bigint := 0;
     one record;
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     IF jsonb_typeof(actions) IS DISTINCT FROM 'array' OR jsonb_path_exists(actions, 'strict $[*] ? (@.type() != "object")') THEN
         RAISE EXCEPTION 'actions must be a JSON array of objects'
             USING ERRCODE = 'invalid_parameter_value',
@@ -478,7 +478,7 @@ DECLARE
     ended text;
     again boolean;
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     PERFORM leadscore_internal.require_instant('at', at);
     living := @pipeline@._lock_living(fail_action.lead_id);
     SELECT * INTO failed FROM @pipeline@.action a WHERE a.lead_id = living AND a.action_id = fail_action.action_id;
@@ -517,7 +517,7 @@ DECLARE
     living bigint;
     held @pipeline@.action;
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     PERFORM leadscore_internal.require_instant('at', at);
     IF lease IS NULL OR lease <= interval '0' OR lease > interval '30 days' THEN
         RAISE EXCEPTION 'lease must be positive, and 30 days at most'
@@ -547,7 +547,7 @@ DECLARE
     living bigint;
     held @pipeline@.action;
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     PERFORM leadscore_internal.require_instant('at', at);
     living := @pipeline@._lock_living(cancel_action.lead_id);
     SELECT * INTO held FROM @pipeline@.action a WHERE a.lead_id = living AND a.action_id = cancel_action.action_id;
@@ -572,7 +572,7 @@ AS $$
 DECLARE
     living CONSTANT bigint := @pipeline@._living_lead(action_wanted.lead_id);
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     RETURN EXISTS (
         SELECT FROM @pipeline@.action a
         WHERE a.lead_id = living AND a.action_id = action_wanted.action_id AND a.attempt = action_wanted.attempt
@@ -599,7 +599,7 @@ DECLARE
     added bigint;
     problem text;
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     PERFORM leadscore_internal.require_instant('due_at', due_at);
     channel := lower(btrim(channel));
     topic := nullif(lower(btrim(topic)), '');
@@ -642,7 +642,7 @@ CREATE OR REPLACE FUNCTION add_action(external_id text, channel text, content te
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     RETURN @pipeline@.add_action_by_id(@pipeline@._hold_lead(external_id), channel, content, due_at, dedup_key, kind, topic, transactional,
         priority, properties, expires_after, assignee);
 END

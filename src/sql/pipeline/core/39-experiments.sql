@@ -119,7 +119,7 @@ BEGIN
     WHERE isfinite(u.exposed_at)
     GROUP BY u.lead_id, u.experiment, u.variant
     ORDER BY u.lead_id, u.experiment, min(u.exposed_at), u.variant
-    ON CONFLICT ON CONSTRAINT exposure_pkey DO UPDATE SET exposed_at = excluded.exposed_at WHERE excluded.exposed_at < o.exposed_at;
+    ON CONFLICT (lead_id, experiment, variant) DO UPDATE SET exposed_at = excluded.exposed_at WHERE excluded.exposed_at < o.exposed_at;
 END
 $$;
 COMMENT ON FUNCTION _expose(bigint[], text[], text[], timestamptz[]) IS
@@ -158,7 +158,7 @@ DECLARE
     test @pipeline@.experiment;
     living bigint;
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     experiment := @pipeline@._require_name('experiment', experiment);
     PERFORM leadscore_internal.require_instant('at', at);
     SELECT * INTO test FROM @pipeline@.experiment x WHERE x.experiment = expose_by_id.experiment;
@@ -188,7 +188,7 @@ AS $$
 DECLARE
     shown_to bigint;
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     experiment := @pipeline@._require_name('experiment', experiment);
     shown_to := @pipeline@.lead_id(leadscore_internal.require_text('external_id', external_id));
     -- a visitor of a draft, or after the end, leaves no row behind
@@ -320,7 +320,7 @@ CREATE OR REPLACE FUNCTION start_experiment(experiment text, at timestamptz DEFA
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     experiment := @pipeline@._require_name('experiment', experiment);
     PERFORM leadscore_internal.require_instant('at', at);
     IF at > now() THEN

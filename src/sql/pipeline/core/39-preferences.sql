@@ -17,12 +17,12 @@ CREATE OR REPLACE FUNCTION set_preferences_by_id(lead_id bigint, topics text[] D
         max_messages integer DEFAULT NULL, period text DEFAULT NULL) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_variable
+#variable_conflict use_column
 DECLARE
     problem text;
     changed boolean;
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     problem := CASE
         WHEN max_messages < 1 THEN 'max_messages must be positive'
         WHEN (max_messages IS NULL) <> (period IS NULL) THEN 'max_messages and period belong together'
@@ -50,7 +50,7 @@ BEGIN
     END IF;
     INSERT INTO @pipeline@.lead_preference AS p (lead_id, topics, channels, max_messages, period)
         VALUES (lead_id, topics, channels, max_messages, period)
-    ON CONFLICT ON CONSTRAINT lead_preference_pkey DO UPDATE
+    ON CONFLICT (lead_id) DO UPDATE
         SET topics = excluded.topics, channels = excluded.channels, max_messages = excluded.max_messages, period = excluded.period,
             updated_at = now(), updated_by = leadscore_internal.caller()
         WHERE (p.topics, p.channels, p.max_messages, p.period)
@@ -67,7 +67,7 @@ CREATE OR REPLACE FUNCTION set_preferences(external_id text, topics text[] DEFAU
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     RETURN @pipeline@.set_preferences_by_id(@pipeline@._hold_lead(external_id), topics, channels, max_messages, period);
 END
 $$;

@@ -23,7 +23,8 @@ COMMENT ON FUNCTION _shows_all_leads() IS
 -- Where each lead stands now, including changes that no sweep has recorded yet:
 -- because time passed, or because models, signals or segments changed. The only view that
 -- reads the stage of lead_state. Of two parts, so that a condition on the stage
--- of leads that are not due can use an index.
+-- of leads that are not due can use an index. The model is joined in both: Citus
+-- does not take a union of leads that something is joined to.
 CREATE OR REPLACE VIEW _lead_now WITH (security_invoker = true) AS
 SELECT
     s.lead_id,
@@ -35,13 +36,15 @@ SELECT
     dated(s.next_review_at) AS next_review_at,
     s.cycle,
     s.activity,
-    m.model,
-    m.compiled,
+    s.model,
+    s.compiled,
     now() AS at,
     dated(s.recorded_since) AS recorded_since_at
 FROM (
-        SELECT s.lead_id, s.stage, s.stage_since, s.stage AS recorded_stage, s.stage_since AS recorded_since, false AS due, s.next_review_at, s.cycle, s.activity
+        SELECT s.lead_id, s.stage, s.stage_since, s.stage AS recorded_stage, s.stage_since AS recorded_since, false AS due, s.next_review_at, s.cycle, s.activity,
+            m.model, m.compiled
         FROM lead_state s
+            LEFT JOIN model m ON m.status = 'active'
         WHERE (s.next_review_at > now() OR s.next_review_at IS NULL)
             -- to ask whether they are equal tells the planner that they are
             AND (s.configuration = (SELECT g.configuration FROM setting g) OR s.configuration > (SELECT g.configuration FROM setting g))
@@ -55,14 +58,16 @@ FROM (
             true,
             s.next_review_at,
             s.cycle,
-            CASE WHEN s.configuration < z.signals_configuration THEN current_activity($name$@pipeline@$name$::regnamespace, s.lead_id) ELSE s.activity END
+            CASE WHEN s.configuration < z.signals_configuration THEN current_activity($name$@pipeline@$name$::regnamespace, s.lead_id) ELSE s.activity END,
+            m.model,
+            m.compiled
         FROM lead_state s
             -- by the aggregate the planner knows that it is one row
             CROSS JOIN (SELECT max(g.signals_configuration) AS signals_configuration FROM setting g) z
+            LEFT JOIN model m ON m.status = 'active'
         WHERE s.next_review_at <= now()
             OR s.configuration < (SELECT g.configuration FROM setting g) AND s.configuration <> (SELECT g.configuration FROM setting g)
-    ) s
-    LEFT JOIN model m ON m.status = 'active';
+    ) s;
 COMMENT ON VIEW _lead_now IS
     'one row a lead: its stage of now, beside what a score is computed from; due: the stage had to be computed, else it is recorded_stage';
 

@@ -102,7 +102,7 @@ BEGIN
                 THEN leadscore_internal.current_activity(pipeline, s.lead_id) ELSE s.activity END) AS a (activity);
 END
 $$;
-REVOKE EXECUTE ON FUNCTION _past_leads(lead_model, lead_stage, interval, timestamptz[], boolean, integer, timestamptz) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION _past_leads(leadscore.lead_model, leadscore.lead_stage, interval, timestamptz[], boolean, integer, timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION _past_leads(lead_model, lead_stage, interval, timestamptz[], boolean, integer, timestamptz) IS
     'leads below the target, each as of one of these instants, or of up to most of them: its stage, what each rule of a model counted, its score last, and whether it reached the target within horizon after. A profile counts from when it was recorded; with trust_profile from the day that it is for. From more_until on only leads that were not looked at before';
 
@@ -137,7 +137,7 @@ BEGIN
         WHERE m.signal IS NOT NULL OR r.signal IS NOT NULL;
 END
 $$;
-REVOKE EXECUTE ON FUNCTION _signals_of_outcome(text, lead_stage) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION _signals_of_outcome(text, leadscore.lead_stage) FROM PUBLIC;
 COMMENT ON FUNCTION _signals_of_outcome(text, lead_stage) IS
     'signals that are the target or an exit, or what sales does about a lead: they follow from the score and the outcome, and are not learned from';
 
@@ -251,7 +251,7 @@ CREATE OR REPLACE FUNCTION suggest_points(model text, target text DEFAULT 'custo
 AS $$
 #variable_conflict use_column
 DECLARE
-    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
+    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     source text;
     compiled leadscore.lead_model;
     goal leadscore.lead_stage;

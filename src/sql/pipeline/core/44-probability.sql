@@ -45,7 +45,7 @@ BEGIN
     END LOOP;
 END
 $$;
-REVOKE EXECUTE ON FUNCTION _leads_at(lead_model, lead_stage, interval, timestamptz[]) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION _leads_at(leadscore.lead_model, leadscore.lead_stage, interval, timestamptz[]) FROM PUBLIC;
 COMMENT ON FUNCTION _leads_at(lead_model, lead_stage, interval, timestamptz[]) IS
     'leads below the target as of each of these instants: stage, score, and whether they reached the target within horizon after';
 
@@ -97,7 +97,7 @@ CREATE OR REPLACE FUNCTION calibrate_model(model text DEFAULT NULL, target text 
 AS $$
 #variable_conflict use_column
 DECLARE
-    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
+    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     min_converted CONSTANT integer := 50;
     min_stage_leads CONSTANT integer := 20;
     source text;
