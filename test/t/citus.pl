@@ -176,7 +176,8 @@ both('a reader', q{SELECT count(*) FROM PIPE.lead_score}, 1, '-U', 'reader');
 
 # another node, and parts that move
 my $third = add_node('worker3');
-$nodes[0]->safe_psql('postgres', sprintf q{SELECT citus_move_shard_placement((SELECT min(shardid) FROM pg_dist_shard WHERE logicalrelid = 'crm.event'::regclass),
+$nodes[0]->safe_psql('postgres', sprintf q{SELECT replicate_reference_tables('block_writes');
+	SELECT citus_move_shard_placement((SELECT min(shardid) FROM pg_dist_shard WHERE logicalrelid = 'crm.event'::regclass),
 	(SELECT nodename FROM citus_shards WHERE table_name = 'crm.event'::regclass ORDER BY shardid LIMIT 1), (SELECT nodeport FROM citus_shards WHERE table_name = 'crm.event'::regclass ORDER BY shardid LIMIT 1),
 	'%1$s', %2$d, 'block_writes'); SELECT citus_schema_move('ten', '%1$s', %2$d, 'block_writes')}, $third->host, $third->port);
 is($third->safe_psql('postgres', q{SELECT count(*) FILTER (WHERE relname LIKE 'event\_%') FROM pg_class WHERE relkind = 'r' AND relnamespace IN ('crm'::regnamespace, 'ten'::regnamespace) AND relname ~ '\d$'}), '2', 'both are on the new node');
