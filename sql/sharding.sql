@@ -43,6 +43,39 @@ SELECT p.oid::regprocedure FROM pg_proc p
     WHERE p.pronamespace IN ('leadscore'::regnamespace, 'leadscore_internal'::regnamespace, 'crm'::regnamespace) AND p.prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c') AND p.prokind = 'f'
         AND pg_get_functiondef(p.oid) ~* '\m(NOTIFY|UNLISTEN|LISTEN|pg_notify|CREATE\s+(GLOBAL\s+|LOCAL\s+)?TEMP(ORARY)?|INTO\s+TEMP(ORARY)?|pg_(try_)?advisory_lock(_shared)?|WITH\s+HOLD)\M';
 
+-- Citus copies an object after all that it depends on, and takes for a dependency
+-- of a table every function that is named by what names the table: a rule, a
+-- default, a constraint, a trigger. A table that depends on itself is refused. So a
+-- function that reads tables has its body as a string, which records nothing.
+WITH RECURSIVE named AS (
+    SELECT DISTINCT d.refobjid AS table, f.refobjid AS function
+    FROM pg_depend d JOIN tables t ON t.oid = d.refobjid AND d.refclassid = 'pg_class'::regclass
+        JOIN pg_depend f ON f.classid = d.classid AND f.objid = d.objid AND f.refclassid = 'pg_proc'::regclass
+        JOIN pg_proc p ON p.oid = f.refobjid AND p.pronamespace IN ('crm'::regnamespace, 'crm_reports'::regnamespace)
+    WHERE d.deptype = 'n' OR d.deptype = 'a' AND d.refobjsubid <> 0
+), edge AS (
+    SELECT n.table AS from_oid, n.function AS to_oid FROM named n
+    UNION
+    SELECT d.objid, d.refobjid FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid AND p.pronamespace IN ('crm'::regnamespace, 'crm_reports'::regnamespace)
+    WHERE d.classid = 'pg_proc'::regclass AND d.refclassid IN ('pg_proc'::regclass, 'pg_class'::regclass)
+    UNION
+    SELECT k.conrelid, k.confrelid FROM pg_constraint k JOIN tables t ON t.oid = k.conrelid WHERE k.contype = 'f' AND k.conrelid <> k.confrelid
+), reached AS (
+    SELECT e.from_oid, e.to_oid FROM edge e JOIN tables t ON t.oid = e.from_oid
+    UNION
+    SELECT r.from_oid, e.to_oid FROM reached r JOIN edge e ON e.from_oid = r.to_oid
+)
+SELECT r.from_oid::regclass AS circular FROM reached r WHERE r.from_oid = r.to_oid ORDER BY 1;
+SELECT DISTINCT p.oid::regprocedure AS bound FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_class'::regclass
+    WHERE p.pronamespace IN ('crm'::regnamespace, 'crm_reports'::regnamespace);
+-- parameters of a function in SQL are unknown when its queries are planned
+SELECT p.oid::regprocedure AS in_sql FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang AND l.lanname = 'sql'
+    WHERE p.pronamespace IN ('crm'::regnamespace, 'crm_reports'::regnamespace) AND p.pronargs > 0 AND p.prosqlbody IS NULL;
+-- a trigger that also fires on TRUNCATE would be on no shard
+SELECT g.tgrelid::regclass, g.tgname FROM pg_trigger g WHERE NOT g.tgisinternal AND g.tgtype & 32 <> 0 AND g.tgtype & 28 <> 0;
+-- ON CONFLICT goes by columns
+SELECT p.oid::regprocedure AS by_constraint FROM pg_proc p WHERE p.pronamespace = 'crm'::regnamespace AND p.prosrc ~* 'ON\s+CONFLICT\s+ON\s+CONSTRAINT';
+
 -- Aggregates: partial results of nodes can be combined; a fit needs all rows in one
 -- place, and a funnel those of one lead, which are
 SELECT a.aggfnoid::regprocedure FROM pg_aggregate a JOIN pg_proc p ON p.oid = a.aggfnoid

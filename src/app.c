@@ -373,6 +373,7 @@ leadscore_app_run(Pipeline *pipeline, AppStatement statement, Datum *values,
 	AppCache   *cache = leadscore_app_cache(pipeline);
 	/* a function of the pipeline, of which only the name is ours */
 	bool		calls = strncmp(text->sql, "SELECT {pipeline}._", strlen("SELECT {pipeline}._")) == 0;
+	PipelinePart part = {InvalidOid, InvalidOid};
 	PipelinePart before;
 	int			result = 0;
 
@@ -391,9 +392,14 @@ leadscore_app_run(Pipeline *pipeline, AppStatement statement, Datum *values,
 			elog(ERROR, "could not prepare: %s", text->sql);
 		cache->plans[statement] = plan;
 	}
+	if (calls)
+		part = pipeline->part;
+	/* what is on this node as a whole is read here */
+	if (calls && !text->writes && pipeline->distributed && !pipeline->by_lead)
+		part.shard = leadscore_reference_copy(pipeline->lead);
 	if (!pipeline->distributed)
 		leadscore_renew_plan(cache->plans[statement]);
-	before = leadscore_enter_shard(calls ? pipeline->part : (PipelinePart) {0});
+	before = leadscore_enter_shard(part);
 	PG_TRY();
 	{
 		if (snapshot)

@@ -443,6 +443,8 @@ leadscore_known_pipeline(PG_FUNCTION_ARGS)
 				 errmsg("pipeline \"%s\" has layout version %s, which this version of leadscore does not know",
 						name, layout),
 				 errhint("Install the newer leadscore and run ALTER EXTENSION leadscore UPDATE.")));
+	if (leadscore_is_distributed(setting))
+		leadscore_use_one_connection();
 	PG_RETURN_OID(schema);
 }
 

@@ -355,3 +355,16 @@ leadscore_prepare_citus(bool distributed)
 			(void) set_config_option(settings[i].name, settings[i].value, PGC_USERSET, PGC_S_SESSION,
 									 GUC_ACTION_SAVE, true, 0, false);
 }
+
+/*
+ * Have Citus work through one connection to a node until the transaction ends, as
+ * GRANT needs it on tables of both kinds.
+ */
+void
+leadscore_use_one_connection(void)
+{
+	static const char name[] = "citus.multi_shard_modify_mode";
+
+	if (GetConfigOption(name, true, false) != NULL)
+		(void) set_config_option(name, "sequential", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+}

@@ -22,6 +22,7 @@ extern Oid	leadscore_reference_copy(Oid table);
 extern List *leadscore_parts(Oid schema, int elevel);
 extern void leadscore_hold_shard(PipelinePart part);
 extern void leadscore_prepare_citus(bool distributed);
+extern void leadscore_use_one_connection(void);
 
 /* shard_plan.c */
 extern PipelinePart leadscore_enter_shard(PipelinePart part);

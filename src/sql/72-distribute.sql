@@ -87,7 +87,7 @@ COMMENT ON FUNCTION leadscore_internal.is_by_lead(regnamespace) IS
 -- Called first by functions that look at leads of several nodes at once, or
 -- that write what every node has.
 CREATE FUNCTION leadscore_internal.pipeline_on_one_node(name text) RETURNS regnamespace
-	LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(name);
