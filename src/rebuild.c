@@ -408,7 +408,7 @@ compare_part(Writer *writer, int k, int n, DifferenceFound found, void *context,
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextSwitchTo(writer->lead_context);
 		take_row(leads, lead_id, lead_map, writer->lead.slot);
-		if (log.loaded && write_loaded(&log, lead_id))
+		if (written && log.loaded && write_loaded(&log, lead_id))
 			(*written)++;
 		else if (!take_row(states, lead_id, state_map, writer->state.slot))
 		{

@@ -53,6 +53,8 @@ COMMENT ON COLUMN sequence.created_at IS 'when it was created';
 COMMENT ON COLUMN sequence.activated_by IS 'role that activated it last';
 COMMENT ON COLUMN sequence.activated_at IS 'when it was activated last; nothing that happened before begins a run';
 
+CREATE INDEX sequence_start_name_idx ON sequence (start_name);
+
 CREATE TABLE sequence_step (
     sequence text,
     step text,

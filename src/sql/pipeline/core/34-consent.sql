@@ -253,8 +253,10 @@ COMMENT ON FUNCTION _consent_now(bigint[]) IS
 CREATE OR REPLACE FUNCTION _follow_consents(lead_ids bigint[], instants timestamptz[]) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
 AS $$
+DECLARE
+    is_signal CONSTANT boolean := EXISTS (SELECT FROM @pipeline@.signal s WHERE s.source = 'profile' AND s.condition::text ~ 'contact_allowed'
+        AND leadscore_internal.pipeline_schema(@pipeline_name@) IS NOT NULL);
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     -- A change has a time of its own, later than the one before, but never one to
     -- come. That of contact_allowed alone is not that of its event: an app may
     -- send a profile with that time, which must not come later for it. So it is
@@ -265,7 +267,7 @@ BEGIN
             WHEN l.updated_at > now() THEN clock_timestamp()
             WHEN l.consented_at IS DISTINCT FROM n.consented_at
                 THEN greatest(l.updated_at + interval '1 microsecond', least(g.at, now()))
-            WHEN EXISTS (SELECT FROM @pipeline@.signal s WHERE s.source = 'profile' AND s.condition::text ~ 'contact_allowed')
+            WHEN is_signal
                 THEN greatest(l.updated_at, least(g.at, now())) + interval '1 microsecond'
             ELSE greatest(l.updated_at + interval '2 microseconds', least(g.at, now()), timestamptz '4713-01-01 00:00+00 BC')
                 - interval '1 microsecond' END

@@ -104,7 +104,7 @@ BEGIN
             JOIN @pipeline@.lead l ON l.lead_id = e.lead_id
             CROSS JOIN LATERAL (
                 SELECT leadscore_internal.known_zone(l.time_zone, o.time_zone) AS zone, leadscore_internal.known_zone(o.time_zone, 'UTC') AS business_zone
-                FROM @pipeline@.setting o
+                FROM (SELECT (SELECT g.time_zone FROM @pipeline@.setting g) AS time_zone) o
             ) z
             LEFT JOIN LATERAL (
                 SELECT * FROM @pipeline@.sequence_step o
@@ -173,9 +173,9 @@ BEGIN
             -- by hand begins a lead that is in the segment now, though only time has
             -- brought it there and no sweep has recorded that yet; an edge was just written
             AND (q.stay_in_segment IS NULL OR EXISTS (
-                SELECT FROM @pipeline@.lead_state s CROSS JOIN @pipeline@.setting z
+                SELECT FROM @pipeline@.lead_state s
                     JOIN @pipeline@.segment g ON g.segment_id = ANY (
-                        CASE WHEN u.started_by = 'by_hand' AND (s.next_review_at <= now() OR s.configuration < z.configuration)
+                        CASE WHEN u.started_by = 'by_hand' AND (s.next_review_at <= now() OR s.configuration < (SELECT z.configuration FROM @pipeline@.setting z))
                             THEN leadscore_internal.current_segments($name$@pipeline@$name$::regnamespace, s.lead_id) ELSE s.segments END)
                 WHERE s.lead_id = u.lead_id AND g.segment = q.stay_in_segment))
             AND (b.run IS NULL OR (NOT b.is_open
@@ -353,9 +353,8 @@ BEGIN
                 SELECT coalesce(array_agg(x.signal), '{}') AS signals
                 FROM leadscore.unnest(_step_holds.activity) c
                     JOIN @pipeline@.signal x ON x.signal_id = c.signal_id
-                    CROSS JOIN @pipeline@.setting z
                 WHERE x.signal = ANY (_step_holds.only_if || _step_holds.unless)
-                    AND (x.source = 'profile' OR c.bucket >= date_bin(z.grain, _step_holds.since, '2000-01-01 00:00+00'))
+                    AND (x.source = 'profile' OR c.bucket >= date_bin((SELECT z.grain FROM @pipeline@.setting z), _step_holds.since, '2000-01-01 00:00+00'))
             ) p);
 END
 $$;

@@ -106,8 +106,8 @@ BEGIN
             AND CASE a.status WHEN 'waiting' THEN a.due_at ELSE a.claimed_until END <= _decide_actions.at
     ), zones AS MATERIALIZED (
         -- the arithmetic of time is done once for leads of one zone
-        SELECT o.time_zone, leadscore_internal.known_zone(o.time_zone, z.time_zone) AS zone
-        FROM (SELECT DISTINCT d.time_zone FROM due d) o CROSS JOIN @pipeline@.setting z
+        SELECT o.time_zone, leadscore_internal.known_zone(o.time_zone, (SELECT z.time_zone FROM @pipeline@.setting z)) AS zone
+        FROM (SELECT DISTINCT d.time_zone FROM due d) o
     ), granted AS MATERIALIZED (
         SELECT t.topic, g.lead_id, count(*) FILTER (WHERE g.granted) = 2 AS granted
         FROM (
