@@ -140,7 +140,11 @@ static const StatementText statements[N_STATEMENTS] = {
 	[READ_LEAD] = {"SELECT l.created_at, s.activity, s.stage::pg_catalog.text FROM {lead} l JOIN {lead_state} s"
 	" ON s.lead_id" EQ "l.lead_id WHERE l.lead_id" EQ "$1", 1, {INT8OID}, false},
 	[READ_EXTERNAL_ID] = {"SELECT lead_id FROM {lead} WHERE external_id" EQ "$1", 1, {TEXTOID}, false},
-	/* the same where the number of a lead follows from its name, and for other names */
+
+	/*
+	 * the same where the number of a lead follows from its name, and for
+	 * other names
+	 */
 	[READ_NAME] = {"SELECT external_id FROM {lead} WHERE lead_id" EQ "$1", 1, {INT8OID}, false},
 	[READ_ALIAS] = {"SELECT lead_id FROM {pipeline}.lead_alias WHERE external_id" EQ "$1", 1, {TEXTOID}, false},
 	/* as of now, on the node that has the lead */
@@ -255,7 +259,10 @@ static const StatementText statements[N_STATEMENTS] = {
 		" n.profile, n.consented_at, n.contact_allowed, n.referred_by, n.objective, n.complexity))",
 	3, {INT8ARRAYOID, JSONBARRAYOID, TIMESTAMPTZARRAYOID}, true},
 
-	/* $3 is when the document was true, $4 when it was written, $5 its consented_at */
+	/*
+	 * $3 is when the document was true, $4 when it was written, $5 its
+	 * consented_at
+	 */
 	[MERGE_PROFILE] = {"UPDATE {lead} l SET " MERGE_COLUMNS(ASSIGNED, ASSIGNED) "updated_at = $4"
 		" WHERE l.lead_id" EQ "$1 AND pg_catalog.record_image_ne(ROW(" MERGE_COLUMNS(BEFORE, BEFORE_LAST) "),"
 	" ROW(" MERGE_COLUMNS(AFTER, AFTER_LAST) "))", 5, {INT8OID, JSONBOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID}, true},
@@ -270,7 +277,11 @@ static const StatementText statements[N_STATEMENTS] = {
 	" SELECT pg_catalog.count(*), pg_catalog.count(source_id) FROM added", 8, {EVENT_ARRAYS}, true},
 	[ADD_EVENTS_ONCE] = {"WITH added AS (" EVENT_ROWS ONCE " RETURNING source_id)"
 	" SELECT pg_catalog.count(*), pg_catalog.count(source_id) FROM added", 8, {EVENT_ARRAYS}, true},
-	/* how many of these name an event that is there, where one index keeps them apart */
+
+	/*
+	 * how many of these name an event that is there, where one index keeps
+	 * them apart
+	 */
 	[COUNT_KNOWN] = {"SELECT pg_catalog.count(*) FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS u(lead_id, source_id)"
 	" JOIN {event} e ON e.lead_id" EQ "u.lead_id AND e.source_id" EQ "u.source_id", 2, {INT8ARRAYOID, TEXTARRAYOID}, false},
 	/* and which of them do so, or say the same as one before */
@@ -371,6 +382,7 @@ leadscore_app_run(Pipeline *pipeline, AppStatement statement, Datum *values,
 {
 	const StatementText *text = &statements[statement];
 	AppCache   *cache = leadscore_app_cache(pipeline);
+
 	/* a function of the pipeline, of which only the name is ours */
 	bool		calls = strncmp(text->sql, "SELECT {pipeline}._", strlen("SELECT {pipeline}._")) == 0;
 	PipelinePart part = {InvalidOid, InvalidOid};

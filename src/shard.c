@@ -257,7 +257,7 @@ leadscore_hold_shard(PipelinePart part)
 	int			n;
 
 	if (!OidIsValid(part.shard) || !split_name(get_rel_name(part.shard), &length, &number) ||
-		/* a catalog like that of Citus, without it */
+	/* a catalog like that of Citus, without it */
 		!SearchSysCacheExists3(PROCNAMEARGSNSP, CStringGetDatum("lock_shard_metadata"),
 							   PointerGetDatum(buildoidvector(types, 2)),
 							   ObjectIdGetDatum(PG_CATALOG_NAMESPACE)))

@@ -201,10 +201,10 @@ sweep(PG_FUNCTION_ARGS)
 	outermost = leadscore_progress_begin(schema, TASK_SWEEP, PHASE_SWEEP);
 	foreach(lc, leadscore_parts(schema, NOTICE))
 		if (swept < max_leads)
-		{
-			leadscore_hold_shard(*(PipelinePart *) lfirst(lc));
-			swept += leadscore_sweep_part(*(PipelinePart *) lfirst(lc), max_leads - swept);
-		}
+	{
+		leadscore_hold_shard(*(PipelinePart *) lfirst(lc));
+		swept += leadscore_sweep_part(*(PipelinePart *) lfirst(lc), max_leads - swept);
+	}
 	leadscore_progress_end(outermost);
 	PG_RETURN_INT64(swept);
 }
