@@ -8,10 +8,12 @@ SELECT leadscore.create_pipeline(p, reports => false) FROM unnest('{fresh,used}'
 SELECT fresh.activate_segment(segment) FROM fresh.segment ORDER BY segment_id \g /dev/null
 SELECT used.activate_segment(segment) FROM used.segment ORDER BY segment_id \g /dev/null
 COMMIT;
--- a lead that is gone again leaves its pages
-INSERT INTO used.lead (external_id, email, profile) VALUES ('gone', 'gone@mail.example', '{"job_title": "CEO"}');
-INSERT INTO used.event (lead_id, kind) SELECT lead_id, 'page_view' FROM used.lead;
+-- where a lead was purged, leads are repaired one by one
+INSERT INTO used.lead (external_id, created_at) VALUES ('gone', '2020-01-01 00:00Z');
+INSERT INTO used.event (lead_id, kind, occurred_at) SELECT lead_id, 'page_view', '2020-01-02 00:00Z' FROM used.lead;
+SELECT count(*) > 0 AS purged FROM used.purge('2020-06-01');
 DELETE FROM used.lead;
+SELECT pg_relation_size('fresh.lead_checkpoint') > 0 AS fresh, pg_relation_size('used.lead_checkpoint') > 0 AS used;
 SELECT leadscore.detach_pipeline(p) FROM unnest('{fresh,used}'::text[]) p \g /dev/null
 -- created before its events, after them, in time to come; with a profile, without
 INSERT INTO fresh.lead (lead_id, external_id, email, consented_at, profile, created_at, updated_at)

@@ -331,29 +331,58 @@ count_leads(const Writer *writer, const LeadRange *range)
 	return n;
 }
 
-/* Is a part just loaded, and nobody else writes: was nothing ever written about its leads? */
-static bool
-is_loaded(const Pipeline *pipeline)
+/* Histories of leads, in order: one that was loaded has none. */
+typedef struct Histories
 {
-	return leadscore_pipeline_is_locked(pipeline->part) &&
-		!leadscore_ever_filled(pipeline->state) && !leadscore_ever_filled(pipeline->stage_log) &&
-		!leadscore_ever_filled(pipeline->segment_log) &&
-		!leadscore_ever_filled(pipeline->profile_change) && !leadscore_ever_filled(pipeline->checkpoint);
+	RowStream  *stages;
+	RowStream  *segments;
+} Histories;
+
+/* Begin to read the histories of a part.  False if leads of it may not be written at once. */
+static bool
+histories_open(Writer *writer, const LeadRange *range, Histories *histories)
+{
+	const Pipeline *pipeline = writer->pipeline;
+
+	/* nobody else may write a lead meanwhile, nor may it begin at a line */
+	if (!leadscore_pipeline_is_locked(pipeline->part) || leadscore_ever_filled(pipeline->checkpoint))
+		return false;
+	histories->stages = leadscore_stream_open("lead_id", pipeline->stage_log, "lead_id", range,
+											  writer->snapshot);
+	histories->segments = leadscore_stream_open("lead_id", pipeline->segment_log, "lead_id", range,
+												writer->snapshot);
+	return true;
+}
+
+/* End that. */
+static void
+histories_close(Histories *histories)
+{
+	leadscore_stream_close(histories->stages);
+	leadscore_stream_close(histories->segments);
 }
 
 /*
- * Write the state and the history of a lead that was loaded, from its log in one
- * pass.  False if it is created only in time to come.
+ * Was the lead in the writer's slot, which has no state, just loaded?  One that
+ * is created only in time to come is looked at by itself.
  */
 static bool
+is_loaded(LogReader *log, Histories *histories, int64 lead_id)
+{
+	return !leadscore_stream_has(histories->stages, lead_id) &&
+		!leadscore_stream_has(histories->segments, lead_id) &&
+		!leadscore_stream_has(log->profiles, lead_id) &&
+		leadscore_lead_created_at(log->writer) <= log->writer->now;
+}
+
+/* Write the state and the history of a lead that was loaded, from its log in one pass. */
+static void
 write_loaded(LogReader *log, int64 lead_id)
 {
 	Writer	   *writer = log->writer;
 	HistoryBuffer replayed;
 	LeadRecord	record;
 
-	if (leadscore_lead_created_at(writer) > writer->now)
-		return false;
 	ExecStoreAllNullTuple(writer->state.slot);
 	leadscore_state_none(writer);
 	record.lead_id = lead_id;
@@ -361,7 +390,6 @@ write_loaded(LogReader *log, int64 lead_id)
 	leadscore_history_append(&writer->appended, &replayed);
 	leadscore_state_insert(writer, &record);
 	leadscore_writer_flush(writer, true);
-	return true;
 }
 
 /*
@@ -377,9 +405,11 @@ compare_part(Writer *writer, int k, int n, DifferenceFound found, void *context,
 	RowStream  *states;
 	TupleConversionMap *lead_map;
 	TupleConversionMap *state_map;
+	Histories	histories;
 	LogReader	log;
 	LeadRange	range;
 	int64		lead_id;
+	bool		writes;
 
 	writer->repair = true;
 	if (writer->snapshot == InvalidSnapshot)
@@ -396,7 +426,7 @@ compare_part(Writer *writer, int k, int n, DifferenceFound found, void *context,
 	leads = leadscore_stream_open("*", pipeline->lead, "lead_id", &range, writer->snapshot);
 	states = leadscore_stream_open("*", pipeline->state, "lead_id", &range, writer->snapshot);
 	leadscore_log_open(&log, writer, &range);
-	log.loaded = written && is_loaded(pipeline);
+	writes = written && histories_open(writer, &range, &histories);
 	leadscore_lead_open(writer);
 	lead_map = convert_tuples_by_name(leadscore_stream_desc(leads), RelationGetDescr(writer->lead.rel));
 	state_map = convert_tuples_by_name(leadscore_stream_desc(states), RelationGetDescr(writer->state.rel));
@@ -404,13 +434,19 @@ compare_part(Writer *writer, int k, int n, DifferenceFound found, void *context,
 	{
 		Difference	difference = {0};
 		LeadRecord	stored;
+		bool		has_state;
 
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextSwitchTo(writer->lead_context);
 		take_row(leads, lead_id, lead_map, writer->lead.slot);
-		if (written && log.loaded && write_loaded(&log, lead_id))
+		has_state = take_row(states, lead_id, state_map, writer->state.slot);
+		log.loaded = writes && !has_state && is_loaded(&log, &histories, lead_id);
+		if (log.loaded)
+		{
+			write_loaded(&log, lead_id);
 			(*written)++;
-		else if (!take_row(states, lead_id, state_map, writer->state.slot))
+		}
+		else if (!has_state)
 		{
 			difference.lead_id = lead_id;
 			difference.problem = "lead without a state";
@@ -418,13 +454,15 @@ compare_part(Writer *writer, int k, int n, DifferenceFound found, void *context,
 		}
 		else
 		{
+			/* what is in the buffers then is of this lead */
+			if (writes)
+				leadscore_writer_flush(writer, false);
 			leadscore_record_init(writer, &stored, lead_id);
 			leadscore_state_decode(writer, &stored);
 			if (compare_lead(&log, &stored, &difference))
 				found(context, &difference);
-		}
-		if (!log.loaded)
 			writer->profiles.n = 0;
+		}
 		ExecClearTuple(writer->lead.slot);
 		ExecClearTuple(writer->state.slot);
 		MemoryContextSwitchTo(writer->context);
@@ -434,6 +472,8 @@ compare_part(Writer *writer, int k, int n, DifferenceFound found, void *context,
 	leadscore_stream_close(leads);
 	leadscore_stream_close(states);
 	leadscore_log_close(&log);
+	if (writes)
+		histories_close(&histories);
 	if (k == n)
 	{
 		leadscore_progress_phase(PHASE_ORPHANS, PROGRESS_UNKNOWN);

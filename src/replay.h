@@ -20,7 +20,8 @@ typedef struct LogReader
 	MemoryContext scratch;		/* of classifying one event */
 	bool		all;			/* reads the logs of a range of leads, in
 								 * order */
-	bool		loaded;			/* the leads have no state yet */
+	bool		loaded;			/* the lead at hand was loaded: nothing is
+								 * written about it yet */
 	struct RowStream *events;	/* open if so */
 	struct RowStream *profiles;
 } LogReader;

@@ -143,17 +143,22 @@ leadscore_stream_peek(RowStream *stream, int64 *lead_id)
 	return true;
 }
 
-/* Take the row at hand if it is of a lead; rows of leads before it are skipped. */
-HeapTuple
-leadscore_stream_take(RowStream *stream, int64 lead_id)
+/* Is the row at hand of a lead?  Rows of leads before it are skipped. */
+bool
+leadscore_stream_has(RowStream *stream, int64 lead_id)
 {
 	int64		row_lead;
 
 	while (leadscore_stream_peek(stream, &row_lead) && row_lead < lead_id)
 		stream->at++;
-	if (stream->portal == NULL || row_lead != lead_id)
-		return NULL;
-	return stream->rows->vals[stream->at++];
+	return stream->portal != NULL && row_lead == lead_id;
+}
+
+/* Take the row at hand if it is of a lead. */
+HeapTuple
+leadscore_stream_take(RowStream *stream, int64 lead_id)
+{
+	return leadscore_stream_has(stream, lead_id) ? stream->rows->vals[stream->at++] : NULL;
 }
 
 /* Close the cursor, if it is not closed yet. */

@@ -28,6 +28,7 @@ extern RowStream *leadscore_stream_open_lead(Pipeline *pipeline, PipelinePlan nu
 											 Snapshot snapshot);
 extern TupleDesc leadscore_stream_desc(const RowStream *stream);
 extern bool leadscore_stream_peek(RowStream *stream, int64 *lead_id);
+extern bool leadscore_stream_has(RowStream *stream, int64 lead_id);
 extern HeapTuple leadscore_stream_take(RowStream *stream, int64 lead_id);
 extern void leadscore_stream_close(RowStream *stream);
 
