@@ -17,6 +17,7 @@
  */
 #include "postgres.h"
 
+#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -28,6 +29,7 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
@@ -151,10 +153,11 @@ leadscore_pipeline_line_up(PipelinePart part)
 bool
 leadscore_pipeline_is_locked(PipelinePart part)
 {
-	LOCKTAG		tag;
+	Relation	rel = table_open(leadscore_sibling(part, "model"), AccessShareLock);
+	bool		locked = CheckRelationLockedByMe(rel, ExclusiveLock, true);
 
-	SET_LOCKTAG_RELATION(tag, MyDatabaseId, leadscore_sibling(part, "model"));
-	return LockHeldByMe(&tag, ExclusiveLock);
+	table_close(rel, AccessShareLock);
+	return locked;
 }
 
 /*
