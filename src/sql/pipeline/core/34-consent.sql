@@ -454,7 +454,8 @@ BEGIN
                 w.allowed AND w.contact_allowed IS NOT TRUE AND (w.allowed_before OR NOT w.contact_allowed AND w.allowed_before IS NULL))
         ) AS s (purpose, status, evidence, occurred_at, said)
     WHERE s.said
-        AND NOT (inserted AND EXISTS (SELECT FROM @pipeline@.consent c WHERE c.lead_id = w.lead_id AND c.purpose = s.purpose))
+        -- OFFSET: else the whole table could be hashed
+        AND NOT (inserted AND EXISTS (SELECT FROM @pipeline@.consent c WHERE c.lead_id = w.lead_id AND c.purpose = s.purpose OFFSET 0))
     ORDER BY w.lead_id, s.status DESC;
 END
 $$;
