@@ -370,24 +370,12 @@ statement_sql(const Pipeline *p, const char *sql)
 	return text.data;
 }
 
-/*
- * Run a statement; its plan stays with the pipeline.  Without a row limit: an
- * INSERT ... RETURNING that is stopped by one fires no AFTER STATEMENT trigger,
- * so its events would not be counted.  Needs an SPI connection.  With a
- * snapshot it reads by that one, as a STABLE function must.
- */
-uint64
-leadscore_app_run(Pipeline *pipeline, AppStatement statement, Datum *values,
-				  const char *nulls, Snapshot snapshot)
+/* The plan of a statement, made when it is first needed */
+static SPIPlanPtr
+statement_plan(Pipeline *pipeline, AppStatement statement)
 {
 	const StatementText *text = &statements[statement];
 	AppCache   *cache = leadscore_app_cache(pipeline);
-
-	/* a function of the pipeline, of which only the name is ours */
-	bool		calls = strncmp(text->sql, "SELECT {pipeline}._", strlen("SELECT {pipeline}._")) == 0;
-	PipelinePart part = {InvalidOid, InvalidOid};
-	PipelinePart before;
-	int			result = 0;
 
 	if (cache->plans[statement] == NULL && !pipeline->distributed)
 		cache->plans[statement] =
@@ -404,21 +392,42 @@ leadscore_app_run(Pipeline *pipeline, AppStatement statement, Datum *values,
 			elog(ERROR, "could not prepare: %s", text->sql);
 		cache->plans[statement] = plan;
 	}
+	if (!pipeline->distributed)
+		leadscore_renew_plan(cache->plans[statement]);
+	return cache->plans[statement];
+}
+
+/*
+ * Run a statement; its plan stays with the pipeline.  Without a row limit: an
+ * INSERT ... RETURNING that is stopped by one fires no AFTER STATEMENT trigger,
+ * so its events would not be counted.  Needs an SPI connection.  With a
+ * snapshot it reads by that one, as a STABLE function must.
+ */
+uint64
+leadscore_app_run(Pipeline *pipeline, AppStatement statement, Datum *values,
+				  const char *nulls, Snapshot snapshot)
+{
+	const StatementText *text = &statements[statement];
+	SPIPlanPtr	plan = statement_plan(pipeline, statement);
+
+	/* a function of the pipeline, of which only the name is ours */
+	bool		calls = strncmp(text->sql, "SELECT {pipeline}._", strlen("SELECT {pipeline}._")) == 0;
+	PipelinePart part = {InvalidOid, InvalidOid};
+	PipelinePart before;
+	int			result = 0;
+
 	if (calls)
 		part = pipeline->part;
 	/* what is on this node as a whole is read here */
 	if (calls && !text->writes && pipeline->distributed && !pipeline->by_lead)
 		part.shard = leadscore_reference_copy(pipeline->lead);
-	if (!pipeline->distributed)
-		leadscore_renew_plan(cache->plans[statement]);
 	before = leadscore_enter_shard(part);
 	PG_TRY();
 	{
 		if (snapshot)
-			result = SPI_execute_snapshot(cache->plans[statement], values, nulls, snapshot,
-										  InvalidSnapshot, true, false, 0);
+			result = SPI_execute_snapshot(plan, values, nulls, snapshot, InvalidSnapshot, true, false, 0);
 		else
-			result = SPI_execute_plan(cache->plans[statement], values, nulls, false, 0);
+			result = SPI_execute_plan(plan, values, nulls, false, 0);
 	}
 	PG_FINALLY();
 	{
