@@ -408,7 +408,7 @@ leadscore_app_run(Pipeline *pipeline, AppStatement statement, Datum *values,
 				  const char *nulls, Snapshot snapshot)
 {
 	const StatementText *text = &statements[statement];
-	SPIPlanPtr	plan = statement_plan(pipeline, statement);
+	SPIPlanPtr volatile plan = statement_plan(pipeline, statement);
 
 	/* a function of the pipeline, of which only the name is ours */
 	bool		calls = strncmp(text->sql, "SELECT {pipeline}._", strlen("SELECT {pipeline}._")) == 0;
