@@ -291,16 +291,6 @@ leadscore_events_leads(const Pipeline *pipeline, EventInput *events, int nevents
 	return leads;
 }
 
-/* By number */
-static int
-int64_cmp(const void *a, const void *b)
-{
-	int64		x = *(const int64 *) a;
-	int64		y = *(const int64 *) b;
-
-	return x < y ? -1 : (x > y ? 1 : 0);
-}
-
 /* Lock the states of the leads of events, which are to be added or removed. */
 static void
 lock_leads_of(AppWrite *call, const EventInput *events, int n)
@@ -318,7 +308,7 @@ lock_leads_of(AppWrite *call, const EventInput *events, int n)
 			leadscore_is_refusal(call->pipeline, events[i].values[EVENT_KIND]))
 			refused[nrefused++] = events[i].values[EVENT_LEAD_ID];
 	}
-	qsort(lead_ids, n, sizeof(int64), int64_cmp);
+	qsort(lead_ids, n, sizeof(int64), leadscore_lead_id_cmp);
 	for (i = 0; i < n; i++)
 		if (nleads == 0 || lead_ids[nleads - 1] != lead_ids[i])
 			lead_ids[nleads++] = lead_ids[i];
