@@ -200,10 +200,13 @@ sweep(PG_FUNCTION_ARGS)
 	leadscore_check_maintainer(schema, "lead_state", ACL_UPDATE);
 	outermost = leadscore_progress_begin(schema, TASK_SWEEP, PHASE_SWEEP);
 	foreach(lc, leadscore_parts(schema, NOTICE))
-		if (swept < max_leads)
 	{
-		leadscore_hold_shard(*(PipelinePart *) lfirst(lc));
-		swept += leadscore_sweep_part(*(PipelinePart *) lfirst(lc), max_leads - swept);
+		PipelinePart part = *(PipelinePart *) lfirst(lc);
+
+		if (swept >= max_leads)
+			break;
+		leadscore_hold_shard(part);
+		swept += leadscore_sweep_part(part, max_leads - swept);
 	}
 	leadscore_progress_end(outermost);
 	PG_RETURN_INT64(swept);
