@@ -18,10 +18,12 @@ extern char *leadscore_text_column(HeapTuple tuple, TupleDesc desc, const char *
 extern bool leadscore_columns_kept(TupleDesc desc, HeapTuple old, HeapTuple new,
 								   const char *const *except);
 extern bool leadscore_is_loading(PipelinePart part);
+extern void leadscore_write_configuration(const char *sql, int nargs, Oid *types, Datum *values);
+
+/* activate.c */
 extern int64 leadscore_next_activation(const char *schema, TimestampTz *at);
 extern bool leadscore_has_leads(const char *schema);
 extern void leadscore_refuse_wait(Oid schema, bool wait);
-extern void leadscore_write_configuration(const char *sql, int nargs, Oid *types, Datum *values);
 extern int64 leadscore_follow(Oid schema);
 
 /* segment_config.c */
