@@ -391,7 +391,7 @@ leadscore_shows_all(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(check_enable_rls(PG_GETARG_OID(0), GetOuterUserId(), true) != RLS_ENABLED);
 }
 
-/* caller(): who is at work, for columns and properties that record it */
+/* caller(): the role at work, for columns and properties that record it */
 Datum
 leadscore_caller(PG_FUNCTION_ARGS)
 {
