@@ -157,12 +157,12 @@ show_phase(ProgressPhase phase, int64 total)
 {
 	int64		numbers[SHOWN_NUMBERS];
 	bool		held[SHOWN_NUMBERS];
-	int			serial = (shown.serial + 1) %SHOWN_SERIALS;
+	int			serial = (shown.serial + 1) % SHOWN_SERIALS;
 	int			i;
 
-	shown.		phase = phase;
-	shown.		counted = 0;
-	shown.		shown_at = GetCurrentTimestamp();
+	shown.phase = phase;
+	shown.counted = 0;
+	shown.shown_at = GetCurrentTimestamp();
 
 	memcpy(numbers, shown.numbers, sizeof(numbers));
 	numbers[SHOWN_WORK] = (int64) ((uint64) shown.schema << 32 | (uint64) shown.task << 16 | phase);
@@ -175,7 +175,7 @@ show_phase(ProgressPhase phase, int64 total)
 	for (i = 0; i < SHOWN_NUMBERS; i++)
 		if (shown.held[i])
 			hide_number(shown.serial, i, shown.numbers[i]);
-	shown.		serial = serial;
+	shown.serial = serial;
 
 	memcpy(shown.numbers, numbers, sizeof(numbers));
 	memcpy(shown.held, held, sizeof(held));
@@ -189,8 +189,8 @@ show_done(int64 done)
 
 	if (shown.held[SHOWN_DONE])
 		hide_number(shown.serial, SHOWN_DONE, shown.numbers[SHOWN_DONE]);
-	shown.		numbers[SHOWN_DONE] = done;
-	shown.		held[SHOWN_DONE] = held;
+	shown.numbers[SHOWN_DONE] = done;
+	shown.held[SHOWN_DONE] = held;
 }
 
 /* Let go of all locks. */
@@ -203,7 +203,7 @@ hide_all(void)
 		if (shown.held[i])
 			hide_number(shown.serial, i, shown.numbers[i]);
 	memset(shown.held, 0, sizeof(shown.held));
-	shown.		active = false;
+	shown.active = false;
 }
 
 /* The transaction ends, and our locks with it. */
@@ -213,7 +213,7 @@ at_end(XactEvent event, void *arg)
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
 	{
 		memset(shown.held, 0, sizeof(shown.held));
-		shown.		active = false;
+		shown.active = false;
 	}
 }
 
@@ -242,13 +242,13 @@ leadscore_progress_begin(Oid schema, ProgressTask task, ProgressPhase phase)
 		RegisterSubXactCallback(at_subtransaction_end, NULL);
 		registered = true;
 	}
-	shown.		active = true;
-	shown.		subid = GetCurrentSubTransactionId();
-	shown.		schema = schema;
-	shown.		task = task;
+	shown.active = true;
+	shown.subid = GetCurrentSubTransactionId();
+	shown.schema = schema;
+	shown.task = task;
 
 	memset(shown.done, 0, sizeof(shown.done));
-	shown.		numbers[SHOWN_STARTED_AT] = GetCurrentTimestamp();
+	shown.numbers[SHOWN_STARTED_AT] = GetCurrentTimestamp();
 
 	show_phase(phase, PROGRESS_UNKNOWN);
 	return true;
@@ -277,8 +277,8 @@ leadscore_progress_count(int64 n)
 
 	if (!shown.active)
 		return;
-	shown.		done[shown.phase] += n;
-	shown.		counted += n;
+	shown.done[shown.phase] += n;
+	shown.counted += n;
 
 	if (shown.counted <= SHOW_ALWAYS)
 		now = shown.shown_at;
@@ -289,7 +289,7 @@ leadscore_progress_count(int64 n)
 		if (now - shown.shown_at < SHOW_EVERY)
 			return;
 	}
-	shown.		shown_at = now;
+	shown.shown_at = now;
 
 	show_done(shown.counted);
 }
