@@ -8,6 +8,7 @@ SELECT leadscore.create_pipeline('crm') \g /dev/null
 CREATE TEMP VIEW function AS
     SELECT p.oid, p.pronamespace::regnamespace AS schema, p.oid::regprocedure AS signature, p.prosrc, l.lanname AS language, p.prosecdef, p.proacl, p.proowner, p.proleakproof, p.provolatile,
         l.lanname IN ('sql', 'plpgsql') AND p.prosqlbody IS NULL AS text_body,
+        p.prokind = 'p' AND p.prosrc ~ 'COMMIT' AS commits,
         (SELECT regexp_replace(c, '^search_path=', '') FROM unnest(p.proconfig) c WHERE c LIKE 'search_path=%') AS path
     FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang;
 -- The queries of views and of functions with a parsed body, each as the server
@@ -43,7 +44,12 @@ CREATE TEMP VIEW finding AS
     -- Names in a text are looked up when it runs. An empty path is not enough:
     -- types and tables in pg_temp come first unless it is listed.
     SELECT schema, 'text body without search_path = pg_catalog, pg_temp' AS finding, signature::text AS object
-    FROM function WHERE text_body AND path IS DISTINCT FROM 'pg_catalog, pg_temp'
+    FROM function WHERE text_body AND NOT commits AND path IS DISTINCT FROM 'pg_catalog, pg_temp'
+    UNION ALL
+    -- One that commits can have no path, so it calls what has one.
+    SELECT schema, 'commits, and does more than call functions in a loop', signature::text
+    FROM function WHERE commits
+        AND prosrc !~ E'^\\s*BEGIN\\s+PERFORM leadscore_internal\\.pipeline_schema\\(''\\w+''\\);\\s+LOOP\\s+EXIT WHEN \\w+\\.\\w+\\(\\d*\\) (IS NULL|OPERATOR\\(pg_catalog\\.=\\) 0);\\s+COMMIT;\\s+END LOOP;\\s+END\\s*$'
     UNION ALL
     SELECT schema, 'security definer without a search_path', signature::text
     FROM function WHERE prosecdef AND coalesce(path, '') NOT IN ('""', 'pg_catalog, pg_temp')
@@ -148,6 +154,7 @@ CREATE TABLE careless.t (x int);
 GRANT SELECT ON careless.t TO PUBLIC;
 CREATE VIEW careless.v AS SELECT * FROM careless.t;
 CREATE FUNCTION careless.no_path(x text) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN x = ''''; END';
+CREATE PROCEDURE careless.commits() LANGUAGE plpgsql AS 'BEGIN DELETE FROM careless.t; COMMIT; END';
 CREATE FUNCTION careless.empty_path(x text) RETURNS boolean LANGUAGE plpgsql SET search_path = '' AS 'BEGIN RETURN x = ''''; END';
 CREATE FUNCTION careless.open() RETURNS integer LANGUAGE sql SECURITY DEFINER SET search_path = '' RETURN 1;
 CREATE FUNCTION careless.definer() RETURNS integer LANGUAGE sql SECURITY DEFINER RETURN 1;

@@ -42,8 +42,30 @@ report_missing_lead(const Writer *writer, int64 lead_id, const char *table)
 }
 
 /*
- * Find the state of a lead, locked if asked, or create it, and set *created.
- * False if the lead is not there.
+ * Create the state of the lead in writer->lead.slot from its log, of which parts
+ * may have been loaded.
+ */
+static void
+create_state(Writer *writer, LeadRecord *record)
+{
+	HistoryBuffer replayed;
+	LogReader	log;
+
+	leadscore_writer_flush(writer, false);
+	leadscore_state_none(writer);
+	ExecStoreAllNullTuple(writer->state.slot);
+	leadscore_log_open(&log, writer, NULL);
+	log.loaded = true;
+	leadscore_replay(&log, record, &replayed, NULL);
+	leadscore_log_close(&log);
+	leadscore_correct_history(writer, &replayed);
+	leadscore_state_insert(writer, record);
+	leadscore_replayed_note(writer, record->lead_id);
+}
+
+/*
+ * Find the state of a lead, locked if asked, or create it, with all that its log
+ * has, and set *created.  False if the lead is not there.
  *
  * The work on other leads holds their states already, and leads are locked
  * before states.  So a lead is locked only if it surely has no state; a lead
@@ -68,7 +90,7 @@ leadscore_find_or_create(Writer *writer, LeadRecord *record, bool lock, LockTupl
 		return false;
 	if (!leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive))
 	{
-		leadscore_state_create(writer, record);
+		create_state(writer, record);
 		*created = true;
 		CommandCounterIncrement();
 		if (!leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive))
@@ -535,13 +557,14 @@ apply_lead(DeltaList *list, Writer *writer, int64 begin, int64 end, const char *
 				report_missing_lead(writer, record.lead_id, table);
 			return;
 		}
-		if (!counts)
+		if (created && begin == 0)
+			writer->from_stage = LEAD_STAGE_VISITOR;
+		if (!counts || created)
 			return;
 		nstages = writer->appended.n;
 		nsegments = writer->appended.nsegments;
 		leadscore_record_init(writer, &record, record.lead_id);
 		leadscore_state_decode(writer, &record);
-		locked |= created;
 		if (begin == 0)
 			writer->from_stage = record.lifecycle.standing.stage;
 		count_before_line(writer, &record, list, begin, end);
@@ -564,7 +587,7 @@ apply_lead(DeltaList *list, Writer *writer, int64 begin, int64 end, const char *
 				return;
 			exact = true;
 		}
-		if (leadscore_state_write(writer, &record, created || exact))
+		if (leadscore_state_write(writer, &record, exact))
 		{
 #ifdef USE_ASSERT_CHECKING
 			if (!exact)
@@ -678,6 +701,10 @@ leadscore_lead_refresh(Writer *writer, int64 lead_id, bool created_moved, Snapsh
 	int			i;
 
 	record.lead_id = lead_id;
+	/* attach_pipeline() completes leads that were loaded, and then counts them */
+	if (leadscore_pipeline_is_locked(writer->pipeline->part) &&
+		!leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive))
+		return;
 	if (!leadscore_find_or_create(writer, &record, true, LockTupleNoKeyExclusive, &is_new) || is_new)
 		return;
 	leadscore_record_init(writer, &record, lead_id);

@@ -565,21 +565,6 @@ read_segments(Pipeline *pipeline, int64 lead_id, Snapshot snapshot, int *n, int3
 	return segments;
 }
 
-/* The number of the newest row of a lead in segment_log, 0 if it has none */
-int32
-leadscore_newest_segment(Pipeline *pipeline, int64 lead_id)
-{
-	int64		recorded_at;
-	int32		seq;
-	int			n;
-
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	(void) read_segments(pipeline, lead_id, InvalidSnapshot, &n, &seq, &recorded_at);
-	SPI_finish();
-	return seq;
-}
-
 /* The number of the n-th valid row of a lead in a log after one; that one if n is 0 */
 static int32
 nth_row(Pipeline *pipeline, Oid log, PipelinePlan plan, int64 lead_id, int32 after, int n)

@@ -508,9 +508,6 @@ leadscore_state_create(Writer *writer, LeadRecord *record)
 
 	leadscore_state_none(writer);
 	leadscore_record_init(writer, record, record->lead_id);
-	/* only a state that was lost has left rows behind */
-	if (writer->repair)
-		writer->appended.segments_seq = leadscore_newest_segment(writer->pipeline, record->lead_id);
 	lead_activity_count(&record->activity, 0, 0, bucket_of(created_at, writer->pipeline->grain), 1);
 	leadscore_pool_init(&profile);
 	leadscore_profile_difference(writer, &record->activity, &profile);

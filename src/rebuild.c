@@ -46,6 +46,8 @@ typedef struct Difference
 
 typedef void (*DifferenceFound) (void *context, const Difference *difference);
 
+static const LeadRange all_leads = {PG_INT64_MIN, PG_INT64_MAX};
+
 /* The stage of a record in words */
 static char *
 describe_stage(const LeadLifecycle *lifecycle)
@@ -286,7 +288,7 @@ find_orphans(Writer *writer, DifferenceFound found, void *context)
 static LeadRange
 share_of_leads(const Writer *writer, int k, int n)
 {
-	LeadRange	range = {PG_INT64_MIN, PG_INT64_MAX};
+	LeadRange	range = all_leads;
 	char	   *sql;
 	bool		isnull;
 	int64		least;
@@ -294,6 +296,8 @@ share_of_leads(const Writer *writer, int k, int n)
 
 	if (n == 1)
 		return range;
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
 	sql = psprintf("SELECT pg_catalog.min(lead_id::pg_catalog.int8), pg_catalog.max(lead_id::pg_catalog.int8)"
 				   " FROM %s", leadscore_table_name(writer->pipeline->lead));
 	PushActiveSnapshot(writer->snapshot);
@@ -308,7 +312,7 @@ share_of_leads(const Writer *writer, int k, int n)
 		range.first = (int64) (least + span * (k - 1) / n + 1);
 	if (k < n)
 		range.last = (int64) (least + span * k / n);
-	SPI_freetuptable(SPI_tuptable);
+	SPI_finish();
 	return range;
 }
 
@@ -334,30 +338,32 @@ count_leads(const Writer *writer, const LeadRange *range)
 /* Histories of leads, in order: one that was loaded has none. */
 typedef struct Histories
 {
-	RowStream  *stages;
+	RowStream  *stages;			/* NULL: not read yet */
 	RowStream  *segments;
 } Histories;
 
-/* Begin to read the histories of a part.  False if leads of it may not be written at once. */
-static bool
+/* Begin to read the histories of a range of leads, if that has not begun. */
+static void
 histories_open(Writer *writer, const LeadRange *range, Histories *histories)
 {
-	const Pipeline *pipeline = writer->pipeline;
+	MemoryContext oldcontext;
 
-	/* nobody else may write a lead meanwhile, nor may it begin at a line */
-	if (!leadscore_pipeline_is_locked(pipeline->part) || leadscore_ever_filled(pipeline->checkpoint))
-		return false;
-	histories->stages = leadscore_stream_open("lead_id", pipeline->stage_log, "lead_id", range,
+	if (histories->stages != NULL)
+		return;
+	oldcontext = MemoryContextSwitchTo(writer->context);
+	histories->stages = leadscore_stream_open("lead_id", writer->pipeline->stage_log, "lead_id", range,
 											  writer->snapshot);
-	histories->segments = leadscore_stream_open("lead_id", pipeline->segment_log, "lead_id", range,
+	histories->segments = leadscore_stream_open("lead_id", writer->pipeline->segment_log, "lead_id", range,
 												writer->snapshot);
-	return true;
+	MemoryContextSwitchTo(oldcontext);
 }
 
 /* End that. */
 static void
 histories_close(Histories *histories)
 {
+	if (histories->stages == NULL)
+		return;
 	leadscore_stream_close(histories->stages);
 	leadscore_stream_close(histories->segments);
 }
@@ -373,6 +379,17 @@ is_loaded(LogReader *log, Histories *histories, int64 lead_id)
 		!leadscore_stream_has(histories->segments, lead_id) &&
 		!leadscore_stream_has(log->profiles, lead_id) &&
 		leadscore_lead_created_at(log->writer) <= log->writer->now;
+}
+
+/*
+ * Keep other sessions from creating the state of a lead that was loaded.  False
+ * if one has done so since the writer's snapshot, or if the lead is gone.
+ */
+static bool
+claim_loaded(Writer *writer, int64 lead_id)
+{
+	return leadscore_lead_lock(writer, lead_id, LockTupleNoKeyExclusive) &&
+		!leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive);
 }
 
 /* Write the state and the history of a lead that was loaded, from its log in one pass. */
@@ -393,23 +410,23 @@ write_loaded(LogReader *log, int64 lead_id)
 }
 
 /*
- * Compare share k of n of the leads of a part with their logs, in one snapshot.
- * The last share also finds rows without a lead.  With written, leads that were
- * loaded are written at once, and counted there.
+ * Compare the leads of a range with their logs, in one snapshot.  The range that
+ * has the greatest number also finds rows without a lead.  With written, leads
+ * that were loaded are written at once, and counted there.
  */
 static void
-compare_part(Writer *writer, int k, int n, DifferenceFound found, void *context, int64 *written)
+compare_range(Writer *writer, const LeadRange *range, DifferenceFound found, void *context, int64 *written)
 {
 	const Pipeline *pipeline = writer->pipeline;
 	RowStream  *leads;
 	RowStream  *states;
 	TupleConversionMap *lead_map;
 	TupleConversionMap *state_map;
-	Histories	histories;
+	Histories	histories = {0};
 	LogReader	log;
-	LeadRange	range;
 	int64		lead_id;
 	bool		writes;
+	bool		alone = leadscore_pipeline_is_locked(pipeline->part);
 
 	writer->repair = true;
 	if (writer->snapshot == InvalidSnapshot)
@@ -420,13 +437,13 @@ compare_part(Writer *writer, int k, int n, DifferenceFound found, void *context,
 	writer->snapshot = RegisterSnapshot(writer->snapshot);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	range = share_of_leads(writer, k, n);
-	leadscore_progress_phase(PHASE_COMPARE, count_leads(writer, &range));
+	leadscore_progress_phase(PHASE_COMPARE, count_leads(writer, range));
 	MemoryContextSwitchTo(writer->context);
-	leads = leadscore_stream_open("*", pipeline->lead, "lead_id", &range, writer->snapshot);
-	states = leadscore_stream_open("*", pipeline->state, "lead_id", &range, writer->snapshot);
-	leadscore_log_open(&log, writer, &range);
-	writes = written && histories_open(writer, &range, &histories);
+	leads = leadscore_stream_open("*", pipeline->lead, "lead_id", range, writer->snapshot);
+	states = leadscore_stream_open("*", pipeline->state, "lead_id", range, writer->snapshot);
+	leadscore_log_open(&log, writer, range);
+	/* one that begins at a line is looked at by itself */
+	writes = written && !leadscore_ever_filled(pipeline->checkpoint);
 	leadscore_lead_open(writer);
 	lead_map = convert_tuples_by_name(leadscore_stream_desc(leads), RelationGetDescr(writer->lead.rel));
 	state_map = convert_tuples_by_name(leadscore_stream_desc(states), RelationGetDescr(writer->state.rel));
@@ -440,7 +457,14 @@ compare_part(Writer *writer, int k, int n, DifferenceFound found, void *context,
 		MemoryContextSwitchTo(writer->lead_context);
 		take_row(leads, lead_id, lead_map, writer->lead.slot);
 		has_state = take_row(states, lead_id, state_map, writer->state.slot);
-		log.loaded = writes && !has_state && is_loaded(&log, &histories, lead_id);
+		log.loaded = false;
+		if (writes && !has_state)
+		{
+			LeadRange	rest = {lead_id, range->last};
+
+			histories_open(writer, &rest, &histories);
+			log.loaded = is_loaded(&log, &histories, lead_id) && (alone || claim_loaded(writer, lead_id));
+		}
 		if (log.loaded)
 		{
 			write_loaded(&log, lead_id);
@@ -472,9 +496,8 @@ compare_part(Writer *writer, int k, int n, DifferenceFound found, void *context,
 	leadscore_stream_close(leads);
 	leadscore_stream_close(states);
 	leadscore_log_close(&log);
-	if (writes)
-		histories_close(&histories);
-	if (k == n)
+	histories_close(&histories);
+	if (range->last == all_leads.last)
 	{
 		leadscore_progress_phase(PHASE_ORPHANS, PROGRESS_UNKNOWN);
 		find_orphans(writer, found, context);
@@ -549,6 +572,8 @@ repair_lead(Writer *writer, int64 lead_id)
 	record.lead_id = lead_id;
 	if (leadscore_find_or_create(writer, &record, true, LockTupleNoKeyExclusive, &created))
 	{
+		if (created)
+			return true;
 		leadscore_record_init(writer, &record, lead_id);
 		leadscore_state_decode(writer, &record);
 		if (leadscore_correct(writer, &record))
@@ -585,11 +610,11 @@ repair_leads(Writer *writer, const LeadSet *set)
 }
 
 /*
- * Repair all leads of a part that are not as their logs say, each under its own
+ * Repair the leads of a range that are not as their logs say, each under its own
  * lock; returns how many there were.
  */
-int64
-leadscore_rebuild_part(PipelinePart part)
+static int64
+rebuild_range(PipelinePart part, const LeadRange *range)
 {
 	MemoryContext context;
 	MemoryContext oldcontext;
@@ -604,7 +629,7 @@ leadscore_rebuild_part(PipelinePart part)
 	oldcontext = MemoryContextSwitchTo(context);
 	set.context = context;
 	leadscore_writer_begin(&writer, part, true);
-	compare_part(&writer, 1, 1, remember, &set, &written);
+	compare_range(&writer, range, remember, &set, &written);
 	if (set.n > 1)
 		qsort(set.ids, set.n, sizeof(int64), leadscore_lead_id_cmp);
 	for (i = 0; i < set.n; i++)
@@ -616,6 +641,13 @@ leadscore_rebuild_part(PipelinePart part)
 	MemoryContextSwitchTo(oldcontext);
 	MemoryContextDelete(context);
 	return written + n;
+}
+
+/* Repair all leads of a part; returns how many there were. */
+int64
+leadscore_rebuild_part(PipelinePart part)
+{
+	return rebuild_range(part, &all_leads);
 }
 
 /* Make one lead equal to a replay of its log; returns 1, or 0 if there is none. */
@@ -637,10 +669,13 @@ leadscore_rebuild_lead(PipelinePart part, int64 lead_id)
 	return n;
 }
 
+/* rebuild(pipeline, lead_id), or rebuild(pipeline, first_lead_id, last_lead_id) */
 static Datum
 rebuild(PG_FUNCTION_ARGS)
 {
 	Oid			schema;
+	LeadRange	range = all_leads;
+	bool		single = PG_NARGS() == 2 && !PG_ARGISNULL(1);
 	int64		changed = 0;
 	bool		outermost;
 	ListCell   *lc;
@@ -651,17 +686,19 @@ rebuild(PG_FUNCTION_ARGS)
 				 errmsg("pipeline must not be null"),
 				 errhint("Call rebuild() of the pipeline.")));
 	schema = PG_GETARG_OID(0);
+	if (PG_NARGS() == 3)
+	{
+		range.first = PG_GETARG_INT64(1);
+		range.last = PG_GETARG_INT64(2);
+	}
 	leadscore_check_maintainer(schema, "lead_state", ACL_UPDATE);
-	outermost = PG_ARGISNULL(1) && leadscore_progress_begin(schema, TASK_REBUILD, PHASE_COMPARE);
+	outermost = !single && leadscore_progress_begin(schema, TASK_REBUILD, PHASE_COMPARE);
 	foreach(lc, leadscore_parts(schema, NOTICE))
 	{
 		PipelinePart part = *(PipelinePart *) lfirst(lc);
 
 		leadscore_hold_shard(part);
-		if (PG_ARGISNULL(1))
-			changed += leadscore_rebuild_part(part);
-		else
-			changed += leadscore_rebuild_lead(part, PG_GETARG_INT64(1));
+		changed += single ? leadscore_rebuild_lead(part, PG_GETARG_INT64(1)) : rebuild_range(part, &range);
 	}
 	leadscore_progress_end(outermost);
 	PG_RETURN_INT64(changed);
@@ -669,7 +706,8 @@ rebuild(PG_FUNCTION_ARGS)
 
 /*
  * rebuild(pipeline, lead_id): repairs a lead (NULL: all leads) that is not as
- * its log says; returns how many were not.
+ * its log says; returns how many were not.  rebuild(pipeline, first_lead_id,
+ * last_lead_id) does it for the leads from one to another; it is strict.
  */
 Datum
 leadscore_rebuild(PG_FUNCTION_ARGS)
@@ -726,9 +764,11 @@ leadscore_verify(PG_FUNCTION_ARGS)
 													  ALLOCSET_DEFAULT_SIZES);
 		MemoryContext oldcontext = MemoryContextSwitchTo(context);
 		Writer		reader;
+		LeadRange	range;
 
 		leadscore_reader_begin(&reader, *(PipelinePart *) lfirst(lc));
-		compare_part(&reader, k, n, return_difference, fcinfo->resultinfo, NULL);
+		range = share_of_leads(&reader, k, n);
+		compare_range(&reader, &range, return_difference, fcinfo->resultinfo, NULL);
 		leadscore_reader_end(&reader);
 		MemoryContextSwitchTo(oldcontext);
 		MemoryContextDelete(context);

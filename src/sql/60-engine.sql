@@ -73,6 +73,10 @@ CREATE FUNCTION leadscore_internal.rebuild(pipeline regnamespace, lead_id bigint
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_rebuild';
 COMMENT ON FUNCTION leadscore_internal.rebuild(regnamespace, bigint) IS
 	'repairs a lead by a replay of its log (NULL: every lead that differs from it); returns how many';
+CREATE FUNCTION leadscore_internal.rebuild(pipeline regnamespace, first_lead_id bigint, last_lead_id bigint) RETURNS bigint
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_rebuild';
+COMMENT ON FUNCTION leadscore_internal.rebuild(regnamespace, bigint, bigint) IS
+	'repairs the leads from one to another that differ from a replay of their log; returns how many. Up to the greatest number: rows without a lead, too';
 
 CREATE FUNCTION leadscore_internal.verify(pipeline regnamespace)
 	RETURNS TABLE (lead_id bigint, problem text, stored text, expected text)

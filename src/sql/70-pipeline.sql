@@ -320,7 +320,7 @@ $$;
 COMMENT ON FUNCTION leadscore.add_reports(text, text[]) IS
 	'creates the views for reports, or some parts of them, or makes them new if they are there; returns how many views';
 
-CREATE FUNCTION leadscore.attach_pipeline(pipeline text) RETURNS bigint
+CREATE FUNCTION leadscore.attach_pipeline(pipeline text, rebuild boolean DEFAULT true) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -328,6 +328,11 @@ DECLARE
 	changed bigint := 0;
 	outermost boolean;
 BEGIN
+	IF rebuild IS NULL THEN
+		RAISE EXCEPTION 'rebuild must not be null'
+			USING ERRCODE = 'null_value_not_allowed',
+				HINT = 'Pass true, or false to count what was loaded by continue_rebuild() of the pipeline.';
+	END IF;
 	IF NOT leadscore_internal.is_attached(schema_oid) THEN
 		PERFORM leadscore_internal.require_one_layout(schema_oid);
 		outermost := leadscore_internal.progress_begin(schema_oid, 'attach_pipeline', 'waiting for sessions that write');
@@ -336,15 +341,19 @@ BEGIN
 		PERFORM leadscore_internal.run_ddl(pipeline, 'triggers/attach');
 		PERFORM leadscore_internal.progress_next('completing leads that were loaded');
 		EXECUTE pg_catalog.format('SELECT %I._leads_loaded()', pipeline);
-		-- leads that are right keep their history
-		changed := leadscore_internal.rebuild(schema_oid, NULL);
+		IF rebuild THEN
+			-- leads that are right keep their history
+			changed := leadscore_internal.rebuild(schema_oid, NULL);
+		ELSE
+			EXECUTE pg_catalog.format('SELECT %I.start_rebuild()', pipeline);
+		END IF;
 		PERFORM leadscore_internal.progress_end(outermost);
 	END IF;
 	RETURN changed;
 END
 $$;
-COMMENT ON FUNCTION leadscore.attach_pipeline(text) IS
-	'creates the triggers that keep scores and stages right, counts events that were loaded without them, returns how many leads changed';
+COMMENT ON FUNCTION leadscore.attach_pipeline(text, boolean) IS
+	'creates the triggers that keep scores and stages right, counts events that were loaded without them, returns how many leads changed. With rebuild => false it starts a rebuild that continue_rebuild() of the pipeline does, in several sessions if you like: until then a lead that was loaded has no score, unless something is written about it';
 
 CREATE FUNCTION leadscore.detach_pipeline(pipeline text) RETURNS void
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp

@@ -62,9 +62,9 @@ my @functions = sort split /\n/, $node->safe_psql('functions', q{
 		UNION SELECT castfunc FROM pg_cast
 		UNION SELECT unnest(ARRAY[aggtransfn, aggfinalfn, aggcombinefn]) FROM pg_aggregate
 	)
-	SELECT n.nspname || '.' || p.proname
+	SELECT CASE p.prokind WHEN 'p' THEN 'CALL ' ELSE '' END || n.nspname || '.' || p.proname
 		|| '(' || replace(regexp_replace(pg_get_function_arguments(p.oid), '::[a-z ]+(\[\])?', '', 'g'), 'timestamp with time zone', 'timestamptz')
-		|| ') -> ' || replace(pg_get_function_result(p.oid), 'timestamp with time zone', 'timestamptz')
+		|| ')' || coalesce(' -> ' || replace(pg_get_function_result(p.oid), 'timestamp with time zone', 'timestamptz'), '')
 	FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
 	WHERE n.nspname IN ('leadscore', 'crm', 'crm_reports') AND p.proname !~ '^_'
 		AND p.prorettype <> 'trigger'::regtype AND p.oid NOT IN (SELECT oid FROM support)});

@@ -532,6 +532,22 @@ COMMENT ON COLUMN lead_state.next_review_at IS 'when the stage or a segment may 
 COMMENT ON COLUMN lead_state.configuration IS 'number of the change of models, signals or segments that the lead was brought up to date with, see setting.configuration';
 COMMENT ON COLUMN lead_state.updated_at IS 'time of the last change of this row';
 
+-- Written by start_rebuild() and continue_rebuild().
+CREATE TABLE rebuild_range (
+    first_lead_id bigint,
+    last_lead_id bigint NOT NULL,
+    finished_at timestamptz,
+    leads_changed bigint,
+    CONSTRAINT rebuild_range_pkey PRIMARY KEY (first_lead_id),
+    CONSTRAINT rebuild_range_order_check CHECK (last_lead_id >= first_lead_id),
+    CONSTRAINT rebuild_range_finished_check CHECK ((finished_at IS NULL) = (leads_changed IS NULL))
+);
+COMMENT ON TABLE rebuild_range IS 'one row a range of leads that a rebuild brings up to date in a transaction of its own';
+COMMENT ON COLUMN rebuild_range.first_lead_id IS 'least number of a lead in the range';
+COMMENT ON COLUMN rebuild_range.last_lead_id IS 'greatest number of a lead in the range';
+COMMENT ON COLUMN rebuild_range.finished_at IS 'time when the range was done; NULL: not yet';
+COMMENT ON COLUMN rebuild_range.leads_changed IS 'leads of the range that were not as their events say, and were repaired';
+
 -- Written by purge() alone: an ordinary write does not touch it.
 CREATE TABLE lead_checkpoint (
     lead_id bigint,

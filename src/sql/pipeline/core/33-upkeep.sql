@@ -64,6 +64,95 @@ REVOKE EXECUTE ON FUNCTION rebuild_by_id(bigint) FROM PUBLIC;
 COMMENT ON FUNCTION rebuild_by_id(bigint) IS
     'repairs one lead by a replay of its events, its profile and the models; returns 1, or 0 if there is no such lead';
 
+-- A rebuild of many leads in several sessions: each range in a transaction of its own.
+
+CREATE OR REPLACE FUNCTION start_rebuild(leads_per_range integer DEFAULT 10000) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_on_one_node(@pipeline_name@);
+    ranges bigint;
+BEGIN
+    IF leads_per_range IS NULL OR leads_per_range < 1 THEN
+        RAISE EXCEPTION 'leads_per_range must be at least 1'
+            USING ERRCODE = CASE WHEN leads_per_range IS NULL THEN 'null_value_not_allowed' ELSE 'invalid_parameter_value' END,
+                HINT = 'Pass the number of leads to rebuild in one transaction, such as 10000.';
+    END IF;
+    DELETE FROM @pipeline@.rebuild_range;
+    INSERT INTO @pipeline@.rebuild_range (first_lead_id, last_lead_id)
+    SELECT coalesce(lag(r.last) OVER (ORDER BY r.last) + 1, '-9223372036854775808'), r.last
+    FROM (
+        SELECT n.lead_id
+        FROM (SELECT l.lead_id, row_number() OVER (ORDER BY l.lead_id) AS place FROM @pipeline@.lead l) n
+        WHERE n.place % leads_per_range = 0 AND n.lead_id < 9223372036854775807
+        UNION ALL SELECT 9223372036854775807
+    ) r (last);
+    GET DIAGNOSTICS ranges = ROW_COUNT;
+    RETURN ranges;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION start_rebuild(integer) FROM PUBLIC;
+COMMENT ON FUNCTION start_rebuild(integer) IS
+    'cuts the leads into ranges of so many, the rows of rebuild_range, for continue_rebuild(); returns how many ranges. A rebuild that was started before is forgotten';
+
+CREATE OR REPLACE FUNCTION _rebuild_range() RETURNS bigint
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_on_one_node(@pipeline_name@);
+    next @pipeline@.rebuild_range;
+BEGIN
+    SELECT r.* INTO next
+    FROM @pipeline@.rebuild_range r
+    WHERE r.finished_at IS NULL
+    ORDER BY r.first_lead_id
+    LIMIT 1
+    FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    next.leads_changed := leadscore_internal.rebuild(pipeline, next.first_lead_id, next.last_lead_id);
+    UPDATE @pipeline@.rebuild_range r
+    SET finished_at = clock_timestamp(), leads_changed = next.leads_changed
+    WHERE r.first_lead_id = next.first_lead_id;
+    RETURN next.leads_changed;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION _rebuild_range() FROM PUBLIC;
+COMMENT ON FUNCTION _rebuild_range() IS
+    'rebuilds the first range that is not finished and that no other session has; returns how many leads changed, or NULL if there is none';
+
+-- A procedure that commits can have no path of its own: all it calls is named in full.
+CREATE OR REPLACE PROCEDURE continue_rebuild()
+    LANGUAGE plpgsql
+AS $$
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    LOOP
+        EXIT WHEN @pipeline@._rebuild_range() IS NULL;
+        COMMIT;
+    END LOOP;
+END
+$$;
+REVOKE EXECUTE ON PROCEDURE continue_rebuild() FROM PUBLIC;
+COMMENT ON PROCEDURE continue_rebuild() IS
+    'rebuilds the ranges of start_rebuild() that are left, and commits each. Sessions that call it at the same time share the ranges; after a crash, call it again. Writers go on';
+
+CREATE OR REPLACE PROCEDURE sweep_all()
+    LANGUAGE plpgsql
+AS $$
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    LOOP
+        EXIT WHEN @pipeline@.sweep(1000) OPERATOR(pg_catalog.=) 0;
+        COMMIT;
+    END LOOP;
+END
+$$;
+REVOKE EXECUTE ON PROCEDURE sweep_all() FROM PUBLIC;
+COMMENT ON PROCEDURE sweep_all() IS
+    'calls sweep() until no lead is left, and commits after each 1,000 leads. Sessions that call it at the same time share the work, say after activate_model()';
+
 CREATE OR REPLACE FUNCTION verify()
     RETURNS TABLE (lead_id bigint, problem text, stored text, expected text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -55,6 +55,12 @@ BEGIN
 
     -- Late
     RETURN QUERY
+    SELECT 'warning', 'a rebuild is not finished', format('Ranges of leads that are left: %s of %s.', count(*) FILTER (WHERE r.finished_at IS NULL), count(*)),
+        format('CALL %I.continue_rebuild(), in several sessions if you like.', @pipeline_name@)
+    FROM @pipeline@.rebuild_range r
+    HAVING bool_or(r.finished_at IS NULL);
+
+    RETURN QUERY
     SELECT 'warning', format('older rows of tracked table "%s" are not read', t.definition), format('Rows that were read: %s.', t.backfilled_rows),
         format('Call leadscore.backfill_table(%L, %L) until it returns 0.', @pipeline_name@, t.definition)
     FROM @pipeline@.tracked_tables t
