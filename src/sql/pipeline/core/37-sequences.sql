@@ -46,17 +46,17 @@ CREATE OR REPLACE FUNCTION _end_runs(lead_ids bigint[], sequences text[], runs i
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    WITH ended AS (
+    FOR i IN 1 .. coalesce(cardinality(lead_ids), 0) LOOP
         UPDATE @pipeline@.enrollment e
-        SET ended_at = greatest(e.started_at, _end_runs.at), end_reason = u.reason
-        FROM unnest(_end_runs.lead_ids, _end_runs.sequences, _end_runs.runs, _end_runs.reasons) AS u (lead_id, sequence, run, reason)
-        WHERE e.lead_id = u.lead_id AND e.sequence IS NOT DISTINCT FROM u.sequence AND e.run = u.run AND e.ended_at IS NULL
-        RETURNING e.lead_id, e.sequence, e.run, e.end_reason
-    )
-    UPDATE @pipeline@.action a
-    SET status = 'cancelled', reason = n.end_reason, ended_at = _end_runs.at
-    FROM ended n
-    WHERE a.lead_id = n.lead_id AND a.sequence IS NOT DISTINCT FROM n.sequence AND a.run = n.run AND a.status = 'waiting';
+        SET ended_at = greatest(e.started_at, _end_runs.at), end_reason = reasons[i]
+        WHERE e.lead_id = lead_ids[i] AND e.sequence IS NOT DISTINCT FROM sequences[i] AND e.run = runs[i] AND e.ended_at IS NULL;
+        CONTINUE WHEN NOT FOUND;
+        UPDATE @pipeline@.action a
+        SET status = 'cancelled', reason = reasons[i], ended_at = _end_runs.at
+        WHERE a.lead_id = lead_ids[i] AND a.status IN ('waiting', 'claimed') AND a.sequence IS NOT DISTINCT FROM sequences[i] AND a.run = runs[i]
+            -- the index of what waits does not begin with lead_id
+            AND a.status IS NOT DISTINCT FROM 'waiting';
+    END LOOP;
 END
 $$;
 COMMENT ON FUNCTION _end_runs(bigint[], text[], integer[], text[], timestamptz) IS
