@@ -50,7 +50,7 @@ INSERT INTO shop SELECT n, 'member' || n || '@mail.example', now() - interval '1
 UPDATE shop SET amount = amount + 1;
 TABLE read_whole;
 COMMIT;
-\echo single events, which begin and end runs
+\echo single events, which begin and end runs, and refusals
 SELECT pg_stat_force_next_flush() \g /dev/null
 BEGIN;
 DO $$
@@ -65,6 +65,17 @@ END
 $$;
 TABLE read_whole;
 COMMIT;
+SELECT pg_stat_force_next_flush() \g /dev/null
+BEGIN;
+DO $$
+BEGIN
+    FOR n IN 1 .. 700 LOOP
+        INSERT INTO event (lead_id, kind) VALUES (n, 'unsubscribe');
+    END LOOP;
+END
+$$;
+TABLE read_whole;
+ROLLBACK;
 SELECT sequence, end_reason, count(*) FROM enrollment WHERE lead_id <= 700 AND sequence IN ('request', 'after_sale') GROUP BY 1, 2 ORDER BY 1;
 \echo the queue
 SELECT pg_stat_force_next_flush() \g /dev/null
