@@ -55,10 +55,10 @@ SELECT pg_stat_force_next_flush() \g /dev/null
 BEGIN;
 DO $$
 BEGIN
-    FOR n IN 1 .. 700 LOOP
+    FOR n IN 1 .. 400 LOOP
         INSERT INTO event (lead_id, kind) VALUES (n, 'demo_request');
     END LOOP;
-    FOR n IN 1 .. 700 LOOP
+    FOR n IN 1 .. 400 LOOP
         INSERT INTO event (lead_id, kind, value) VALUES (n, 'purchase', 1);
     END LOOP;
 END
@@ -69,14 +69,14 @@ SELECT pg_stat_force_next_flush() \g /dev/null
 BEGIN;
 DO $$
 BEGIN
-    FOR n IN 1 .. 700 LOOP
+    FOR n IN 1 .. 400 LOOP
         INSERT INTO event (lead_id, kind) VALUES (n, 'unsubscribe');
     END LOOP;
 END
 $$;
 TABLE read_whole;
 ROLLBACK;
-SELECT sequence, end_reason, count(*) FROM enrollment WHERE lead_id <= 700 AND sequence IN ('request', 'after_sale') GROUP BY 1, 2 ORDER BY 1;
+SELECT sequence, end_reason, count(*) FROM enrollment WHERE lead_id <= 400 AND sequence IN ('request', 'after_sale') GROUP BY 1, 2 ORDER BY 1;
 \echo the queue
 SELECT pg_stat_force_next_flush() \g /dev/null
 BEGIN;
