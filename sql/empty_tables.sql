@@ -11,7 +11,7 @@ SELECT activate_sequence(sequence) FROM sequence \g /dev/null
 CREATE TABLE public.shop (id int PRIMARY KEY, email text, at timestamptz, amount numeric);
 CREATE TABLE public.member (id int PRIMARY KEY, email text, accepted_at timestamptz, plan text);
 SELECT leadscore.track_table('crm', 'shop', lead => 'email', kind => 'purchase', occurred_at => 'at', value => 'amount') \g /dev/null
-SELECT leadscore.track_lead_table('crm', 'member', external_id => 'id', email => 'email', aliases => '{email}', consent => 'accepted_at', profile => '{plan}') \g /dev/null
+SELECT leadscore.track_lead_table('crm', 'member', external_id => 'id', email => 'email', consent => 'accepted_at', profile => '{plan}') \g /dev/null
 VACUUM ANALYZE;
 
 -- Tables of which more rows were read than by sixty scans of 1500 rows, which an
