@@ -29,13 +29,33 @@ foreach my $file (qw(consent sequences queue experiments one_command))
 		# the configuration is read as a whole
 		next if $plan =~ /Query Text: [^\n]* FROM crm\._watched /;
 		$plans++;
-		# one that is run once, before, is no part of the join
-		$plan =~ s/InitPlan.*\n.*Seq Scan.*\n(\s+Disabled: true\n)?//g;
+		$plan = without_initplans($plan);
 		next unless $plan =~ /(Seq Scan on \w+)[^\n]*(?:\(cost=1\d{10}|\n\s+Disabled: true)/;
 		my $scan = $1;
 		my ($query) = $plan =~ /Query Text: (.{0,80})/s;
 		$found{"$scan: $query"} = 1;
 	}
+}
+
+# A plan without the scans that are run once, before the whole statement or one
+# of its WITH queries: their cost is added when its joins are chosen. What a
+# subquery in a join runs once is a part of the cost of that subquery.
+sub without_initplans
+{
+	my ($plan) = @_;
+	my (@above, $kept, $left_out);
+
+	foreach my $line (split /^/, $plan)
+	{
+		my $indent = $line =~ /^(\s*)\S/ ? length $1 : 0;
+
+		undef $left_out if defined $left_out && $indent <= $left_out;
+		pop @above while @above && $above[-1][0] >= $indent;
+		$left_out //= $indent if $line =~ /^\s*InitPlan/ && (@above < 2 || $above[-2][1] =~ /^\s*CTE /);
+		push @above, [ $indent, $line ];
+		$kept .= $line unless defined $left_out;
+	}
+	return $kept;
 }
 cmp_ok($plans, '>', 500, 'plans of joins were logged');
 is(join("\n", sort keys %found), '', 'no scan of a whole table is left in one');

@@ -529,10 +529,10 @@ BEGIN
             CASE WHEN r.role = 'unsubscribe' THEN r.topic END, 'withdrawn', jsonb_build_object('event_id', r.event_id), r.occurred_at
         FROM @pipeline@._refused(_events_refused.lead_ids, _events_refused.event_ids) r
         WHERE (r.role = 'unsubscribe' OR by_lead)
-            -- a merge brings the row with the event
+            -- a merge brings the row with the event; OFFSET: as above
             AND NOT EXISTS (
                 SELECT FROM @pipeline@.consent c
-                WHERE c.lead_id = r.lead_id AND c.status = 'withdrawn' AND c.evidence = jsonb_build_object('event_id', r.event_id))
+                WHERE c.lead_id = r.lead_id AND c.status = 'withdrawn' AND c.evidence = jsonb_build_object('event_id', r.event_id) OFFSET 0)
         ORDER BY r.lead_id, r.occurred_at, r.event_id
         RETURNING lead_id
     )

@@ -2,6 +2,10 @@
 --
 -- A session locks the state of a lead before it looks at its runs and actions.
 -- The engine has done so when it calls _edges_written().
+--
+-- Functions that the engine calls find a lead's rows by lead_id: OFFSET 0 keeps
+-- the planner from reading a table that was empty once instead, and IS NOT
+-- DISTINCT FROM from an index that does not begin with lead_id.
 
 -- What the engine looks out for, see edge.c.
 CREATE OR REPLACE VIEW _watched WITH (security_invoker = true) AS
@@ -42,17 +46,17 @@ CREATE OR REPLACE FUNCTION _end_runs(lead_ids bigint[], sequences text[], runs i
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    WITH ended AS (
+    FOR i IN 1 .. coalesce(cardinality(lead_ids), 0) LOOP
         UPDATE @pipeline@.enrollment e
-        SET ended_at = greatest(e.started_at, _end_runs.at), end_reason = u.reason
-        FROM unnest(_end_runs.lead_ids, _end_runs.sequences, _end_runs.runs, _end_runs.reasons) AS u (lead_id, sequence, run, reason)
-        WHERE e.lead_id = u.lead_id AND e.sequence = u.sequence AND e.run = u.run AND e.ended_at IS NULL
-        RETURNING e.lead_id, e.sequence, e.run, e.end_reason
-    )
-    UPDATE @pipeline@.action a
-    SET status = 'cancelled', reason = n.end_reason, ended_at = _end_runs.at
-    FROM ended n
-    WHERE a.lead_id = n.lead_id AND a.sequence = n.sequence AND a.run = n.run AND a.status = 'waiting';
+        SET ended_at = greatest(e.started_at, _end_runs.at), end_reason = reasons[i]
+        WHERE e.lead_id = lead_ids[i] AND e.sequence IS NOT DISTINCT FROM sequences[i] AND e.run = runs[i] AND e.ended_at IS NULL;
+        CONTINUE WHEN NOT FOUND;
+        UPDATE @pipeline@.action a
+        SET status = 'cancelled', reason = reasons[i], ended_at = _end_runs.at
+        WHERE a.lead_id = lead_ids[i] AND a.status IN ('waiting', 'claimed') AND a.sequence IS NOT DISTINCT FROM sequences[i] AND a.run = runs[i]
+            -- the index of what waits does not begin with lead_id
+            AND a.status IS NOT DISTINCT FROM 'waiting';
+    END LOOP;
 END
 $$;
 COMMENT ON FUNCTION _end_runs(bigint[], text[], integer[], text[], timestamptz) IS
@@ -99,9 +103,9 @@ BEGIN
                 ELSE leadscore_internal.add_wall_time(_next_steps.at, y.delay, z.zone) END AS due_at,
             s.not_before, s.not_after, s.weekdays, h.not_before AS from_time, h.not_after AS to_time, h.weekdays AS on_days
         FROM unnest(_next_steps.lead_ids, _next_steps.sequences, _next_steps.runs) AS u (lead_id, sequence, run)
-            JOIN @pipeline@.enrollment e ON e.lead_id = u.lead_id AND e.sequence = u.sequence AND e.run = u.run AND e.ended_at IS NULL
+            CROSS JOIN LATERAL (SELECT * FROM @pipeline@.enrollment o WHERE o.lead_id = u.lead_id AND o.ended_at IS NULL OFFSET 0) e
             JOIN @pipeline@.sequence q ON q.sequence = e.sequence
-            JOIN @pipeline@.lead l ON l.lead_id = e.lead_id
+            CROSS JOIN LATERAL (SELECT o.time_zone FROM @pipeline@.lead o WHERE o.lead_id = u.lead_id OFFSET 0) l
             CROSS JOIN LATERAL (
                 SELECT leadscore_internal.known_zone(l.time_zone, o.time_zone) AS zone, leadscore_internal.known_zone(o.time_zone, 'UTC') AS business_zone
                 FROM (SELECT (SELECT g.time_zone FROM @pipeline@.setting g) AS time_zone) o
@@ -121,6 +125,7 @@ BEGIN
                 SELECT CASE WHEN s.delay IS NULL AND s.step IS NOT NULL THEN @pipeline@._sla(e.lead_id, q.start_name::leadscore.lead_stage) ELSE s.delay END AS delay
             ) y
             LEFT JOIN @pipeline@.contact_hours h ON h.channel = s.channel AND s.kind = 'message' AND NOT s.transactional
+        WHERE e.sequence = u.sequence AND e.run = u.run
     ), due AS MATERIALIZED (
         SELECT n.*, coalesce(leadscore_internal.next_allowed_of_both(n.due_at, n.zone, n.not_before, n.not_after, n.weekdays,
                 n.from_time, n.to_time, n.on_days), n.due_at) AS allowed_at
@@ -139,7 +144,7 @@ BEGIN
         -- it was being retired when the run began
         end_reason = CASE WHEN n.step IS NULL THEN CASE WHEN n.is_retired THEN 'retired' ELSE 'completed' END END
     FROM next n
-    WHERE e.lead_id = n.lead_id AND e.sequence = n.sequence AND e.run = n.run;
+    WHERE e.lead_id = n.lead_id AND e.sequence IS NOT DISTINCT FROM n.sequence AND e.run = n.run;
 END
 $$;
 COMMENT ON FUNCTION _next_steps(bigint[], text[], integer[], timestamptz) IS
@@ -152,8 +157,10 @@ DECLARE
     begun_leads bigint[];
     begun_sequences text[];
     begun_runs integer[];
+    newest bigint;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    SELECT z.configuration INTO newest FROM @pipeline@.setting z WHERE 'by_hand' = ANY (_begin_runs.started_by);
     WITH begun AS (
         INSERT INTO @pipeline@.enrollment (lead_id, sequence, run, started_at, started_by, edge_at)
         SELECT u.lead_id, u.sequence, coalesce(b.run, 0) + 1, _begin_runs.at, u.started_by, u.edge_at
@@ -163,19 +170,19 @@ BEGIN
                 ORDER BY u.lead_id, u.sequence, u.edge_at DESC
             ) u
             JOIN @pipeline@.sequence q ON q.sequence = u.sequence
-            JOIN @pipeline@.lead l ON l.lead_id = u.lead_id
-            LEFT JOIN LATERAL (
+            CROSS JOIN LATERAL (SELECT FROM @pipeline@.lead o WHERE o.lead_id = u.lead_id AND o.erased_at IS NULL OFFSET 0) l
+            CROSS JOIN LATERAL (
                 SELECT max(o.run) AS run, bool_or(o.ended_at IS NULL) AS is_open, max(o.ended_at) AS ended_at, max(o.edge_at) AS edge_at
                 FROM @pipeline@.enrollment o
-                WHERE o.lead_id = u.lead_id AND o.sequence = u.sequence
-            ) b ON true
-        WHERE l.erased_at IS NULL
+                WHERE o.lead_id = u.lead_id AND o.sequence IS NOT DISTINCT FROM u.sequence
+            ) b
+        WHERE
             -- by hand begins a lead that is in the segment now, though only time has
             -- brought it there and no sweep has recorded that yet; an edge was just written
-            AND (q.stay_in_segment IS NULL OR EXISTS (
+            (q.stay_in_segment IS NULL OR EXISTS (
                 SELECT FROM @pipeline@.lead_state s
                     JOIN @pipeline@.segment g ON g.segment_id = ANY (
-                        CASE WHEN u.started_by = 'by_hand' AND (s.next_review_at <= now() OR s.configuration < (SELECT z.configuration FROM @pipeline@.setting z))
+                        CASE WHEN u.started_by = 'by_hand' AND (s.next_review_at <= now() OR s.configuration < newest)
                             THEN leadscore_internal.current_segments($name$@pipeline@$name$::regnamespace, s.lead_id) ELSE s.segments END)
                 WHERE s.lead_id = u.lead_id AND g.segment = q.stay_in_segment))
             AND (b.run IS NULL OR (NOT b.is_open
@@ -279,9 +286,9 @@ BEGIN
     FROM (
         SELECT DISTINCT ON (e.lead_id, e.sequence, e.run) e.lead_id, e.sequence, e.run, v.reason
         FROM unnest(_edges_written.lead_ids, _edges_written.kinds, _edges_written.names, _edges_written.edges_at) AS u (lead_id, kind, name, at)
-            JOIN @pipeline@.enrollment e ON e.lead_id = u.lead_id AND e.ended_at IS NULL
+            CROSS JOIN LATERAL (SELECT * FROM @pipeline@.enrollment o WHERE o.lead_id = u.lead_id AND o.ended_at IS NULL OFFSET 0) e
             JOIN @pipeline@.sequence q ON q.sequence = e.sequence
-            JOIN @pipeline@.lead_state s ON s.lead_id = u.lead_id
+            CROSS JOIN LATERAL (SELECT o.stage, o.segments FROM @pipeline@.lead_state o WHERE o.lead_id = u.lead_id OFFSET 0) s
             LEFT JOIN @pipeline@.segment g ON g.segment = q.stay_in_segment
             CROSS JOIN LATERAL (
                 -- an event of long before the run says nothing about it
@@ -314,7 +321,7 @@ BEGIN
         JOIN @pipeline@.sequence q ON q.status = 'active' AND q.start_name = u.name
             AND q.starts_on = CASE u.kind WHEN 'signal' THEN 'event'
                 WHEN 'stage_back' THEN CASE WHEN u.name::leadscore.lead_stage < 'visitor' THEN 'stage' END ELSE u.kind END
-        JOIN @pipeline@.lead_state s ON s.lead_id = u.lead_id
+        CROSS JOIN LATERAL (SELECT o.stage, o.segments FROM @pipeline@.lead_state o WHERE o.lead_id = u.lead_id OFFSET 0) s
         LEFT JOIN @pipeline@.segment g ON g.segment = u.name AND u.kind IN ('segment_entered', 'segment_left')
     WHERE u.at > greatest(q.activated_at, (now() AT TIME ZONE 'UTC' - q.late_after) AT TIME ZONE 'UTC')
         -- it must hold at the end of the statement

@@ -668,7 +668,9 @@ BEGIN
     -- confirmed: what waited for it is due
     UPDATE @pipeline@.action a
     SET due_at = least(a.due_at, now(), (SELECT max(c.occurred_at) FROM @pipeline@.consent c WHERE c.lead_id = a.lead_id AND c.status = 'granted')), reason = NULL
-    WHERE a.lead_id = ANY (_follow_actions.lead_ids) AND a.status = 'waiting' AND a.reason = 'consent requested'
+    WHERE a.lead_id = ANY (_follow_actions.lead_ids) AND a.status IN ('waiting', 'claimed') AND a.reason = 'consent requested'
+        -- the index of what waits does not begin with lead_id
+        AND a.status IS NOT DISTINCT FROM 'waiting'
         AND @pipeline@._may_contact(a.lead_id, a.channel, a.topic, 'infinity', false);
     -- withdrawn: what waits will never go, and its sequence ends
     WITH refused AS (
