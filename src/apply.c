@@ -43,13 +43,16 @@ report_missing_lead(const Writer *writer, int64 lead_id, const char *table)
 
 /*
  * Create the state of the lead in writer->lead.slot from its log, of which parts
- * may have been loaded.
+ * may have been loaded.  Sequences are told of what the lead did from an instant
+ * on: what was loaded begins none.
  */
 static void
-create_state(Writer *writer, LeadRecord *record)
+create_state(Writer *writer, LeadRecord *record, int64 edges_from)
 {
+	EdgeList   *edges = writer->appended.edges;
 	HistoryBuffer replayed;
 	LogReader	log;
+	int			i;
 
 	leadscore_writer_flush(writer, false);
 	leadscore_state_none(writer);
@@ -58,14 +61,23 @@ create_state(Writer *writer, LeadRecord *record)
 	log.loaded = true;
 	leadscore_replay(&log, record, &replayed, NULL);
 	leadscore_log_close(&log);
+	writer->appended.edges = NULL;
 	leadscore_correct_history(writer, &replayed);
+	writer->appended.edges = edges;
+	for (i = 0; i < replayed.n; i++)
+		if (replayed.rows[i].change.effective_at >= edges_from)
+			leadscore_edges_add_stages(edges, &replayed.rows[i], 1);
+	for (i = 0; i < replayed.nsegments; i++)
+		if (replayed.segments[i].change.effective_at >= edges_from)
+			leadscore_edges_add_segments(edges, &replayed.segments[i], 1);
 	leadscore_state_insert(writer, record);
 	leadscore_replayed_note(writer, record->lead_id);
 }
 
 /*
  * Find the state of a lead, locked if asked, or create it, with all that its log
- * has, and set *created.  False if the lead is not there.
+ * has, and set *created.  Then what it did from edges_from on is told to
+ * sequences.  False if the lead is not there.
  *
  * The work on other leads holds their states already, and leads are locked
  * before states.  So a lead is locked only if it surely has no state; a lead
@@ -73,7 +85,7 @@ create_state(Writer *writer, LeadRecord *record)
  */
 bool
 leadscore_find_or_create(Writer *writer, LeadRecord *record, bool lock, LockTupleMode mode,
-						 bool *created)
+						 int64 edges_from, bool *created)
 {
 	int64		lead_id = record->lead_id;
 
@@ -90,7 +102,7 @@ leadscore_find_or_create(Writer *writer, LeadRecord *record, bool lock, LockTupl
 		return false;
 	if (!leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive))
 	{
-		create_state(writer, record);
+		create_state(writer, record, edges_from);
 		*created = true;
 		CommandCounterIncrement();
 		if (!leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive))
@@ -551,7 +563,8 @@ apply_lead(DeltaList *list, Writer *writer, int64 begin, int64 end, const char *
 
 		/* an event that scores nothing still needs its lead, until it commits */
 		if (!leadscore_find_or_create(writer, &record, locked || !counts,
-									  counts ? LockTupleNoKeyExclusive : LockTupleKeyShare, &created))
+									  counts ? LockTupleNoKeyExclusive : LockTupleKeyShare,
+									  list->deltas[begin].at, &created))
 		{
 			if (must_exist)
 				report_missing_lead(writer, record.lead_id, table);
@@ -705,7 +718,7 @@ leadscore_lead_refresh(Writer *writer, int64 lead_id, bool created_moved, Snapsh
 	if (leadscore_pipeline_is_locked(writer->pipeline->part) &&
 		!leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive))
 		return;
-	if (!leadscore_find_or_create(writer, &record, true, LockTupleNoKeyExclusive, &is_new) || is_new)
+	if (!leadscore_find_or_create(writer, &record, true, LockTupleNoKeyExclusive, NEVER, &is_new) || is_new)
 		return;
 	leadscore_record_init(writer, &record, lead_id);
 	leadscore_state_decode(writer, &record);

@@ -44,7 +44,7 @@ extern LeadStep leadscore_delta_step(const DeltaList *list, const EventDelta *de
 extern void leadscore_deltas_apply(DeltaList *list, Writer *writer, const char *table);
 extern void leadscore_deltas_apply_refused(DeltaList *list, Writer *writer, const char *table);
 extern bool leadscore_find_or_create(Writer *writer, LeadRecord *record, bool lock,
-									 LockTupleMode mode, bool *created);
+									 LockTupleMode mode, int64 edges_from, bool *created);
 extern int	leadscore_lead_id_cmp(const void *a, const void *b);
 extern void leadscore_hold_leads(Writer *writer, const int64 *lead_ids, int64 n);
 extern void leadscore_hold_refused(Writer *writer, const int64 *lead_ids, int64 n);

@@ -353,7 +353,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION leadscore.attach_pipeline(text, boolean) IS
-	'creates the triggers that keep scores and stages right, counts events that were loaded without them, returns how many leads changed. With rebuild => false it starts a rebuild that continue_rebuild() of the pipeline does, in several sessions if you like: until then a lead that was loaded has no score, unless something is written about it';
+	'creates the triggers that keep scores and stages right, counts events that were loaded without them, returns how many leads changed. With rebuild => false it starts a rebuild that continue_rebuild() of the pipeline does, in several sessions if you like: until then a lead that was loaded has no score, unless something is written about it, and one that was there has the score that it had';
 
 CREATE FUNCTION leadscore.detach_pipeline(pipeline text) RETURNS void
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
