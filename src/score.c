@@ -162,7 +162,7 @@ leadscore_rule_points(Scorer *scorer, const Evaluation *e, int rule,
 {
 	const LeadModel *model = scorer->model;
 	const ModelRule *r = &model_rules(model)[rule];
-	RuleWeights *w = &scorer->weights[rule];
+	RuleWeights *w = scorer->weights[rule];
 	const SignalSpan *span = &e->signals[r->signal];
 	bool		missing;
 	int128		quantity = 0;	/* units of 2^-31 */
@@ -348,7 +348,7 @@ rule_points(Scorer *scorer, const Evaluation *e, int rule)
 {
 	int64		points;
 
-	if (sum_points(scorer, e, &model_rules(scorer->model)[rule], &scorer->weights[rule],
+	if (sum_points(scorer, e, &model_rules(scorer->model)[rule], scorer->weights[rule],
 				   &points))
 		return points;
 	return leadscore_rule_points(scorer, e, rule, true, true);
