@@ -334,7 +334,8 @@ leads_to_come(Oid lead, TimestampTz at)
 	char	   *sql = psprintf("SELECT 1 FROM %s WHERE created_at OPERATOR(pg_catalog.>) $1 LIMIT 1",
 							   leadscore_table_name(lead));
 
-	if (SPI_execute_with_args(sql, 1, &type, &value, NULL, true, 1) != SPI_OK_SELECT)
+	/* a limit of rows here would keep workers away */
+	if (SPI_execute_with_args(sql, 1, &type, &value, NULL, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not look for leads: %s", sql);
 	return SPI_processed > 0;
 }

@@ -238,9 +238,12 @@ take_row(RowStream *stream, int64 lead_id, TupleConversionMap *map, TupleTableSl
 	return true;
 }
 
-/* Find rows of tables about leads that have no lead. */
+/*
+ * Find rows of tables about leads that have no lead: share k of n looks through
+ * every n-th table.
+ */
 static void
-find_orphans(Writer *writer, DifferenceFound found, void *context)
+find_orphans(Writer *writer, int k, int n, DifferenceFound found, void *context)
 {
 	const Pipeline *pipeline = writer->pipeline;
 	Oid			tables[LEAD_TABLES];
@@ -252,7 +255,7 @@ find_orphans(Writer *writer, DifferenceFound found, void *context)
 	int			i;
 
 	leadscore_lead_tables(pipeline, tables);
-	for (i = 0; i < (int) lengthof(tables); i++)
+	for (i = k - 1; i < (int) lengthof(tables); i += n)
 	{
 		char	   *sql = psprintf("SELECT t.lead_id, pg_catalog.count(*)::pg_catalog.text FROM %s t"
 								   " WHERE NOT EXISTS (SELECT FROM %s l WHERE l.lead_id OPERATOR(pg_catalog.=) t.lead_id)"
@@ -393,9 +396,9 @@ write_loaded(LogReader *log, int64 lead_id)
 }
 
 /*
- * Compare share k of n of the leads of a part with their logs, in one snapshot.
- * The last share also finds rows without a lead.  With written, leads that were
- * loaded are written at once, and counted there.
+ * Compare share k of n of the leads of a part with their logs, in one snapshot,
+ * and find rows without a lead.  With written, leads that were loaded are
+ * written at once, and counted there.
  */
 static void
 compare_part(Writer *writer, int k, int n, DifferenceFound found, void *context, int64 *written)
@@ -474,11 +477,8 @@ compare_part(Writer *writer, int k, int n, DifferenceFound found, void *context,
 	leadscore_log_close(&log);
 	if (writes)
 		histories_close(&histories);
-	if (k == n)
-	{
-		leadscore_progress_phase(PHASE_ORPHANS, PROGRESS_UNKNOWN);
-		find_orphans(writer, found, context);
-	}
+	leadscore_progress_phase(PHASE_ORPHANS, PROGRESS_UNKNOWN);
+	find_orphans(writer, k, n, found, context);
 	SPI_finish();
 	MemoryContextSwitchTo(writer->context);
 	UnregisterSnapshot(writer->snapshot);
