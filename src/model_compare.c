@@ -44,7 +44,7 @@ PG_FUNCTION_INFO_V1(leadscore_compare_leads);
 PG_FUNCTION_INFO_V1(leadscore_compare_blocks);
 
 #define STAGES			(LEAD_STAGE_ADVOCATE + 1)
-#define SHARES			8
+#define SHARES			16
 #define SHARE_BLOCKS	256		/* that are worth a share of their own */
 #define PROGRESS_ROWS	1000
 
