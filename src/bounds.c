@@ -235,7 +235,7 @@ static bool
 open_bounds(Scorer *scorer, const Bounds *b, int rule, bool sure, int64 *low, int64 *high)
 {
 	const ModelRule *r = &model_rules(scorer->model)[rule];
-	RuleWeights *w = &scorer->weights[rule];
+	RuleWeights *w = scorer->weights[rule];
 	int32		first = b->most->at;
 	int32		last = b->least->at;
 	const ActivityItem *x = first_item(b->least, r);

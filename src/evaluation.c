@@ -206,29 +206,50 @@ find_spans(const Scorer *scorer, Evaluation *e, int32 last)
 	}
 }
 
-/* Find the counts that an activity holds up to a bucket. */
-void
-leadscore_look_at(const Scorer *scorer, const ActivityList *activity, int32 last, Evaluation *result)
+/* Find from where on each dimension counts. */
+static void
+find_resets(const Scorer *scorer, Evaluation *e)
 {
 	const LeadModel *model = scorer->model;
 	const ModelDimension *dimensions = model_dimensions(model);
 	int			i;
 	int			j;
 
-	result->activity = activity;
-	find_spans(scorer, result, last);
 	for (i = 0; i < model->dimensions.n; i++)
 	{
 		const int16 *resets = MODEL_ITEMS(model, int16, dimensions[i].resets);
 
-		result->resets[i] = PG_INT32_MIN;
+		e->resets[i] = PG_INT32_MIN;
 		for (j = 0; j < dimensions[i].resets.n; j++)
 		{
-			int32		reset = newest_bucket(result, resets[j]);
+			int32		reset = newest_bucket(e, resets[j]);
 
-			result->resets[i] = Max(result->resets[i], reset);
+			e->resets[i] = Max(e->resets[i], reset);
 		}
 	}
+}
+
+/* Find the counts that an activity holds up to a bucket. */
+void
+leadscore_look_at(const Scorer *scorer, const ActivityList *activity, int32 last, Evaluation *result)
+{
+	result->activity = activity;
+	find_spans(scorer, result, last);
+	find_resets(scorer, result);
+}
+
+/*
+ * See what the evaluation of another model sees, which has the same signals.
+ * What result has allocated for that stays with it.
+ */
+void
+leadscore_look_beside(const Scorer *scorer, const Evaluation *other, Evaluation *result)
+{
+	result->activity = other->activity;
+	result->signals = other->signals;
+	result->present = other->present;
+	result->npresent = other->npresent;
+	find_resets(scorer, result);
 }
 
 /* Has the signal been counted at least once up to now? */

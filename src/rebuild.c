@@ -240,9 +240,12 @@ take_row(RowStream *stream, int64 lead_id, TupleConversionMap *map, TupleTableSl
 	return true;
 }
 
-/* Find rows of tables about leads that have no lead. */
+/*
+ * Find rows of tables about leads that have no lead: share k of n looks through
+ * every n-th table.
+ */
 static void
-find_orphans(Writer *writer, DifferenceFound found, void *context)
+find_orphans(Writer *writer, int k, int n, DifferenceFound found, void *context)
 {
 	const Pipeline *pipeline = writer->pipeline;
 	Oid			tables[LEAD_TABLES];
@@ -254,7 +257,7 @@ find_orphans(Writer *writer, DifferenceFound found, void *context)
 	int			i;
 
 	leadscore_lead_tables(pipeline, tables);
-	for (i = 0; i < (int) lengthof(tables); i++)
+	for (i = k - 1; i < (int) lengthof(tables); i += n)
 	{
 		char	   *sql = psprintf("SELECT t.lead_id, pg_catalog.count(*)::pg_catalog.text FROM %s t"
 								   " WHERE NOT EXISTS (SELECT FROM %s l WHERE l.lead_id OPERATOR(pg_catalog.=) t.lead_id)"
@@ -410,12 +413,13 @@ write_loaded(LogReader *log, int64 lead_id)
 }
 
 /*
- * Compare the leads of a range with their logs, in one snapshot.  The range that
- * has the greatest number also finds rows without a lead.  With written, leads
- * that were loaded are written at once, and counted there.
+ * Compare the leads of a range with their logs, in one snapshot, and find rows
+ * without a lead in share k of n of the tables; k = 0: in none.  With written,
+ * leads that were loaded are written at once, and counted there.
  */
 static void
-compare_range(Writer *writer, const LeadRange *range, DifferenceFound found, void *context, int64 *written)
+compare_range(Writer *writer, const LeadRange *range, int k, int n, DifferenceFound found, void *context,
+			  int64 *written)
 {
 	const Pipeline *pipeline = writer->pipeline;
 	RowStream  *leads;
@@ -497,10 +501,10 @@ compare_range(Writer *writer, const LeadRange *range, DifferenceFound found, voi
 	leadscore_stream_close(states);
 	leadscore_log_close(&log);
 	histories_close(&histories);
-	if (range->last == all_leads.last)
+	if (k > 0)
 	{
 		leadscore_progress_phase(PHASE_ORPHANS, PROGRESS_UNKNOWN);
-		find_orphans(writer, found, context);
+		find_orphans(writer, k, n, found, context);
 	}
 	SPI_finish();
 	MemoryContextSwitchTo(writer->context);
@@ -629,7 +633,8 @@ rebuild_range(PipelinePart part, const LeadRange *range)
 	oldcontext = MemoryContextSwitchTo(context);
 	set.context = context;
 	leadscore_writer_begin(&writer, part, true);
-	compare_range(&writer, range, remember, &set, &written);
+	/* the range that has the greatest number finds what has no lead, for all */
+	compare_range(&writer, range, range->last == all_leads.last ? 1 : 0, 1, remember, &set, &written);
 	if (set.n > 1)
 		qsort(set.ids, set.n, sizeof(int64), leadscore_lead_id_cmp);
 	for (i = 0; i < set.n; i++)
@@ -768,7 +773,7 @@ leadscore_verify(PG_FUNCTION_ARGS)
 
 		leadscore_reader_begin(&reader, *(PipelinePart *) lfirst(lc));
 		range = share_of_leads(&reader, k, n);
-		compare_range(&reader, &range, return_difference, fcinfo->resultinfo, NULL);
+		compare_range(&reader, &range, k, n, return_difference, fcinfo->resultinfo, NULL);
 		leadscore_reader_end(&reader);
 		MemoryContextSwitchTo(oldcontext);
 		MemoryContextDelete(context);

@@ -162,7 +162,7 @@ leadscore_rule_points(Scorer *scorer, const Evaluation *e, int rule,
 {
 	const LeadModel *model = scorer->model;
 	const ModelRule *r = &model_rules(model)[rule];
-	RuleWeights *w = &scorer->weights[rule];
+	RuleWeights *w = scorer->weights[rule];
 	const SignalSpan *span = &e->signals[r->signal];
 	bool		missing;
 	int128		quantity = 0;	/* units of 2^-31 */
@@ -348,7 +348,7 @@ rule_points(Scorer *scorer, const Evaluation *e, int rule)
 {
 	int64		points;
 
-	if (sum_points(scorer, e, &model_rules(scorer->model)[rule], &scorer->weights[rule],
+	if (sum_points(scorer, e, &model_rules(scorer->model)[rule], scorer->weights[rule],
 				   &points))
 		return points;
 	return leadscore_rule_points(scorer, e, rule, true, true);
@@ -390,10 +390,13 @@ add_tiered_rules(Scorer *scorer, Evaluation *e)
 	}
 }
 
-/* Score an activity at a bucket. */
-void
-leadscore_evaluate(Scorer *scorer, const ActivityList *activity, int32 at,
-				   Evaluation *result)
+/*
+ * Add up what the counts at hand are worth.  A rule that has a twin, a rule of
+ * another model with the same points, is worth what its twin is in that
+ * evaluation.
+ */
+static pg_attribute_always_inline void
+add_up_rules(Scorer *scorer, const Evaluation *other, const int16 *twins, Evaluation *result)
 {
 	const LeadModel *model = scorer->model;
 	const ModelDimension *dimensions = model_dimensions(model);
@@ -402,9 +405,6 @@ leadscore_evaluate(Scorer *scorer, const ActivityList *activity, int32 at,
 	int			i;
 	int			j;
 
-	Assert(activity->grain == (LeadGrain) model->grain);
-	leadscore_look_at(scorer, activity, at, result);
-	result->at = at;
 	memset(result->dimensions, 0, sizeof(int64) * model->dimensions.n);
 	/* at most MAX_ROWS rules of at most 1e15 each, so sums cannot overflow */
 	memset(result->rules, 0, sizeof(int64) * model->rules.n);
@@ -415,7 +415,8 @@ leadscore_evaluate(Scorer *scorer, const ActivityList *activity, int32 at,
 		for (j = scorer->first_rule[signal]; j < scorer->first_rule[signal + 1]; j++)
 		{
 			int			rule = scorer->signal_rules[j];
-			int64		points = rule_points(scorer, result, rule);
+			int64		points = twins && twins[rule] != NO_INDEX ? other->rules[twins[rule]] :
+				rule_points(scorer, result, rule);
 
 			result->rules[rule] = points;
 			result->dimensions[rules[rule].dimension] += points;
@@ -439,6 +440,27 @@ leadscore_evaluate(Scorer *scorer, const ActivityList *activity, int32 at,
 	}
 	result->total = clamp(saturate(total), model->min_score, model->max_score);
 	Assert(result->total >= -MAX_SCORE_MILLI && result->total <= MAX_SCORE_MILLI);
+}
+
+/* Score an activity at a bucket. */
+void
+leadscore_evaluate(Scorer *scorer, const ActivityList *activity, int32 at,
+				   Evaluation *result)
+{
+	Assert(activity->grain == (LeadGrain) scorer->model->grain);
+	leadscore_look_at(scorer, activity, at, result);
+	result->at = at;
+	add_up_rules(scorer, NULL, NULL, result);
+}
+
+/* Score what another model was asked about, see score_pair.c. */
+void
+leadscore_evaluate_beside(Scorer *scorer, const Evaluation *other, const int16 *twins,
+						  Evaluation *result)
+{
+	leadscore_look_beside(scorer, other, result);
+	result->at = other->at;
+	add_up_rules(scorer, other, twins, result);
 }
 
 /* Index of the grade that a dimension's points earn, or NO_INDEX */

@@ -20,7 +20,7 @@
 #error "leadscore needs a compiler with 128-bit integers"
 #endif
 
-/* Weights of a rule by age, in units of 2^-31, computed as far as asked for */
+/* Weights of rules by age, in units of 2^-31, computed as far as asked for */
 typedef struct RuleWeights
 {
 	int32		horizon;		/* what is this old or older weighs nothing */
@@ -53,7 +53,7 @@ typedef struct Scorer
 	int16	   *signal_index;	/* by id; NO_INDEX if none needs it */
 	bool	   *distinct;		/* by signal: are its different values
 								 * counted? */
-	RuleWeights *weights;		/* by rule */
+	RuleWeights **weights;		/* by rule; rules of one decay have the same */
 	int32	   *first_rule;		/* by signal: where its rules begin in ... */
 	int16	   *signal_rules;	/* ... rules by signal, but those of idle time */
 	int			nidle;

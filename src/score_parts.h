@@ -28,8 +28,11 @@ extern void leadscore_extend_weights(Scorer *scorer, const ModelRule *rule, Rule
 /* evaluation.c */
 extern void leadscore_look_at(const Scorer *scorer, const ActivityList *activity, int32 last,
 							  Evaluation *result);
+extern void leadscore_look_beside(const Scorer *scorer, const Evaluation *other, Evaluation *result);
 
 /* score.c */
+extern void leadscore_evaluate_beside(Scorer *scorer, const Evaluation *other, const int16 *twins,
+									  Evaluation *result);
 extern int64 leadscore_counted_points(Scorer *scorer, const Evaluation *e, int rule);
 
 /* The weight of something age buckets old */

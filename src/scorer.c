@@ -129,6 +129,41 @@ index_rules(Scorer *scorer)
 			scorer->idle_rules[scorer->nidle++] = (int16) j;
 }
 
+/* Give each rule its weights; rules of one decay share them. */
+static void
+begin_weights(Scorer *scorer)
+{
+	const ModelRule *rules = model_rules(scorer->model);
+	int			n = scorer->model->rules.n;
+	int		   *different = palloc(sizeof(int) * n + 1);
+	int			ndifferent = 0;
+	int			i;
+
+	scorer->weights = palloc(sizeof(RuleWeights *) * n + 1);
+	for (i = 0; i < n; i++)
+	{
+		const ModelRule *like;
+		int			j = 0;
+
+		for (; j < ndifferent; j++)
+		{
+			like = &rules[different[j]];
+			if (like->decay == rules[i].decay && like->decay_period == rules[i].decay_period &&
+				like->decay_percent == rules[i].decay_percent)
+				break;
+		}
+		if (j < ndifferent)
+			scorer->weights[i] = scorer->weights[different[j]];
+		else
+		{
+			scorer->weights[i] = palloc0(sizeof(RuleWeights));
+			leadscore_decay_begin(&rules[i], scorer->weights[i]);
+			different[ndifferent++] = i;
+		}
+	}
+	pfree(different);
+}
+
 /* What the compiler of models promises, and the code below relies on */
 static void
 check_order(const LeadModel *model)
@@ -251,14 +286,11 @@ leadscore_scorer_create(const LeadModel *model, const SegmentSet *segments)
 	index_signals(scorer, segments);
 	quiet = resolve_segments(scorer, segments);
 
-	scorer->weights = palloc0(sizeof(RuleWeights) * model->rules.n + 1);
+	begin_weights(scorer);
 	for (i = 0; i < model->rules.n; i++)
 	{
-		RuleWeights *w = &scorer->weights[i];
-		int64		horizon;
+		int64		horizon = rule_horizon(model, &rules[i], scorer->weights[i]);
 
-		leadscore_decay_begin(&rules[i], w);
-		horizon = rule_horizon(model, &rules[i], w);
 		quiet = horizon < 0 || quiet < 0 ? -1 : Max(quiet, horizon);
 	}
 	for (i = 0; i < model->gates.n; i++)

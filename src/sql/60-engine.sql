@@ -117,11 +117,17 @@ COMMENT ON FUNCTION leadscore_internal.current_segments(regnamespace, bigint) IS
 	'numbers of the segments that a lead is in now, including changes that are due and not recorded yet; NULL if it is in none';
 
 CREATE FUNCTION leadscore_internal.compare_leads(pipeline regnamespace, a leadscore.lead_model, b leadscore.lead_model, at timestamptz DEFAULT now())
-	RETURNS TABLE (lead_id bigint, leads bigint, stage_a leadscore.lead_stage, stage_b leadscore.lead_stage,
-				   score_milli_a bigint, score_milli_b bigint)
+	RETURNS TABLE (level text, lead_id bigint, leads bigint, stage_a text, stage_b text,
+				   score_a numeric, score_b numeric, difference numeric)
 	LANGUAGE c STABLE STRICT PARALLEL UNSAFE COST 100000 ROWS 1000 AS 'MODULE_PATHNAME', 'leadscore_compare_leads';
 COMMENT ON FUNCTION leadscore_internal.compare_leads(regnamespace, leadscore.lead_model, leadscore.lead_model, timestamptz) IS
-	'every lead that two models judge differently, and with lead_id NULL every pair of qualified stages with its leads and the sums of their milli-points; see compare_models() of a pipeline';
+	'every pair of qualified stages by two models, and every lead that they judge differently, in order; see compare_models() of a pipeline';
+CREATE FUNCTION leadscore_internal.compare_blocks(pipeline regnamespace, a leadscore.lead_model, b leadscore.lead_model, at timestamptz, first bigint, last bigint)
+	RETURNS TABLE (lead_id bigint, leads bigint, stage_a leadscore.lead_stage, stage_b leadscore.lead_stage,
+				   score_milli_a bigint, score_milli_b bigint)
+	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000000 ROWS 1000 AS 'MODULE_PATHNAME', 'leadscore_compare_blocks';
+COMMENT ON FUNCTION leadscore_internal.compare_blocks(regnamespace, leadscore.lead_model, leadscore.lead_model, timestamptz, bigint, bigint) IS
+	'a share of compare_leads() for a worker: the leads in some blocks of lead_state, and with lead_id NULL their sums; last 0: to the end';
 
 CREATE FUNCTION leadscore_internal.event_changed() RETURNS trigger
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'leadscore_event_changed';

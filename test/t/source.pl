@@ -105,9 +105,9 @@ foreach my $file (sort { $a cmp $b } grep { /\.c$/ && $_ ne 'leadscore.c' } keys
 # the values know no catalog and no SPI, so that they can be fuzzed alone
 my %of_values = map { $_ => 1 }
   qw(postgres.h miscadmin.h common/int.h lib/sort_template.h port/pg_bitutils.h math.h statistics.h
-  calendar.h activity.h model.h segment.h score.h score_parts.h segment_match.h bounds.h qualify.h stage_search.h lifecycle.h funnel_match.h stage.h);
+  calendar.h activity.h model.h segment.h score.h score_parts.h score_pair.h segment_match.h bounds.h qualify.h stage_search.h lifecycle.h funnel_match.h stage.h);
 foreach my $name (
-	qw(calendar.h activity.h activity.c model.h segment.h segment_set.c segment_match.h segment_match.c score.h score_parts.h score.c scorer.c decay.c evaluation.c
+	qw(calendar.h activity.h activity.c model.h segment.h segment_set.c segment_match.h segment_match.c score.h score_parts.h score_pair.h score.c score_pair.c scorer.c decay.c evaluation.c
 	bounds.h bounds.c qualify.h qualify.c stage_search.h stage_search.c lifecycle.h lifecycle.c funnel_match.h funnel_match.c statistics.h statistics.c))
 {
 	is(join(' ', grep { !$of_values{$_} } $text{$name} =~ /^#include ["<](.*)[">]/mg), '', "$name includes values only");

@@ -20,19 +20,11 @@ CREATE OR REPLACE FUNCTION compare_models(a text, b text, at timestamptz DEFAULT
         score_a numeric, score_b numeric, difference numeric)
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
 DECLARE
     pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
 BEGIN
-    RETURN QUERY
-    SELECT CASE WHEN c.lead_id IS NULL THEN 'stage' ELSE 'lead' END AS level,
-        c.lead_id, c.leads, c.stage_a::text, c.stage_b::text,
-        trim_scale(round(c.score_milli_a / 1000.0 / c.leads, 3)) AS score_a,
-        trim_scale(round(c.score_milli_b / 1000.0 / c.leads, 3)) AS score_b,
-        trim_scale(round((c.score_milli_b - c.score_milli_a) / 1000.0 / c.leads, 3)) AS difference
-    FROM leadscore_internal.compare_leads(pipeline, @pipeline@.compiled_model(compare_models.a), @pipeline@.compiled_model(compare_models.b), compare_models.at) c
-    -- stages first, the highest first: one number sorts many leads faster than three
-    ORDER BY (c.lead_id IS NOT NULL)::integer * 1000000 - leadscore.stage_rank(c.stage_a) * 1000 - leadscore.stage_rank(c.stage_b), c.lead_id;
+    RETURN QUERY SELECT * FROM leadscore_internal.compare_leads(pipeline,
+        @pipeline@.compiled_model(compare_models.a), @pipeline@.compiled_model(compare_models.b), compare_models.at);
 END
 $$;
 COMMENT ON FUNCTION compare_models(text, text, timestamptz) IS
