@@ -563,9 +563,9 @@ BEGIN
         JOIN @pipeline@.experiment x ON x.experiment = e.properties ->> 'experiment' AND x.status = 'running'
     WHERE k.role IN ('visit', 'form_view', 'email_sent')
     HAVING count(*) > 0;
-    PERFORM @pipeline@._follow_consent(array_agg(n.lead_id ORDER BY n.lead_id), n.occurred_at)
+    PERFORM @pipeline@._follow_consents(array_agg(n.lead_id ORDER BY n.lead_id), array_agg(n.occurred_at ORDER BY n.lead_id))
     FROM (SELECT c.lead_id, max(c.occurred_at) AS occurred_at FROM @pipeline@.consent c GROUP BY c.lead_id) n
-    GROUP BY n.occurred_at;
+    HAVING count(*) > 0;
     -- the time of its last change stays that of its profile
     UPDATE @pipeline@.lead l
     SET external_id = leadscore_internal.fold_name(l.external_id), updated_at = l.updated_at + interval '1 microsecond'
