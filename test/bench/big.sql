@@ -15,13 +15,13 @@ CREATE FUNCTION processor() RETURNS double precision LANGUAGE sql VOLATILE AS $$
     SELECT split_part(pg_read_file('/proc/self/schedstat'), ' ', 1)::double precision / 1e9
 $$;
 
--- Leads came evenly over the last three years. Six in ten have left an address and
+-- Leads came evenly over the last three years. Three in ten have left an address and
 -- agreed to its use, one in ten has told sales its budget and the like.
 INSERT INTO crm.lead (lead_id, external_id, email, consented_at, country, channel, organization, profile, created_at, updated_at)
     SELECT n, 'user-' || n,
-        CASE WHEN n % 10 < 6 THEN 'user' || n || '@example.com' END, CASE WHEN n % 10 < 6 THEN t.at END,
+        CASE WHEN n % 10 < 3 THEN 'user' || n || '@example.com' END, CASE WHEN n % 10 < 3 THEN t.at END,
         'DE', 'seo', CASE WHEN n % 4 = 0 THEN 'Company ' || n % 500000 END,
-        CASE WHEN n % 10 = 0 THEN '{"job_title": "Head of Sales", "budget": true, "authority": true, "need": true, "timeline": true}'
+        CASE WHEN n % 10 = 1 THEN '{"job_title": "Head of Sales", "budget": true, "authority": true, "need": true, "timeline": true}'
             ELSE '{"job_title": "Engineer"}' END::jsonb,
         t.at, t.at
     FROM span s, generate_series(1, :leads) n,
@@ -44,18 +44,18 @@ CREATE PROCEDURE make_stretch(first bigint, size integer, anybody boolean DEFAUL
 BEGIN
     TRUNCATE stretch;
     INSERT INTO stretch
-        SELECT i.n, l.lead_id, k.kinds[1 + floor(random() * cardinality(k.kinds))::int], t.at,
-            (ARRAY['seo', 'social', 'email', NULL])[1 + floor(random() * 4)::int],
-            jsonb_build_object('page', '/p/' || l.lead_id % 1000)
+        SELECT i.n, l.lead_id, k.kinds[1 + (random() * 999)::int],
+            CASE WHEN anybody THEN now() ELSE s.began_at + s.lasts * t.share END,
+            (ARRAY['seo', 'social', 'email', NULL])[1 + l.lead_id % 4],
+            ('{"page": "/p/' || l.lead_id % 1000 || '"}')::jsonb
         FROM span s, kinds k, generate_series(1, size) AS i (n),
-            LATERAL (SELECT CASE WHEN anybody THEN now() ELSE s.began_at + s.lasts * ((first + i.n)::double precision / s.events) END) AS t (at),
+            LATERAL (SELECT CASE WHEN anybody THEN 1 ELSE (first + i.n)::double precision / s.events END) AS t (share),
             -- how many leads there are at that time
-            LATERAL (SELECT least(s.leads, floor(s.leads * (1 + 2 * extract(epoch FROM t.at - s.began_at) / extract(epoch FROM s.lasts)) / 3)::bigint)) AS c (known),
+            LATERAL (SELECT s.leads * (1 + 2 * t.share) / 3 - 1) AS c (known),
             LATERAL (SELECT 1 + CASE
-                WHEN anybody OR i.n % 10 = 0 THEN floor(random() * c.known)
-                WHEN i.n % 10 < 4 THEN floor(random() * (c.known / 20)) * 20
-                ELSE greatest(c.known - 1 + floor(ln(1 - random()) * s.leads * 60 / 1095), 0) END::bigint) AS l (lead_id)
-        ORDER BY i.n;
+                WHEN anybody OR i.n % 10 = 0 THEN random() * c.known
+                WHEN i.n % 10 < 4 THEN floor(random() * c.known / 20) * 20
+                ELSE greatest(c.known + ln(1 - random()) * s.leads * 60 / 1095, 0) END::bigint) AS l (lead_id);
     ANALYZE stretch;
 END
 $$;
