@@ -39,13 +39,13 @@ CREATE UNLOGGED TABLE stretch (
 
 -- Events from number `first` on, from 0. Six in ten are of leads that came lately,
 -- 60 days ago on average, three in ten of one lead in twenty, and one in ten of any
--- lead. With `anybody` all are of any lead, and happen now.
+-- lead. With `anybody` all are of any lead, in the hour after the last one.
 CREATE PROCEDURE make_stretch(first bigint, size integer, anybody boolean DEFAULT false) LANGUAGE plpgsql AS $$
 BEGIN
     TRUNCATE stretch;
     INSERT INTO stretch
         SELECT i.n, l.lead_id, k.kinds[1 + (random() * 999)::int],
-            CASE WHEN anybody THEN now() ELSE s.began_at + s.lasts * t.share END,
+            s.began_at + s.lasts * t.share + CASE WHEN anybody THEN interval '1 hour' * (i.n::double precision / size) ELSE interval '0' END,
             (ARRAY['seo', 'social', 'email', NULL])[1 + l.lead_id % 4],
             ('{"page": "/p/' || l.lead_id % 1000 || '"}')::jsonb
         FROM span s, kinds k, generate_series(1, size) AS i (n),
