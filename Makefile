@@ -75,7 +75,7 @@ export PG_CONFIG
 run = $(top)/test/run
 
 .PHONY: help test test-one test-all pg-upgrade demo coverage lint fuzz oracle \
-	sizes torture flakes valgrind discard-caches sqlsmith indent deb test-clean
+	sizes big torture flakes valgrind discard-caches sqlsmith indent deb test-clean
 
 help:
 	@echo 'make, make install    build and install for the server of PG_CONFIG'
@@ -91,6 +91,7 @@ help:
 	@echo 'make fuzz             fuzz the parsers (needs clang); FUZZ_RUNS=n: so many inputs'
 	@echo 'make oracle           compare five times as many random cases'
 	@echo 'make sizes            test with large numbers of everything (half an hour)'
+	@echo 'make big              10,000,000 leads, 100,000,000 events (hours, 60 GB of disk)'
 	@echo 'make torture          crash the server 200 times, many clients for minutes'
 	@echo 'make flakes           run what depends on timing 50 times'
 	@echo 'make valgrind         run all tests, the server under valgrind (hours)'
@@ -132,6 +133,9 @@ oracle:
 
 sizes:
 	@SIZES=$${SIZES:-1} RANDOM_HISTORIES=$${RANDOM_HISTORIES:-3000} $(run) one sizes random
+
+big:
+	@$(run) exec $(top)/test/bench/big
 
 torture:
 	@CRASH_CYCLES=$${CRASH_CYCLES:-200} CONCURRENCY_SECONDS=$${CONCURRENCY_SECONDS:-60} $(run) one crash concurrency

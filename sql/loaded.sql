@@ -62,3 +62,27 @@ UPDATE crm.lead SET created_at = now() - interval '10 days' WHERE lead_id = 2;
 SELECT stage, (processed_until <= now()) AS up_to_now FROM crm.lead_state WHERE lead_id = 2;
 SELECT * FROM crm.verify();
 SELECT leadscore.drop_pipeline('crm') \g /dev/null
+
+-- Consent of all leads is followed at once, whatever the instants at which it was
+-- given: that which the call records, and that which was loaded.
+SELECT leadscore.create_pipeline('crm', attach => false, reports => false) \g /dev/null
+INSERT INTO crm.lead (lead_id, external_id, email, consented_at, created_at, updated_at)
+SELECT n, 'lead' || n, 'lead' || n || '@mail.example', t.at, t.at, t.at
+FROM generate_series(1, 20) n, LATERAL (SELECT timestamptz '2024-01-01 00:00Z' + interval '1 hour' * n) AS t (at);
+BEGIN;
+SET LOCAL track_functions = 'pl';
+SELECT leadscore.attach_pipeline('crm') \g /dev/null
+SELECT calls FROM pg_stat_xact_user_functions WHERE schemaname = 'crm' AND funcname = '_follow_consents';
+COMMIT;
+SELECT leadscore.detach_pipeline('crm') \g /dev/null
+INSERT INTO crm.consent (lead_id, purpose, status, occurred_at)
+SELECT n, CASE WHEN n <= 15 THEN 'marketing' ELSE 'policy' END, CASE WHEN n <= 10 THEN 'granted' ELSE 'withdrawn' END, timestamptz '2024-02-01 00:00Z' + interval '1 hour' * n
+FROM generate_series(1, 20) n;
+BEGIN;
+SET LOCAL track_functions = 'pl';
+SELECT leadscore.attach_pipeline('crm') \g /dev/null
+SELECT calls < 20 AS at_once FROM pg_stat_xact_user_functions WHERE schemaname = 'crm' AND funcname = '_follow_consents';
+COMMIT;
+SELECT contact_allowed, consented_at IS NOT NULL AS consented, count(*), min(updated_at) AS first, max(updated_at) AS last FROM crm.lead GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT * FROM crm.verify();
+SELECT leadscore.drop_pipeline('crm') \g /dev/null

@@ -535,6 +535,7 @@ AS $$
 DECLARE
     pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
     enroll CONSTANT text := current_setting('leadscore.enroll');
+    consent_loaded CONSTANT boolean := EXISTS (SELECT FROM @pipeline@.consent);
 BEGIN
     -- what was loaded begins no sequence
     PERFORM set_config('leadscore.enroll', 'off', true);
@@ -563,9 +564,11 @@ BEGIN
         JOIN @pipeline@.experiment x ON x.experiment = e.properties ->> 'experiment' AND x.status = 'running'
     WHERE k.role IN ('visit', 'form_view', 'email_sent')
     HAVING count(*) > 0;
-    PERFORM @pipeline@._follow_consent(array_agg(n.lead_id ORDER BY n.lead_id), n.occurred_at)
-    FROM (SELECT c.lead_id, max(c.occurred_at) AS occurred_at FROM @pipeline@.consent c GROUP BY c.lead_id) n
-    GROUP BY n.occurred_at;
+    -- what was recorded just now has been followed by the trigger on consent
+    IF consent_loaded THEN
+        PERFORM @pipeline@._follow_consents(array_agg(n.lead_id ORDER BY n.lead_id), array_agg(n.occurred_at ORDER BY n.lead_id))
+        FROM (SELECT c.lead_id, max(c.occurred_at) AS occurred_at FROM @pipeline@.consent c GROUP BY c.lead_id) n;
+    END IF;
     -- the time of its last change stays that of its profile
     UPDATE @pipeline@.lead l
     SET external_id = leadscore_internal.fold_name(l.external_id), updated_at = l.updated_at + interval '1 microsecond'
