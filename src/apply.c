@@ -714,7 +714,7 @@ leadscore_lead_refresh(Writer *writer, int64 lead_id, bool created_moved, Snapsh
 	int			i;
 
 	record.lead_id = lead_id;
-	/* attach_pipeline() completes leads that were loaded, and then counts them */
+	/* attach_pipeline() counts leads that were loaded after completing them */
 	if (leadscore_pipeline_is_locked(writer->pipeline->part) &&
 		!leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive))
 		return;

@@ -304,7 +304,7 @@ shows(Pipeline *pipeline, Oid table, AppStatement statement, int64 lead_id, Snap
 {
 	Datum		value = Int64GetDatum(lead_id);
 	UserSwitch	owner;
-	bool shown;
+	bool		shown;
 
 	if (check_enable_rls(table, caller->userid, true) != RLS_ENABLED)
 		return true;

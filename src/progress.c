@@ -109,7 +109,7 @@ static struct
 										 * held */
 	int64		counted;		/* what is done of the phase */
 	int64		done[PHASES];	/* the same of all phases so far */
-} shown;
+}			shown;
 
 /* The tag that says a number */
 static void
