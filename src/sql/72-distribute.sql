@@ -107,6 +107,19 @@ CREATE FUNCTION leadscore_internal.has_other_nodes(pipeline regnamespace) RETURN
 COMMENT ON FUNCTION leadscore_internal.has_other_nodes(regnamespace) IS
 	'whether leads of a pipeline are on other nodes';
 
+CREATE FUNCTION leadscore_internal.forbid_ranges_on_nodes(pipeline regnamespace) RETURNS void
+	LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF leadscore_internal.has_other_nodes(pipeline) THEN
+		RAISE EXCEPTION 'leads of a distributed pipeline cannot be rebuilt by ranges'
+			USING ERRCODE = 'feature_not_supported', HINT = 'Call rebuild(), which works on all nodes at once.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION leadscore_internal.forbid_ranges_on_nodes(regnamespace) IS
+	'an error if leads of a pipeline are on other nodes';
+
 CREATE FUNCTION leadscore_internal.forbid_transaction_block(call text) RETURNS void
 	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'leadscore_forbid_transaction_block';
 COMMENT ON FUNCTION leadscore_internal.forbid_transaction_block(text) IS

@@ -115,6 +115,7 @@ refused("SELECT leadscore.distribute_pipeline('crm', by => 'x')", 'unknown layou
 refused("INSERT INTO crm.lead (lead_id, external_id) VALUES (1, 'other')", 'lead 1 cannot have this name', 'a number that does not follow from the name');
 refused("UPDATE crm.lead SET external_id = 'other' WHERE external_id = 'l1'", 'lead \d+ cannot have this name', 'another name');
 refused("BEGIN; SELECT crm.$_()", "$_\\(\\) of a distributed pipeline cannot run inside a transaction block", "$_ in a transaction block") foreach 'sweep', 'rebuild', 'verify';
+refused($_, 'leads of a distributed pipeline cannot be rebuilt by ranges', $_) foreach map { ("SELECT $_.start_rebuild()", "CALL $_.continue_rebuild()") } sort keys %pipelines;
 refused("TRUNCATE crm.event", 'table "event" is distributed and cannot be truncated', 'TRUNCATE');
 $nodes[0]->safe_psql('postgres', q{SELECT leadscore.create_pipeline('half', 'empty', attach => false, reports => false); SET client_min_messages = error; SET citus.enable_unsafe_triggers = on; SELECT create_reference_table('half.value_list')});
 refused("SELECT leadscore.$_('half')", 'pipeline half is distributed in part', "$_ of a half-distributed pipeline") foreach 'attach_pipeline', 'distribute_pipeline';
@@ -154,7 +155,7 @@ both('a new signal', q{INSERT INTO PIPE.signal (signal, event_kinds, condition) 
 both('a segment', q{INSERT INTO PIPE.segment (segment) VALUES ('viewers'); INSERT INTO PIPE.segment_condition (segment, condition, signal) VALUES ('viewers', 'views', 'visit'); SELECT PIPE.activate_segment('viewers')});
 both('a new model', q{SELECT PIPE.clone_model('inbound', 'next'); UPDATE PIPE.rule SET points = 12 WHERE model = 'next' AND signal = 'page_view'; SELECT PIPE.activate_model('next')});
 is($nodes[0]->safe_psql('postgres', q{SELECT count(DISTINCT result), bool_and(success) FROM run_command_on_all_nodes('SELECT array_agg(s ORDER BY s.configuration)::text FROM (SELECT configuration, signals_configuration FROM crm.setting) s')}), '1|t', 'one number of the configuration');
-both('sweep', q{SELECT PIPE.sweep(100000) > 0}, 1);
+both('sweep', q{CALL PIPE.sweep_all(); SELECT PIPE.sweep(100000)}, 1);
 same('another configuration');
 refused("SELECT crm.activate_model('inbound', wait => true)", 'leads of a distributed pipeline cannot be waited for', 'leads that are waited for');
 both('a segment that is retired', q{SELECT PIPE.retire_segment('viewers'); SELECT PIPE.sweep(100000) > 0});

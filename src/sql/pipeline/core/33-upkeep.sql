@@ -70,9 +70,10 @@ CREATE OR REPLACE FUNCTION start_rebuild(leads_per_range integer DEFAULT 10000) 
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_on_one_node(@pipeline_name@);
+    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
     ranges bigint;
 BEGIN
+    PERFORM leadscore_internal.forbid_ranges_on_nodes(pipeline);
     IF leads_per_range IS NULL OR leads_per_range < 1 THEN
         RAISE EXCEPTION 'leads_per_range must be at least 1'
             USING ERRCODE = CASE WHEN leads_per_range IS NULL THEN 'null_value_not_allowed' ELSE 'invalid_parameter_value' END,
@@ -99,9 +100,10 @@ CREATE OR REPLACE FUNCTION _rebuild_range() RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_on_one_node(@pipeline_name@);
+    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
     next @pipeline@.rebuild_range;
 BEGIN
+    PERFORM leadscore_internal.forbid_ranges_on_nodes(pipeline);
     SELECT r.* INTO next
     FROM @pipeline@.rebuild_range r
     WHERE r.finished_at IS NULL
