@@ -156,7 +156,7 @@ SELECT a.attrelid::regclass, a.attname FROM pg_attribute a JOIN pg_type t ON t.o
     WHERE a.attrelid IN ('p.lead'::regclass, 'p.event'::regclass) AND a.attnum > 0 AND t.typnamespace = 'leadscore'::regnamespace;
 -- functions have texts that trust no search_path, and those with the owner's rights are not for PUBLIC,
 SELECT p.proname FROM pg_proc p WHERE p.pronamespace IN ('p'::regnamespace, 'p_reports'::regnamespace) AND p.prosqlbody IS NULL
-    AND p.prolang <> (SELECT l.oid FROM pg_language l WHERE l.lanname = 'leadscore')
+    AND p.prokind <> 'p' AND p.prolang <> (SELECT l.oid FROM pg_language l WHERE l.lanname = 'leadscore')
     AND ('search_path=pg_catalog, pg_temp' = ANY (p.proconfig)) IS NOT TRUE;
 SELECT p.proname FROM pg_proc p
     WHERE p.pronamespace IN ('p'::regnamespace, 'p_reports'::regnamespace)

@@ -315,11 +315,6 @@ BEGIN
 	UPDATE $p.lead l SET consented_at = CASE WHEN w.consented THEN w.at END, email = replace(w.email, 'x\@', 'x' || w.lead_id || '\@'), profile = w.profile, updated_at = w.at
 		FROM $p.write w WHERE w.step = s AND w.what = 'profile' AND l.lead_id = w.lead_id;
 END \$\$;
-CREATE PROCEDURE $p.sweep_all() LANGUAGE plpgsql AS \$\$
-BEGIN
-	WHILE $p.sweep() > 0 LOOP
-	END LOOP;
-END \$\$;
 CREATE FUNCTION $p.lives(at timestamptz) RETURNS TABLE (lead_id bigint, stage text, since numeric, cycle int, score numeric, ignored text, segments text, segments_since numeric, edges text, history text) LANGUAGE sql AS \$\$
 	SELECT s.lead_id, s.stage::text, trunc(extract(epoch FROM s.stage_since) * 1000000), s.cycle, trunc($p.score_by_id(s.lead_id, at) * 1000), u.ignored,
 		(SELECT string_agg(segment, ', ' ORDER BY segment) FROM $p.segment WHERE segment_id = ANY (s.segments)), trunc(extract(epoch FROM s.segments_since) * 1000000),
