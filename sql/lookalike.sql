@@ -14,7 +14,8 @@ DECLARE
     t text;
 BEGIN
     FOR t IN SELECT relname FROM pg_class WHERE relnamespace = 'crm'::regnamespace AND relkind = 'r' LOOP
-        EXECUTE format('CREATE TABLE fake.%1$I (LIKE crm.%1$I INCLUDING DEFAULTS)', t);
+        -- a vacuum could be in the way of a change of the configuration
+        EXECUTE format('CREATE TABLE fake.%1$I (LIKE crm.%1$I INCLUDING DEFAULTS) WITH (autovacuum_enabled = off)', t);
         EXECUTE format('INSERT INTO fake.%1$I SELECT * FROM crm.%1$I', t);
     END LOOP;
     FOR t IN SELECT DISTINCT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'config_changed' LOOP
