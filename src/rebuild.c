@@ -124,12 +124,48 @@ activity_text(const ActivityList *activity)
 }
 
 /*
- * Compare the lead and the state in the writer's slots with the log.  The stage
- * of a lead that is behind the configuration, or due to be looked at, is the
- * next write's or sweep's work.  False if nothing differs.
+ * Would a sweep that reads no log bring a lead to where its replay has?  It would
+ * not if what was loaded changes no count, but a stage.
  */
 static bool
-compare_lead(LogReader *log, LeadRecord *stored, Difference *difference)
+sweeps_right(Writer *writer, LeadRecord *stored, const LeadRecord *right, HistoryBuffer *replayed)
+{
+	HistoryBuffer swept;
+	HistoryDifference history;
+	int			i;
+
+	leadscore_history_init(&swept, CurrentMemoryContext);
+	swept.lead_id = stored->lead_id;
+	writer->history = &swept;
+	stored->lifecycle.context = &swept;
+	leadscore_period_begin(writer, stored);
+	leadscore_run(writer, stored, NULL, 0);
+	leadscore_lifecycle_advance(&stored->lifecycle, writer->counts_until);
+	writer->history = &writer->appended;
+	/* its birth, at least, is stored or closed by a purge */
+	if (swept.n + (replayed->kept_stages > 0 ? 0 : 1) > replayed->n ||
+		swept.nsegments > replayed->nsegments)
+		return false;
+	replayed->n -= swept.n;
+	replayed->nsegments -= swept.nsegments;
+	for (i = 0; i < swept.n; i++)
+		if (swept.rows[i].change.to_stage != replayed->rows[replayed->n + i].change.to_stage ||
+			swept.rows[i].change.effective_at != replayed->rows[replayed->n + i].change.effective_at)
+			return false;
+	return same_stage(&stored->lifecycle, &right->lifecycle) &&
+		memcmp(&stored->lifecycle.standing.segments, &right->lifecycle.standing.segments,
+			   sizeof(SegmentBits)) == 0 &&
+		!leadscore_history_correct(writer->pipeline, replayed, writer->snapshot, &history);
+}
+
+/*
+ * Compare the lead and the state in the writer's slots with the log.  The stage
+ * of a lead that is behind the configuration, or due to be looked at, is the
+ * next write's or sweep's work; who repairs looks if a sweep would get it right.
+ * False if nothing differs.
+ */
+static bool
+compare_lead(LogReader *log, LeadRecord *stored, bool repairs, Difference *difference)
 {
 	Writer	   *writer = log->writer;
 	HistoryBuffer replayed;
@@ -138,6 +174,7 @@ compare_lead(LogReader *log, LeadRecord *stored, Difference *difference)
 	int32		segments_seq = writer->appended.segments_seq;
 	int64		review;
 	int16		level;
+	bool		is_behind;
 
 	difference->lead_id = stored->lead_id;
 	right.lead_id = stored->lead_id;
@@ -155,19 +192,26 @@ compare_lead(LogReader *log, LeadRecord *stored, Difference *difference)
 		difference->expected = activity_text(&right.activity);
 		return true;
 	}
-	if (stored->configuration < writer->pipeline->configuration)
-		return false;
+	is_behind = stored->configuration < writer->pipeline->configuration;
 	/* a level that is too high is right, and the next sweep lowers it */
-	level = leadscore_record_level(writer, stored, 0);
-	if (stored->level < level)
+	level = is_behind ? 0 : leadscore_record_level(writer, stored, 0);
+	if (!is_behind && stored->level < level)
 	{
 		difference->problem = "level is too low";
 		difference->stored = psprintf("%d", stored->level);
 		difference->expected = psprintf("%d", level);
 		return true;
 	}
-	if (stored->next_review <= writer->now)
-		return false;
+	if (is_behind || stored->next_review <= writer->now)
+	{
+		/* a sweep reads the log of some */
+		if (!repairs || stored->lifecycle.pending_at <= writer->now ||
+			leadscore_configuration_is_late(writer, stored) ||
+			sweeps_right(writer, stored, &right, &replayed))
+			return false;
+		difference->problem = "stage differs from the events";
+		return true;
+	}
 	if (writer->profiles.n > 0)
 	{
 		difference->problem = "profile_change differs from the profile";
@@ -487,7 +531,7 @@ compare_range(Writer *writer, const LeadRange *range, int k, int n, DifferenceFo
 				leadscore_writer_flush(writer, false);
 			leadscore_record_init(writer, &stored, lead_id);
 			leadscore_state_decode(writer, &stored);
-			if (compare_lead(&log, &stored, &difference))
+			if (compare_lead(&log, &stored, written != NULL, &difference))
 				found(context, &difference);
 			writer->profiles.n = 0;
 		}
