@@ -80,6 +80,48 @@ CALL crm.continue_rebuild();
 SELECT lead_id, stage, (SELECT string_agg(e.sequence, ' ') FROM crm.enrollment e WHERE e.lead_id = s.lead_id) AS sequences FROM crm.lead_state s ORDER BY 1;
 SELECT * FROM crm.verify();
 
+-- A profile that a lead was loaded with counts from its creation, also if it is
+-- changed, given up, merged or erased before a range has reached the lead.
+DELETE FROM crm.lead;
+SELECT leadscore.detach_pipeline('crm') \g /dev/null
+INSERT INTO crm.lead (lead_id, external_id, email, profile, created_at, updated_at)
+SELECT n, 'loaded' || n, 'loaded' || n || '@mail.example', profile::jsonb, '2024-01-01 00:00Z', '2024-01-01 00:00Z'
+FROM (VALUES (1, '{"job_title": "Head of Sales"}'), (2, '{"job_title": "Head of Sales"}'), (3, '{"authority": true}'), (4, '{"budget": true}'), (5, '{}'), (6, '{"budget": true}')) AS l (n, profile);
+SELECT leadscore.attach_pipeline('crm', rebuild => false) \g /dev/null
+UPDATE crm.lead SET profile = '{"employees": 100}', updated_at = '2024-02-10 00:00Z' WHERE lead_id = 1;
+SELECT crm.forget_lead('loaded2');
+SELECT crm.merge_leads('loaded3', 'loaded4');
+SELECT crm.give_consent('loaded5', 'policy') \g /dev/null
+UPDATE crm.lead SET contact_allowed = false, profile = '{"need": true}', updated_at = '2024-02-10 00:00Z' WHERE lead_id = 6;
+CALL crm.continue_rebuild();
+SELECT lead_id, signal, count, CASE WHEN changed_at < now() - interval '1 day' THEN (changed_at AT TIME ZONE 'UTC')::date::text ELSE 'now' END AS changed
+FROM crm.profile_change WHERE signal <> 'contactable' ORDER BY lead_id, changed_at, signal;
+SELECT * FROM crm.verify();
+
+-- A stage that was loaded changes no count. A lead that a model left behind, and
+-- one that is due, have it after the rebuild, as a sweep reads no events.
+DELETE FROM crm.lead;
+INSERT INTO crm.lead (lead_id, external_id, created_at) SELECT n, 'early' || n, '2024-01-01 00:00Z' FROM generate_series(1, 3) n;
+SELECT leadscore.detach_pipeline('crm') \g /dev/null
+INSERT INTO crm.event (lead_id, kind, occurred_at, properties) SELECT n, 'stage_set', '2024-03-01 00:00Z', '{"stage": "lost"}' FROM generate_series(1, 2) n;
+SELECT leadscore.attach_pipeline('crm', rebuild => false) \g /dev/null
+SELECT crm.clone_model('inbound', 'third') \g /dev/null
+SELECT crm.activate_model('third') \g /dev/null
+CALL crm.continue_rebuild();
+CALL crm.sweep_all();
+SELECT lead_id, stage, stage_since AT TIME ZONE 'UTC' AS since FROM crm.lead_state ORDER BY 1;
+SELECT sum(leads_changed) FROM crm.rebuild_range;
+SELECT * FROM crm.verify();
+SELECT leadscore.detach_pipeline('crm') \g /dev/null
+INSERT INTO crm.event (lead_id, kind, occurred_at, properties) VALUES (3, 'stage_set', '2024-03-02 00:00Z', '{"stage": "lost"}');
+ALTER TABLE crm.lead_state DISABLE TRIGGER USER;
+UPDATE crm.lead_state SET next_review_at = '2024-04-01 00:00Z';
+ALTER TABLE crm.lead_state ENABLE TRIGGER USER;
+SELECT leadscore.attach_pipeline('crm');
+CALL crm.sweep_all();
+SELECT stage, stage_since AT TIME ZONE 'UTC' AS since FROM crm.lead_state WHERE lead_id = 3;
+SELECT * FROM crm.verify();
+
 -- Only the owner, and those that it lets
 CREATE ROLE leadscore_stranger;
 GRANT USAGE ON SCHEMA crm TO leadscore_stranger;

@@ -102,6 +102,10 @@ leadscore_find_or_create(Writer *writer, LeadRecord *record, bool lock, LockTupl
 		return false;
 	if (!leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive))
 	{
+		/* the profile that a lead was loaded with counts too */
+		if (writer->before != InvalidSnapshot &&
+			!leadscore_row_read(&writer->lead, lead_id, writer->before))
+			(void) leadscore_lead_read(writer, lead_id);
 		create_state(writer, record, edges_from);
 		*created = true;
 		CommandCounterIncrement();
@@ -666,23 +670,34 @@ leadscore_deltas_apply_refused(DeltaList *list, Writer *writer, const char *tabl
 }
 
 /*
- * If signals were defined since a lead was brought up to date, do that now, from
- * its row as a snapshot sees it: that before the statement which has written
- * the row.  Else what the old row matched, and the new one does not, would never
- * have been counted, though queries say so up to the statement.
+ * If signals were defined since a lead was brought up to date, or if it was
+ * loaded and has no state yet, do that now, from its row as the writer's
+ * snapshot sees it that is of before the statement which has written the row.
+ * Else what the old row matched, and the new one does not, would never have been
+ * counted, though queries say so up to the statement.
  */
 void
-leadscore_lead_catch_up(Writer *writer, int64 lead_id, Snapshot before)
+leadscore_lead_catch_up(Writer *writer, int64 lead_id)
 {
 	LeadRecord	record;
+	bool		created;
 
+	record.lead_id = lead_id;
 	if (!leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive))
+	{
+		/* attach_pipeline() counts leads that were loaded after completing them */
+		if (leadscore_pipeline_is_locked(writer->pipeline->part) ||
+			!leadscore_find_or_create(writer, &record, true, LockTupleNoKeyExclusive, NEVER, &created))
+			return;
+		leadscore_writer_flush(writer, false);
+		CommandCounterIncrement();
 		return;
+	}
 	leadscore_record_init(writer, &record, lead_id);
 	leadscore_state_decode(writer, &record);
 	if (record.configuration >= writer->pipeline->signals_configuration)
 		return;
-	if (!correct_as_seen(writer, &record, before))
+	if (!correct_as_seen(writer, &record, writer->before))
 		return;
 	leadscore_state_write(writer, &record, true);
 	leadscore_writer_flush(writer, false);
@@ -694,11 +709,11 @@ leadscore_lead_catch_up(Writer *writer, int64 lead_id, Snapshot before)
  * nothing if there is no such lead any more.  A change of the profile counts
  * from updated_at on, but not before the change before it, and at the latest
  * from now on.  The activity knows only the bucket of the creation, so the
- * caller must say if the instant has moved, and hand over a snapshot that sees
- * the row as it was before.
+ * caller must say if the instant has moved, and the writer must have a snapshot
+ * that sees the row as it was before.
  */
 void
-leadscore_lead_refresh(Writer *writer, int64 lead_id, bool created_moved, Snapshot before)
+leadscore_lead_refresh(Writer *writer, int64 lead_id, bool created_moved)
 {
 	LeadGrain	grain = writer->pipeline->grain;
 	LeadRecord	record;
@@ -706,25 +721,23 @@ leadscore_lead_refresh(Writer *writer, int64 lead_id, bool created_moved, Snapsh
 	const ActivityItem *created = NULL;
 	CountPool	difference;
 	LeadStep	step = {0};
-	int			nstages = writer->appended.n;
-	int			nsegments = writer->appended.nsegments;
-	bool		is_new;
+	int			nstages;
+	int			nsegments;
 	bool		moved;
 	bool		correct;
 	int			i;
 
-	record.lead_id = lead_id;
-	/* attach_pipeline() counts leads that were loaded after completing them */
-	if (leadscore_pipeline_is_locked(writer->pipeline->part) &&
-		!leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive))
-		return;
-	if (!leadscore_find_or_create(writer, &record, true, LockTupleNoKeyExclusive, NEVER, &is_new) || is_new)
-		return;
+	if (!leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive))
+	{
+		leadscore_lead_catch_up(writer, lead_id);
+		if (!leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive))
+			return;
+	}
 	leadscore_record_init(writer, &record, lead_id);
 	leadscore_state_decode(writer, &record);
 	if (record.configuration < writer->pipeline->signals_configuration)
 	{
-		leadscore_lead_catch_up(writer, lead_id, before);
+		leadscore_lead_catch_up(writer, lead_id);
 		if (!leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive))
 			return;
 		leadscore_record_init(writer, &record, lead_id);
@@ -732,6 +745,8 @@ leadscore_lead_refresh(Writer *writer, int64 lead_id, bool created_moved, Snapsh
 	}
 	if (!leadscore_lead_lock(writer, lead_id, LockTupleKeyShare))
 		return;
+	nstages = writer->appended.n;
+	nsegments = writer->appended.nsegments;
 	for (i = 0; i < record.activity.nitems && record.activity.items[i].signal == 0; i++)
 		created = &record.activity.items[i];
 	moved = created_moved || created == NULL ||

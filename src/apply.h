@@ -48,9 +48,8 @@ extern bool leadscore_find_or_create(Writer *writer, LeadRecord *record, bool lo
 extern int	leadscore_lead_id_cmp(const void *a, const void *b);
 extern void leadscore_hold_leads(Writer *writer, const int64 *lead_ids, int64 n);
 extern void leadscore_hold_refused(Writer *writer, const int64 *lead_ids, int64 n);
-extern void leadscore_lead_catch_up(Writer *writer, int64 lead_id, Snapshot before);
-extern void leadscore_lead_refresh(Writer *writer, int64 lead_id, bool created_moved,
-								   Snapshot before);
+extern void leadscore_lead_catch_up(Writer *writer, int64 lead_id);
+extern void leadscore_lead_refresh(Writer *writer, int64 lead_id, bool created_moved);
 extern bool leadscore_correct(Writer *writer, LeadRecord *record);
 extern void leadscore_correct_history(Writer *writer, HistoryBuffer *replayed);
 

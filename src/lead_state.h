@@ -67,6 +67,9 @@ typedef struct Writer
 	bool		repair;			/* take states that are not valid */
 	Snapshot	snapshot;		/* to read logs by; InvalidSnapshot: the
 								 * newest */
+	Snapshot	before;			/* sees leads as they were before the
+								 * statement that updates them, or
+								 * InvalidSnapshot */
 } Writer;
 
 extern void leadscore_writer_begin(Writer *writer, PipelinePart part, bool restricted);

@@ -327,7 +327,7 @@ check_names(Pipeline *pipeline, Relation rel, Tuplestorestate *rows, const LeadR
  * has an address may be one that is suppressed, but a new address says nothing.
  */
 static void
-record_consent(Writer *writer, const LeadRow *old_leads, const LeadRow *leads, int n, Snapshot before)
+record_consent(Writer *writer, const LeadRow *old_leads, const LeadRow *leads, int n)
 {
 	const Pipeline *pipeline = writer->pipeline;
 	LeadRow    *changed = palloc(sizeof(LeadRow) * n);
@@ -356,7 +356,7 @@ record_consent(Writer *writer, const LeadRow *old_leads, const LeadRow *leads, i
 	for (i = 0; i < nchanged && old_leads; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		leadscore_lead_catch_up(writer, changed[i].lead_id, before);
+		leadscore_lead_catch_up(writer, changed[i].lead_id);
 	}
 	if (nchanged > 0)
 		leadscore_columns_written(pipeline, id_array(changed, nchanged),
@@ -445,7 +445,7 @@ insert_leads(Writer *writer, const LeadRow *leads, int n)
 
 /* Bring the states of changed leads up to their rows, from what these were before. */
 static void
-update_leads(Writer *writer, const LeadRow *old_leads, const LeadRow *leads, int n, Snapshot before)
+update_leads(Writer *writer, const LeadRow *old_leads, const LeadRow *leads, int n)
 {
 	int			i;
 
@@ -455,7 +455,7 @@ update_leads(Writer *writer, const LeadRow *old_leads, const LeadRow *leads, int
 
 		CHECK_FOR_INTERRUPTS();
 		leadscore_lead_refresh(writer, leads[i].lead_id,
-							   leads[i].created_at != old_leads[i].created_at, before);
+							   leads[i].created_at != old_leads[i].created_at);
 		MemoryContextSwitchTo(oldcontext);
 		MemoryContextReset(writer->lead_context);
 		leadscore_writer_flush(writer, true);
@@ -496,19 +496,20 @@ lead_changed(PG_FUNCTION_ARGS)
 					 errhint("Insert a new lead, update the lead_id of its events, and delete the old one.")));
 		leadscore_writer_begin(&writer, leadscore_part(RelationGetRelid(rel)), false);
 		writer.trigger = FIRED_BY_LEAD;
+		writer.before = before;
 		leadscore_edges_watch(&writer);
 		if (TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
 		{
 			insert_leads(&writer, new_leads, nnew);
 			leadscore_writer_flush(&writer, false);
 			check_names(writer.pipeline, rel, trigdata->tg_newtable, new_leads, nnew);
-			record_consent(&writer, NULL, new_leads, nnew, before);
+			record_consent(&writer, NULL, new_leads, nnew);
 		}
 		else if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
 		{
 			record_attributes(writer.pipeline, old_leads, new_leads, nnew);
-			record_consent(&writer, old_leads, new_leads, nnew, before);
-			update_leads(&writer, old_leads, new_leads, nnew, before);
+			record_consent(&writer, old_leads, new_leads, nnew);
+			update_leads(&writer, old_leads, new_leads, nnew);
 		}
 		else
 			delete_leads(&writer, old_leads, nold);

@@ -124,12 +124,48 @@ activity_text(const ActivityList *activity)
 }
 
 /*
- * Compare the lead and the state in the writer's slots with the log.  The stage
- * of a lead that is behind the configuration, or due to be looked at, is the
- * next write's or sweep's work.  False if nothing differs.
+ * Would a sweep that reads no log bring a lead to where its replay has?  It would
+ * not if what was loaded changes no count, but a stage.
  */
 static bool
-compare_lead(LogReader *log, LeadRecord *stored, Difference *difference)
+sweeps_right(Writer *writer, LeadRecord *stored, const LeadRecord *right, HistoryBuffer *replayed)
+{
+	HistoryBuffer swept;
+	HistoryDifference history;
+	int			i;
+
+	leadscore_history_init(&swept, CurrentMemoryContext);
+	swept.lead_id = stored->lead_id;
+	writer->history = &swept;
+	stored->lifecycle.context = &swept;
+	leadscore_period_begin(writer, stored);
+	leadscore_run(writer, stored, NULL, 0);
+	leadscore_lifecycle_advance(&stored->lifecycle, writer->counts_until);
+	writer->history = &writer->appended;
+	/* its birth, at least, is stored or closed by a purge */
+	if (swept.n + (replayed->kept_stages > 0 ? 0 : 1) > replayed->n ||
+		swept.nsegments > replayed->nsegments)
+		return false;
+	replayed->n -= swept.n;
+	replayed->nsegments -= swept.nsegments;
+	for (i = 0; i < swept.n; i++)
+		if (swept.rows[i].change.to_stage != replayed->rows[replayed->n + i].change.to_stage ||
+			swept.rows[i].change.effective_at != replayed->rows[replayed->n + i].change.effective_at)
+			return false;
+	return same_stage(&stored->lifecycle, &right->lifecycle) &&
+		memcmp(&stored->lifecycle.standing.segments, &right->lifecycle.standing.segments,
+			   sizeof(SegmentBits)) == 0 &&
+		!leadscore_history_correct(writer->pipeline, replayed, writer->snapshot, &history);
+}
+
+/*
+ * Compare the lead and the state in the writer's slots with the log.  The stage
+ * of a lead that is behind the configuration, or due to be looked at, is the
+ * next write's or sweep's work; who repairs looks if a sweep would get it right.
+ * False if nothing differs.
+ */
+static bool
+compare_lead(LogReader *log, LeadRecord *stored, bool repairs, Difference *difference)
 {
 	Writer	   *writer = log->writer;
 	HistoryBuffer replayed;
@@ -138,6 +174,7 @@ compare_lead(LogReader *log, LeadRecord *stored, Difference *difference)
 	int32		segments_seq = writer->appended.segments_seq;
 	int64		review;
 	int16		level;
+	bool		is_behind;
 
 	difference->lead_id = stored->lead_id;
 	right.lead_id = stored->lead_id;
@@ -155,19 +192,26 @@ compare_lead(LogReader *log, LeadRecord *stored, Difference *difference)
 		difference->expected = activity_text(&right.activity);
 		return true;
 	}
-	if (stored->configuration < writer->pipeline->configuration)
-		return false;
+	is_behind = stored->configuration < writer->pipeline->configuration;
 	/* a level that is too high is right, and the next sweep lowers it */
-	level = leadscore_record_level(writer, stored, 0);
-	if (stored->level < level)
+	level = is_behind ? 0 : leadscore_record_level(writer, stored, 0);
+	if (!is_behind && stored->level < level)
 	{
 		difference->problem = "level is too low";
 		difference->stored = psprintf("%d", stored->level);
 		difference->expected = psprintf("%d", level);
 		return true;
 	}
-	if (stored->next_review <= writer->now)
-		return false;
+	if (is_behind || stored->next_review <= writer->now)
+	{
+		/* a sweep reads the log of some */
+		if (!repairs || stored->lifecycle.pending_at <= writer->now ||
+			leadscore_configuration_is_late(writer, stored) ||
+			sweeps_right(writer, stored, &right, &replayed))
+			return false;
+		difference->problem = "stage differs from the events";
+		return true;
+	}
 	if (writer->profiles.n > 0)
 	{
 		difference->problem = "profile_change differs from the profile";
@@ -412,106 +456,6 @@ write_loaded(LogReader *log, int64 lead_id)
 	leadscore_writer_flush(writer, true);
 }
 
-/*
- * Compare the leads of a range with their logs, in one snapshot, and find rows
- * without a lead in share k of n of the tables; k = 0: in none.  With written,
- * leads that were loaded are written at once, and counted there.
- */
-static void
-compare_range(Writer *writer, const LeadRange *range, int k, int n, DifferenceFound found, void *context,
-			  int64 *written)
-{
-	const Pipeline *pipeline = writer->pipeline;
-	RowStream  *leads;
-	RowStream  *states;
-	TupleConversionMap *lead_map;
-	TupleConversionMap *state_map;
-	Histories	histories = {0};
-	LogReader	log;
-	int64		lead_id;
-	bool		writes;
-	bool		alone = leadscore_pipeline_is_locked(pipeline->part);
-
-	writer->repair = true;
-	if (writer->snapshot == InvalidSnapshot)
-	{
-		CommandCounterIncrement();
-		writer->snapshot = GetLatestSnapshot();
-	}
-	writer->snapshot = RegisterSnapshot(writer->snapshot);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	leadscore_progress_phase(PHASE_COMPARE, count_leads(writer, range));
-	MemoryContextSwitchTo(writer->context);
-	leads = leadscore_stream_open("*", pipeline->lead, "lead_id", range, writer->snapshot);
-	states = leadscore_stream_open("*", pipeline->state, "lead_id", range, writer->snapshot);
-	leadscore_log_open(&log, writer, range);
-	/* one that begins at a line is looked at by itself */
-	writes = written && !leadscore_ever_filled(pipeline->checkpoint);
-	leadscore_lead_open(writer);
-	lead_map = convert_tuples_by_name(leadscore_stream_desc(leads), RelationGetDescr(writer->lead.rel));
-	state_map = convert_tuples_by_name(leadscore_stream_desc(states), RelationGetDescr(writer->state.rel));
-	while (leadscore_stream_peek(leads, &lead_id))
-	{
-		Difference	difference = {0};
-		LeadRecord	stored;
-		bool		has_state;
-
-		CHECK_FOR_INTERRUPTS();
-		MemoryContextSwitchTo(writer->lead_context);
-		take_row(leads, lead_id, lead_map, writer->lead.slot);
-		has_state = take_row(states, lead_id, state_map, writer->state.slot);
-		log.loaded = false;
-		if (writes && !has_state)
-		{
-			LeadRange	rest = {lead_id, range->last};
-
-			histories_open(writer, &rest, &histories);
-			log.loaded = is_loaded(&log, &histories, lead_id) && (alone || claim_loaded(writer, lead_id));
-		}
-		if (log.loaded)
-		{
-			write_loaded(&log, lead_id);
-			(*written)++;
-		}
-		else if (!has_state)
-		{
-			difference.lead_id = lead_id;
-			difference.problem = "lead without a state";
-			found(context, &difference);
-		}
-		else
-		{
-			/* what is in the buffers then is of this lead */
-			if (writes)
-				leadscore_writer_flush(writer, false);
-			leadscore_record_init(writer, &stored, lead_id);
-			leadscore_state_decode(writer, &stored);
-			if (compare_lead(&log, &stored, &difference))
-				found(context, &difference);
-			writer->profiles.n = 0;
-		}
-		ExecClearTuple(writer->lead.slot);
-		ExecClearTuple(writer->state.slot);
-		MemoryContextSwitchTo(writer->context);
-		MemoryContextReset(writer->lead_context);
-		leadscore_progress_count(1);
-	}
-	leadscore_stream_close(leads);
-	leadscore_stream_close(states);
-	leadscore_log_close(&log);
-	histories_close(&histories);
-	if (k > 0)
-	{
-		leadscore_progress_phase(PHASE_ORPHANS, PROGRESS_UNKNOWN);
-		find_orphans(writer, k, n, found, context);
-	}
-	SPI_finish();
-	MemoryContextSwitchTo(writer->context);
-	UnregisterSnapshot(writer->snapshot);
-	writer->snapshot = InvalidSnapshot;
-}
-
 /* The leads that are to be repaired */
 typedef struct LeadSet
 {
@@ -519,6 +463,8 @@ typedef struct LeadSet
 	int64	   *ids;
 	int64		n;
 	int64		capacity;
+	int64		done;			/* written already: those that were loaded, and
+								 * those before them */
 } LeadSet;
 
 /* Remember a lead that differs. */
@@ -590,15 +536,17 @@ repair_lead(Writer *writer, int64 lead_id)
 	return false;
 }
 
-/* Repair leads, in the order of lead_id; returns how many of them there are. */
+/*
+ * Repair leads, in the order of lead_id, and count them for other sessions that
+ * look on if asked; returns how many of them there are.
+ */
 static int64
-repair_leads(Writer *writer, const LeadSet *set)
+repair_leads(Writer *writer, const LeadSet *set, bool counts)
 {
 	int64		n = 0;
 	int64		i;
 
 	writer->repair = true;
-	leadscore_progress_phase(PHASE_REPAIR, set->n);
 	for (i = 0; i < set->n; i++)
 	{
 		MemoryContext oldcontext = MemoryContextSwitchTo(writer->lead_context);
@@ -608,9 +556,133 @@ repair_leads(Writer *writer, const LeadSet *set)
 		MemoryContextSwitchTo(oldcontext);
 		MemoryContextReset(writer->lead_context);
 		leadscore_writer_flush(writer, true);
-		leadscore_progress_count(1);
+		if (counts)
+			leadscore_progress_count(1);
 	}
 	return n;
+}
+
+/*
+ * Repair the leads that were found so far: states are locked in the order of
+ * lead_id, and those of leads that come now are next.
+ */
+static void
+repair_found(Writer *writer, LeadSet *set)
+{
+	Snapshot	snapshot = writer->snapshot;
+
+	if (set->n == 0)
+		return;
+	ExecClearTuple(writer->lead.slot);
+	writer->snapshot = InvalidSnapshot;
+	set->done += repair_leads(writer, set, false);
+	set->n = 0;
+	writer->snapshot = snapshot;
+}
+
+/*
+ * Compare the leads of a range with their logs, in one snapshot, and find rows
+ * without a lead in share k of n of the tables; k = 0: in none.  With a set,
+ * leads that were loaded are written at once, and counted there.
+ */
+static void
+compare_range(Writer *writer, const LeadRange *range, int k, int n, DifferenceFound found, void *context,
+			  LeadSet *repairs)
+{
+	const Pipeline *pipeline = writer->pipeline;
+	RowStream  *leads;
+	RowStream  *states;
+	TupleConversionMap *lead_map;
+	TupleConversionMap *state_map;
+	Histories	histories = {0};
+	LogReader	log;
+	int64		lead_id;
+	bool		writes;
+	bool		alone = leadscore_pipeline_is_locked(pipeline->part);
+
+	writer->repair = true;
+	if (writer->snapshot == InvalidSnapshot)
+	{
+		CommandCounterIncrement();
+		writer->snapshot = GetLatestSnapshot();
+	}
+	writer->snapshot = RegisterSnapshot(writer->snapshot);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	leadscore_progress_phase(PHASE_COMPARE, count_leads(writer, range));
+	MemoryContextSwitchTo(writer->context);
+	leads = leadscore_stream_open("*", pipeline->lead, "lead_id", range, writer->snapshot);
+	states = leadscore_stream_open("*", pipeline->state, "lead_id", range, writer->snapshot);
+	leadscore_log_open(&log, writer, range);
+	/* one that begins at a line is looked at by itself */
+	writes = repairs && !leadscore_ever_filled(pipeline->checkpoint);
+	leadscore_lead_open(writer);
+	lead_map = convert_tuples_by_name(leadscore_stream_desc(leads), RelationGetDescr(writer->lead.rel));
+	state_map = convert_tuples_by_name(leadscore_stream_desc(states), RelationGetDescr(writer->state.rel));
+	while (leadscore_stream_peek(leads, &lead_id))
+	{
+		Difference	difference = {0};
+		LeadRecord	stored;
+		bool		has_state;
+
+		CHECK_FOR_INTERRUPTS();
+		MemoryContextSwitchTo(writer->lead_context);
+		take_row(leads, lead_id, lead_map, writer->lead.slot);
+		has_state = take_row(states, lead_id, state_map, writer->state.slot);
+		log.loaded = false;
+		if (writes && !has_state)
+		{
+			LeadRange	rest = {lead_id, range->last};
+
+			histories_open(writer, &rest, &histories);
+			log.loaded = is_loaded(&log, &histories, lead_id);
+			if (log.loaded && !alone)
+			{
+				repair_found(writer, repairs);
+				log.loaded = claim_loaded(writer, lead_id);
+			}
+		}
+		if (log.loaded)
+		{
+			write_loaded(&log, lead_id);
+			repairs->done++;
+		}
+		else if (!has_state)
+		{
+			difference.lead_id = lead_id;
+			difference.problem = "lead without a state";
+			found(context, &difference);
+		}
+		else
+		{
+			/* what is in the buffers then is of this lead */
+			if (writes)
+				leadscore_writer_flush(writer, false);
+			leadscore_record_init(writer, &stored, lead_id);
+			leadscore_state_decode(writer, &stored);
+			if (compare_lead(&log, &stored, repairs != NULL, &difference))
+				found(context, &difference);
+			writer->profiles.n = 0;
+		}
+		ExecClearTuple(writer->lead.slot);
+		ExecClearTuple(writer->state.slot);
+		MemoryContextSwitchTo(writer->context);
+		MemoryContextReset(writer->lead_context);
+		leadscore_progress_count(1);
+	}
+	leadscore_stream_close(leads);
+	leadscore_stream_close(states);
+	leadscore_log_close(&log);
+	histories_close(&histories);
+	if (k > 0)
+	{
+		leadscore_progress_phase(PHASE_ORPHANS, PROGRESS_UNKNOWN);
+		find_orphans(writer, k, n, found, context);
+	}
+	SPI_finish();
+	MemoryContextSwitchTo(writer->context);
+	UnregisterSnapshot(writer->snapshot);
+	writer->snapshot = InvalidSnapshot;
 }
 
 /*
@@ -624,7 +696,6 @@ rebuild_range(PipelinePart part, const LeadRange *range)
 	MemoryContext oldcontext;
 	Writer		writer;
 	LeadSet		set = {0};
-	int64		written = 0;
 	int64		i;
 	int64		n = 0;
 
@@ -634,18 +705,19 @@ rebuild_range(PipelinePart part, const LeadRange *range)
 	set.context = context;
 	leadscore_writer_begin(&writer, part, true);
 	/* the range that has the greatest number finds what has no lead, for all */
-	compare_range(&writer, range, range->last == all_leads.last ? 1 : 0, 1, remember, &set, &written);
+	compare_range(&writer, range, range->last == all_leads.last ? 1 : 0, 1, remember, &set, &set);
 	if (set.n > 1)
 		qsort(set.ids, set.n, sizeof(int64), leadscore_lead_id_cmp);
 	for (i = 0; i < set.n; i++)
 		if (i == 0 || set.ids[i] != set.ids[i - 1])
 			set.ids[n++] = set.ids[i];
 	set.n = n;
-	(void) repair_leads(&writer, &set);
+	leadscore_progress_phase(PHASE_REPAIR, set.n);
+	(void) repair_leads(&writer, &set, true);
 	leadscore_writer_end(&writer);
 	MemoryContextSwitchTo(oldcontext);
 	MemoryContextDelete(context);
-	return written + n;
+	return set.done + n;
 }
 
 /* Repair all leads of a part; returns how many there were. */
@@ -667,7 +739,7 @@ leadscore_rebuild_lead(PipelinePart part, int64 lead_id)
 	int64		n;
 
 	leadscore_writer_begin(&writer, part, true);
-	n = repair_leads(&writer, &set);
+	n = repair_leads(&writer, &set, false);
 	leadscore_writer_end(&writer);
 	MemoryContextSwitchTo(oldcontext);
 	MemoryContextDelete(context);

@@ -37,8 +37,8 @@ sub finish
 # A session that holds the row of a lead until it is let go.
 sub hold
 {
-	my ($lead_id) = @_;
-	my %session = (in => "BEGIN; SELECT FROM many.lead WHERE lead_id = $lead_id FOR UPDATE;\n\\echo held\n", out => '', err => '');
+	my ($lead_id, $pipeline) = (@_, 'many');
+	my %session = (in => "BEGIN; SELECT FROM $pipeline.lead WHERE lead_id = $lead_id FOR UPDATE;\n\\echo held\n", out => '', err => '');
 	$session{run} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ], '<', \$session{in}, '>', \$session{out}, '2>', \$session{err});
 	$session{run}->pump until $session{out} =~ /held/ || $session{err};
 	return \%session;
@@ -137,5 +137,28 @@ foreach my $log ('stage_log', 'segment_log')
 	my ($one, $many) = map { $rows =~ s/PIPELINE/$_/r } 'one', 'many';
 	is(sql("SELECT (SELECT count(*) > 1000 FROM one.$log), (SELECT count(*) FROM ($one EXCEPT ALL $many) d), (SELECT count(*) FROM ($many EXCEPT ALL $one) d)"), 't|0|0', "the same $log");
 }
+
+# Of a pipeline that was detached some leads have states, and others have none. A
+# range takes both in the order of lead_id, as a writer does: so neither waits for
+# the other for ever.
+sql(q{
+	SELECT leadscore.create_pipeline('mixed', reports => false);
+	INSERT INTO mixed.lead (lead_id, external_id) VALUES (3, 'had a state');
+	SELECT leadscore.detach_pipeline('mixed');
+	INSERT INTO mixed.lead (lead_id, external_id) VALUES (5, 'loaded'), (7, 'loaded too');
+	INSERT INTO mixed.event (lead_id, kind) SELECT n, 'page_view' FROM unnest('{3,5,7}'::bigint[]) n;
+	SELECT leadscore.attach_pipeline('mixed', rebuild => false);
+});
+my $last = hold(7, 'mixed');
+my $range = start('-c', 'CALL mixed.continue_rebuild()');
+wait_for(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE 'CALL mixed%' AND wait_event_type = 'Lock'});
+my $other = start('-c', q{INSERT INTO mixed.event (lead_id, kind) VALUES (3, 'page_view'), (5, 'page_view')});
+wait_for(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE 'INSERT INTO mixed%' AND wait_event_type = 'Lock'});
+release($last);
+is(finish($range)->{err}, '', 'a range of leads of both kinds ends');
+is(finish($other)->{err}, '', 'and so does a writer');
+is(sql(q{SELECT string_agg(s.lead_id || ': ' || u.count, ' ' ORDER BY s.lead_id) FROM mixed.lead_state s, leadscore.unnest(s.activity) u JOIN mixed.signal g ON g.signal_id = u.signal_id AND g.signal = 'page_view'}),
+	'3: 2 5: 2 7: 1', 'all events are counted once');
+is(sql('SELECT * FROM mixed.verify()'), '', 'mixed: all is right');
 
 done_testing();

@@ -103,6 +103,10 @@ BEGIN
         RAISE EXCEPTION 'lead % was forgotten', CASE WHEN kept.erased_at IS NOT NULL THEN winner ELSE loser END
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'An erasure leaves nothing that says which person the lead was.';
     END IF;
+    -- what was loaded for them, and not counted yet, counts from its own day
+    PERFORM leadscore_internal.rebuild(pipeline, l.lead_id)
+    FROM @pipeline@.lead l
+    WHERE l.lead_id IN (winner, loser) AND NOT EXISTS (SELECT FROM @pipeline@.lead_state s WHERE s.lead_id = l.lead_id);
     -- What a merge writes begins no sequence. A clause SET of the function would
     -- keep roles without the right to set unknown parameters from restoring it.
     PERFORM set_config('leadscore.enroll', 'off', true);
