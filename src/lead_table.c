@@ -201,14 +201,17 @@ fetch_version(LeadTable *table, ItemPointerData entry)
 	{
 		ItemPointerData tid = entry;
 		Size		room = BLCKSZ / 10;
+		TransactionId prune_xid;
 		bool		scarce;
 
 		LockBuffer(buffer, BUFFER_LOCK_SHARE);
 		found = heap_hot_search_buffer(&tid, table->rel, buffer, &table->dirty, tuple, &all_dead, true);
 		if (found)
 			room = Max(room, 2 * MAXALIGN(tuple->t_len));
-		scarce = PageGetHeapFreeSpace(page) < room &&
-			TransactionIdIsValid(((PageHeader) page)->pd_prune_xid);
+		prune_xid = ((PageHeader) page)->pd_prune_xid;
+		/* what this transaction has left cannot be pruned yet */
+		scarce = PageGetHeapFreeSpace(page) < room && TransactionIdIsValid(prune_xid) &&
+			!TransactionIdIsCurrentTransactionId(prune_xid);
 		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 		if (pruned || !scarce)
 			break;
