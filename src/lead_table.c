@@ -18,15 +18,19 @@
  */
 #include "postgres.h"
 
+#include "access/heapam.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "parser/parse_relation.h"
+#include "pgstat.h"
+#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/fmgroids.h"
@@ -174,6 +178,76 @@ leadscore_row_check_visible(LeadTable *table)
 }
 
 /*
+ * Put the version that an index entry leads to into table->slot; false if there
+ * is none.  The page is pruned only when it has little room left.
+ *
+ * index_fetch_heap() does the same, but prunes a page whenever less of it is free
+ * than the fillfactor leaves.  That is so as soon as rows have grown a little, and
+ * then each visit would prune the page for the one version that the last has left.
+ */
+static bool
+fetch_version(LeadTable *table, ItemPointerData entry)
+{
+	BufferHeapTupleTableSlot *row = (BufferHeapTupleTableSlot *) table->slot;
+	HeapTuple	tuple = &row->base.tupdata;
+	Buffer		buffer = ReadBuffer(table->rel, ItemPointerGetBlockNumber(&entry));
+	Page		page = BufferGetPage(buffer);
+	bool		pruned = false;
+	bool		found;
+	bool		all_dead;
+
+	Assert(TTS_EMPTY(table->slot));
+	for (;;)
+	{
+		ItemPointerData tid = entry;
+		Size		room = BLCKSZ / 10;
+		TransactionId prune_xid;
+		bool		scarce;
+
+		LockBuffer(buffer, BUFFER_LOCK_SHARE);
+		found = heap_hot_search_buffer(&tid, table->rel, buffer, &table->dirty, tuple, &all_dead, true);
+		if (found)
+			room = Max(room, 2 * MAXALIGN(tuple->t_len));
+		prune_xid = ((PageHeader) page)->pd_prune_xid;
+		/* what this transaction has left cannot be pruned yet */
+		scarce = PageGetHeapFreeSpace(page) < room && TransactionIdIsValid(prune_xid) &&
+			!TransactionIdIsCurrentTransactionId(prune_xid);
+		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+		if (pruned || !scarce)
+			break;
+		/* this moves tuples */
+		heap_page_prune_opt(table->rel, buffer);
+		pruned = true;
+	}
+	if (found)
+	{
+		table->slot->tts_tableOid = RelationGetRelid(table->rel);
+		ExecStorePinnedBufferHeapTuple(tuple, table->slot, buffer);
+		pgstat_count_heap_fetch(table->rel);
+	}
+	else
+		ReleaseBuffer(buffer);
+	/* as index_fetch_heap() has it: the next step of the scan marks the entry */
+	table->scan->kill_prior_tuple = all_dead && !table->scan->xactStartedInRecovery;
+	return found;
+}
+
+/* Put the next version that the scan finds into table->slot; false if there is none. */
+static bool
+next_version(LeadTable *table)
+{
+	ItemPointer entry;
+
+	if (table->rel->rd_rel->relam != HEAP_TABLE_AM_OID)
+		return index_getnext_slot(table->scan, ForwardScanDirection, table->slot);
+	ExecClearTuple(table->slot);
+	while ((entry = index_getnext_tid(table->scan, ForwardScanDirection)) != NULL)
+		if (fetch_version(table, *entry))
+			return true;
+	return false;
+}
+
+/*
  * Find the newest version of a lead's row that is committed or our own, after
  * waiting for a session that is changing it.
  *
@@ -196,7 +270,7 @@ find_row(LeadTable *table, int64 lead_id)
 		bool		found;
 
 		index_rescan(table->scan, &key, 1, NULL, 0);
-		found = index_getnext_slot(table->scan, ForwardScanDirection, table->slot);
+		found = next_version(table);
 		MemoryContextSwitchTo(oldcontext);
 		if (!found)
 			return false;

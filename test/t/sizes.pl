@@ -153,6 +153,22 @@ cmp_ok($blocks[9], '<', 2 * $blocks[0], 'updates: the last take as few blocks as
 cmp_ok(query("SELECT pg_relation_size('updates.lead_state')"), '<', 1_000_000, 'updates: states stay in few pages');
 verified('updates', 'updates');
 
+# Pages of lead_state are pruned when their room is scarce: rows that have grown
+# leave less of a page free than the fillfactor does, but room for many versions.
+pipeline('pruned', 'inbound', '1 day');
+query(q{INSERT INTO pruned.lead (external_id, created_at) SELECT 'l' || i, '2020-01-01' FROM generate_series(1, 500) i;
+	INSERT INTO pruned.event (lead_id, kind, occurred_at) SELECT lead_id, k, '2020-01-05' FROM pruned.lead, unnest('{page_view,email_open,email_click}'::text[]) k;
+	VACUUM pruned.lead_state});
+my $before = query('SELECT pg_current_wal_insert_lsn()');
+query(q{DO $$ BEGIN FOR i IN 1..1000 LOOP INSERT INTO pruned.event (lead_id, kind, occurred_at) VALUES (1 + i * 7 % 500, 'page_view', '2020-01-05'); COMMIT; END LOOP; END $$});
+my $after = query('SELECT pg_current_wal_insert_lsn()');
+query('SELECT pg_switch_wal()');
+my ($records) = run_command(['pg_waldump', '--stats=record', '-p', $node->data_dir . '/pg_wal', '-s', $before, '-e', $after]);
+my ($pruned) = $records =~ m{^Heap2/PRUNE\S*\s+(\d+)}m;
+my ($hot) = $records =~ m{^Heap/HOT_UPDATE\s+(\d+)}m;
+cmp_ok($hot, '>=', 990, 'pruned: updates are HOT');
+cmp_ok($pruned // 0, '<', 333, 'pruned: not a page for each update');
+
 # ---------- a full disk ----------
 
 # A limit of the size of its files stops a server in the same places as a full
