@@ -685,7 +685,10 @@ leadscore_lead_catch_up(Writer *writer, int64 lead_id)
 	record.lead_id = lead_id;
 	if (!leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive))
 	{
-		/* attach_pipeline() counts leads that were loaded after completing them */
+		/*
+		 * attach_pipeline() counts leads that were loaded after completing
+		 * them
+		 */
 		if (leadscore_pipeline_is_locked(writer->pipeline->part) ||
 			!leadscore_find_or_create(writer, &record, true, LockTupleNoKeyExclusive, NEVER, &created))
 			return;

@@ -463,8 +463,8 @@ typedef struct LeadSet
 	int64	   *ids;
 	int64		n;
 	int64		capacity;
-	int64		done;			/* written already: those that were loaded, and
-								 * those before them */
+	int64		done;			/* written already: those that were loaded,
+								 * and those before them */
 } LeadSet;
 
 /* Remember a lead that differs. */
