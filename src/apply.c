@@ -670,11 +670,11 @@ leadscore_deltas_apply_refused(DeltaList *list, Writer *writer, const char *tabl
 }
 
 /*
- * If signals were defined since a lead was brought up to date, or if it was
- * loaded and has no state yet, do that now, from its row as the writer's
- * snapshot sees it that is of before the statement which has written the row.
- * Else what the old row matched, and the new one does not, would never have been
- * counted, though queries say so up to the statement.
+ * If signals were defined since a lead was brought up to date, do that now, from
+ * its row as it was before the statement that has written it; if the lead was
+ * loaded and has no state, create that from the same row.  Else what the old row
+ * matched, and the new one does not, would never have been counted, though
+ * queries say so up to the statement.
  */
 void
 leadscore_lead_catch_up(Writer *writer, int64 lead_id)

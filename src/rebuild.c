@@ -161,7 +161,7 @@ sweeps_right(Writer *writer, LeadRecord *stored, const LeadRecord *right, Histor
 /*
  * Compare the lead and the state in the writer's slots with the log.  The stage
  * of a lead that is behind the configuration, or due to be looked at, is the
- * next write's or sweep's work; who repairs looks if a sweep would get it right.
+ * next write's or sweep's work; a rebuild looks if a sweep would get it right.
  * False if nothing differs.
  */
 static bool

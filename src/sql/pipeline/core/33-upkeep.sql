@@ -273,7 +273,10 @@ BEGIN
     WHERE e.occurred_at < line
         AND (delete_events OR NOT EXISTS (
             SELECT FROM @pipeline@.lead_checkpoint c WHERE c.lead_id = e.lead_id AND c.purged_before >= line)
-            AND EXISTS (SELECT FROM @pipeline@.stage_log h WHERE h.lead_id = e.lead_id AND h.effective_at < line));
+            AND (EXISTS (SELECT FROM @pipeline@.stage_log h WHERE h.lead_id = e.lead_id AND h.effective_at < line)
+                -- it was loaded, and is not counted yet
+                OR EXISTS (SELECT FROM @pipeline@.lead l WHERE l.lead_id = e.lead_id
+                    AND NOT EXISTS (SELECT FROM @pipeline@.lead_state s WHERE s.lead_id = l.lead_id))));
     RETURN NEXT;
     IF leads_left = 0 THEN
         RETURN QUERY SELECT v, NULL::bigint, NULL::bigint, complete_since FROM @pipeline@._views_of_events() v;
