@@ -40,7 +40,7 @@ END
 $$;
 REVOKE EXECUTE ON FUNCTION rebuild() FROM PUBLIC;
 COMMENT ON FUNCTION rebuild() IS
-    'repairs every lead that verify() would list, by a replay of its events, its profile and the models, whatever row security says; returns how many there were';
+    'repairs every lead that verify() would list, or that a sweep would leave wrong, by a replay of its events, its profile and the models, whatever row security says; returns how many there were';
 
 CREATE OR REPLACE FUNCTION rebuild_by_id(lead_id bigint) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
