@@ -23,7 +23,7 @@ sub catalog_snapshot
 		UNION ALL
 		SELECT pg_get_functiondef(p.oid) || coalesce(p.proacl::text, '') || coalesce(obj_description(p.oid, 'pg_proc'), '')
 		FROM pg_proc p
-		WHERE pronamespace IN ('leadscore'::regnamespace, 'leadscore_internal'::regnamespace, 'SCHEMA'::regnamespace) AND prokind = 'f'
+		WHERE pronamespace IN ('leadscore'::regnamespace, 'leadscore_internal'::regnamespace, 'SCHEMA'::regnamespace) AND prokind IN ('f', 'p')
 		UNION ALL
 		SELECT c.relname || ' ' || c.relkind::text || ' ' || coalesce(c.reloptions::text, '') || coalesce(c.relacl::text, '') || coalesce(obj_description(c.oid, 'pg_class'), '')
 			|| CASE WHEN c.relkind = 'v' THEN pg_get_viewdef(c.oid) ELSE '' END

@@ -13,6 +13,7 @@ use File::Basename;
 use lib dirname(__FILE__);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Session;
 use Snapshot;
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -23,42 +24,8 @@ $node->append_conf('postgresql.conf', "fsync = off\nautovacuum = off\nrestart_af
 $node->start;
 sub sql { return $node->safe_psql('postgres', @_) }
 
-# Work that goes on in a session of its own; its errors are read when it ends.
-sub start
-{
-	my ($statement) = @_;
-	my %session = (out => '', err => '');
-	$session{run} = IPC::Run::start([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-c', $statement ],
-		'<', \undef, '>', \$session{out}, '2>', \$session{err});
-	return \%session;
-}
-
-sub finish
-{
-	my ($session) = @_;
-	eval { $session->{run}->finish };
-	return $session;
-}
-
-# The lock of a test, in a session that waits for its end.
-sub hold
-{
-	my ($statement) = @_;
-	my %session = (in => '', out => '', err => '');
-	$session{run} = IPC::Run::start([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres') ],
-		'<', \$session{in}, '>', \$session{out}, '2>', \$session{err});
-	$session{in} .= "BEGIN; $statement; SELECT 'held';\n";
-	$session{run}->pump until $session{out} =~ /held/ || $session{err};
-	die $session{err} if $session{err};
-	return \%session;
-}
-
-sub release
-{
-	my ($session) = @_;
-	$session->{in} .= "ROLLBACK;\n\\q\n";
-	$session->{run}->finish;
-}
+sub start { return start_session($node, '-c', @_) }
+sub hold { return hold_session($node, @_) }
 
 # What the view shows, when it shows what is wanted, or at the end of a minute.
 sub seen

@@ -5,11 +5,12 @@
 use strict;
 use warnings;
 
-use IPC::Run;
+use File::Basename;
+use lib dirname(__FILE__);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Session;
 use Test::More;
-use Time::HiRes qw(sleep time);
 
 my $node = PostgreSQL::Test::Cluster->new('rebuild_range');
 $node->init;
@@ -17,38 +18,11 @@ $node->append_conf('postgresql.conf', "autovacuum = off\nrestart_after_crash = o
 $node->start;
 sub sql { return $node->safe_psql('postgres', @_) }
 
-# A session of its own that goes on; its errors are read when it ends.
-sub start
-{
-	my (@what) = @_;
-	my %session = (out => '', err => '');
-	$session{run} = IPC::Run::start([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), @what ],
-		'<', \undef, '>', \$session{out}, '2>', \$session{err});
-	return \%session;
-}
-
-sub finish
-{
-	my ($session) = @_;
-	eval { $session->{run}->finish };
-	return $session;
-}
-
 # A session that holds the row of a lead until it is let go.
 sub hold
 {
 	my ($lead_id, $pipeline) = (@_, 'many');
-	my %session = (in => "BEGIN; SELECT FROM $pipeline.lead WHERE lead_id = $lead_id FOR UPDATE;\n\\echo held\n", out => '', err => '');
-	$session{run} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ], '<', \$session{in}, '>', \$session{out}, '2>', \$session{err});
-	$session{run}->pump until $session{out} =~ /held/ || $session{err};
-	return \%session;
-}
-
-sub release
-{
-	my ($session) = @_;
-	$session->{in} .= "ROLLBACK;\n\\q\n";
-	finish($session);
+	return hold_session($node, "SELECT FROM $pipeline.lead WHERE lead_id = $lead_id FOR UPDATE");
 }
 
 sub wait_for
@@ -100,8 +74,8 @@ is(sql(q{SELECT leadscore.attach_pipeline('many', rebuild => false)}), '0', 'lat
 is(sql(q{SELECT many.start_rebuild(40)}), '31', 'ranges: thirty, and one for numbers after them');
 my $early = hold(170);
 my $late = hold(900);
-my @sessions = map { start('-c', 'CALL many.continue_rebuild()') } 1 .. 3;
-my $writer = start('-f', $file);
+my @sessions = map { start_session($node, '-c', 'CALL many.continue_rebuild()') } 1 .. 3;
+my $writer = start_session($node, '-f', $file);
 
 # two of the sessions stand still, the third does all the rest
 wait_for(q{SELECT count(*) = 29 FROM many.rebuild_range WHERE finished_at IS NOT NULL});
@@ -114,7 +88,7 @@ is(sql(q{SELECT count(*) FROM many.verify() v WHERE lead_id NOT BETWEEN 161 AND 
 my $blocked = q{SELECT pid FROM pg_stat_activity WHERE query LIKE 'CALL%' AND pg_blocking_pids(pid) && ARRAY(SELECT pid FROM pg_stat_activity WHERE query LIKE '%lead_id = LEAD FOR UPDATE%')};
 sql('SELECT pg_terminate_backend(pid) FROM (' . $blocked =~ s/LEAD/170/r . ') b');
 release($early);
-my $next = finish(start('-c', 'CALL many.continue_rebuild()'));
+my $next = finish(start_session($node, '-c', 'CALL many.continue_rebuild()'));
 is($next->{err}, '', 'a session that comes later ends');
 is(sql(q{SELECT string_agg(first_lead_id::text, ' ') FROM many.rebuild_range WHERE finished_at IS NULL}), '881', 'and has left only what another one has');
 
@@ -150,9 +124,9 @@ sql(q{
 	SELECT leadscore.attach_pipeline('mixed', rebuild => false);
 });
 my $last = hold(7, 'mixed');
-my $range = start('-c', 'CALL mixed.continue_rebuild()');
+my $range = start_session($node, '-c', 'CALL mixed.continue_rebuild()');
 wait_for(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE 'CALL mixed%' AND wait_event_type = 'Lock'});
-my $other = start('-c', q{INSERT INTO mixed.event (lead_id, kind) VALUES (3, 'page_view'), (5, 'page_view')});
+my $other = start_session($node, '-c', q{INSERT INTO mixed.event (lead_id, kind) VALUES (3, 'page_view'), (5, 'page_view')});
 wait_for(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE 'INSERT INTO mixed%' AND wait_event_type = 'Lock'});
 release($last);
 is(finish($range)->{err}, '', 'a range of leads of both kinds ends');
