@@ -685,10 +685,7 @@ leadscore_lead_catch_up(Writer *writer, int64 lead_id)
 	record.lead_id = lead_id;
 	if (!leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive))
 	{
-		/*
-		 * attach_pipeline() counts leads that were loaded after completing
-		 * them
-		 */
+		/* attach_pipeline() completes loaded leads, and then counts them */
 		if (leadscore_pipeline_is_locked(writer->pipeline->part) ||
 			!leadscore_find_or_create(writer, &record, true, LockTupleNoKeyExclusive, NEVER, &created))
 			return;
@@ -726,19 +723,18 @@ leadscore_lead_refresh(Writer *writer, int64 lead_id, bool created_moved)
 	LeadStep	step = {0};
 	int			nstages;
 	int			nsegments;
+	bool		known;
 	bool		moved;
 	bool		correct;
 	int			i;
 
-	if (!leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive))
+	known = leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive);
+	if (known)
 	{
-		leadscore_lead_catch_up(writer, lead_id);
-		if (!leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive))
-			return;
+		leadscore_record_init(writer, &record, lead_id);
+		leadscore_state_decode(writer, &record);
 	}
-	leadscore_record_init(writer, &record, lead_id);
-	leadscore_state_decode(writer, &record);
-	if (record.configuration < writer->pipeline->signals_configuration)
+	if (!known || record.configuration < writer->pipeline->signals_configuration)
 	{
 		leadscore_lead_catch_up(writer, lead_id);
 		if (!leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive))
