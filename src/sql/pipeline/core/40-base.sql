@@ -5,7 +5,7 @@
 -- and security_invoker is restated.
 
 -- Some views call functions that read columns which the reader of the view may
--- not see. These run as the owner, who is not subject to row security. They
+-- not see. These run as the owner, which row security does not bind. They
 -- return no rows to a role that row security prevents from seeing every lead,
 -- because they could not leave out the hidden leads.
 CREATE OR REPLACE FUNCTION _shows_all_leads() RETURNS boolean
