@@ -456,8 +456,8 @@ leadscore_hold_leads(Writer *writer, const int64 *lead_ids, int64 n)
 }
 
 /*
- * The same for leads whose rows will be written because of the statement's
- * events, which replays them from a log that has the events.  Their events are
+ * The same for leads whose rows may be written because of the statement's
+ * events, which may replay them from a log that has the events.  Their events are
  * applied after that, by leadscore_deltas_apply_refused().
  */
 void
@@ -554,7 +554,7 @@ apply_lead(DeltaList *list, Writer *writer, int64 begin, int64 end, const char *
 	int64		i;
 
 	record.lead_id = list->deltas[begin].lead_id;
-	replayed = leadscore_replayed_before(writer, record.lead_id) || is_refused(writer, record.lead_id);
+	replayed = leadscore_replayed_before(writer, record.lead_id);
 	for (i = begin; i < end; i++)
 		must_exist |= !list->deltas[i].removed;
 	end = leadscore_deltas_drop_unchanged(list, begin, end);

@@ -174,6 +174,15 @@ CREATE FUNCTION leadscore_internal.fold_name(name text) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_fold_name';
 COMMENT ON FUNCTION leadscore_internal.fold_name(text) IS
 	'the name of a lead as it is kept: one that is an e-mail address in lower case, without blanks around it';
+CREATE FUNCTION leadscore_internal.address_hashes(key bytea, email text, phone text) RETURNS bytea[]
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN array_remove(ARRAY[
+		CASE WHEN email ~ '[^[:space:]]' THEN
+			sha256(key || convert_to(lower(btrim(leadscore_internal.fold_name(email)) COLLATE "C"), getdatabaseencoding())) END,
+		CASE WHEN phone ~ '[0-9]' THEN
+			sha256(key || convert_to('tel:' || regexp_replace(phone, '[^0-9]', '', 'g'), getdatabaseencoding())) END], NULL);
+COMMENT ON FUNCTION leadscore_internal.address_hashes(bytea, text, text) IS
+	'hashes of the addresses of a lead: SHA-256 of the key of the pipeline and the address';
 CREATE FUNCTION leadscore_internal.merge_logs(pipeline regnamespace, winner bigint, loser bigint, withdrawn_at timestamptz) RETURNS void
 	LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'leadscore_merge_logs';

@@ -49,9 +49,7 @@ CREATE OR REPLACE FUNCTION _address_hashes(email text, phone text) RETURNS bytea
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    RETURN array_remove(ARRAY[
-        CASE WHEN email ~ '[^[:space:]]' THEN @pipeline@._hash(lower(btrim(leadscore_internal.fold_name(email)) COLLATE "C")) END,
-        CASE WHEN phone ~ '[0-9]' THEN @pipeline@._hash('tel:' || regexp_replace(phone, '[^0-9]', '', 'g')) END], NULL);
+    RETURN (SELECT leadscore_internal.address_hashes(k.key, email, phone) FROM @pipeline@.suppression_key k);
 END
 $$;
 COMMENT ON FUNCTION _address_hashes(text, text) IS 'hashes of the addresses of a lead';
@@ -77,14 +75,17 @@ CREATE OR REPLACE FUNCTION _suppressions(lead_ids bigint[])
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
 AS $$
 #variable_conflict use_column
+DECLARE
+    hash_key bytea;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     IF EXISTS (SELECT FROM @pipeline@.suppression) THEN
+        hash_key := (SELECT k.key FROM @pipeline@.suppression_key k);
         -- OFFSET: as above
         RETURN QUERY
         SELECT l.lead_id, s.channel, s.reason, s.since, s.lifted_at
         FROM @pipeline@.lead l,
-            LATERAL unnest(@pipeline@._address_hashes(l.email, l.phone)) h,
+            LATERAL unnest(leadscore_internal.address_hashes(hash_key, l.email, l.phone)) h,
             LATERAL (SELECT * FROM @pipeline@.suppression o WHERE o.address_hash = h OFFSET 0) s
         WHERE l.lead_id = ANY (_suppressions.lead_ids);
     END IF;
@@ -126,8 +127,8 @@ BEGIN
         ORDER BY s.lead_id, s.purpose, s.channel, s.topic, s.yes, s.proven, s.merged_from, s.consent_id IS NULL,
             s.occurred_at DESC, s.consent_id DESC
     ), person AS (
-        SELECT s.lead_id, s.purpose, array_agg(s.channel) AS channels, array_agg(s.topic) AS topics, array_agg(s.yes) AS yes,
-            array_agg(s.proven) AS proven, array_agg(s.occurred_at) AS at, array_agg(s.consent_id) AS ids, array_agg(s.merged_from) AS origins
+        SELECT s.lead_id, s.purpose, bool_or(s.yes) AS ever, array_agg(s.channel) AS channels, array_agg(s.topic) AS topics,
+            array_agg(s.yes) AS yes, array_agg(s.proven) AS proven, array_agg(s.occurred_at) AS at, array_agg(s.consent_id) AS ids, array_agg(s.merged_from) AS origins
         FROM latest s
         GROUP BY s.lead_id, s.purpose
     )
@@ -136,11 +137,11 @@ BEGIN
         LEFT JOIN LATERAL (
             SELECT DISTINCT u.channel, u.topic
             FROM unnest(p.channels, p.topics) AS u (channel, topic)
-            WHERE own_scopes AND (p.purpose = 'policy' OR NOT EXISTS (
+            WHERE own_scopes AND p.ever AND (p.purpose = 'policy' OR NOT EXISTS (
                 SELECT FROM suppressed b
                 WHERE b.lead_id = p.lead_id AND b.reason IN ('manual', 'forgotten') AND (b.channel IS NULL OR b.channel = u.channel)))
             UNION ALL
-            SELECT _granted.channel, _granted.topic WHERE NOT own_scopes
+            SELECT _granted.channel, _granted.topic WHERE NOT own_scopes AND p.ever
         ) k ON true
         LEFT JOIN LATERAL (
             SELECT bool_or(w.yes) AND bool_and(w.yes OR EXISTS (
@@ -510,24 +511,28 @@ CREATE OR REPLACE FUNCTION _events_refused(lead_ids bigint[], event_ids bigint[]
 AS $$
 DECLARE
     by_lead CONSTANT boolean := leadscore_internal.is_by_lead(leadscore_internal.pipeline_schema(@pipeline_name@));
+    hash_key CONSTANT bytea := (SELECT k.key FROM @pipeline@.suppression_key k);
     followed bigint[];
     others bigint[];
 BEGIN
-    IF NOT by_lead THEN
-        INSERT INTO @pipeline@.suppression (address_hash, channel, reason, since)
-        SELECT h, CASE WHEN r.role = 'unsubscribe' THEN r.channel ELSE coalesce(r.channel, 'email') END,
-            CASE r.role WHEN 'unsubscribe' THEN 'unsubscribed' WHEN 'complaint' THEN 'complained' ELSE 'bounced' END, r.occurred_at
-        FROM @pipeline@._refused(_events_refused.lead_ids, _events_refused.event_ids) r,
-            unnest(@pipeline@._address_hashes(r.email, CASE WHEN r.role = 'unsubscribe' AND r.channel IS DISTINCT FROM 'email' THEN r.phone END)) h
-        WHERE r.role <> 'unsubscribe' OR r.topic IS NULL
-        ORDER BY 1, 2, 3, 4
-        ON CONFLICT DO NOTHING;
-    END IF;
-    WITH withdrawn AS (
-        INSERT INTO @pipeline@.consent (lead_id, purpose, channel, topic, status, evidence, occurred_at)
-        SELECT r.lead_id, 'marketing', CASE WHEN r.role = 'unsubscribe' THEN r.channel ELSE coalesce(r.channel, 'email') END,
-            CASE WHEN r.role = 'unsubscribe' THEN r.topic END, 'withdrawn', jsonb_build_object('event_id', r.event_id), r.occurred_at
+    WITH refused AS (
+        SELECT r.*, CASE WHEN r.role = 'unsubscribe' THEN r.channel ELSE coalesce(r.channel, 'email') END AS of_channel
         FROM @pipeline@._refused(_events_refused.lead_ids, _events_refused.event_ids) r
+    ), suppressed AS (
+        INSERT INTO @pipeline@.suppression (address_hash, channel, reason, since)
+        SELECT h, r.of_channel,
+            CASE r.role WHEN 'unsubscribe' THEN 'unsubscribed' WHEN 'complaint' THEN 'complained' ELSE 'bounced' END, r.occurred_at
+        FROM refused r,
+            unnest(leadscore_internal.address_hashes(hash_key, r.email,
+                CASE WHEN r.role = 'unsubscribe' AND r.channel IS DISTINCT FROM 'email' THEN r.phone END)) h
+        WHERE NOT by_lead AND (r.role <> 'unsubscribe' OR r.topic IS NULL)
+        ORDER BY 1, 2, 3, 4
+        ON CONFLICT DO NOTHING
+    ), withdrawn AS (
+        INSERT INTO @pipeline@.consent (lead_id, purpose, channel, topic, status, evidence, occurred_at)
+        SELECT r.lead_id, 'marketing', r.of_channel, CASE WHEN r.role = 'unsubscribe' THEN r.topic END,
+            'withdrawn', jsonb_build_object('event_id', r.event_id), r.occurred_at
+        FROM refused r
         WHERE (r.role = 'unsubscribe' OR by_lead)
             -- a merge brings the row with the event; OFFSET: as above
             AND NOT EXISTS (
