@@ -149,7 +149,7 @@ leadscore_refusals_record(const RefusalList *list, Writer *writer)
 	nestlevel = leadscore_fix_path();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	leadscore_call_function(writer->pipeline->part, "_events_refused", 2, types, values);
+	leadscore_call_function(writer->pipeline->part, "_events_refused", 2, types, values, NULL, false);
 	SPI_finish();
 	AtEOXact_GUC(true, nestlevel);
 	CommandCounterIncrement();
@@ -197,10 +197,10 @@ leadscore_columns_written(const Pipeline *pipeline, Datum lead_ids, Datum consen
 	{
 		records_columns = true;
 		corrects_columns = false;
-		leadscore_call_function(pipeline->part, "_columns_written", 4, written_types, written);
+		leadscore_call_function(pipeline->part, "_columns_written", 4, written_types, written, NULL, false);
 		records_columns = false;
 		corrects_columns = true;
-		leadscore_call_function(pipeline->part, "_columns_corrected", 2, corrected_types, corrected);
+		leadscore_call_function(pipeline->part, "_columns_corrected", 2, corrected_types, corrected, NULL, false);
 	}
 	PG_FINALLY();
 	{

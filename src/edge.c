@@ -206,7 +206,7 @@ leadscore_edges_apply(Writer *writer)
 	nestlevel = leadscore_fix_path();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	leadscore_call_function(writer->pipeline->part, "_edges_written", EDGE_COLUMNS, types, values);
+	leadscore_call_function(writer->pipeline->part, "_edges_written", EDGE_COLUMNS, types, values, NULL, false);
 	SPI_finish();
 	AtEOXact_GUC(true, nestlevel);
 }

@@ -115,7 +115,7 @@ leadscore_exposures_apply(ExposureList *list, Writer *writer)
 	nestlevel = leadscore_fix_path();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	leadscore_call_function(writer->pipeline->part, "_events_exposed", 2, types, values);
+	leadscore_call_function(writer->pipeline->part, "_events_exposed", 2, types, values, NULL, false);
 	SPI_finish();
 	AtEOXact_GUC(true, nestlevel);
 }

@@ -150,11 +150,13 @@ leadscore_renew_plan(SPIPlanPtr plan)
 }
 
 /*
- * Call a function of a pipeline.  Triggers of the owner's find nothing that the
- * caller chose, if it has fixed the path.  Needs an SPI connection.
+ * Call a function of a pipeline, which leaves its result in SPI_tuptable; nulls may
+ * be NULL.  Triggers of the owner's find nothing that the caller chose, if it has
+ * fixed the path.  Needs an SPI connection.
  */
 void
-leadscore_call_function(PipelinePart part, const char *function, int nargs, Oid *types, Datum *values)
+leadscore_call_function(PipelinePart part, const char *function, int nargs, const Oid *types,
+						Datum *values, const char *nulls, bool read_only)
 {
 	PipelinePart before;
 	StringInfoData sql;
@@ -168,7 +170,7 @@ leadscore_call_function(PipelinePart part, const char *function, int nargs, Oid 
 	before = leadscore_enter_shard(part);
 	PG_TRY();
 	{
-		if (SPI_execute_with_args(sql.data, nargs, types, values, NULL, false, 0) < 0)
+		if (SPI_execute_with_args(sql.data, nargs, unconstify(Oid *, types), values, nulls, read_only, 0) < 0)
 			elog(ERROR, "could not execute: %s", sql.data);
 	}
 	PG_FINALLY();

@@ -16,8 +16,8 @@
 
 extern SPIPlanPtr leadscore_keep_plan(const char *sql, int nargs, Oid *types);
 extern void leadscore_renew_plan(SPIPlanPtr plan);
-extern void leadscore_call_function(PipelinePart part, const char *function, int nargs, Oid *types,
-									Datum *values);
+extern void leadscore_call_function(PipelinePart part, const char *function, int nargs, const Oid *types,
+									Datum *values, const char *nulls, bool read_only);
 extern void leadscore_engine_execute(SPIPlanPtr plan, Datum *values, Snapshot snapshot,
 									 Snapshot crosscheck, bool read_only);
 extern void leadscore_engine_execute_nulls(SPIPlanPtr plan, Datum *values, const char *nulls,

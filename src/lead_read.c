@@ -25,6 +25,7 @@
 
 #include "app.h"
 #include "explain.h"
+#include "guard.h"
 #include "shard.h"
 #include "stage.h"
 #include "sweep.h"
@@ -418,18 +419,15 @@ leadscore_may_contact_here(PG_FUNCTION_ARGS)
 {
 	static const Oid types[5] = {INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, BOOLOID};
 	PipelinePart part;
-	PipelinePart before;
-	char	   *sql;
 	Datum		values[5];
 	char		nulls[5];
-	volatile bool result = false;
+	bool		result;
 	bool		isnull;
 	int			i;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		PG_RETURN_NULL();
 	part = leadscore_part_of_lead(PG_GETARG_OID(0), PG_GETARG_INT64(1));
-	sql = psprintf("SELECT %s._may_contact($1, $2, $3, $4, $5)", quote_identifier(get_namespace_name(part.schema)));
 	for (i = 0; i < 5; i++)
 	{
 		values[i] = PG_GETARG_DATUM(i + 1);
@@ -437,18 +435,8 @@ leadscore_may_contact_here(PG_FUNCTION_ARGS)
 	}
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	before = leadscore_enter_shard(part);
-	PG_TRY();
-	{
-		if (SPI_execute_with_args(sql, 5, unconstify(Oid *, &types[0]), values, nulls, true, 0) != SPI_OK_SELECT)
-			elog(ERROR, "could not execute: %s", sql);
-		result = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-	}
-	PG_FINALLY();
-	{
-		leadscore_leave_shard(before);
-	}
-	PG_END_TRY();
+	leadscore_call_function(part, "_may_contact", 5, types, values, nulls, true);
+	result = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	SPI_finish();
 	PG_RETURN_BOOL(result);
 }

@@ -416,7 +416,7 @@ record_attributes(const Pipeline *pipeline, const LeadRow *old_leads, const Lead
 	nestlevel = leadscore_fix_path();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	leadscore_call_function(pipeline->part, "_attributes_written", 4, types, values);
+	leadscore_call_function(pipeline->part, "_attributes_written", 4, types, values, NULL, false);
 	SPI_finish();
 	AtEOXact_GUC(true, nestlevel);
 }
