@@ -196,31 +196,38 @@ push_column(JsonbParseState **state, const char *name, TupleTableSlot *slot,
 	pushJsonbValue(state, WJB_VALUE, &scalar);
 }
 
-/* The value lists, and nothing for lists that a path names but are gone */
+/* The value lists that are named, and nothing for lists that a path names but are gone */
 static void
-push_lists(JsonbParseState **state, const Pipeline *pipeline)
+push_lists(JsonbParseState **state, const Pipeline *pipeline, const List *named)
 {
 	int			i;
 
 	for (i = 0; i < pipeline->nlists; i++)
 	{
+		if (!leadscore_is_named(named, pipeline->list_names[i]))
+			continue;
 		push_key(state, pipeline->list_names[i]);
 		pushJsonbValue(state, WJB_VALUE, &pipeline->lists[i]);
 	}
 	for (i = 0; i < pipeline->nmissing; i++)
-		push_null(state, pipeline->missing[i]);
+		if (leadscore_is_named(named, pipeline->missing[i]))
+			push_null(state, pipeline->missing[i]);
 }
 
-/* Every column of a row but its document */
+/* The columns of a row that are named, but its document */
 static void
-push_columns(JsonbParseState **state, TupleTableSlot *slot, AttrNumber document)
+push_columns(JsonbParseState **state, TupleTableSlot *slot, AttrNumber document, const List *named)
 {
 	TupleDesc	desc = slot->tts_tupleDescriptor;
 	int			i;
 
-	for (i = 0; i < desc->natts; i++)
-		if (!TupleDescAttr(desc, i)->attisdropped && i + 1 != document)
-			push_column(state, NameStr(TupleDescAttr(desc, i)->attname), slot, i + 1);
+	for (i = 0; i < desc->natts && named != NIL; i++)
+	{
+		const char *name = NameStr(TupleDescAttr(desc, i)->attname);
+
+		if (!TupleDescAttr(desc, i)->attisdropped && i + 1 != document && leadscore_is_named(named, name))
+			push_column(state, name, slot, i + 1);
+	}
 }
 
 /* The content that an event names in its properties, as they ->> 'content' has it */
@@ -243,34 +250,40 @@ event_content(const Pipeline *pipeline, Jsonb *doc)
 	return NULL;
 }
 
-/* What is known of the content that an event names, as far as signals of its kind ask for it */
+/* What is named of the content that an event names */
 static void
-push_content(JsonbParseState **state, const Pipeline *pipeline, int asked, Jsonb *doc)
+push_content(JsonbParseState **state, const Pipeline *pipeline, const List *named, Jsonb *doc)
 {
-	const Content *content = event_content(pipeline, doc);
+	const Content *content = NULL;
+	bool		found = false;
 	int			i;
 
 	for (i = 0; i < CONTENT_COLUMNS; i++)
 	{
-		char	   *value = content ? content->values[i] : NULL;
+		const char *variable = leadscore_content_variables[i];
+		char	   *value;
 
-		if (asked & (1 << i))
-			push_string(state, leadscore_content_variables[i], value, value ? strlen(value) : 0);
+		if (!leadscore_is_named(named, variable))
+			continue;
+		if (!found)
+			content = event_content(pipeline, doc);
+		found = true;
+		value = content ? content->values[i] : NULL;
+		push_string(state, variable, value, value ? strlen(value) : 0);
 	}
 }
 
-/* The variables of a path over a row of event */
+/* The variables over a row of event that are named */
 static Jsonb *
-event_vars(const Pipeline *pipeline, const KindSignals *kind, const EventColumns *columns,
-		   TupleTableSlot *slot, Jsonb *doc)
+event_vars(const Pipeline *pipeline, const EventColumns *columns, TupleTableSlot *slot, Jsonb *doc,
+		   const List *named)
 {
 	JsonbParseState *state = NULL;
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push_lists(&state, pipeline);
-	if (kind->content != 0)
-		push_content(&state, pipeline, kind->content, doc);
-	push_columns(&state, slot, columns->properties);
+	push_lists(&state, pipeline, named);
+	push_content(&state, pipeline, named, doc);
+	push_columns(&state, slot, columns->properties, named);
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
@@ -287,21 +300,26 @@ push_email_domain(JsonbParseState **state, TupleTableSlot *slot, AttrNumber attn
 	push_string(state, "email_domain", domain, domain ? strlen(domain) : 0);
 }
 
-/* The variables of a path over a row of lead */
+/* The variables over a row of lead that are named */
 static Jsonb *
-lead_vars(const Pipeline *pipeline, const LeadColumns *columns, TupleTableSlot *slot)
+lead_vars(const Pipeline *pipeline, const LeadColumns *columns, TupleTableSlot *slot,
+		  const List *named)
 {
 	JsonbParseState *state = NULL;
 	JsonbValue	consented;
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push_lists(&state, pipeline);
-	push_columns(&state, slot, columns->profile);
-	push_email_domain(&state, slot, columns->email);
-	consented.type = jbvBool;
-	consented.val.boolean = !slot_attisnull(slot, columns->consented_at);
-	push_key(&state, "consented");
-	pushJsonbValue(&state, WJB_VALUE, &consented);
+	push_lists(&state, pipeline, named);
+	push_columns(&state, slot, columns->profile, named);
+	if (leadscore_is_named(named, "email_domain"))
+		push_email_domain(&state, slot, columns->email);
+	if (leadscore_is_named(named, "consented"))
+	{
+		consented.type = jbvBool;
+		consented.val.boolean = !slot_attisnull(slot, columns->consented_at);
+		push_key(&state, "consented");
+		pushJsonbValue(&state, WJB_VALUE, &consented);
+	}
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
@@ -332,7 +350,7 @@ leadscore_classify_event(const Pipeline *pipeline, const KindSignals *kind,
 	if (!kind->plain)
 	{
 		doc = document(slot, columns->properties);
-		vars = event_vars(pipeline, kind, columns, slot, doc);
+		vars = event_vars(pipeline, columns, slot, doc, kind->variables);
 	}
 	for (i = 0; i < kind->nsignals; i++)
 	{
@@ -368,7 +386,7 @@ leadscore_classify_lead(const Pipeline *pipeline, const LeadColumns *columns,
 	if (pipeline->nprofile == 0)
 		return;
 	doc = document(slot, columns->profile);
-	vars = lead_vars(pipeline, columns, slot);
+	vars = lead_vars(pipeline, columns, slot, pipeline->profile_variables);
 	for (i = 0; i < pipeline->nprofile; i++)
 	{
 		const SignalRule *signal = pipeline->profile[i];
@@ -384,7 +402,7 @@ leadscore_lead_matches(const Pipeline *pipeline, const LeadColumns *columns, Tup
 					   JsonPath *path)
 {
 	return leadscore_condition_holds(path, document(slot, columns->profile),
-									 lead_vars(pipeline, columns, slot));
+									 lead_vars(pipeline, columns, slot, leadscore_path_variables(path)));
 }
 
 /* Refuse a path that names a variable nobody knows; the owner is what has it. */
@@ -638,8 +656,8 @@ row_mistypes(FunctionCallInfo fcinfo, bool event)
 	}
 	if (n > 0 && JB_ROOT_IS_OBJECT(doc) && JB_ROOT_COUNT(doc) > 0)
 	{
-		Jsonb	   *vars = event ? event_vars(p, kind, &c->event, c->slot, doc) :
-			lead_vars(p, &c->lead, c->slot);
+		Jsonb	   *vars = event ? event_vars(p, &c->event, c->slot, doc, kind->variables) :
+			lead_vars(p, &c->lead, c->slot, p->profile_variables);
 
 		for (i = 0; i < n; i++)
 			put_mistypes(rsinfo, signals[i], doc, vars);

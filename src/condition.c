@@ -295,3 +295,15 @@ leadscore_path_variables(JsonPath *path)
 	walk_path(&root, &names);
 	return names;
 }
+
+/* Is a name among some? */
+bool
+leadscore_is_named(const List *names, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, names)
+		if (strcmp(lfirst(lc), name) == 0)
+		return true;
+	return false;
+}

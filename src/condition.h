@@ -29,5 +29,6 @@ extern int64 leadscore_quantity(JsonPath *path, Jsonb *doc, Jsonb *vars);
 extern uint64 leadscore_text_hash(char *text, int len);
 extern uint64 leadscore_distinct_value(JsonPath *path, Jsonb *doc, Jsonb *vars);
 extern List *leadscore_path_variables(JsonPath *path);
+extern bool leadscore_is_named(const List *names, const char *name);
 
 #endif							/* LEADSCORE_CONDITION_H */

@@ -40,9 +40,9 @@ typedef struct SignalRule
 	char	   *name;
 	JsonPath   *condition;		/* NULL: always holds */
 	JsonPath   *quantity;		/* NULL: counts one */
-	int			content;		/* bits of columns of content that these name */
 	JsonPath   *distinct_on;	/* gives the value that rules tell events
 								 * apart by; NULL: they do not */
+	List	   *variables;		/* names of variables in these paths */
 } SignalRule;
 
 /* The signals that events of one kind may match */
@@ -52,8 +52,7 @@ typedef struct KindSignals
 	int			nsignals;
 	const SignalRule **signals;
 	bool		plain;			/* no condition, quantity, distinct_on */
-	int			content;		/* bits of columns of content that signals
-								 * name */
+	List	   *variables;		/* names of variables in their paths */
 } KindSignals;
 
 /* A model, the segments beside it, and when they came into use */
@@ -182,6 +181,7 @@ typedef struct Pipeline
 	KindSignals other;			/* of all other kinds */
 	int			nprofile;
 	const SignalRule **profile; /* signals of the profile */
+	List	   *profile_variables;	/* names of variables in their paths */
 	JsonbValue *lists;			/* value lists, as variables */
 	int			nlists;
 	char	  **list_names;

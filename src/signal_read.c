@@ -52,7 +52,7 @@ fill_kind(KindSignals *entry, const char *kind, const KindOfSignal *own, int now
 	entry->signals = palloc(sizeof(SignalRule *) * (nown + any->nsignals + 1));
 	entry->nsignals = 0;
 	entry->plain = true;
-	entry->content = 0;
+	entry->variables = NIL;
 	while (i < nown || j < any->nsignals)
 	{
 		const SignalRule *signal = j == any->nsignals ||
@@ -63,7 +63,7 @@ fill_kind(KindSignals *entry, const char *kind, const KindOfSignal *own, int now
 		entry->signals[entry->nsignals++] = signal;
 		if (signal->condition || signal->quantity || signal->distinct_on)
 			entry->plain = false;
-		entry->content |= signal->content;
+		entry->variables = list_concat(entry->variables, signal->variables);
 	}
 }
 
@@ -117,21 +117,19 @@ index_kinds(Pipeline *p, char ***signal_kinds, int *signal_nkinds)
 	pfree(any.signals);
 }
 
-/* Which columns of content a path names, as bits */
-static int
-content_named(JsonPath *path)
+/* The variables that the paths of a signal name */
+static List *
+signal_variables(const SignalRule *signal)
 {
-	int			named = 0;
-	ListCell   *lc;
-	int			i;
+	List	   *names = NIL;
 
-	if (path == NULL)
-		return 0;
-	foreach(lc, leadscore_path_variables(path))
-		for (i = 0; i < CONTENT_COLUMNS; i++)
-		if (strcmp(leadscore_content_variables[i], lfirst(lc)) == 0)
-			named |= 1 << i;
-	return named;
+	if (signal->condition)
+		names = leadscore_path_variables(signal->condition);
+	if (signal->quantity)
+		names = list_concat(names, leadscore_path_variables(signal->quantity));
+	if (signal->distinct_on)
+		names = list_concat(names, leadscore_path_variables(signal->distinct_on));
+	return names;
 }
 
 /* Read the signals, and which of them are for which kind of event. */
@@ -166,6 +164,7 @@ read_signals(Pipeline *p)
 		SignalRule *signal = &p->signals[i];
 		bool		isnull;
 		Datum		value;
+		int			j;
 
 		signal->name = pstrdup(SPI_getvalue(tuple, desc, 1));
 		signal->id = DatumGetInt16(SPI_getbinval(tuple, desc, 2, &isnull));
@@ -177,7 +176,6 @@ read_signals(Pipeline *p)
 		{
 			Datum	   *items;
 			bool	   *nulls;
-			int			j;
 
 			deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT,
 							  &items, &nulls, &nkinds[i]);
@@ -188,12 +186,15 @@ read_signals(Pipeline *p)
 		signal->condition = (JsonPath *) DatumGetPointer(leadscore_read_copy(tuple, desc, 5, &isnull));
 		signal->quantity = (JsonPath *) DatumGetPointer(leadscore_read_copy(tuple, desc, 6, &isnull));
 		signal->distinct_on = (JsonPath *) DatumGetPointer(leadscore_read_copy(tuple, desc, 7, &isnull));
-		if (signal->source == SOURCE_EVENT)
-			signal->content = content_named(signal->condition) | content_named(signal->quantity) |
-				content_named(signal->distinct_on);
-		p->content_used |= signal->content;
+		signal->variables = signal_variables(signal);
 		if (signal->source == SOURCE_PROFILE)
+		{
 			p->profile[p->nprofile++] = signal;
+			p->profile_variables = list_concat(p->profile_variables, signal->variables);
+		}
+		for (j = 0; signal->source == SOURCE_EVENT && j < CONTENT_COLUMNS; j++)
+			if (leadscore_is_named(signal->variables, leadscore_content_variables[j]))
+				p->content_used |= 1 << j;
 	}
 	index_kinds(p, kinds, nkinds);
 	MemoryContextSwitchTo(oldcontext);
@@ -275,15 +276,8 @@ find_missing(Pipeline *p)
 	for (i = 0; i < p->nsignals; i++)
 	{
 		const SignalRule *signal = &p->signals[i];
-		List	   *names = NIL;
 
-		if (signal->condition)
-			names = leadscore_path_variables(signal->condition);
-		if (signal->quantity)
-			names = list_concat(names, leadscore_path_variables(signal->quantity));
-		if (signal->distinct_on)
-			names = list_concat(names, leadscore_path_variables(signal->distinct_on));
-		foreach(lc, names)
+		foreach(lc, signal->variables)
 			if (!leadscore_is_variable(p, signal->source, lfirst(lc)))
 			missing = lappend(missing, lfirst(lc));
 	}
