@@ -74,6 +74,49 @@ same_stage(const LeadLifecycle *a, const LeadLifecycle *b)
 		a->stage_since == b->stage_since && a->cycle == b->cycle;
 }
 
+/*
+ * Do the instants of a stored lifecycle, by which a later write decides if it may
+ * do without the log, tell what a replay says?  What was processed once may be
+ * gone from the log; to take more than it has for processed is right.
+ */
+static bool
+same_instants(const LeadLifecycle *stored, const LeadLifecycle *right)
+{
+	return stored->milestone_at == right->milestone_at && stored->profile_at == right->profile_at &&
+		stored->processed_until >= right->processed_until;
+}
+
+/* An instant in words, NULL if there is none */
+static char *
+describe_instant(int64 at)
+{
+	return at == NEVER ? NULL : pstrdup(timestamptz_to_str(at));
+}
+
+/* Put into a difference which of these instants does not. */
+static void
+describe_instants(const LeadLifecycle *stored, const LeadLifecycle *right, Difference *difference)
+{
+	if (stored->milestone_at != right->milestone_at)
+	{
+		difference->problem = "milestone_at differs from the events";
+		difference->stored = describe_instant(stored->milestone_at);
+		difference->expected = describe_instant(right->milestone_at);
+	}
+	else if (stored->profile_at != right->profile_at)
+	{
+		difference->problem = "profile_at differs from profile_change";
+		difference->stored = describe_instant(stored->profile_at);
+		difference->expected = describe_instant(right->profile_at);
+	}
+	else
+	{
+		difference->problem = "processed_until is too early";
+		difference->stored = describe_instant(stored->processed_until);
+		difference->expected = describe_instant(right->processed_until);
+	}
+}
+
 /* The segments of a record in words */
 static char *
 describe_segments(const LeadLifecycle *lifecycle)
@@ -153,6 +196,7 @@ sweeps_right(Writer *writer, LeadRecord *stored, const LeadRecord *right, Histor
 			swept.rows[i].change.effective_at != replayed->rows[replayed->n + i].change.effective_at)
 			return false;
 	return same_stage(&stored->lifecycle, &right->lifecycle) &&
+		same_instants(&stored->lifecycle, &right->lifecycle) &&
 		memcmp(&stored->lifecycle.standing.segments, &right->lifecycle.standing.segments,
 			   sizeof(SegmentBits)) == 0 &&
 		!leadscore_history_correct(writer->pipeline, replayed, writer->snapshot, &history);
@@ -255,14 +299,18 @@ compare_lead(LogReader *log, LeadRecord *stored, bool repairs, Difference *diffe
 		difference->problem = "segments are not listed in order, once each";
 		return true;
 	}
+	if (!same_instants(&stored->lifecycle, &right.lifecycle))
+	{
+		describe_instants(&stored->lifecycle, &right.lifecycle, difference);
+		return true;
+	}
 	/* it may come too early, but never too late */
 	review = leadscore_lifecycle_next_review(&right.lifecycle, NEVER, true);
 	if (stored->next_review > review || stored->lifecycle.pending_at > right.lifecycle.pending_at)
 	{
 		difference->problem = "next_review_at is too late";
-		difference->stored = stored->next_review == NEVER ? NULL :
-			pstrdup(timestamptz_to_str(stored->next_review));
-		difference->expected = pstrdup(timestamptz_to_str(review));
+		difference->stored = describe_instant(stored->next_review);
+		difference->expected = describe_instant(review);
 		return true;
 	}
 	return false;
