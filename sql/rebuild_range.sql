@@ -120,6 +120,29 @@ SELECT lead_id, signal, count, CASE WHEN changed_at < now() - interval '1 day' T
 FROM crm.profile_change WHERE signal <> 'contactable' ORDER BY lead_id, changed_at, signal;
 SELECT * FROM crm.verify();
 
+-- So does a profile that was written to a lead with a state while the pipeline was
+-- detached: from its own day, in February, also if it is changed, given up, merged,
+-- erased, or followed by an event that changes the row, before a range has reached
+-- the lead.
+DELETE FROM crm.lead;
+INSERT INTO crm.lead (lead_id, external_id, email, created_at, updated_at)
+SELECT n, 'stale' || n, 'stale' || n || '@mail.example', '2024-01-01 00:00Z', '2024-01-01 00:00Z' FROM generate_series(11, 16) n;
+SELECT leadscore.detach_pipeline('crm') \g /dev/null
+UPDATE crm.lead SET profile = '{"budget": true}', updated_at = '2024-02-01 00:00Z';
+SELECT leadscore.attach_pipeline('crm', rebuild => false) \g /dev/null
+BEGIN;
+UPDATE crm.lead SET profile = '{"authority": true}', updated_at = '2024-02-10 00:00Z' WHERE lead_id = 11;
+UPDATE crm.lead SET profile = '{"authority": true, "need": true}', updated_at = '2024-02-11 00:00Z' WHERE lead_id = 11;
+COMMIT;
+UPDATE crm.lead SET profile = '{}', updated_at = '2024-02-10 00:00Z' WHERE lead_id = 12;
+SELECT crm.merge_leads('stale13', 'stale14');
+SELECT crm.forget_lead('stale15');
+INSERT INTO crm.event (lead_id, kind, occurred_at) VALUES (16, 'unsubscribe', '2024-01-15 00:00Z');
+CALL crm.continue_rebuild();
+SELECT lead_id, signal, count, (changed_at AT TIME ZONE 'UTC')::date AS changed
+FROM crm.profile_change WHERE signal <> 'contactable' ORDER BY lead_id, changed_at, signal;
+SELECT * FROM crm.verify();
+
 -- A stage that was loaded changes no count. A lead that a model left behind, and
 -- one that is due, have it after the rebuild, as a sweep reads no events.
 DELETE FROM crm.lead;

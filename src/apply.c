@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -670,38 +671,84 @@ leadscore_deltas_apply_refused(DeltaList *list, Writer *writer, const char *tabl
 }
 
 /*
- * If signals were defined since a lead was brought up to date, do that now, from
- * its row as it was before the statement that has written it; if the lead was
- * loaded and has no state, create that from the same row.  Else what the old row
- * matched, and the new one does not, would never have been counted, though
- * queries say so up to the statement.
+ * Does the state of a lead that a statement has updated, locked and decoded, lag
+ * behind the row as it was before: by signals that were defined since, or by a
+ * profile that was written without triggers, if a rebuild has yet to look for these?
  */
-void
-leadscore_lead_catch_up(Writer *writer, int64 lead_id)
+static bool
+lags_behind(Writer *writer, const LeadRecord *record)
 {
-	LeadRecord	record;
+	CountPool	difference;
+	HeapTuple	old;
+	bool		isnull;
+	Datum		xmin = slot_getsysattr(writer->state.slot, MinTransactionIdAttributeNumber, &isnull);
+
+	if (record->configuration < writer->pipeline->signals_configuration)
+		return true;
+	if (!writer->may_lag)
+		return false;
+	/* the statement itself may have written the state: by a newer row */
+	if (TransactionIdIsCurrentTransactionId(DatumGetTransactionId(xmin)) &&
+		!table_tuple_satisfies_snapshot(writer->state.rel, writer->state.slot, writer->before))
+		return false;
+	leadscore_lead_open(writer);
+	if (!leadscore_row_read(&writer->lead, record->lead_id, writer->before))
+		return false;
+	/* the statement may have updated a version that came after its snapshot */
+	old = ExecFetchSlotHeapTuple(writer->lead.slot, false, NULL);
+	if (!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetUpdateXid(old->t_data)))
+		return false;
+	leadscore_pool_init(&difference);
+	leadscore_profile_difference(writer, &record->activity, &difference);
+	return difference.n > 0;
+}
+
+/*
+ * Lock and decode the state of a lead that a statement has updated.  If it lags
+ * behind the row as it was before, it is brought up to that first; if the lead
+ * was loaded and has no state, that is created from the same row.  Else what the
+ * old row matched, and the new one does not, would never have been counted, though
+ * queries say so up to the statement.  False if there is no state, and will be
+ * none.
+ */
+static bool
+lock_caught_up(Writer *writer, LeadRecord *record, int64 lead_id)
+{
 	bool		created;
 
-	record.lead_id = lead_id;
+	record->lead_id = lead_id;
 	if (!leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive))
 	{
 		/* attach_pipeline() completes loaded leads, and then counts them */
 		if (leadscore_pipeline_is_locked(writer->pipeline->part) ||
-			!leadscore_find_or_create(writer, &record, true, LockTupleNoKeyExclusive, NEVER, &created))
-			return;
-		leadscore_writer_flush(writer, false);
-		CommandCounterIncrement();
-		return;
+			!leadscore_find_or_create(writer, record, true, LockTupleNoKeyExclusive, NEVER, &created))
+			return false;
 	}
-	leadscore_record_init(writer, &record, lead_id);
-	leadscore_state_decode(writer, &record);
-	if (record.configuration >= writer->pipeline->signals_configuration)
-		return;
-	if (!correct_as_seen(writer, &record, writer->before))
-		return;
-	leadscore_state_write(writer, &record, true);
+	else
+	{
+		leadscore_record_init(writer, record, lead_id);
+		leadscore_state_decode(writer, record);
+		if (!lags_behind(writer, record))
+			return true;
+		if (correct_as_seen(writer, record, writer->before))
+			leadscore_state_write(writer, record, true);
+	}
 	leadscore_writer_flush(writer, false);
 	CommandCounterIncrement();
+	if (!leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive))
+		elog(ERROR, "state of lead " INT64_FORMAT " vanished", lead_id);
+	leadscore_record_init(writer, record, lead_id);
+	leadscore_state_decode(writer, record);
+	return true;
+}
+
+/* Bring a lead up to its row as it was before the statement that has updated it. */
+void
+leadscore_lead_catch_up(Writer *writer, int64 lead_id)
+{
+	LeadRecord	record;
+
+	(void) lock_caught_up(writer, &record, lead_id);
 }
 
 /*
@@ -723,26 +770,12 @@ leadscore_lead_refresh(Writer *writer, int64 lead_id, bool created_moved)
 	LeadStep	step = {0};
 	int			nstages;
 	int			nsegments;
-	bool		known;
 	bool		moved;
 	bool		correct;
 	int			i;
 
-	known = leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive);
-	if (known)
-	{
-		leadscore_record_init(writer, &record, lead_id);
-		leadscore_state_decode(writer, &record);
-	}
-	if (!known || record.configuration < writer->pipeline->signals_configuration)
-	{
-		leadscore_lead_catch_up(writer, lead_id);
-		if (!leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive))
-			return;
-		leadscore_record_init(writer, &record, lead_id);
-		leadscore_state_decode(writer, &record);
-	}
-	if (!leadscore_lead_lock(writer, lead_id, LockTupleKeyShare))
+	if (!lock_caught_up(writer, &record, lead_id) ||
+		!leadscore_lead_lock(writer, lead_id, LockTupleKeyShare))
 		return;
 	nstages = writer->appended.n;
 	nsegments = writer->appended.nsegments;

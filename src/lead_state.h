@@ -70,6 +70,7 @@ typedef struct Writer
 	Snapshot	before;			/* sees leads as they were before the
 								 * statement that updates them, or
 								 * InvalidSnapshot */
+	bool		may_lag;		/* states may lag behind the rows of that time */
 } Writer;
 
 extern void leadscore_writer_begin(Writer *writer, PipelinePart part, bool restricted);

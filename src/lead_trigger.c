@@ -443,6 +443,29 @@ insert_leads(Writer *writer, const LeadRow *leads, int n)
 	}
 }
 
+/*
+ * Are there leads that a rebuild by ranges has yet to reach?  Others may lag
+ * behind their rows too, but nobody waits for a rebuild of them.
+ */
+static bool
+ranges_left(Pipeline *pipeline)
+{
+	bool		left;
+
+	if (!OidIsValid(pipeline->rebuild_range) || !leadscore_ever_filled(pipeline->rebuild_range))
+		return false;
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (pipeline->plans[PLAN_FIND_RANGE] == NULL)
+		pipeline->plans[PLAN_FIND_RANGE] =
+			leadscore_keep_plan(psprintf("SELECT FROM %s WHERE finished_at IS NULL LIMIT 1",
+										 leadscore_table_name(pipeline->rebuild_range)), 0, NULL);
+	leadscore_engine_execute(pipeline->plans[PLAN_FIND_RANGE], NULL, GetLatestSnapshot(), InvalidSnapshot, true);
+	left = SPI_processed > 0;
+	SPI_finish();
+	return left;
+}
+
 /* Bring the states of changed leads up to their rows, from what these were before. */
 static void
 update_leads(Writer *writer, const LeadRow *old_leads, const LeadRow *leads, int n)
@@ -507,6 +530,7 @@ lead_changed(PG_FUNCTION_ARGS)
 		}
 		else if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
 		{
+			writer.may_lag = ranges_left(writer.pipeline);
 			record_attributes(writer.pipeline, old_leads, new_leads, nnew);
 			record_consent(&writer, old_leads, new_leads, nnew);
 			update_leads(&writer, old_leads, new_leads, nnew);

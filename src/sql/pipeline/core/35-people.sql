@@ -106,7 +106,8 @@ BEGIN
     -- what was loaded for them, and not counted yet, counts from its own day
     PERFORM leadscore_internal.rebuild(pipeline, l.lead_id)
     FROM @pipeline@.lead l
-    WHERE l.lead_id IN (winner, loser) AND NOT EXISTS (SELECT FROM @pipeline@.lead_state s WHERE s.lead_id = l.lead_id);
+    WHERE l.lead_id IN (winner, loser) AND (NOT EXISTS (SELECT FROM @pipeline@.lead_state s WHERE s.lead_id = l.lead_id)
+        OR EXISTS (SELECT FROM @pipeline@.rebuild_range r WHERE r.finished_at IS NULL AND l.lead_id BETWEEN r.first_lead_id AND r.last_lead_id));
     -- What a merge writes begins no sequence. A clause SET of the function would
     -- keep roles without the right to set unknown parameters from restoring it.
     PERFORM set_config('leadscore.enroll', 'off', true);
