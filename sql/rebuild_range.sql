@@ -103,18 +103,21 @@ SELECT lead_id, stage, (SELECT string_agg(e.sequence, ' ') FROM crm.enrollment e
 SELECT * FROM crm.verify();
 
 -- A profile that a lead was loaded with counts from its creation, also if it is
--- changed, given up, merged or erased before a range has reached the lead.
+-- changed, given up, merged or erased before a range has reached the lead; and if
+-- the statement that changes it writes an event too.
 DELETE FROM crm.lead;
 SELECT leadscore.detach_pipeline('crm') \g /dev/null
 INSERT INTO crm.lead (lead_id, external_id, email, profile, created_at, updated_at)
 SELECT n, 'loaded' || n, 'loaded' || n || '@mail.example', profile::jsonb, '2024-01-01 00:00Z', '2024-01-01 00:00Z'
-FROM (VALUES (1, '{"job_title": "Head of Sales"}'), (2, '{"job_title": "Head of Sales"}'), (3, '{"authority": true}'), (4, '{"budget": true}'), (5, '{}'), (6, '{"budget": true}')) AS l (n, profile);
+FROM (VALUES (1, '{"job_title": "Head of Sales"}'), (2, '{"job_title": "Head of Sales"}'), (3, '{"authority": true}'), (4, '{"budget": true}'), (5, '{}'), (6, '{"budget": true}'), (7, '{"budget": true}')) AS l (n, profile);
 SELECT leadscore.attach_pipeline('crm', rebuild => false) \g /dev/null
 UPDATE crm.lead SET profile = '{"employees": 100}', updated_at = '2024-02-10 00:00Z' WHERE lead_id = 1;
 SELECT crm.forget_lead('loaded2');
 SELECT crm.merge_leads('loaded3', 'loaded4');
 SELECT crm.give_consent('loaded5', 'policy') \g /dev/null
 UPDATE crm.lead SET contact_allowed = false, profile = '{"need": true}', updated_at = '2024-02-10 00:00Z' WHERE lead_id = 6;
+WITH e AS (INSERT INTO crm.event (lead_id, kind, occurred_at) VALUES (7, 'demo_request', '2024-02-10 00:00Z') RETURNING lead_id)
+UPDATE crm.lead l SET profile = '{"need": true}', updated_at = '2024-02-10 00:00Z' FROM e WHERE l.lead_id = e.lead_id;
 CALL crm.continue_rebuild();
 SELECT lead_id, signal, count, CASE WHEN changed_at < now() - interval '1 day' THEN (changed_at AT TIME ZONE 'UTC')::date::text ELSE 'now' END AS changed
 FROM crm.profile_change WHERE signal <> 'contactable' ORDER BY lead_id, changed_at, signal;

@@ -15,6 +15,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #include "edge.h"
 #include "exposure.h"
@@ -62,6 +63,8 @@ event_changed(PG_FUNCTION_ARGS)
 	DeltaList	deltas;
 	RefusalList refusals;
 	ExposureList exposures;
+	/* of the statement, which may update leads too */
+	Snapshot	before = GetActiveSnapshot();
 	Writer		writer;
 
 	leadscore_check_transition_tables(trigdata, "event_changed");
@@ -75,6 +78,7 @@ event_changed(PG_FUNCTION_ARGS)
 									ALLOCSET_DEFAULT_SIZES);
 	oldcontext = MemoryContextSwitchTo(context);
 	leadscore_writer_begin(&writer, leadscore_part(RelationGetRelid(rel)), false);
+	writer.before = before;
 	writer.trigger = TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) ? FIRED_BY_INSERT :
 		TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ? FIRED_BY_UPDATE : FIRED_BY_DELETE;
 	scratch = AllocSetContextCreate(context, "leadscore event", ALLOCSET_DEFAULT_SIZES);
