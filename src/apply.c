@@ -21,6 +21,7 @@
 #include "utils/rel.h"
 
 #include "checkpoint.h"
+#include "loaded.h"
 #include "lookup.h"
 #include "progress.h"
 #include "replayed.h"
@@ -619,6 +620,28 @@ apply_lead(DeltaList *list, Writer *writer, int64 begin, int64 end, const char *
 	}
 }
 
+/*
+ * Lock those of several leads that were loaded and have no state yet, before the
+ * states of the others.
+ */
+static void
+lock_loaded(const DeltaList *list, Writer *writer)
+{
+	int64	   *lead_ids;
+	int64		n = 0;
+	int64		i;
+
+	if (list->n == 0 || list->deltas[0].lead_id == list->deltas[list->n - 1].lead_id ||
+		!leadscore_ranges_left(writer->pipeline))
+		return;
+	lead_ids = MemoryContextAllocHuge(CurrentMemoryContext, list->n * sizeof(int64));
+	for (i = 0; i < list->n; i++)
+		if (i == 0 || list->deltas[i].lead_id != list->deltas[i - 1].lead_id)
+			lead_ids[n++] = list->deltas[i].lead_id;
+	leadscore_lock_loaded(writer->pipeline, lead_ids, n);
+	pfree(lead_ids);
+}
+
 /* Apply sorted deltas of the leads that are refused messages, or of all others. */
 static void
 apply_leads(DeltaList *list, Writer *writer, const char *table, bool refused)
@@ -658,6 +681,7 @@ void
 leadscore_deltas_apply(DeltaList *list, Writer *writer, const char *table)
 {
 	leadscore_deltas_sort(list);
+	lock_loaded(list, writer);
 	leadscore_progress_phase(PHASE_EVENTS, list->n);
 	apply_leads(list, writer, table, false);
 }

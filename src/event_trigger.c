@@ -63,6 +63,7 @@ event_changed(PG_FUNCTION_ARGS)
 	DeltaList	deltas;
 	RefusalList refusals;
 	ExposureList exposures;
+
 	/* of the statement, which may update leads too */
 	Snapshot	before = GetActiveSnapshot();
 	Writer		writer;

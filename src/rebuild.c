@@ -25,6 +25,7 @@
 #include "utils/snapmgr.h"
 
 #include "guard.h"
+#include "loaded.h"
 #include "progress.h"
 #include "rebuild.h"
 #include "replay.h"
@@ -752,6 +753,8 @@ rebuild_range(PipelinePart part, const LeadRange *range)
 	oldcontext = MemoryContextSwitchTo(context);
 	set.context = context;
 	leadscore_writer_begin(&writer, part, true);
+	if (!leadscore_pipeline_is_locked(part))
+		leadscore_lock_loaded_range(writer.pipeline, range);
 	/* the range that has the greatest number finds what has no lead, for all */
 	compare_range(&writer, range, range->last == all_leads.last ? 1 : 0, 1, remember, &set, &set);
 	if (set.n > 1)

@@ -80,6 +80,8 @@ AS $$
 DECLARE
     pipeline CONSTANT regnamespace := leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     enroll CONSTANT text := current_setting('leadscore.enroll');
+    -- leads that the loser had referred change too
+    touched CONSTANT bigint[] := ARRAY[winner, loser] || ARRAY(SELECT l.lead_id FROM @pipeline@.lead l WHERE l.referred_by = loser);
     kept @pipeline@.lead;
     gone @pipeline@.lead;
     withdrawn_at timestamptz;
@@ -91,8 +93,8 @@ BEGIN
         RAISE EXCEPTION 'cannot merge lead % into itself', winner
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass two leads. If these are two names, they mean one lead already.';
     END IF;
-    PERFORM FROM @pipeline@.lead l WHERE l.lead_id IN (winner, loser) ORDER BY l.lead_id FOR UPDATE;
-    PERFORM @pipeline@._lock_leads(ARRAY[winner, loser], loser);
+    PERFORM FROM @pipeline@.lead l WHERE l.lead_id = ANY (touched) ORDER BY l.lead_id FOR UPDATE;
+    PERFORM @pipeline@._lock_leads(touched, loser);
     SELECT * INTO kept FROM @pipeline@.lead l WHERE l.lead_id = winner;
     SELECT * INTO gone FROM @pipeline@.lead l WHERE l.lead_id = loser;
     IF kept.lead_id IS NULL OR gone.lead_id IS NULL THEN
