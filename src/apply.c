@@ -620,28 +620,6 @@ apply_lead(DeltaList *list, Writer *writer, int64 begin, int64 end, const char *
 	}
 }
 
-/*
- * Lock those of several leads that were loaded and have no state yet, before the
- * states of the others.
- */
-static void
-lock_loaded(const DeltaList *list, Writer *writer)
-{
-	int64	   *lead_ids;
-	int64		n = 0;
-	int64		i;
-
-	if (list->n == 0 || list->deltas[0].lead_id == list->deltas[list->n - 1].lead_id ||
-		!leadscore_ranges_left(writer->pipeline))
-		return;
-	lead_ids = MemoryContextAllocHuge(CurrentMemoryContext, list->n * sizeof(int64));
-	for (i = 0; i < list->n; i++)
-		if (i == 0 || list->deltas[i].lead_id != list->deltas[i - 1].lead_id)
-			lead_ids[n++] = list->deltas[i].lead_id;
-	leadscore_lock_loaded(writer->pipeline, lead_ids, n);
-	pfree(lead_ids);
-}
-
 /* Apply sorted deltas of the leads that are refused messages, or of all others. */
 static void
 apply_leads(DeltaList *list, Writer *writer, const char *table, bool refused)
@@ -674,14 +652,38 @@ apply_leads(DeltaList *list, Writer *writer, const char *table, bool refused)
 }
 
 /*
+ * Sort deltas for leadscore_deltas_apply(), and lock those of their leads that were
+ * loaded and have no state yet, before the states of the others; a single lead only
+ * if even_single, as applying its deltas locks it too.
+ */
+void
+leadscore_deltas_prepare(DeltaList *list, Writer *writer, bool even_single)
+{
+	int64	   *lead_ids;
+	int64		n = 0;
+	int64		i;
+
+	if (list->n == 0)
+		return;
+	leadscore_deltas_sort(list);
+	if ((!even_single && list->deltas[0].lead_id == list->deltas[list->n - 1].lead_id) ||
+		!leadscore_ranges_left(writer->pipeline))
+		return;
+	lead_ids = MemoryContextAllocHuge(CurrentMemoryContext, list->n * sizeof(int64));
+	for (i = 0; i < list->n; i++)
+		if (i == 0 || list->deltas[i].lead_id != list->deltas[i - 1].lead_id)
+			lead_ids[n++] = list->deltas[i].lead_id;
+	leadscore_lock_loaded(writer->pipeline, lead_ids, n);
+	pfree(lead_ids);
+}
+
+/*
  * Apply all deltas, lead by lead in the order of lead_id, but those of leads that
  * are refused messages.  Locks the states of these and of others to be held.
  */
 void
 leadscore_deltas_apply(DeltaList *list, Writer *writer, const char *table)
 {
-	leadscore_deltas_sort(list);
-	lock_loaded(list, writer);
 	leadscore_progress_phase(PHASE_EVENTS, list->n);
 	apply_leads(list, writer, table, false);
 }

@@ -17,6 +17,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "app.h"
 #include "edge.h"
 #include "exposure.h"
 #include "guard.h"
@@ -96,6 +97,8 @@ event_changed(PG_FUNCTION_ARGS)
 	leadscore_edges_add_events(&writer, &deltas);
 	leadscore_refusals_lock(&refusals, &writer);
 	leadscore_exposures_hold(&exposures, &writer);
+	/* without a unique index the locks tell events of one source_id apart */
+	leadscore_deltas_prepare(&deltas, &writer, !leadscore_app_cache(writer.pipeline)->source_id_unique);
 	if (trigdata->tg_newtable)
 		leadscore_check_source_ids(&deltas, rel, trigdata->tg_newtable, &writer);
 	leadscore_deltas_apply(&deltas, &writer, RelationGetRelationName(rel));

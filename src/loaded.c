@@ -5,7 +5,8 @@
  *
  * Such a lead has no state, or one that lags behind its row.  Work that creates
  * a state locks the lead itself, and leads are locked before states: so work on
- * several leads locks those without a state before it begins.
+ * several leads locks those without a state before it begins.  That lock also
+ * takes the place of the state's where it tells events of one source_id apart.
  *
  *-------------------------------------------------------------------------
  */
