@@ -153,6 +153,7 @@ INSERT INTO crm.lead (lead_id, external_id, created_at) SELECT n, 'early' || n, 
 SELECT leadscore.detach_pipeline('crm') \g /dev/null
 INSERT INTO crm.event (lead_id, kind, occurred_at, properties) SELECT n, 'stage_set', '2024-03-01 00:00Z', '{"stage": "lost"}' FROM generate_series(1, 2) n;
 SELECT leadscore.attach_pipeline('crm', rebuild => false) \g /dev/null
+INSERT INTO crm.event (lead_id, kind, occurred_at) VALUES (1, 'page_view', '2024-04-01 00:00Z');
 SELECT crm.clone_model('inbound', 'third') \g /dev/null
 SELECT crm.activate_model('third') \g /dev/null
 CALL crm.continue_rebuild();

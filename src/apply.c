@@ -390,6 +390,9 @@ check_record(Writer *writer, LeadRecord *record)
 	/* a table that nothing guards may hold anything */
 	if (writer->state.rel->trigdesc == NULL)
 		return;
+	/* a stage that was loaded changes no count, and is for a rebuild to find */
+	if (leadscore_ranges_left(writer->pipeline))
+		return;
 	for (i = 0; i < record->activity.nitems; i++)
 		nevents += record->activity.items[i].count;
 	/* of a long log once in a while is enough */
