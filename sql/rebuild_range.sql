@@ -89,15 +89,17 @@ CALL crm.sweep_all();
 SELECT count(*) FROM crm.lead_state s, crm.setting g WHERE s.configuration < g.configuration;
 
 -- What was loaded begins no sequence, though it is of today, nor does it when
--- something else is written about the lead; what comes then does.
+-- something else is written about the lead, of whatever time; what comes then does.
 DELETE FROM crm.lead;
 SELECT crm.activate_sequence('solution') \g /dev/null
 SELECT leadscore.detach_pipeline('crm') \g /dev/null
-INSERT INTO crm.lead (lead_id, external_id, email, created_at, consented_at) SELECT n, 'old' || n, 'old' || n || '@mail.example', '2024-01-01 00:00Z', '2024-01-01 00:00Z' FROM generate_series(1, 3) n;
-INSERT INTO crm.event (lead_id, kind, properties) VALUES (1, 'stage_set', '{"stage": "mql"}'), (3, 'stage_set', '{"stage": "mql"}');
+INSERT INTO crm.lead (lead_id, external_id, email, created_at, consented_at) SELECT n, 'old' || n, 'old' || n || '@mail.example', '2024-01-01 00:00Z', '2024-01-01 00:00Z' FROM generate_series(1, 5) n;
+INSERT INTO crm.event (lead_id, kind, properties) SELECT n, 'stage_set', '{"stage": "mql"}' FROM unnest(ARRAY[1, 3, 4, 5]) n;
 SELECT leadscore.attach_pipeline('crm', rebuild => false) \g /dev/null
 INSERT INTO crm.event (lead_id, kind, properties) VALUES (1, 'page_view', '{}'), (2, 'stage_set', '{"stage": "mql"}');
 SELECT stage, stage_changed FROM crm.track('old2', 'page_view');
+INSERT INTO crm.event (lead_id, kind, occurred_at) VALUES (4, 'page_view', '2024-05-01 00:00Z');
+UPDATE crm.event SET channel = 'web' WHERE lead_id = 5;
 CALL crm.continue_rebuild();
 SELECT lead_id, stage, (SELECT string_agg(e.sequence, ' ') FROM crm.enrollment e WHERE e.lead_id = s.lead_id) AS sequences FROM crm.lead_state s ORDER BY 1;
 SELECT * FROM crm.verify();

@@ -43,13 +43,31 @@ report_missing_lead(const Writer *writer, int64 lead_id, const char *table)
 			 errhint("Insert the lead first, or call track(), which does.")));
 }
 
+/* Compare an instant with that of an event, for a search. */
+static int
+instant_cmp(const void *key, const void *delta)
+{
+	int64		x = *(const int64 *) key;
+	int64		y = ((const EventDelta *) delta)->at;
+
+	return x < y ? -1 : (x > y ? 1 : 0);
+}
+
+/* Did a change happen in the instant of an event of the statement? */
+static bool
+is_of_events(int64 at, const EventDelta *events, int64 n)
+{
+	return n > 0 && bsearch(&at, events, n, sizeof(EventDelta), instant_cmp) != NULL;
+}
+
 /*
  * Create the state of the lead in writer->lead.slot from its log, of which parts
- * may have been loaded.  Sequences are told of what the lead did from an instant
- * on: what was loaded begins none.
+ * may have been loaded.  Sequences are told of what the lead did by events of the
+ * statement, which are in the order of time: what was loaded begins none, and
+ * ends none.
  */
 static void
-create_state(Writer *writer, LeadRecord *record, int64 edges_from)
+create_state(Writer *writer, LeadRecord *record, const EventDelta *events, int64 n)
 {
 	EdgeList   *edges = writer->appended.edges;
 	HistoryBuffer replayed;
@@ -67,10 +85,10 @@ create_state(Writer *writer, LeadRecord *record, int64 edges_from)
 	leadscore_correct_history(writer, &replayed);
 	writer->appended.edges = edges;
 	for (i = 0; i < replayed.n; i++)
-		if (replayed.rows[i].change.effective_at >= edges_from)
+		if (is_of_events(replayed.rows[i].change.effective_at, events, n))
 			leadscore_edges_add_stages(edges, &replayed.rows[i], 1);
 	for (i = 0; i < replayed.nsegments; i++)
-		if (replayed.segments[i].change.effective_at >= edges_from)
+		if (is_of_events(replayed.segments[i].change.effective_at, events, n))
 			leadscore_edges_add_segments(edges, &replayed.segments[i], 1);
 	leadscore_state_insert(writer, record);
 	leadscore_replayed_note(writer, record->lead_id);
@@ -78,7 +96,7 @@ create_state(Writer *writer, LeadRecord *record, int64 edges_from)
 
 /*
  * Find the state of a lead, locked if asked, or create it, with all that its log
- * has, and set *created.  Then what it did from edges_from on is told to
+ * has, and set *created.  Then what it did by n events that are new is told to
  * sequences.  False if the lead is not there.
  *
  * The work on other leads holds their states already, and leads are locked
@@ -87,7 +105,7 @@ create_state(Writer *writer, LeadRecord *record, int64 edges_from)
  */
 bool
 leadscore_find_or_create(Writer *writer, LeadRecord *record, bool lock, LockTupleMode mode,
-						 int64 edges_from, bool *created)
+						 const EventDelta *events, int64 n, bool *created)
 {
 	int64		lead_id = record->lead_id;
 
@@ -108,7 +126,7 @@ leadscore_find_or_create(Writer *writer, LeadRecord *record, bool lock, LockTupl
 		if (writer->before != InvalidSnapshot &&
 			!leadscore_row_read(&writer->lead, lead_id, writer->before))
 			(void) leadscore_lead_read(writer, lead_id);
-		create_state(writer, record, edges_from);
+		create_state(writer, record, events, n);
 		*created = true;
 		CommandCounterIncrement();
 		if (!leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive))
@@ -573,7 +591,8 @@ apply_lead(DeltaList *list, Writer *writer, int64 begin, int64 end, const char *
 		/* an event that scores nothing still needs its lead, until it commits */
 		if (!leadscore_find_or_create(writer, &record, locked || !counts,
 									  counts ? LockTupleNoKeyExclusive : LockTupleKeyShare,
-									  list->deltas[begin].at, &created))
+									  &list->deltas[begin],
+									  writer->trigger == FIRED_BY_INSERT ? end - begin : 0, &created))
 		{
 			if (must_exist)
 				report_missing_lead(writer, record.lead_id, table);
@@ -750,7 +769,7 @@ lock_caught_up(Writer *writer, LeadRecord *record, int64 lead_id)
 	{
 		/* attach_pipeline() completes loaded leads, and then counts them */
 		if (leadscore_pipeline_is_locked(writer->pipeline->part) ||
-			!leadscore_find_or_create(writer, record, true, LockTupleNoKeyExclusive, NEVER, &created))
+			!leadscore_find_or_create(writer, record, true, LockTupleNoKeyExclusive, NULL, 0, &created))
 			return false;
 	}
 	else

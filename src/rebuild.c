@@ -569,7 +569,7 @@ repair_lead(Writer *writer, int64 lead_id)
 	bool		created;
 
 	record.lead_id = lead_id;
-	if (leadscore_find_or_create(writer, &record, true, LockTupleNoKeyExclusive, NEVER, &created))
+	if (leadscore_find_or_create(writer, &record, true, LockTupleNoKeyExclusive, NULL, 0, &created))
 	{
 		if (created)
 			return true;
