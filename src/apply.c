@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -20,6 +21,7 @@
 #include "utils/rel.h"
 
 #include "checkpoint.h"
+#include "loaded.h"
 #include "lookup.h"
 #include "progress.h"
 #include "replayed.h"
@@ -41,13 +43,31 @@ report_missing_lead(const Writer *writer, int64 lead_id, const char *table)
 			 errhint("Insert the lead first, or call track(), which does.")));
 }
 
+/* Compare an instant with that of an event, for a search. */
+static int
+instant_cmp(const void *key, const void *delta)
+{
+	int64		x = *(const int64 *) key;
+	int64		y = ((const EventDelta *) delta)->at;
+
+	return x < y ? -1 : (x > y ? 1 : 0);
+}
+
+/* Did a change happen in the instant of an event of the statement? */
+static bool
+is_of_events(int64 at, const EventDelta *events, int64 n)
+{
+	return n > 0 && bsearch(&at, events, n, sizeof(EventDelta), instant_cmp) != NULL;
+}
+
 /*
  * Create the state of the lead in writer->lead.slot from its log, of which parts
- * may have been loaded.  Sequences are told of what the lead did from an instant
- * on: what was loaded begins none.
+ * may have been loaded.  Sequences are told of what the lead did by events of the
+ * statement, which are in the order of time: what was loaded begins none, and
+ * ends none.
  */
 static void
-create_state(Writer *writer, LeadRecord *record, int64 edges_from)
+create_state(Writer *writer, LeadRecord *record, const EventDelta *events, int64 n)
 {
 	EdgeList   *edges = writer->appended.edges;
 	HistoryBuffer replayed;
@@ -65,10 +85,10 @@ create_state(Writer *writer, LeadRecord *record, int64 edges_from)
 	leadscore_correct_history(writer, &replayed);
 	writer->appended.edges = edges;
 	for (i = 0; i < replayed.n; i++)
-		if (replayed.rows[i].change.effective_at >= edges_from)
+		if (is_of_events(replayed.rows[i].change.effective_at, events, n))
 			leadscore_edges_add_stages(edges, &replayed.rows[i], 1);
 	for (i = 0; i < replayed.nsegments; i++)
-		if (replayed.segments[i].change.effective_at >= edges_from)
+		if (is_of_events(replayed.segments[i].change.effective_at, events, n))
 			leadscore_edges_add_segments(edges, &replayed.segments[i], 1);
 	leadscore_state_insert(writer, record);
 	leadscore_replayed_note(writer, record->lead_id);
@@ -76,7 +96,7 @@ create_state(Writer *writer, LeadRecord *record, int64 edges_from)
 
 /*
  * Find the state of a lead, locked if asked, or create it, with all that its log
- * has, and set *created.  Then what it did from edges_from on is told to
+ * has, and set *created.  Then what it did by n events that are new is told to
  * sequences.  False if the lead is not there.
  *
  * The work on other leads holds their states already, and leads are locked
@@ -85,7 +105,7 @@ create_state(Writer *writer, LeadRecord *record, int64 edges_from)
  */
 bool
 leadscore_find_or_create(Writer *writer, LeadRecord *record, bool lock, LockTupleMode mode,
-						 int64 edges_from, bool *created)
+						 const EventDelta *events, int64 n, bool *created)
 {
 	int64		lead_id = record->lead_id;
 
@@ -106,7 +126,7 @@ leadscore_find_or_create(Writer *writer, LeadRecord *record, bool lock, LockTupl
 		if (writer->before != InvalidSnapshot &&
 			!leadscore_row_read(&writer->lead, lead_id, writer->before))
 			(void) leadscore_lead_read(writer, lead_id);
-		create_state(writer, record, edges_from);
+		create_state(writer, record, events, n);
 		*created = true;
 		CommandCounterIncrement();
 		if (!leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive))
@@ -388,6 +408,9 @@ check_record(Writer *writer, LeadRecord *record)
 	/* a table that nothing guards may hold anything */
 	if (writer->state.rel->trigdesc == NULL)
 		return;
+	/* a stage that was loaded changes no count, and is for a rebuild to find */
+	if (leadscore_ranges_left(writer->pipeline))
+		return;
 	for (i = 0; i < record->activity.nitems; i++)
 		nevents += record->activity.items[i].count;
 	/* of a long log once in a while is enough */
@@ -568,7 +591,8 @@ apply_lead(DeltaList *list, Writer *writer, int64 begin, int64 end, const char *
 		/* an event that scores nothing still needs its lead, until it commits */
 		if (!leadscore_find_or_create(writer, &record, locked || !counts,
 									  counts ? LockTupleNoKeyExclusive : LockTupleKeyShare,
-									  list->deltas[begin].at, &created))
+									  &list->deltas[begin],
+									  writer->trigger == FIRED_BY_INSERT ? end - begin : 0, &created))
 		{
 			if (must_exist)
 				report_missing_lead(writer, record.lead_id, table);
@@ -650,13 +674,38 @@ apply_leads(DeltaList *list, Writer *writer, const char *table, bool refused)
 }
 
 /*
+ * Sort deltas for leadscore_deltas_apply(), and lock those of their leads that were
+ * loaded and have no state yet, before the states of the others; a single lead only
+ * if even_single, as applying its deltas locks it too.
+ */
+void
+leadscore_deltas_prepare(DeltaList *list, Writer *writer, bool even_single)
+{
+	int64	   *lead_ids;
+	int64		n = 0;
+	int64		i;
+
+	if (list->n == 0)
+		return;
+	leadscore_deltas_sort(list);
+	if ((!even_single && list->deltas[0].lead_id == list->deltas[list->n - 1].lead_id) ||
+		!leadscore_ranges_left(writer->pipeline))
+		return;
+	lead_ids = MemoryContextAllocHuge(CurrentMemoryContext, list->n * sizeof(int64));
+	for (i = 0; i < list->n; i++)
+		if (i == 0 || list->deltas[i].lead_id != list->deltas[i - 1].lead_id)
+			lead_ids[n++] = list->deltas[i].lead_id;
+	leadscore_lock_loaded(writer->pipeline, lead_ids, n);
+	pfree(lead_ids);
+}
+
+/*
  * Apply all deltas, lead by lead in the order of lead_id, but those of leads that
  * are refused messages.  Locks the states of these and of others to be held.
  */
 void
 leadscore_deltas_apply(DeltaList *list, Writer *writer, const char *table)
 {
-	leadscore_deltas_sort(list);
 	leadscore_progress_phase(PHASE_EVENTS, list->n);
 	apply_leads(list, writer, table, false);
 }
@@ -670,38 +719,84 @@ leadscore_deltas_apply_refused(DeltaList *list, Writer *writer, const char *tabl
 }
 
 /*
- * If signals were defined since a lead was brought up to date, do that now, from
- * its row as it was before the statement that has written it; if the lead was
- * loaded and has no state, create that from the same row.  Else what the old row
- * matched, and the new one does not, would never have been counted, though
- * queries say so up to the statement.
+ * Does the state of a lead that a statement has updated, locked and decoded, lag
+ * behind the row as it was before: by signals that were defined since, or by a
+ * profile that was written without triggers, if a rebuild has yet to look for these?
  */
-void
-leadscore_lead_catch_up(Writer *writer, int64 lead_id)
+static bool
+lags_behind(Writer *writer, const LeadRecord *record)
 {
-	LeadRecord	record;
+	CountPool	difference;
+	HeapTuple	old;
+	bool		isnull;
+	Datum		xmin = slot_getsysattr(writer->state.slot, MinTransactionIdAttributeNumber, &isnull);
+
+	if (record->configuration < writer->pipeline->signals_configuration)
+		return true;
+	if (!writer->may_lag)
+		return false;
+	/* the statement itself may have written the state: by a newer row */
+	if (TransactionIdIsCurrentTransactionId(DatumGetTransactionId(xmin)) &&
+		!table_tuple_satisfies_snapshot(writer->state.rel, writer->state.slot, writer->before))
+		return false;
+	leadscore_lead_open(writer);
+	if (!leadscore_row_read(&writer->lead, record->lead_id, writer->before))
+		return false;
+	/* the statement may have updated a version that came after its snapshot */
+	old = ExecFetchSlotHeapTuple(writer->lead.slot, false, NULL);
+	if (!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetUpdateXid(old->t_data)))
+		return false;
+	leadscore_pool_init(&difference);
+	leadscore_profile_difference(writer, &record->activity, &difference);
+	return difference.n > 0;
+}
+
+/*
+ * Lock and decode the state of a lead that a statement has updated.  If it lags
+ * behind the row as it was before, it is brought up to that first; if the lead
+ * was loaded and has no state, that is created from the same row.  Else what the
+ * old row matched, and the new one does not, would never have been counted, though
+ * queries say so up to the statement.  False if there is no state, and will be
+ * none.
+ */
+static bool
+lock_caught_up(Writer *writer, LeadRecord *record, int64 lead_id)
+{
 	bool		created;
 
-	record.lead_id = lead_id;
+	record->lead_id = lead_id;
 	if (!leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive))
 	{
 		/* attach_pipeline() completes loaded leads, and then counts them */
 		if (leadscore_pipeline_is_locked(writer->pipeline->part) ||
-			!leadscore_find_or_create(writer, &record, true, LockTupleNoKeyExclusive, NEVER, &created))
-			return;
-		leadscore_writer_flush(writer, false);
-		CommandCounterIncrement();
-		return;
+			!leadscore_find_or_create(writer, record, true, LockTupleNoKeyExclusive, NULL, 0, &created))
+			return false;
 	}
-	leadscore_record_init(writer, &record, lead_id);
-	leadscore_state_decode(writer, &record);
-	if (record.configuration >= writer->pipeline->signals_configuration)
-		return;
-	if (!correct_as_seen(writer, &record, writer->before))
-		return;
-	leadscore_state_write(writer, &record, true);
+	else
+	{
+		leadscore_record_init(writer, record, lead_id);
+		leadscore_state_decode(writer, record);
+		if (!lags_behind(writer, record))
+			return true;
+		if (correct_as_seen(writer, record, writer->before))
+			leadscore_state_write(writer, record, true);
+	}
 	leadscore_writer_flush(writer, false);
 	CommandCounterIncrement();
+	if (!leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive))
+		elog(ERROR, "state of lead " INT64_FORMAT " vanished", lead_id);
+	leadscore_record_init(writer, record, lead_id);
+	leadscore_state_decode(writer, record);
+	return true;
+}
+
+/* Bring a lead up to its row as it was before the statement that has updated it. */
+void
+leadscore_lead_catch_up(Writer *writer, int64 lead_id)
+{
+	LeadRecord	record;
+
+	(void) lock_caught_up(writer, &record, lead_id);
 }
 
 /*
@@ -723,26 +818,12 @@ leadscore_lead_refresh(Writer *writer, int64 lead_id, bool created_moved)
 	LeadStep	step = {0};
 	int			nstages;
 	int			nsegments;
-	bool		known;
 	bool		moved;
 	bool		correct;
 	int			i;
 
-	known = leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive);
-	if (known)
-	{
-		leadscore_record_init(writer, &record, lead_id);
-		leadscore_state_decode(writer, &record);
-	}
-	if (!known || record.configuration < writer->pipeline->signals_configuration)
-	{
-		leadscore_lead_catch_up(writer, lead_id);
-		if (!leadscore_state_lock(writer, lead_id, LockTupleNoKeyExclusive))
-			return;
-		leadscore_record_init(writer, &record, lead_id);
-		leadscore_state_decode(writer, &record);
-	}
-	if (!leadscore_lead_lock(writer, lead_id, LockTupleKeyShare))
+	if (!lock_caught_up(writer, &record, lead_id) ||
+		!leadscore_lead_lock(writer, lead_id, LockTupleKeyShare))
 		return;
 	nstages = writer->appended.n;
 	nsegments = writer->appended.nsegments;

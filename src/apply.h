@@ -41,10 +41,11 @@ extern void leadscore_deltas_add(DeltaList *list, const Pipeline *pipeline,
 extern void leadscore_deltas_sort(DeltaList *list);
 extern int64 leadscore_deltas_drop_unchanged(DeltaList *list, int64 begin, int64 end);
 extern LeadStep leadscore_delta_step(const DeltaList *list, const EventDelta *delta);
+extern void leadscore_deltas_prepare(DeltaList *list, Writer *writer, bool even_single);
 extern void leadscore_deltas_apply(DeltaList *list, Writer *writer, const char *table);
 extern void leadscore_deltas_apply_refused(DeltaList *list, Writer *writer, const char *table);
 extern bool leadscore_find_or_create(Writer *writer, LeadRecord *record, bool lock,
-									 LockTupleMode mode, int64 edges_from, bool *created);
+									 LockTupleMode mode, const EventDelta *events, int64 n, bool *created);
 extern int	leadscore_lead_id_cmp(const void *a, const void *b);
 extern void leadscore_hold_leads(Writer *writer, const int64 *lead_ids, int64 n);
 extern void leadscore_hold_refused(Writer *writer, const int64 *lead_ids, int64 n);

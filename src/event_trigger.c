@@ -15,7 +15,9 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
+#include "app.h"
 #include "edge.h"
 #include "exposure.h"
 #include "guard.h"
@@ -62,6 +64,9 @@ event_changed(PG_FUNCTION_ARGS)
 	DeltaList	deltas;
 	RefusalList refusals;
 	ExposureList exposures;
+
+	/* of the statement, which may update leads too */
+	Snapshot	before = GetActiveSnapshot();
 	Writer		writer;
 
 	leadscore_check_transition_tables(trigdata, "event_changed");
@@ -75,6 +80,7 @@ event_changed(PG_FUNCTION_ARGS)
 									ALLOCSET_DEFAULT_SIZES);
 	oldcontext = MemoryContextSwitchTo(context);
 	leadscore_writer_begin(&writer, leadscore_part(RelationGetRelid(rel)), false);
+	writer.before = before;
 	writer.trigger = TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) ? FIRED_BY_INSERT :
 		TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ? FIRED_BY_UPDATE : FIRED_BY_DELETE;
 	scratch = AllocSetContextCreate(context, "leadscore event", ALLOCSET_DEFAULT_SIZES);
@@ -91,6 +97,8 @@ event_changed(PG_FUNCTION_ARGS)
 	leadscore_edges_add_events(&writer, &deltas);
 	leadscore_refusals_lock(&refusals, &writer);
 	leadscore_exposures_hold(&exposures, &writer);
+	/* without a unique index the locks tell events of one source_id apart */
+	leadscore_deltas_prepare(&deltas, &writer, !leadscore_app_cache(writer.pipeline)->source_id_unique);
 	if (trigdata->tg_newtable)
 		leadscore_check_source_ids(&deltas, rel, trigdata->tg_newtable, &writer);
 	leadscore_deltas_apply(&deltas, &writer, RelationGetRelationName(rel));

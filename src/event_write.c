@@ -22,6 +22,7 @@
 #include "utils/timestamp.h"
 
 #include "consent.h"
+#include "loaded.h"
 #include "track.h"
 
 static const Oid event_types[EVENT_COLUMNS] = {INT8OID, TEXTOID, JSONBOID, TIMESTAMPTZOID,
@@ -95,6 +96,9 @@ lock_for_events(AppWrite *call, const int64 *lead_ids, int n, const Datum *refus
 		all[n + row] = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
 												   1, &isnull));
 	}
+	/* these have no state to lock yet */
+	if (leadscore_ranges_left(call->pipeline))
+		leadscore_lock_loaded(call->pipeline, lead_ids, n);
 	leadscore_lock_states(call->pipeline, all, n + (int) nlocked);
 }
 

@@ -68,8 +68,8 @@ typedef struct Writer
 	Snapshot	snapshot;		/* to read logs by; InvalidSnapshot: the
 								 * newest */
 	Snapshot	before;			/* sees leads as they were before the
-								 * statement that updates them, or
-								 * InvalidSnapshot */
+								 * statement that acts, or InvalidSnapshot */
+	bool		may_lag;		/* states may lag behind the rows of that time */
 } Writer;
 
 extern void leadscore_writer_begin(Writer *writer, PipelinePart part, bool restricted);

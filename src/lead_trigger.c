@@ -27,6 +27,7 @@
 #include "consent.h"
 #include "edge.h"
 #include "guard.h"
+#include "loaded.h"
 #include "replay.h"
 #include "trigger.h"
 
@@ -63,13 +64,33 @@ count_rows(const char *sql, Datum lead_ids)
 }
 
 /*
+ * The leads of a statement that deletes them, and those that they had referred:
+ * these were updated by the foreign key, and their triggers fire later.
+ */
+static Datum
+with_referred(const Writer *writer, Datum lead_ids)
+{
+	Oid			type = INT8ARRAYOID;
+	char	   *table = leadscore_table_name(writer->pipeline->lead);
+	SPIPlanPtr	plan = SPI_prepare(psprintf("SELECT pg_catalog.array_agg(i.i) FROM (SELECT pg_catalog.unnest($1)"
+											" UNION SELECT l.lead_id FROM %s l WHERE l.referred_by OPERATOR(pg_catalog.=) ANY ($1)) i (i)",
+											table), 1, &type);
+	bool		isnull;
+
+	if (plan == NULL)
+		elog(ERROR, "could not prepare: leads that were referred");
+	leadscore_engine_execute(plan, &lead_ids, writer->before, InvalidSnapshot, true);
+	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+}
+
+/*
  * Lock the events of some leads, waiting for sessions that change them, and
- * then the states.  False if there are more events by then, which were written
+ * then the states of these and others.  False if there are more events by then, which were written
  * while we waited for the states, and which others change already: these wait
  * for the states, so we must not wait for them.
  */
 static bool
-lock_rows(const Pipeline *pipeline, Datum lead_ids)
+lock_rows(const Pipeline *pipeline, Datum lead_ids, Datum state_ids)
 {
 	const char *events = leadscore_table_name(pipeline->event);
 
@@ -78,7 +99,7 @@ lock_rows(const Pipeline *pipeline, Datum lead_ids)
 					  lead_ids);
 	(void) count_rows(psprintf("SELECT pg_catalog.count(*) FROM (SELECT FROM %s"
 							   " WHERE lead_id OPERATOR(pg_catalog.=) ANY ($1) ORDER BY lead_id FOR UPDATE) s",
-							   leadscore_table_name(pipeline->state)), lead_ids);
+							   leadscore_table_name(pipeline->state)), state_ids);
 	return count_rows(psprintf("SELECT (SELECT pg_catalog.count(*) FROM %s WHERE lead_id OPERATOR(pg_catalog.=) ANY ($1))"
 							   " OPERATOR(pg_catalog.-) pg_catalog.count(*) FROM (SELECT FROM %s"
 							   " WHERE lead_id OPERATOR(pg_catalog.=) ANY ($1) FOR UPDATE SKIP LOCKED) e",
@@ -90,7 +111,7 @@ lock_rows(const Pipeline *pipeline, Datum lead_ids)
  * that came too early.
  */
 static void
-lock_events_and_states(const Pipeline *pipeline, Datum lead_ids)
+lock_events_and_states(const Pipeline *pipeline, Datum lead_ids, Datum state_ids)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -103,7 +124,7 @@ lock_events_and_states(const Pipeline *pipeline, Datum lead_ids)
 		MemoryContextSwitchTo(context);
 		PG_TRY();
 		{
-			locked = lock_rows(pipeline, lead_ids);
+			locked = lock_rows(pipeline, lead_ids, state_ids);
 			MemoryContextSwitchTo(context);
 			if (locked)
 				ReleaseCurrentSubTransaction();
@@ -281,7 +302,7 @@ delete_leads(Writer *writer, const LeadRow *leads, int n)
 	leadscore_lead_tables(writer->pipeline, tables);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	lock_events_and_states(writer->pipeline, lead_ids);
+	lock_events_and_states(writer->pipeline, lead_ids, with_referred(writer, lead_ids));
 	for (i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -507,6 +528,7 @@ lead_changed(PG_FUNCTION_ARGS)
 		}
 		else if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
 		{
+			writer.may_lag = leadscore_ranges_left(writer.pipeline);
 			record_attributes(writer.pipeline, old_leads, new_leads, nnew);
 			record_consent(&writer, old_leads, new_leads, nnew);
 			update_leads(&writer, old_leads, new_leads, nnew);

@@ -103,6 +103,7 @@ typedef enum PipelinePlan
 	PLAN_NUMBER_SEGMENT,
 	PLAN_WRITE_CHECKPOINT,
 	PLAN_FIND_PURGED,
+	PLAN_FIND_RANGE,
 	PIPELINE_PLANS				/* number of them */
 } PipelinePlan;
 
@@ -147,6 +148,7 @@ typedef struct Pipeline
 	Oid			event;
 	Oid			state;
 	Oid			checkpoint;
+	Oid			rebuild_range;	/* InvalidOid in a shard, which has no ranges */
 	Oid			stage_log;
 	Oid			segment_log;
 	Oid			profile_change;

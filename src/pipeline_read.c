@@ -218,6 +218,7 @@ leadscore_read_pipeline(PipelinePart part, Snapshot snapshot)
 	p->segment_activation = find_table(p, "segment_activation");
 	p->event_kind = find_table(p, "event_kind");
 	p->checkpoint = leadscore_sibling(part, "lead_checkpoint");
+	p->rebuild_range = OidIsValid(part.shard) ? InvalidOid : leadscore_table(part.schema, "rebuild_range");
 	p->consent = leadscore_sibling(part, "consent");
 	p->suppression = leadscore_sibling(part, "suppression");
 	p->alias = leadscore_sibling(part, "lead_alias");

@@ -25,6 +25,7 @@
 #include "utils/snapmgr.h"
 
 #include "guard.h"
+#include "loaded.h"
 #include "progress.h"
 #include "rebuild.h"
 #include "replay.h"
@@ -72,6 +73,49 @@ same_stage(const LeadLifecycle *a, const LeadLifecycle *b)
 		a->standing.suspended == b->standing.suspended &&
 		a->standing.promotion_blocked == b->standing.promotion_blocked &&
 		a->stage_since == b->stage_since && a->cycle == b->cycle;
+}
+
+/*
+ * Do the instants of a stored lifecycle, by which a later write decides if it may
+ * do without the log, tell what a replay says?  What was processed once may be
+ * gone from the log; to take more than it has for processed is right.
+ */
+static bool
+same_instants(const LeadLifecycle *stored, const LeadLifecycle *right)
+{
+	return stored->milestone_at == right->milestone_at && stored->profile_at == right->profile_at &&
+		stored->processed_until >= right->processed_until;
+}
+
+/* An instant in words, NULL if there is none */
+static char *
+describe_instant(int64 at)
+{
+	return at == NEVER ? NULL : pstrdup(timestamptz_to_str(at));
+}
+
+/* Put into a difference which of these instants does not. */
+static void
+describe_instants(const LeadLifecycle *stored, const LeadLifecycle *right, Difference *difference)
+{
+	if (stored->milestone_at != right->milestone_at)
+	{
+		difference->problem = "milestone_at differs from the events";
+		difference->stored = describe_instant(stored->milestone_at);
+		difference->expected = describe_instant(right->milestone_at);
+	}
+	else if (stored->profile_at != right->profile_at)
+	{
+		difference->problem = "profile_at differs from profile_change";
+		difference->stored = describe_instant(stored->profile_at);
+		difference->expected = describe_instant(right->profile_at);
+	}
+	else
+	{
+		difference->problem = "processed_until is too early";
+		difference->stored = describe_instant(stored->processed_until);
+		difference->expected = describe_instant(right->processed_until);
+	}
 }
 
 /* The segments of a record in words */
@@ -153,6 +197,7 @@ sweeps_right(Writer *writer, LeadRecord *stored, const LeadRecord *right, Histor
 			swept.rows[i].change.effective_at != replayed->rows[replayed->n + i].change.effective_at)
 			return false;
 	return same_stage(&stored->lifecycle, &right->lifecycle) &&
+		same_instants(&stored->lifecycle, &right->lifecycle) &&
 		memcmp(&stored->lifecycle.standing.segments, &right->lifecycle.standing.segments,
 			   sizeof(SegmentBits)) == 0 &&
 		!leadscore_history_correct(writer->pipeline, replayed, writer->snapshot, &history);
@@ -255,14 +300,18 @@ compare_lead(LogReader *log, LeadRecord *stored, bool repairs, Difference *diffe
 		difference->problem = "segments are not listed in order, once each";
 		return true;
 	}
+	if (!same_instants(&stored->lifecycle, &right.lifecycle))
+	{
+		describe_instants(&stored->lifecycle, &right.lifecycle, difference);
+		return true;
+	}
 	/* it may come too early, but never too late */
 	review = leadscore_lifecycle_next_review(&right.lifecycle, NEVER, true);
 	if (stored->next_review > review || stored->lifecycle.pending_at > right.lifecycle.pending_at)
 	{
 		difference->problem = "next_review_at is too late";
-		difference->stored = stored->next_review == NEVER ? NULL :
-			pstrdup(timestamptz_to_str(stored->next_review));
-		difference->expected = pstrdup(timestamptz_to_str(review));
+		difference->stored = describe_instant(stored->next_review);
+		difference->expected = describe_instant(review);
 		return true;
 	}
 	return false;
@@ -520,7 +569,7 @@ repair_lead(Writer *writer, int64 lead_id)
 	bool		created;
 
 	record.lead_id = lead_id;
-	if (leadscore_find_or_create(writer, &record, true, LockTupleNoKeyExclusive, NEVER, &created))
+	if (leadscore_find_or_create(writer, &record, true, LockTupleNoKeyExclusive, NULL, 0, &created))
 	{
 		if (created)
 			return true;
@@ -704,6 +753,8 @@ rebuild_range(PipelinePart part, const LeadRange *range)
 	oldcontext = MemoryContextSwitchTo(context);
 	set.context = context;
 	leadscore_writer_begin(&writer, part, true);
+	if (!leadscore_pipeline_is_locked(part))
+		leadscore_lock_loaded_range(writer.pipeline, range);
 	/* the range that has the greatest number finds what has no lead, for all */
 	compare_range(&writer, range, range->last == all_leads.last ? 1 : 0, 1, remember, &set, &set);
 	if (set.n > 1)

@@ -542,6 +542,7 @@ CREATE TABLE rebuild_range (
     CONSTRAINT rebuild_range_order_check CHECK (last_lead_id >= first_lead_id),
     CONSTRAINT rebuild_range_finished_check CHECK ((finished_at IS NULL) = (leads_changed IS NULL))
 );
+CREATE INDEX rebuild_range_left_idx ON rebuild_range (first_lead_id) WHERE finished_at IS NULL;
 COMMENT ON TABLE rebuild_range IS 'one row a range of leads that a rebuild brings up to date in a transaction of its own';
 COMMENT ON COLUMN rebuild_range.first_lead_id IS 'least number of a lead in the range';
 COMMENT ON COLUMN rebuild_range.last_lead_id IS 'greatest number of a lead in the range';

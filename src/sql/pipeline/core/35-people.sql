@@ -80,6 +80,8 @@ AS $$
 DECLARE
     pipeline CONSTANT regnamespace := leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     enroll CONSTANT text := current_setting('leadscore.enroll');
+    -- leads that the loser had referred change too
+    touched CONSTANT bigint[] := ARRAY[winner, loser] || ARRAY(SELECT l.lead_id FROM @pipeline@.lead l WHERE l.referred_by = loser);
     kept @pipeline@.lead;
     gone @pipeline@.lead;
     withdrawn_at timestamptz;
@@ -91,8 +93,8 @@ BEGIN
         RAISE EXCEPTION 'cannot merge lead % into itself', winner
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass two leads. If these are two names, they mean one lead already.';
     END IF;
-    PERFORM FROM @pipeline@.lead l WHERE l.lead_id IN (winner, loser) ORDER BY l.lead_id FOR UPDATE;
-    PERFORM @pipeline@._lock_leads(ARRAY[winner, loser], loser);
+    PERFORM FROM @pipeline@.lead l WHERE l.lead_id = ANY (touched) ORDER BY l.lead_id FOR UPDATE;
+    PERFORM @pipeline@._lock_leads(touched, loser);
     SELECT * INTO kept FROM @pipeline@.lead l WHERE l.lead_id = winner;
     SELECT * INTO gone FROM @pipeline@.lead l WHERE l.lead_id = loser;
     IF kept.lead_id IS NULL OR gone.lead_id IS NULL THEN
@@ -106,7 +108,8 @@ BEGIN
     -- what was loaded for them, and not counted yet, counts from its own day
     PERFORM leadscore_internal.rebuild(pipeline, l.lead_id)
     FROM @pipeline@.lead l
-    WHERE l.lead_id IN (winner, loser) AND NOT EXISTS (SELECT FROM @pipeline@.lead_state s WHERE s.lead_id = l.lead_id);
+    WHERE l.lead_id IN (winner, loser) AND (NOT EXISTS (SELECT FROM @pipeline@.lead_state s WHERE s.lead_id = l.lead_id)
+        OR EXISTS (SELECT FROM @pipeline@.rebuild_range r WHERE r.finished_at IS NULL AND l.lead_id BETWEEN r.first_lead_id AND r.last_lead_id));
     -- What a merge writes begins no sequence. A clause SET of the function would
     -- keep roles without the right to set unknown parameters from restoring it.
     PERFORM set_config('leadscore.enroll', 'off', true);
