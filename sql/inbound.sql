@@ -105,32 +105,6 @@ SELECT count(upsert_lead(job, profile => jsonb_build_object('job_title', job, 'e
     FROM unnest('{Head of Sales,CTO,Doctor,Chief Barista,International Buyer,Student,Intern}'::text[]) AS job;
 SELECT external_id, grade, fit FROM lead_score WHERE fit <> 0 ORDER BY external_id COLLATE "C";
 
--- gates_required = false: points alone decide, but never without consent
-SELECT clone_model('inbound', 'points only');
-UPDATE model SET gates_required = false WHERE model = 'points only';
-SELECT level, stage_a, stage_b, leads FROM compare_models('inbound', 'points only') WHERE level = 'stage' AND stage_a <> stage_b;
-SELECT activate_model('points only', wait => true);
-SELECT stage FROM track('finn', 'points_added', value => 71, profile => '{"email": "finn@mail.example", "consent": true}');
-SELECT stage FROM track('gina', 'points_added', value => 71, profile => '{"email": "gina@mail.example"}');
-SELECT activate_model('inbound', wait => true);
-SELECT stage FROM track('hugo', 'points_added', value => 71, profile => '{"email": "hugo@mail.example", "consent": true}');
-SELECT model FROM model_activation ORDER BY activation_id;
-
--- The first hour: an sql at 10:00 is inside at 11:00:00 and not at 11:00:01.
--- Clocks stand still in a transaction.
-BEGIN;
-SELECT upsert_lead('sla ' || n, n || '@mail.example', '{"budget": true, "authority": true, "need": true, "timeline": true}', consent => true, at => now() - interval '2 hours') > 0
-    FROM unnest('{on time,late,served,served late}'::text[]) n;
-INSERT INTO event (lead_id, kind, value, occurred_at)
-    SELECT lead_id('sla ' || n), 'points_added', 80, now() - a
-    FROM (VALUES ('on time', interval '1 hour'), ('late', '1 hour 1 second'), ('served', '1 hour 30 minutes'), ('served late', '1 hour 30 minutes')) v (n, a);
-INSERT INTO event (lead_id, kind, occurred_at) VALUES
-    (lead_id('sla served'), 'outreach', now() - interval '30 minutes'),
-    (lead_id('sla served late'), 'outreach', now() - interval '29 minutes 59 seconds');
-SELECT external_id, stage, score, why, due_at - now() AS due_in, contacted, breached FROM hot_leads WHERE external_id LIKE 'sla%' ORDER BY external_id;
-SELECT array_agg(call_order ORDER BY stage_rank DESC, score DESC, stage_since_at, lead_id) = array_agg(call_order ORDER BY call_order) AS sorted FROM hot_leads;
-ROLLBACK;
-
 -- Time passes. A lead that will be mql when an abandoned cart is forgotten
 BEGIN;
 SELECT stage FROM track('ida', 'cart_abandoned', profile => '{"email": "ida@mail.example", "consent": true}');
@@ -160,6 +134,32 @@ SELECT sweep();
 SELECT stage FROM lead_state WHERE lead_id = lead_id('ida');
 SELECT to_stage, cause, (now() AT TIME ZONE 'UTC')::date - effective_at::date AS days_ago FROM stage_history WHERE lead_id = lead_id('ida') ORDER BY seq DESC LIMIT 1;
 SELECT * FROM verify();
+ROLLBACK;
+
+-- gates_required = false: points alone decide, but never without consent
+SELECT clone_model('inbound', 'points only');
+UPDATE model SET gates_required = false WHERE model = 'points only';
+SELECT level, stage_a, stage_b, leads FROM compare_models('inbound', 'points only') WHERE level = 'stage' AND stage_a <> stage_b;
+SELECT activate_model('points only', wait => true);
+SELECT stage FROM track('finn', 'points_added', value => 71, profile => '{"email": "finn@mail.example", "consent": true}');
+SELECT stage FROM track('gina', 'points_added', value => 71, profile => '{"email": "gina@mail.example"}');
+SELECT activate_model('inbound', wait => true);
+SELECT stage FROM track('hugo', 'points_added', value => 71, profile => '{"email": "hugo@mail.example", "consent": true}');
+SELECT model FROM model_activation ORDER BY activation_id;
+
+-- The first hour: an sql at 10:00 is inside at 11:00:00 and not at 11:00:01.
+-- Clocks stand still in a transaction.
+BEGIN;
+SELECT upsert_lead('sla ' || n, n || '@mail.example', '{"budget": true, "authority": true, "need": true, "timeline": true}', consent => true, at => now() - interval '2 hours') > 0
+    FROM unnest('{on time,late,served,served late}'::text[]) n;
+INSERT INTO event (lead_id, kind, value, occurred_at)
+    SELECT lead_id('sla ' || n), 'points_added', 80, now() - a
+    FROM (VALUES ('on time', interval '1 hour'), ('late', '1 hour 1 second'), ('served', '1 hour 30 minutes'), ('served late', '1 hour 30 minutes')) v (n, a);
+INSERT INTO event (lead_id, kind, occurred_at) VALUES
+    (lead_id('sla served'), 'outreach', now() - interval '30 minutes'),
+    (lead_id('sla served late'), 'outreach', now() - interval '29 minutes 59 seconds');
+SELECT external_id, stage, score, why, due_at - now() AS due_in, contacted, breached FROM hot_leads WHERE external_id LIKE 'sla%' ORDER BY external_id;
+SELECT array_agg(call_order ORDER BY stage_rank DESC, score DESC, stage_since_at, lead_id) = array_agg(call_order ORDER BY call_order) AS sorted FROM hot_leads;
 ROLLBACK;
 
 -- The views
