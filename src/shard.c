@@ -295,7 +295,8 @@ leadscore_forbid_transaction_block(PG_FUNCTION_ARGS)
 
 /*
  * The parts of a pipeline that are on this node; the whole, if it is not
- * distributed.  Parts elsewhere are reported at elevel.
+ * distributed.  Parts elsewhere are reported at elevel.  A shard that was moved
+ * away leaves its tables here until Citus drops them, one by one.
  */
 List *
 leadscore_parts(Oid schema, int elevel)
@@ -304,12 +305,18 @@ leadscore_parts(Oid schema, int elevel)
 	bool		distributed = leadscore_is_distributed(event);
 	List	   *parts = NIL;
 	int64	   *found = NULL;
+	int			total = 1;
 	int			n = 1;
 	int			i;
 
 	if (distributed)
-		found = find_shards("SELECT shardid FROM pg_catalog.pg_dist_shard"
-							" WHERE logicalrelid" EQ "$2 ORDER BY 1", 0, event, &n);
+	{
+		find_shards("SELECT shardid FROM pg_catalog.pg_dist_shard WHERE logicalrelid" EQ "$2", 0, event, &total);
+		found = find_shards("SELECT s.shardid FROM pg_catalog.pg_dist_shard s"
+							" JOIN pg_catalog.pg_dist_placement p ON p.shardid" EQ "s.shardid AND p.shardstate" EQ "1"
+							" JOIN pg_catalog.pg_dist_local_group g ON g.groupid" EQ "p.groupid"
+							" WHERE s.logicalrelid" EQ "$2 ORDER BY 1", 0, event, &n);
+	}
 	for (i = 0; i < n; i++)
 	{
 		PipelinePart *part = palloc(sizeof(PipelinePart));
@@ -319,10 +326,10 @@ leadscore_parts(Oid schema, int elevel)
 		if (!distributed || OidIsValid(part->shard))
 			parts = lappend(parts, part);
 	}
-	if (list_length(parts) < n)
+	if (list_length(parts) < total)
 		ereport(elevel,
 				(errmsg("%d of %d shards of pipeline \"%s\" are not on this node and were not processed",
-						n - list_length(parts), n, get_namespace_name(schema)),
+						total - list_length(parts), total, get_namespace_name(schema)),
 				 errhint("Do the same on the other nodes.")));
 	return parts;
 }

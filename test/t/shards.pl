@@ -25,7 +25,10 @@ $node->safe_psql('cut', q{
 	SET allow_system_table_mods = on;
 	CREATE TABLE pg_catalog.pg_dist_partition (logicalrelid regclass, partmethod "char", partkey text, colocationid int, repmodel "char");
 	CREATE TABLE pg_catalog.pg_dist_shard (logicalrelid regclass, shardid bigint, shardstorage "char", shardminvalue text, shardmaxvalue text);
-	GRANT SELECT ON pg_catalog.pg_dist_partition, pg_catalog.pg_dist_shard TO PUBLIC;
+	CREATE TABLE pg_catalog.pg_dist_placement (placementid bigint, shardid bigint, shardstate int, shardlength bigint, groupid int);
+	CREATE TABLE pg_catalog.pg_dist_local_group (groupid int);
+	INSERT INTO pg_catalog.pg_dist_local_group VALUES (0);
+	GRANT SELECT ON pg_catalog.pg_dist_partition, pg_catalog.pg_dist_shard, pg_catalog.pg_dist_placement, pg_catalog.pg_dist_local_group TO PUBLIC;
 	CREATE SEQUENCE shard_number START 102008;
 	CREATE FUNCTION copy_trigger(g pg_trigger, shard pg_dist_shard) RETURNS void LANGUAGE plpgsql AS $$
 	DECLARE
@@ -41,6 +44,7 @@ $node->safe_psql('cut', q{
 		shard pg_dist_shard;
 	BEGIN
 		INSERT INTO pg_dist_shard VALUES (logical, nextval('public.shard_number'), 't', low, high) RETURNING * INTO shard;
+		INSERT INTO pg_dist_placement VALUES (shard.shardid, shard.shardid, 1, 0, 0);
 		EXECUTE format('CREATE TABLE %s_%s (LIKE %1$s INCLUDING ALL)', logical, shard.shardid);
 		PERFORM public.copy_trigger(g, shard) FROM pg_trigger g WHERE g.tgrelid = logical AND NOT g.tgisinternal;
 		IF low IS NULL THEN
@@ -247,6 +251,12 @@ my ($rc, $out, $err) = $node->psql('cut', "ALTER TABLE $shards{event}[0] RENAME 
 is($out, $damage, 'rebuild of the shards of this node');
 like($err, qr/1 of 2 shards of pipeline "crm" are not on this node/, 'and says so');
 $node->safe_psql('cut', "ALTER TABLE crm.elsewhere RENAME TO " . $shards{event}[0] =~ s/^crm\.//r);
+# what was moved away is elsewhere too, though Citus has not dropped all of its tables yet
+($rc, $out, $err) = $node->psql('cut', "UPDATE pg_dist_placement SET groupid = 1 WHERE '$shards{event}[0]' = 'crm.event_' || shardid; ALTER TABLE $shards{stage_log}[0] RENAME TO dropped;
+	SELECT leadscore_internal.rebuild('crm', NULL)");
+is($out, '0', 'rebuild without the shard that was moved away');
+like($err, qr/1 of 2 shards of pipeline "crm" are not on this node/, 'which says so');
+$node->safe_psql('cut', "UPDATE pg_dist_placement SET groupid = 0; ALTER TABLE crm.dropped RENAME TO " . $shards{stage_log}[0] =~ s/^crm\.//r);
 
 # tables of one shard each, as in a distributed schema
 is($node->safe_psql('cut', qq{
