@@ -117,7 +117,7 @@ CREATE OR REPLACE FUNCTION _hot_candidates(n bigint) RETURNS bigint[]
 AS $$
 DECLARE
     -- more of them are read faster with all others
-    most CONSTANT integer := 10000;
+    most CONSTANT integer := 50000;
     newest bigint;
     model leadscore.lead_model;
     of_stage leadscore.lead_stage;
@@ -131,11 +131,16 @@ BEGIN
     END IF;
     SELECT z.configuration, m.compiled INTO newest, model
     FROM @pipeline@.setting z LEFT JOIN @pipeline@.model m ON m.status = 'active';
-    -- their stage is another one, perhaps
+    -- their stage is another one, perhaps; ORDER BY: by an index, whatever the
+    -- planner takes their number for
     ids := ARRAY(
-        SELECT s.lead_id FROM @pipeline@.lead_state s
-        WHERE s.next_review_at <= now() OR s.configuration < newest AND s.configuration <> newest
-        LIMIT most + 1);
+            SELECT s.lead_id FROM @pipeline@.lead_state s
+            WHERE s.next_review_at <= now()
+            ORDER BY s.next_review_at LIMIT most + 1)
+        || ARRAY(
+            SELECT s.lead_id FROM @pipeline@.lead_state s
+            WHERE s.configuration < newest AND s.configuration <> newest
+            ORDER BY s.configuration LIMIT most + 1);
     FOREACH of_stage IN ARRAY ARRAY['sql', 'mql']::leadscore.lead_stage[] LOOP
         EXIT WHEN least IS NOT NULL OR cardinality(ids) > most;
         -- a bound for the n-th best: of the leads with the highest levels some
@@ -183,21 +188,26 @@ BEGIN
         RETURN;
     END IF;
     candidates := @pipeline@._hot_candidates(wanted);
-    IF candidates IS NULL THEN
-        RETURN QUERY SELECT * FROM @pipeline@.hot_leads h ORDER BY h.call_order LIMIT wanted;
-        RETURN;
-    END IF;
+    candidates := CASE
+        WHEN candidates IS NULL THEN ARRAY(
+            SELECT s.lead_id
+            FROM @pipeline@._lead_now s
+            WHERE s.stage IN ('mql', 'sql')
+            ORDER BY s.stage_rank DESC, leadscore.score_milli(s.activity, s.compiled, s.at) DESC, s.stage_since_at, s.lead_id)
+        ELSE ARRAY(
+            SELECT s.lead_id
+            FROM @pipeline@._lead_now s
+            WHERE s.lead_id = ANY (candidates) AND s.stage IN ('mql', 'sql')
+            ORDER BY s.stage_rank DESC, leadscore.score_milli(s.activity, s.compiled, s.at) DESC, s.stage_since_at, s.lead_id)
+        END;
+    -- whether a lead may be called takes longer than its place: it is asked in
+    -- turn until there are enough
     RETURN QUERY
-    SELECT q.call_order, c.*
-    FROM (
-            SELECT h.lead_id, row_number() OVER (ORDER BY h.stage_rank DESC, h.score DESC, h.stage_since_at, h.lead_id) AS call_order
-            FROM @pipeline@._hot h
-            WHERE h.lead_id = ANY (candidates)
-            ORDER BY call_order
-            LIMIT wanted
-        ) q
+    SELECT row_number() OVER (ORDER BY q.place), c.*
+    FROM (SELECT u.lead_id, u.place FROM unnest(candidates) WITH ORDINALITY AS u (lead_id, place) ORDER BY u.place OFFSET 0) q
         CROSS JOIN LATERAL (SELECT * FROM @pipeline@._hot_lead c WHERE c.lead_id = q.lead_id OFFSET 0) c
-    ORDER BY q.call_order;
+    ORDER BY q.place
+    LIMIT wanted;
 END
 $$;
 COMMENT ON FUNCTION hot_leads(integer) IS
