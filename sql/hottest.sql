@@ -202,6 +202,13 @@ SELECT sweep(1000);
 SELECT count(*) AS not_exact FROM lead_state JOIN right_level r USING (lead_id) WHERE lead_state.level <> r.level;
 SELECT * FROM pg_temp.wrong();
 
+-- where levels say nothing, all leads are scored
+BEGIN;
+CREATE OR REPLACE FUNCTION _levels_hold() RETURNS boolean LANGUAGE sql STABLE AS 'SELECT false';
+SELECT _hot_candidates(5) IS NULL AS all_of_them;
+SELECT * FROM pg_temp.wrong();
+ROLLBACK;
+
 -- What is asked for
 SELECT count(*) FROM hottest(0);
 SELECT count(*) FROM hot_leads(0);
