@@ -439,20 +439,6 @@ leadscore_app_run(Pipeline *pipeline, AppStatement statement, Datum *values,
 	return SPI_processed;
 }
 
-/* An array for a statement */
-Datum
-leadscore_app_array(const Datum *items, const bool *nulls, int n, Oid type)
-{
-	int16		typlen;
-	bool		typbyval;
-	char		typalign;
-	int			lower = 1;
-
-	get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
-	return PointerGetDatum(construct_md_array(unconstify(Datum *, items), unconstify(bool *, nulls),
-											  1, &n, &lower, type, typlen, typbyval, typalign));
-}
-
 /* The type of row that a function returns */
 static TupleDesc
 make_result(int n, const char *const *names, const Oid *types)

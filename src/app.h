@@ -159,7 +159,6 @@ extern uint64 leadscore_app_run(Pipeline *pipeline, AppStatement statement, Datu
 								const char *nulls, Snapshot snapshot);
 extern void leadscore_app_fix_path(AppWrite *call);
 extern AppWatch *leadscore_app_watch(AppWatch *watch);
-extern Datum leadscore_app_array(const Datum *items, const bool *nulls, int n, Oid type);
 
 /* lead_write.c */
 extern Datum leadscore_required_text(FunctionCallInfo fcinfo, int argument, const char *name);

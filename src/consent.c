@@ -115,7 +115,7 @@ leadscore_refusals_lock(RefusalList *list, Writer *writer)
 	if (n == 0)
 		return;
 	for (i = 0; i < 2; i++)
-		list->values[i] = leadscore_app_array(columns[i], NULL, (int) n, INT8OID);
+		list->values[i] = leadscore_build_array(columns[i], NULL, (int) n, INT8OID);
 
 	nestlevel = leadscore_fix_path();
 	if (SPI_connect() != SPI_OK_CONNECT)

@@ -83,7 +83,7 @@ lock_for_events(AppWrite *call, const int64 *lead_ids, int n, const Datum *refus
 
 	if (nrefusing > 0)
 	{
-		Datum		value = leadscore_app_array(refusing, NULL, nrefusing, INT8OID);
+		Datum		value = leadscore_build_array(refusing, NULL, nrefusing, INT8OID);
 
 		nlocked = leadscore_app_run(call->pipeline, LOCK_ADDRESSES, &value, NULL, NULL);
 	}
@@ -126,7 +126,7 @@ column_array(const EventInput *events, int n, int column)
 		items[i] = events[i].values[column];
 		nulls[i] = events[i].nulls[column] == 'n';
 	}
-	return leadscore_app_array(items, nulls, n, event_types[column]);
+	return leadscore_build_array(items, nulls, n, event_types[column]);
 }
 
 /*

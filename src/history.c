@@ -147,7 +147,7 @@ leadscore_profiles_add(ProfileBuffer *buffer, int64 lead_id, const char *signal,
 
 /* An array of n items of a type; nulls may be NULL */
 Datum
-leadscore_build_array(Datum *items, bool *nulls, int n, Oid type)
+leadscore_build_array(const Datum *items, const bool *nulls, int n, Oid type)
 {
 	int16		typlen;
 	bool		typbyval;
@@ -155,8 +155,20 @@ leadscore_build_array(Datum *items, bool *nulls, int n, Oid type)
 	int			lower = 1;
 
 	get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
-	return PointerGetDatum(construct_md_array(items, nulls, 1, &n, &lower, type,
-											  typlen, typbyval, typalign));
+	return PointerGetDatum(construct_md_array(unconstify(Datum *, items), unconstify(bool *, nulls),
+											  1, &n, &lower, type, typlen, typbyval, typalign));
+}
+
+/* Numbers of leads as an array for a query */
+Datum
+leadscore_lead_ids_array(const int64 *lead_ids, int64 n)
+{
+	Datum	   *items = palloc_extended(sizeof(Datum) * (n + 1), MCXT_ALLOC_HUGE);
+	int64		i;
+
+	for (i = 0; i < n; i++)
+		items[i] = Int64GetDatum(lead_ids[i]);
+	return leadscore_build_array(items, NULL, (int) n, INT8OID);
 }
 
 #define STAGE_COLUMNS	11

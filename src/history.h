@@ -104,7 +104,8 @@ extern void leadscore_history_append(HistoryBuffer *to, const HistoryBuffer *fro
 extern void leadscore_segment_changed(void *buffer, const SegmentChange *change);
 extern void leadscore_profiles_add(ProfileBuffer *buffer, int64 lead_id, const char *signal,
 								   int64 changed_at, int count);
-extern Datum leadscore_build_array(Datum *items, bool *nulls, int n, Oid type);
+extern Datum leadscore_build_array(const Datum *items, const bool *nulls, int n, Oid type);
+extern Datum leadscore_lead_ids_array(const int64 *lead_ids, int64 n);
 extern int32 leadscore_stage_number(Pipeline *pipeline, int64 lead_id, int32 after, int n);
 extern int32 leadscore_segment_number(Pipeline *pipeline, int64 lead_id, int32 after, int n);
 extern void leadscore_history_flush(Pipeline *pipeline, HistoryBuffer *history,

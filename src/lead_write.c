@@ -384,7 +384,7 @@ create_leads(AppWrite *call, LeadInput *leads, int n)
 		missing[nmissing++] = lead;
 	}
 	for (i = 0; i < 5; i++)
-		values[i] = leadscore_app_array(columns[i], nulls[i], nmissing, types[i]);
+		values[i] = leadscore_build_array(columns[i], nulls[i], nmissing, types[i]);
 	before = leadscore_expect_aliases(true);
 	PG_TRY();
 	{
@@ -494,7 +494,7 @@ lock_leads(AppWrite *call, LeadInput **leads, int n)
 		}
 	if (nrefusing > 0)
 	{
-		value = leadscore_app_array(ids, NULL, nmerged, INT8OID);
+		value = leadscore_build_array(ids, NULL, nmerged, INT8OID);
 		nsame = leadscore_app_run(call->pipeline, LOCK_ADDRESSES, &value, NULL, NULL);
 		same = palloc(sizeof(Datum) * (nsame + 1));
 		for (row = 0; row < nsame; row++)
@@ -508,7 +508,7 @@ lock_leads(AppWrite *call, LeadInput **leads, int n)
 	for (i = 0; i < n; i++)
 		if (leads[i]->document && !leads[i]->created && !leads[i]->forgotten)
 			ids[nmerged++] = Int64GetDatum(leads[i]->lead_id);
-	value = leadscore_app_array(ids, NULL, nmerged, INT8OID);
+	value = leadscore_build_array(ids, NULL, nmerged, INT8OID);
 	nlocked = leadscore_app_run(call->pipeline, LOCK_LEADS, &value, NULL, NULL);
 	if (nlocked < nmerged)
 	{
@@ -532,7 +532,7 @@ lock_leads(AppWrite *call, LeadInput **leads, int n)
 		ids[i] = Int64GetDatum(leads[i]->lead_id);
 	for (row = 0; row < nsame; row++)
 		ids[n + row] = same[row];
-	value = leadscore_app_array(ids, NULL, n + (int) nsame, INT8OID);
+	value = leadscore_build_array(ids, NULL, n + (int) nsame, INT8OID);
 	nlocked = leadscore_app_run(call->pipeline, LOCK_STATES, &value, NULL, NULL);
 	for (i = 0; i < n; i++)
 		leads[i]->locked = true;
@@ -572,7 +572,7 @@ merge_profiles(AppWrite *call, LeadInput **leads, int n)
 		columns[2][nmerged++] = TimestampTzGetDatum(leads[i]->at);
 	}
 	for (i = 0; i < 3; i++)
-		values[i] = leadscore_app_array(columns[i], NULL, nmerged, types[i]);
+		values[i] = leadscore_build_array(columns[i], NULL, nmerged, types[i]);
 	leadscore_app_run(call->pipeline, MERGE_PROFILES, values, NULL, NULL);
 }
 

@@ -63,15 +63,9 @@ void
 leadscore_lock_loaded(const Pipeline *pipeline, const int64 *lead_ids, int64 n)
 {
 	Oid			type = INT8ARRAYOID;
-	Datum	   *items = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(Datum));
-	Datum		value;
-	int64		i;
+	Datum		value = leadscore_lead_ids_array(lead_ids, n);
 
-	for (i = 0; i < n; i++)
-		items[i] = Int64GetDatum(lead_ids[i]);
-	value = leadscore_build_array(items, NULL, (int) n, INT8OID);
 	lock_leads(pipeline, "l.lead_id OPERATOR(pg_catalog.=) ANY ($1)", 1, &type, &value);
-	pfree(items);
 }
 
 /* Lock those of a range that have no state. */

@@ -128,18 +128,6 @@ draw_line(Writer *writer, int64 lead_id, int64 line)
 	CommandCounterIncrement();
 }
 
-/* Numbers of leads as an array for a query */
-static Datum
-id_array(const int64 *lead_ids, uint64 n)
-{
-	Datum	   *items = palloc_extended(sizeof(Datum) * (n + 1), MCXT_ALLOC_HUGE);
-	uint64		i;
-
-	for (i = 0; i < n; i++)
-		items[i] = Int64GetDatum(lead_ids[i]);
-	return leadscore_build_array(items, NULL, (int) n, INT8OID);
-}
-
 /* Lock leads that have events before the line, passing by leads that are locked. */
 static int64 *
 pick_leads(const Writer *writer, int64 line, int64 max_leads, bool delete_events, uint64 *n)
@@ -186,7 +174,7 @@ keep_source_ids(Writer *writer, const int64 *lead_ids, uint64 n, int64 line)
 	SPIPlanPtr	plan;
 
 	values[0] = TimestampTzGetDatum(line);
-	values[1] = id_array(lead_ids, n);
+	values[1] = leadscore_lead_ids_array(lead_ids, n);
 	plan = SPI_prepare(psprintf("UPDATE %s c SET source_ids = ARRAY(SELECT DISTINCT u FROM"
 								"   pg_catalog.unnest(c.source_ids OPERATOR(pg_catalog.||) h.hashes) u ORDER BY u)"
 								" FROM (SELECT e.lead_id, pg_catalog.array_agg(" SOURCE_ID_HASH("e.source_id") ") AS hashes FROM %s e"
@@ -217,7 +205,7 @@ delete_before_line(Writer *writer, const int64 *lead_ids, uint64 n, int64 line)
 	int64		deleted;
 
 	values[0] = TimestampTzGetDatum(line);
-	values[1] = id_array(lead_ids, n);
+	values[1] = leadscore_lead_ids_array(lead_ids, n);
 	plan = SPI_prepare(psprintf("WITH d AS MATERIALIZED (SELECT o.lead_id, o.event_id, o.occurred_at FROM %s o"
 								"  WHERE o.lead_id OPERATOR(pg_catalog.=) ANY ($2) AND o.occurred_at OPERATOR(pg_catalog.<) $1"
 								"  FOR UPDATE SKIP LOCKED)"

@@ -28,14 +28,9 @@
 bool
 leadscore_lock_states(Pipeline *pipeline, const int64 *lead_ids, int n)
 {
-	Datum	   *items = palloc(sizeof(Datum) * n);
-	Datum		values[1];
-	int			i;
+	Datum		ids = leadscore_lead_ids_array(lead_ids, n);
 
-	for (i = 0; i < n; i++)
-		items[i] = Int64GetDatum(lead_ids[i]);
-	values[0] = leadscore_app_array(items, NULL, n, INT8OID);
-	return leadscore_app_run(pipeline, LOCK_STATES, values, NULL, NULL) > 0;
+	return leadscore_app_run(pipeline, LOCK_STATES, &ids, NULL, NULL) > 0;
 }
 
 /* The leads and source_ids of new rows of event that have one */
@@ -115,8 +110,8 @@ leadscore_check_source_ids(const DeltaList *deltas, Relation event,
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	leadscore_lock_deltas(deltas, writer->held, writer->nheld, pipeline);
-	values[0] = leadscore_app_array(lead_ids, NULL, (int) n, INT8OID);
-	values[1] = leadscore_app_array(source_ids, NULL, (int) n, TEXTOID);
+	values[0] = leadscore_build_array(lead_ids, NULL, (int) n, INT8OID);
+	values[1] = leadscore_build_array(source_ids, NULL, (int) n, TEXTOID);
 	twice = leadscore_app_run(pipeline, FIND_TWICE, values, NULL, GetLatestSnapshot()) > 0;
 	SPI_finish();
 	/* no values: they may be those of a lead that the caller cannot see */

@@ -14,6 +14,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "history.h"
 #include "track_table.h"
 
 /* The bytes of a value of JSON */
@@ -71,8 +72,8 @@ call_with_names(AppWrite *call, AppStatement statement, Datum *first, Datum *sec
 	bool		isnull;
 	Datum		result;
 
-	values[0] = leadscore_app_array(first, NULL, n, TEXTOID);
-	values[1] = second ? leadscore_app_array(second, NULL, n, TEXTOID) : (Datum) 0;
+	values[0] = leadscore_build_array(first, NULL, n, TEXTOID);
+	values[1] = second ? leadscore_build_array(second, NULL, n, TEXTOID) : (Datum) 0;
 	leadscore_app_run(call->pipeline, statement, values, NULL, NULL);
 	result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 	return isnull ? 0 : DatumGetInt64(result);
@@ -91,7 +92,7 @@ has_said(AppWrite *call, Datum name)
 	if (!found)
 		return false;
 	value = Int64GetDatum(lead_id);
-	value = leadscore_app_array(&value, NULL, 1, INT8OID);
+	value = leadscore_build_array(&value, NULL, 1, INT8OID);
 	return leadscore_app_run(call->pipeline, SAID_BEFORE, &value, NULL, NULL) > 0;
 }
 
