@@ -5,15 +5,11 @@ SELECT setseed(0.5) \g /dev/null
 CREATE EXTENSION leadscore;
 SELECT leadscore.create_pipeline('crm', attach => false) \g /dev/null
 \ir kinds.sql
+\ir processor.sql
 
 -- When the events begin: the last one is of an hour ago
 CREATE TABLE span AS
     SELECT now() - interval '730 days 1 hour' AS began_at, interval '730 days' AS lasts, :leads::bigint AS leads, :events::bigint AS events;
-
--- What a process has taken of the processor, in seconds
-CREATE FUNCTION processor() RETURNS double precision LANGUAGE sql VOLATILE AS $$
-    SELECT split_part(pg_read_file('/proc/self/schedstat'), ' ', 1)::double precision / 1e9
-$$;
 
 -- Leads came evenly over the last three years. Three in ten have left an address and
 -- agreed to its use, one in ten has told sales its budget and the like.

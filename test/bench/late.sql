@@ -5,11 +5,7 @@ SELECT setseed(0.5) \g /dev/null
 CREATE EXTENSION leadscore;
 SELECT leadscore.create_pipeline('ordered', reports => false), leadscore.create_pipeline('shuffled', reports => false) \g /dev/null
 \ir kinds.sql
-
--- What a process has taken of the processor, in seconds
-CREATE FUNCTION processor() RETURNS double precision LANGUAGE sql VOLATILE AS $$
-    SELECT split_part(pg_read_file('/proc/self/schedstat'), ' ', 1)::double precision / 1e9
-$$;
+\ir processor.sql
 
 -- The events, with their places in order of time and in random order
 CREATE UNLOGGED TABLE source (
