@@ -21,6 +21,7 @@
 #include "utils/rel.h"
 
 #include "checkpoint.h"
+#include "late.h"
 #include "loaded.h"
 #include "lookup.h"
 #include "progress.h"
@@ -169,58 +170,6 @@ joins_instant(const LeadRecord *record)
 		  lifecycle->milestone_at < lifecycle->processed_until));
 }
 
-/* The model that came into use last, did it after an instant? */
-static bool
-model_is_newer(const Writer *writer, int64 at)
-{
-	const Pipeline *pipeline = writer->pipeline;
-
-	/* events before the first activation are judged by the first model too */
-	return pipeline->nperiods > 1 &&
-		pipeline->periods[pipeline->nperiods - 1].activated_at >= at;
-}
-
-/*
- * Count events that come late or are removed, if that changes no stage: all of
- * them must be points of a time in which the stage, the profile and the model
- * were those of now.  Which event blocks a promotion, or has unblocked it, only
- * the log can tell.  False if the log must be read; the activity is then
- * useless.
- */
-static bool
-count_late(Writer *writer, LeadRecord *record, const DeltaList *list, int64 begin, int64 end)
-{
-	LeadLifecycle *lifecycle = &record->lifecycle;
-	int64		from = NEVER;
-	int64		i;
-
-	for (i = begin; i < end; i++)
-	{
-		const EventDelta *delta = &list->deltas[i];
-		LeadStep	step = leadscore_delta_step(list, delta);
-
-		if (!delta->removed && delta->at >= lifecycle->processed_until)
-			continue;
-		if (leadscore_step_moves(lifecycle->scorer, &step) ||
-			((lifecycle->standing.promotion_blocked || delta->removed) &&
-			 leadscore_step_is_positive(lifecycle->scorer, &step)))
-			return false;
-		leadscore_lifecycle_count(lifecycle, &step, delta->removed ? -1 : 1);
-		/* future buckets do not count yet */
-		if (bucket_of(delta->at, writer->pipeline->grain) <=
-			bucket_of(writer->counts_until, writer->pipeline->grain))
-			from = Min(from, delta->at);
-	}
-	if (from == NEVER)
-		return true;
-	return lifecycle->stage_since < from &&
-		(lifecycle->segments_since == NEVER || lifecycle->segments_since < from) &&
-		(lifecycle->profile_at == NEVER || lifecycle->profile_at < from) &&
-		(lifecycle->milestone_at == NEVER || lifecycle->milestone_at < from) &&
-		from <= lifecycle->processed_until &&
-		!model_is_newer(writer, from) && leadscore_lifecycle_keeps(lifecycle, from);
-}
-
 /* Must a lead be brought up to date from its log before anything else? */
 static bool
 needs_log(const Writer *writer, const LeadRecord *record)
@@ -243,11 +192,12 @@ has_left(const HistoryBuffer *history, int from, int64 at)
 
 /*
  * Apply the deltas of one lead to its record without reading its log.  False
- * if that cannot be: the record is spoilt then.
+ * if that cannot be, or not unless the state is locked: the record is spoilt
+ * then.
  */
 static bool
 apply_without_log(Writer *writer, LeadRecord *record, const DeltaList *list, int64 begin,
-				  int64 end)
+				  int64 end, bool locked)
 {
 	LeadLifecycle *lifecycle = &record->lifecycle;
 	LeadStep   *steps;
@@ -261,7 +211,7 @@ apply_without_log(Writer *writer, LeadRecord *record, const DeltaList *list, int
 		return false;
 	for (i = begin; i < end; i++)
 		late |= list->deltas[i].removed || list->deltas[i].at < lifecycle->processed_until;
-	if (late && !count_late(writer, record, list, begin, end))
+	if (late && !leadscore_count_late(writer, record, list, begin, end, locked))
 		return false;
 	steps = MemoryContextAllocHuge(CurrentMemoryContext, (end - begin + 1) * sizeof(LeadStep));
 	for (i = begin; i < end; i++)
@@ -610,7 +560,7 @@ apply_lead(DeltaList *list, Writer *writer, int64 begin, int64 end, const char *
 			writer->from_stage = record.lifecycle.standing.stage;
 		count_before_line(writer, &record, list, begin, end);
 		/* the state of one that was replayed may have counted these already */
-		if (replayed || !apply_without_log(writer, &record, list, begin, end))
+		if (replayed || !apply_without_log(writer, &record, list, begin, end, locked))
 		{
 			writer->appended.n = nstages;
 			writer->appended.nsegments = nsegments;

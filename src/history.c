@@ -26,19 +26,6 @@
 #include "history.h"
 #include "stage.h"
 
-/* A valid row of stage_log */
-typedef struct LoggedStage
-{
-	int32		seq;
-	int32		cycle;
-	uint8		from_stage;		/* 0: none */
-	uint8		to_stage;
-	int64		effective_at;
-	int64		recorded_at;
-	char	   *model;			/* NULL: none */
-	bool		is_lead;		/* false for NULL: without a model */
-} LoggedStage;
-
 /* Run a statement of the engine's on a table of a pipeline. */
 static void
 run_plan(Pipeline *pipeline, PipelinePlan number, const char *sql, int nargs, Oid *types,
@@ -421,6 +408,27 @@ read_stages(Pipeline *pipeline, int64 lead_id, Snapshot snapshot, int *n, int64 
 			(*n)++;
 	}
 	return stages;
+}
+
+/* The valid stages of a lead, in order; the rows live in the caller's context, without models. */
+LoggedStage *
+leadscore_history_stages(Pipeline *pipeline, int64 lead_id, int *n)
+{
+	MemoryContext context = CurrentMemoryContext;
+	LoggedStage *stages;
+	LoggedStage *result;
+	int64		recorded_at;
+	int			i;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	stages = read_stages(pipeline, lead_id, InvalidSnapshot, n, &recorded_at);
+	result = MemoryContextAlloc(context, sizeof(LoggedStage) * (*n + 1));
+	memcpy(result, stages, sizeof(LoggedStage) * *n);
+	for (i = 0; i < *n; i++)
+		result[i].model = NULL;
+	SPI_finish();
+	return result;
 }
 
 /* Is a row of the log equal to a replayed one? */

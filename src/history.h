@@ -90,6 +90,19 @@ typedef struct ProfileBuffer
 	int			capacity;
 } ProfileBuffer;
 
+/* A valid row of stage_log */
+typedef struct LoggedStage
+{
+	int32		seq;
+	int32		cycle;
+	uint8		from_stage;		/* 0: none */
+	uint8		to_stage;
+	int64		effective_at;
+	int64		recorded_at;
+	char	   *model;			/* NULL: none */
+	bool		is_lead;		/* false for NULL: without a model */
+} LoggedStage;
+
 /* Where a stored history differs from the right one */
 typedef struct HistoryDifference
 {
@@ -110,6 +123,7 @@ extern int32 leadscore_stage_number(Pipeline *pipeline, int64 lead_id, int32 aft
 extern int32 leadscore_segment_number(Pipeline *pipeline, int64 lead_id, int32 after, int n);
 extern void leadscore_history_flush(Pipeline *pipeline, HistoryBuffer *history,
 									ProfileBuffer *profiles);
+extern LoggedStage *leadscore_history_stages(Pipeline *pipeline, int64 lead_id, int *n);
 extern bool leadscore_history_correct(Pipeline *pipeline, HistoryBuffer *replayed,
 									  Snapshot snapshot, HistoryDifference *difference);
 

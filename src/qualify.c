@@ -438,6 +438,35 @@ leadscore_is_lead(const Scorer *scorer, const Evaluation *e)
 	return is_lead(scorer, &range) == ANSWER_YES;
 }
 
+/* Are the gates that make a contact a lead asked of nothing that an event of the activity counts? */
+bool
+leadscore_lead_by_profile(const Scorer *scorer, const ActivityList *activity)
+{
+	const ModelGate *gates = model_gates(scorer->model);
+	int			i;
+	int			j;
+	int			k;
+
+	for (i = 0; i < scorer->nstages; i++)
+	{
+		const StageGates *stage = &scorer->stages[i];
+
+		for (j = stage->first_gate; j < stage->first_gate + stage->ngates; j++)
+		{
+			if (stage->stage != LEAD_STAGE_IQL)
+				continue;
+			if (gates[j].signal == NO_INDEX)
+				return false;
+			for (k = 0; k < activity->nitems; k++)
+				if (activity->items[k].bucket != BUCKET_TIMELESS &&
+					activity->items[k].signal <= scorer->max_signal_id &&
+					scorer->signal_index[activity->items[k].signal] == gates[j].signal)
+					return false;
+		}
+	}
+	return true;
+}
+
 /* The stage that a lead of this standing moves to now, or stays in */
 uint8
 leadscore_next_stage(Scorer *scorer, const Evaluation *e, const LeadStanding *standing)

@@ -78,6 +78,7 @@ extern uint8 leadscore_qualified_stage(Scorer *scorer, const Evaluation *e);
 extern uint8 leadscore_stage_by_points(const Scorer *scorer, const Evaluation *e,
 									   int64 points);
 extern bool leadscore_is_lead(const Scorer *scorer, const Evaluation *e);
+extern bool leadscore_lead_by_profile(const Scorer *scorer, const ActivityList *activity);
 extern uint8 leadscore_next_stage(Scorer *scorer, const Evaluation *e,
 								  const LeadStanding *standing);
 

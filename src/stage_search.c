@@ -34,6 +34,9 @@
 /* after so many bounds reading the log is cheaper */
 #define KEEPS_BUDGET	1000
 
+/* so many parts of a bucket's counts are looked at one by one */
+#define MAX_PARTS		64
+
 /* A search for the first bucket where a stage changes */
 typedef struct Search
 {
@@ -335,4 +338,165 @@ leadscore_standing_keeps(Scorer *scorer, const ActivityList *activity,
 	keeps = keeps_halves(&search, from, until);
 	leadscore_range_free(&search.range);
 	return keeps;
+}
+
+/* An activity whose counts of one bucket come in an order that is not known */
+typedef struct Parts
+{
+	int32		bucket;
+	ActivityList rest;			/* all that is not in the bucket, or not
+								 * looked at */
+	ActivityList counts;		/* of the bucket */
+	ActivityList part;			/* of the counts */
+	ActivityList activity;		/* the rest with the part */
+	int64		nparts;			/* 0: too many to look at */
+} Parts;
+
+/* Take the counts of a bucket that a scorer looks at out of an activity. */
+static void
+parts_init(Parts *parts, const Scorer *scorer, const ActivityList *activity, int32 bucket)
+{
+	int			i;
+
+	parts->bucket = bucket;
+	lead_activity_init(&parts->rest, activity->grain, activity->nitems);
+	lead_activity_init(&parts->counts, activity->grain, 16);
+	lead_activity_init(&parts->part, activity->grain, 16);
+	lead_activity_init(&parts->activity, activity->grain, activity->nitems);
+	for (i = 0; i < activity->nitems; i++)
+	{
+		const ActivityItem *item = &activity->items[i];
+		bool		counts = item->bucket == bucket && item->signal <= scorer->max_signal_id &&
+			scorer->signal_index[item->signal] != NO_INDEX;
+
+		lead_activity_append(counts ? &parts->counts : &parts->rest, item->signal, item->value, item->bucket,
+							 item->count);
+	}
+	parts->nparts = 1;
+	for (i = 0; i < parts->counts.nitems && parts->nparts > 0; i++)
+	{
+		int64		count = parts->counts.items[i].count;
+
+		parts->nparts = count > 0 && count < MAX_PARTS ? parts->nparts * (count + 1) : 0;
+		if (parts->nparts > MAX_PARTS)
+			parts->nparts = 0;
+	}
+}
+
+/* Set the activity to what it is with part number `number` of the counts. */
+static void
+parts_take(Parts *parts, int64 number)
+{
+	int			i;
+
+	CHECK_FOR_INTERRUPTS();
+	/* a number has a digit for each count */
+	parts->part.nitems = 0;
+	for (i = 0; i < parts->counts.nitems; i++)
+	{
+		const ActivityItem *item = &parts->counts.items[i];
+		int64		base = item->count + 1;
+
+		if (number % base > 0)
+			lead_activity_append(&parts->part, item->signal, item->value, item->bucket, number % base);
+		number /= base;
+	}
+	lead_activity_merge(&parts->rest, &parts->part, 1, &parts->activity);
+}
+
+/* Do two evaluations move a lead of each of some standings alike? */
+static bool
+decide_alike(Scorer *scorer, const Evaluation *x, const Evaluation *y, const LeadStanding *standings, int n)
+{
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		SegmentBits in_x = {0};
+		SegmentBits in_y = {0};
+
+		if (leadscore_next_stage(scorer, x, &standings[i]) != leadscore_next_stage(scorer, y, &standings[i]))
+			return false;
+		if (scorer->segments == NULL)
+			continue;
+		leadscore_segments_at(scorer, x, standings[i].stage, &in_x);
+		leadscore_segments_at(scorer, y, standings[i].stage, &in_y);
+		if (memcmp(&in_x, &in_y, sizeof(SegmentBits)) != 0)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Do two activities, which have the same in a bucket, move a lead of each of some
+ * standings alike in it, whatever part of its counts has come?  True is certain.
+ */
+bool
+leadscore_standings_alike(Scorer *scorer, const ActivityList *a, const ActivityList *b,
+						  int32 bucket, const LeadStanding *standings, int n)
+{
+	Evaluation *x = leadscore_evaluation_create(scorer);
+	Evaluation *y = leadscore_evaluation_create(scorer);
+	Parts		of_a;
+	Parts		of_b;
+	int64		i;
+	bool		alike;
+
+	parts_init(&of_a, scorer, a, bucket);
+	parts_init(&of_b, scorer, b, bucket);
+	Assert(lead_activity_equal(&of_a.counts, &of_b.counts));
+	alike = of_a.nparts > 0;
+	for (i = 0; i < of_a.nparts && alike; i++)
+	{
+		parts_take(&of_a, i);
+		parts_take(&of_b, i);
+		leadscore_evaluate(scorer, &of_a.activity, bucket, x);
+		leadscore_evaluate(scorer, &of_b.activity, bucket, y);
+		alike = decide_alike(scorer, x, y, standings, n);
+	}
+	leadscore_evaluation_free(x);
+	leadscore_evaluation_free(y);
+	return alike;
+}
+
+/*
+ * Do counts that come in one instant of a bucket promote a lead of this standing,
+ * to the same stage and score whatever part of the bucket's other counts has come,
+ * while without them it stays all the bucket?  The activity has all counts of the
+ * bucket but these.  True is certain.
+ */
+bool
+leadscore_counts_promote(Scorer *scorer, const ActivityList *activity, const ActivityList *counts,
+						 int32 bucket, const LeadStanding *standing, uint8 *stage, int64 *score)
+{
+	Evaluation *e = leadscore_evaluation_create(scorer);
+	LeadStanding promoted = *standing;
+	Parts		parts;
+	ActivityList with;
+	int64		i;
+	bool		promote;
+
+	parts_init(&parts, scorer, activity, bucket);
+	lead_activity_init(&with, activity->grain, activity->nitems + counts->nitems);
+	promote = parts.nparts > 0;
+	for (i = 0; i < parts.nparts && promote; i++)
+	{
+		parts_take(&parts, i);
+		leadscore_evaluate(scorer, &parts.activity, bucket, e);
+		promote = leadscore_next_stage(scorer, e, standing) == standing->stage;
+		if (!promote)
+			break;
+		lead_activity_merge(&parts.activity, counts, 1, &with);
+		leadscore_evaluate(scorer, &with, bucket, e);
+		if (i == 0)
+		{
+			*stage = promoted.stage = leadscore_next_stage(scorer, e, standing);
+			*score = e->total;
+		}
+		promote = promoted.stage > standing->stage && *score == e->total &&
+			leadscore_next_stage(scorer, e, standing) == promoted.stage &&
+			leadscore_next_stage(scorer, e, &promoted) == promoted.stage;
+	}
+	leadscore_evaluation_free(e);
+	return promote;
 }

@@ -26,5 +26,10 @@ extern bool leadscore_standing_stays(Scorer *scorer, const ActivityList *least,
 									 int32 from, int32 until, const LeadStanding *standing);
 extern bool leadscore_standing_keeps(Scorer *scorer, const ActivityList *activity,
 									 int32 from, int32 until, const LeadStanding *standing);
+extern bool leadscore_standings_alike(Scorer *scorer, const ActivityList *a, const ActivityList *b,
+									  int32 bucket, const LeadStanding *standings, int n);
+extern bool leadscore_counts_promote(Scorer *scorer, const ActivityList *activity, const ActivityList *counts,
+									 int32 bucket, const LeadStanding *standing, uint8 *stage,
+									 int64 *score);
 
 #endif							/* LEADSCORE_STAGE_SEARCH_H */

@@ -1,0 +1,348 @@
+/*-------------------------------------------------------------------------
+ *
+ * late.c
+ *		What late and removed events do to the history of a lead, without its log.
+ *
+ * Most events that come late change no stage, and to replay a lead from its log
+ * takes time that grows with the log.  The activity knows all counts by bucket,
+ * and stage_log says where the lead stood in each.  What is not known is in which
+ * order the counts of one bucket came.
+ *
+ * So two questions tell that a history stands.  Of a stretch in which the lead
+ * stayed in its stage: does it stay there with the new counts, whatever the order
+ * in each bucket?  Of a bucket in which the stage changed: do the old counts and
+ * the new ones decide alike, whatever part of that bucket has come?  Then a
+ * replay would find no first difference.
+ *
+ * And often the event is itself the instant from which the lead is in a stage that
+ * it came to later.  Then one row takes the place of those after it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "checkpoint.h"
+#include "late.h"
+#include "stage.h"
+
+/* with more changes after the event to look at, reading the log is cheaper */
+#define MAX_CHANGES		16
+
+/* The model that came into use last, did it after an instant? */
+static bool
+model_is_newer(const Writer *writer, int64 at)
+{
+	const Pipeline *pipeline = writer->pipeline;
+
+	/* events before the first activation are judged by the first model too */
+	return pipeline->nperiods > 1 &&
+		pipeline->periods[pipeline->nperiods - 1].activated_at >= at;
+}
+
+/* Is an event of the statement one that comes late or is removed? */
+static bool
+is_late(const LeadLifecycle *lifecycle, const EventDelta *delta)
+{
+	return delta->removed || delta->at < lifecycle->processed_until;
+}
+
+/* Does the buffer have changes of a lead that are not in its history yet? */
+static bool
+is_appended(const HistoryBuffer *appended, int64 lead_id)
+{
+	int			i;
+
+	for (i = 0; i < appended->n; i++)
+		if (appended->rows[i].lead_id == lead_id)
+			return true;
+	return false;
+}
+
+/*
+ * Is a promotion blocked at first after a change?  After a loss of consent it is
+ * not; that is for the caller to know.
+ */
+static bool
+begins_blocked(const LoggedStage *change)
+{
+	return change->to_stage < LEAD_STAGE_VISITOR || change->to_stage < change->from_stage;
+}
+
+/* Does a late event of [from, until) give points? */
+static bool
+any_positive(const LeadLifecycle *lifecycle, const DeltaList *list, int64 begin, int64 end,
+			 int64 from, int64 until)
+{
+	int64		i;
+
+	for (i = begin; i < end; i++)
+	{
+		LeadStep	step = leadscore_delta_step(list, &list->deltas[i]);
+
+		if (is_late(lifecycle, &list->deltas[i]) && step.at >= from && step.at < until &&
+			leadscore_step_is_positive(lifecycle->scorer, &step))
+			return true;
+	}
+	return false;
+}
+
+/* Is a late event in a bucket? */
+static bool
+any_in_bucket(const LeadLifecycle *lifecycle, const DeltaList *list, int64 begin, int64 end,
+			  int32 bucket)
+{
+	int64		i;
+
+	for (i = begin; i < end; i++)
+		if (is_late(lifecycle, &list->deltas[i]) &&
+			bucket_of(list->deltas[i].at, lifecycle->activity->grain) == bucket)
+			return true;
+	return false;
+}
+
+/* The standing that a change of the past has led to, whose promotion nothing blocks */
+static LeadStanding
+standing_after(const LeadLifecycle *lifecycle, const LoggedStage *change)
+{
+	LeadStanding standing = lifecycle->standing;
+
+	standing.stage = change->to_stage;
+	standing.promotion_blocked = false;
+	return standing;
+}
+
+/*
+ * Do the old counts and those of now decide alike in the bucket of changes
+ * `first` to `last`?  The lead stood at the stage before the first of them, and
+ * then at those that they led to.
+ */
+static bool
+changes_alike(const LeadLifecycle *lifecycle, const ActivityList *before, const LoggedStage *stages,
+			  int first, int last, int32 bucket)
+{
+	LeadStanding *standings = palloc(sizeof(LeadStanding) * 2 * (last - first + 2));
+	int			n = 0;
+	int			i;
+	bool		alike;
+
+	for (i = first - 1; i <= last; i++)
+	{
+		standings[n++] = standing_after(lifecycle, &stages[i]);
+		if (begins_blocked(&stages[i]))
+		{
+			standings[n] = standings[n - 1];
+			standings[n++].promotion_blocked = true;
+		}
+	}
+	alike = leadscore_standings_alike(lifecycle->scorer, before, lifecycle->activity, bucket,
+									  standings, n);
+	pfree(standings);
+	return alike;
+}
+
+/*
+ * Does a lead keep the stages that it has had since an instant, before which
+ * change `first` of n was the last?  `before` is its activity without the late
+ * events, the earliest of which is of that instant.
+ */
+static bool
+history_stands(const LeadLifecycle *lifecycle, const ActivityList *before, const LoggedStage *stages,
+			   int n, int first, const DeltaList *list, int64 begin, int64 end, int64 from)
+{
+	LeadGrain	grain = lifecycle->activity->grain;
+	int			i;
+
+	for (i = first; i < n - 1; i++)
+		if (begins_blocked(&stages[i]) &&
+			any_positive(lifecycle, list, begin, end, stages[i].effective_at, stages[i + 1].effective_at))
+			return false;
+	for (i = first + 1; i < n; i++)
+	{
+		int			last = i;
+		int32		bucket = bucket_of(stages[i].effective_at, grain);
+
+		while (last + 1 < n && bucket_of(stages[last + 1].effective_at, grain) == bucket)
+			last++;
+		if (any_in_bucket(lifecycle, list, begin, end, bucket) ||
+			!changes_alike(lifecycle, before, stages, i, last, bucket))
+			return false;
+		i = last;
+	}
+	for (i = first; i < n; i++)
+	{
+		int32		start = i == first ? bucket_of(from, grain) : bucket_of(stages[i].effective_at, grain) + 1;
+		int32		last = i == n - 1 ? bucket_of(lifecycle->processed_until, grain) :
+			bucket_of(stages[i + 1].effective_at, grain) - 1;
+		LeadStanding standing = i == n - 1 ? lifecycle->standing : standing_after(lifecycle, &stages[i]);
+
+		if (start <= last &&
+			!leadscore_standing_keeps(lifecycle->scorer, lifecycle->activity, start, last, &standing))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Does a late event promote a lead to a stage in which it stays?  Then the
+ * history after change `last` is that promotion, and is corrected so.
+ */
+static bool
+promote_late(Writer *writer, LeadRecord *record, const ActivityList *before, const LoggedStage *last,
+			 const LeadStep *step)
+{
+	LeadLifecycle *lifecycle = &record->lifecycle;
+	LeadGrain	grain = writer->pipeline->grain;
+	int32		bucket = bucket_of(step->at, grain);
+	int32		until = bucket_of(lifecycle->processed_until, grain);
+	LeadStanding standing = standing_after(lifecycle, last);
+	StageChange change = {.from_stage = last->to_stage,.cause = CAUSE_POINTS,.is_lead = true,
+		.cycle = last->cycle,.effective_at = step->at,.from_since = last->effective_at
+	};
+	ActivityList counts;
+	HistoryBuffer history;
+	int			i;
+
+	/*
+	 * an exit, a milestone and a promotion that is blocked have rules of
+	 * their own
+	 */
+	if (begins_blocked(last) || writer->pipeline->nsegment_activations > 0 ||
+		(lifecycle->milestone_at != NEVER && lifecycle->milestone_at >= step->at))
+		return false;
+	lead_activity_init(&counts, grain, step->ncounts);
+	for (i = 0; i < step->ncounts; i++)
+		lead_activity_count(&counts, step->counts[i].signal, step->counts[i].value, bucket, step->counts[i].count);
+	if (!leadscore_counts_promote(lifecycle->scorer, before, &counts, bucket, &standing,
+								  &change.to_stage, &change.score))
+		return false;
+	standing.stage = change.to_stage;
+	if (bucket < until &&
+		!leadscore_standing_keeps(lifecycle->scorer, lifecycle->activity, bucket + 1, until, &standing))
+		return false;
+
+	leadscore_history_init(&history, CurrentMemoryContext);
+	history.lead_id = record->lead_id;
+	history.model = writer->history->model;
+	history.kept_stages = last->seq;
+	leadscore_stage_changed(&history, &change);
+	leadscore_correct_history(writer, &history);
+	lifecycle->standing = standing;
+	lifecycle->stage_since = step->at;
+	Assert(leadscore_lifecycle_valid(lifecycle));
+	return true;
+}
+
+/*
+ * Bring the history of a lead, whose state is locked, up to date with late events
+ * that are counted already, the earliest of which is of an instant.  `before` is
+ * the activity without them.  `stays`: no change of the history is younger, and
+ * there may have to be one.  False if only the log can tell, or if it is to be
+ * asked of one event after the other.
+ */
+static bool
+correct_from_history(Writer *writer, LeadRecord *record, const ActivityList *before,
+					 const DeltaList *list, int64 begin, int64 end, int64 from, bool stays)
+{
+	LeadLifecycle *lifecycle = &record->lifecycle;
+	const EventDelta *late = NULL;
+	LoggedStage *stages;
+	LeadStep	step;
+	int			nlate = 0;
+	int			n;
+	int			first;
+	int64		i;
+
+	/* what is before a purge is counted elsewhere */
+	if (lifecycle->scorer == NULL || leadscore_has_baseline(writer) ||
+		is_appended(&writer->appended, record->lead_id))
+		return false;
+	/* a loss of consent suspends a stage, which the history does not say */
+	if (lifecycle->standing.suspended != 0 ||
+		!leadscore_lead_by_profile(lifecycle->scorer, before) ||
+		!leadscore_lead_by_profile(lifecycle->scorer, lifecycle->activity))
+		return false;
+	stages = leadscore_history_stages(writer->pipeline, record->lead_id, &n);
+	for (first = n - 1; first >= 0 && stages[first].effective_at >= from; first--)
+		;
+	if (first < 0 || n - 1 - first > MAX_CHANGES ||
+		stages[n - 1].to_stage != lifecycle->standing.stage ||
+		stages[n - 1].effective_at != lifecycle->stage_since)
+		return false;
+	if (!stays && history_stands(lifecycle, before, stages, n, first, list, begin, end, from))
+		return true;
+	for (i = begin; i < end; i++)
+		if (is_late(lifecycle, &list->deltas[i]))
+		{
+			late = &list->deltas[i];
+			nlate++;
+		}
+	if (nlate != 1 || late->removed)
+		return false;
+	step = leadscore_delta_step(list, late);
+	return promote_late(writer, record, before, &stages[first], &step);
+}
+
+/*
+ * Count events that come late or are removed, and correct the history, if the
+ * log is not needed for that: all of them must be points of a time in which the
+ * profile, the segments and the model were those of now.  Which event blocks a
+ * promotion, or has unblocked it, only the log can tell.  Without a lock on the
+ * state nothing is read.  False if the log must be; the record is spoilt then.
+ */
+bool
+leadscore_count_late(Writer *writer, LeadRecord *record, const DeltaList *list, int64 begin, int64 end,
+					 bool locked)
+{
+	LeadLifecycle *lifecycle = &record->lifecycle;
+	LeadGrain	grain = writer->pipeline->grain;
+	int64		from = NEVER;
+	ActivityList before;
+	int			nlate = 0;
+	bool		stays;
+	int64		i;
+
+	if (locked)
+	{
+		lead_activity_init(&before, grain, lifecycle->activity->nitems);
+		lead_activity_copy(lifecycle->activity, &before);
+	}
+	for (i = begin; i < end; i++)
+	{
+		LeadStep	step = leadscore_delta_step(list, &list->deltas[i]);
+
+		if (!is_late(lifecycle, &list->deltas[i]))
+			continue;
+		nlate++;
+		if (leadscore_step_moves(lifecycle->scorer, &step) ||
+			((lifecycle->standing.promotion_blocked || list->deltas[i].removed) &&
+			 leadscore_step_is_positive(lifecycle->scorer, &step)))
+			return false;
+		leadscore_lifecycle_count(lifecycle, &step, list->deltas[i].removed ? -1 : 1);
+		/* future buckets do not count yet */
+		if (bucket_of(step.at, grain) <= bucket_of(writer->counts_until, grain))
+			from = Min(from, step.at);
+	}
+	if (from == NEVER)
+		return true;
+	if (from > lifecycle->processed_until || model_is_newer(writer, from) ||
+		(lifecycle->segments_since != NEVER && lifecycle->segments_since >= from) ||
+		(lifecycle->profile_at != NEVER && lifecycle->profile_at >= from))
+		return false;
+	stays = lifecycle->stage_since < from &&
+		(lifecycle->milestone_at == NEVER || lifecycle->milestone_at < from);
+	if (stays && leadscore_lifecycle_keeps(lifecycle, from))
+		return true;
+	if (!locked)
+		return false;
+	if (correct_from_history(writer, record, &before, list, begin, end, from, stays))
+		return true;
+	if (nlate == 1)
+		return false;
+	/* the order in which events arrive makes no difference */
+	lead_activity_copy(&before, lifecycle->activity);
+	for (i = begin; i < end; i++)
+		if (is_late(lifecycle, &list->deltas[i]) &&
+			!leadscore_count_late(writer, record, list, i, i + 1, true))
+			return false;
+	return true;
+}

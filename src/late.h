@@ -1,0 +1,16 @@
+/*-------------------------------------------------------------------------
+ *
+ * late.h
+ *		What late and removed events do to the history of a lead, without its log.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEADSCORE_LATE_H
+#define LEADSCORE_LATE_H
+
+#include "apply.h"
+
+extern bool leadscore_count_late(Writer *writer, LeadRecord *record, const DeltaList *list,
+								 int64 begin, int64 end, bool locked);
+
+#endif							/* LEADSCORE_LATE_H */
