@@ -63,8 +63,9 @@ SELECT stage, (processed_until <= now()) AS up_to_now FROM crm.lead_state WHERE 
 SELECT * FROM crm.verify();
 SELECT leadscore.drop_pipeline('crm') \g /dev/null
 
--- Consent of all leads is followed at once, whatever the instants at which it was
--- given: that which the call records, and that which was loaded.
+-- Consent that the call records is what the columns say, so nothing follows it, lead
+-- by lead or otherwise. That which was loaded is followed at once, whatever the
+-- instants at which it was given.
 SELECT leadscore.create_pipeline('crm', attach => false, reports => false) \g /dev/null
 INSERT INTO crm.lead (lead_id, external_id, email, consented_at, created_at, updated_at)
 SELECT n, 'lead' || n, 'lead' || n || '@mail.example', t.at, t.at, t.at
@@ -72,7 +73,7 @@ FROM generate_series(1, 20) n, LATERAL (SELECT timestamptz '2024-01-01 00:00Z' +
 BEGIN;
 SET LOCAL track_functions = 'pl';
 SELECT leadscore.attach_pipeline('crm') \g /dev/null
-SELECT calls FROM pg_stat_xact_user_functions WHERE schemaname = 'crm' AND funcname = '_follow_consents';
+SELECT funcname, calls FROM pg_stat_xact_user_functions WHERE schemaname = 'crm' AND funcname IN ('_columns_written', 'consent_checked', 'consent_recorded', '_follow_consents');
 COMMIT;
 SELECT leadscore.detach_pipeline('crm') \g /dev/null
 INSERT INTO crm.consent (lead_id, purpose, status, occurred_at)
@@ -84,5 +85,21 @@ SELECT leadscore.attach_pipeline('crm') \g /dev/null
 SELECT calls < 20 AS at_once FROM pg_stat_xact_user_functions WHERE schemaname = 'crm' AND funcname = '_follow_consents';
 COMMIT;
 SELECT contact_allowed, consented_at IS NOT NULL AS consented, count(*), min(updated_at) AS first, max(updated_at) AS last FROM crm.lead GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT * FROM crm.verify();
+SELECT leadscore.drop_pipeline('crm') \g /dev/null
+
+-- A lead with a suppressed address may not be contacted, whatever its columns said,
+-- whether it is loaded or inserted.
+SELECT leadscore.create_pipeline('crm', reports => false) \g /dev/null
+SELECT crm.suppress('blocked@mail.example') \g /dev/null
+SELECT leadscore.detach_pipeline('crm') \g /dev/null
+INSERT INTO crm.lead (lead_id, email, contact_allowed, consented_at, created_at, updated_at) VALUES
+    (1, 'blocked@mail.example', true, '2024-01-01', '2024-01-01', '2024-01-01'),
+    (2, 'blocked@mail.example', NULL, NULL, '2024-01-01', '2024-01-01'),
+    (3, 'other@mail.example', true, '2024-01-01', '2024-01-01', '2024-01-01');
+SELECT leadscore.attach_pipeline('crm') \g /dev/null
+INSERT INTO crm.lead (lead_id, email, contact_allowed, consented_at, created_at, updated_at) SELECT lead_id + 10, email, lead_id <> 2 OR NULL, consented_at, created_at, '2024-01-01' FROM crm.lead;
+SELECT lead_id, contact_allowed, consented_at IS NOT NULL AS consented FROM crm.lead ORDER BY lead_id;
+SELECT lead_id, purpose, status FROM crm.consent ORDER BY 1, 2;
 SELECT * FROM crm.verify();
 SELECT leadscore.drop_pipeline('crm') \g /dev/null

@@ -51,6 +51,7 @@ static const char *const tasks[] = {
 /* Phases, in plain words */
 static const char *const phases[] = {
 	"waiting for sessions that write",
+	"recording consent that was loaded",
 	"creating triggers",
 	"completing leads that were loaded",
 	"comparing leads with their events",

@@ -29,6 +29,7 @@ typedef enum ProgressTask
 typedef enum ProgressPhase
 {
 	PHASE_WAIT,
+	PHASE_CONSENT,
 	PHASE_TRIGGERS,
 	PHASE_COMPLETE,
 	PHASE_COMPARE,

@@ -326,6 +326,7 @@ AS $$
 DECLARE
 	schema_oid CONSTANT regnamespace := leadscore_internal.known_pipeline(pipeline);
 	changed bigint := 0;
+	recorded bigint;
 	outermost boolean;
 BEGIN
 	IF rebuild IS NULL THEN
@@ -337,10 +338,12 @@ BEGIN
 		PERFORM leadscore_internal.require_one_layout(schema_oid);
 		outermost := leadscore_internal.progress_begin(schema_oid, 'attach_pipeline', 'waiting for sessions that write');
 		PERFORM leadscore_internal.lock_pipeline(schema_oid);
+		PERFORM leadscore_internal.progress_next('recording consent that was loaded');
+		EXECUTE pg_catalog.format('SELECT %I._columns_loaded()', pipeline) INTO recorded;
 		PERFORM leadscore_internal.progress_next('creating triggers');
 		PERFORM leadscore_internal.run_ddl(pipeline, 'triggers/attach');
 		PERFORM leadscore_internal.progress_next('completing leads that were loaded');
-		EXECUTE pg_catalog.format('SELECT %I._leads_loaded()', pipeline);
+		EXECUTE pg_catalog.format('SELECT %I._leads_loaded($1)', pipeline) USING recorded;
 		IF rebuild THEN
 			-- leads that are right keep their history
 			changed := leadscore_internal.rebuild(schema_oid, NULL);

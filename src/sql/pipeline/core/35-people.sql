@@ -535,26 +535,44 @@ END
 $$;
 COMMENT ON FUNCTION _leave_out_forgotten(bigint[]) IS 'deletes new leads that are people that were forgotten';
 
--- leadscore.attach_pipeline() calls this.
-CREATE OR REPLACE FUNCTION _leads_loaded() RETURNS void
+-- leadscore.attach_pipeline() calls this before it creates the triggers, which would
+-- look at each row of consent and lock its lead, and again when they are there: by
+-- then no session can write what is not seen.
+CREATE OR REPLACE FUNCTION _columns_loaded() RETURNS bigint
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
-    enroll CONSTANT text := current_setting('leadscore.enroll');
-    consent_loaded CONSTANT boolean := EXISTS (SELECT FROM @pipeline@.consent);
+    there bigint;
 BEGIN
-    -- what was loaded begins no sequence
-    PERFORM set_config('leadscore.enroll', 'off', true);
-    IF EXISTS (SELECT FROM @pipeline@.suppression) THEN
-        PERFORM @pipeline@._leave_out_forgotten(ARRAY(SELECT l.lead_id FROM @pipeline@.lead l));
-    END IF;
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    SELECT count(*) INTO there FROM @pipeline@.consent;
     PERFORM @pipeline@._columns_written(array_agg(l.lead_id), array_agg(true), array_agg(true), true)
     FROM @pipeline@.lead l
     WHERE l.erased_at IS NULL
         AND (l.consented_at IS NOT NULL AND NOT EXISTS (SELECT FROM @pipeline@.consent c WHERE c.lead_id = l.lead_id AND c.purpose = 'policy')
             OR l.contact_allowed IS NOT NULL AND NOT EXISTS (SELECT FROM @pipeline@.consent c WHERE c.lead_id = l.lead_id AND c.purpose = 'marketing'))
     HAVING count(*) > 0;
+    RETURN (SELECT count(*) FROM @pipeline@.consent) - there;
+END
+$$;
+COMMENT ON FUNCTION _columns_loaded() IS
+    'records as consent what consented_at and contact_allowed of leads say that were loaded without triggers; returns how many rows';
+
+-- leadscore.attach_pipeline() calls this when the triggers are there.
+CREATE OR REPLACE FUNCTION _leads_loaded(recorded bigint) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
+    enroll CONSTANT text := current_setting('leadscore.enroll');
+    others CONSTANT boolean := recorded <> (SELECT count(*) FROM @pipeline@.consent) OR EXISTS (SELECT FROM @pipeline@.action);
+BEGIN
+    -- what was loaded begins no sequence
+    PERFORM set_config('leadscore.enroll', 'off', true);
+    IF EXISTS (SELECT FROM @pipeline@.suppression) THEN
+        PERFORM @pipeline@._leave_out_forgotten(ARRAY(SELECT l.lead_id FROM @pipeline@.lead l));
+    END IF;
+    PERFORM @pipeline@._columns_loaded();
     -- what an event said once was of the address of its day
     PERFORM @pipeline@._events_refused(array_agg(e.lead_id), array_agg(e.event_id))
     FROM @pipeline@.event e JOIN @pipeline@.event_kind k USING (kind) JOIN @pipeline@.lead l USING (lead_id)
@@ -571,10 +589,13 @@ BEGIN
         JOIN @pipeline@.experiment x ON x.experiment = e.properties ->> 'experiment' AND x.status = 'running'
     WHERE k.role IN ('visit', 'form_view', 'email_sent')
     HAVING count(*) > 0;
-    -- what was recorded just now has been followed by the trigger on consent
-    IF consent_loaded THEN
+    -- the columns say what was recorded from them, unless something else was said
+    IF others THEN
         PERFORM @pipeline@._follow_consents(array_agg(n.lead_id ORDER BY n.lead_id), array_agg(n.occurred_at ORDER BY n.lead_id))
-        FROM (SELECT c.lead_id, max(c.occurred_at) AS occurred_at FROM @pipeline@.consent c GROUP BY c.lead_id) n;
+        FROM (SELECT c.lead_id, max(c.occurred_at) AS occurred_at FROM @pipeline@.consent c GROUP BY c.lead_id) n
+        HAVING count(*) > 0;
+    ELSIF EXISTS (SELECT FROM @pipeline@.suppression) THEN
+        PERFORM @pipeline@._columns_corrected(ARRAY(SELECT l.lead_id FROM @pipeline@.lead l WHERE l.erased_at IS NULL), true);
     END IF;
     -- the time of its last change stays that of its profile
     UPDATE @pipeline@.lead l
@@ -583,5 +604,5 @@ BEGIN
     PERFORM set_config('leadscore.enroll', enroll, true);
 END
 $$;
-COMMENT ON FUNCTION _leads_loaded() IS
-    'does what the triggers would have done for leads and events that were loaded without them: names are folded, forgotten people left out, consent recorded';
+COMMENT ON FUNCTION _leads_loaded(bigint) IS
+    'does what the triggers would have done for leads and events that were loaded without them: names are folded, forgotten people left out, consent recorded; recorded: how many rows of consent _columns_loaded() has made';
