@@ -158,7 +158,31 @@ leadscore_lead_ids_array(const int64 *lead_ids, int64 n)
 	return leadscore_build_array(items, NULL, (int) n, INT8OID);
 }
 
+/*
+ * Has no lead of a range of numbers a row in a log?  Then rows of leads that are
+ * new are numbered without a look at each of them.  Serializable transactions do
+ * not ask: leads of others may be in the range.  Needs an SPI connection.
+ */
+static bool
+none_between(Pipeline *pipeline, PipelinePlan plan, Oid log, int64 first, int64 last)
+{
+	Oid			types[2] = {INT8OID, INT8OID};
+	Datum		values[2] = {Int64GetDatum(first), Int64GetDatum(last)};
+
+	if (IsolationIsSerializable())
+		return false;
+	run_plan(pipeline, plan,
+			 psprintf("SELECT 1 FROM %s WHERE lead_id OPERATOR(pg_catalog.>=) $1"
+					  " AND lead_id OPERATOR(pg_catalog.<=) $2 ORDER BY lead_id LIMIT 1", leadscore_table_name(log)),
+			 2, types, values, InvalidSnapshot);
+	return SPI_processed == 0;
+}
+
 #define STAGE_COLUMNS	11
+#define STAGES_UNNESTED "SELECT pg_catalog.unnest($1) AS lead_id, pg_catalog.unnest($2) AS n, pg_catalog.unnest($3) AS cycle," \
+	" pg_catalog.unnest($4) AS from_stage, pg_catalog.unnest($5) AS to_stage, pg_catalog.unnest($6) AS effective_at," \
+	" pg_catalog.unnest($7) AS cause, pg_catalog.unnest($8) AS model, pg_catalog.unnest($9) AS score," \
+	" pg_catalog.unnest($10) AS from_since, pg_catalog.unnest($11) AS is_lead"
 
 /*
  * Append stage changes, numbered after the rows that each lead has.  The lock
@@ -176,6 +200,9 @@ append_stages(Pipeline *pipeline, EdgeList *edges, const StageRow *rows, int n)
 	Datum	   *cells = palloc(sizeof(Datum) * STAGE_COLUMNS * n);
 	bool	   *nulls = palloc(sizeof(bool) * STAGE_COLUMNS * n);
 	char	   *name = leadscore_table_name(pipeline->stage_log);
+	bool		all_new = true;
+	int64		first = PG_INT64_MAX;
+	int64		last = PG_INT64_MIN;
 	int			number = 0;
 	int			i;
 	int			j;
@@ -189,6 +216,9 @@ append_stages(Pipeline *pipeline, EdgeList *edges, const StageRow *rows, int n)
 
 		Assert(row->change.to_stage != row->change.from_stage);
 		number = i > 0 && rows[i - 1].lead_id == row->lead_id ? number + 1 : 1;
+		all_new &= number > 1 || born;
+		first = Min(first, row->lead_id);
+		last = Max(last, row->lead_id);
 		cell[0] = Int64GetDatum(row->lead_id);
 		cell[1] = Int32GetDatum(number);
 		cell[2] = Int32GetDatum(row->change.cycle);
@@ -218,26 +248,34 @@ append_stages(Pipeline *pipeline, EdgeList *edges, const StageRow *rows, int n)
 		values[j] = leadscore_build_array(&cells[j * n], &nulls[j * n], n, items[j]);
 	}
 
-	/*
-	 * The newest row is looked up once for each lead, not for each row: rows
-	 * that the statement has inserted lie in the way of later lookups.  No
-	 * row is recorded before another of its lead, whatever clocks say.
-	 */
-	run_plan(pipeline, PLAN_APPEND_STAGES,
-			 psprintf("INSERT INTO %s (lead_id, seq, cycle, from_stage, to_stage, effective_at,"
-					  "  recorded_at, cause, model, score, from_since, is_lead)"
-					  " SELECT u.lead_id, COALESCE(pg_catalog.max(m.seq) OVER w, 0) OPERATOR(pg_catalog.+) u.n, u.cycle,"
-					  "  leadscore.lead_stage(u.from_stage), leadscore.lead_stage(u.to_stage), u.effective_at,"
-					  "  GREATEST(pg_catalog.now(), pg_catalog.max(m.recorded_at) OVER w), u.cause, u.model, u.score, u.from_since, u.is_lead"
-					  " FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3),"
-					  "  pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7),"
-					  "  pg_catalog.unnest($8), pg_catalog.unnest($9), pg_catalog.unnest($10), pg_catalog.unnest($11))"
-					  " AS u(lead_id, n, cycle, from_stage, to_stage, effective_at, cause, model, score, from_since, is_lead)"
-					  " LEFT JOIN LATERAL (SELECT pg_catalog.max(h.seq) AS seq, pg_catalog.max(h.recorded_at) AS recorded_at"
-					  "  FROM %s h WHERE u.n OPERATOR(pg_catalog.=) 1 AND h.lead_id OPERATOR(pg_catalog.=) u.lead_id) m ON true"
-					  " WINDOW w AS (PARTITION BY u.lead_id ORDER BY u.n)",
-					  name, name),
-			 STAGE_COLUMNS, types, values, InvalidSnapshot);
+	if (all_new && none_between(pipeline, PLAN_FIND_STAGES, pipeline->stage_log, first, last))
+		run_plan(pipeline, PLAN_APPEND_FIRST_STAGES,
+				 psprintf("INSERT INTO %s (lead_id, seq, cycle, from_stage, to_stage, effective_at,"
+						  "  recorded_at, cause, model, score, from_since, is_lead)"
+						  " SELECT u.lead_id, u.n, u.cycle, leadscore.lead_stage(u.from_stage), leadscore.lead_stage(u.to_stage),"
+						  "  u.effective_at, pg_catalog.now(), u.cause, u.model, u.score, u.from_since, u.is_lead"
+						  " FROM (" STAGES_UNNESTED ") u", name),
+				 STAGE_COLUMNS, types, values, InvalidSnapshot);
+	else
+
+		/*
+		 * The newest row is looked up once for each lead, not for each row:
+		 * rows that the statement has inserted lie in the way of later
+		 * lookups.  No row is recorded before another of its lead, whatever
+		 * clocks say.
+		 */
+		run_plan(pipeline, PLAN_APPEND_STAGES,
+				 psprintf("INSERT INTO %s (lead_id, seq, cycle, from_stage, to_stage, effective_at,"
+						  "  recorded_at, cause, model, score, from_since, is_lead)"
+						  " SELECT u.lead_id, COALESCE(pg_catalog.max(m.seq) OVER w, 0) OPERATOR(pg_catalog.+) u.n, u.cycle,"
+						  "  leadscore.lead_stage(u.from_stage), leadscore.lead_stage(u.to_stage), u.effective_at,"
+						  "  GREATEST(pg_catalog.now(), pg_catalog.max(m.recorded_at) OVER w), u.cause, u.model, u.score, u.from_since, u.is_lead"
+						  " FROM (" STAGES_UNNESTED ") u"
+						  " LEFT JOIN LATERAL (SELECT pg_catalog.max(h.seq) AS seq, pg_catalog.max(h.recorded_at) AS recorded_at"
+						  "  FROM %s h WHERE u.n OPERATOR(pg_catalog.=) 1 AND h.lead_id OPERATOR(pg_catalog.=) u.lead_id) m ON true"
+						  " WINDOW w AS (PARTITION BY u.lead_id ORDER BY u.n)",
+						  name, name),
+				 STAGE_COLUMNS, types, values, InvalidSnapshot);
 	leadscore_edges_add_stages(edges, rows, n);
 }
 
@@ -289,19 +327,25 @@ append_segments(Pipeline *pipeline, EdgeList *edges, const SegmentRow *rows, int
 	leadscore_edges_add_segments(edges, rows, n);
 }
 
+#define PROFILE_COLUMNS	5
+#define PROFILES_UNNESTED "SELECT pg_catalog.unnest($1) AS lead_id, pg_catalog.unnest($2) AS n, pg_catalog.unnest($3) AS signal," \
+	" pg_catalog.unnest($4) AS count, pg_catalog.unnest($5) AS changed_at"
+
 /* Append changes of profiles, numbered likewise. */
 static void
 append_profiles(Pipeline *pipeline, const ProfileRow *rows, int n)
 {
-	Oid			types[5] = {INT8ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT2ARRAYOID, TIMESTAMPTZARRAYOID};
-	Oid			items[5] = {INT8OID, INT4OID, TEXTOID, INT2OID, TIMESTAMPTZOID};
-	Datum	   *columns[5];
-	Datum		values[5];
+	Oid			types[PROFILE_COLUMNS] = {INT8ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT2ARRAYOID, TIMESTAMPTZARRAYOID};
+	Oid			items[PROFILE_COLUMNS] = {INT8OID, INT4OID, TEXTOID, INT2OID, TIMESTAMPTZOID};
+	Datum	   *columns[PROFILE_COLUMNS];
+	Datum		values[PROFILE_COLUMNS];
+	int64		first = PG_INT64_MAX;
+	int64		last = PG_INT64_MIN;
 	char	   *name = leadscore_table_name(pipeline->profile_change);
 	int			i;
 	int			j;
 
-	for (j = 0; j < 5; j++)
+	for (j = 0; j < PROFILE_COLUMNS; j++)
 		columns[j] = palloc0(sizeof(Datum) * n);
 	for (i = 0; i < n; i++)
 	{
@@ -315,19 +359,24 @@ append_profiles(Pipeline *pipeline, const ProfileRow *rows, int n)
 		columns[2][i] = CStringGetTextDatum(row->signal);
 		columns[3][i] = Int16GetDatum(row->count);
 		columns[4][i] = TimestampTzGetDatum(row->changed_at);
+		first = Min(first, row->lead_id);
+		last = Max(last, row->lead_id);
 	}
-	for (j = 0; j < 5; j++)
+	for (j = 0; j < PROFILE_COLUMNS; j++)
 		values[j] = leadscore_build_array(columns[j], NULL, n, items[j]);
-	run_plan(pipeline, PLAN_APPEND_PROFILES,
-			 psprintf("INSERT INTO %s (lead_id, seq, signal, count, changed_at)"
-					  " SELECT u.lead_id, COALESCE(pg_catalog.max(CASE WHEN u.n OPERATOR(pg_catalog.=) 1 THEN"
-					  "   (SELECT pg_catalog.max(p.seq) FROM %s p WHERE p.lead_id OPERATOR(pg_catalog.=) u.lead_id)"
-					  "  END) OVER (PARTITION BY u.lead_id ORDER BY u.n), 0) OPERATOR(pg_catalog.+) u.n,"
-					  "  u.signal, u.count, u.changed_at"
-					  " FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3),"
-					  "  pg_catalog.unnest($4), pg_catalog.unnest($5))"
-					  " AS u(lead_id, n, signal, count, changed_at)", name, name),
-			 5, types, values, InvalidSnapshot);
+	if (none_between(pipeline, PLAN_FIND_PROFILES, pipeline->profile_change, first, last))
+		run_plan(pipeline, PLAN_APPEND_FIRST_PROFILES,
+				 psprintf("INSERT INTO %s (lead_id, seq, signal, count, changed_at) " PROFILES_UNNESTED, name),
+				 PROFILE_COLUMNS, types, values, InvalidSnapshot);
+	else
+		run_plan(pipeline, PLAN_APPEND_PROFILES,
+				 psprintf("INSERT INTO %s (lead_id, seq, signal, count, changed_at)"
+						  " SELECT u.lead_id, COALESCE(pg_catalog.max(CASE WHEN u.n OPERATOR(pg_catalog.=) 1 THEN"
+						  "   (SELECT pg_catalog.max(p.seq) FROM %s p WHERE p.lead_id OPERATOR(pg_catalog.=) u.lead_id)"
+						  "  END) OVER (PARTITION BY u.lead_id ORDER BY u.n), 0) OPERATOR(pg_catalog.+) u.n,"
+						  "  u.signal, u.count, u.changed_at"
+						  " FROM (" PROFILES_UNNESTED ") u", name, name),
+				 PROFILE_COLUMNS, types, values, InvalidSnapshot);
 }
 
 /* Append the rows of the buffers, either of which may be NULL. */
