@@ -168,9 +168,9 @@ histories_open(Writer *writer, const LeadRange *range, Histories *histories)
 	if (histories->stages != NULL)
 		return;
 	oldcontext = MemoryContextSwitchTo(writer->context);
-	histories->stages = leadscore_stream_open("lead_id", writer->pipeline->stage_log, "lead_id", range,
+	histories->stages = leadscore_stream_open("lead_id", writer->pipeline->stage_log, "lead_id", false, range,
 											  writer->snapshot);
-	histories->segments = leadscore_stream_open("lead_id", writer->pipeline->segment_log, "lead_id", range,
+	histories->segments = leadscore_stream_open("lead_id", writer->pipeline->segment_log, "lead_id", false, range,
 												writer->snapshot);
 	MemoryContextSwitchTo(oldcontext);
 }
@@ -381,8 +381,8 @@ compare_range(Writer *writer, const LeadRange *range, int k, int n, DifferenceFo
 		elog(ERROR, "SPI_connect failed");
 	leadscore_progress_phase(PHASE_COMPARE, count_leads(writer, range));
 	MemoryContextSwitchTo(writer->context);
-	leads = leadscore_stream_open("*", pipeline->lead, "lead_id", range, writer->snapshot);
-	states = leadscore_stream_open("*", pipeline->state, "lead_id", range, writer->snapshot);
+	leads = leadscore_stream_open("*", pipeline->lead, "lead_id", false, range, writer->snapshot);
+	states = leadscore_stream_open("*", pipeline->state, "lead_id", false, range, writer->snapshot);
 	leadscore_log_open(&log, writer, range);
 	/* one that begins at a line is looked at by itself */
 	writes = repairs && !leadscore_ever_filled(pipeline->checkpoint);

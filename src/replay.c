@@ -248,9 +248,9 @@ leadscore_log_open(LogReader *reader, Writer *writer, const LeadRange *range)
 	reader->profiles = NULL;
 	if (range == NULL)
 		return;
-	reader->events = leadscore_stream_open(EVENT_COLUMNS, pipeline->event, EVENT_ORDER, range, writer->snapshot);
+	reader->events = leadscore_stream_open(EVENT_COLUMNS, pipeline->event, EVENT_ORDER, true, range, writer->snapshot);
 	reader->profiles = leadscore_stream_open(PROFILE_COLUMNS, pipeline->profile_change,
-											 PROFILE_ORDER, range, writer->snapshot);
+											 PROFILE_ORDER, false, range, writer->snapshot);
 }
 
 /* End the reading of logs. */

@@ -10,6 +10,7 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
@@ -55,12 +56,18 @@ push_snapshot(Snapshot snapshot)
 	PushActiveSnapshot(snapshot);
 }
 
-/* Begin to read the rows of a range of leads.  Needs an SPI connection. */
+/*
+ * Begin to read the rows of a range of leads.  Rows of a lead that lie scattered
+ * over the table are read in the order of the table and sorted: by an index each
+ * would be looked for in a page of its own, however many there are.  Needs an SPI
+ * connection.
+ */
 RowStream *
-leadscore_stream_open(const char *columns, Oid relid, const char *order,
+leadscore_stream_open(const char *columns, Oid relid, const char *order, bool scattered,
 					  const LeadRange *range, Snapshot snapshot)
 {
 	MemoryContext context = CurrentMemoryContext;
+	int			nestlevel = NewGUCNestLevel();
 	char	   *where = "";
 	char	   *sql;
 	Portal		portal;
@@ -73,9 +80,13 @@ leadscore_stream_open(const char *columns, Oid relid, const char *order,
 	sql = psprintf("SELECT %s FROM %s%s ORDER BY %s", columns, leadscore_table_name(relid),
 				   where, order);
 
+	if (scattered)
+		(void) set_config_option("enable_indexscan", "off", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
 	push_snapshot(snapshot);
 	portal = SPI_cursor_open_with_args(NULL, sql, 0, NULL, NULL, NULL, true, CURSOR_OPT_NO_SCROLL);
 	PopActiveSnapshot();
+	AtEOXact_GUC(true, nestlevel);
 	MemoryContextSwitchTo(context);
 	return make_stream(portal, relid);
 }

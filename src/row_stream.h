@@ -21,7 +21,7 @@ typedef struct LeadRange
 	int64		last;
 } LeadRange;
 
-extern RowStream *leadscore_stream_open(const char *columns, Oid relid, const char *order,
+extern RowStream *leadscore_stream_open(const char *columns, Oid relid, const char *order, bool scattered,
 										const LeadRange *range, Snapshot snapshot);
 extern RowStream *leadscore_stream_open_lead(Pipeline *pipeline, PipelinePlan number,
 											 const char *columns, Oid relid, int64 lead_id,
