@@ -23,6 +23,54 @@
 
 #include "condition.h"
 
+/* Is a path a predicate, which gives one boolean, or null for unknown? */
+static bool
+is_predicate(JsonPath *path)
+{
+	JsonPathItem root;
+
+	jspInit(&root, path);
+	switch (root.type)
+	{
+		case jpiAnd:
+		case jpiOr:
+		case jpiNot:
+		case jpiIsUnknown:
+		case jpiEqual:
+		case jpiNotEqual:
+		case jpiLess:
+		case jpiGreater:
+		case jpiLessOrEqual:
+		case jpiGreaterOrEqual:
+		case jpiExists:
+		case jpiStartsWith:
+		case jpiLikeRegex:
+			/* as a step of a longer path it is a value like any other */
+			return !jspHasNext(&root);
+		default:
+			return false;
+	}
+}
+
+/* What a predicate gives, without the set and the document that a path's items need */
+static void
+match(JsonPath *path, Jsonb *doc, Jsonb *vars, JsonbValue *result)
+{
+	LOCAL_FCINFO(fcinfo, 4);
+	Datum		holds;
+
+	InitFunctionCallInfoData(*fcinfo, NULL, 4, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = JsonbPGetDatum(doc);
+	fcinfo->args[1].value = PointerGetDatum(path);
+	fcinfo->args[2].value = JsonbPGetDatum(vars);
+	fcinfo->args[3].value = BoolGetDatum(true);
+	fcinfo->args[0].isnull = fcinfo->args[1].isnull = false;
+	fcinfo->args[2].isnull = fcinfo->args[3].isnull = false;
+	holds = jsonb_path_match(fcinfo);
+	result->type = fcinfo->isnull ? jbvNull : jbvBool;
+	result->val.boolean = !fcinfo->isnull && DatumGetBool(holds);
+}
+
 /* How many items a path gives: 0, 1 or more than that; and the first of them */
 static int
 first_item(JsonPath *path, Jsonb *doc, Jsonb *vars, JsonbValue *first)
@@ -32,6 +80,11 @@ first_item(JsonPath *path, Jsonb *doc, Jsonb *vars, JsonbValue *first)
 	ReturnSetInfo rsinfo = {0};
 	int			n = 0;
 
+	if (is_predicate(path))
+	{
+		match(path, doc, vars, first);
+		return 1;
+	}
 	fmgr_info_cxt(F_JSONB_PATH_QUERY, &flinfo, CurrentMemoryContext);
 	rsinfo.type = T_ReturnSetInfo;
 	rsinfo.econtext = CreateStandaloneExprContext();
