@@ -11,7 +11,7 @@ INSERT INTO dimension (model, dimension) VALUES ('m', 'd');
 INSERT INTO rule (model, dimension, rule, signal, points, decay) VALUES ('m', 'd', 'act', 'act', 10, 'none'), ('m', 'd', 'look', 'look', 1, 'none');
 INSERT INTO stage_rule (model, stage, min_score, entry_signals) VALUES ('m', 'iql', 10, '{}'), ('m', 'mql', 30, '{}'), ('m', 'lost', NULL, '{lost}');
 SELECT activate_model('m', wait => true) \g /dev/null
-INSERT INTO lead (lead_id, created_at) SELECT i, '2025-01-01' FROM generate_series(1, 5) i;
+INSERT INTO lead (lead_id, created_at) SELECT i, '2025-01-01' FROM generate_series(1, 6) i;
 -- how often a statement reads the log
 CREATE FUNCTION reads() RETURNS bigint LANGUAGE sql VOLATILE BEGIN ATOMIC SELECT seq_scan + idx_scan FROM pg_stat_xact_user_tables WHERE relid = 'event'::regclass; END;
 CREATE FUNCTION reads_of(statement text) RETURNS bigint LANGUAGE plpgsql AS $$
@@ -73,8 +73,12 @@ SELECT reads_of(comes('4 act 2025-03-20T10:00'));
 SELECT * FROM history(4);
 -- two of one instant
 INSERT INTO event (lead_id, kind, occurred_at) VALUES (5, 'act', '2025-03-01'), (5, 'look', '2025-04-01');
-INSERT INTO event (lead_id, kind, occurred_at) VALUES (5, 'act', '2025-03-20 10:00'), (5, 'act', '2025-03-20 10:00');
+SELECT reads_of(comes('5 act 2025-03-20T10:00', '5 act 2025-03-20T10:00'));
 SELECT * FROM history(5);
+-- 21 points by two of one instant, and 31 by a third
+INSERT INTO event (lead_id, kind, occurred_at) VALUES (6, 'look', '2025-03-01'), (6, 'look', '2025-04-01');
+SELECT reads_of(comes('6 act 2025-03-05T10:00', '6 act 2025-03-06', '6 act 2025-03-05T10:00'));
+SELECT * FROM history(6);
 
 SELECT lead_id, stage, stage_since, activity FROM lead_state ORDER BY 1;
 SELECT * FROM verify();

@@ -183,35 +183,41 @@ history_stands(const LeadLifecycle *lifecycle, const ActivityList *before, const
 }
 
 /*
- * Does a late event promote a lead to a stage in which it stays?  Then the
- * history after change `last` is that promotion, and is corrected so.
+ * Do late events of one instant promote a lead to a stage in which it stays?  Then
+ * the history after change `last` is that promotion, and is corrected so.
  */
 static bool
 promote_late(Writer *writer, LeadRecord *record, const ActivityList *before, const LoggedStage *last,
-			 const LeadStep *step)
+			 const DeltaList *list, int64 begin, int64 end, int64 at)
 {
 	LeadLifecycle *lifecycle = &record->lifecycle;
 	LeadGrain	grain = writer->pipeline->grain;
-	int32		bucket = bucket_of(step->at, grain);
+	int32		bucket = bucket_of(at, grain);
 	int32		until = bucket_of(lifecycle->processed_until, grain);
 	LeadStanding standing = standing_after(lifecycle, last);
 	StageChange change = {.from_stage = last->to_stage,.cause = CAUSE_POINTS,.is_lead = true,
-		.cycle = last->cycle,.effective_at = step->at,.from_since = last->effective_at
+		.cycle = last->cycle,.effective_at = at,.from_since = last->effective_at
 	};
 	ActivityList counts;
 	HistoryBuffer history;
-	int			i;
+	int64		i;
+	int			j;
 
 	/*
 	 * an exit, a milestone and a promotion that is blocked have rules of
 	 * their own
 	 */
 	if (begins_blocked(last) || writer->pipeline->nsegment_activations > 0 ||
-		(lifecycle->milestone_at != NEVER && lifecycle->milestone_at >= step->at))
+		(lifecycle->milestone_at != NEVER && lifecycle->milestone_at >= at))
 		return false;
-	lead_activity_init(&counts, grain, step->ncounts);
-	for (i = 0; i < step->ncounts; i++)
-		lead_activity_count(&counts, step->counts[i].signal, step->counts[i].value, bucket, step->counts[i].count);
+	lead_activity_init(&counts, grain, 16);
+	for (i = begin; i < end; i++)
+	{
+		LeadStep	step = leadscore_delta_step(list, &list->deltas[i]);
+
+		for (j = 0; j < step.ncounts && is_late(lifecycle, &list->deltas[i]); j++)
+			lead_activity_count(&counts, step.counts[j].signal, step.counts[j].value, bucket, step.counts[j].count);
+	}
 	if (!leadscore_counts_promote(lifecycle->scorer, before, &counts, bucket, &standing,
 								  &change.to_stage, &change.score))
 		return false;
@@ -227,7 +233,7 @@ promote_late(Writer *writer, LeadRecord *record, const ActivityList *before, con
 	leadscore_stage_changed(&history, &change);
 	leadscore_correct_history(writer, &history);
 	lifecycle->standing = standing;
-	lifecycle->stage_since = step->at;
+	lifecycle->stage_since = at;
 	Assert(leadscore_lifecycle_valid(lifecycle));
 	return true;
 }
@@ -236,21 +242,18 @@ promote_late(Writer *writer, LeadRecord *record, const ActivityList *before, con
  * Bring the history of a lead, whose state is locked, up to date with late events
  * that are counted already, the earliest of which is of an instant.  `before` is
  * the activity without them.  `stays`: no change of the history is younger, and
- * there may have to be one.  False if only the log can tell, or if it is to be
- * asked of one event after the other.
+ * there may have to be one; one_instant: the events are all of that instant, and
+ * none is removed.  False if only the log can tell.
  */
 static bool
 correct_from_history(Writer *writer, LeadRecord *record, const ActivityList *before,
-					 const DeltaList *list, int64 begin, int64 end, int64 from, bool stays)
+					 const DeltaList *list, int64 begin, int64 end, int64 from, bool stays,
+					 bool one_instant)
 {
 	LeadLifecycle *lifecycle = &record->lifecycle;
-	const EventDelta *late = NULL;
 	LoggedStage *stages;
-	LeadStep	step;
-	int			nlate = 0;
 	int			n;
 	int			first;
-	int64		i;
 
 	/* what is before a purge is counted elsewhere */
 	if (lifecycle->scorer == NULL || leadscore_has_baseline(writer) ||
@@ -270,16 +273,8 @@ correct_from_history(Writer *writer, LeadRecord *record, const ActivityList *bef
 		return false;
 	if (!stays && history_stands(lifecycle, before, stages, n, first, list, begin, end, from))
 		return true;
-	for (i = begin; i < end; i++)
-		if (is_late(lifecycle, &list->deltas[i]))
-		{
-			late = &list->deltas[i];
-			nlate++;
-		}
-	if (nlate != 1 || late->removed)
-		return false;
-	step = leadscore_delta_step(list, late);
-	return promote_late(writer, record, before, &stages[first], &step);
+	return one_instant &&
+		promote_late(writer, record, before, &stages[first], list, begin, end, from);
 }
 
 /*
@@ -297,9 +292,11 @@ leadscore_count_late(Writer *writer, LeadRecord *record, const DeltaList *list, 
 	LeadGrain	grain = writer->pipeline->grain;
 	int64		from = NEVER;
 	ActivityList before;
-	int			nlate = 0;
+	int64		last = PG_INT64_MIN;
+	bool		removed = false;
 	bool		stays;
 	int64		i;
+	int64		next;
 
 	if (locked)
 	{
@@ -312,7 +309,8 @@ leadscore_count_late(Writer *writer, LeadRecord *record, const DeltaList *list, 
 
 		if (!is_late(lifecycle, &list->deltas[i]))
 			continue;
-		nlate++;
+		last = Max(last, step.at);
+		removed |= list->deltas[i].removed;
 		if (leadscore_step_moves(lifecycle->scorer, &step) ||
 			((lifecycle->standing.promotion_blocked || list->deltas[i].removed) &&
 			 leadscore_step_is_positive(lifecycle->scorer, &step)))
@@ -334,15 +332,22 @@ leadscore_count_late(Writer *writer, LeadRecord *record, const DeltaList *list, 
 		return true;
 	if (!locked)
 		return false;
-	if (correct_from_history(writer, record, &before, list, begin, end, from, stays))
+	if (correct_from_history(writer, record, &before, list, begin, end, from, stays, from == last && !removed))
 		return true;
-	if (nlate == 1)
+	if (from == last)
 		return false;
-	/* the order in which events arrive makes no difference */
+
+	/*
+	 * The order in which events arrive makes no difference, but those of one
+	 * instant are one step.
+	 */
 	lead_activity_copy(&before, lifecycle->activity);
-	for (i = begin; i < end; i++)
-		if (is_late(lifecycle, &list->deltas[i]) &&
-			!leadscore_count_late(writer, record, list, i, i + 1, true))
+	for (i = begin; i < end; i = next)
+	{
+		for (next = i + 1; next < end && list->deltas[next].at == list->deltas[i].at; next++)
+			;
+		if (!leadscore_count_late(writer, record, list, i, next, true))
 			return false;
+	}
 	return true;
 }
