@@ -83,3 +83,34 @@ SELECT * FROM history(6);
 SELECT lead_id, stage, stage_since, activity FROM lead_state ORDER BY 1;
 SELECT * FROM verify();
 SELECT leadscore.drop_pipeline('m');
+
+-- An act gives 10 points, and 30 more to a lead that has a key; a bad takes 10.
+-- iql from 10 with the profile, mql from 25.
+SELECT leadscore.create_pipeline('m', 'empty', reports => false) \g /dev/null
+INSERT INTO signal (signal, event_kinds) VALUES ('act', '{act}'), ('bad', '{bad}'), ('key', '{key}');
+INSERT INTO signal (signal, source, condition) VALUES ('ok', 'profile', '$.ok == true');
+INSERT INTO model (model) VALUES ('m');
+INSERT INTO dimension (model, dimension) VALUES ('m', 'd');
+INSERT INTO rule (model, dimension, rule, signal, points, only_if) VALUES ('m', 'd', 'act', 'act', 10, '{}'), ('m', 'd', 'bad', 'bad', -10, '{}'), ('m', 'd', 'more', 'act', 30, '{key}');
+INSERT INTO stage_rule (model, stage, min_score) VALUES ('m', 'iql', 10), ('m', 'mql', 25);
+INSERT INTO stage_gate (model, stage, gate, signal) VALUES ('m', 'iql', 'ok', 'ok');
+SELECT activate_model('m', wait => true) \g /dev/null
+INSERT INTO lead (lead_id, profile, created_at, updated_at) SELECT i, '{"ok": true}', '2025-01-01', '2025-01-01' FROM generate_series(1, 2) i;
+CREATE FUNCTION rows(lead bigint) RETURNS TABLE (stage lead_stage, since timestamptz, superseded boolean) LANGUAGE sql
+    BEGIN ATOMIC SELECT to_stage, effective_at, superseded_at IS NOT NULL FROM stage_log WHERE lead_id = lead ORDER BY seq; END;
+
+-- set back to iql, which blocks a promotion, also after a time in which the stage
+-- was suspended: 40 points by a late key promote the lead only with the act that follows
+INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES (1, 'act', '2025-02-01', NULL), (1, 'stage_set', '2025-02-02', '{"stage": "mql"}'), (1, 'stage_set', '2025-02-03', '{"stage": "iql"}');
+UPDATE lead SET profile = '{}', updated_at = '2025-02-04' WHERE lead_id = 1;
+UPDATE lead SET profile = '{"ok": true}', updated_at = '2025-02-05' WHERE lead_id = 1;
+INSERT INTO event (lead_id, kind, occurred_at) VALUES (1, 'act', '2025-03-10');
+INSERT INTO event (lead_id, kind, occurred_at) VALUES (1, 'key', '2025-02-20');
+SELECT * FROM rows(1);
+
+-- what two events of one instant do together is nothing, and so corrects nothing
+INSERT INTO event (lead_id, kind, occurred_at) VALUES (2, 'act', '2025-03-01'), (2, 'act', '2025-03-05'), (2, 'act', '2025-03-10');
+INSERT INTO event (lead_id, kind, occurred_at) VALUES (2, 'act', '2025-03-07'), (2, 'bad', '2025-03-07');
+SELECT * FROM rows(2);
+SELECT * FROM verify();
+SELECT leadscore.drop_pipeline('m');

@@ -59,13 +59,18 @@ is_appended(const HistoryBuffer *appended, int64 lead_id)
 }
 
 /*
- * Is a promotion blocked at first after a change?  After a loss of consent it is
- * not; that is for the caller to know.
+ * May a promotion be blocked at first after change i?  An exit and a step back
+ * block it.  A stage that was suspended comes back as blocked as it was before,
+ * which the history does not say.
  */
 static bool
-begins_blocked(const LoggedStage *change)
+may_begin_blocked(const LoggedStage *stages, int i)
 {
-	return change->to_stage < LEAD_STAGE_VISITOR || change->to_stage < change->from_stage;
+	const LoggedStage *change = &stages[i];
+	bool		comes_back = i > 0 && change->from_stage == LEAD_STAGE_VISITOR &&
+		stages[i - 1].from_stage > LEAD_STAGE_VISITOR && !stages[i - 1].is_lead;
+
+	return change->to_stage < LEAD_STAGE_VISITOR || change->to_stage < change->from_stage || comes_back;
 }
 
 /* Does a late event of [from, until) give points? */
@@ -128,7 +133,7 @@ changes_alike(const LeadLifecycle *lifecycle, const ActivityList *before, const 
 	for (i = first - 1; i <= last; i++)
 	{
 		standings[n++] = standing_after(lifecycle, &stages[i]);
-		if (begins_blocked(&stages[i]))
+		if (may_begin_blocked(stages, i))
 		{
 			standings[n] = standings[n - 1];
 			standings[n++].promotion_blocked = true;
@@ -153,7 +158,7 @@ history_stands(const LeadLifecycle *lifecycle, const ActivityList *before, const
 	int			i;
 
 	for (i = first; i < n - 1; i++)
-		if (begins_blocked(&stages[i]) &&
+		if (may_begin_blocked(stages, i) &&
 			any_positive(lifecycle, list, begin, end, stages[i].effective_at, stages[i + 1].effective_at))
 			return false;
 	for (i = first + 1; i < n; i++)
@@ -183,20 +188,20 @@ history_stands(const LeadLifecycle *lifecycle, const ActivityList *before, const
 }
 
 /*
- * Do late events of one instant promote a lead to a stage in which it stays?  Then
- * the history after change `last` is that promotion, and is corrected so.
+ * Do the late events of an instant promote a lead to a stage in which it stays?
+ * Then the history after change `last` is that promotion, and is corrected so.
  */
 static bool
-promote_late(Writer *writer, LeadRecord *record, const ActivityList *before, const LoggedStage *last,
-			 const DeltaList *list, int64 begin, int64 end, int64 at)
+promote_late(Writer *writer, LeadRecord *record, const ActivityList *before, const LoggedStage *stages,
+			 int last, const DeltaList *list, int64 begin, int64 end, int64 at)
 {
 	LeadLifecycle *lifecycle = &record->lifecycle;
 	LeadGrain	grain = writer->pipeline->grain;
 	int32		bucket = bucket_of(at, grain);
 	int32		until = bucket_of(lifecycle->processed_until, grain);
-	LeadStanding standing = standing_after(lifecycle, last);
-	StageChange change = {.from_stage = last->to_stage,.cause = CAUSE_POINTS,.is_lead = true,
-		.cycle = last->cycle,.effective_at = at,.from_since = last->effective_at
+	LeadStanding standing = standing_after(lifecycle, &stages[last]);
+	StageChange change = {.from_stage = standing.stage,.cause = CAUSE_POINTS,.is_lead = true,
+		.cycle = stages[last].cycle,.effective_at = at,.from_since = stages[last].effective_at
 	};
 	ActivityList counts;
 	HistoryBuffer history;
@@ -207,7 +212,7 @@ promote_late(Writer *writer, LeadRecord *record, const ActivityList *before, con
 	 * an exit, a milestone and a promotion that is blocked have rules of
 	 * their own
 	 */
-	if (begins_blocked(last) || writer->pipeline->nsegment_activations > 0 ||
+	if (may_begin_blocked(stages, last) || writer->pipeline->nsegment_activations > 0 ||
 		(lifecycle->milestone_at != NEVER && lifecycle->milestone_at >= at))
 		return false;
 	lead_activity_init(&counts, grain, 16);
@@ -215,7 +220,7 @@ promote_late(Writer *writer, LeadRecord *record, const ActivityList *before, con
 	{
 		LeadStep	step = leadscore_delta_step(list, &list->deltas[i]);
 
-		for (j = 0; j < step.ncounts && is_late(lifecycle, &list->deltas[i]); j++)
+		for (j = 0; j < step.ncounts; j++)
 			lead_activity_count(&counts, step.counts[j].signal, step.counts[j].value, bucket, step.counts[j].count);
 	}
 	if (!leadscore_counts_promote(lifecycle->scorer, before, &counts, bucket, &standing,
@@ -229,7 +234,7 @@ promote_late(Writer *writer, LeadRecord *record, const ActivityList *before, con
 	leadscore_history_init(&history, CurrentMemoryContext);
 	history.lead_id = record->lead_id;
 	history.model = writer->history->model;
-	history.kept_stages = last->seq;
+	history.kept_stages = stages[last].seq;
 	leadscore_stage_changed(&history, &change);
 	leadscore_correct_history(writer, &history);
 	lifecycle->standing = standing;
@@ -242,18 +247,18 @@ promote_late(Writer *writer, LeadRecord *record, const ActivityList *before, con
  * Bring the history of a lead, whose state is locked, up to date with late events
  * that are counted already, the earliest of which is of an instant.  `before` is
  * the activity without them.  `stays`: no change of the history is younger, and
- * there may have to be one; one_instant: the events are all of that instant, and
- * none is removed.  False if only the log can tell.
+ * there may have to be one.  False if only the log can tell, or if it is to be
+ * asked of one instant after the other.
  */
 static bool
 correct_from_history(Writer *writer, LeadRecord *record, const ActivityList *before,
-					 const DeltaList *list, int64 begin, int64 end, int64 from, bool stays,
-					 bool one_instant)
+					 const DeltaList *list, int64 begin, int64 end, int64 from, bool stays)
 {
 	LeadLifecycle *lifecycle = &record->lifecycle;
 	LoggedStage *stages;
 	int			n;
 	int			first;
+	int64		i;
 
 	/* what is before a purge is counted elsewhere */
 	if (lifecycle->scorer == NULL || leadscore_has_baseline(writer) ||
@@ -273,8 +278,10 @@ correct_from_history(Writer *writer, LeadRecord *record, const ActivityList *bef
 		return false;
 	if (!stays && history_stands(lifecycle, before, stages, n, first, list, begin, end, from))
 		return true;
-	return one_instant &&
-		promote_late(writer, record, before, &stages[first], list, begin, end, from);
+	for (i = begin; i < end; i++)
+		if (list->deltas[i].at != from || list->deltas[i].removed)
+			return false;
+	return promote_late(writer, record, before, stages, first, list, begin, end, from);
 }
 
 /*
@@ -292,11 +299,9 @@ leadscore_count_late(Writer *writer, LeadRecord *record, const DeltaList *list, 
 	LeadGrain	grain = writer->pipeline->grain;
 	int64		from = NEVER;
 	ActivityList before;
-	int64		last = PG_INT64_MIN;
-	bool		removed = false;
 	bool		stays;
-	int64		i;
 	int64		next;
+	int64		i;
 
 	if (locked)
 	{
@@ -309,8 +314,6 @@ leadscore_count_late(Writer *writer, LeadRecord *record, const DeltaList *list, 
 
 		if (!is_late(lifecycle, &list->deltas[i]))
 			continue;
-		last = Max(last, step.at);
-		removed |= list->deltas[i].removed;
 		if (leadscore_step_moves(lifecycle->scorer, &step) ||
 			((lifecycle->standing.promotion_blocked || list->deltas[i].removed) &&
 			 leadscore_step_is_positive(lifecycle->scorer, &step)))
@@ -332,14 +335,14 @@ leadscore_count_late(Writer *writer, LeadRecord *record, const DeltaList *list, 
 		return true;
 	if (!locked)
 		return false;
-	if (correct_from_history(writer, record, &before, list, begin, end, from, stays, from == last && !removed))
+	if (correct_from_history(writer, record, &before, list, begin, end, from, stays))
 		return true;
-	if (from == last)
+	if (list->deltas[begin].at == list->deltas[end - 1].at)
 		return false;
 
 	/*
-	 * The order in which events arrive makes no difference, but those of one
-	 * instant are one step.
+	 * The order in which instants arrive makes no difference.  One is not
+	 * divided: what a part of it would do was never so.
 	 */
 	lead_activity_copy(&before, lifecycle->activity);
 	for (i = begin; i < end; i = next)

@@ -338,6 +338,8 @@ BEGIN
 		PERFORM leadscore_internal.require_one_layout(schema_oid);
 		outermost := leadscore_internal.progress_begin(schema_oid, 'attach_pipeline', 'waiting for sessions that write');
 		PERFORM leadscore_internal.lock_pipeline(schema_oid);
+		-- a session that began without triggers may write these yet; triggers need the same locks
+		EXECUTE pg_catalog.format('LOCK TABLE %1$I.event, %1$I.lead, %1$I.consent IN SHARE ROW EXCLUSIVE MODE', pipeline);
 		PERFORM leadscore_internal.progress_next('recording consent that was loaded');
 		EXECUTE pg_catalog.format('SELECT %I._columns_loaded()', pipeline) INTO recorded;
 		PERFORM leadscore_internal.progress_next('creating triggers');

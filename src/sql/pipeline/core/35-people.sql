@@ -536,8 +536,8 @@ $$;
 COMMENT ON FUNCTION _leave_out_forgotten(bigint[]) IS 'deletes new leads that are people that were forgotten';
 
 -- leadscore.attach_pipeline() calls this before it creates the triggers, which would
--- look at each row of consent and lock its lead, and again when they are there: by
--- then no session can write what is not seen.
+-- look at each row of consent and lock its lead. No other session can write leads or
+-- consent meanwhile.
 CREATE OR REPLACE FUNCTION _columns_loaded() RETURNS bigint
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -572,7 +572,6 @@ BEGIN
     IF EXISTS (SELECT FROM @pipeline@.suppression) THEN
         PERFORM @pipeline@._leave_out_forgotten(ARRAY(SELECT l.lead_id FROM @pipeline@.lead l));
     END IF;
-    PERFORM @pipeline@._columns_loaded();
     -- what an event said once was of the address of its day
     PERFORM @pipeline@._events_refused(array_agg(e.lead_id), array_agg(e.event_id))
     FROM @pipeline@.event e JOIN @pipeline@.event_kind k USING (kind) JOIN @pipeline@.lead l USING (lead_id)
