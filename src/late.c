@@ -28,6 +28,9 @@
 /* with more changes after the event to look at, reading the log is cheaper */
 #define MAX_CHANGES		16
 
+/* or with more instants of late events than this, each looked at by itself */
+#define MAX_INSTANTS	16
+
 /* The model that came into use last, did it after an instant? */
 static bool
 model_is_newer(const Writer *writer, int64 at)
@@ -299,6 +302,7 @@ leadscore_count_late(Writer *writer, LeadRecord *record, const DeltaList *list, 
 	LeadGrain	grain = writer->pipeline->grain;
 	int64		from = NEVER;
 	ActivityList before;
+	int			ninstants = 0;
 	bool		stays;
 	int64		next;
 	int64		i;
@@ -314,6 +318,8 @@ leadscore_count_late(Writer *writer, LeadRecord *record, const DeltaList *list, 
 
 		if (!is_late(lifecycle, &list->deltas[i]))
 			continue;
+		if (i == begin || list->deltas[i].at != list->deltas[i - 1].at)
+			ninstants++;
 		if (leadscore_step_moves(lifecycle->scorer, &step) ||
 			((lifecycle->standing.promotion_blocked || list->deltas[i].removed) &&
 			 leadscore_step_is_positive(lifecycle->scorer, &step)))
@@ -337,7 +343,7 @@ leadscore_count_late(Writer *writer, LeadRecord *record, const DeltaList *list, 
 		return false;
 	if (correct_from_history(writer, record, &before, list, begin, end, from, stays))
 		return true;
-	if (list->deltas[begin].at == list->deltas[end - 1].at)
+	if (ninstants > MAX_INSTANTS || list->deltas[begin].at == list->deltas[end - 1].at)
 		return false;
 
 	/*
