@@ -114,3 +114,21 @@ INSERT INTO event (lead_id, kind, occurred_at) VALUES (2, 'act', '2025-03-07'), 
 SELECT * FROM rows(2);
 SELECT * FROM verify();
 SELECT leadscore.drop_pipeline('m');
+
+-- A stage that a late event leads to, and that time has taken back, begins no
+-- sequence: the lead is brought up to now. A hot gives 20 points for five days; with
+-- that of 03-10 there are 30, and from 03-15 on there are 20.
+SELECT leadscore.create_pipeline('m', 'empty', reports => false) \g /dev/null
+INSERT INTO signal (signal, event_kinds) VALUES ('act', '{act}'), ('hot', '{hot}');
+INSERT INTO model (model, allow_demotion) VALUES ('m', true);
+INSERT INTO dimension (model, dimension) VALUES ('m', 'd');
+INSERT INTO rule (model, dimension, rule, signal, points, decay, decay_period) VALUES ('m', 'd', 'act', 'act', 10, 'none', NULL), ('m', 'd', 'hot', 'hot', 20, 'window', '5 days');
+INSERT INTO stage_rule (model, stage, min_score) VALUES ('m', 'iql', 10), ('m', 'mql', 25);
+SELECT activate_model('m', wait => true) \g /dev/null
+INSERT INTO lead (lead_id, created_at) VALUES (1, '2025-01-01');
+INSERT INTO event (lead_id, kind, occurred_at) VALUES (1, 'act', '2025-03-01'), (1, 'act', '2025-03-12');
+INSERT INTO event (lead_id, kind, occurred_at) VALUES (1, 'hot', '2025-03-10');
+SELECT to_stage, effective_at, cause FROM stage_history ORDER BY seq;
+SELECT stage, stage_since FROM lead_state;
+SELECT * FROM verify();
+SELECT leadscore.drop_pipeline('m');

@@ -204,7 +204,10 @@ apply_without_log(Writer *writer, LeadRecord *record, const DeltaList *list, int
 	int64		n = 0;
 	int64		i;
 	int			nsegments = writer->history->nsegments;
+	uint8		stage = lifecycle->standing.stage;
+	int64		stage_since = lifecycle->stage_since;
 	bool		late = false;
+	bool		corrected;
 	bool		may_undo;
 
 	if (needs_log(writer, record))
@@ -213,6 +216,7 @@ apply_without_log(Writer *writer, LeadRecord *record, const DeltaList *list, int
 		late |= list->deltas[i].removed || list->deltas[i].at < lifecycle->processed_until;
 	if (late && !leadscore_count_late(writer, record, list, begin, end, locked))
 		return false;
+	corrected = lifecycle->standing.stage != stage || lifecycle->stage_since != stage_since;
 	steps = MemoryContextAllocHuge(CurrentMemoryContext, (end - begin + 1) * sizeof(LeadStep));
 	for (i = begin; i < end; i++)
 		if (!list->deltas[i].removed && list->deltas[i].at >= lifecycle->processed_until)
@@ -221,6 +225,9 @@ apply_without_log(Writer *writer, LeadRecord *record, const DeltaList *list, int
 		return false;
 	may_undo = n > 0 && steps[0].at == lifecycle->segments_since;
 	leadscore_run(writer, record, steps, n);
+	/* a stage that time has taken back begins no sequence */
+	if (corrected)
+		leadscore_lifecycle_advance(lifecycle, writer->counts_until);
 
 	/* what a lead leaves in the instant of its birth it has never entered */
 	if (may_undo && has_left(writer->history, nsegments, steps[0].at))
