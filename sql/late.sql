@@ -95,7 +95,7 @@ INSERT INTO rule (model, dimension, rule, signal, points, only_if) VALUES ('m', 
 INSERT INTO stage_rule (model, stage, min_score) VALUES ('m', 'iql', 10), ('m', 'mql', 25);
 INSERT INTO stage_gate (model, stage, gate, signal) VALUES ('m', 'iql', 'ok', 'ok');
 SELECT activate_model('m', wait => true) \g /dev/null
-INSERT INTO lead (lead_id, profile, created_at, updated_at) SELECT i, '{"ok": true}', '2025-01-01', '2025-01-01' FROM generate_series(1, 2) i;
+INSERT INTO lead (lead_id, profile, created_at, updated_at) SELECT i, '{"ok": true}', '2025-01-01', '2025-01-01' FROM generate_series(1, 3) i;
 CREATE FUNCTION rows(lead bigint) RETURNS TABLE (stage lead_stage, since timestamptz, superseded boolean) LANGUAGE sql
     BEGIN ATOMIC SELECT to_stage, effective_at, superseded_at IS NOT NULL FROM stage_log WHERE lead_id = lead ORDER BY seq; END;
 
@@ -112,6 +112,12 @@ SELECT * FROM rows(1);
 INSERT INTO event (lead_id, kind, occurred_at) VALUES (2, 'act', '2025-03-01'), (2, 'act', '2025-03-05'), (2, 'act', '2025-03-10');
 INSERT INTO event (lead_id, kind, occurred_at) VALUES (2, 'act', '2025-03-07'), (2, 'bad', '2025-03-07');
 SELECT * FROM rows(2);
+
+-- a lead whose only event is gone is as it was born, but later events are late
+INSERT INTO event (lead_id, kind, occurred_at) VALUES (3, 'key', '2025-03-10');
+DELETE FROM event WHERE lead_id = 3;
+INSERT INTO event (lead_id, kind, occurred_at) VALUES (3, 'act', '2025-03-05 08:00'), (3, 'act', '2025-03-05 16:00'), (3, 'act', '2025-03-05 17:00');
+SELECT * FROM rows(3);
 SELECT * FROM verify();
 SELECT leadscore.drop_pipeline('m');
 

@@ -89,7 +89,7 @@ SELECT * FROM crm.verify();
 SELECT leadscore.drop_pipeline('crm') \g /dev/null
 
 -- A lead with a suppressed address may not be contacted, whatever its columns said,
--- whether it is loaded or inserted.
+-- whether it is loaded or inserted; and its last change stays that of its profile.
 SELECT leadscore.create_pipeline('crm', reports => false) \g /dev/null
 SELECT crm.suppress('blocked@mail.example') \g /dev/null
 SELECT leadscore.detach_pipeline('crm') \g /dev/null
@@ -99,7 +99,12 @@ INSERT INTO crm.lead (lead_id, email, contact_allowed, consented_at, created_at,
     (3, 'other@mail.example', true, '2024-01-01', '2024-01-01', '2024-01-01');
 SELECT leadscore.attach_pipeline('crm') \g /dev/null
 INSERT INTO crm.lead (lead_id, email, contact_allowed, consented_at, created_at, updated_at) SELECT lead_id + 10, email, lead_id <> 2 OR NULL, consented_at, created_at, '2024-01-01' FROM crm.lead;
-SELECT lead_id, contact_allowed, consented_at IS NOT NULL AS consented FROM crm.lead ORDER BY lead_id;
+SELECT lead_id, contact_allowed, consented_at IS NOT NULL AS consented, updated_at < '2024-01-03' AS of_then FROM crm.lead ORDER BY lead_id;
 SELECT lead_id, purpose, status FROM crm.consent ORDER BY 1, 2;
+-- also if others have consent already
+SELECT leadscore.detach_pipeline('crm') \g /dev/null
+INSERT INTO crm.lead (lead_id, email, created_at, updated_at) VALUES (4, 'blocked@mail.example', '2024-01-01', '2024-01-01'), (5, 'fifth@mail.example', '2024-01-01', '2024-01-01');
+SELECT leadscore.attach_pipeline('crm') \g /dev/null
+SELECT lead_id, contact_allowed, updated_at < '2024-01-03' AS of_then FROM crm.lead WHERE lead_id IN (4, 5) ORDER BY lead_id;
 SELECT * FROM crm.verify();
 SELECT leadscore.drop_pipeline('crm') \g /dev/null

@@ -214,7 +214,12 @@ apply_without_log(Writer *writer, LeadRecord *record, const DeltaList *list, int
 		return false;
 	for (i = begin; i < end; i++)
 		late |= list->deltas[i].removed || list->deltas[i].at < lifecycle->processed_until;
-	if (late && !leadscore_count_late(writer, record, list, begin, end, locked))
+
+	/*
+	 * apply_as_log() takes the history of a lead that was only born for its
+	 * birth: so nothing is written to it here
+	 */
+	if (late && !leadscore_count_late(writer, record, list, begin, end, locked && !is_newborn(record)))
 		return false;
 	corrected = lifecycle->standing.stage != stage || lifecycle->stage_since != stage_since;
 	steps = MemoryContextAllocHuge(CurrentMemoryContext, (end - begin + 1) * sizeof(LeadStep));

@@ -593,8 +593,13 @@ BEGIN
         PERFORM @pipeline@._follow_consents(array_agg(n.lead_id ORDER BY n.lead_id), array_agg(n.occurred_at ORDER BY n.lead_id))
         FROM (SELECT c.lead_id, max(c.occurred_at) AS occurred_at FROM @pipeline@.consent c GROUP BY c.lead_id) n
         HAVING count(*) > 0;
-    ELSIF EXISTS (SELECT FROM @pipeline@.suppression) THEN
-        PERFORM @pipeline@._columns_corrected(ARRAY(SELECT l.lead_id FROM @pipeline@.lead l WHERE l.erased_at IS NULL), true);
+    END IF;
+    -- a suppressed address says something of leads without consent, too
+    IF EXISTS (SELECT FROM @pipeline@.suppression) THEN
+        PERFORM @pipeline@._follow_consents(array_agg(l.lead_id ORDER BY l.lead_id), array_agg(l.updated_at ORDER BY l.lead_id))
+        FROM @pipeline@.lead l
+        WHERE l.erased_at IS NULL AND l.lead_id IN (SELECT s.lead_id FROM @pipeline@._suppressions(ARRAY(SELECT o.lead_id FROM @pipeline@.lead o)) s)
+        HAVING count(*) > 0;
     END IF;
     -- the time of its last change stays that of its profile
     UPDATE @pipeline@.lead l
