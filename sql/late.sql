@@ -12,7 +12,9 @@ INSERT INTO rule (model, dimension, rule, signal, points, decay) VALUES ('m', 'd
 INSERT INTO stage_rule (model, stage, min_score, entry_signals) VALUES ('m', 'iql', 10, '{}'), ('m', 'mql', 30, '{}'), ('m', 'lost', NULL, '{lost}');
 SELECT activate_model('m', wait => true) \g /dev/null
 INSERT INTO lead (lead_id, created_at) SELECT i, '2025-01-01' FROM generate_series(1, 6) i;
--- how often a statement reads the log
+-- How often a statement reads the log. A build with assertions reads it to check
+-- each lead that was written, but not in a serializable transaction.
+SET default_transaction_isolation = 'serializable';
 CREATE FUNCTION reads() RETURNS bigint LANGUAGE sql VOLATILE BEGIN ATOMIC SELECT seq_scan + idx_scan FROM pg_stat_xact_user_tables WHERE relid = 'event'::regclass; END;
 CREATE FUNCTION reads_of(statement text) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
