@@ -213,7 +213,7 @@ apply_without_log(Writer *writer, LeadRecord *record, const DeltaList *list, int
 	if (needs_log(writer, record))
 		return false;
 	for (i = begin; i < end; i++)
-		late |= list->deltas[i].removed || list->deltas[i].at < lifecycle->processed_until;
+		late |= delta_is_late(lifecycle, &list->deltas[i]);
 
 	/*
 	 * apply_as_log() takes the history of a lead that was only born for its
@@ -224,7 +224,7 @@ apply_without_log(Writer *writer, LeadRecord *record, const DeltaList *list, int
 	corrected = lifecycle->standing.stage != stage || lifecycle->stage_since != stage_since;
 	steps = MemoryContextAllocHuge(CurrentMemoryContext, (end - begin + 1) * sizeof(LeadStep));
 	for (i = begin; i < end; i++)
-		if (!list->deltas[i].removed && list->deltas[i].at >= lifecycle->processed_until)
+		if (!delta_is_late(lifecycle, &list->deltas[i]))
 			steps[n++] = leadscore_delta_step(list, &list->deltas[i]);
 	if (n > 0 && steps[0].at == lifecycle->processed_until && !joins_instant(record))
 		return false;

@@ -52,6 +52,18 @@ is_predicate(JsonPath *path)
 	}
 }
 
+/* Set the arguments that every function of a path has; it is to hide errors. */
+static void
+set_arguments(FunctionCallInfo fcinfo, JsonPath *path, Jsonb *doc, Jsonb *vars)
+{
+	fcinfo->args[0].value = JsonbPGetDatum(doc);
+	fcinfo->args[1].value = PointerGetDatum(path);
+	fcinfo->args[2].value = JsonbPGetDatum(vars);
+	fcinfo->args[3].value = BoolGetDatum(true);
+	fcinfo->args[0].isnull = fcinfo->args[1].isnull = false;
+	fcinfo->args[2].isnull = fcinfo->args[3].isnull = false;
+}
+
 /* What a predicate gives, without the set and the document that a path's items need */
 static void
 match(JsonPath *path, Jsonb *doc, Jsonb *vars, JsonbValue *result)
@@ -60,12 +72,7 @@ match(JsonPath *path, Jsonb *doc, Jsonb *vars, JsonbValue *result)
 	Datum		holds;
 
 	InitFunctionCallInfoData(*fcinfo, NULL, 4, InvalidOid, NULL, NULL);
-	fcinfo->args[0].value = JsonbPGetDatum(doc);
-	fcinfo->args[1].value = PointerGetDatum(path);
-	fcinfo->args[2].value = JsonbPGetDatum(vars);
-	fcinfo->args[3].value = BoolGetDatum(true);
-	fcinfo->args[0].isnull = fcinfo->args[1].isnull = false;
-	fcinfo->args[2].isnull = fcinfo->args[3].isnull = false;
+	set_arguments(fcinfo, path, doc, vars);
 	holds = jsonb_path_match(fcinfo);
 	result->type = fcinfo->isnull ? jbvNull : jbvBool;
 	result->val.boolean = !fcinfo->isnull && DatumGetBool(holds);
@@ -91,16 +98,11 @@ first_item(JsonPath *path, Jsonb *doc, Jsonb *vars, JsonbValue *first)
 	rsinfo.allowedModes = SFRM_ValuePerCall;
 	rsinfo.returnMode = SFRM_ValuePerCall;
 	InitFunctionCallInfoData(*fcinfo, &flinfo, 4, InvalidOid, NULL, (Node *) &rsinfo);
-	fcinfo->args[0].value = JsonbPGetDatum(doc);
-	fcinfo->args[1].value = PointerGetDatum(path);
-	fcinfo->args[2].value = JsonbPGetDatum(vars);
-	fcinfo->args[3].value = BoolGetDatum(true);
+	set_arguments(fcinfo, path, doc, vars);
 	for (; n < 2; n++)
 	{
 		Datum		item;
 
-		fcinfo->args[0].isnull = fcinfo->args[1].isnull = false;
-		fcinfo->args[2].isnull = fcinfo->args[3].isnull = false;
 		fcinfo->isnull = false;
 		item = FunctionCallInvoke(fcinfo);
 		if (rsinfo.isDone != ExprMultipleResult)

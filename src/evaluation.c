@@ -171,7 +171,7 @@ find_spans(const Scorer *scorer, Evaluation *e, int32 last)
 	while (item < last_item)
 	{
 		int32		id = item->signal;
-		int			index = id <= scorer->max_signal_id ? scorer->signal_index[id] : NO_INDEX;
+		int			index = scorer_signal(scorer, id);
 		const ActivityItem *end = item + 1;
 		SignalSpan *span;
 

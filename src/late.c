@@ -42,13 +42,6 @@ model_is_newer(const Writer *writer, int64 at)
 		pipeline->periods[pipeline->nperiods - 1].activated_at >= at;
 }
 
-/* Is an event of the statement one that comes late or is removed? */
-static bool
-is_late(const LeadLifecycle *lifecycle, const EventDelta *delta)
-{
-	return delta->removed || delta->at < lifecycle->processed_until;
-}
-
 /* Does the buffer have changes of a lead that are not in its history yet? */
 static bool
 is_appended(const HistoryBuffer *appended, int64 lead_id)
@@ -87,7 +80,7 @@ any_positive(const LeadLifecycle *lifecycle, const DeltaList *list, int64 begin,
 	{
 		LeadStep	step = leadscore_delta_step(list, &list->deltas[i]);
 
-		if (is_late(lifecycle, &list->deltas[i]) && step.at >= from && step.at < until &&
+		if (delta_is_late(lifecycle, &list->deltas[i]) && step.at >= from && step.at < until &&
 			leadscore_step_is_positive(lifecycle->scorer, &step))
 			return true;
 	}
@@ -102,7 +95,7 @@ any_in_bucket(const LeadLifecycle *lifecycle, const DeltaList *list, int64 begin
 	int64		i;
 
 	for (i = begin; i < end; i++)
-		if (is_late(lifecycle, &list->deltas[i]) &&
+		if (delta_is_late(lifecycle, &list->deltas[i]) &&
 			bucket_of(list->deltas[i].at, lifecycle->activity->grain) == bucket)
 			return true;
 	return false;
@@ -316,7 +309,7 @@ leadscore_count_late(Writer *writer, LeadRecord *record, const DeltaList *list, 
 	{
 		LeadStep	step = leadscore_delta_step(list, &list->deltas[i]);
 
-		if (!is_late(lifecycle, &list->deltas[i]))
+		if (!delta_is_late(lifecycle, &list->deltas[i]))
 			continue;
 		if (i == begin || list->deltas[i].at != list->deltas[i - 1].at)
 			ninstants++;

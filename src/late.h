@@ -10,6 +10,13 @@
 
 #include "apply.h"
 
+/* Is an event of a statement one that comes late or is removed? */
+static inline bool
+delta_is_late(const LeadLifecycle *lifecycle, const EventDelta *delta)
+{
+	return delta->removed || delta->at < lifecycle->processed_until;
+}
+
 extern bool leadscore_count_late(Writer *writer, LeadRecord *record, const DeltaList *list,
 								 int64 begin, int64 end, bool locked);
 

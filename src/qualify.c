@@ -451,16 +451,15 @@ leadscore_lead_by_profile(const Scorer *scorer, const ActivityList *activity)
 	{
 		const StageGates *stage = &scorer->stages[i];
 
+		if (stage->stage != LEAD_STAGE_IQL)
+			continue;
 		for (j = stage->first_gate; j < stage->first_gate + stage->ngates; j++)
 		{
-			if (stage->stage != LEAD_STAGE_IQL)
-				continue;
 			if (gates[j].signal == NO_INDEX)
 				return false;
 			for (k = 0; k < activity->nitems; k++)
 				if (activity->items[k].bucket != BUCKET_TIMELESS &&
-					activity->items[k].signal <= scorer->max_signal_id &&
-					scorer->signal_index[activity->items[k].signal] == gates[j].signal)
+					scorer_signal(scorer, activity->items[k].signal) == gates[j].signal)
 					return false;
 		}
 	}

@@ -108,6 +108,13 @@ typedef struct Evaluation
 	int64		gross_total;	/* ... and the score without them */
 } Evaluation;
 
+/* The index of a signal by its id, NO_INDEX if a scorer does not look at it */
+static inline int
+scorer_signal(const Scorer *scorer, int32 id)
+{
+	return id <= scorer->max_signal_id ? scorer->signal_index[id] : NO_INDEX;
+}
+
 /* scorer.c */
 extern Scorer *leadscore_scorer_create(const LeadModel *model, const SegmentSet *segments);
 

@@ -343,7 +343,6 @@ leadscore_standing_keeps(Scorer *scorer, const ActivityList *activity,
 /* An activity whose counts of one bucket come in an order that is not known */
 typedef struct Parts
 {
-	int32		bucket;
 	ActivityList rest;			/* all that is not in the bucket, or not
 								 * looked at */
 	ActivityList counts;		/* of the bucket */
@@ -358,7 +357,6 @@ parts_init(Parts *parts, const Scorer *scorer, const ActivityList *activity, int
 {
 	int			i;
 
-	parts->bucket = bucket;
 	lead_activity_init(&parts->rest, activity->grain, activity->nitems);
 	lead_activity_init(&parts->counts, activity->grain, 16);
 	lead_activity_init(&parts->part, activity->grain, 16);
@@ -366,8 +364,7 @@ parts_init(Parts *parts, const Scorer *scorer, const ActivityList *activity, int
 	for (i = 0; i < activity->nitems; i++)
 	{
 		const ActivityItem *item = &activity->items[i];
-		bool		counts = item->bucket == bucket && item->signal <= scorer->max_signal_id &&
-			scorer->signal_index[item->signal] != NO_INDEX;
+		bool		counts = item->bucket == bucket && scorer_signal(scorer, item->signal) != NO_INDEX;
 
 		lead_activity_append(counts ? &parts->counts : &parts->rest, item->signal, item->value, item->bucket,
 							 item->count);

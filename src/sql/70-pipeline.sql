@@ -326,7 +326,7 @@ AS $$
 DECLARE
 	schema_oid CONSTANT regnamespace := leadscore_internal.known_pipeline(pipeline);
 	changed bigint := 0;
-	recorded bigint;
+	consent_loaded boolean;
 	outermost boolean;
 BEGIN
 	IF rebuild IS NULL THEN
@@ -341,11 +341,11 @@ BEGIN
 		-- a session that began without triggers may write these yet; triggers need the same locks
 		EXECUTE pg_catalog.format('LOCK TABLE %1$I.event, %1$I.lead, %1$I.consent IN SHARE ROW EXCLUSIVE MODE', pipeline);
 		PERFORM leadscore_internal.progress_next('recording consent that was loaded');
-		EXECUTE pg_catalog.format('SELECT %I._columns_loaded()', pipeline) INTO recorded;
+		EXECUTE pg_catalog.format('SELECT %I._columns_loaded()', pipeline) INTO consent_loaded;
 		PERFORM leadscore_internal.progress_next('creating triggers');
 		PERFORM leadscore_internal.run_ddl(pipeline, 'triggers/attach');
 		PERFORM leadscore_internal.progress_next('completing leads that were loaded');
-		EXECUTE pg_catalog.format('SELECT %I._leads_loaded($1)', pipeline) USING recorded;
+		EXECUTE pg_catalog.format('SELECT %I._leads_loaded($1)', pipeline) USING consent_loaded;
 		IF rebuild THEN
 			-- leads that are right keep their history
 			changed := leadscore_internal.rebuild(schema_oid, NULL);

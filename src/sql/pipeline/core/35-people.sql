@@ -538,34 +538,34 @@ COMMENT ON FUNCTION _leave_out_forgotten(bigint[]) IS 'deletes new leads that ar
 -- leadscore.attach_pipeline() calls this before it creates the triggers, which would
 -- look at each row of consent and lock its lead. No other session can write leads or
 -- consent meanwhile.
-CREATE OR REPLACE FUNCTION _columns_loaded() RETURNS bigint
+CREATE OR REPLACE FUNCTION _columns_loaded() RETURNS boolean
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    there bigint;
+    there boolean;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    SELECT count(*) INTO there FROM @pipeline@.consent;
+    there := EXISTS (SELECT FROM @pipeline@.consent);
     PERFORM @pipeline@._columns_written(array_agg(l.lead_id), array_agg(true), array_agg(true), true)
     FROM @pipeline@.lead l
     WHERE l.erased_at IS NULL
         AND (l.consented_at IS NOT NULL AND NOT EXISTS (SELECT FROM @pipeline@.consent c WHERE c.lead_id = l.lead_id AND c.purpose = 'policy')
             OR l.contact_allowed IS NOT NULL AND NOT EXISTS (SELECT FROM @pipeline@.consent c WHERE c.lead_id = l.lead_id AND c.purpose = 'marketing'))
     HAVING count(*) > 0;
-    RETURN (SELECT count(*) FROM @pipeline@.consent) - there;
+    RETURN there;
 END
 $$;
 COMMENT ON FUNCTION _columns_loaded() IS
-    'records as consent what consented_at and contact_allowed of leads say that were loaded without triggers; returns how many rows';
+    'records as consent what consented_at and contact_allowed of leads say that were loaded without triggers; returns whether there was consent before';
 
 -- leadscore.attach_pipeline() calls this when the triggers are there.
-CREATE OR REPLACE FUNCTION _leads_loaded(recorded bigint) RETURNS void
+CREATE OR REPLACE FUNCTION _leads_loaded(consent_loaded boolean) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
     enroll CONSTANT text := current_setting('leadscore.enroll');
-    others CONSTANT boolean := recorded <> (SELECT count(*) FROM @pipeline@.consent) OR EXISTS (SELECT FROM @pipeline@.action);
+    others CONSTANT boolean := consent_loaded OR EXISTS (SELECT FROM @pipeline@.action);
 BEGIN
     -- what was loaded begins no sequence
     PERFORM set_config('leadscore.enroll', 'off', true);
@@ -608,5 +608,5 @@ BEGIN
     PERFORM set_config('leadscore.enroll', enroll, true);
 END
 $$;
-COMMENT ON FUNCTION _leads_loaded(bigint) IS
-    'does what the triggers would have done for leads and events that were loaded without them: names are folded, forgotten people left out, consent recorded; recorded: how many rows of consent _columns_loaded() has made';
+COMMENT ON FUNCTION _leads_loaded(boolean) IS
+    'does what the triggers would have done for leads and events that were loaded without them: names are folded, forgotten people left out, consent recorded; consent_loaded: what _columns_loaded() has returned';
