@@ -98,6 +98,13 @@ sub holds
 		&& $row->{since} <= $at && (!defined $row->{lifted} || $row->{lifted} > $at);
 }
 
+# the lead said itself what is known of its address
+sub withdrew
+{
+	my ($lead, $row) = @_;
+	return any { $_->{purpose} eq 'marketing' && $_->{status} eq 'withdrawn' && !defined $_->{topic} && same($_->{channel}, $row->{channel}) && $_->{at} == $row->{since} } @{ $lead->{said} };
+}
+
 # From one instant to the next: withdrawals are open until a grant with evidence
 # that is as narrow or narrower comes after them.
 sub granted
@@ -108,9 +115,8 @@ sub granted
 	push @said, map { { channel => $_->{channel}, status => 'withdrawn', at => $_->{since}, id => 0, origin => 'address' } }
 		grep {
 			my $row = $_;
-			# what the lead said itself is among its rows
 			$_->{reason} =~ /^(unsubscribed|bounced|complained)$/ && holds($_, $lead, $at) && speaks_of($_->{channel}, $channel)
-				&& !any { $_->{purpose} eq 'marketing' && $_->{status} eq 'withdrawn' && !defined $_->{topic} && same($_->{channel}, $row->{channel}) && $_->{at} == $row->{since} } @{ $lead->{said} }
+				&& !withdrew($lead, $row)
 		} @suppressed
 		if $purpose eq 'marketing';
 	my $yes = 0;
@@ -298,16 +304,17 @@ sub join_leads
 	$winner->{$_} //= $loser->{$_} foreach qw(email phone country channel name);
 	# what was said against an address of the loser that the winner does not take
 	@given_up = grep { !same($_, $winner->{email}) && !same($_, $winner->{phone}) } @given_up;
+	push @{ $winner->{said} }, @{ $loser->{said} };
 	foreach my $row (grep { $_->{reason} =~ /^(unsubscribed|complained)$/ && !defined $_->{lifted} } @suppressed)
 	{
+		# what one of the two said itself is among its rows
 		push @{ $winner->{said} }, { purpose => 'marketing', channel => $row->{channel}, topic => undef, status => 'withdrawn', at => $row->{since}, id => 1e9, origin => $loser->{id} }
-			if any { $_ eq $row->{address} } @given_up;
+			if (any { $_ eq $row->{address} } @given_up) && !withdrew($winner, $row);
 	}
 	$winner->{profile} = { %{ $loser->{profile} }, %{ $winner->{profile} } };
 	$winner->{created} = min $winner->{created}, $loser->{created};
 	my %taken = map { $_->{source} => 1 } grep { defined $_->{source} } @{ $winner->{events} };
 	push @{ $winner->{events} }, grep { !defined $_->{source} || !$taken{ $_->{source} } } @{ $loser->{events} };
-	push @{ $winner->{said} }, @{ $loser->{said} };
 	push @{ $winner->{names} }, @{ $loser->{names} };
 	$winner->{merges} += 1 + $loser->{merges};
 	return;

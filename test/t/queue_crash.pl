@@ -70,6 +70,19 @@ $node->safe_psql('postgres', q{
 	CREATE TABLE public.said (result text);
 	CREATE TABLE public.seen (reason text);
 	SET search_path = public;
+	-- Times do not tell what came first: what ends a run may have begun long before
+	-- it got the lock. That the run is open is seen when its action is written.
+	CREATE FUNCTION in_open_run() RETURNS trigger LANGUAGE plpgsql AS $$
+	BEGIN
+		IF NOT EXISTS (SELECT FROM p.enrollment e WHERE (e.lead_id, e.sequence, e.run) = (NEW.lead_id, NEW.sequence, NEW.run) AND e.ended_at IS NULL) THEN
+			RAISE EXCEPTION 'an action of a run that has ended: %', NEW;
+		END IF;
+		RETURN NULL;
+	END $$;
+	CREATE TRIGGER in_open_run AFTER INSERT ON p.action FOR EACH ROW
+		WHEN (NEW.run IS NOT NULL) EXECUTE FUNCTION in_open_run();
+	CREATE TRIGGER in_open_run_again AFTER UPDATE OF status ON p.action FOR EACH ROW
+		WHEN (NEW.run IS NOT NULL AND NEW.status IN ('waiting', 'claimed') AND (NEW.status, NEW.attempt) <> (OLD.status, OLD.attempt)) EXECUTE FUNCTION in_open_run();
 	-- what finds a lead gone, or a sequence paused, gives up
 	CREATE FUNCTION attempt(sql text) RETURNS void LANGUAGE plpgsql AS $$
 	BEGIN
@@ -222,11 +235,9 @@ my %checks = (
 		SELECT lead_id, dedup_key FROM p.action GROUP BY 1, 2 HAVING count(*) > 1},
 	'a step twice in a run' => q{
 		SELECT lead_id, sequence, run, step FROM p.action WHERE run IS NOT NULL GROUP BY 1, 2, 3, 4 HAVING count(*) > 1},
-	'an action that waits for a run that has ended, or was put there later' => q{
-		SELECT a.lead_id, a.sequence, a.run, a.step, a.status, a.created_at, e.ended_at FROM p.action a JOIN p.enrollment e USING (lead_id, sequence, run)
-		WHERE e.ended_at IS NOT NULL AND (a.status = 'waiting'
-			-- what ended both may have begun before, and waited for the lock
-			OR a.created_at > e.ended_at AND a.status <> 'cancelled' AND (a.status = 'skipped' AND a.reason IN ('no consent', 'suppressed', 'forgotten')) IS NOT TRUE)},
+	'an action that waits for a run that has ended' => q{
+		SELECT a.lead_id, a.sequence, a.run, a.step, a.created_at, e.ended_at FROM p.action a JOIN p.enrollment e USING (lead_id, sequence, run)
+		WHERE e.ended_at IS NOT NULL AND a.status = 'waiting'},
 	'an open run that has not one action that waits or is claimed' => q{
 		SELECT e.lead_id, e.sequence, e.run, count(a) FROM p.enrollment e LEFT JOIN p.action a ON (a.lead_id, a.sequence, a.run) = (e.lead_id, e.sequence, e.run) AND a.status IN ('waiting', 'claimed')
 		WHERE e.ended_at IS NULL GROUP BY 1, 2, 3 HAVING count(a) <> 1},
