@@ -453,3 +453,36 @@ INSERT INTO "C'rm".event (lead_id, kind) VALUES (10001, 'product_page_view');
 SELECT sequence FROM "C'rm".enrollment WHERE lead_id = 10001 ORDER BY 1;
 SELECT "C'rm".pause_sequence('m'), "C'rm".enroll_lead('o2', 'n') AS began;
 SELECT leadscore.drop_pipeline('C''rm');
+
+-- Events of the past that come in order: what time has taken back since begins nothing.
+-- A hot gives 20 points for five days, and is in the segment for five. Those of the
+-- leads 1 and 3 are ten days old, those of 2 and 4 two days.
+SELECT leadscore.create_pipeline('m', 'empty', reports => false) \g /dev/null
+SET search_path = m, leadscore, public;
+INSERT INTO signal (signal, event_kinds) VALUES ('act', '{act}'), ('hot', '{hot}');
+INSERT INTO model (model, allow_demotion) VALUES ('m', true);
+INSERT INTO dimension (model, dimension) VALUES ('m', 'd');
+INSERT INTO rule (model, dimension, rule, signal, points, decay, decay_period) VALUES ('m', 'd', 'act', 'act', 10, 'none', NULL), ('m', 'd', 'hot', 'hot', 20, 'window', '5 days');
+INSERT INTO stage_rule (model, stage, min_score) VALUES ('m', 'iql', 10), ('m', 'mql', 25);
+SELECT activate_model('m', wait => true) \g /dev/null
+INSERT INTO segment (segment) VALUES ('hots');
+INSERT INTO segment_condition (segment, condition, signal, min_count, within) VALUES ('hots', 'hot', 'hot', 1, '5 days');
+SELECT activate_segment('hots', wait => true) \g /dev/null
+INSERT INTO sequence (sequence, starts_on, start_name, stay_in_segment, late_after) VALUES
+    ('became mql', 'stage', 'mql', NULL, '30 days'), ('entered', 'segment_entered', 'hots', NULL, '30 days'),
+    ('in segment', 'event', 'act', 'hots', '30 days'), ('left', 'segment_left', 'hots', NULL, '30 days');
+INSERT INTO sequence_step (sequence, step, position, delay, kind, channel) SELECT sequence, 'call', 1, '0', 'task', 'phone' FROM sequence;
+SELECT activate_sequence(sequence) FROM sequence \g /dev/null
+UPDATE sequence SET activated_at = now() - interval '20 days';
+INSERT INTO lead (lead_id, created_at) SELECT i, now() - interval '40 days' FROM generate_series(1, 4) i;
+INSERT INTO event (lead_id, kind, occurred_at) VALUES (1, 'act', now() - interval '11 days'), (1, 'hot', now() - interval '10 days');
+INSERT INTO event (lead_id, kind, occurred_at) VALUES (2, 'act', now() - interval '3 days'), (2, 'hot', now() - interval '2 days');
+INSERT INTO event (lead_id, kind, occurred_at) VALUES (3, 'hot', now() - interval '10 days'), (3, 'act', now() - interval '9 days');
+INSERT INTO event (lead_id, kind, occurred_at) VALUES (4, 'hot', now() - interval '2 days'), (4, 'act', now() - interval '1 day');
+SELECT lead_id, s.stage AS recorded, c.stage AS now, in_segment_by_id(lead_id, 'hots') AS in_segment, array_agg(e.sequence ORDER BY e.sequence) AS sequences
+FROM lead_state s JOIN lead_score c USING (lead_id) LEFT JOIN enrollment e USING (lead_id) GROUP BY 1, 2, 3, 4 ORDER BY 1;
+-- what time did is recorded, and leads 1 and 3 left the segment five days ago
+SELECT sweep() > 0 AS swept;
+SELECT lead_id, array_agg(sequence ORDER BY sequence) AS sequences FROM enrollment GROUP BY 1 ORDER BY 1;
+SELECT * FROM verify();
+SELECT leadscore.drop_pipeline('m');

@@ -442,17 +442,21 @@ BEGIN
                 JOIN @pipeline@.lead l USING (lead_id)
                 LEFT JOIN @pipeline@._consent_now(CASE WHEN NOT inserted THEN _columns_written.lead_ids END) n USING (lead_id)
         ) w,
-        LATERAL (VALUES
+        -- no VALUES, which would prepare its expressions anew for each lead
+        LATERAL (
             -- a column that has a date is a statement of that date; an import of old leads proves nothing
-            ('policy', 'granted', CASE WHEN NOT inserted THEN jsonb '{"column": "consented_at"}' END,
+            SELECT 'policy', 'granted', CASE WHEN NOT inserted THEN jsonb '{"column": "consented_at"}' END,
                 least(w.consented_at, now()),
-                w.consented AND w.consented_at IS NOT NULL AND w.consented_at IS DISTINCT FROM w.consented_before),
-            ('policy', 'withdrawn', NULL, greatest(w.changed_at, w.consented_before),
-                w.consented AND w.consented_at IS NULL AND w.consented_before IS NOT NULL),
-            ('marketing', 'granted', NULL, w.changed_at,
-                w.allowed AND w.contact_allowed AND w.allowed_before IS NOT TRUE),
-            ('marketing', 'withdrawn', NULL, w.changed_at,
-                w.allowed AND w.contact_allowed IS NOT TRUE AND (w.allowed_before OR NOT w.contact_allowed AND w.allowed_before IS NULL))
+                w.consented AND w.consented_at IS NOT NULL AND w.consented_at IS DISTINCT FROM w.consented_before
+            UNION ALL
+            SELECT 'policy', 'withdrawn', NULL, greatest(w.changed_at, w.consented_before),
+                w.consented AND w.consented_at IS NULL AND w.consented_before IS NOT NULL
+            UNION ALL
+            SELECT 'marketing', 'granted', NULL, w.changed_at,
+                w.allowed AND w.contact_allowed AND w.allowed_before IS NOT TRUE
+            UNION ALL
+            SELECT 'marketing', 'withdrawn', NULL, w.changed_at,
+                w.allowed AND w.contact_allowed IS NOT TRUE AND (w.allowed_before OR NOT w.contact_allowed AND w.allowed_before IS NULL)
         ) AS s (purpose, status, evidence, occurred_at, said)
     WHERE s.said
         -- OFFSET: else the whole table could be hashed

@@ -177,12 +177,11 @@ BEGIN
                 WHERE o.lead_id = u.lead_id AND o.sequence IS NOT DISTINCT FROM u.sequence
             ) b
         WHERE
-            -- by hand begins a lead that is in the segment now, though only time has
-            -- brought it there and no sweep has recorded that yet; an edge was just written
+            -- what only time has done, and no sweep has recorded yet, counts too
             (q.stay_in_segment IS NULL OR EXISTS (
                 SELECT FROM @pipeline@.lead_state s
                     JOIN @pipeline@.segment g ON g.segment_id = ANY (
-                        CASE WHEN u.started_by = 'by_hand' AND (s.next_review_at <= now() OR s.configuration < newest)
+                        CASE WHEN s.next_review_at <= now() OR s.configuration < newest
                             THEN leadscore_internal.current_segments($name$@pipeline@$name$::regnamespace, s.lead_id) ELSE s.segments END)
                 WHERE s.lead_id = u.lead_id AND g.segment = q.stay_in_segment))
             AND (b.run IS NULL OR (NOT b.is_open
@@ -321,14 +320,17 @@ BEGIN
         JOIN @pipeline@.sequence q ON q.status = 'active' AND q.start_name = u.name
             AND q.starts_on = CASE u.kind WHEN 'signal' THEN 'event'
                 WHEN 'stage_back' THEN CASE WHEN u.name::leadscore.lead_stage < 'visitor' THEN 'stage' END ELSE u.kind END
-        CROSS JOIN LATERAL (SELECT o.stage, o.segments FROM @pipeline@.lead_state o WHERE o.lead_id = u.lead_id OFFSET 0) s
+        CROSS JOIN LATERAL (SELECT o.stage, o.segments, o.next_review_at <= now() AS due FROM @pipeline@.lead_state o WHERE o.lead_id = u.lead_id OFFSET 0) s
         LEFT JOIN @pipeline@.segment g ON g.segment = u.name AND u.kind IN ('segment_entered', 'segment_left')
     WHERE u.at > greatest(q.activated_at, (now() AT TIME ZONE 'UTC' - q.late_after) AT TIME ZONE 'UTC')
-        -- it must hold at the end of the statement
+        -- it must hold at the end of the statement, and now: an event of the past may
+        -- lead to what time has taken back since
         AND CASE
-            WHEN u.kind IN ('stage', 'stage_back') THEN s.stage = u.name::leadscore.lead_stage
-            WHEN u.kind = 'segment_entered' THEN g.segment_id = ANY (s.segments)
-            WHEN u.kind = 'segment_left' THEN (g.segment_id = ANY (s.segments)) IS NOT TRUE
+            WHEN u.kind IN ('stage', 'stage_back') THEN u.name::leadscore.lead_stage
+                = CASE WHEN s.due THEN leadscore_internal.current_stage($name$@pipeline@$name$::regnamespace, u.lead_id) ELSE s.stage END
+            WHEN u.kind IN ('segment_entered', 'segment_left') THEN (g.segment_id = ANY (
+                CASE WHEN s.due THEN leadscore_internal.current_segments($name$@pipeline@$name$::regnamespace, u.lead_id) ELSE s.segments END)) IS TRUE
+                = (u.kind = 'segment_entered')
             ELSE true END
         AND (u.cause NOT IN ('activation', 'definition') OR (u.cause = 'definition' AND g.enrolls))
         -- a goal of the same statement comes before it
