@@ -85,47 +85,50 @@ typedef struct StatementText
 
 #define EQ " OPERATOR(pg_catalog.=) "
 
-/* columns of lead that a document about it may name */
-#define DOCUMENT_COLUMNS \
-	"(kind text, email text, phone text, organization text, market text, country text, language text, time_zone text," \
-	" channel text, campaign text," \
-	" owner text, persona text, consent boolean, consented_at timestamptz, contact_allowed boolean, referred_by bigint," \
-	" objective text, complexity text)"
-#define DOCUMENT_KEYS \
-	"'{kind,email,phone,organization,market,country,language,time_zone,channel,campaign,owner,persona,consent,consented_at,contact_allowed,referred_by,objective,complexity}'::pg_catalog.text[]"
-#define GIVEN(column) \
+/* Columns of lead, with their types, that have what a document about it says */
+#define LEAD_COLUMNS(X) \
+	X("email", "text") X("phone", "text") X("organization", "text") X("market", "text") X("country", "text") \
+	X("language", "text") X("time_zone", "text") X("owner", "text") X("persona", "text") \
+	X("contact_allowed", "bool") X("referred_by", "int8") X("objective", "text") X("complexity", "text")
+/* and those that a new lead else has from its first event */
+#define SOURCE_COLUMNS(X)	X("channel", "text") X("campaign", "text")
+#define ALL_COLUMNS(X)		LEAD_COLUMNS(X) SOURCE_COLUMNS(X)
+
+/* What stands for a column in a list */
+#define NAME(column, type)		column ", "
+#define KEY(column, type)		column ","
+#define DECLARED(column, type)	column " pg_catalog." type ", "
+#define OF_LEAD(column, type)	"l." column ", "
+#define OF_DOCUMENT(column, type)	"d." column ", "
+#define OF_MERGED(column, type)	"n." column ", "
+#define SET_MERGED(column, type)	column " = n." column ", "
+#define MERGED(column, type) \
 	" CASE WHEN g.document OPERATOR(pg_catalog.?) '" column "' THEN d." column " ELSE o." column " END AS " column ","
-/* The same of one lead, $1 by its name or number, and its document $2 */
-#define FIELD(name, type) "($2 OPERATOR(pg_catalog.->>) '" name "')::pg_catalog." type
+/* the same of one lead, whose document is $2 */
+#define FIELD(column, type)		"($2 OPERATOR(pg_catalog.->>) '" column "')::pg_catalog." type
+#define FIELD_ITEM(column, type)	FIELD(column, type) ", "
+#define MERGED_FIELD(column, type) \
+	"CASE WHEN $2 OPERATOR(pg_catalog.?) '" column "' THEN " FIELD(column, type) " ELSE l." column " END, "
+#define SET_FIELD(column, type)	column " = " MERGED_FIELD(column, type)
+
+#define DOCUMENT_COLUMNS \
+	"(" ALL_COLUMNS(DECLARED) "kind pg_catalog.text, consent pg_catalog.bool, consented_at pg_catalog.timestamptz)"
+#define DOCUMENT_KEYS	"'{" ALL_COLUMNS(KEY) "kind,consent,consented_at}'::pg_catalog.text[]"
+#define NEW_COLUMNS		ALL_COLUMNS(NAME) "kind, profile, consented_at, created_at, updated_at"
+#define MERGED_KIND		"COALESCE(" FIELD("kind", "text") ", l.kind)"
+#define MERGED_PROFILE	"l.profile OPERATOR(pg_catalog.||) ($2 OPERATOR(pg_catalog.-) " DOCUMENT_KEYS ")"
+#define MERGED_CONSENTED_AT \
+	"CASE WHEN NOT " FIELD("consent", "bool") " THEN NULL WHEN $2 OPERATOR(pg_catalog.?) 'consented_at' THEN $5" \
+	" WHEN " FIELD("consent", "bool") " THEN COALESCE(l.consented_at, $3) ELSE l.consented_at END"
+
+/* One lead, $1 by its name or number, and its document $2 */
 #define CREATE_ONE(column, value, key) \
-	"INSERT INTO {lead} (" column "external_id, kind, email, phone, organization, market, country, language, time_zone, channel, campaign," \
-	" owner, persona, profile, consented_at, contact_allowed, referred_by, objective, complexity, created_at, updated_at)" \
-	" VALUES (" value "$1, COALESCE(" FIELD("kind", "text") ", 'person'), " FIELD("email", "text") ", " FIELD("phone", "text") ", " \
-	FIELD("organization", "text") ", " FIELD("market", "text") ", " FIELD("country", "text") ", " FIELD("language", "text") ", " \
-	FIELD("time_zone", "text") ", COALESCE(" FIELD("channel", "text") ", $4), COALESCE(" FIELD("campaign", "text") ", $5), " \
-	FIELD("owner", "text") ", " FIELD("persona", "text") ", $2 OPERATOR(pg_catalog.-) " DOCUMENT_KEYS "," \
-	" CASE WHEN " FIELD("consent", "bool") " IS NOT FALSE THEN COALESCE($6, CASE WHEN " FIELD("consent", "bool") " THEN $3 END) END, " \
-	FIELD("contact_allowed", "bool") ", " FIELD("referred_by", "int8") ", " FIELD("objective", "text") ", " FIELD("complexity", "text") \
-	", $3, $3) ON CONFLICT (" key ") DO NOTHING RETURNING lead_id"
-#define MERGED(column, type) "CASE WHEN $2 OPERATOR(pg_catalog.?) '" column "' THEN " FIELD(column, type) " ELSE l." column " END"
-#define MERGE_COLUMNS(assign, last) \
-	assign("kind", "COALESCE(" FIELD("kind", "text") ", l.kind)") \
-	assign("email", MERGED("email", "text")) assign("phone", MERGED("phone", "text")) \
-	assign("organization", MERGED("organization", "text")) assign("market", MERGED("market", "text")) \
-	assign("country", MERGED("country", "text")) assign("language", MERGED("language", "text")) \
-	assign("time_zone", MERGED("time_zone", "text")) assign("channel", MERGED("channel", "text")) \
-	assign("campaign", MERGED("campaign", "text")) assign("owner", MERGED("owner", "text")) \
-	assign("persona", MERGED("persona", "text")) assign("contact_allowed", MERGED("contact_allowed", "bool")) \
-	assign("referred_by", MERGED("referred_by", "int8")) assign("objective", MERGED("objective", "text")) \
-	assign("complexity", MERGED("complexity", "text")) \
-	assign("profile", "l.profile OPERATOR(pg_catalog.||) ($2 OPERATOR(pg_catalog.-) " DOCUMENT_KEYS ")") \
-	last("consented_at", "CASE WHEN NOT " FIELD("consent", "bool") " THEN NULL WHEN $2 OPERATOR(pg_catalog.?) 'consented_at' THEN $5" \
-		" WHEN " FIELD("consent", "bool") " THEN COALESCE(l.consented_at, $3) ELSE l.consented_at END")
-#define ASSIGNED(column, value) column " = " value ", "
-#define BEFORE(column, value) "l." column ", "
-#define BEFORE_LAST(column, value) "l." column
-#define AFTER(column, value) value ", "
-#define AFTER_LAST(column, value) value
+	"INSERT INTO {lead} (" column "external_id, " NEW_COLUMNS ")" \
+	" VALUES (" value "$1, " LEAD_COLUMNS(FIELD_ITEM) \
+	"COALESCE(" FIELD("channel", "text") ", $4), COALESCE(" FIELD("campaign", "text") ", $5), " \
+	"COALESCE(" FIELD("kind", "text") ", 'person'), $2 OPERATOR(pg_catalog.-) " DOCUMENT_KEYS "," \
+	" CASE WHEN " FIELD("consent", "bool") " IS NOT FALSE THEN COALESCE($6, CASE WHEN " FIELD("consent", "bool") " THEN $3 END) END," \
+	" $3, $3) ON CONFLICT (" key ") DO NOTHING RETURNING lead_id"
 #define EVENT_ROWS \
 	"INSERT INTO {event} (lead_id, kind, properties, occurred_at, value, channel, campaign, source_id)" \
 	" SELECT * FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4)," \
@@ -185,14 +188,10 @@ static const StatementText statements[N_STATEMENTS] = {
 		" AND effective_at OPERATOR(pg_catalog.<=) $3 AND superseded_at IS NULL ORDER BY seq DESC LIMIT 1",
 	3, {INT8OID, TEXTOID, TIMESTAMPTZOID}, false},
 
-	[CREATE_LEADS] = {"INSERT INTO {lead} (external_id, kind, email, phone, organization, market, country, language, time_zone, channel, campaign,"
-		" owner, persona, profile, consented_at, contact_allowed, referred_by, objective, complexity, created_at, updated_at)"
-		" SELECT n.external_id, COALESCE(d.kind, 'person'), d.email, d.phone, d.organization, d.market, d.country,"
-		" d.language, d.time_zone,"
-		" COALESCE(d.channel, n.channel), COALESCE(d.campaign, n.campaign), d.owner, d.persona,"
-		" n.document OPERATOR(pg_catalog.-) " DOCUMENT_KEYS ","
-		" CASE WHEN d.consent IS NOT FALSE THEN COALESCE(d.consented_at, CASE WHEN d.consent THEN n.at END) END,"
-		" d.contact_allowed, d.referred_by, d.objective, d.complexity, n.at, n.at"
+	[CREATE_LEADS] = {"INSERT INTO {lead} (external_id, " NEW_COLUMNS ")"
+		" SELECT n.external_id, " LEAD_COLUMNS(OF_DOCUMENT) "COALESCE(d.channel, n.channel), COALESCE(d.campaign, n.campaign),"
+		" COALESCE(d.kind, 'person'), n.document OPERATOR(pg_catalog.-) " DOCUMENT_KEYS ","
+		" CASE WHEN d.consent IS NOT FALSE THEN COALESCE(d.consented_at, CASE WHEN d.consent THEN n.at END) END, n.at, n.at"
 		" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4),"
 		" pg_catalog.unnest($5)) AS n(external_id, document, at, channel, campaign),"
 		" LATERAL pg_catalog.jsonb_to_record(n.document) AS d " DOCUMENT_COLUMNS
@@ -234,17 +233,10 @@ static const StatementText statements[N_STATEMENTS] = {
 	 * The change has a time of its own, later than the one before, but never
 	 * one to come: it would act only then.
 	 */
-	[MERGE_PROFILES] = {"UPDATE {lead} l SET kind = n.kind, email = n.email, phone = n.phone, organization = n.organization,"
-		" market = n.market, country = n.country, language = n.language, time_zone = n.time_zone, channel = n.channel, campaign = n.campaign, owner = n.owner,"
-		" persona = n.persona, profile = n.profile, consented_at = n.consented_at,"
-		" contact_allowed = n.contact_allowed, referred_by = n.referred_by, objective = n.objective, complexity = n.complexity,"
+	[MERGE_PROFILES] = {"UPDATE {lead} l SET " ALL_COLUMNS(SET_MERGED) "kind = n.kind, profile = n.profile, consented_at = n.consented_at,"
 		" updated_at = CASE WHEN l.updated_at OPERATOR(pg_catalog.>) pg_catalog.now() THEN pg_catalog.clock_timestamp()"
 		" ELSE GREATEST(l.updated_at OPERATOR(pg_catalog.+) '1 microsecond'::pg_catalog.interval, n.at) END"
-		" FROM (SELECT o.lead_id, g.at, COALESCE(d.kind, o.kind) AS kind,"
-		GIVEN("email") GIVEN("phone") GIVEN("organization") GIVEN("market") GIVEN("country") GIVEN("language")
-		GIVEN("time_zone") GIVEN("channel")
-		GIVEN("campaign") GIVEN("owner") GIVEN("persona") GIVEN("contact_allowed") GIVEN("referred_by")
-		GIVEN("objective") GIVEN("complexity")
+		" FROM (SELECT o.lead_id, g.at," ALL_COLUMNS(MERGED) " COALESCE(d.kind, o.kind) AS kind,"
 		" o.profile OPERATOR(pg_catalog.||) (g.document OPERATOR(pg_catalog.-) " DOCUMENT_KEYS ") AS profile,"
 		" CASE WHEN NOT d.consent THEN NULL"
 		" WHEN g.document OPERATOR(pg_catalog.?) 'consented_at' THEN d.consented_at"
@@ -253,19 +245,18 @@ static const StatementText statements[N_STATEMENTS] = {
 		" JOIN {lead} o ON o.lead_id" EQ "g.lead_id,"
 		" LATERAL pg_catalog.jsonb_to_record(g.document) AS d " DOCUMENT_COLUMNS ") n"
 		" WHERE l.lead_id" EQ "n.lead_id AND pg_catalog.record_image_ne("
-		"ROW(l.kind, l.email, l.phone, l.organization, l.market, l.country, l.language, l.time_zone, l.channel, l.campaign, l.owner, l.persona,"
-		" l.profile, l.consented_at, l.contact_allowed, l.referred_by, l.objective, l.complexity),"
-		" ROW(n.kind, n.email, n.phone, n.organization, n.market, n.country, n.language, n.time_zone, n.channel, n.campaign, n.owner, n.persona,"
-		" n.profile, n.consented_at, n.contact_allowed, n.referred_by, n.objective, n.complexity))",
+		"ROW(" ALL_COLUMNS(OF_LEAD) "l.kind, l.profile, l.consented_at), ROW(" ALL_COLUMNS(OF_MERGED) "n.kind, n.profile, n.consented_at))",
 	3, {INT8ARRAYOID, JSONBARRAYOID, TIMESTAMPTZARRAYOID}, true},
 
 	/*
 	 * $3 is when the document was true, $4 when it was written, $5 its
 	 * consented_at
 	 */
-	[MERGE_PROFILE] = {"UPDATE {lead} l SET " MERGE_COLUMNS(ASSIGNED, ASSIGNED) "updated_at = $4"
-		" WHERE l.lead_id" EQ "$1 AND pg_catalog.record_image_ne(ROW(" MERGE_COLUMNS(BEFORE, BEFORE_LAST) "),"
-	" ROW(" MERGE_COLUMNS(AFTER, AFTER_LAST) "))", 5, {INT8OID, JSONBOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID}, true},
+	[MERGE_PROFILE] = {"UPDATE {lead} l SET " ALL_COLUMNS(SET_FIELD) "kind = " MERGED_KIND ", profile = " MERGED_PROFILE ","
+		" consented_at = " MERGED_CONSENTED_AT ", updated_at = $4"
+		" WHERE l.lead_id" EQ "$1 AND pg_catalog.record_image_ne(ROW(" ALL_COLUMNS(OF_LEAD) "l.kind, l.profile, l.consented_at),"
+		" ROW(" ALL_COLUMNS(MERGED_FIELD) MERGED_KIND ", " MERGED_PROFILE ", " MERGED_CONSENTED_AT "))",
+	5, {INT8OID, JSONBOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID}, true},
 
 	[ADD_EVENT] = {"INSERT INTO {event} (lead_id, kind, properties, occurred_at, value, channel, campaign, source_id)"
 	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING event_id", 8, {EVENT_TYPES}, true},
