@@ -65,6 +65,7 @@ extern ScorerCache *leadscore_scorer_cache_at(ScorerCache **place, MemoryContext
 extern ScorerCache *leadscore_scorer_cache(FunctionCallInfo fcinfo, Datum model);
 extern void leadscore_check_grain(const ScorerCache *site, const ActivityList *activity);
 extern void leadscore_scorer_cache_activity(ScorerCache *site, const LeadActivity *activity);
+extern const ActivityList *leadscore_scorer_cache_known(const LeadActivity *activity);
 extern ScorerCache *leadscore_scorer_cache_score(ScorerCache *site, LeadActivity *activity,
 												 TimestampTz at);
 extern ScorerCache *leadscore_scorer_cache_evaluate(FunctionCallInfo fcinfo);

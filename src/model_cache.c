@@ -151,6 +151,21 @@ hold_same_model(const ScorerCache *a, const ScorerCache *b)
 		 a->scorer->model->hash == b->scorer->model->hash);
 }
 
+/* Is an activity the one that a call site has evaluated? */
+static bool
+has_evaluated(const ScorerCache *site, const LeadActivity *activity)
+{
+	return site->evaluated_size == VARSIZE_ANY_EXHDR(activity) &&
+		memcmp(site->evaluated, VARDATA_ANY(activity), site->evaluated_size) == 0;
+}
+
+/* What an activity holds, if a call site has just evaluated it; else NULL */
+const ActivityList *
+leadscore_scorer_cache_known(const LeadActivity *activity)
+{
+	return latest != NULL && has_evaluated(latest, activity) ? &latest->activity : NULL;
+}
+
 /*
  * Evaluate an activity with the model of a call site.  Returns the call site
  * that holds the evaluation: this one, or the last one if that has just evaluated
@@ -162,8 +177,7 @@ leadscore_scorer_cache_score(ScorerCache *site, LeadActivity *activity, Timestam
 	int32		bucket = bucket_of(at, (LeadGrain) site->scorer->model->grain);
 	Size		size = VARSIZE_ANY_EXHDR(activity);
 
-	if (latest != NULL && latest->evaluation->at == bucket && latest->evaluated_size == size &&
-		memcmp(latest->evaluated, VARDATA_ANY(activity), size) == 0 &&
+	if (latest != NULL && latest->evaluation->at == bucket && has_evaluated(latest, activity) &&
 		hold_same_model(latest, site))
 		return latest;
 

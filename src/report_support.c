@@ -114,7 +114,9 @@ is_one_of(ArrayType *signals, int32 signal)
 Datum
 leadscore_last_activity(PG_FUNCTION_ARGS)
 {
-	ActivityList list;
+	LeadActivity *activity = PG_GETARG_LEAD_ACTIVITY_PP(0);
+	const ActivityList *list = leadscore_scorer_cache_known(activity);
+	ActivityList decoded;
 	ArrayType  *besides = PG_GETARG_ARRAYTYPE_P(2);
 	int32		newest = BUCKET_TIMELESS;
 	int32		limit;
@@ -125,11 +127,15 @@ leadscore_last_activity(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("signals must not be null"),
 				 errhint("Leave them out of the array.")));
-	read_activity(PG_GETARG_DATUM(0), &list);
-	limit = bucket_of(PG_GETARG_TIMESTAMPTZ(1), list.grain);
-	for (i = 0; i < list.nitems; i++)
+	if (list == NULL)
 	{
-		ActivityItem *item = &list.items[i];
+		leadscore_activity_read(activity, &decoded);
+		list = &decoded;
+	}
+	limit = bucket_of(PG_GETARG_TIMESTAMPTZ(1), list->grain);
+	for (i = 0; i < list->nitems; i++)
+	{
+		const ActivityItem *item = &list->items[i];
 
 		if (item->signal > 0 && item->count > 0 && item->bucket != BUCKET_TIMELESS &&
 			item->bucket <= limit && (newest == BUCKET_TIMELESS || item->bucket > newest) &&
@@ -138,7 +144,7 @@ leadscore_last_activity(PG_FUNCTION_ARGS)
 	}
 	if (newest == BUCKET_TIMELESS)
 		PG_RETURN_NULL();
-	PG_RETURN_TIMESTAMPTZ(bucket_start(newest, list.grain));
+	PG_RETURN_TIMESTAMPTZ(bucket_start(newest, list->grain));
 }
 
 /* has_signal(activity, signal_id): was it counted, in whatever bucket? */
