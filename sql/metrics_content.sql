@@ -142,6 +142,11 @@ INSERT INTO event (lead_id, kind, occurred_at, properties)
     UNION ALL SELECT 13, 'newsletter_signup', now() - interval '24 hours' * d, NULL FROM generate_series(300, 301) d;
 SELECT source_kind, source, captures, round(usual_gap_days::numeric, 4) AS usual, round(longest_gap_days::numeric, 4) AS longest, round(quiet_days::numeric, 2) AS quiet, round(quiet_ratio::numeric, 2) AS ratio, gone_quiet
     FROM capture_gaps WHERE captures > 0 ORDER BY 1, 2;
+-- the channel of a lead is that of its campaign, if it names none
+INSERT INTO campaign (campaign, channel) VALUES ('stand', 'physical_event'), ('letter', 'direct_mail');
+INSERT INTO lead (lead_id, campaign) VALUES (14, 'stand');
+INSERT INTO event (lead_id, kind, occurred_at, campaign) VALUES (14, 'form_submit', '2025-03-01Z', NULL), (14, 'form_submit', '2025-03-02Z', NULL), (14, 'form_submit', '2025-03-03Z', 'letter');
+SELECT source, captures FROM capture_gaps WHERE source IN ('physical_event', 'direct_mail', '(none)') AND captures > 0 ORDER BY 1;
 DROP SCHEMA crm, crm_reports CASCADE;
 
 -- Drawn leads, another way
