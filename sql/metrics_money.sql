@@ -102,6 +102,16 @@ INSERT INTO cost (cost_id, day_from, day_to, channel, campaign, category, source
     (107, '2025-03-01', '2025-03-31', 'seo', NULL, NULL, NULL, 9),
     (108, '2025-03-30', '2025-04-01', 'seo', NULL, NULL, NULL, 9);
 SELECT * FROM cost_overlaps ORDER BY 1, 2;
+-- a booking that names the channel of its campaign is of the same source as one
+-- that leaves it out, and its key another; spring has no channel, summer has
+INSERT INTO campaign (campaign, channel) VALUES ('summer', 'radio');
+INSERT INTO cost (cost_id, day_from, day_to, channel, campaign, category, amount) VALUES
+    (201, '2025-06-01', '2025-06-30', NULL, 'summer', 'media', 60),
+    (202, '2025-06-01', '2025-06-30', 'radio', 'summer', 'media', 60),
+    (203, '2025-06-01', '2025-06-30', 'radio', NULL, 'media', 60),
+    (204, '2025-06-01', '2025-06-30', 'seo', 'summer', 'media', 60);
+SELECT channel, campaign, cost_amount FROM cost_by_month WHERE calendar_month = '2025-06-01' ORDER BY 1, 2;
+SELECT cost_id, other_cost_id, channel, campaign, overlap_days FROM cost_overlaps WHERE cost_id > 200 ORDER BY 1, 2;
 DROP SCHEMA hand, hand_reports CASCADE;
 
 -- Touches of an account by hand: 1, 2 and the organization itself, 8, are of

@@ -91,18 +91,20 @@ COMMENT ON COLUMN cost_per_lead.cost_per_sql_amount IS 'cost_amount / sqls; NULL
 COMMENT ON COLUMN cost_per_lead.cost_per_customer_amount IS 'cost_amount / customers; NULL for a cost without a campaign that is for leads of campaigns too';
 
 -- The same days twice: a month that was imported whole and day by day, say. The
--- key of cost cannot tell, as the days differ. Arrays compare NULLs as equal, and
+-- key of cost cannot tell, as the days differ, or as one booking names the channel
+-- of its campaign and the other leaves it out. Arrays compare NULLs as equal, and
 -- can be hashed.
 CREATE OR REPLACE VIEW cost_overlaps WITH (security_invoker = true) AS
 WITH booking AS (
-    SELECT c.cost_id, c.day_from, c.day_to, c.channel, c.campaign, c.category, c.source_id, c.amount,
-        ARRAY[c.channel, c.campaign, c.category, c.source_id] AS key
+    SELECT c.cost_id, c.day_from, c.day_to, coalesce(c.channel, p.channel) AS channel, c.campaign, c.category, c.source_id, c.amount,
+        ARRAY[coalesce(c.channel, p.channel), c.campaign, c.category, c.source_id] AS key
     FROM cost c
+        LEFT JOIN campaign p ON p.campaign = c.campaign
 )
 SELECT
     a.cost_id,
     b.cost_id AS other_cost_id,
-    coalesce(a.channel, p.channel, '(none)') AS channel,
+    coalesce(a.channel, '(none)') AS channel,
     coalesce(a.campaign, '(none)') AS campaign,
     coalesce(a.category, '(none)') AS category,
     coalesce(a.source_id, '(none)') AS source_id,
@@ -112,8 +114,7 @@ SELECT
     as_amount(a.amount)::numeric(14,2) AS cost_amount,
     as_amount(b.amount)::numeric(14,2) AS other_cost_amount
 FROM booking a
-    JOIN booking b ON b.key = a.key AND b.cost_id > a.cost_id AND b.day_from <= a.day_to AND b.day_to >= a.day_from
-    LEFT JOIN campaign p ON p.campaign = a.campaign;
+    JOIN booking b ON b.key = a.key AND b.cost_id > a.cost_id AND b.day_from <= a.day_to AND b.day_to >= a.day_from;
 COMMENT ON VIEW cost_overlaps IS 'one row a pair of costs of one source, category and source_id that are for the same days: perhaps one cost that was imported twice; both are counted';
 COMMENT ON COLUMN cost_overlaps.cost_id IS 'number of the cost, see the table cost';
 COMMENT ON COLUMN cost_overlaps.other_cost_id IS 'number of the other cost, which was recorded later';
