@@ -121,7 +121,8 @@ FROM (
             min(s.at) AS at
         FROM lead l
             JOIN _lead_now s USING (lead_id)
-        WHERE l.organization IS NOT NULL
+        -- a name that is empty is no name, as in attribution
+        WHERE l.organization <> ''
         GROUP BY l.organization
     ) o
     LEFT JOIN model m ON m.status = 'active';
