@@ -226,6 +226,22 @@ SELECT count(*), sum(leads_now) FROM pipeline_forecast_at('infinity');
 SELECT count(*), sum(leads_now) FROM pipeline_forecast_at(NULL);
 DROP SCHEMA hand, hand_reports CASCADE;
 
+-- A day has 24 hours in every session. Of 24 leads 12 bought after 20 days, and 12
+-- were lost half an hour before they had been there for 30 days, in which the
+-- clocks of Berlin lost an hour. So none was there for 30 days, and a lead that is
+-- there for 45 is compared with those of 14 days: 12/24.
+SELECT create_pipeline('hand') \g /dev/null
+SET search_path = hand, hand_reports, leadscore, leadscore_internal;
+INSERT INTO lead (lead_id, email, consented_at, created_at) SELECT n, 'a@b', at, at
+    FROM generate_series(1, 25) n, LATERAL (SELECT CASE WHEN n <= 24 THEN timestamptz '2025-03-20 12:00Z' ELSE now() - interval '1080 hours' END) c (at);
+INSERT INTO event (lead_id, kind, occurred_at) SELECT n, CASE WHEN n <= 12 THEN 'purchase' ELSE 'lost' END, CASE WHEN n <= 12 THEN timestamptz '2025-04-09 12:00Z' ELSE '2025-04-19 11:30Z' END FROM generate_series(1, 24) n;
+SET timezone = 'UTC';
+SELECT leads_now, expected_customers FROM pipeline_forecast WHERE stage = 'iql';
+SET timezone = 'Europe/Berlin';
+SELECT leads_now, expected_customers FROM pipeline_forecast WHERE stage = 'iql';
+SET timezone = 'Asia/Kathmandu';
+DROP SCHEMA hand, hand_reports CASCADE;
+
 -- Drawn leads
 \set ECHO none
 \i :data

@@ -265,7 +265,7 @@ BEGIN
             FROM stay s
                 CROSS JOIN limits l
                 CROSS JOIN LATERAL (
-                    SELECT d.place, d.days * interval '1 day' AS age
+                    SELECT d.place, d.days * interval '24 hours' AS age
                     FROM unnest(ages) WITH ORDINALITY AS d (days, place)
                 ) a
             WHERE s.entered_at + a.age < s.left_at AND s.entered_at + a.age + l.mature_after <= l.at
