@@ -32,6 +32,15 @@ SELECT lead_id('ann') = lead_id AS ann, touch, touches, touched_at, kind, role, 
 -- a lead that comes back has a path a run
 SELECT upsert_lead('bob', 'bob@mail.example', consent => true) = lead_id('bob') AS bob, set_stage('bob', 'lost'), set_stage('bob', 'prospect');
 SELECT cycle, path, stages, skipped_stages, ended_at IS NOT NULL AS ended, stage FROM lead_path WHERE external_id = 'bob' ORDER BY cycle;
+-- what is dated ahead is nothing yet: one visit, no offer and no interest
+BEGIN;
+SELECT stage FROM track('dee', 'page_view', NULL, '2025-03-01 09:00Z');
+SELECT stage FROM track('dee', 'webinar_attended', '{"content": "next year"}', now() + interval '40 days');
+SELECT stage FROM track('dee', 'page_view', NULL, now() + interval '40 days');
+SELECT touch, touches, kind FROM touchpoints WHERE lead_id = lead_id('dee');
+SELECT offers, offers_taken, other_actions FROM lead_profile WHERE external_id = 'dee';
+SELECT first_kind, interest_kind FROM lead_origin WHERE external_id = 'dee';
+ROLLBACK;
 
 -- One lead is looked up, not all
 SET enable_seqscan = off;

@@ -168,6 +168,8 @@ WHERE s.stage IN ('mql', 'sql')
             SELECT FROM event e
                 JOIN event_kind k USING (kind)
             WHERE e.lead_id = s.lead_id AND k.role = 'request'
+                -- one that is dated ahead has not been made
+                AND e.occurred_at <= now()
                 AND e.occurred_at > (
                     SELECT max(c.occurred_at)
                     FROM consent c
