@@ -40,6 +40,10 @@ SELECT stage FROM track('dee', 'page_view', NULL, now() + interval '40 days');
 SELECT touch, touches, kind FROM touchpoints WHERE lead_id = lead_id('dee');
 SELECT offers, offers_taken, other_actions FROM lead_profile WHERE external_id = 'dee';
 SELECT first_kind, interest_kind FROM lead_origin WHERE external_id = 'dee';
+-- a cycle that begins later has lasted for no time
+INSERT INTO lead (external_id, consented_at, email, created_at) VALUES ('later', now(), 'later@mail.example', date_trunc('day', now(), 'UTC') + interval '24 hours' - interval '1 microsecond');
+SELECT path, total_days >= 0 AS forward FROM lead_path WHERE external_id = 'later';
+SELECT quiet_days FROM lead_cooling WHERE lead_id = lead_id('later');
 ROLLBACK;
 
 -- One lead is looked up, not all

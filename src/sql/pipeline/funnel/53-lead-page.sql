@@ -255,7 +255,8 @@ SELECT
     r.ended_at,
     r.stage,
     r.stage_rank,
-    date_part('epoch', coalesce(r.ended_at, now()) - r.started_at) / 86400 AS total_days
+    -- no time yet if the cycle begins later
+    date_part('epoch', greatest(coalesce(r.ended_at, now()), r.started_at) - r.started_at) / 86400 AS total_days
 FROM (
         SELECT
             h.lead_id,

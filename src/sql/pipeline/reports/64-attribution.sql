@@ -205,7 +205,8 @@ COMMENT ON COLUMN roas.roi IS 'profit_amount / cost_amount; NULL for a cost with
 CREATE OR REPLACE VIEW step_direction WITH (security_invoker = true) AS
 WITH entry AS MATERIALIZED (
     SELECT e.lead_id, e.entry_seq, e.stage_rank, e.entered_at, e.converted = 1 AS converted,
-        least(coalesce(e.converted_at, e.lost_at, now()), now()) AS until_at
+        -- no time yet if the event is dated later today
+        greatest(least(coalesce(e.converted_at, e.lost_at, now()), now()), e.entered_at) AS until_at
     FROM stage_entry e
     WHERE e.entered = 1 AND e.stage IN ('iql', 'mql', 'sql', 'prospect')
 ), touch AS (
