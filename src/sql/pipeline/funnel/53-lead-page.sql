@@ -197,11 +197,12 @@ FROM lead l
         SELECT
             string_agg(DISTINCT n.offer, ', ' ORDER BY n.offer) AS offers_taken,
             count(*) AS offers,
-            (array_agg(n.offer ORDER BY n.occurred_at, n.event_id))[1] AS first_offer,
-            (array_agg(n.offer ORDER BY n.occurred_at DESC, n.event_id DESC))[1] AS last_offer,
+            -- of one instant the first by name, as in lead_offers
+            (array_agg(n.offer ORDER BY n.occurred_at, n.offer COLLATE "C"))[1] AS first_offer,
+            (array_agg(n.offer ORDER BY n.occurred_at DESC, n.offer COLLATE "C"))[1] AS last_offer,
             max(n.occurred_at) AS last_offer_at
         FROM (
-                SELECT e.event_id, e.occurred_at, coalesce(_content_name(e.lead_id, e.event_id), e.kind) AS offer
+                SELECT e.occurred_at, coalesce(_content_name(e.lead_id, e.event_id), e.kind) AS offer
                 FROM event e
                     JOIN event_kind k USING (kind)
                 WHERE e.lead_id = l.lead_id AND is_dated(e.occurred_at) AND e.occurred_at <= now() AND k.role IN ('download', 'webinar')
