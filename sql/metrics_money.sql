@@ -196,6 +196,12 @@ SELECT stage, leads_now, customer_rate, expected_customers, round(low_customers:
 -- the margins of sql again, from their formulas: 2 leads, 2 of 4; two customers, mean 300, variance 80000
 SELECT round((1 + 1.959963984540054 * sqrt(v))::numeric, 6) AS high_customers, round((300 + 1.959963984540054 * sqrt(1 * 80000 + v * 90000 + 80000 / 2.0))::numeric, 2) AS high_amount
     FROM (SELECT 2 * p * (1 - p) + 4 * p * (1 - p) / 4 FROM (SELECT (2 + 1.9207294103470494) / (4 + 3.841458820694124)) f (p)) g (v);
+-- 1000 of 100 are refunded: -900 and 500, mean -200, variance 980000. The margin
+-- of sql is 1.96 * sqrt(980000 + 0.75 * 40000 + 980000 / 2) = 2400.46 on each side
+BEGIN;
+INSERT INTO event (lead_id, kind, occurred_at, value) VALUES (1, 'refund', '2025-01-06 12:00Z', 1000);
+SELECT customer_amount, forecast_amount, low_amount, high_amount FROM pipeline_forecast WHERE stage = 'sql';
+ROLLBACK;
 SELECT * FROM required_leads(20);
 SELECT stage, required, required_low, required_high, missing FROM required_leads(0);
 -- cycles that are too young do not count, but are there
