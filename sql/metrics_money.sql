@@ -83,6 +83,14 @@ SELECT calendar_month, channel, direction, campaign, category, cost_amount FROM 
 SELECT channel, campaign, credited_purchases, revenue_amount, cost_amount, round(roas::numeric, 4) AS roas FROM roas
     WHERE model = 'linear' AND (revenue_amount <> 0 OR cost_amount <> 0) ORDER BY 1, 2;
 SELECT channel, campaign, profit_amount, round(roi::numeric, 4) AS roi FROM roas WHERE model = 'linear' AND (revenue_amount <> 0 OR cost_amount <> 0) ORDER BY 1, 2;
+-- a credit note of more than spring cost: 5.90 - 10 is nothing that was spent, and
+-- no loss
+BEGIN;
+INSERT INTO cost (day_from, day_to, campaign, category, amount) VALUES ('2025-02-01', '2025-02-01', 'spring', 'credit', -10);
+UPDATE campaign SET sourcing = 'outsourced' WHERE campaign = 'spring';
+SELECT channel, campaign, revenue_amount, cost_amount, roas, profit_amount, roi FROM roas WHERE model = 'linear' AND campaign = 'spring';
+SELECT segment, cost_amount, roi FROM sourcing_comparison WHERE segment = 'outsourced';
+ROLLBACK;
 SELECT cohort_month, channel, customers, purchases, revenue_amount, lifetime_value_amount, repeat_rate, buying_days FROM customer_lifetime_value ORDER BY 1, 2;
 -- the same booking again is refused, or replaces it; another booking has a name
 INSERT INTO cost (day_from, day_to, channel, category, amount) VALUES ('2025-01-01', '2025-01-31', 'seo', 'wages', 11);

@@ -220,7 +220,8 @@ SELECT
     t.leads_won::double precision / nullif(t.leads, 0) AS lead_to_customer_rate,
     as_amount(t.revenue_amount)::numeric(14,2) AS revenue_amount,
     as_amount(t.lead_revenue / nullif(t.leads, 0))::numeric(14,2) AS revenue_per_lead_amount,
-    (t.revenue_amount - t.own_cost)::double precision / nullif(t.own_cost, 0)::double precision AS roi,
+    -- more came back than was spent: there is no profit for one unit of it
+    (t.revenue_amount - t.own_cost)::double precision / CASE WHEN t.own_cost > 0 THEN t.own_cost END::double precision AS roi,
     coalesce(d.mqls, 0) AS timed_mqls,
     d.mql_days AS median_mql_days,
     coalesce(d.sqls, 0) AS timed_sqls,
@@ -247,7 +248,7 @@ COMMENT ON COLUMN sourcing_comparison.lead_to_sql_rate IS 'sqls / leads';
 COMMENT ON COLUMN sourcing_comparison.lead_to_customer_rate IS 'share of the leads that became customers; customers that never were leads are left out';
 COMMENT ON COLUMN sourcing_comparison.revenue_amount IS 'sum of purchases, less refunds';
 COMMENT ON COLUMN sourcing_comparison.revenue_per_lead_amount IS 'revenue of the leads / leads';
-COMMENT ON COLUMN sourcing_comparison.roi IS '(revenue_amount - cost_amount) / cost_amount; NULL for costs that do not say if there are leads that do';
+COMMENT ON COLUMN sourcing_comparison.roi IS '(revenue_amount - cost_amount) / cost_amount; NULL if nothing was spent, and for costs that do not say if there are leads that do';
 COMMENT ON COLUMN sourcing_comparison.timed_mqls IS 'of mqls, leads that were known before';
 COMMENT ON COLUMN sourcing_comparison.median_mql_days IS 'median of the days from the creation of these leads to mql or a higher stage';
 COMMENT ON COLUMN sourcing_comparison.timed_sqls IS 'of sqls, leads that were known before';
