@@ -166,7 +166,7 @@ COMMENT ON COLUMN cycle_time.ended_at IS 'when the lead was recycled, lost or di
 COMMENT ON COLUMN cycle_time.outcome IS 'won: became a customer; lost: left the funnel before; open: neither so far';
 COMMENT ON COLUMN cycle_time.total_days IS 'days from the beginning of the cycle to the customer; NULL for a lead or customer that was lost and is a customer at once when it comes back';
 COMMENT ON COLUMN cycle_time.iql_to_sql_days IS 'days from iql to sql; NULL also if the lead was an sql first';
-COMMENT ON COLUMN cycle_time.sql_to_customer_days IS 'days from sql to customer';
+COMMENT ON COLUMN cycle_time.sql_to_customer_days IS 'days from sql to customer; NULL also if the lead was a customer first';
 COMMENT ON COLUMN cycle_time.full_months IS 'full calendar months from the beginning of the cycle to the customer; NULL for a lead or customer that was lost and is a customer at once when it comes back';
 COMMENT ON COLUMN cycle_time.started_month IS 'first day of the month in which the cycle began';
 COMMENT ON COLUMN cycle_time.customer_month IS 'first day of the month in which the lead became a customer';
