@@ -291,7 +291,8 @@ BEGIN
     END IF;
     RETURN QUERY
         WITH offer AS (
-            SELECT e.lead_id, coalesce(e.properties ->> 'content', e.kind) AS offer,
+            -- as in lead_profile: what is neither a text nor a number is no name
+            SELECT e.lead_id, coalesce(CASE WHEN jsonb_typeof(e.properties -> 'content') IN ('string', 'number') THEN e.properties ->> 'content' END, e.kind) AS offer,
                 min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at
             FROM @pipeline@.event e
             WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'download', 'webinar')) AND leadscore_internal.is_dated(e.occurred_at) AND e.occurred_at <= now()
