@@ -151,6 +151,9 @@ SELECT crm.upsert_lead('hot ' || i, 'hot' || i || '@acme.example', consent => tr
 SELECT crm.set_stage('hot ' || i, 'sql') FROM generate_series(1, 3) i;
 SELECT event_id > 0 FROM crm.track('hot 2', 'unsubscribe', occurred_at => '2025-02-01'), crm.track('hot 3', 'demo_request', occurred_at => '2025-03-01') d (a, b), crm.track('hot 3', 'unsubscribe', occurred_at => '2025-02-01') u (a, b);
 SELECT external_id, contact_allowed FROM crm.hot_leads WHERE external_id LIKE 'hot%' ORDER BY 1;
+-- a request that is dated ahead has not been made
+SELECT event_id > 0 FROM crm.track('hot 2', 'demo_request', occurred_at => now() + interval '40 days');
+SELECT external_id, contact_allowed FROM crm.hot_leads WHERE external_id LIKE 'hot%' ORDER BY 1;
 SELECT sum(leads) = (SELECT count(*) FROM crm.lead) AS all_leads, sum(allowed + refused + not_asked) = sum(leads) AS each_once FROM crm_reports.consent_by_stage;
 
 -- An app may record consent; it may not read it, nor suppress, nor write rows

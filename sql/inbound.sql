@@ -169,6 +169,11 @@ SELECT upsert_lead(n, organization => 'ACME', profile => '{"employees": 60, "job
 SELECT upsert_lead('acme', organization => 'ACME', kind => 'organization') > 0;
 SELECT inserted FROM track_many('[{"external_id": "acme1", "kind": "points_added", "value": 10}, {"external_id": "acme2", "kind": "points_added", "value": 5}]');
 SELECT organization, leads, people, stage, score, fit, grade, customers FROM account_score;
+-- leads without a name of an organization are not of one
+BEGIN;
+INSERT INTO lead (external_id, organization) VALUES ('nameless 1', ''), ('nameless 2', '');
+SELECT organization, leads FROM account_score;
+ROLLBACK;
 SELECT stage, stage_rank, stage_label, leads_now, entered, entered_directly, converted, lost, open, round(step_rate::numeric, 3) AS step_rate, round(cumulative_rate::numeric, 3) AS cumulative_rate, reached FROM funnel;
 SELECT bool_and(entered = converted + lost + open AND converted <= entered AND entered_directly <= entered AND entered <= reached) AS sound,
     bool_and(entered - entered_directly <= entered_before) AS whole FROM (SELECT *, lag(entered, 1, 0::bigint) OVER (ORDER BY stage_rank) AS entered_before FROM funnel) f;

@@ -32,6 +32,25 @@ SELECT lead_id('ann') = lead_id AS ann, touch, touches, touched_at, kind, role, 
 -- a lead that comes back has a path a run
 SELECT upsert_lead('bob', 'bob@mail.example', consent => true) = lead_id('bob') AS bob, set_stage('bob', 'lost'), set_stage('bob', 'prospect');
 SELECT cycle, path, stages, skipped_stages, ended_at IS NOT NULL AS ended, stage FROM lead_path WHERE external_id = 'bob' ORDER BY cycle;
+-- what is dated ahead is nothing yet: one visit, no offer and no interest
+BEGIN;
+SELECT stage FROM track('dee', 'page_view', NULL, '2025-03-01 09:00Z');
+SELECT stage FROM track('dee', 'webinar_attended', '{"content": "next year"}', now() + interval '40 days');
+SELECT stage FROM track('dee', 'page_view', NULL, now() + interval '40 days');
+SELECT touch, touches, kind FROM touchpoints WHERE lead_id = lead_id('dee');
+SELECT offers, offers_taken, other_actions FROM lead_profile WHERE external_id = 'dee';
+SELECT first_kind, interest_kind FROM lead_origin WHERE external_id = 'dee';
+-- of two offers of one instant both views take the same
+INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES (lead_id('dee'), 'content_download', '2025-03-02 09:00Z', '{"content": "second by name"}'), (lead_id('dee'), 'content_download', '2025-03-02 09:00Z', '{"content": "first by name"}');
+SELECT p.first_offer, p.last_offer, o.first_offer, o.last_offer FROM lead_profile p JOIN lead_offers o USING (lead_id) WHERE p.external_id = 'dee';
+-- a number is a name, and an object is none
+INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES (lead_id('dee'), 'content_download', '2025-03-01 09:00Z', '{"content": 42}'), (lead_id('dee'), 'webinar_attended', '2025-03-03 09:00Z', '{"content": {"mail": "dee@mail.example"}}');
+SELECT p.first_offer, p.last_offer, o.first_offer, o.last_offer FROM lead_profile p JOIN lead_offers o USING (lead_id) WHERE p.external_id = 'dee';
+-- a cycle that begins later has lasted for no time
+INSERT INTO lead (external_id, consented_at, email, created_at) VALUES ('later', now(), 'later@mail.example', date_trunc('day', now(), 'UTC') + interval '24 hours' - interval '1 microsecond');
+SELECT path, total_days >= 0 AS forward FROM lead_path WHERE external_id = 'later';
+SELECT quiet_days FROM lead_cooling WHERE lead_id = lead_id('later');
+ROLLBACK;
 
 -- One lead is looked up, not all
 SET enable_seqscan = off;

@@ -142,6 +142,23 @@ INSERT INTO event (lead_id, kind, occurred_at, properties)
     UNION ALL SELECT 13, 'newsletter_signup', now() - interval '24 hours' * d, NULL FROM generate_series(300, 301) d;
 SELECT source_kind, source, captures, round(usual_gap_days::numeric, 4) AS usual, round(longest_gap_days::numeric, 4) AS longest, round(quiet_days::numeric, 2) AS quiet, round(quiet_ratio::numeric, 2) AS ratio, gone_quiet
     FROM capture_gaps WHERE captures > 0 ORDER BY 1, 2;
+-- the channel of a lead is that of its campaign, if it names none
+INSERT INTO campaign (campaign, channel) VALUES ('stand', 'physical_event'), ('letter', 'direct_mail');
+INSERT INTO lead (lead_id, campaign) VALUES (14, 'stand');
+INSERT INTO event (lead_id, kind, occurred_at, campaign) VALUES (14, 'form_submit', '2025-03-01Z', NULL), (14, 'form_submit', '2025-03-02Z', NULL), (14, 'form_submit', '2025-03-03Z', 'letter');
+SELECT source, captures FROM capture_gaps WHERE source IN ('physical_event', 'direct_mail', '(none)') AND captures > 0 ORDER BY 1;
+
+-- What is dated ahead counts from its time on: of each there is one of yesterday
+INSERT INTO lead (lead_id) VALUES (15);
+INSERT INTO event (lead_id, kind, occurred_at, properties)
+    SELECT 15, k, now() + d, '{"page": "/p", "form": "f", "content": "c"}'::jsonb FROM unnest('{page_view,form_view,form_submit,webinar_attended}'::text[]) k, unnest('{-1 day,40 days}'::interval[]) d;
+INSERT INTO lead (lead_id) VALUES (16);
+INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES (16, 'page_view', now() + interval '40 days', '{"page": "/q", "form": "g"}'), (16, 'form_view', now() + interval '40 days', '{"form": "g"}'), (16, 'webinar_attended', now() + interval '40 days', '{"content": "d"}');
+SELECT page, views, landed FROM landing_pages ORDER BY 1;
+SELECT page, variant, landed FROM landing_page_variants ORDER BY 1;
+SELECT form, viewed, submitted FROM form_conversion WHERE level = 'form' AND form IN ('f', 'g') ORDER BY 1;
+SELECT lead_id, offers, first_offer FROM lead_offers ORDER BY 1;
+SELECT topic, events, leads FROM interest_by_topic ORDER BY 1;
 DROP SCHEMA crm, crm_reports CASCADE;
 
 -- Drawn leads, another way

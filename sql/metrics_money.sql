@@ -83,6 +83,14 @@ SELECT calendar_month, channel, direction, campaign, category, cost_amount FROM 
 SELECT channel, campaign, credited_purchases, revenue_amount, cost_amount, round(roas::numeric, 4) AS roas FROM roas
     WHERE model = 'linear' AND (revenue_amount <> 0 OR cost_amount <> 0) ORDER BY 1, 2;
 SELECT channel, campaign, profit_amount, round(roi::numeric, 4) AS roi FROM roas WHERE model = 'linear' AND (revenue_amount <> 0 OR cost_amount <> 0) ORDER BY 1, 2;
+-- a credit note of more than spring cost: 5.90 - 10 is nothing that was spent, and
+-- no loss
+BEGIN;
+INSERT INTO cost (day_from, day_to, campaign, category, amount) VALUES ('2025-02-01', '2025-02-01', 'spring', 'credit', -10);
+UPDATE campaign SET sourcing = 'outsourced' WHERE campaign = 'spring';
+SELECT channel, campaign, revenue_amount, cost_amount, roas, profit_amount, roi FROM roas WHERE model = 'linear' AND campaign = 'spring';
+SELECT segment, cost_amount, roi FROM sourcing_comparison WHERE segment = 'outsourced';
+ROLLBACK;
 SELECT cohort_month, channel, customers, purchases, revenue_amount, lifetime_value_amount, repeat_rate, buying_days FROM customer_lifetime_value ORDER BY 1, 2;
 -- the same booking again is refused, or replaces it; another booking has a name
 INSERT INTO cost (day_from, day_to, channel, category, amount) VALUES ('2025-01-01', '2025-01-31', 'seo', 'wages', 11);
@@ -102,6 +110,16 @@ INSERT INTO cost (cost_id, day_from, day_to, channel, campaign, category, source
     (107, '2025-03-01', '2025-03-31', 'seo', NULL, NULL, NULL, 9),
     (108, '2025-03-30', '2025-04-01', 'seo', NULL, NULL, NULL, 9);
 SELECT * FROM cost_overlaps ORDER BY 1, 2;
+-- a booking that names the channel of its campaign is of the same source as one
+-- that leaves it out, and its key another; spring has no channel, summer has
+INSERT INTO campaign (campaign, channel) VALUES ('summer', 'radio');
+INSERT INTO cost (cost_id, day_from, day_to, channel, campaign, category, amount) VALUES
+    (201, '2025-06-01', '2025-06-30', NULL, 'summer', 'media', 60),
+    (202, '2025-06-01', '2025-06-30', 'radio', 'summer', 'media', 60),
+    (203, '2025-06-01', '2025-06-30', 'radio', NULL, 'media', 60),
+    (204, '2025-06-01', '2025-06-30', 'seo', 'summer', 'media', 60);
+SELECT channel, campaign, cost_amount FROM cost_by_month WHERE calendar_month = '2025-06-01' ORDER BY 1, 2;
+SELECT cost_id, other_cost_id, channel, campaign, overlap_days FROM cost_overlaps WHERE cost_id > 200 ORDER BY 1, 2;
 DROP SCHEMA hand, hand_reports CASCADE;
 
 -- Touches of an account by hand: 1, 2 and the organization itself, 8, are of
@@ -186,6 +204,12 @@ SELECT stage, leads_now, customer_rate, expected_customers, round(low_customers:
 -- the margins of sql again, from their formulas: 2 leads, 2 of 4; two customers, mean 300, variance 80000
 SELECT round((1 + 1.959963984540054 * sqrt(v))::numeric, 6) AS high_customers, round((300 + 1.959963984540054 * sqrt(1 * 80000 + v * 90000 + 80000 / 2.0))::numeric, 2) AS high_amount
     FROM (SELECT 2 * p * (1 - p) + 4 * p * (1 - p) / 4 FROM (SELECT (2 + 1.9207294103470494) / (4 + 3.841458820694124)) f (p)) g (v);
+-- 1000 of 100 are refunded: -900 and 500, mean -200, variance 980000. The margin
+-- of sql is 1.96 * sqrt(980000 + 0.75 * 40000 + 980000 / 2) = 2400.46 on each side
+BEGIN;
+INSERT INTO event (lead_id, kind, occurred_at, value) VALUES (1, 'refund', '2025-01-06 12:00Z', 1000);
+SELECT customer_amount, forecast_amount, low_amount, high_amount FROM pipeline_forecast WHERE stage = 'sql';
+ROLLBACK;
 SELECT * FROM required_leads(20);
 SELECT stage, required, required_low, required_high, missing FROM required_leads(0);
 -- cycles that are too young do not count, but are there
@@ -214,6 +238,22 @@ SELECT leads_now, expected_customers, forecast_amount FROM pipeline_forecast_at(
 SELECT leads_now, expected_customers, customer_amount FROM pipeline_forecast_at('2025-04-06 12:00Z') WHERE stage = 'iql';
 SELECT count(*), sum(leads_now) FROM pipeline_forecast_at('infinity');
 SELECT count(*), sum(leads_now) FROM pipeline_forecast_at(NULL);
+DROP SCHEMA hand, hand_reports CASCADE;
+
+-- A day has 24 hours in every session. Of 24 leads 12 bought after 20 days, and 12
+-- were lost half an hour before they had been there for 30 days, in which the
+-- clocks of Berlin lost an hour. So none was there for 30 days, and a lead that is
+-- there for 45 is compared with those of 14 days: 12/24.
+SELECT create_pipeline('hand') \g /dev/null
+SET search_path = hand, hand_reports, leadscore, leadscore_internal;
+INSERT INTO lead (lead_id, email, consented_at, created_at) SELECT n, 'a@b', at, at
+    FROM generate_series(1, 25) n, LATERAL (SELECT CASE WHEN n <= 24 THEN timestamptz '2025-03-20 12:00Z' ELSE now() - interval '1080 hours' END) c (at);
+INSERT INTO event (lead_id, kind, occurred_at) SELECT n, CASE WHEN n <= 12 THEN 'purchase' ELSE 'lost' END, CASE WHEN n <= 12 THEN timestamptz '2025-04-09 12:00Z' ELSE '2025-04-19 11:30Z' END FROM generate_series(1, 24) n;
+SET timezone = 'UTC';
+SELECT leads_now, expected_customers FROM pipeline_forecast WHERE stage = 'iql';
+SET timezone = 'Europe/Berlin';
+SELECT leads_now, expected_customers FROM pipeline_forecast WHERE stage = 'iql';
+SET timezone = 'Asia/Kathmandu';
 DROP SCHEMA hand, hand_reports CASCADE;
 
 -- Drawn leads

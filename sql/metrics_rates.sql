@@ -183,6 +183,22 @@ SELECT bucket, customers FROM cycle_time_histogram WHERE customers > 0;
 SELECT from_date, leads, customers, median_sale_days FROM period_comparison WHERE period = 'month' AND leads > 0;
 SELECT stage, converted, matured FROM stage_to_customer WHERE stage = 'iql';
 SELECT stage, entered, converted, lost FROM funnel WHERE stage IN ('iql', 'customer');
+-- A visitor that was lost, and comes back as a customer with consent, is a lead of
+-- no cycle. Its revenue has a month nevertheless
+INSERT INTO lead (lead_id, created_at, updated_at) VALUES (10, '2025-02-01Z', '2025-02-01Z');
+INSERT INTO event (lead_id, kind, occurred_at, value) VALUES (10, 'lost', '2025-03-01Z', NULL);
+UPDATE lead SET email = 'a@b', consented_at = '2025-04-01Z', updated_at = '2025-04-01Z' WHERE lead_id = 10;
+INSERT INTO event (lead_id, kind, occurred_at, value) VALUES (10, 'purchase', '2025-04-02Z', 70);
+SELECT numerator, denominator FROM conversion_rates WHERE metric = 'lead_to_customer' AND market = 'all';
+SELECT from_date, leads, customers, revenue_amount, revenue_per_lead_amount FROM period_comparison WHERE period = 'month' AND (leads > 0 OR revenue_amount <> 0) ORDER BY 1;
+-- A customer that never was a lead is set back, becomes one, and buys again after
+-- 10 days: one sale, as in conversion_times. With 151 days the median is 80.5
+INSERT INTO lead (lead_id, created_at, updated_at) VALUES (11, '2025-01-01Z', '2025-01-01Z');
+INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES (11, 'purchase', '2025-01-02Z', NULL), (11, 'stage_set', '2025-01-03Z', '{"stage": "visitor"}'), (11, 'stage_set', '2025-01-12Z', '{"stage": "iql"}'), (11, 'purchase', '2025-01-22Z', NULL);
+UPDATE lead SET email = 'a@b', consented_at = '2025-01-10Z', updated_at = '2025-01-10Z' WHERE lead_id = 11;
+SELECT to_stage, is_lead FROM stage_history WHERE lead_id = 11 ORDER BY seq;
+SELECT conversions, median_days FROM conversion_times WHERE metric = 'lead_to_customer_days' AND market = 'all';
+SELECT from_date, leads, sales, median_sale_days FROM period_comparison WHERE period = 'month' AND leads > 0;
 DROP SCHEMA churn, churn_reports CASCADE;
 SET search_path = crm, crm_reports, leadscore, leadscore_internal;
 

@@ -134,6 +134,15 @@ INSERT INTO event (lead_id, kind, channel, occurred_at) VALUES (lead_id('s1'), '
 SELECT step_from, step_to, direction, entered, converted, round(conversion_rate::numeric, 3) AS rate, median_days, round(ratio_to_single::numeric, 3) AS ratio
     FROM step_direction WHERE entered > 0;
 -- by hand: singles are 4 leads of which 1 went on, 0.25; both 1.00 is 4 times that, and none 0.5 twice
+-- points count from the start of their day: this lead is an mql already, by
+-- requests of the end of the day, and has been one for no time
+BEGIN;
+SELECT inserted FROM track_many((SELECT jsonb_agg(jsonb_build_object('external_id', 's9', 'kind', k, 'occurred_at', date_trunc('day', now(), 'UTC') + interval '24 hours' - interval '1 microsecond', 'profile', '{"email": "s9@mail.example", "consent": true}'::jsonb))
+    FROM unnest('{demo_request,quote_request,pricing_view}'::text[]) k));
+SELECT stage, stage_since_at > now() AS later FROM lead_score WHERE external_id = 's9';
+DELETE FROM lead WHERE external_id <> 's9';
+SELECT step_from, entered, mean_days FROM step_direction WHERE entered > 0 AND step_from = 'mql';
+ROLLBACK;
 
 -- "Who recommends us, and what is it worth?" Eve brought Fay and Gil, Fay
 -- brought Hal; Gil paid 50 and Hal 100. Ian and Jo recommended each other.

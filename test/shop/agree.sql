@@ -290,7 +290,7 @@ SELECT lead_id, first_offer, last_offer, last_offer_at FROM lead_profile WHERE o
 
 -- visits
 SELECT sum(views) FROM landing_pages;
-SELECT count(*) FROM event WHERE kind = ANY (leadscore_internal.kinds_of('event_kind', 'visit')) AND isfinite(occurred_at);
+SELECT count(*) FROM event WHERE kind = ANY (leadscore_internal.kinds_of('event_kind', 'visit')) AND isfinite(occurred_at) AND occurred_at <= now();
 
 -- where each lead came from
 SELECT lead_id, channel, direction, campaign FROM lead_origin;

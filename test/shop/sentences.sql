@@ -176,12 +176,12 @@ SELECT events + stages + profiles, stages FROM crm.lead l, LATERAL (SELECT (SELE
 SELECT count(*) FILTER (WHERE interest_kind = 'club_joined'), count(*) FILTER (WHERE interest_kind = 'tea_order') FROM lead_origin;
 -- by hand
 SELECT count(*) FILTER (WHERE kind = 'club_joined'), count(*) FILTER (WHERE kind = 'tea_order') FROM (SELECT DISTINCT ON (lead_id) kind FROM crm.event
-    WHERE kind IN ('club_joined', 'form_submit', 'recipe_taken', 'tasting', 'sample_wanted', 'tea_order', 'tea_parcel') AND isfinite(occurred_at) ORDER BY lead_id, occurred_at, event_id) f;
+    WHERE kind IN ('club_joined', 'form_submit', 'recipe_taken', 'tasting', 'sample_wanted', 'tea_order', 'tea_parcel') AND isfinite(occurred_at) AND occurred_at <= now() ORDER BY lead_id, occurred_at, event_id) f;
 
 -- lead_profile: _ took an offer, and _ of them took chai.
 SELECT count(*), count(*) FILTER (WHERE offers_taken ~ 'chai') FROM lead_profile WHERE offers > 0;
 -- by hand
-SELECT count(DISTINCT lead_id), count(DISTINCT lead_id) FILTER (WHERE properties ->> 'content' = 'chai') FROM crm.event WHERE kind IN ('recipe_taken', 'tasting');
+SELECT count(DISTINCT lead_id), count(DISTINCT lead_id) FILTER (WHERE properties ->> 'content' = 'chai') FROM crm.event WHERE kind IN ('recipe_taken', 'tasting') AND occurred_at <= now();
 
 -- lead_path: _ ways were without the stage mql, though they led over it.
 SELECT count(*) FROM lead_path WHERE skipped_stages ~ 'mql';
@@ -452,7 +452,7 @@ FROM (SELECT lead_id, min(occurred_at) AS at FROM crm.event WHERE kind = 'form_v
 SELECT count(*) FILTER (WHERE first_offer = 'iced tea'), count(*) FILTER (WHERE last_offer = 'tasting') FROM lead_offers;
 -- by hand
 SELECT count(*) FILTER (WHERE f = 'iced tea'), count(*) FILTER (WHERE l = 'tasting') FROM (SELECT (array_agg(coalesce(properties ->> 'content', kind) ORDER BY occurred_at))[1] AS f, (array_agg(coalesce(properties ->> 'content', kind) ORDER BY occurred_at DESC))[1] AS l
-    FROM crm.event WHERE kind IN ('recipe_taken', 'tasting') GROUP BY lead_id) o;
+    FROM crm.event WHERE kind IN ('recipe_taken', 'tasting') AND occurred_at <= now() GROUP BY lead_id) o;
 
 -- content_suggestions: _ are ready for ten percent off, and _ for tea samples; of these _ looked at oolong.
 SELECT count(*) FILTER (WHERE content = 'ten percent'), count(*) FILTER (WHERE content = 'tea samples'), count(*) FILTER (WHERE content = 'tea samples' AND of_interest) FROM content_suggestions;

@@ -257,7 +257,7 @@ SELECT topic, sum(n), count(*), count(*) FILTER (WHERE last > now() - interval '
 -- capture_gaps
 SELECT source_kind, source, captures, first_capture_at, last_capture_at, longest_gap_days FROM capture_gaps WHERE captures > 0;
 -- by hand
-WITH c AS (SELECT coalesce(e.channel, p.channel, l.channel, '(none)') AS channel, e.properties ->> 'form' AS form, e.occurred_at FROM event e JOIN lead l USING (lead_id) LEFT JOIN campaign p ON p.campaign = e.campaign WHERE e.kind IN ('form_submit', 'newsletter_signup', 'demo_request', 'personal_demo_request', 'quote_request') AND isfinite(e.occurred_at)),
+WITH c AS (SELECT coalesce(e.channel, p.channel, l.channel, o.channel, '(none)') AS channel, e.properties ->> 'form' AS form, e.occurred_at FROM event e JOIN lead l USING (lead_id) LEFT JOIN campaign p ON p.campaign = e.campaign LEFT JOIN campaign o ON o.campaign = l.campaign WHERE e.kind IN ('form_submit', 'newsletter_signup', 'demo_request', 'personal_demo_request', 'quote_request') AND isfinite(e.occurred_at)),
 g AS (SELECT channel, occurred_at, occurred_at - lag(occurred_at) OVER (PARTITION BY channel ORDER BY occurred_at) AS gap FROM c), f AS (SELECT form, occurred_at, occurred_at - lag(occurred_at) OVER (PARTITION BY form ORDER BY occurred_at) AS gap FROM c WHERE form IS NOT NULL)
 SELECT 'channel', channel, count(*), min(occurred_at), max(occurred_at), extract(epoch FROM max(gap))::float8 / 86400 FROM g GROUP BY 2 UNION ALL SELECT 'form', form, count(*), min(occurred_at), max(occurred_at), extract(epoch FROM max(gap))::float8 / 86400 FROM f GROUP BY 2;
 

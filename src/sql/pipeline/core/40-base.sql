@@ -330,7 +330,7 @@ BEGIN
         SELECT e.properties ->> 'content'
         FROM @pipeline@.event e
         WHERE e.lead_id = _content_name.lead_id AND e.event_id = _content_name.event_id
-            AND jsonb_typeof(e.properties -> 'content') = 'string' AND @pipeline@._shows_all_leads());
+            AND jsonb_typeof(e.properties -> 'content') IN ('string', 'number') AND @pipeline@._shows_all_leads());
 END
 $$;
 REVOKE EXECUTE ON FUNCTION _content_name(bigint, bigint) FROM PUBLIC;

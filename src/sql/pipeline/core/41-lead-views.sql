@@ -121,7 +121,8 @@ FROM (
             min(s.at) AS at
         FROM lead l
             JOIN _lead_now s USING (lead_id)
-        WHERE l.organization IS NOT NULL
+        -- a name that is empty is no name, as in attribution
+        WHERE l.organization <> ''
         GROUP BY l.organization
     ) o
     LEFT JOIN model m ON m.status = 'active';
@@ -167,6 +168,8 @@ WHERE s.stage IN ('mql', 'sql')
             SELECT FROM event e
                 JOIN event_kind k USING (kind)
             WHERE e.lead_id = s.lead_id AND k.role = 'request'
+                -- one that is dated ahead has not been made
+                AND e.occurred_at <= now()
                 AND e.occurred_at > (
                     SELECT max(c.occurred_at)
                     FROM consent c

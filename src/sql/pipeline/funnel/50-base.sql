@@ -19,7 +19,8 @@ COMMENT ON VIEW _maturity IS 'one row: the instant that is setting.mature_after 
 -- of customers the last time that the lead became one (an advocate has been one);
 -- …_at: the first entry into this stage, …_reached_at: or a higher one.
 -- A customer that was lost and buys again is won back: no lead was won in that
--- cycle, so it has no lead_….
+-- cycle, so it has no lead_…. Nor has a lead that was lost and is a customer at once
+-- when it comes back: the way to the sale was in the cycle before.
 -- Columns that a query does not use cost nothing.
 CREATE OR REPLACE VIEW _run WITH (security_invoker = true) AS
 SELECT

@@ -138,7 +138,7 @@ SELECT
     r.customer_at,
     r.ended_at,
     CASE WHEN r.customer_at IS NOT NULL THEN 'won' WHEN r.ended_at IS NOT NULL THEN 'lost' ELSE 'open' END AS outcome,
-    -- a customer that is won back took no time from the beginning of its cycle
+    -- one that comes back as a customer took no time from the beginning of its cycle
     CASE WHEN r.cycle = 1 OR r.customer_at > r.started_at THEN date_part('epoch', r.customer_at - r.started_at) / 86400 END AS total_days,
     CASE WHEN r.sql_at >= r.iql_at THEN date_part('epoch', r.sql_at - r.iql_at) / 86400 END AS iql_to_sql_days,
     CASE WHEN r.customer_at >= r.sql_at THEN date_part('epoch', r.customer_at - r.sql_at) / 86400 END AS sql_to_customer_days,
@@ -164,10 +164,10 @@ COMMENT ON COLUMN cycle_time.sql_at IS 'when the lead first became an sql in thi
 COMMENT ON COLUMN cycle_time.customer_at IS 'when the lead became a customer or advocate; NULL: never';
 COMMENT ON COLUMN cycle_time.ended_at IS 'when the lead was recycled, lost or disqualified; NULL: it was not';
 COMMENT ON COLUMN cycle_time.outcome IS 'won: became a customer; lost: left the funnel before; open: neither so far';
-COMMENT ON COLUMN cycle_time.total_days IS 'days from the beginning of the cycle to the customer; NULL for a customer that was lost and is won back';
+COMMENT ON COLUMN cycle_time.total_days IS 'days from the beginning of the cycle to the customer; NULL for a lead or customer that was lost and is a customer at once when it comes back';
 COMMENT ON COLUMN cycle_time.iql_to_sql_days IS 'days from iql to sql; NULL also if the lead was an sql first';
-COMMENT ON COLUMN cycle_time.sql_to_customer_days IS 'days from sql to customer';
-COMMENT ON COLUMN cycle_time.full_months IS 'full calendar months from the beginning of the cycle to the customer; NULL for a customer that was lost and is won back';
+COMMENT ON COLUMN cycle_time.sql_to_customer_days IS 'days from sql to customer; NULL also if the lead was a customer first';
+COMMENT ON COLUMN cycle_time.full_months IS 'full calendar months from the beginning of the cycle to the customer; NULL for a lead or customer that was lost and is a customer at once when it comes back';
 COMMENT ON COLUMN cycle_time.started_month IS 'first day of the month in which the cycle began';
 COMMENT ON COLUMN cycle_time.customer_month IS 'first day of the month in which the lead became a customer';
 COMMENT ON COLUMN cycle_time.market IS 'market of the lead: b2b or b2c; (none): not known';

@@ -142,7 +142,7 @@ FROM _source d
     LEFT JOIN LATERAL (
         SELECT e.kind, e.occurred_at, e.channel, e.campaign
         FROM event e
-        WHERE e.lead_id = d.lead_id AND is_dated(e.occurred_at)
+        WHERE e.lead_id = d.lead_id AND is_dated(e.occurred_at) AND e.occurred_at <= now()
         ORDER BY e.occurred_at, e.event_id
         LIMIT 1
     ) f ON true
@@ -151,7 +151,7 @@ FROM _source d
         SELECT e.lead_id, e.event_id, e.kind, e.occurred_at
         FROM event e
             JOIN event_kind k USING (kind)
-        WHERE e.lead_id = d.lead_id AND is_dated(e.occurred_at)
+        WHERE e.lead_id = d.lead_id AND is_dated(e.occurred_at) AND e.occurred_at <= now()
             AND k.role IN ('capture', 'form_submit', 'download', 'webinar', 'request', 'trial', 'purchase')
             AND NOT (k.role = 'purchase' AND takes_back(e.value))
         ORDER BY e.occurred_at, e.event_id
@@ -197,14 +197,15 @@ FROM lead l
         SELECT
             string_agg(DISTINCT n.offer, ', ' ORDER BY n.offer) AS offers_taken,
             count(*) AS offers,
-            (array_agg(n.offer ORDER BY n.occurred_at, n.event_id))[1] AS first_offer,
-            (array_agg(n.offer ORDER BY n.occurred_at DESC, n.event_id DESC))[1] AS last_offer,
+            -- of one instant the first by name, as in lead_offers
+            (array_agg(n.offer ORDER BY n.occurred_at, n.offer COLLATE "C"))[1] AS first_offer,
+            (array_agg(n.offer ORDER BY n.occurred_at DESC, n.offer COLLATE "C"))[1] AS last_offer,
             max(n.occurred_at) AS last_offer_at
         FROM (
-                SELECT e.event_id, e.occurred_at, coalesce(_content_name(e.lead_id, e.event_id), e.kind) AS offer
+                SELECT e.occurred_at, coalesce(_content_name(e.lead_id, e.event_id), e.kind) AS offer
                 FROM event e
                     JOIN event_kind k USING (kind)
-                WHERE e.lead_id = l.lead_id AND is_dated(e.occurred_at) AND k.role IN ('download', 'webinar')
+                WHERE e.lead_id = l.lead_id AND is_dated(e.occurred_at) AND e.occurred_at <= now() AND k.role IN ('download', 'webinar')
             ) n
     ) o ON true
     LEFT JOIN LATERAL (
@@ -216,7 +217,7 @@ FROM lead l
                 SELECT e.kind, count(*) AS times, max(e.occurred_at) AS last_at
                 FROM event e
                     LEFT JOIN event_kind k USING (kind)
-                WHERE e.lead_id = l.lead_id AND is_dated(e.occurred_at)
+                WHERE e.lead_id = l.lead_id AND is_dated(e.occurred_at) AND e.occurred_at <= now()
                     -- no actions of ours, such as a refund, and no entries by hand
                     AND coalesce(k.role, '') NOT IN ('download', 'webinar', 'email_sent', 'outreach', 'meeting_no_show', 'meeting_cancelled', 'refund', 'points', 'stage', 'lost', 'disqualified', 'recycled')
                     AND (k.role = 'purchase' AND takes_back(e.value)) IS NOT TRUE
@@ -255,7 +256,8 @@ SELECT
     r.ended_at,
     r.stage,
     r.stage_rank,
-    date_part('epoch', coalesce(r.ended_at, now()) - r.started_at) / 86400 AS total_days
+    -- no time yet if the cycle begins later
+    date_part('epoch', greatest(coalesce(r.ended_at, now()), r.started_at) - r.started_at) / 86400 AS total_days
 FROM (
         SELECT
             h.lead_id,
@@ -315,7 +317,8 @@ FROM (
             LEFT JOIN _milestone w USING (lead_id)
         WHERE is_dated(e.occurred_at)
             AND k.role NOT IN ('purchase', 'refund', 'cancellation', 'points', 'stage', 'lost', 'disqualified', 'recycled', 'unsubscribe')
-            AND (e.occurred_at <= w.customer_at OR w.customer_at IS NULL)
+            -- what is dated ahead is no contact yet
+            AND e.occurred_at <= coalesce(w.customer_at, now())
     ) t
     LEFT JOIN campaign c ON c.campaign = t.campaign
     LEFT JOIN channel h ON h.channel = coalesce(t.channel, c.channel);

@@ -337,9 +337,16 @@ WITH half AS (
         month_start(r.lead_at, z.time_zone) AS lead_month,
         r.sql_reached_at,
         r.customer_last >= r.lead_seq AS won,
-        CASE WHEN r.customer_at >= r.lead_at THEN date_part('epoch', r.customer_at - r.lead_at) / 86400 END AS days
+        date_part('epoch', CASE WHEN r.customer_at < r.lead_at THEN u.won_at ELSE r.customer_at END - r.lead_at) / 86400 AS days
     FROM _run r
         CROSS JOIN setting z
+        -- a customer that became a lead afterwards may have become a customer again
+        LEFT JOIN LATERAL (
+            SELECT min(h.effective_at) AS won_at
+            FROM _history h
+            WHERE r.customer_at < r.lead_at AND r.customer_last >= r.lead_seq AND h.lead_id = r.lead_id AND h.cycle = r.cycle
+                AND h.to_stage >= 'customer' AND h.effective_at >= r.lead_at
+        ) u ON true
     WHERE r.lead_at IS NOT NULL
 ), month_cohort AS (
     SELECT
@@ -369,6 +376,9 @@ WITH half AS (
         coalesce(r.revenue, 0) AS revenue
     FROM (
             SELECT c.lead_month FROM month_cohort c
+            UNION
+            -- a lead that was one only as a customer that came back is in no cycle of leads
+            SELECT r.lead_month FROM month_revenue r WHERE r.lead_month IS NOT NULL
             UNION
             SELECT month_start(now(), z.time_zone) AS lead_month FROM setting z
         ) m

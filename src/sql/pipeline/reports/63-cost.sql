@@ -91,18 +91,20 @@ COMMENT ON COLUMN cost_per_lead.cost_per_sql_amount IS 'cost_amount / sqls; NULL
 COMMENT ON COLUMN cost_per_lead.cost_per_customer_amount IS 'cost_amount / customers; NULL for a cost without a campaign that is for leads of campaigns too';
 
 -- The same days twice: a month that was imported whole and day by day, say. The
--- key of cost cannot tell, as the days differ. Arrays compare NULLs as equal, and
+-- key of cost cannot tell, as the days differ, or as one booking names the channel
+-- of its campaign and the other leaves it out. Arrays compare NULLs as equal, and
 -- can be hashed.
 CREATE OR REPLACE VIEW cost_overlaps WITH (security_invoker = true) AS
 WITH booking AS (
-    SELECT c.cost_id, c.day_from, c.day_to, c.channel, c.campaign, c.category, c.source_id, c.amount,
-        ARRAY[c.channel, c.campaign, c.category, c.source_id] AS key
+    SELECT c.cost_id, c.day_from, c.day_to, coalesce(c.channel, p.channel) AS channel, c.campaign, c.category, c.source_id, c.amount,
+        ARRAY[coalesce(c.channel, p.channel), c.campaign, c.category, c.source_id] AS key
     FROM cost c
+        LEFT JOIN campaign p ON p.campaign = c.campaign
 )
 SELECT
     a.cost_id,
     b.cost_id AS other_cost_id,
-    coalesce(a.channel, p.channel, '(none)') AS channel,
+    coalesce(a.channel, '(none)') AS channel,
     coalesce(a.campaign, '(none)') AS campaign,
     coalesce(a.category, '(none)') AS category,
     coalesce(a.source_id, '(none)') AS source_id,
@@ -112,8 +114,7 @@ SELECT
     as_amount(a.amount)::numeric(14,2) AS cost_amount,
     as_amount(b.amount)::numeric(14,2) AS other_cost_amount
 FROM booking a
-    JOIN booking b ON b.key = a.key AND b.cost_id > a.cost_id AND b.day_from <= a.day_to AND b.day_to >= a.day_from
-    LEFT JOIN campaign p ON p.campaign = a.campaign;
+    JOIN booking b ON b.key = a.key AND b.cost_id > a.cost_id AND b.day_from <= a.day_to AND b.day_to >= a.day_from;
 COMMENT ON VIEW cost_overlaps IS 'one row a pair of costs of one source, category and source_id that are for the same days: perhaps one cost that was imported twice; both are counted';
 COMMENT ON COLUMN cost_overlaps.cost_id IS 'number of the cost, see the table cost';
 COMMENT ON COLUMN cost_overlaps.other_cost_id IS 'number of the other cost, which was recorded later';
@@ -219,7 +220,8 @@ SELECT
     t.leads_won::double precision / nullif(t.leads, 0) AS lead_to_customer_rate,
     as_amount(t.revenue_amount)::numeric(14,2) AS revenue_amount,
     as_amount(t.lead_revenue / nullif(t.leads, 0))::numeric(14,2) AS revenue_per_lead_amount,
-    (t.revenue_amount - t.own_cost)::double precision / nullif(t.own_cost, 0)::double precision AS roi,
+    -- more came back than was spent: there is no profit for one unit of it
+    (t.revenue_amount - t.own_cost)::double precision / CASE WHEN t.own_cost > 0 THEN t.own_cost END::double precision AS roi,
     coalesce(d.mqls, 0) AS timed_mqls,
     d.mql_days AS median_mql_days,
     coalesce(d.sqls, 0) AS timed_sqls,
@@ -246,7 +248,7 @@ COMMENT ON COLUMN sourcing_comparison.lead_to_sql_rate IS 'sqls / leads';
 COMMENT ON COLUMN sourcing_comparison.lead_to_customer_rate IS 'share of the leads that became customers; customers that never were leads are left out';
 COMMENT ON COLUMN sourcing_comparison.revenue_amount IS 'sum of purchases, less refunds';
 COMMENT ON COLUMN sourcing_comparison.revenue_per_lead_amount IS 'revenue of the leads / leads';
-COMMENT ON COLUMN sourcing_comparison.roi IS '(revenue_amount - cost_amount) / cost_amount; NULL for costs that do not say if there are leads that do';
+COMMENT ON COLUMN sourcing_comparison.roi IS '(revenue_amount - cost_amount) / cost_amount; NULL if nothing was spent, and for costs that do not say if there are leads that do';
 COMMENT ON COLUMN sourcing_comparison.timed_mqls IS 'of mqls, leads that were known before';
 COMMENT ON COLUMN sourcing_comparison.median_mql_days IS 'median of the days from the creation of these leads to mql or a higher stage';
 COMMENT ON COLUMN sourcing_comparison.timed_sqls IS 'of sqls, leads that were known before';

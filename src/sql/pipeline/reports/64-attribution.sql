@@ -168,7 +168,8 @@ WITH revenue AS (
         CASE WHEN n.campaign <> '(none)' OR coalesce(r.micro_credits, 0)
             = coalesce(CASE n.channel WHEN '(none)' THEN sum(r.micro_credits) OVER (PARTITION BY n.model)
                 ELSE sum(r.micro_credits) OVER (PARTITION BY n.model, n.channel) END, 0)
-            THEN nullif(s.cost_amount, 0) END AS own_cost
+            -- more came back than was spent: nothing is the revenue of one unit of it
+            THEN CASE WHEN s.cost_amount > 0 THEN s.cost_amount END END AS own_cost
     FROM line n
         LEFT JOIN revenue r USING (model, channel, campaign)
         LEFT JOIN spent s USING (channel, campaign)
@@ -195,9 +196,9 @@ COMMENT ON COLUMN roas.campaign IS 'the campaign';
 COMMENT ON COLUMN roas.credited_purchases IS 'number of purchases credited to the source, shared ones in part, refunded ones too';
 COMMENT ON COLUMN roas.revenue_amount IS 'revenue, less refunds, credited to the source';
 COMMENT ON COLUMN roas.cost_amount IS 'cost of the source';
-COMMENT ON COLUMN roas.roas IS 'revenue_amount / cost_amount; NULL for a cost without a campaign that is for purchases of campaigns too';
+COMMENT ON COLUMN roas.roas IS 'revenue_amount / cost_amount; NULL if nothing was spent, and for a cost without a campaign that is for purchases of campaigns too';
 COMMENT ON COLUMN roas.profit_amount IS 'revenue_amount - cost_amount; adds up to the profit of all sources';
-COMMENT ON COLUMN roas.roi IS 'profit_amount / cost_amount; NULL for a cost without a campaign that is for purchases of campaigns too';
+COMMENT ON COLUMN roas.roi IS 'profit_amount / cost_amount; NULL if nothing was spent, and for a cost without a campaign that is for purchases of campaigns too';
 
 -- Which way brings leads on: what they saw of us between entering a stage and
 -- leaving it. An outreach and a message that we sent go to the lead, whatever
@@ -205,7 +206,8 @@ COMMENT ON COLUMN roas.roi IS 'profit_amount / cost_amount; NULL for a cost with
 CREATE OR REPLACE VIEW step_direction WITH (security_invoker = true) AS
 WITH entry AS MATERIALIZED (
     SELECT e.lead_id, e.entry_seq, e.stage_rank, e.entered_at, e.converted = 1 AS converted,
-        least(coalesce(e.converted_at, e.lost_at, now()), now()) AS until_at
+        -- no time yet if the event is dated later today
+        greatest(least(coalesce(e.converted_at, e.lost_at, now()), now()), e.entered_at) AS until_at
     FROM stage_entry e
     WHERE e.entered = 1 AND e.stage IN ('iql', 'mql', 'sql', 'prospect')
 ), touch AS (

@@ -265,7 +265,7 @@ BEGIN
             FROM stay s
                 CROSS JOIN limits l
                 CROSS JOIN LATERAL (
-                    SELECT d.place, d.days * interval '1 day' AS age
+                    SELECT d.place, d.days * interval '24 hours' AS age
                     FROM unnest(ages) WITH ORDINALITY AS d (days, place)
                 ) a
             WHERE s.entered_at + a.age < s.left_at AND s.entered_at + a.age + l.mature_after <= l.at
@@ -383,7 +383,8 @@ BEGIN
             CASE WHEN n.customers + m.customers > n.leads THEN n.leads ELSE n.customers + m.customers END,
             leadscore_internal.as_amount(b.mean::numeric)::numeric(14,2),
             leadscore_internal.as_amount((n.customers * b.mean)::numeric)::numeric(14,2),
-            leadscore_internal.as_amount(CASE WHEN n.customers * b.mean > m.amount THEN n.customers * b.mean - m.amount WHEN m.amount IS NOT NULL THEN 0 END::numeric)::numeric(14,2),
+            -- customers of whom more was taken back than they paid bring less than nothing
+            leadscore_internal.as_amount(CASE WHEN n.customers * b.mean > m.amount OR n.customers * b.mean < 0 THEN n.customers * b.mean - m.amount WHEN m.amount IS NOT NULL THEN 0 END::numeric)::numeric(14,2),
             leadscore_internal.as_amount((n.customers * b.mean + m.amount)::numeric)::numeric(14,2)
         FROM line n
             CROSS JOIN buyer b

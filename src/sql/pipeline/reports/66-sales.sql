@@ -417,7 +417,8 @@ SELECT
     q.stage_rank,
     q.score,
     q.last_activity_at,
-    date_part('epoch', q.at - coalesce(q.last_activity_at, q.created_at)) / 86400 AS quiet_days,
+    -- a lead that was made ahead of its time has not been quiet at all
+    date_part('epoch', greatest(q.at, coalesce(q.last_activity_at, q.created_at)) - coalesce(q.last_activity_at, q.created_at)) / 86400 AS quiet_days,
     q.faded,
     CASE WHEN q.can_fade AND NOT q.faded AND qualified_stage(q.activity, q.compiled, q.change_at) < q.stage THEN dated(q.change_at) END AS fades_at,
     q.quiet_at,

@@ -3,7 +3,8 @@
 -- Properties of events may hold anything, so readers of views cannot see them.
 -- Functions with the rights of the pipeline's owner count by those properties
 -- that name pages, forms, messages and contents, and give out the counts only,
--- and no rows to a role that row security prevents from seeing every lead.
+-- and no rows to a role that row security prevents from seeing every lead. What is
+-- dated ahead counts from its time on.
 
 -- Landing: the first visit of a lead. Its later actions count for that page.
 CREATE OR REPLACE FUNCTION _landing_page_counts()
@@ -20,7 +21,7 @@ BEGIN
         WITH visit AS MATERIALIZED (
             SELECT e.lead_id, leadscore_internal.page_name(e.properties ->> 'page') COLLATE "C" AS page, e.occurred_at
             FROM @pipeline@.event e
-            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'visit')) AND leadscore_internal.is_dated(e.occurred_at)
+            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'visit')) AND leadscore_internal.is_dated(e.occurred_at) AND e.occurred_at <= now()
         ), seen AS (
             SELECT v.page, count(*) AS views, count(DISTINCT v.lead_id) AS visitors
             FROM visit v
@@ -34,7 +35,7 @@ BEGIN
                 max(e.occurred_at) FILTER (WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'form_view'))) AS form_viewed_at,
                 max(e.occurred_at) FILTER (WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'form_submit'))) AS form_submitted_at
             FROM @pipeline@.event e
-            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'form_view', 'form_submit')) AND leadscore_internal.is_dated(e.occurred_at)
+            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'form_view', 'form_submit')) AND leadscore_internal.is_dated(e.occurred_at) AND e.occurred_at <= now()
             GROUP BY e.lead_id
         ), landed AS (
             SELECT l.page, count(*) AS landed,
@@ -109,12 +110,12 @@ BEGIN
             SELECT DISTINCT ON (e.lead_id) e.lead_id, leadscore_internal.page_name(e.properties ->> 'page') COLLATE "C" AS page,
                 coalesce(e.properties ->> 'variant', '(none)') COLLATE "C" AS variant, e.occurred_at AS landed_at
             FROM @pipeline@.event e
-            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'visit')) AND leadscore_internal.is_dated(e.occurred_at)
+            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'visit')) AND leadscore_internal.is_dated(e.occurred_at) AND e.occurred_at <= now()
             ORDER BY e.lead_id, e.occurred_at, 2, 3
         ), act AS (
             SELECT e.lead_id, max(e.occurred_at) AS form_submitted_at
             FROM @pipeline@.event e
-            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'form_submit')) AND leadscore_internal.is_dated(e.occurred_at)
+            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'form_submit')) AND leadscore_internal.is_dated(e.occurred_at) AND e.occurred_at <= now()
             GROUP BY e.lead_id
         )
         SELECT l.page, l.variant, count(*),
@@ -197,7 +198,7 @@ BEGIN
             SELECT e.lead_id, e.occurred_at, e.kind <> ALL (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'form_view')) AS submitted,
                 coalesce(e.properties ->> 'form', '(none)') AS form, (e.properties ->> 'variant') COLLATE "C" AS variant, e.properties -> 'fields' AS fields
             FROM @pipeline@.event e
-            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'form_view', 'form_submit', 'request')) AND leadscore_internal.is_dated(e.occurred_at)
+            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'form_view', 'form_submit', 'request')) AND leadscore_internal.is_dated(e.occurred_at) AND e.occurred_at <= now()
                 AND (e.properties ->> 'form' IS NOT NULL OR e.kind <> ALL (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'request')))
         ), counted AS (
             SELECT a.*,
@@ -290,10 +291,11 @@ BEGIN
     END IF;
     RETURN QUERY
         WITH offer AS (
-            SELECT e.lead_id, coalesce(e.properties ->> 'content', e.kind) AS offer,
+            -- as in lead_profile: what is neither a text nor a number is no name
+            SELECT e.lead_id, coalesce(CASE WHEN jsonb_typeof(e.properties -> 'content') IN ('string', 'number') THEN e.properties ->> 'content' END, e.kind) AS offer,
                 min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at
             FROM @pipeline@.event e
-            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'download', 'webinar')) AND leadscore_internal.is_dated(e.occurred_at)
+            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'download', 'webinar')) AND leadscore_internal.is_dated(e.occurred_at) AND e.occurred_at <= now()
             GROUP BY 1, 2
         )
         SELECT o.lead_id, count(*),
@@ -651,7 +653,7 @@ BEGIN
                 count(*) AS events, min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at
             FROM @pipeline@.event e
                 LEFT JOIN @pipeline@.content c ON c.content = e.properties ->> 'content'
-            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'visit', 'download', 'webinar')) AND leadscore_internal.is_dated(e.occurred_at)
+            WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'visit', 'download', 'webinar')) AND leadscore_internal.is_dated(e.occurred_at) AND e.occurred_at <= now()
             GROUP BY 1, 2
         )
         SELECT i.topic, sum(i.events)::bigint, count(*),

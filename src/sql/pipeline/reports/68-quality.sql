@@ -153,10 +153,11 @@ BEGIN
     END IF;
     RETURN QUERY
         WITH capture AS (
-            SELECT coalesce(e.channel, p.channel, l.channel, '(none)') AS channel, e.properties ->> 'form' AS form, e.occurred_at
+            SELECT coalesce(e.channel, p.channel, l.channel, o.channel, '(none)') AS channel, e.properties ->> 'form' AS form, e.occurred_at
             FROM @pipeline@.event e
                 JOIN @pipeline@.lead l USING (lead_id)
                 LEFT JOIN @pipeline@.campaign p ON p.campaign = e.campaign
+                LEFT JOIN @pipeline@.campaign o ON o.campaign = l.campaign
             WHERE e.kind = ANY (leadscore_internal.kinds_of($table$@pipeline@.event_kind$table$, 'capture', 'form_submit', 'request')) AND leadscore_internal.is_dated(e.occurred_at)
                 AND e.occurred_at <= now()
         ), gap AS (
@@ -205,7 +206,7 @@ FROM (
     LEFT JOIN captured c USING (source_kind, source);
 COMMENT ON VIEW capture_gaps IS 'one row a channel and one a form: when it last brought an enquiry, and whether it has gone quiet';
 COMMENT ON COLUMN capture_gaps.source_kind IS 'channel or form';
-COMMENT ON COLUMN capture_gaps.source IS 'the channel or form';
+COMMENT ON COLUMN capture_gaps.source IS 'the channel or form; a channel is that of the enquiry or of its campaign, or else that of the lead or of its campaign; (none): not known';
 COMMENT ON COLUMN capture_gaps.captures IS 'events of role capture, form_submit or request';
 COMMENT ON COLUMN capture_gaps.first_capture_at IS 'when the first enquiry came';
 COMMENT ON COLUMN capture_gaps.last_capture_at IS 'when the last enquiry came';
