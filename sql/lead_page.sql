@@ -46,6 +46,7 @@ SELECT p.first_offer, p.last_offer, o.first_offer, o.last_offer FROM lead_profil
 -- a number is a name, and an object is none
 INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES (lead_id('dee'), 'content_download', '2025-03-01 09:00Z', '{"content": 42}'), (lead_id('dee'), 'webinar_attended', '2025-03-03 09:00Z', '{"content": {"mail": "dee@mail.example"}}');
 SELECT p.first_offer, p.last_offer, o.first_offer, o.last_offer FROM lead_profile p JOIN lead_offers o USING (lead_id) WHERE p.external_id = 'dee';
+SELECT name, content FROM lead_timeline WHERE lead_id = lead_id('dee') AND what = 'event' AND happened_at IN ('2025-03-01 09:00Z', '2025-03-03 09:00Z') ORDER BY happened_at;
 -- a cycle that begins later has lasted for no time
 INSERT INTO lead (external_id, consented_at, email, created_at) VALUES ('later', now(), 'later@mail.example', date_trunc('day', now(), 'UTC') + interval '24 hours' - interval '1 microsecond');
 SELECT path, total_days >= 0 AS forward FROM lead_path WHERE external_id = 'later';

@@ -199,6 +199,13 @@ UPDATE lead SET email = 'a@b', consented_at = '2025-01-10Z', updated_at = '2025-
 SELECT to_stage, is_lead FROM stage_history WHERE lead_id = 11 ORDER BY seq;
 SELECT conversions, median_days FROM conversion_times WHERE metric = 'lead_to_customer_days' AND market = 'all';
 SELECT from_date, leads, sales, median_sale_days FROM period_comparison WHERE period = 'month' AND leads > 0;
+-- of a month in which more was taken back than was paid there is no multiple:
+-- -30 in May, 60 in June, 90 in July, which is half as much again
+INSERT INTO lead (lead_id, email, consented_at, created_at, updated_at)
+    SELECT 20 + i, 'm' || i || '@b', t.at, t.at, t.at FROM generate_series(1, 3) i, LATERAL (SELECT timestamptz '2025-04-05Z' + i * interval '1 month') t (at);
+INSERT INTO event (lead_id, kind, occurred_at, properties) SELECT 20 + i, 'stage_set', timestamptz '2025-04-06Z' + i * interval '1 month', '{"stage": "iql"}' FROM generate_series(1, 3) i;
+INSERT INTO event (lead_id, kind, occurred_at, value) VALUES (21, 'purchase', '2025-05-07Z', 20), (21, 'refund', '2025-05-08Z', 50), (22, 'purchase', '2025-06-07Z', 60), (23, 'purchase', '2025-07-07Z', 90);
+SELECT from_date, leads, revenue_per_lead_amount, revenue_change FROM period_comparison WHERE period = 'month' AND from_date >= '2025-05-01' AND leads > 0 ORDER BY 1;
 DROP SCHEMA churn, churn_reports CASCADE;
 SET search_path = crm, crm_reports, leadscore, leadscore_internal;
 

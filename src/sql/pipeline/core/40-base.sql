@@ -359,14 +359,14 @@ BEGIN
                     min(p.value #>> '{}') FILTER (WHERE p.key = 'outcome'), min(p.value #>> '{}') FILTER (WHERE p.key = 'reason'),
                     min(p.value #>> '{}') FILTER (WHERE p.key = 'by')
                 FROM jsonb_each(CASE WHEN jsonb_typeof(e.properties) = 'object' THEN e.properties END) p
-                WHERE jsonb_typeof(p.value) = 'string'
+                WHERE jsonb_typeof(p.value) IN ('string', 'number')
             ) t (content, message, page, form, outcome, reason, by)
         WHERE e.lead_id = _event_text.lead_id AND e.event_id = _event_text.event_id AND @pipeline@._shows_all_leads());
 END
 $$;
 REVOKE EXECUTE ON FUNCTION _event_text(bigint, bigint, text) FROM PUBLIC;
 COMMENT ON FUNCTION _event_text(bigint, bigint, text) IS
-    'a property of an event that is a text: content (or else message), page, form, outcome, reason or by; NULL for other keys';
+    'a property of an event that is a text or a number: content (or else message), page, form, outcome, reason or by; NULL for other keys';
 
 -- The state knows how often each signal was counted on each day. What is not
 -- yet so at an instant is taken back: what the profile became later, and the

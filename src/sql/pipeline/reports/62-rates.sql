@@ -406,7 +406,8 @@ SELECT
     as_amount(r.revenue_per_lead)::numeric(14,2) AS revenue_per_lead_amount,
     r.sql_rate / nullif(lag(r.sql_rate) OVER before, 0) - 1 AS sql_change,
     r.customer_rate / nullif(lag(r.customer_rate) OVER before, 0) - 1 AS customer_change,
-    (r.revenue_per_lead / nullif(lag(r.revenue_per_lead) OVER before, 0) - 1)::double precision AS revenue_change,
+    -- of less than nothing there is no multiple
+    (r.revenue_per_lead / CASE WHEN lag(r.revenue_per_lead) OVER before > 0 THEN lag(r.revenue_per_lead) OVER before END - 1)::double precision AS revenue_change,
     r.median_days / nullif(lag(r.median_days) OVER before, 0) - 1 AS sale_days_change
 FROM rated r
 WINDOW before AS (PARTITION BY r.period ORDER BY r.from_date)
@@ -426,5 +427,5 @@ COMMENT ON COLUMN period_comparison.revenue_amount IS 'revenue, less refunds, fr
 COMMENT ON COLUMN period_comparison.revenue_per_lead_amount IS 'revenue_amount / leads';
 COMMENT ON COLUMN period_comparison.sql_change IS 'change of sql_rate against the period before, as a fraction';
 COMMENT ON COLUMN period_comparison.customer_change IS 'change of customer_rate against the period before, as a fraction';
-COMMENT ON COLUMN period_comparison.revenue_change IS 'change of revenue_per_lead_amount against the period before, as a fraction';
+COMMENT ON COLUMN period_comparison.revenue_change IS 'change of revenue_per_lead_amount against the period before, as a fraction; NULL if that brought nothing, or less';
 COMMENT ON COLUMN period_comparison.sale_days_change IS 'change of median_sale_days against the period before, as a fraction';
