@@ -499,7 +499,7 @@ BEGIN
             JOIN @pipeline@.event_kind k ON k.kind = e.kind
             JOIN @pipeline@.lead l ON l.lead_id = e.lead_id
         WHERE k.role IN ('unsubscribe', 'complaint')
-            OR k.role = 'email_bounce' AND lower(e.properties ->> 'type') IN ('hard', 'permanent')
+            OR k.role = 'email_bounce' AND lower(e.properties ->> 'type' COLLATE "C") IN ('hard', 'permanent')
                 -- it was the address of the lead that was merged which is dead
                 AND NOT EXISTS (SELECT FROM @pipeline@.lead_merge m WHERE m.lead_id = e.lead_id AND m.merged_at >= e.recorded_at);
 END

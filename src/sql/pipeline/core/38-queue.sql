@@ -293,7 +293,7 @@ BEGIN
         RAISE EXCEPTION 'claim_actions() must be the first statement of its transaction that writes'
             USING ERRCODE = 'active_sql_transaction', HINT = 'Call it alone, commit, and send then.';
     END IF;
-    claim_actions.channel := lower(btrim(claim_actions.channel));
+    claim_actions.channel := lower(btrim(claim_actions.channel) COLLATE "C");
     -- much that may not go now may lie in front of what may
     FOR round IN 1 .. 20 LOOP
         picked := @pipeline@._pick_leads(claim_actions.channel, CASE round WHEN 1 THEN max_actions ELSE greatest(max_actions, 1000) END, at);
@@ -601,8 +601,8 @@ DECLARE
 BEGIN
     PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     PERFORM leadscore_internal.require_instant('due_at', due_at);
-    channel := lower(btrim(channel));
-    topic := nullif(lower(btrim(topic)), '');
+    channel := lower(btrim(channel) COLLATE "C");
+    topic := nullif(lower(btrim(topic) COLLATE "C"), '');
     problem := CASE
         WHEN channel IS NULL OR channel = '' THEN 'channel must not be empty'
         WHEN dedup_key = '' THEN 'dedup_key must not be empty'

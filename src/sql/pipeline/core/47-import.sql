@@ -174,7 +174,7 @@ BEGIN
         RAISE EXCEPTION '%', problem
             USING ERRCODE = 'invalid_parameter_value', HINT = hint;
     END IF;
-    RETURN jsonb_build_object('mapping', named, 'source', lower(source),
+    RETURN jsonb_build_object('mapping', named, 'source', lower(source COLLATE "C"),
         'time_zone', leadscore_internal.require_time_zone(coalesce(_import_check.time_zone, (SELECT s.time_zone FROM @pipeline@.setting s))));
 END
 $$;
