@@ -30,6 +30,17 @@ FROM unnest('{c1,c2,c3,c4,c5}'::text[]) name;
 -- An empty object proves nothing
 SELECT crm.give_consent('c1', 'marketing', 'email', evidence => '{}'), crm.give_consent('c1', 'marketing', 'EMAIL', evidence => '{"form": "b"}');
 
+-- nor does one that is inserted, or loaded without triggers
+SELECT granted('e1', 'e1@x.example'), granted('e2', 'e2@x.example');
+SELECT crm.withdraw_consent(n, 'marketing', 'email', occurred_at => '2026-02-01') FROM unnest('{e1,e2}'::text[]) n;
+INSERT INTO crm.consent (lead_id, purpose, channel, status, evidence, occurred_at) VALUES (crm.lead_id('e1'), 'marketing', 'email', 'granted', '{}', '2026-03-01');
+SELECT leadscore.detach_pipeline('crm');
+INSERT INTO crm.consent (lead_id, purpose, channel, status, evidence, occurred_at) VALUES (crm.lead_id('e2'), 'marketing', 'email', 'granted', '{}', '2026-03-01');
+SELECT leadscore.attach_pipeline('crm');
+SELECT crm.may_contact('e1', 'email') AS inserted, crm.may_contact('e2', 'email') AS loaded, (SELECT count(*) FROM crm.consent WHERE evidence = '{}') AS empty;
+INSERT INTO crm.consent (lead_id, purpose, channel, status, evidence, occurred_at) VALUES (crm.lead_id('e1'), 'marketing', 'email', 'granted', '{"form": "b"}', '2026-03-02');
+SELECT crm.may_contact('e1', 'email');
+
 -- Evidence that names an event does not swallow the withdrawal of that event
 SELECT granted('z1', NULL);
 SELECT crm.give_consent('z1', 'marketing', evidence => jsonb_build_object('event_id', (SELECT last_value + 1 FROM crm.event_event_id_seq)));

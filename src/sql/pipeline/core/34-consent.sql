@@ -349,6 +349,8 @@ COMMENT ON FUNCTION _same_address(bigint[]) IS 'these leads, and all others with
 CREATE OR REPLACE FUNCTION consent_checked() RETURNS trigger
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    was_erased boolean;
 BEGIN
     IF leadscore_internal.records_columns() THEN
         RETURN NEW;
@@ -362,10 +364,14 @@ BEGIN
     -- Email and email are one channel: nobody refuses half of it
     NEW.channel := lower(btrim(NEW.channel) COLLATE "C");
     NEW.topic := lower(btrim(NEW.topic) COLLATE "C");
-    PERFORM FROM @pipeline@.lead l WHERE l.lead_id = NEW.lead_id FOR NO KEY UPDATE;
+    SELECT l.erased_at IS NOT NULL INTO was_erased FROM @pipeline@.lead l WHERE l.lead_id = NEW.lead_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no lead %', NEW.lead_id
             USING ERRCODE = 'foreign_key_violation', HINT = @pipeline@._missing_hint(NEW.lead_id);
+    END IF;
+    -- an empty object proves nothing; of a person that was forgotten it is what an erasure leaves
+    IF NOT was_erased THEN
+        NEW.evidence := nullif(NEW.evidence, '{}');
     END IF;
     -- claim_actions() passes by a lead whose consent is being written
     PERFORM FROM @pipeline@.lead_state s WHERE s.lead_id = NEW.lead_id FOR NO KEY UPDATE;
@@ -373,7 +379,7 @@ BEGIN
 END
 $$;
 REVOKE EXECUTE ON FUNCTION consent_checked() FROM PUBLIC;
-COMMENT ON FUNCTION consent_checked() IS 'trigger: locks the lead, and refuses consent that is dated ahead';
+COMMENT ON FUNCTION consent_checked() IS 'trigger: locks the lead, refuses consent that is dated ahead, and takes an empty object for no evidence';
 
 CREATE OR REPLACE FUNCTION consent_recorded() RETURNS trigger
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -656,8 +662,7 @@ BEGIN
             USING ERRCODE = 'no_data_found', HINT = @pipeline@._missing_hint(lead_id);
     END IF;
     INSERT INTO @pipeline@.consent (lead_id, purpose, channel, topic, status, basis, policy_version, evidence, occurred_at)
-        -- an empty object proves nothing
-        VALUES (lead_id, purpose, channel, topic, status, basis, policy_version, nullif(evidence, '{}'), at);
+        VALUES (lead_id, purpose, channel, topic, status, basis, policy_version, evidence, at);
     RETURN coalesce((
         SELECT g.granted FROM @pipeline@._granted(ARRAY[lead_id], channel, topic, false, 'infinity') g WHERE g.purpose = give_consent_by_id.purpose), false);
 END

@@ -546,6 +546,10 @@ DECLARE
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     there := EXISTS (SELECT FROM @pipeline@.consent);
+    UPDATE @pipeline@.consent c
+    SET evidence = NULL
+    FROM @pipeline@.lead l
+    WHERE c.evidence = '{}' AND l.lead_id = c.lead_id AND l.erased_at IS NULL;
     PERFORM @pipeline@._columns_written(array_agg(l.lead_id), array_agg(true), array_agg(true), true)
     FROM @pipeline@.lead l
     WHERE l.erased_at IS NULL
@@ -556,7 +560,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION _columns_loaded() IS
-    'records as consent what consented_at and contact_allowed of leads say that were loaded without triggers; returns whether there was consent before';
+    'records as consent what consented_at and contact_allowed of leads say that were loaded without triggers, and takes empty objects of loaded consent for no evidence; returns whether there was consent before';
 
 -- leadscore.attach_pipeline() calls this when the triggers are there.
 CREATE OR REPLACE FUNCTION _leads_loaded(consent_loaded boolean) RETURNS void
