@@ -768,6 +768,9 @@ BEGIN
         RAISE EXCEPTION 'unknown reason "%"', reason
             USING ERRCODE = 'invalid_parameter_value',
                 HINT = 'Reasons are unsubscribed, bounced, complained and manual; forget_lead() forgets a person.';
+    ELSIF octet_length(channel) > 200 THEN
+        RAISE EXCEPTION 'channel must not be longer than 200 bytes'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass something like email.';
     ELSIF since > clock_timestamp() THEN
         RAISE EXCEPTION 'a suppression cannot be dated ahead'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Call suppress() when it is to hold.';

@@ -248,6 +248,12 @@ DECLARE
     identified boolean;
 BEGIN
     PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
+    IF greatest(octet_length(anonymous_name), octet_length(known_name)) > 2000 THEN
+        RAISE EXCEPTION '% is too long', CASE WHEN octet_length(anonymous_name) > 2000 THEN 'anonymous' ELSE 'known' END
+            USING ERRCODE = 'string_data_right_truncation',
+                DETAIL = format('It has %s bytes.', CASE WHEN octet_length(anonymous_name) > 2000 THEN octet_length(anonymous_name) ELSE octet_length(known_name) END),
+                HINT = 'Pass at most 2000 bytes.';
+    END IF;
     anonymous_id := @pipeline@.lead_id(anonymous_name);
     known_id := @pipeline@.lead_id(known_name);
     IF known_id IS NULL AND @pipeline@._is_forgotten(known_name, NULL, NULL) THEN
