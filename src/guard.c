@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_proc.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
@@ -302,6 +303,20 @@ is_of_pipeline(Oid function)
 }
 
 /*
+ * Is an error about a name that the configuration has already?  A table without
+ * leads has no other keys.
+ */
+static bool
+is_of_configuration(const ErrorData *error)
+{
+	Oid			table = InvalidOid;
+
+	if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION && error->schema_name && error->table_name)
+		table = get_relname_relid(error->table_name, get_namespace_oid(error->schema_name, true));
+	return OidIsValid(table) && get_attnum(table, "lead_id") == InvalidAttrNumber;
+}
+
+/*
  * PostgreSQL calls this before and after functions that run as their owner, and
  * when one of them has failed, in a PG_CATCH block.  An error about a constraint
  * leaves such a function in PL/pgSQL without the row, as it leaves those in C: to
@@ -316,7 +331,13 @@ call_hook(FmgrHookEventType event, FmgrInfo *flinfo, Datum *arg)
 		(ERRCODE_TO_CATEGORY(geterrcode()) == ERRCODE_TO_CATEGORY(ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION) ||
 		 ERRCODE_TO_CATEGORY(geterrcode()) == ERRCODE_TO_CATEGORY(ERRCODE_WITH_CHECK_OPTION_VIOLATION)) &&
 		is_of_pipeline(flinfo->fn_oid))
-		ReThrowError(leadscore_constraint_error(flinfo->fn_mcxt, false));
+	{
+		ErrorData  *error = leadscore_constraint_error(flinfo->fn_mcxt, false);
+
+		if (is_of_configuration(error))
+			error->detail = error->detail_log;
+		ReThrowError(error);
+	}
 }
 
 /* Have the hook called; called when the library is loaded. */
