@@ -296,13 +296,23 @@ COMMENT ON FUNCTION _follow_consent(bigint[], timestamptz) IS 'the same for cons
 CREATE OR REPLACE FUNCTION _lock_leads(lead_ids bigint[], changed bigint DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    next_id bigint;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    PERFORM FROM @pipeline@.lead l WHERE l.lead_id = ANY (lead_ids) ORDER BY l.lead_id FOR NO KEY UPDATE;
     IF changed IS NULL THEN
+        PERFORM FROM @pipeline@.lead l WHERE l.lead_id = ANY (lead_ids) ORDER BY l.lead_id FOR NO KEY UPDATE;
         PERFORM FROM @pipeline@.lead_state s WHERE s.lead_id = ANY (lead_ids) ORDER BY s.lead_id FOR NO KEY UPDATE;
         RETURN;
     END IF;
+    FOR next_id IN SELECT DISTINCT i FROM unnest(lead_ids) i ORDER BY i LOOP
+        -- its name goes: who refers to it would else be waited for later
+        IF next_id = changed THEN
+            PERFORM FROM @pipeline@.lead l WHERE l.lead_id = next_id FOR UPDATE;
+        ELSE
+            PERFORM FROM @pipeline@.lead l WHERE l.lead_id = next_id FOR NO KEY UPDATE;
+        END IF;
+    END LOOP;
     LOOP
         BEGIN
             -- a session that changes an event locks it before the state
@@ -608,19 +618,29 @@ END
 $$;
 COMMENT ON FUNCTION _find_lead(text) IS 'number of the lead with this name, or an error';
 
-CREATE OR REPLACE FUNCTION _hold_lead(external_id text) RETURNS bigint
+CREATE OR REPLACE FUNCTION _hold_lead(external_id text, with_addresses boolean DEFAULT false) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    found_id CONSTANT bigint := @pipeline@._find_lead(external_id);
+    found_id bigint := @pipeline@._find_lead(external_id);
+    held_id bigint;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    PERFORM FROM @pipeline@.lead l WHERE l.lead_id = found_id FOR KEY SHARE;
-    -- a merge that was under way has given the name to another lead
-    RETURN @pipeline@._find_lead(external_id);
+    -- A merge that was under way has given the name to another lead. No weaker
+    -- lock: what is held for the name must come in the order of lead_id, too.
+    WHILE found_id IS DISTINCT FROM held_id LOOP
+        PERFORM FROM @pipeline@.lead l
+        WHERE l.lead_id = ANY (CASE WHEN with_addresses THEN @pipeline@._same_address(ARRAY[found_id]) ELSE ARRAY[found_id] END)
+        ORDER BY l.lead_id
+        FOR NO KEY UPDATE;
+        held_id := found_id;
+        found_id := @pipeline@._find_lead(external_id);
+    END LOOP;
+    RETURN found_id;
 END
 $$;
-COMMENT ON FUNCTION _hold_lead(text) IS 'the same, after a wait for a merge or an erasure of the lead that is under way';
+COMMENT ON FUNCTION _hold_lead(text, boolean) IS
+    'the same, and the lead is locked, with_addresses with all leads that have an address of it: a merge or an erasure comes before or after';
 
 CREATE OR REPLACE FUNCTION give_consent_by_id(lead_id bigint, purpose text, channel text DEFAULT NULL, topic text DEFAULT NULL,
         evidence jsonb DEFAULT NULL, status text DEFAULT 'granted', basis text DEFAULT 'consent', policy_version text DEFAULT NULL,
@@ -744,7 +764,7 @@ CREATE OR REPLACE FUNCTION withdraw_consent(external_id text, purpose text, chan
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
-    RETURN @pipeline@.withdraw_consent_by_id(@pipeline@._hold_lead(external_id), purpose, channel, topic, evidence, occurred_at);
+    RETURN @pipeline@.withdraw_consent_by_id(@pipeline@._hold_lead(external_id, true), purpose, channel, topic, evidence, occurred_at);
 END
 $$;
 REVOKE EXECUTE ON FUNCTION withdraw_consent(text, text, text, text, jsonb, timestamptz) FROM PUBLIC;

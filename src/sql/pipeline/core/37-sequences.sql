@@ -807,6 +807,8 @@ CREATE OR REPLACE FUNCTION enroll_lead(external_id text, sequence text, at times
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
+    -- retire_sequence() locks the sequence before leads
+    PERFORM FROM @pipeline@.sequence q WHERE q.sequence = enroll_lead.sequence FOR SHARE;
     RETURN @pipeline@.enroll_lead_by_id(@pipeline@._hold_lead(external_id), sequence, at);
 END
 $$;
