@@ -618,7 +618,9 @@ END
 $$;
 COMMENT ON FUNCTION _find_lead(text) IS 'number of the lead with this name, or an error';
 
-CREATE OR REPLACE FUNCTION _hold_lead(external_id text, with_addresses boolean DEFAULT false) RETURNS bigint
+-- These take the lock that is needed in the end: a weaker one would not come in
+-- the order of lead_id, and a merge or an erasure would wait for it.
+CREATE OR REPLACE FUNCTION _hold_lead(external_id text) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -626,21 +628,37 @@ DECLARE
     held_id bigint;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    -- A merge that was under way has given the name to another lead. No weaker
-    -- lock: what is held for the name must come in the order of lead_id, too.
     WHILE found_id IS DISTINCT FROM held_id LOOP
-        PERFORM FROM @pipeline@.lead l
-        WHERE l.lead_id = ANY (CASE WHEN with_addresses THEN @pipeline@._same_address(ARRAY[found_id]) ELSE ARRAY[found_id] END)
-        ORDER BY l.lead_id
-        FOR NO KEY UPDATE;
+        PERFORM FROM @pipeline@.lead l WHERE l.lead_id = found_id FOR NO KEY UPDATE;
         held_id := found_id;
+        -- a merge that was under way has given the name to another lead
         found_id := @pipeline@._find_lead(external_id);
     END LOOP;
     RETURN found_id;
 END
 $$;
-COMMENT ON FUNCTION _hold_lead(text, boolean) IS
-    'the same, and the lead is locked, with_addresses with all leads that have an address of it: a merge or an erasure comes before or after';
+COMMENT ON FUNCTION _hold_lead(text) IS
+    'the same, and the lead is locked: a merge or an erasure of it comes before or after';
+
+CREATE OR REPLACE FUNCTION _hold_addresses(external_id text) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    found_id bigint := @pipeline@._find_lead(external_id);
+    held_id bigint;
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    WHILE found_id IS DISTINCT FROM held_id LOOP
+        PERFORM FROM @pipeline@.lead l WHERE l.lead_id = ANY (@pipeline@._same_address(ARRAY[found_id])) ORDER BY l.lead_id FOR NO KEY UPDATE;
+        held_id := found_id;
+        -- a merge that was under way has given the name to another lead
+        found_id := @pipeline@._find_lead(external_id);
+    END LOOP;
+    RETURN found_id;
+END
+$$;
+COMMENT ON FUNCTION _hold_addresses(text) IS
+    'the same, and all leads with an address of the lead are locked';
 
 CREATE OR REPLACE FUNCTION give_consent_by_id(lead_id bigint, purpose text, channel text DEFAULT NULL, topic text DEFAULT NULL,
         evidence jsonb DEFAULT NULL, status text DEFAULT 'granted', basis text DEFAULT 'consent', policy_version text DEFAULT NULL,
@@ -764,7 +782,7 @@ CREATE OR REPLACE FUNCTION withdraw_consent(external_id text, purpose text, chan
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
-    RETURN @pipeline@.withdraw_consent_by_id(@pipeline@._hold_lead(external_id, true), purpose, channel, topic, evidence, occurred_at);
+    RETURN @pipeline@.withdraw_consent_by_id(@pipeline@._hold_addresses(external_id), purpose, channel, topic, evidence, occurred_at);
 END
 $$;
 REVOKE EXECUTE ON FUNCTION withdraw_consent(text, text, text, text, jsonb, timestamptz) FROM PUBLIC;
