@@ -194,6 +194,10 @@ CREATE TABLE many AS SELECT i::text AS id, 'm' || i % 2499 || '@many.example' AS
 SELECT * FROM crm.import_crm('many', 'zoho', basis => 'contract', exported_at => '2025-09-01Z');
 SELECT crm.lead_id('zoho:2499') = crm.lead_id('zoho:0') AS same_person;
 SELECT created, matched, changed, stages FROM crm.import_crm('many', 'zoho', basis => 'contract', exported_at => '2025-09-01Z', match_email => false);
+-- stages that were purged since stay as they were, and one that is new is added
+SELECT leads_left FROM crm.purge('2025-03-01') WHERE table_name = 'event';
+UPDATE many SET "Converted Date Time" = '2025-04-01' WHERE id = '7';
+SELECT created, changed, stages FROM crm.import_crm('many', 'zoho', basis => 'contract', exported_at => '2025-09-01Z');
 SELECT * FROM crm.verify();
 
 DROP VIEW told, said;

@@ -3,6 +3,7 @@
 --
 DROP DATABASE IF EXISTS leadscore_latin1;
 DROP DATABASE IF EXISTS leadscore_ascii;
+DROP DATABASE IF EXISTS leadscore_ctype;
 CREATE DATABASE leadscore_latin1 TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C';
 CREATE DATABASE leadscore_ascii TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C';
 SELECT current_database() AS utf8, current_setting('client_encoding') AS client \gset
@@ -58,6 +59,23 @@ SELECT rows_read, rejected, created FROM import_crm('public.contacts', 'hubspot'
 SELECT * FROM verify();
 SELECT compiled::text::lead_model = compiled AS text FROM model WHERE status = 'active';
 
+-- A locale that knows capital letters of its own: the queue spells channels and topics as consent does
+CREATE DATABASE leadscore_ctype TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8';
+\c leadscore_ctype
+SET client_min_messages = 'warning';
+CREATE EXTENSION leadscore;
+SELECT pipeline FROM leadscore.create_pipeline('crm');
+SELECT crm.give_consent('ann', 'policy', email => 'ann@mail.example', evidence => '{"form": "a"}'), crm.give_consent('ann', 'marketing', evidence => '{"form": "a"}');
+SELECT crm.withdraw_consent('ann', 'marketing', 'email', 'Études');
+SELECT count(crm.add_action('ann', 'Email', topic, topic => topic)) FROM unnest('{Études,NEWS}'::text[]) topic;
+INSERT INTO crm.sequence (sequence, starts_on) VALUES ('cours', 'by_hand');
+INSERT INTO crm.sequence_step (sequence, step, position, channel, topic, content) VALUES ('cours', 'un', 1, 'email', 'Études', 'cours');
+SELECT crm.activate_sequence('cours'), crm.enroll_lead('ann', 'cours');
+SELECT crm.set_preferences('ann', '{Études,News}');
+SELECT content FROM crm.claim_actions('EMAIL');
+SELECT content, topic, status, reason FROM crm.action ORDER BY action_id;
+
 \c :utf8
 DROP DATABASE leadscore_latin1;
 DROP DATABASE leadscore_ascii;
+DROP DATABASE leadscore_ctype;

@@ -51,6 +51,8 @@ SELECT count(*) FILTER (WHERE x IS NULL OR x = 'NaN' OR x < 0 OR x > 1) AS wrong
 INSERT INTO experiment (experiment, salt, goal_signals, goal_within) VALUES ('offer', 's1', '{nothing}', '14 days');
 SELECT length(salt) AS salt, status, expected_effect FROM experiment WHERE experiment = 'offer';
 INSERT INTO variant (experiment, variant, position, weight) VALUES ('offer', 'plain', 1, 1), ('offer', 'bold', 2, 0);
+SELECT expose('offer', 'ana', 'third');
+SELECT expose('offer', 'ana', at => 'infinity');
 SELECT variant('offer', 'ana') IS NULL AS of_a_draft, expose('offer', 'ana') IS NULL AS not_shown, (SELECT count(*) FROM lead) AS leads;
 SELECT start_experiment('offer');
 UPDATE variant SET weight = 1 WHERE variant = 'bold';

@@ -81,6 +81,28 @@ ALTER TABLE crm.lead_state ADD CONSTRAINT own_cycle UNIQUE (promotion_blocked, m
 SET ROLE leadscore_app;
 INSERT INTO crm.event (lead_id, kind, occurred_at) SELECT i, 'sales_contact', now() FROM generate_series(2, 3) i;
 \set VERBOSITY default
+-- functions in PL/pgSQL that apps call: consent of a lead whose columns follow, a merge, actions
+SET ROLE leadscore_owner;
+INSERT INTO crm.lead (external_id, profile) VALUES ('visitor', '{"iban": "DE90"}'), ('ann', '{"iban": "DE91"}');
+INSERT INTO crm.event (lead_id, kind, properties) VALUES (crm.lead_id('visitor'), 'page_view', '{"page": "/secret"}');
+SELECT crm.add_action('ann', 'letter', 'secret', transactional => true) > 0 AS added;
+ALTER TABLE crm.lead ADD CONSTRAINT own_consent CHECK (consented_at IS NULL OR profile ->> 'iban' <> 'DE91');
+ALTER TABLE crm.event ADD CONSTRAINT own_page CHECK (lead_id <> 5 OR properties ->> 'page' <> '/secret');
+ALTER TABLE crm.action ADD CONSTRAINT own_status CHECK (status <> 'done');
+SET ROLE leadscore_app;
+SELECT crm.give_consent('ann', 'policy');
+SELECT crm.identify('visitor', 'ann');
+SELECT lead_id, action_id FROM crm.claim_actions('letter') \gset
+SELECT crm.complete_action(:lead_id, :action_id, 1);
+-- in a new session the library is loaded by the function that fails
+\c
+\set SHOW_CONTEXT always
+SET ROLE leadscore_app;
+SELECT crm.identify('visitor', 'ann');
+SET ROLE leadscore_owner;
+ALTER TABLE crm.lead DROP CONSTRAINT own_consent;
+ALTER TABLE crm.event DROP CONSTRAINT own_page;
+ALTER TABLE crm.action DROP CONSTRAINT own_status;
 -- the configuration, and what the owner lets others do
 SET ROLE leadscore_owner;
 ALTER TABLE crm.lead_state DROP CONSTRAINT own_cycle;

@@ -30,6 +30,37 @@ FROM unnest('{c1,c2,c3,c4,c5}'::text[]) name;
 -- An empty object proves nothing
 SELECT crm.give_consent('c1', 'marketing', 'email', evidence => '{}'), crm.give_consent('c1', 'marketing', 'EMAIL', evidence => '{"form": "b"}');
 
+-- nor does one that is inserted, or loaded without triggers
+SELECT granted('e1', 'e1@x.example'), granted('e2', 'e2@x.example');
+SELECT crm.withdraw_consent(n, 'marketing', 'email', occurred_at => '2026-02-01') FROM unnest('{e1,e2}'::text[]) n;
+INSERT INTO crm.consent (lead_id, purpose, channel, status, evidence, occurred_at) VALUES (crm.lead_id('e1'), 'marketing', 'email', 'granted', '{}', '2026-03-01');
+SELECT leadscore.detach_pipeline('crm');
+INSERT INTO crm.consent (lead_id, purpose, channel, status, evidence, occurred_at) VALUES (crm.lead_id('e2'), 'marketing', 'email', 'granted', '{}', '2026-03-01');
+SELECT leadscore.attach_pipeline('crm');
+SELECT crm.may_contact('e1', 'email') AS inserted, crm.may_contact('e2', 'email') AS loaded, (SELECT count(*) FROM crm.consent WHERE evidence = '{}') AS empty;
+INSERT INTO crm.consent (lead_id, purpose, channel, status, evidence, occurred_at) VALUES (crm.lead_id('e1'), 'marketing', 'email', 'granted', '{"form": "b"}', '2026-03-02');
+SELECT crm.may_contact('e1', 'email');
+
+-- What no index can hold is refused with words
+CREATE FUNCTION refusal(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    code text;
+    message text;
+    hint text;
+BEGIN
+    EXECUTE statement;
+    RETURN 'done';
+EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
+    RETURN concat_ws(' | ', code, message, hint);
+END
+$$;
+CREATE TABLE long AS SELECT string_agg(md5(i::text), '') AS long FROM generate_series(1, 1000) i;
+SELECT refusal(format('SELECT %s FROM long', f))
+FROM unnest(ARRAY['crm.identify(long, ''c1'')', 'crm.identify(''c1'', long, true)', 'crm.suppress(''c1@x.example'', long)', 'crm.upsert_lead(''c1'', email => long)', 'crm.upsert_lead(''c1'', phone => long)',
+    'crm.give_consent(''c1'', ''policy'', email => long)', 'crm.track(''c1'', ''page_view'', profile => jsonb_build_object(''email'', long))',
+    'crm.track_many(jsonb_build_array(jsonb_build_object(''external_id'', ''c1'', ''kind'', ''page_view'', ''profile'', jsonb_build_object(''phone'', long))))']) f;
+
 -- Evidence that names an event does not swallow the withdrawal of that event
 SELECT granted('z1', NULL);
 SELECT crm.give_consent('z1', 'marketing', evidence => jsonb_build_object('event_id', (SELECT last_value + 1 FROM crm.event_event_id_seq)));
@@ -91,5 +122,5 @@ SELECT crm.may_contact('u1', 'email'), crm.upsert_lead('u4', 'u3@x.example'), cr
 SELECT properties FROM crm.event WHERE lead_id = :id;
 RESET standard_conforming_strings;
 SELECT leadscore.drop_pipeline('crm');
-DROP FUNCTION granted(text, text);
-DROP TABLE before;
+DROP FUNCTION granted(text, text), refusal(text);
+DROP TABLE before, long;

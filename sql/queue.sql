@@ -36,13 +36,18 @@ SELECT t.* FROM unnest(ARRAY[$$SELECT * FROM crm.claim_actions(NULL)$$, $$SELECT
     $$SELECT * FROM crm.claim_actions('email', 0)$$, $$SELECT * FROM crm.claim_actions('email', 10001)$$, $$SELECT * FROM crm.claim_actions('email', lease => '0')$$, $$SELECT * FROM crm.claim_actions('email', lease => '31 days')$$, $$SELECT * FROM crm.claim_actions('email', lease => '-1 s')$$,
     $$SELECT * FROM crm.claim_actions('email', at => 'infinity')$$, $$SELECT * FROM crm.claim_actions('email', at => '-infinity')$$, $$SELECT * FROM crm.claim_actions('email', at => '0001-12-31 BC')$$,
     $$SELECT crm.complete_action(1, 1, 1, at => NULL)$$, $$SELECT crm.complete_action(1, 1, 1, at => 'infinity')$$, $$SELECT crm.complete_action(1, 1, 1, properties => NULL)$$, $$SELECT crm.complete_action(1, 1, 1, properties => '[]')$$,
-    $$SELECT crm.complete_actions(NULL)$$, $$SELECT crm.complete_actions('{}')$$, $$SELECT crm.complete_actions('[1]')$$, $$SELECT crm.complete_actions('[{"lead_id": "x"}]')$$, $$SELECT crm.complete_actions('[]', at => NULL)$$, $$SELECT crm.fail_action(1, 1, 1, at => NULL)$$, $$SELECT crm.fail_action(1, 1, 1, at => '-infinity')$$,
+    $$SELECT crm.complete_actions(NULL)$$, $$SELECT crm.complete_actions('{}')$$, $$SELECT crm.complete_actions('[1]')$$, $$SELECT crm.complete_actions('[{"lead_id": "x"}]')$$, $$SELECT crm.complete_actions('[{"attempt": 2147483648}]')$$, $$SELECT crm.complete_actions('[]', at => NULL)$$, $$SELECT crm.fail_action(1, 1, 1, at => NULL)$$, $$SELECT crm.fail_action(1, 1, 1, at => '-infinity')$$,
     $$SELECT crm.extend_action(1, 1, 1, NULL)$$, $$SELECT crm.extend_action(1, 1, 1, '0')$$, $$SELECT crm.extend_action(1, 1, 1, '31 days')$$, $$SELECT crm.extend_action(1, 1, 1, at => NULL)$$, $$SELECT crm.cancel_action(1, 1, 1, at => NULL)$$]) s, try.try(s) t;
 SELECT try.lead('ann') > 0 AS ann;
 SELECT t.* FROM unnest(ARRAY[$$'nobody', 'email', 'x'$$, $$NULL, 'email', 'x'$$, $$'ann', NULL, 'x'$$, $$'ann', ' ', 'x'$$, $$'ann', 'email', 'x', due_at => NULL$$, $$'ann', 'email', 'x', due_at => 'infinity'$$, $$'ann', 'email', 'x', dedup_key => ''$$, $$'ann', 'email', 'x', kind => 'letter'$$, $$'ann', 'email', 'x', kind => NULL$$,
     $$'ann', 'email', 'x', transactional => NULL$$, $$'ann', 'email', 'x', transactional => true, topic => 'tea'$$, $$'ann', 'email', 'x', transactional => true, kind => 'task'$$, $$'ann', 'email', 'x', priority => 32768$$, $$'ann', 'email', 'x', priority => NULL$$, $$'ann', 'email', 'x', properties => '[]'$$, $$'ann', 'email', 'x', properties => NULL$$,
+    $$'ann', repeat('x', 201), 'x'$$, $$'ann', 'email', 'x', topic => repeat('x', 201)$$, $$'ann', 'email', 'x', dedup_key => repeat('x', 2001)$$,
     $$'ann', 'email', 'x', expires_after => '0'$$, $$'ann', 'email', 'x', expires_after => '101 years'$$]) s, try.try('SELECT crm.add_action(' || s || ')') t;
 SELECT t.* FROM try.try($$SELECT crm.add_action_by_id(-1, 'email', 'x')$$) t;
+-- arrays of other dimensions are lists, too
+SELECT crm.set_preferences('ann', '{{tea,news},{offers,tea}}', '{Email}') AS new;
+SELECT topics, channels FROM crm.preferences('ann');
+SELECT crm.set_preferences('ann') AS taken_back;
 -- where it may not be called: above READ COMMITTED, and after a write
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT * FROM crm.claim_actions('email');

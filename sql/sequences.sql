@@ -290,7 +290,13 @@ SELECT t.* FROM unnest(ARRAY[$$SELECT crm.enroll('news', 'readers', NULL)$$, $$S
 SELECT crm.enroll_lead('s4', 'news', '9999-12-31 23:59+00') AS at_the_end;
 SELECT due_at FROM crm.action WHERE lead_id = crm.lead_id('s4');
 -- functions by number
-SELECT crm.unenroll_by_id(crm.lead_id('s4'), 'news') AS ended, crm.unenroll_by_id(-1, 'news') AS nobody, crm.enroll_lead_by_id(crm.lead_id('s4'), 'news') AS once_for_ever;
+SELECT crm.unenroll_by_id(crm.lead_id('s4'), 'news') AS ended, crm.unenroll_by_id(crm.lead_id('s4'), 'news') AS again, crm.enroll_lead_by_id(crm.lead_id('s4'), 'news') AS once_for_ever;
+
+-- the number of a lead that was merged ends no run: the error names the lead that has it
+SELECT crm.upsert_lead('m1') AS m1, crm.upsert_lead('m2') AS m2 \gset
+SELECT crm.enroll_lead_by_id(:m2, 'news') AS began, crm.merge_leads_by_id(:m1, :m2) = :m1 AS merged;
+SELECT t.code, replace(replace(t.hint, :'m2', 'm2'), :'m1', 'm1') AS hint FROM unnest(ARRAY[format($$SELECT crm.unenroll_by_id(%s, 'news')$$, :m2), $$SELECT crm.unenroll_by_id(NULL, 'news')$$]) s, try.try(s) t;
+SELECT crm.unenroll_by_id(:m1, 'news') AS ended;
 
 -- What is left in a segment (R21): an event that put a lead in is deleted. Only a
 -- sequence that wants it to stay ends

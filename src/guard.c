@@ -8,6 +8,9 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_proc.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "executor/spi_priv.h"
@@ -17,6 +20,7 @@
 #include "utils/plancache.h"
 #include "utils/rel.h"
 #include "utils/resowner.h"
+#include "utils/syscache.h"
 
 #include "guard.h"
 #include "shard.h"
@@ -272,4 +276,74 @@ leadscore_call_discreetly(PGFunction function, FunctionCallInfo fcinfo)
 	}
 	PG_END_TRY();
 	return result;
+}
+
+/* the hook of another module's */
+static fmgr_hook_type other_call_hook = NULL;
+
+/* Is a function one of a pipeline's that does the work of its owner for others? */
+static bool
+is_of_pipeline(Oid function)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	bool		found = false;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	if (((Form_pg_proc) GETSTRUCT(tuple))->prosecdef)
+	{
+		bool		isnull;
+		Datum		source = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &isnull);
+
+		/* each of them asks for its pipeline first */
+		found = !isnull && strstr(TextDatumGetCString(source), "leadscore_internal.pipeline_") != NULL;
+	}
+	ReleaseSysCache(tuple);
+	return found;
+}
+
+/*
+ * Is an error about a name that the configuration has already?  A table without
+ * leads has no other keys.
+ */
+static bool
+is_of_configuration(const ErrorData *error)
+{
+	Oid			table = InvalidOid;
+
+	if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION && error->schema_name && error->table_name)
+		table = get_relname_relid(error->table_name, get_namespace_oid(error->schema_name, true));
+	return OidIsValid(table) && get_attnum(table, "lead_id") == InvalidAttrNumber;
+}
+
+/*
+ * PostgreSQL calls this before and after functions that run as their owner, and
+ * when one of them has failed, in a PG_CATCH block.  An error about a constraint
+ * leaves such a function in PL/pgSQL without the row, as it leaves those in C: to
+ * catch it there would take a subtransaction.
+ */
+static void
+call_hook(FmgrHookEventType event, FmgrInfo *flinfo, Datum *arg)
+{
+	if (other_call_hook)
+		other_call_hook(event, flinfo, arg);
+	if (event == FHET_ABORT &&
+		(ERRCODE_TO_CATEGORY(geterrcode()) == ERRCODE_TO_CATEGORY(ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION) ||
+		 ERRCODE_TO_CATEGORY(geterrcode()) == ERRCODE_TO_CATEGORY(ERRCODE_WITH_CHECK_OPTION_VIOLATION)) &&
+		is_of_pipeline(flinfo->fn_oid))
+	{
+		ErrorData  *error = leadscore_constraint_error(flinfo->fn_mcxt, false);
+
+		if (is_of_configuration(error))
+			error->detail = error->detail_log;
+		ReThrowError(error);
+	}
+}
+
+/* Have the hook called; called when the library is loaded. */
+void
+leadscore_guard_init(void)
+{
+	other_call_hook = fmgr_hook;
+	fmgr_hook = call_hook;
 }

@@ -26,6 +26,7 @@ extern bool leadscore_engine_is_writing(void);
 extern void leadscore_engine_execute_everywhere(SPIPlanPtr plan, Datum *values, Snapshot snapshot);
 extern void leadscore_define_engine_writes(void);
 extern ErrorData *leadscore_constraint_error(MemoryContext context, bool even_ours);
+extern void leadscore_guard_init(void);
 extern Datum leadscore_call_discreetly(PGFunction function, FunctionCallInfo fcinfo);
 
 #endif							/* LEADSCORE_GUARD_H */

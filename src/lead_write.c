@@ -73,18 +73,30 @@ static const struct
 	{"complexity", FIELD_COMPLEXITY}
 };
 
-/* Refuse a name that no index can hold. */
-void
-leadscore_check_length(const char *name, Datum value)
+/* Refuse a text of so many bytes, which no index can hold. */
+static void
+check_size(const char *name, Size size)
 {
-	Size		size = toast_raw_datum_size(value) - VARHDRSZ;
-
 	if (size > MAX_NAME_BYTES)
 		ereport(ERROR,
 				(errcode(ERRCODE_STRING_DATA_RIGHT_TRUNCATION),
 				 errmsg("%s is too long", name),
 				 errdetail("It has %zu bytes.", size),
 				 errhint("Pass at most %d bytes.", MAX_NAME_BYTES)));
+}
+
+/* Refuse a name that no index can hold. */
+void
+leadscore_check_length(const char *name, Datum value)
+{
+	check_size(name, toast_raw_datum_size(value) - VARHDRSZ);
+}
+
+/* Does an index hold a column of lead? */
+static bool
+is_indexed(const char *name)
+{
+	return strcmp(name, "email") == 0 || strcmp(name, "phone") == 0;
 }
 
 /* A text argument that must be there */
@@ -235,7 +247,11 @@ leadscore_check_document(Jsonb *document, const char *element)
 			continue;
 		problem = field_problem(fields[i].type, &value);
 		if (problem == NULL)
+		{
+			if (is_indexed(fields[i].name) && value.type == jbvString)
+				check_size(fields[i].name, value.val.string.len);
 			continue;
+		}
 		if (element)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

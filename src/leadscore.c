@@ -11,6 +11,7 @@
 
 #include "compat.h"
 #include "edge.h"
+#include "guard.h"
 #include "shard.h"
 
 PG_MODULE_MAGIC_EXT(.name = "leadscore",.version = LEADSCORE_VERSION);
@@ -27,4 +28,5 @@ _PG_init(void)
 {
 	leadscore_define_parameters();
 	leadscore_shard_plan_init();
+	leadscore_guard_init();
 }

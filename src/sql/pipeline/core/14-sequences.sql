@@ -84,8 +84,8 @@ CREATE TABLE sequence_step (
     CONSTRAINT sequence_step_delay_check CHECK (delay >= interval '0' AND delay <= interval '10 years'),
     CONSTRAINT sequence_step_weekdays_check CHECK (cardinality(weekdays) > 0 AND weekdays <@ '{1,2,3,4,5,6,7}'),
     CONSTRAINT sequence_step_kind_check CHECK (kind IN ('message', 'task', 'alert')),
-    CONSTRAINT sequence_step_channel_check CHECK (channel <> '' AND channel = lower(btrim(channel))),
-    CONSTRAINT sequence_step_topic_check CHECK (topic <> '' AND topic = lower(btrim(topic))),
+    CONSTRAINT sequence_step_channel_check CHECK (channel <> '' AND channel = lower(btrim(channel) COLLATE "C")),
+    CONSTRAINT sequence_step_topic_check CHECK (topic <> '' AND topic = lower(btrim(topic) COLLATE "C")),
     CONSTRAINT sequence_step_transactional_check CHECK (NOT transactional OR (kind = 'message' AND topic IS NULL))
 );
 COMMENT ON TABLE sequence_step IS 'steps of sequences; a step is due some time after the one before has ended';
@@ -170,8 +170,8 @@ CREATE TABLE action (
     CONSTRAINT action_dedup_key_key UNIQUE (lead_id, dedup_key),
     CONSTRAINT action_dedup_key_check CHECK (dedup_key <> ''),
     CONSTRAINT action_kind_check CHECK (kind IN ('message', 'task', 'alert')),
-    CONSTRAINT action_channel_check CHECK (channel <> '' AND channel = lower(btrim(channel))),
-    CONSTRAINT action_topic_check CHECK (topic <> '' AND topic = lower(btrim(topic))),
+    CONSTRAINT action_channel_check CHECK (channel <> '' AND channel = lower(btrim(channel) COLLATE "C")),
+    CONSTRAINT action_topic_check CHECK (topic <> '' AND topic = lower(btrim(topic) COLLATE "C")),
     CONSTRAINT action_properties_check CHECK (jsonb_typeof(properties) = 'object'),
     CONSTRAINT action_step_check CHECK ((sequence IS NULL) = (run IS NULL) AND (run IS NULL) = (step IS NULL)),
     CONSTRAINT action_transactional_check CHECK (NOT transactional OR (kind = 'message' AND topic IS NULL)),
@@ -226,7 +226,7 @@ CREATE TABLE contact_limit (
     limit_id bigserial,
     CONSTRAINT contact_limit_pkey PRIMARY KEY (limit_id),
     CONSTRAINT contact_limit_key UNIQUE NULLS NOT DISTINCT (channel, period),
-    CONSTRAINT contact_limit_channel_check CHECK (channel <> '' AND channel = lower(btrim(channel))),
+    CONSTRAINT contact_limit_channel_check CHECK (channel <> '' AND channel = lower(btrim(channel) COLLATE "C")),
     CONSTRAINT contact_limit_period_check CHECK (period IN ('day', 'week', 'month')),
     CONSTRAINT contact_limit_max_count_check CHECK (max_count > 0)
 );
@@ -242,7 +242,7 @@ CREATE TABLE contact_hours (
     not_after time NOT NULL,
     weekdays integer[],
     CONSTRAINT contact_hours_pkey PRIMARY KEY (channel),
-    CONSTRAINT contact_hours_channel_check CHECK (channel <> '' AND channel = lower(btrim(channel))),
+    CONSTRAINT contact_hours_channel_check CHECK (channel <> '' AND channel = lower(btrim(channel) COLLATE "C")),
     CONSTRAINT contact_hours_weekdays_check CHECK (cardinality(weekdays) > 0 AND weekdays <@ '{1,2,3,4,5,6,7}')
 );
 COMMENT ON TABLE contact_hours IS 'hours in which messages of a channel may go, by the clock of the lead (lead.time_zone, else setting.time_zone); without a row always';

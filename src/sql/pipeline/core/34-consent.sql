@@ -296,13 +296,23 @@ COMMENT ON FUNCTION _follow_consent(bigint[], timestamptz) IS 'the same for cons
 CREATE OR REPLACE FUNCTION _lock_leads(lead_ids bigint[], changed bigint DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    next_id bigint;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    PERFORM FROM @pipeline@.lead l WHERE l.lead_id = ANY (lead_ids) ORDER BY l.lead_id FOR NO KEY UPDATE;
     IF changed IS NULL THEN
+        PERFORM FROM @pipeline@.lead l WHERE l.lead_id = ANY (lead_ids) ORDER BY l.lead_id FOR NO KEY UPDATE;
         PERFORM FROM @pipeline@.lead_state s WHERE s.lead_id = ANY (lead_ids) ORDER BY s.lead_id FOR NO KEY UPDATE;
         RETURN;
     END IF;
+    FOR next_id IN SELECT DISTINCT i FROM unnest(lead_ids) i ORDER BY i LOOP
+        -- its name goes: who refers to it would else be waited for later
+        IF next_id = changed THEN
+            PERFORM FROM @pipeline@.lead l WHERE l.lead_id = next_id FOR UPDATE;
+        ELSE
+            PERFORM FROM @pipeline@.lead l WHERE l.lead_id = next_id FOR NO KEY UPDATE;
+        END IF;
+    END LOOP;
     LOOP
         BEGIN
             -- a session that changes an event locks it before the state
@@ -349,6 +359,8 @@ COMMENT ON FUNCTION _same_address(bigint[]) IS 'these leads, and all others with
 CREATE OR REPLACE FUNCTION consent_checked() RETURNS trigger
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    was_erased boolean;
 BEGIN
     IF leadscore_internal.records_columns() THEN
         RETURN NEW;
@@ -362,10 +374,14 @@ BEGIN
     -- Email and email are one channel: nobody refuses half of it
     NEW.channel := lower(btrim(NEW.channel) COLLATE "C");
     NEW.topic := lower(btrim(NEW.topic) COLLATE "C");
-    PERFORM FROM @pipeline@.lead l WHERE l.lead_id = NEW.lead_id FOR NO KEY UPDATE;
+    SELECT l.erased_at IS NOT NULL INTO was_erased FROM @pipeline@.lead l WHERE l.lead_id = NEW.lead_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no lead %', NEW.lead_id
             USING ERRCODE = 'foreign_key_violation', HINT = @pipeline@._missing_hint(NEW.lead_id);
+    END IF;
+    -- an empty object proves nothing; of a person that was forgotten it is what an erasure leaves
+    IF NOT was_erased THEN
+        NEW.evidence := nullif(NEW.evidence, '{}');
     END IF;
     -- claim_actions() passes by a lead whose consent is being written
     PERFORM FROM @pipeline@.lead_state s WHERE s.lead_id = NEW.lead_id FOR NO KEY UPDATE;
@@ -373,7 +389,7 @@ BEGIN
 END
 $$;
 REVOKE EXECUTE ON FUNCTION consent_checked() FROM PUBLIC;
-COMMENT ON FUNCTION consent_checked() IS 'trigger: locks the lead, and refuses consent that is dated ahead';
+COMMENT ON FUNCTION consent_checked() IS 'trigger: locks the lead, refuses consent that is dated ahead, and takes an empty object for no evidence';
 
 CREATE OR REPLACE FUNCTION consent_recorded() RETURNS trigger
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -499,7 +515,7 @@ BEGIN
             JOIN @pipeline@.event_kind k ON k.kind = e.kind
             JOIN @pipeline@.lead l ON l.lead_id = e.lead_id
         WHERE k.role IN ('unsubscribe', 'complaint')
-            OR k.role = 'email_bounce' AND lower(e.properties ->> 'type') IN ('hard', 'permanent')
+            OR k.role = 'email_bounce' AND lower(e.properties ->> 'type' COLLATE "C") IN ('hard', 'permanent')
                 -- it was the address of the lead that was merged which is dead
                 AND NOT EXISTS (SELECT FROM @pipeline@.lead_merge m WHERE m.lead_id = e.lead_id AND m.merged_at >= e.recorded_at);
 END
@@ -602,19 +618,47 @@ END
 $$;
 COMMENT ON FUNCTION _find_lead(text) IS 'number of the lead with this name, or an error';
 
+-- These take the lock that is needed in the end: a weaker one would not come in
+-- the order of lead_id, and a merge or an erasure would wait for it.
 CREATE OR REPLACE FUNCTION _hold_lead(external_id text) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    found_id CONSTANT bigint := @pipeline@._find_lead(external_id);
+    found_id bigint := @pipeline@._find_lead(external_id);
+    held_id bigint;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    PERFORM FROM @pipeline@.lead l WHERE l.lead_id = found_id FOR KEY SHARE;
-    -- a merge that was under way has given the name to another lead
-    RETURN @pipeline@._find_lead(external_id);
+    WHILE found_id IS DISTINCT FROM held_id LOOP
+        PERFORM FROM @pipeline@.lead l WHERE l.lead_id = found_id FOR NO KEY UPDATE;
+        held_id := found_id;
+        -- a merge that was under way has given the name to another lead
+        found_id := @pipeline@._find_lead(external_id);
+    END LOOP;
+    RETURN found_id;
 END
 $$;
-COMMENT ON FUNCTION _hold_lead(text) IS 'the same, after a wait for a merge or an erasure of the lead that is under way';
+COMMENT ON FUNCTION _hold_lead(text) IS
+    'the same, and the lead is locked: a merge or an erasure of it comes before or after';
+
+CREATE OR REPLACE FUNCTION _hold_addresses(external_id text) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    found_id bigint := @pipeline@._find_lead(external_id);
+    held_id bigint;
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    WHILE found_id IS DISTINCT FROM held_id LOOP
+        PERFORM FROM @pipeline@.lead l WHERE l.lead_id = ANY (@pipeline@._same_address(ARRAY[found_id])) ORDER BY l.lead_id FOR NO KEY UPDATE;
+        held_id := found_id;
+        -- a merge that was under way has given the name to another lead
+        found_id := @pipeline@._find_lead(external_id);
+    END LOOP;
+    RETURN found_id;
+END
+$$;
+COMMENT ON FUNCTION _hold_addresses(text) IS
+    'the same, and all leads with an address of the lead are locked';
 
 CREATE OR REPLACE FUNCTION give_consent_by_id(lead_id bigint, purpose text, channel text DEFAULT NULL, topic text DEFAULT NULL,
         evidence jsonb DEFAULT NULL, status text DEFAULT 'granted', basis text DEFAULT 'consent', policy_version text DEFAULT NULL,
@@ -656,8 +700,7 @@ BEGIN
             USING ERRCODE = 'no_data_found', HINT = @pipeline@._missing_hint(lead_id);
     END IF;
     INSERT INTO @pipeline@.consent (lead_id, purpose, channel, topic, status, basis, policy_version, evidence, occurred_at)
-        -- an empty object proves nothing
-        VALUES (lead_id, purpose, channel, topic, status, basis, policy_version, nullif(evidence, '{}'), at);
+        VALUES (lead_id, purpose, channel, topic, status, basis, policy_version, evidence, at);
     RETURN coalesce((
         SELECT g.granted FROM @pipeline@._granted(ARRAY[lead_id], channel, topic, false, 'infinity') g WHERE g.purpose = give_consent_by_id.purpose), false);
 END
@@ -739,7 +782,7 @@ CREATE OR REPLACE FUNCTION withdraw_consent(external_id text, purpose text, chan
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
-    RETURN @pipeline@.withdraw_consent_by_id(@pipeline@._hold_lead(external_id), purpose, channel, topic, evidence, occurred_at);
+    RETURN @pipeline@.withdraw_consent_by_id(@pipeline@._hold_addresses(external_id), purpose, channel, topic, evidence, occurred_at);
 END
 $$;
 REVOKE EXECUTE ON FUNCTION withdraw_consent(text, text, text, text, jsonb, timestamptz) FROM PUBLIC;
@@ -763,6 +806,9 @@ BEGIN
         RAISE EXCEPTION 'unknown reason "%"', reason
             USING ERRCODE = 'invalid_parameter_value',
                 HINT = 'Reasons are unsubscribed, bounced, complained and manual; forget_lead() forgets a person.';
+    ELSIF octet_length(channel) > 200 THEN
+        RAISE EXCEPTION 'channel must not be longer than 200 bytes'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass something like email.';
     ELSIF since > clock_timestamp() THEN
         RAISE EXCEPTION 'a suppression cannot be dated ahead'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Call suppress() when it is to hold.';

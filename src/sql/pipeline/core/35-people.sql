@@ -248,6 +248,12 @@ DECLARE
     identified boolean;
 BEGIN
     PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
+    IF greatest(octet_length(anonymous_name), octet_length(known_name)) > 2000 THEN
+        RAISE EXCEPTION '% is too long', CASE WHEN octet_length(anonymous_name) > 2000 THEN 'anonymous' ELSE 'known' END
+            USING ERRCODE = 'string_data_right_truncation',
+                DETAIL = format('It has %s bytes.', CASE WHEN octet_length(anonymous_name) > 2000 THEN octet_length(anonymous_name) ELSE octet_length(known_name) END),
+                HINT = 'Pass at most 2000 bytes.';
+    END IF;
     anonymous_id := @pipeline@.lead_id(anonymous_name);
     known_id := @pipeline@.lead_id(known_name);
     IF known_id IS NULL AND @pipeline@._is_forgotten(known_name, NULL, NULL) THEN
@@ -546,6 +552,10 @@ DECLARE
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     there := EXISTS (SELECT FROM @pipeline@.consent);
+    UPDATE @pipeline@.consent c
+    SET evidence = NULL
+    FROM @pipeline@.lead l
+    WHERE c.evidence = '{}' AND l.lead_id = c.lead_id AND l.erased_at IS NULL;
     PERFORM @pipeline@._columns_written(array_agg(l.lead_id), array_agg(true), array_agg(true), true)
     FROM @pipeline@.lead l
     WHERE l.erased_at IS NULL
@@ -556,7 +566,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION _columns_loaded() IS
-    'records as consent what consented_at and contact_allowed of leads say that were loaded without triggers; returns whether there was consent before';
+    'records as consent what consented_at and contact_allowed of leads say that were loaded without triggers, and takes empty objects of loaded consent for no evidence; returns whether there was consent before';
 
 -- leadscore.attach_pipeline() calls this when the triggers are there.
 CREATE OR REPLACE FUNCTION _leads_loaded(consent_loaded boolean) RETURNS void

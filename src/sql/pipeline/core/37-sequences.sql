@@ -807,6 +807,8 @@ CREATE OR REPLACE FUNCTION enroll_lead(external_id text, sequence text, at times
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
+    -- retire_sequence() locks the sequence before leads
+    PERFORM FROM @pipeline@.sequence q WHERE q.sequence = enroll_lead.sequence FOR SHARE;
     RETURN @pipeline@.enroll_lead_by_id(@pipeline@._hold_lead(external_id), sequence, at);
 END
 $$;
@@ -824,6 +826,10 @@ BEGIN
     sequence := @pipeline@._require_name('sequence', sequence);
     PERFORM leadscore_internal.require_instant('at', at);
     PERFORM @pipeline@._lock_leads(ARRAY[lead_id]);
+    IF NOT EXISTS (SELECT FROM @pipeline@.lead l WHERE l.lead_id = unenroll_by_id.lead_id) THEN
+        RAISE EXCEPTION 'there is no lead %', coalesce(lead_id::text, 'NULL')
+            USING ERRCODE = 'no_data_found', HINT = @pipeline@._missing_hint(lead_id);
+    END IF;
     SELECT e.run INTO open_run
     FROM @pipeline@.enrollment e
     WHERE e.lead_id = unenroll_by_id.lead_id AND e.sequence = unenroll_by_id.sequence AND e.ended_at IS NULL;
@@ -835,7 +841,7 @@ BEGIN
 END
 $$;
 REVOKE EXECUTE ON FUNCTION unenroll_by_id(bigint, text, timestamptz) FROM PUBLIC;
-COMMENT ON FUNCTION unenroll_by_id(bigint, text, timestamptz) IS 'unenroll() of the lead with this number';
+COMMENT ON FUNCTION unenroll_by_id(bigint, text, timestamptz) IS 'unenroll() of the lead with this number, which must be there';
 
 CREATE OR REPLACE FUNCTION unenroll(external_id text, sequence text, at timestamptz DEFAULT now()) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -293,7 +293,7 @@ BEGIN
         RAISE EXCEPTION 'claim_actions() must be the first statement of its transaction that writes'
             USING ERRCODE = 'active_sql_transaction', HINT = 'Call it alone, commit, and send then.';
     END IF;
-    claim_actions.channel := lower(btrim(claim_actions.channel));
+    claim_actions.channel := lower(btrim(claim_actions.channel) COLLATE "C");
     -- much that may not go now may lie in front of what may
     FOR round IN 1 .. 20 LOOP
         picked := @pipeline@._pick_leads(claim_actions.channel, CASE round WHEN 1 THEN max_actions ELSE greatest(max_actions, 1000) END, at);
@@ -444,21 +444,35 @@ CREATE OR REPLACE FUNCTION complete_actions(actions jsonb, at timestamptz DEFAUL
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    hint CONSTANT text := 'Pass something like [{"lead_id": 1, "action_id": 7, "attempt": 1, "outcome": "sent"}].';
+    lead_ids bigint[];
+    action_ids bigint[];
+    attempts integer[];
+    outcomes text[];
+    details jsonb[];
     completed bigint := 0;
-    one record;
 BEGIN
     PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     IF jsonb_typeof(actions) IS DISTINCT FROM 'array' OR jsonb_path_exists(actions, 'strict $[*] ? (@.type() != "object")') THEN
         RAISE EXCEPTION 'actions must be a JSON array of objects'
-            USING ERRCODE = 'invalid_parameter_value',
-                HINT = 'Pass something like [{"lead_id": 1, "action_id": 7, "attempt": 1, "outcome": "sent"}].';
+            USING ERRCODE = 'invalid_parameter_value', HINT = hint;
     END IF;
-    FOR one IN
-        SELECT a.*
-        FROM jsonb_to_recordset(actions) AS a (lead_id bigint, action_id bigint, attempt integer, outcome text, properties jsonb)
-        ORDER BY a.lead_id, a.action_id
-    LOOP
-        completed := completed + @pipeline@.complete_action(one.lead_id, one.action_id, one.attempt, one.outcome, coalesce(one.properties, '{}'), at)::integer;
+    BEGIN
+        -- in the order of the leads that are locked, which a merge may have changed
+        SELECT array_agg(o.lead_id), array_agg(o.action_id), array_agg(o.attempt), array_agg(o.outcome), array_agg(coalesce(o.properties, '{}'))
+        INTO lead_ids, action_ids, attempts, outcomes, details
+        FROM (
+            SELECT a.*
+            FROM jsonb_to_recordset(actions) AS a (lead_id bigint, action_id bigint, attempt integer, outcome text, properties jsonb)
+            ORDER BY @pipeline@._living_lead(a.lead_id), a.action_id
+        ) o;
+    EXCEPTION
+        WHEN invalid_text_representation OR numeric_value_out_of_range THEN
+            RAISE EXCEPTION 'lead_id, action_id and attempt of each action must be whole numbers'
+                USING ERRCODE = 'invalid_parameter_value', HINT = hint;
+    END;
+    FOR i IN 1 .. coalesce(cardinality(lead_ids), 0) LOOP
+        completed := completed + @pipeline@.complete_action(lead_ids[i], action_ids[i], attempts[i], outcomes[i], details[i], at)::integer;
     END LOOP;
     RETURN completed;
 END
@@ -601,11 +615,13 @@ DECLARE
 BEGIN
     PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     PERFORM leadscore_internal.require_instant('due_at', due_at);
-    channel := lower(btrim(channel));
-    topic := nullif(lower(btrim(topic)), '');
+    channel := lower(btrim(channel) COLLATE "C");
+    topic := nullif(lower(btrim(topic) COLLATE "C"), '');
     problem := CASE
         WHEN channel IS NULL OR channel = '' THEN 'channel must not be empty'
+        WHEN octet_length(channel) > 200 OR octet_length(topic) > 200 THEN 'channel and topic must not be longer than 200 bytes'
         WHEN dedup_key = '' THEN 'dedup_key must not be empty'
+        WHEN octet_length(dedup_key) > 2000 THEN 'dedup_key must not be longer than 2000 bytes'
         WHEN kind IS NULL OR kind NOT IN ('message', 'task', 'alert') THEN format('kind must be message, task or alert, not "%s"', kind)
         WHEN transactional IS NULL THEN 'transactional must be true or false'
         WHEN transactional AND (kind <> 'message' OR topic IS NOT NULL) THEN 'only a message without topic can be transactional'

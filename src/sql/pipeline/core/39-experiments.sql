@@ -190,6 +190,11 @@ DECLARE
 BEGIN
     PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     experiment := @pipeline@._require_name('experiment', experiment);
+    -- of a visitor that leaves no row, too
+    PERFORM leadscore_internal.require_instant('at', at);
+    IF variant IS NOT NULL THEN
+        variant := @pipeline@._require_variant(experiment, variant);
+    END IF;
     shown_to := @pipeline@.lead_id(leadscore_internal.require_text('external_id', external_id));
     -- a visitor of a draft, or after the end, leaves no row behind
     IF shown_to IS NULL AND EXISTS (SELECT FROM @pipeline@.experiment x WHERE x.experiment = expose.experiment AND x.status = 'running') THEN

@@ -28,7 +28,7 @@ BEGIN
         WHEN (max_messages IS NULL) <> (period IS NULL) THEN 'max_messages and period belong together'
         WHEN period NOT IN ('day', 'week', 'month') THEN format('period must be day, week or month, not "%s"', period)
         WHEN cardinality(topics) > 1000 OR cardinality(channels) > 1000 THEN 'there are more than 1000 topics or channels'
-        WHEN EXISTS (SELECT FROM unnest(topics || channels) i WHERE btrim(i) = '' OR i IS NULL OR octet_length(i) > 200)
+        WHEN EXISTS (SELECT FROM (SELECT unnest(topics) UNION ALL SELECT unnest(channels)) o (i) WHERE btrim(i) = '' OR i IS NULL OR octet_length(i) > 200)
             THEN 'topics and channels must not be null, empty or longer than 200 bytes'
     END;
     IF problem IS NOT NULL THEN

@@ -174,7 +174,7 @@ BEGIN
         RAISE EXCEPTION '%', problem
             USING ERRCODE = 'invalid_parameter_value', HINT = hint;
     END IF;
-    RETURN jsonb_build_object('mapping', named, 'source', lower(source),
+    RETURN jsonb_build_object('mapping', named, 'source', lower(source COLLATE "C"),
         'time_zone', leadscore_internal.require_time_zone(coalesce(_import_check.time_zone, (SELECT s.time_zone FROM @pipeline@.setting s))));
 END
 $$;
@@ -665,6 +665,9 @@ BEGIN
     ) s
     WHERE s.lead_id IS NOT NULL
         AND NOT EXISTS (SELECT FROM @pipeline@.event e WHERE e.lead_id = s.lead_id AND e.source_id = s.source_id)
+        -- what was purged stays counted as it was
+        AND NOT EXISTS (SELECT FROM @pipeline@.lead_checkpoint c WHERE c.lead_id = s.lead_id AND s.at < c.purged_before
+            AND ('x' || left(md5(s.source_id), 16))::bit(64)::bigint = ANY (c.source_ids))
     -- of one instant the later one of the funnel counts
     ORDER BY s.lead_id, s.at, s.stage::leadscore.lead_stage;
     GET DIAGNOSTICS n = ROW_COUNT;
