@@ -401,9 +401,11 @@ SELECT lead_id AS d, action_id AS da FROM crm.action WHERE content = 'D1' \gset
 SELECT lead_id AS f, action_id AS fa FROM crm.action WHERE content = 'D2' \gset
 SELECT content FROM crm.claim_actions('email', at => '2026-06-21 12:00+02');
 DELETE FROM crm.lead WHERE external_id = 'del';
+-- what the team wrote when it cancelled an action goes, too
+SELECT crm.cancel_action(:f, crm.add_action('for', 'phone', 'ring him', kind => 'task'), 0, 'Mr Forrest is ill') AS cancelled;
 SELECT crm.forget_lead('for');
 SELECT crm.complete_action(:d, :da, 1), crm.complete_action(:f, :fa, 1), crm.fail_action(:f, :fa, 1), crm.action_wanted(:d, :da, 1), crm.action_wanted(:f, :fa, 1), crm.extend_action(:f, :fa, 1);
-SELECT status, reason, content FROM crm.action WHERE lead_id = :f;
+SELECT status, reason, content FROM crm.action WHERE lead_id = :f ORDER BY action_id;
 SELECT count(*) FROM crm.claim_actions('email', at => '2027-06-21 12:00+02') WHERE lead_id IN (:d, :f);
 
 -- Much that may not go lies in front of what may: a claim gets behind it

@@ -425,7 +425,10 @@ BEGIN
     SET content = NULL, properties = '{}', error = NULL, outcome = CASE WHEN a.kind = 'task' THEN a.outcome END, claimed_until = NULL,
         dedup_key = CASE WHEN a.run IS NULL THEN 'forgotten/' || a.action_id ELSE a.dedup_key END,
         status = CASE WHEN a.status IN ('waiting', 'claimed') THEN 'cancelled' ELSE a.status END,
-        reason = CASE WHEN a.status IN ('waiting', 'claimed') THEN 'forgotten' ELSE a.reason END,
+        -- why a member of the team cancelled it may name the person
+        reason = CASE WHEN a.status IN ('waiting', 'claimed') THEN 'forgotten'
+            WHEN a.status = 'cancelled' AND a.reason NOT IN ('goal', 'exited', 'unsubscribed', 'merged', 'by_hand', 'retired') THEN 'by hand'
+            ELSE a.reason END,
         ended_at = coalesce(a.ended_at, now())
     WHERE a.lead_id = person.lead_id;
     WITH RECURSIVE merged AS (
