@@ -75,6 +75,7 @@ SELECT * FROM unnest(ARRAY[
     $$SELECT crm.upsert_lead('x', profile => '{"referred_by": 1e30}')$$,
     $$SELECT crm.track_many('[{"external_id": "x", "kind": "a"}, {"external_id": "x", "kind": "a", "profile": {"market": "b2g"}}]')$$,
     $$SELECT crm.track_many('{"external_id": "x"}')$$, $$SELECT crm.track_many('"x"')$$,
+    $$SELECT crm.track('x', repeat('k', 2001))$$, $$SELECT crm.track_many(jsonb_build_array(jsonb_build_object('external_id', 'x', 'kind', repeat('k', 2001))))$$,
     $$SELECT crm.set_stage(NULL, 'lost')$$, $$SELECT crm.set_stage('x', 'lost')$$, $$SELECT crm.set_stage('v', NULL)$$, $$SELECT crm.set_stage('v', 'boss')$$,
     $$SELECT crm.set_stage_by_id(NULL, 'lost')$$, $$SELECT crm.set_stage_by_id(0, 'lost')$$
     ]) AS s (statement), try.try(s.statement);

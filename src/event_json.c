@@ -167,6 +167,7 @@ read_event(const JsonbValue *item, int position, EventInput *event)
 	text_value = leadscore_item_text(container, "kind");
 	if (text_value == NULL || VARSIZE_ANY_EXHDR(text_value) == 0)
 		invalid_item(position, "It has no kind.");
+	leadscore_check_length("kind", PointerGetDatum(text_value));
 	event->values[EVENT_KIND] = PointerGetDatum(text_value);
 	event->nulls[EVENT_LEAD_ID] = event->nulls[EVENT_KIND] = event->nulls[EVENT_OCCURRED_AT] = ' ';
 	properties = item_jsonb(container, "properties");
