@@ -211,14 +211,17 @@ static const StatementText statements[N_STATEMENTS] = {
 
 	/* leads, and all others with an address of theirs */
 	[LOCK_ADDRESSES] = {"SELECT lead_id FROM {lead} WHERE lead_id" EQ "ANY (ARRAY(SELECT pg_catalog.unnest($1)"
-		" UNION SELECT o.lead_id FROM {lead} l, LATERAL (SELECT s.lead_id FROM {lead} s"
+		" UNION SELECT o.lead_id FROM pg_catalog.unnest($1) u,"
+		" LATERAL (SELECT l.email FROM {lead} l WHERE l.lead_id" EQ "u OFFSET 0) l, LATERAL (SELECT s.lead_id FROM {lead} s"
 		" WHERE pg_catalog.lower(pg_catalog.btrim(s.email) COLLATE pg_catalog.\"C\")"
 		EQ "pg_catalog.lower(pg_catalog.btrim(l.email) COLLATE pg_catalog.\"C\") OFFSET 0) o"
-		" WHERE l.lead_id" EQ "ANY ($1) AND l.email OPERATOR(pg_catalog.~) '[^[:space:]]'"
-		" UNION SELECT o.lead_id FROM {lead} l, LATERAL (SELECT s.lead_id FROM {lead} s WHERE s.phone IS NOT NULL"
+		" WHERE l.email OPERATOR(pg_catalog.~) '[^[:space:]]'"
+		" UNION SELECT o.lead_id FROM pg_catalog.unnest($1) u,"
+		" LATERAL (SELECT l.phone FROM {lead} l WHERE l.lead_id" EQ "u OFFSET 0) l,"
+		" LATERAL (SELECT s.lead_id FROM {lead} s WHERE s.phone IS NOT NULL"
 		" AND pg_catalog.regexp_replace(s.phone, '[^0-9]', '', 'g')"
 		EQ "pg_catalog.regexp_replace(l.phone, '[^0-9]', '', 'g') OFFSET 0) o"
-		" WHERE l.lead_id" EQ "ANY ($1) AND l.phone OPERATOR(pg_catalog.~) '[0-9]'))"
+		" WHERE l.phone OPERATOR(pg_catalog.~) '[0-9]'))"
 	" ORDER BY lead_id FOR NO KEY UPDATE", 1, {INT8ARRAYOID}, true},
 	[IS_FORGOTTEN] = {"SELECT {pipeline}._is_forgotten($1, $2, $3)", 3, {TEXTOID, TEXTOID, TEXTOID}, false},
 	[LEAVE_OUT_FORGOTTEN] = {"SELECT {pipeline}._leave_out_forgotten($1)", 1, {INT8ARRAYOID}, true},

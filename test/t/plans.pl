@@ -27,7 +27,7 @@ foreach my $file (qw(consent sequences queue experiments one_command))
 	{
 		next unless $plan =~ /Nested Loop|Hash.* Join|Merge.* Join/;
 		# the configuration is read as a whole
-		next if $plan =~ /Query Text: [^\n]* FROM crm\._watched /;
+		next if $plan =~ /Query Text: [^\n]* FROM \S+\._watched /;
 		$plans++;
 		$plan = without_initplans($plan);
 		next unless $plan =~ /(Seq Scan on \w+)[^\n]*(?:\(cost=1\d{10}|\n\s+Disabled: true)/;
@@ -59,5 +59,79 @@ sub without_initplans
 }
 cmp_ok($plans, '>', 500, 'plans of joins were logged');
 is(join("\n", sort keys %found), '', 'no scan of a whole table is left in one');
+
+# A session keeps its plans. Made for tables that were known to be small, they
+# must serve when the session has filled these: each reads a few rows by an index,
+# not all.
+$node->safe_psql('postgres', "ALTER SYSTEM SET autovacuum = off");
+$node->safe_psql('postgres', "ALTER SYSTEM SET auto_explain.log_min_duration = -1");
+$node->reload;
+$node->safe_psql('postgres', "CREATE DATABASE grown");
+my %work = (
+	'refusal' => "INSERT INTO crm.event (lead_id, kind) VALUES (:n, 'unsubscribe')",
+	'bounce' => q{INSERT INTO crm.event (lead_id, kind, properties) VALUES (:n, 'email_bounced', '{"type": "hard"}')},
+	'exposure' => q{INSERT INTO crm.event (lead_id, kind, properties) VALUES (:n, 'page_view', '{"experiment": "x", "variant": "a"}')},
+	'correction' => "UPDATE crm.event SET occurred_at = occurred_at - interval '1 day' WHERE lead_id = :n",
+	'removal' => 'DELETE FROM crm.event WHERE lead_id = :n',
+	'profile' => q{UPDATE crm.lead SET profile = '{"budget": true}', email = 'q' || lead_id || '@b.example' WHERE lead_id = :n},
+	'track' => q{SELECT crm.track('lead ' || :n, 'demo_request', profile => '{"budget": true}')},
+	'upsert' => q{SELECT crm.upsert_lead('lead ' || :n, email => 'n' || :n || '@b.example')},
+	'consent' => q{SELECT crm.give_consent_by_id(:n, 'marketing', evidence => '{"form": "f"}')},
+	'consent by name' => q{SELECT crm.give_consent('lead ' || :n, 'marketing', evidence => '{"form": "f"}')},
+	'withdrawal' => "SELECT crm.withdraw_consent('lead ' || :n, 'marketing')",
+	'suppression' => q{SELECT crm.suppress('l' || :n || '@b.example', 'email', 'manual')},
+	'preferences' => "SELECT crm.set_preferences_by_id(:n, '{news}')",
+	'question' => "SELECT crm.may_contact_by_id(:n, 'email')",
+	'enrollment' => "SELECT crm.enroll_lead_by_id(:n, 'welcome')",
+	'action' => "SELECT crm.add_action_by_id(:n, 'email', 'x')",
+	'merge' => 'SELECT crm.merge_leads_by_id(:n, :n + 1)',
+	'erasure' => 'SELECT crm.forget_lead_by_id(:n)',
+	'deletion' => 'DELETE FROM crm.lead WHERE lead_id = :n',
+	'sweep' => 'SELECT crm.sweep(10)');
+my $values = join ', ', map { "(\$w\$$_\$w\$, \$w\$$work{$_}\$w\$)" } sort keys %work;
+is($node->safe_psql('grown', qq{
+	CREATE EXTENSION leadscore;
+	SELECT FROM leadscore.create_pipeline('crm', reports => false);
+	INSERT INTO crm.experiment (experiment, goal_stage) VALUES ('x', 'sql');
+	INSERT INTO crm.variant (experiment, variant, position) VALUES ('x', 'a', 1), ('x', 'b', 2);
+	SELECT FROM crm.start_experiment('x');
+	SELECT FROM crm.activate_sequence('welcome');
+	CREATE FUNCTION public.leads(first int, last int) RETURNS void LANGUAGE sql AS \$\$
+		INSERT INTO crm.lead (lead_id, external_id, email, phone, consented_at, created_at)
+			SELECT i, 'lead ' || i, 'l' || i || '\@b.example', '+39 02 ' || i, now(), now() FROM generate_series(first, last) i;
+		INSERT INTO crm.event (lead_id, kind) SELECT i, 'page_view' FROM generate_series(first, last) i, generate_series(1, 3);
+		SELECT FROM (SELECT crm.give_consent_by_id(i, 'marketing', evidence => '{"form": "f"}') FROM generate_series(first, last) i) s;
+		SELECT FROM (SELECT crm.suppress('s' || i || '\@b.example', 'email', 'manual') FROM generate_series(first, last) i) s;
+		SELECT FROM (SELECT crm.add_action_by_id(i, 'email', 'x', now() + interval '1 day') FROM generate_series(first, last) i) s;
+	\$\$;
+	CREATE FUNCTION public.reads() RETURNS TABLE (relname name, n numeric) LANGUAGE sql AS \$\$
+		SELECT relname, coalesce(idx_tup_fetch, 0) + coalesce(seq_tup_read, 0) FROM pg_stat_xact_user_tables WHERE schemaname = 'crm' \$\$;
+	CREATE TABLE public.excess (what text, relname name, n numeric);
+	CREATE FUNCTION public.work(first int, note boolean) RETURNS void LANGUAGE plpgsql AS \$\$
+	DECLARE
+		w record;
+		lead int := first;
+	BEGIN
+		CREATE TEMP TABLE before (relname name, n numeric);
+		FOR w IN SELECT * FROM (VALUES $values) AS v (what, statement) LOOP
+			TRUNCATE before;
+			INSERT INTO before SELECT * FROM public.reads();
+			BEGIN
+				EXECUTE replace(w.statement, ':n', lead::text);
+			EXCEPTION
+				-- of five leads some are merged or deleted
+				WHEN OTHERS THEN IF note THEN RAISE; END IF;
+			END;
+			INSERT INTO public.excess SELECT w.what, r.relname, r.n - b.n FROM public.reads() r JOIN before b USING (relname) WHERE note AND r.n - b.n > 1000;
+			lead := lead + CASE WHEN note THEN 2 ELSE 0 END;
+		END LOOP;
+		DROP TABLE before;
+	END \$\$;
+	INSERT INTO crm.lead (lead_id, external_id, email, consented_at) SELECT i, 'lead ' || i, 'l' || i || '\@b.example', now() FROM generate_series(1, 5) i;
+	VACUUM ANALYZE;
+	SELECT FROM generate_series(1, 5) n, public.work(n, false);
+	SELECT FROM public.leads(1001, 4000);
+	SELECT FROM public.work(1001, true);
+	SELECT string_agg(what || ': ' || relname || ' ' || n, ', ' ORDER BY what, relname) FROM public.excess;}), '', 'plans of small tables serve for large ones');
 $node->stop;
 done_testing();

@@ -119,7 +119,7 @@ BEGIN
             AND NOT EXISTS (
                 SELECT FROM @pipeline@.consent c
                 WHERE c.lead_id = s.lead_id AND c.purpose = 'marketing' AND c.status = 'withdrawn' AND c.topic IS NULL
-                    AND c.channel IS NOT DISTINCT FROM s.channel AND c.occurred_at = s.since)
+                    AND c.channel IS NOT DISTINCT FROM s.channel AND c.occurred_at = s.since OFFSET 0)
     ), latest AS (
         -- of rows of one kind the latest decides: a lead that unsubscribes again and again costs no time
         SELECT DISTINCT ON (s.lead_id, s.purpose, s.channel, s.topic, s.yes, s.proven, s.merged_from, s.consent_id IS NULL) s.*
@@ -294,7 +294,7 @@ $$;
 COMMENT ON FUNCTION _follow_consent(bigint[], timestamptz) IS 'the same for consent that was given at one instant';
 
 CREATE OR REPLACE FUNCTION _lock_leads(lead_ids bigint[], changed bigint DEFAULT NULL) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $$
 DECLARE
     next_id bigint;
@@ -336,18 +336,21 @@ CREATE OR REPLACE FUNCTION _same_address(lead_ids bigint[]) RETURNS bigint[]
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    -- OFFSET: as above
     RETURN ARRAY(
         SELECT o.lead_id
-        FROM @pipeline@.lead l,
+        FROM unnest(lead_ids) u,
+            LATERAL (SELECT l.email FROM @pipeline@.lead l WHERE l.lead_id = u OFFSET 0) l,
             LATERAL (SELECT s.lead_id FROM @pipeline@.lead s
                 WHERE lower(btrim(s.email) COLLATE "C") = lower(btrim(l.email) COLLATE "C") OFFSET 0) o
-        WHERE l.lead_id = ANY (lead_ids) AND l.email ~ '[^[:space:]]'
+        WHERE l.email ~ '[^[:space:]]'
         UNION
         SELECT o.lead_id
-        FROM @pipeline@.lead l,
+        FROM unnest(lead_ids) u,
+            LATERAL (SELECT l.phone FROM @pipeline@.lead l WHERE l.lead_id = u OFFSET 0) l,
             LATERAL (SELECT s.lead_id FROM @pipeline@.lead s
                 WHERE s.phone IS NOT NULL AND regexp_replace(s.phone, '[^0-9]', '', 'g') = regexp_replace(l.phone, '[^0-9]', '', 'g') OFFSET 0) o
-        WHERE l.lead_id = ANY (lead_ids) AND l.phone ~ '[0-9]'
+        WHERE l.phone ~ '[0-9]'
         UNION
         SELECT unnest(lead_ids));
 END
@@ -510,10 +513,11 @@ BEGIN
                 THEN nullif(lower(btrim(e.properties ->> 'channel') COLLATE "C"), '') END AS channel,
             CASE WHEN jsonb_typeof(e.properties -> 'topic') = 'string' AND octet_length(e.properties ->> 'topic') <= 200
                 THEN nullif(lower(btrim(e.properties ->> 'topic') COLLATE "C"), '') END AS topic
+        -- OFFSET: as above
         FROM ROWS FROM (unnest(_refused.lead_ids), unnest(_refused.event_ids)) AS u (lead_id, event_id)
-            JOIN @pipeline@.event e ON e.lead_id = u.lead_id AND e.event_id = u.event_id
+            CROSS JOIN LATERAL (SELECT * FROM @pipeline@.event o WHERE o.lead_id = u.lead_id AND o.event_id = u.event_id OFFSET 0) e
             JOIN @pipeline@.event_kind k ON k.kind = e.kind
-            JOIN @pipeline@.lead l ON l.lead_id = e.lead_id
+            CROSS JOIN LATERAL (SELECT o.email, o.phone FROM @pipeline@.lead o WHERE o.lead_id = u.lead_id OFFSET 0) l
         WHERE k.role IN ('unsubscribe', 'complaint')
             OR k.role = 'email_bounce' AND lower(e.properties ->> 'type' COLLATE "C") IN ('hard', 'permanent')
                 -- it was the address of the lead that was merged which is dead
@@ -568,9 +572,9 @@ BEGIN
     WHERE o.lead_id = ANY (followed) IS NOT TRUE;
     IF others IS NOT NULL THEN
         PERFORM @pipeline@._follow_consent(others,
-            (SELECT max(e.occurred_at) FROM @pipeline@.event e
-                JOIN ROWS FROM (unnest(_events_refused.lead_ids), unnest(_events_refused.event_ids)) AS u (lead_id, event_id)
-                    ON e.lead_id = u.lead_id AND e.event_id = u.event_id));
+            (SELECT max(e.occurred_at)
+                FROM ROWS FROM (unnest(_events_refused.lead_ids), unnest(_events_refused.event_ids)) AS u (lead_id, event_id)
+                    CROSS JOIN LATERAL (SELECT o.occurred_at FROM @pipeline@.event o WHERE o.lead_id = u.lead_id AND o.event_id = u.event_id OFFSET 0) e));
     END IF;
 END
 $$;
@@ -621,7 +625,7 @@ COMMENT ON FUNCTION _find_lead(text) IS 'number of the lead with this name, or a
 -- These take the lock that is needed in the end: a weaker one would not come in
 -- the order of lead_id, and a merge or an erasure would wait for it.
 CREATE OR REPLACE FUNCTION _hold_lead(external_id text) RETURNS bigint
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $$
 DECLARE
     found_id bigint := @pipeline@._find_lead(external_id);
@@ -641,7 +645,7 @@ COMMENT ON FUNCTION _hold_lead(text) IS
     'the same, and the lead is locked: a merge or an erasure of it comes before or after';
 
 CREATE OR REPLACE FUNCTION _hold_addresses(external_id text) RETURNS bigint
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $$
 DECLARE
     found_id bigint := @pipeline@._find_lead(external_id);

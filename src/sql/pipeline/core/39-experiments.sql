@@ -141,7 +141,8 @@ BEGIN
                 ELSE @pipeline@._variant_of(x.experiment, e.lead_id) END), array_agg(e.occurred_at)
         INTO leads, experiments, variants, instants
         FROM unnest(_events_exposed.lead_ids, _events_exposed.event_ids) AS u (lead_id, event_id)
-            JOIN @pipeline@.event e ON e.lead_id = u.lead_id AND e.event_id = u.event_id
+            -- OFFSET: an index is used, whatever the planner thinks of the table
+            CROSS JOIN LATERAL (SELECT * FROM @pipeline@.event o WHERE o.lead_id = u.lead_id AND o.event_id = u.event_id OFFSET 0) e
             JOIN @pipeline@.experiment x ON x.experiment = e.properties ->> 'experiment' AND x.status = 'running' AND x.started_at <= e.occurred_at
         WHERE (e.properties ->> 'variant' IS NOT NULL) = (named = 1);
         PERFORM @pipeline@._expose(leads, experiments, variants, instants);
