@@ -226,6 +226,16 @@ leadscore_engine_execute_nulls(SPIPlanPtr plan, Datum *values, const char *nulls
 	execute(plan, values, nulls, snapshot, crosscheck, false);
 }
 
+/* Is the error that is being handled about a constraint? */
+static bool
+is_about_constraint(void)
+{
+	int			category = ERRCODE_TO_CATEGORY(geterrcode());
+
+	return category == ERRCODE_TO_CATEGORY(ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION) ||
+		category == ERRCODE_TO_CATEGORY(ERRCODE_WITH_CHECK_OPTION_VIOLATION);
+}
+
 /*
  * Take the error that is being handled if it is about a constraint, without the
  * row that it shows and without the statement of ours that failed: the caller
@@ -238,15 +248,13 @@ ErrorData *
 leadscore_constraint_error(MemoryContext context, bool even_ours)
 {
 	ErrorData  *error;
-	int			category = ERRCODE_TO_CATEGORY(geterrcode());
 
-	if (category != ERRCODE_TO_CATEGORY(ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION) &&
-		category != ERRCODE_TO_CATEGORY(ERRCODE_WITH_CHECK_OPTION_VIOLATION))
+	if (!is_about_constraint())
 		PG_RE_THROW();
 	MemoryContextSwitchTo(context);
 	error = CopyErrorData();
 	if (!even_ours && error->table_name == NULL &&
-		category == ERRCODE_TO_CATEGORY(ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION))
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TO_CATEGORY(ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION))
 		PG_RE_THROW();
 	FlushErrorState();
 	if (error->detail_log == NULL)
@@ -327,10 +335,7 @@ call_hook(FmgrHookEventType event, FmgrInfo *flinfo, Datum *arg)
 {
 	if (other_call_hook)
 		other_call_hook(event, flinfo, arg);
-	if (event == FHET_ABORT &&
-		(ERRCODE_TO_CATEGORY(geterrcode()) == ERRCODE_TO_CATEGORY(ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION) ||
-		 ERRCODE_TO_CATEGORY(geterrcode()) == ERRCODE_TO_CATEGORY(ERRCODE_WITH_CHECK_OPTION_VIOLATION)) &&
-		is_of_pipeline(flinfo->fn_oid))
+	if (event == FHET_ABORT && is_about_constraint() && is_of_pipeline(flinfo->fn_oid))
 	{
 		ErrorData  *error = leadscore_constraint_error(flinfo->fn_mcxt, false);
 

@@ -40,6 +40,7 @@
 typedef enum FieldType
 {
 	FIELD_TEXT,
+	FIELD_ADDRESS,				/* a text that an index must hold */
 	FIELD_KIND,
 	FIELD_MARKET,
 	FIELD_COMPLEXITY,
@@ -54,8 +55,8 @@ static const struct
 	FieldType	type;
 }			fields[] = {
 	{"kind", FIELD_KIND},
-	{"email", FIELD_TEXT},
-	{"phone", FIELD_TEXT},
+	{"email", FIELD_ADDRESS},
+	{"phone", FIELD_ADDRESS},
 	{"organization", FIELD_TEXT},
 	{"market", FIELD_MARKET},
 	{"country", FIELD_TEXT},
@@ -90,13 +91,6 @@ void
 leadscore_check_length(const char *name, Datum value)
 {
 	check_size(name, toast_raw_datum_size(value) - VARHDRSZ);
-}
-
-/* Does an index hold a column of lead? */
-static bool
-is_indexed(const char *name)
-{
-	return strcmp(name, "email") == 0 || strcmp(name, "phone") == 0;
 }
 
 /* A text argument that must be there */
@@ -172,6 +166,7 @@ field_problem(FieldType type, const JsonbValue *value)
 	switch (type)
 	{
 		case FIELD_TEXT:
+		case FIELD_ADDRESS:
 			return NULL;
 		case FIELD_KIND:
 			return strcmp(text, "person") == 0 || strcmp(text, "organization") == 0 ?
@@ -248,7 +243,7 @@ leadscore_check_document(Jsonb *document, const char *element)
 		problem = field_problem(fields[i].type, &value);
 		if (problem == NULL)
 		{
-			if (is_indexed(fields[i].name) && value.type == jbvString)
+			if (fields[i].type == FIELD_ADDRESS && value.type == jbvString)
 				check_size(fields[i].name, value.val.string.len);
 			continue;
 		}

@@ -34,7 +34,7 @@ $$;
 -- Leads without events
 CREATE PROCEDURE begin_again(pipeline text, leads integer) LANGUAGE plpgsql AS $$
 BEGIN
-    EXECUTE format('TRUNCATE %1$I.event, %1$I.lead', pipeline);
+    EXECUTE format('TRUNCATE %1$I.event, %1$I.lead, %1$I.suppression', pipeline);
     EXECUTE format($q$
         INSERT INTO %I.lead (lead_id, external_id, email, consented_at, profile, created_at, updated_at)
             SELECT n, 'user-' || n, 'user' || n || '@example.com', t.at,

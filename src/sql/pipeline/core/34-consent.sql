@@ -622,9 +622,9 @@ END
 $$;
 COMMENT ON FUNCTION _find_lead(text) IS 'number of the lead with this name, or an error';
 
--- These take the lock that is needed in the end: a weaker one would not come in
+-- This takes the lock that is needed in the end: a weaker one would not come in
 -- the order of lead_id, and a merge or an erasure would wait for it.
-CREATE OR REPLACE FUNCTION _hold_lead(external_id text) RETURNS bigint
+CREATE OR REPLACE FUNCTION _hold_leads(external_id text, with_addresses boolean) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $$
 DECLARE
@@ -633,7 +633,11 @@ DECLARE
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     WHILE found_id IS DISTINCT FROM held_id LOOP
-        PERFORM FROM @pipeline@.lead l WHERE l.lead_id = found_id FOR NO KEY UPDATE;
+        IF with_addresses THEN
+            PERFORM FROM @pipeline@.lead l WHERE l.lead_id = ANY (@pipeline@._same_address(ARRAY[found_id])) ORDER BY l.lead_id FOR NO KEY UPDATE;
+        ELSE
+            PERFORM FROM @pipeline@.lead l WHERE l.lead_id = found_id FOR NO KEY UPDATE;
+        END IF;
         held_id := found_id;
         -- a merge that was under way has given the name to another lead
         found_id := @pipeline@._find_lead(external_id);
@@ -641,28 +645,8 @@ BEGIN
     RETURN found_id;
 END
 $$;
-COMMENT ON FUNCTION _hold_lead(text) IS
-    'the same, and the lead is locked: a merge or an erasure of it comes before or after';
-
-CREATE OR REPLACE FUNCTION _hold_addresses(external_id text) RETURNS bigint
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
-AS $$
-DECLARE
-    found_id bigint := @pipeline@._find_lead(external_id);
-    held_id bigint;
-BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
-    WHILE found_id IS DISTINCT FROM held_id LOOP
-        PERFORM FROM @pipeline@.lead l WHERE l.lead_id = ANY (@pipeline@._same_address(ARRAY[found_id])) ORDER BY l.lead_id FOR NO KEY UPDATE;
-        held_id := found_id;
-        -- a merge that was under way has given the name to another lead
-        found_id := @pipeline@._find_lead(external_id);
-    END LOOP;
-    RETURN found_id;
-END
-$$;
-COMMENT ON FUNCTION _hold_addresses(text) IS
-    'the same, and all leads with an address of the lead are locked';
+COMMENT ON FUNCTION _hold_leads(text, boolean) IS
+    'the same, and the lead is locked, with_addresses with all leads that have an address of it: a merge or an erasure of it comes before or after';
 
 CREATE OR REPLACE FUNCTION give_consent_by_id(lead_id bigint, purpose text, channel text DEFAULT NULL, topic text DEFAULT NULL,
         evidence jsonb DEFAULT NULL, status text DEFAULT 'granted', basis text DEFAULT 'consent', policy_version text DEFAULT NULL,
@@ -741,7 +725,7 @@ BEGIN
         -- the address was known when the consent was given
         PERFORM @pipeline@.upsert_lead(external_id, email => email, at => CASE WHEN isfinite(occurred_at) THEN occurred_at ELSE now() END);
     END IF;
-    RETURN @pipeline@.give_consent_by_id(@pipeline@._hold_lead(external_id),
+    RETURN @pipeline@.give_consent_by_id(@pipeline@._hold_leads(external_id, false),
         purpose, channel, topic, evidence, status, basis, policy_version, occurred_at);
 END
 $$;
@@ -786,7 +770,7 @@ CREATE OR REPLACE FUNCTION withdraw_consent(external_id text, purpose text, chan
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
-    RETURN @pipeline@.withdraw_consent_by_id(@pipeline@._hold_addresses(external_id), purpose, channel, topic, evidence, occurred_at);
+    RETURN @pipeline@.withdraw_consent_by_id(@pipeline@._hold_leads(external_id, true), purpose, channel, topic, evidence, occurred_at);
 END
 $$;
 REVOKE EXECUTE ON FUNCTION withdraw_consent(text, text, text, text, jsonb, timestamptz) FROM PUBLIC;
