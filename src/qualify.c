@@ -49,6 +49,7 @@ leadscore_range_begin(const Scorer *scorer, const Evaluation *from, const Evalua
 {
 	range->from = from;
 	range->to = to;
+	range->ever = NULL;
 	memset(range->dimension_low, 0, sizeof(int64) * scorer->model->dimensions.n);
 	memset(range->dimension_high, 0, sizeof(int64) * scorer->model->dimensions.n);
 }
@@ -186,6 +187,37 @@ leadscore_gate_count(const Scorer *scorer, const Evaluation *e, int gate)
 	return leadscore_signal_count(e, g->signal, g->within);
 }
 
+/*
+ * How often an activity counts a signal, in any bucket or by the profile alone; no
+ * more than `enough`.
+ */
+static int64
+count_ever(const Scorer *scorer, const ActivityList *activity, int signal, bool by_profile, int64 enough)
+{
+	int32		id = model_signals(scorer->model)[signal].id;
+	int64		count = 0;
+	int			low = 0;
+	int			high = activity->nitems;
+
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+
+		if (activity->items[middle].signal < id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < activity->nitems && activity->items[low].signal == id && count < enough; low++)
+	{
+		const ActivityItem *item = &activity->items[low];
+
+		if (item->count > 0 && (!by_profile || item->bucket == BUCKET_TIMELESS))
+			count += scorer->distinct[signal] ? 1 : Min(item->count, enough - count);
+	}
+	return count;
+}
+
 /* One row of a gate, over a range */
 static Answer
 gate_answer(const Scorer *scorer, const Range *range, int gate)
@@ -193,7 +225,11 @@ gate_answer(const Scorer *scorer, const Range *range, int gate)
 	const ModelGate *g = &model_gates(scorer->model)[gate];
 	Answer		answer;
 
-	if (gate_of_score(g))
+	if (range->ever)
+		answer = g->signal == NO_INDEX ? ANSWER_UNKNOWN :
+			at_least(count_ever(scorer, range->ever, g->signal, true, g->min_count),
+					 count_ever(scorer, range->ever, g->signal, false, g->min_count), g->min_count);
+	else if (gate_of_score(g))
 		answer = at_least(range->low, range->high, g->min_points);
 	else if (g->signal == NO_INDEX)
 		answer = at_least(range->dimension_low[g->dimension],
@@ -284,17 +320,34 @@ is_lead(const Scorer *scorer, const Range *range)
 	return ANSWER_YES;
 }
 
+/* May a stage hold with the right points, whichever of its rows decides? */
+static bool
+may_ever_hold(const Scorer *scorer, const Range *range, const StageGates *stage, bool gated)
+{
+	const ModelStageRule *rules = model_stage_rules(scorer->model);
+	bool		by_points = false;
+	int			i;
+
+	for (i = stage->first_rule; i < stage->first_rule + stage->nrules; i++)
+		by_points |= rules[i].min_score != NO_POINTS;
+	return gated ? gates_answer(scorer, range, stage) != ANSWER_NO : by_points;
+}
+
 /* Do the score and the gates of a stage hold? */
 static Answer
 stage_holds(const Scorer *scorer, const Range *range, const StageGates *stage,
 			Answer lead)
 {
-	const ModelStageRule *rule = leadscore_stage_rule(scorer, range->from, stage);
+	const ModelStageRule *rule;
 	bool		gated = stage->ngates > 0 &&
 		(scorer->model->gates_required || stage->stage == LEAD_STAGE_IQL);
 	Answer		answer = lead;
 	Answer		gates;
 
+	if (range->ever)
+		return lead == ANSWER_NO || !may_ever_hold(scorer, range, stage, gated) ?
+			ANSWER_NO : ANSWER_UNKNOWN;
+	rule = leadscore_stage_rule(scorer, range->from, stage);
 	if (rule == NULL || (rule->min_score == NO_POINTS && !gated) || lead == ANSWER_NO)
 		return ANSWER_NO;
 	if (rule->min_score != NO_POINTS)
@@ -356,6 +409,8 @@ must_demote(const Scorer *scorer, const Range *range, uint8 stage)
 	if (!scorer->model->allow_demotion || stage <= LEAD_STAGE_VISITOR ||
 		stage > LEAD_STAGE_SQL)
 		return ANSWER_NO;
+	if (range->ever)
+		return ANSWER_UNKNOWN;
 	for (i = 0; i < scorer->nstages; i++)
 		if (scorer->stages[i].stage == stage)
 		{
@@ -413,6 +468,19 @@ leadscore_standing_over(const Scorer *scorer, const Range *range, const LeadStan
 		default:
 			return STAGE_UNKNOWN;
 	}
+}
+
+/*
+ * Do gates keep a lead of this standing in its stage, in any bucket and with any
+ * points?  The activity holds at least the counts of each bucket, and the profile
+ * must be the same in all.  True is certain.
+ */
+bool
+leadscore_standing_is_fixed(const Scorer *scorer, const ActivityList *activity, const LeadStanding *standing)
+{
+	Range		range = {.ever = activity};
+
+	return leadscore_standing_over(scorer, &range, standing) == standing->stage;
 }
 
 /* The highest stage whose points and gates hold at the bucket of an evaluation */

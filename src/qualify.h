@@ -51,6 +51,8 @@ typedef struct Range
 	int64	   *gross_high;
 	int64		gross_total_low;
 	int64		gross_total_high;
+	const ActivityList *ever;	/* all buckets there are, and any points: only
+								 * counts of this are known; else NULL */
 } Range;
 
 /* A range of one bucket, where every answer is known */
@@ -59,6 +61,7 @@ range_of_one(const Evaluation *e, Range *range)
 {
 	range->from = e;
 	range->to = e;
+	range->ever = NULL;
 	range->low = e->total;
 	range->high = e->total;
 	range->dimension_low = e->dimensions;
@@ -101,6 +104,8 @@ extern void leadscore_range_add_up(const Scorer *scorer, Range *range);
 extern void leadscore_range_set(const Scorer *scorer, const Evaluation *from,
 								const Evaluation *to, Range *range);
 extern int	leadscore_qualified_over(const Scorer *scorer, const Range *range);
+extern bool leadscore_standing_is_fixed(const Scorer *scorer, const ActivityList *activity,
+										const LeadStanding *standing);
 extern int	leadscore_standing_over(const Scorer *scorer, const Range *range,
 									const LeadStanding *standing);
 

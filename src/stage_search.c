@@ -10,6 +10,9 @@
  * the whole stretch, it is left, or else cut in two.  The answer is exact, and
  * is usually found in a few evaluations.
  *
+ * Most leads stay where they are whatever their points, because a gate of each
+ * higher stage lacks counts.  For them nothing is searched.
+ *
  * An activity of many buckets would need many stretches.  So a search first
  * leaps over as many of them as bounds.c can tell something about.
  *
@@ -60,6 +63,34 @@ search_evaluate(Search *search, int32 at)
 		search->budget--;
 	leadscore_evaluate(search->scorer, search->activity, at, e);
 	return e;
+}
+
+/*
+ * Does nothing change for a lead of this standing, whenever and whatever its points,
+ * as no count of an activity lets it?
+ */
+static bool
+nothing_ever(Scorer *scorer, const ActivityList *activity, const LeadStanding *standing)
+{
+	bool		fixed = scorer->segments == NULL && leadscore_standing_is_fixed(scorer, activity, standing);
+
+#ifdef USE_ASSERT_CHECKING
+	if (fixed)
+	{
+		Evaluation *e = leadscore_evaluation_create(scorer);
+		int			step = Max(activity->nitems / 4, 1);
+		int			i;
+
+		for (i = 0; i < activity->nitems; i += step)
+			if (activity->items[i].bucket != BUCKET_TIMELESS)
+			{
+				leadscore_evaluate(scorer, activity, activity->items[i].bucket, e);
+				Assert(leadscore_next_stage(scorer, e, standing) == standing->stage);
+			}
+		leadscore_evaluation_free(e);
+	}
+#endif
+	return fixed;
 }
 
 /* Does nothing change over the range of a search?  False: it may. */
@@ -225,6 +256,8 @@ search_change(Search *search, int32 after, int32 until)
 	int32		found;
 	int			i;
 
+	if (!search->qualified && nothing_ever(scorer, activity, &search->standing))
+		return BUCKET_NEVER;
 	for (i = 0; i < activity->nitems; i++)
 		newest = Max(newest, activity->items[i].bucket);
 	last = last_bucket(grain);
@@ -296,6 +329,8 @@ leadscore_standing_stays(Scorer *scorer, const ActivityList *least, int32 least_
 	bool		stays;
 
 	Assert(from <= until);
+	if (nothing_ever(scorer, most, standing))
+		return true;
 	leadscore_range_create(scorer, &search.range);
 	stays = bounds_keep(&search, least, least_last, most, from, until);
 	leadscore_range_free(&search.range);
@@ -334,6 +369,8 @@ leadscore_standing_keeps(Scorer *scorer, const ActivityList *activity,
 	bool		keeps;
 
 	Assert(from <= until);
+	if (nothing_ever(scorer, activity, standing))
+		return true;
 	leadscore_range_create(scorer, &search.range);
 	keeps = keeps_halves(&search, from, until);
 	leadscore_range_free(&search.range);
