@@ -141,6 +141,22 @@ INSERT INTO rule (model, dimension, rule, signal, points) SELECT 'guess', 'all',
 UPDATE event SET value = event_id % 31 WHERE kind = 'a';
 SELECT count(*) FROM suggest_points('guess', horizon => '25 days', at => '2023-10-01 00:00Z');
 ROLLBACK;
+-- The report promises what the draft does: a rule that is left out keeps its points,
+-- so they count in the area under the curve, here of all pairs of leads of the test
+BEGIN;
+UPDATE rule SET points = 20 WHERE model = 'guess' AND rule = 'rule i';
+CREATE TEMP TABLE kept AS SELECT * FROM suggest_points('guess', horizon => '25 days', at => '2025-03-01 00:00Z', exclude => '{rule i}', draft => 'kept');
+SELECT points FROM rule WHERE model = 'kept' AND rule = 'rule i';
+WITH instant AS (
+	SELECT m.test_from, array(SELECT i FROM unnest(_months('2023-01-01 00:00Z', m.known_until - interval '25 days')) i WHERE i <= m.test_from - interval '25 days' OR i >= m.test_from ORDER BY i) AS months
+	FROM learned_model m WHERE m.model = 'kept'
+), test AS (
+	SELECT p.converted, p.rule_values[11] AS score FROM instant i, _past_leads(compiled_model('kept'), 'customer', '25 days', i.months, false, 1, i.test_from) p WHERE p.at >= i.test_from
+)
+SELECT count(*) = m.test_converted * (m.test_leads - m.test_converted) AS all_pairs, round(m.auc::numeric, 8) = round(avg(CASE WHEN w.score > o.score THEN 1 WHEN w.score = o.score THEN 0.5 ELSE 0 END), 8) AS same,
+	(SELECT auc FROM kept WHERE name = 'rounded') = m.auc AS reported, (SELECT auc FROM kept WHERE name = 'learned') > m.auc AS learned_is_better, (SELECT substring(note FROM ';.*') FROM kept WHERE name = 'rounded') AS note
+FROM test w, test o, learned_model m WHERE w.converted AND NOT o.converted AND m.model = 'kept' GROUP BY m.auc, m.test_leads, m.test_converted;
+ROLLBACK;
 -- a cap is for points of one sign, and moves with them
 BEGIN;
 UPDATE rule SET max_points = 10 WHERE model = 'guess' AND rule = 'rule a';

@@ -281,6 +281,7 @@ DECLARE
     base record;
     suggested numeric[];
     coefficients double precision[];
+    kept integer := 0;
     learned_area record;
     rounded_area record;
     moved record;
@@ -443,7 +444,9 @@ BEGIN
         IF reasons[i] IS NULL AND fit.errors[i] IS NULL THEN
             reasons[i] := 'it counted the same for all leads';
         END IF;
-        coefficients[i] := coalesce(suggested[i] * factors[i], 0);
+        -- a rule that is left out keeps its points in a draft
+        coefficients[i] := coalesce(suggested[i], now_points[i]) * factors[i];
+        kept := kept + (suggested[i] IS NULL AND coefficients[i] <> 0)::integer;
     END LOOP;
     rounded_area := leadscore_internal.logistic_auc(tested_with, coefficients || 0::double precision);
 
@@ -454,7 +457,8 @@ BEGIN
             (1, 'now', array_fill(0::double precision, ARRAY[width]) || 1::double precision, format('model %s as it is; leads from %s on', source, (split AT TIME ZONE 'UTC')::date)),
             (2, 'learned', fit.coefficients, format('before points are rounded; learned from %s leads up to %s, of which %s reached stage %s within %s', learned_leads, ((split - period) AT TIME ZONE 'UTC')::date, won, goal, period_words)
                 || CASE WHEN suggest_points.instants > 1 THEN format('; each as of up to %s months, which gives %s rows', suggest_points.instants, fit.labels) ELSE '' END),
-            (3, 'rounded', coefficients || 0::double precision, format('%s points more double the odds', round((ln(2::double precision) / unit)::numeric, 1)))
+            (3, 'rounded', coefficients || 0::double precision, format('%s points more double the odds', round((ln(2::double precision) / unit)::numeric, 1))
+                || CASE WHEN kept > 0 THEN format('; rules that are left out and keep their points: %s', kept) ELSE '' END)
         ) AS v (place, name, coefficients, note)
             CROSS JOIN LATERAL leadscore_internal.logistic_auc(tested_with, v.coefficients) a
         ORDER BY v.place;
