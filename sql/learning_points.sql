@@ -10,6 +10,7 @@ SET client_min_messages = 'warning';
 
 -- An empty pipeline, and refused arguments
 SELECT count(*) FROM suggest_points('inbound', at => '2025-01-01 00:00Z');
+SELECT calibrate_model(at => '2025-01-01 00:00Z');
 SELECT count(*) FROM suggest_points('outbound');
 SELECT count(*) FROM suggest_points('inbound', target => 'iql');
 SELECT count(*) FROM suggest_points('inbound', target => 'buyer');
@@ -131,6 +132,12 @@ SELECT count(*) FROM suggest_points('guess', horizon => '25 days', at => '2025-0
 \set VERBOSITY default
 ROLLBACK;
 
+-- A test in which nobody reaches the target tells nothing
+BEGIN;
+DELETE FROM event WHERE kind IN ('purchase', 'contract') AND occurred_at >= '2024-06-01 00:00Z';
+SELECT count(*) FROM suggest_points('guess', horizon => '25 days', at => '2025-03-01 00:00Z', split => '2024-06-01 00:00Z');
+ROLLBACK;
+
 -- Too little data is an answer
 SELECT count(*) FROM suggest_points('guess', horizon => '1 day', at => '2023-12-01 00:00Z');
 SELECT count(*) FROM suggest_points('guess', horizon => '200 days', at => '2023-06-01 00:00Z');
@@ -141,6 +148,17 @@ INSERT INTO rule (model, dimension, rule, signal, points) SELECT 'guess', 'all',
 UPDATE event SET value = event_id % 31 WHERE kind = 'a';
 SELECT count(*) FROM suggest_points('guess', horizon => '25 days', at => '2023-10-01 00:00Z');
 ROLLBACK;
+-- Few leads of long ago, as a wrong date makes them, and of no date do not move the split
+BEGIN;
+INSERT INTO lead (lead_id, external_id, email, consented_at, created_at) SELECT 10000 + i, 'epoch ' || i, 'a@b', '1970-01-01 00:00Z', '1970-01-01 00:00Z' FROM generate_series(1, 20) i;
+INSERT INTO lead (lead_id, external_id, email, consented_at, created_at) SELECT 20000 + i, 'no date ' || i, 'a@b', '-infinity', '-infinity' FROM generate_series(1, 100) i;
+SELECT count(*) FROM suggest_points('guess', horizon => '25 days', at => '2025-03-01 00:00Z', draft => 'old');
+SELECT (SELECT test_from FROM learned_model WHERE model = 'old') = (SELECT test_from FROM learned_model WHERE model = 'learned') AS same_split;
+ROLLBACK;
+SELECT count(*) FROM suggest_points('guess', horizon => '25 days', at => '2025-03-01 00:00Z', split => 'infinity');
+SELECT count(*) FROM suggest_points('guess', horizon => '25 days', at => '2025-03-01 00:00Z', split => '4714-11-24 00:00Z BC');
+-- with so heavy a penalty no rule tells more than another, and none is left out
+SELECT count(*) FROM suggest_points('guess', horizon => '25 days', at => '2025-03-01 00:00Z', ridge => 1e300);
 -- The report promises what the draft does: a rule that is left out keeps its points,
 -- so they count in the area under the curve, here of all pairs of leads of the test
 BEGIN;

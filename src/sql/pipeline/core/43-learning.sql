@@ -22,6 +22,28 @@ $$;
 COMMENT ON FUNCTION _months(timestamptz, timestamptz) IS
     'midnights (UTC) on the first of each month from one instant to another, both included, in the years 1900 to 2199';
 
+-- Data often have a few leads with a date of long ago, such as 1970. By the first of
+-- all leads most of the time to learn from would be time without leads.
+CREATE OR REPLACE FUNCTION _leads_since(target lead_stage) RETURNS timestamptz
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    RETURN (
+        SELECT percentile_disc(0.01) WITHIN GROUP (ORDER BY f.first_at)
+        FROM (
+            SELECT min(h.effective_at) AS first_at
+            FROM @pipeline@.stage_history h
+            WHERE h.to_stage >= 'iql' AND h.to_stage < _leads_since.target AND leadscore_internal.is_dated(h.effective_at)
+            GROUP BY h.lead_id
+        ) f);
+END
+$$;
+REVOKE EXECUTE ON FUNCTION _leads_since(leadscore.lead_stage) FROM PUBLIC;
+COMMENT ON FUNCTION _leads_since(lead_stage) IS
+    'since when there are leads below the target, but for the hundredth that is the oldest; NULL: there are none';
+
 -- Of several instants a lead gets the first ones for which a hash of both is even
 -- (the first eight bytes of SHA-256, the same on every server): so a choice depends
 -- on nothing that comes after it. The ones with the lowest hashes would: a lead that
@@ -299,6 +321,9 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass the stage that leads are to reach, such as customer.';
     END IF;
     PERFORM leadscore_internal.require_instant('at', suggest_points.at);
+    IF suggest_points.split IS NOT NULL THEN
+        PERFORM leadscore_internal.require_instant('split', suggest_points.split);
+    END IF;
     SELECT leadscore_internal.fixed_period(coalesce(suggest_points.horizon, z.mature_after)) INTO period FROM @pipeline@.setting z;
     IF NOT period > interval '0' THEN
         RAISE EXCEPTION 'horizon must be greater than zero'
@@ -324,7 +349,7 @@ BEGIN
 
     -- Instants: to learn from, up to a horizon before the split, and to test with,
     -- from the split on. So no label of the first kind reaches into the second.
-    SELECT min(h.effective_at) INTO first_at FROM @pipeline@.stage_history h WHERE h.to_stage >= 'iql' AND h.to_stage < goal;
+    first_at := @pipeline@._leads_since(goal);
     last_at := suggest_points.at - period;
     split := coalesce(suggest_points.split, date_trunc('month', first_at + period + greatest(last_at - first_at - period, interval '0') * 0.7, 'UTC'));
     SELECT array_agg(i ORDER BY i) INTO months
@@ -333,8 +358,8 @@ BEGIN
     IF months IS NULL OR months[1] > split - period OR months[cardinality(months)] < split THEN
         RAISE EXCEPTION 'the history of leads is too short to learn from'
             USING ERRCODE = 'object_not_in_prerequisite_state',
-                DETAIL = format('Leads as of the beginning of a month are learned from if they had %s up to %s, and tested with if they had it after that. The first lead is of %s.',
-                    period_words, (coalesce(split, suggest_points.at) AT TIME ZONE 'UTC')::date, coalesce((first_at AT TIME ZONE 'UTC')::date::text, 'no time')),
+                DETAIL = format('Leads as of the beginning of a month are learned from if they had %s up to %s, and tested with if they had it after that. %s',
+                    period_words, (coalesce(split, suggest_points.at) AT TIME ZONE 'UTC')::date, coalesce('There are leads to look at from ' || (first_at AT TIME ZONE 'UTC')::date || ' on.', 'There are no leads yet.')),
                 HINT = 'Use a shorter horizon, or wait.';
     END IF;
     -- The rules are described by the first instant of each lead. If more are learned
@@ -357,7 +382,7 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state',
                 DETAIL = format('Each lead is looked at as of %s that began before %s, and counts if it reached the stage within %s.',
                     CASE WHEN suggest_points.instants = 1 THEN 'one month' ELSE format('up to %s months', suggest_points.instants) END, ((split - period) AT TIME ZONE 'UTC')::date, period_words),
-                HINT = 'Use a stage that more leads reach, a longer horizon, or wait.';
+                HINT = 'Use a stage that more leads reach, a longer horizon or a later split, or wait.';
     END IF;
     IF tested_with IS NULL THEN
         RAISE EXCEPTION 'there are no leads to test with from % on', (split AT TIME ZONE 'UTC')::date
@@ -407,16 +432,16 @@ BEGIN
         RAISE EXCEPTION 'too few leads reached stage % to learn from: % of at least %', goal, won, 10 * features
             USING ERRCODE = 'object_not_in_prerequisite_state',
                 DETAIL = format('There must be 10 for each of %s rules that are learned.', features),
-                HINT = 'Leave out rules by exclude, use a stage that more leads reach or a longer horizon, or wait.';
+                HINT = 'Leave out rules by exclude, use a stage that more leads reach, a longer horizon or a later split, or wait.';
     END IF;
     PERFORM leadscore_internal.progress_next('testing points');
     learned_area := leadscore_internal.logistic_auc(tested_with, fit.coefficients);
     IF learned_area.auc IS NULL OR learned_area.auc_low <= 0.5 THEN
         RAISE EXCEPTION 'the rules do not tell which leads reach stage %', goal
             USING ERRCODE = 'object_not_in_prerequisite_state',
-                DETAIL = coalesce(format('Of %s leads from %s on, %s reached it. The area under the curve is %s (95 %% interval %s to %s), and 0.5 is chance.',
-                    learned_area.leads, (split AT TIME ZONE 'UTC')::date, learned_area.converted, round(learned_area.auc::numeric, 3), round(learned_area.auc_low::numeric, 3), round(learned_area.auc_high::numeric, 3)),
-                    format('Of %s leads from %s on, %s reached it.', learned_area.leads, (split AT TIME ZONE 'UTC')::date, learned_area.converted)),
+                DETAIL = format('Of %s leads from %s on, %s reached it.', learned_area.leads, (split AT TIME ZONE 'UTC')::date, learned_area.converted)
+                    || CASE WHEN learned_area.auc IS NULL THEN '' ELSE format(' The area under the curve is %s (95 %% interval %s to %s), and 0.5 is chance.',
+                        round(learned_area.auc::numeric, 3), round(learned_area.auc_low::numeric, 3), round(learned_area.auc_high::numeric, 3)) END,
                 HINT = 'See the report signal_report for signals that matter and have no rule.';
     END IF;
 
@@ -432,7 +457,7 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state',
                 DETAIL = CASE WHEN base.stage IS NULL THEN 'No stage has a min_score greater than 0.'
                     ELSE format('By the score of now the chance to reach stage %s at the threshold of stage %s is not above that of a lead without points.', goal, base.stage)
-                        || coalesce((SELECT format(' Left out: %s.', string_agg(format('%s: %s', n.name, n.reason), '; ' ORDER BY n.place))
+                        || coalesce((SELECT ' Left out: ' || string_agg(format('%s: %s', n.name, n.reason), '; ' ORDER BY n.place) || '.'
                             FROM unnest(names, reasons) WITH ORDINALITY AS n (name, reason, place) WHERE n.reason IS NOT NULL), '') END,
                 HINT = 'Give the threshold of a stage, and points to rules that matter, in a copy of the model.';
     END IF;
