@@ -351,7 +351,7 @@ BEGIN
     -- from the split on. So no label of the first kind reaches into the second.
     first_at := @pipeline@._leads_since(goal);
     last_at := suggest_points.at - period;
-    split := coalesce(suggest_points.split, date_trunc('month', first_at + period + greatest(last_at - first_at - period, interval '0') * 0.7, 'UTC'));
+    split := coalesce(suggest_points.split, date_trunc('month', first_at + period + leadscore_internal.fixed_period(greatest(last_at - first_at - period, interval '0') * 0.7), 'UTC'));
     SELECT array_agg(i ORDER BY i) INTO months
     FROM unnest(@pipeline@._months(first_at, last_at)) i
     WHERE i <= split - period OR i >= split;
