@@ -75,6 +75,11 @@ SELECT dimension, max_points FROM dimension WHERE model = 'learned';
 SELECT (SELECT auc FROM model_quality('learned', '2024-09-01 00:00Z', '25 days') WHERE level = 'summary') > (SELECT auc FROM model_quality('guess', '2024-09-01 00:00Z', '25 days') WHERE level = 'summary') AS better;
 SELECT count(*) > 0 AS compared FROM compare_models('guess', 'learned');
 SELECT count(*) FROM suggest_points('guess', horizon => '25 days', at => '2025-03-01 00:00Z', draft => 'learned');
+-- a stage that no points reach
+BEGIN;
+UPDATE stage_rule SET min_score = 1000000 WHERE model = 'guess' AND stage = 'sql';
+SELECT name, points_now, points_suggested > 1000 AS far, note FROM suggest_points('guess', horizon => '25 days', at => '2025-03-01 00:00Z') WHERE level = 'threshold';
+ROLLBACK;
 -- tenths
 SELECT count(*) FILTER (WHERE points_suggested <> round(points_suggested)) > 5 AS tenths, bool_and(points_suggested = round(points_suggested, 1)) AS no_more FROM suggest_points('guess', horizon => '25 days', at => '2025-03-01 00:00Z', decimals => 1);
 

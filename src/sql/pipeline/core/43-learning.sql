@@ -490,7 +490,7 @@ BEGIN
     RETURN QUERY
         SELECT 'threshold', s.stage::text || CASE WHEN s.only_if <> '' THEN ' (' || s.only_if || ')' ELSE '' END, s.min_score, s.threshold, NULL::numeric, NULL::bigint, NULL::bigint,
             NULL::double precision, NULL::double precision, NULL::double precision, NULL::double precision,
-            CASE WHEN s.min_score > 0 THEN format('the chance there is %s %%', round((100 / (1 + exp(-(line.intercept + line.coefficients[width + 1] * s.min_score::double precision))))::numeric, 1)) ELSE 'as it is' END
+            CASE WHEN s.min_score > 0 THEN format('the chance there is %s %%', round((100 * leadscore_internal.chance_of(line.intercept + line.coefficients[width + 1] * s.min_score::double precision))::numeric, 1)) ELSE 'as it is' END
         FROM @pipeline@._moved_thresholds(source, line.intercept, line.coefficients[width + 1], fit.intercept, unit, suggest_points.decimals) s;
     RETURN QUERY
         SELECT 'rule', names[f.place], now_points[f.place], suggested[f.place],
