@@ -18,6 +18,7 @@ SELECT count(*) FROM suggest_points('inbound', horizon => '-1 day');
 SELECT count(*) FROM suggest_points('inbound', decimals => 4);
 SELECT count(*) FROM suggest_points('inbound', exclude => NULL);
 SELECT count(*) FROM suggest_points('inbound', at => 'infinity');
+SELECT count(*) FROM suggest_points('inbound', at => now() + interval '1 microsecond');
 
 \set leads 5000
 \set seed 1

@@ -37,6 +37,7 @@ SELECT calibrate_model(target => 'iql');
 SELECT calibrate_model(target => NULL);
 SELECT calibrate_model(horizon => '-1 day');
 SELECT calibrate_model(at => 'infinity');
+SELECT calibrate_model(at => now() + interval '1 microsecond');
 SELECT calibrate_model(split => '-infinity');
 
 -- All leads at the beginnings of months, from the log

@@ -321,6 +321,11 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass the stage that leads are to reach, such as customer.';
     END IF;
     PERFORM leadscore_internal.require_instant('at', suggest_points.at);
+    -- a lead whose horizon still runs would count as one that did not reach the target
+    IF suggest_points.at > now() THEN
+        RAISE EXCEPTION 'at must not be in the future'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave at out if now is meant.';
+    END IF;
     IF suggest_points.split IS NOT NULL THEN
         PERFORM leadscore_internal.require_instant('split', suggest_points.split);
     END IF;

@@ -141,6 +141,11 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass the stage that leads are to reach, such as customer.';
     END IF;
     PERFORM leadscore_internal.require_instant('at', calibrate_model.at);
+    -- a lead whose horizon still runs would count as one that did not reach the target
+    IF calibrate_model.at > now() THEN
+        RAISE EXCEPTION 'at must not be in the future'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave at out if now is meant.';
+    END IF;
     IF calibrate_model.split IS NOT NULL THEN
         PERFORM leadscore_internal.require_instant('split', calibrate_model.split);
     END IF;
