@@ -159,6 +159,8 @@ BEGIN;
 INSERT INTO lead (lead_id, external_id, email, consented_at, created_at) SELECT 10000 + i, 'epoch ' || i, 'a@b', '1970-01-01 00:00Z', '1970-01-01 00:00Z' FROM generate_series(1, 20) i;
 INSERT INTO lead (lead_id, external_id, email, consented_at, created_at) SELECT 20000 + i, 'no date ' || i, 'a@b', '-infinity', '-infinity' FROM generate_series(1, 100) i;
 SELECT count(*) FROM suggest_points('guess', horizon => '25 days', at => '2025-03-01 00:00Z', draft => 'old');
+-- later leads are not looked at
+SELECT _leads_since('customer', '2023-01-01 05:59Z') AT TIME ZONE 'UTC' AS before, _leads_since('customer', '2025-03-01 00:00Z') AT TIME ZONE 'UTC' AS since;
 SELECT (SELECT test_from FROM learned_model WHERE model = 'old') = (SELECT test_from FROM learned_model WHERE model = 'learned') AS same_split;
 ROLLBACK;
 SELECT count(*) FROM suggest_points('guess', horizon => '25 days', at => '2025-03-01 00:00Z', split => 'infinity');

@@ -24,7 +24,7 @@ COMMENT ON FUNCTION _months(timestamptz, timestamptz) IS
 
 -- Data often have a few leads with a date of long ago, such as 1970. By the first of
 -- all leads most of the time to learn from would be time without leads.
-CREATE OR REPLACE FUNCTION _leads_since(target lead_stage) RETURNS timestamptz
+CREATE OR REPLACE FUNCTION _leads_since(target lead_stage, until_at timestamptz) RETURNS timestamptz
     LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -35,14 +35,15 @@ BEGIN
         FROM (
             SELECT min(h.effective_at) AS first_at
             FROM @pipeline@.stage_history h
-            WHERE h.to_stage >= 'iql' AND h.to_stage < _leads_since.target AND leadscore_internal.is_dated(h.effective_at)
+            WHERE h.to_stage >= 'iql' AND h.to_stage < _leads_since.target
+                AND leadscore_internal.is_dated(h.effective_at) AND h.effective_at <= _leads_since.until_at
             GROUP BY h.lead_id
         ) f);
 END
 $$;
-REVOKE EXECUTE ON FUNCTION _leads_since(leadscore.lead_stage) FROM PUBLIC;
-COMMENT ON FUNCTION _leads_since(lead_stage) IS
-    'since when there are leads below the target, but for the hundredth that is the oldest; NULL: there are none';
+REVOKE EXECUTE ON FUNCTION _leads_since(leadscore.lead_stage, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION _leads_since(lead_stage, timestamptz) IS
+    'since when there are leads below the target, but for the hundredth that is the oldest, of those up to an instant; NULL: there are none';
 
 -- Of several instants a lead gets the first ones for which a hash of both is even
 -- (the first eight bytes of SHA-256, the same on every server): so a choice depends
@@ -354,7 +355,7 @@ BEGIN
 
     -- Instants: to learn from, up to a horizon before the split, and to test with,
     -- from the split on. So no label of the first kind reaches into the second.
-    first_at := @pipeline@._leads_since(goal);
+    first_at := @pipeline@._leads_since(goal, suggest_points.at);
     last_at := suggest_points.at - period;
     split := coalesce(suggest_points.split, date_trunc('month', first_at + period + leadscore_internal.fixed_period(greatest(last_at - first_at - period, interval '0') * 0.7), 'UTC'));
     SELECT array_agg(i ORDER BY i) INTO months

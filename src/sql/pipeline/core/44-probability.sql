@@ -160,7 +160,7 @@ BEGIN
     -- A model that was learned tells better about the leads that it was learned
     -- from than about others: so it is calibrated with later ones.
     first_at := greatest(
-        @pipeline@._leads_since(goal),
+        @pipeline@._leads_since(goal, calibrate_model.at),
         (SELECT l.test_from FROM @pipeline@.learned_model l WHERE l.model = source));
     instants := @pipeline@._instants_apart(first_at, least(calibrate_model.split, calibrate_model.at) - period, period);
     IF calibrate_model.split IS NULL THEN
