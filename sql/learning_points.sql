@@ -17,6 +17,7 @@ SELECT count(*) FROM suggest_points('inbound', target => 'buyer');
 SELECT count(*) FROM suggest_points('inbound', horizon => '-1 day');
 SELECT count(*) FROM suggest_points('inbound', decimals => 4);
 SELECT count(*) FROM suggest_points('inbound', exclude => NULL);
+SELECT count(*) FROM suggest_points('inbound', include => '{page_view}', exclude => '{page viewed,page vewed}');
 SELECT count(*) FROM suggest_points('inbound', at => 'infinity');
 SELECT count(*) FROM suggest_points('inbound', at => now() + interval '1 microsecond');
 

@@ -276,6 +276,7 @@ AS $$
 DECLARE
     pipeline CONSTANT regnamespace := leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     source text;
+    unknown text;
     compiled leadscore.lead_model;
     goal leadscore.lead_stage;
     period interval;
@@ -343,6 +344,14 @@ BEGIN
         RAISE EXCEPTION '% must not be null', CASE WHEN suggest_points.include IS NULL THEN 'include' WHEN suggest_points.exclude IS NULL THEN 'exclude'
                 WHEN suggest_points.ridge IS NULL THEN 'ridge' ELSE 'trust_profile' END
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave it out for the default.';
+    END IF;
+    SELECT u.name INTO unknown
+    FROM unnest(suggest_points.include || suggest_points.exclude) AS u (name)
+    WHERE NOT EXISTS (SELECT FROM @pipeline@.rule r WHERE r.model = source AND r.rule = u.name) AND NOT EXISTS (SELECT FROM @pipeline@.signal g WHERE g.signal = u.name)
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'there is no rule of model "%" and no signal "%"', source, unknown
+            USING ERRCODE = 'undefined_object', HINT = 'Names for include and exclude are in the tables rule and signal.';
     END IF;
     IF suggest_points.instants IS NULL OR suggest_points.instants NOT BETWEEN 1 AND 24 THEN
         RAISE EXCEPTION 'instants must be from 1 to 24'
