@@ -235,6 +235,16 @@ SELECT segment, variant, exposed, open_leads FROM experiment_result WHERE experi
 SELECT count(expose('page', 'z' || i, 'a', '2025-01-08')) FROM generate_series(1, 120) i;
 SELECT variant, exposed, ratio_alarm, ratio_p_one_look < 0.001 AS by_chi_square FROM experiment_result WHERE experiment = 'page' AND level = 'all' ORDER BY position;
 
+-- each of 1000 variants has one lead, as planned: a factor below what a number can hold, and no error
+BEGIN;
+INSERT INTO experiment (experiment, salt, goal_signals) VALUES ('many', 's4', '{purchase}');
+INSERT INTO variant (experiment, variant, position) SELECT 'many', 'v' || i, i FROM generate_series(1, 1000) i;
+SELECT start_experiment('many', '2025-01-01') \g /dev/null
+INSERT INTO lead (lead_id) SELECT 100000 + i FROM generate_series(1, 1000) i;
+INSERT INTO exposure (lead_id, experiment, variant, exposed_at) SELECT 100000 + i, 'many', 'v' || i, '2025-01-08' FROM generate_series(1, 1000) i;
+SELECT count(*), bool_and(ratio_bayes_factor < 1e-300 AND NOT ratio_alarm) AS tiny FROM experiment_result WHERE experiment = 'many' AND level = 'all';
+ROLLBACK;
+
 -- A goal by stage: the first rise into it after the exposure; three variants, one without weight, one without leads
 INSERT INTO experiment (experiment, salt, goal_stage) VALUES ('stages', 's3', 'customer');
 INSERT INTO variant (experiment, variant, position, weight) VALUES ('stages', 'one', 1, 1), ('stages', 'two', 2, 3), ('stages', 'none', 3, 0);

@@ -12,6 +12,10 @@ SELECT level, place, stage, score_from, score_to, leads, converted, converted_ra
 SELECT period, leads, sqls, sql_rate, customer_rate, revenue_per_lead_amount, sales, median_sale_days, sql_change FROM period_comparison WHERE period = 'half year' ORDER BY from_date;
 SELECT * FROM model_quality('outbound');
 SELECT * FROM model_quality('inbound', horizon => '0');
+SELECT * FROM model_quality('inbound', at => '294276-12-31');
+SELECT * FROM model_quality('inbound', at => now() - interval '2160 hours' + interval '1 minute');
+SELECT * FROM model_quality('inbound', at => now() - interval '48 hours' + interval '1 minute', horizon => '2 days');
+SELECT count(*) > 0 AS over FROM model_quality('inbound', at => now() - interval '48 hours', horizon => '2 days');
 
 -- Ten leads with 10, 20 ... 100 points on 1 March; those with 50, 80, 90 and
 -- 100 buy within 30 days, that with 10 later. What comes after does not change

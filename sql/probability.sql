@@ -37,6 +37,7 @@ SELECT calibrate_model(target => 'iql');
 SELECT calibrate_model(target => NULL);
 SELECT calibrate_model(horizon => '-1 day');
 SELECT calibrate_model(at => 'infinity');
+SELECT calibrate_model(at => now() + interval '1 microsecond');
 SELECT calibrate_model(split => '-infinity');
 
 -- All leads at the beginnings of months, from the log
@@ -133,6 +134,17 @@ CREATE TEMP TABLE before AS SELECT * FROM model_calibration;
 SELECT calibrate_model(horizon => '25 days', at => '2024-06-01 00:00Z', split => '2024-06-01 00:00Z');
 SELECT count(*) AS different FROM before b, model_calibration c WHERE (b.leads, b.converted, b.intercept, b.points_coefficient, b.stage_coefficients, b.bin_edges, b.bin_rates)
 	IS DISTINCT FROM (c.leads, c.converted, c.intercept, c.points_coefficient, c.stage_coefficients, c.bin_edges, c.bin_rates);
+ROLLBACK;
+
+-- Few leads of long ago, as a wrong date makes them, do not move the split
+BEGIN;
+SELECT calibrate_model(horizon => '25 days', at => '2025-03-01 00:00Z') > 0 AS calibrated;
+CREATE TEMP TABLE without AS SELECT fit_from, test_from FROM model_calibration;
+INSERT INTO lead (lead_id, external_id, email, consented_at, created_at) SELECT 10000 + i, 'epoch ' || i, 'a@b', '1970-01-01 00:00Z', '1970-01-01 00:00Z' FROM generate_series(1, 5) i;
+INSERT INTO event (lead_id, kind, occurred_at) SELECT 10000 + i, 'known', '1970-01-01 00:00Z' FROM generate_series(1, 5) i;
+SELECT count(*) FROM stage_history WHERE to_stage = 'iql' AND effective_at = '1970-01-01 00:00Z';
+SELECT calibrate_model(horizon => '25 days', at => '2025-03-01 00:00Z') > 0 AS calibrated;
+SELECT (c.fit_from, c.test_from) = (w.fit_from, w.test_from) AS same_split FROM model_calibration c, without w;
 ROLLBACK;
 
 -- NULL, and why

@@ -97,4 +97,15 @@ INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES (70, 'stage_se
     (70, 'stage_set', '2025-03-20 10:00Z', '{"stage": "sql"}');
 SELECT leads_with + leads_without AS stays, converted_with + converted_without AS converted FROM signal_report WHERE stage = 'mql' AND signal = 'late';
 ROLLBACK;
+
+-- 18 days are 432 hours, whatever the time zone of the session is and whether its
+-- clocks change meanwhile: a stay since 20 March, 12:00, is looked at on 7 April, 12:00
+BEGIN;
+INSERT INTO signal (signal, event_kinds) VALUES ('eve', '{eve}');
+INSERT INTO lead (lead_id, email, consented_at, created_at) VALUES (70, 'a@b', '2025-03-01 09:00Z', '2025-03-01 09:00Z');
+INSERT INTO event (lead_id, kind, occurred_at, properties) VALUES (70, 'stage_set', '2025-03-20 12:00Z', '{"stage": "sql"}'), (70, 'eve', '2025-04-07 11:30Z', '{}'), (70, 'stage_set', '2025-04-25 12:00Z', '{"stage": "prospect"}');
+SELECT as_of_days, leads_with, converted_with FROM signal_report WHERE stage = 'sql' AND signal = 'eve';
+SET LOCAL timezone = 'Europe/Berlin';
+SELECT as_of_days, leads_with, converted_with FROM signal_report WHERE stage = 'sql' AND signal = 'eve';
+ROLLBACK;
 DROP SCHEMA crm, crm_reports CASCADE;

@@ -19,8 +19,7 @@ FROM learned WHERE level = 'model' ORDER BY line;
 CREATE TEMP TABLE tested AS
     SELECT p.lead_id, p.converted, p.rule_values[cardinality(p.rule_values)] AS old, q.rule_values[cardinality(q.rule_values)] AS new
     FROM crm.learned_model m,
-        LATERAL (SELECT crm._months(min(h.effective_at), m.known_until - leadscore_internal.fixed_period(m.horizon)) AS all_months
-            FROM crm.stage_history h WHERE h.to_stage >= 'iql' AND h.to_stage < m.target) a,
+        LATERAL (SELECT crm._months(crm._leads_since(m.target, m.known_until), m.known_until - leadscore_internal.fixed_period(m.horizon)) AS all_months) a,
         LATERAL (SELECT array_agg(i ORDER BY i) AS months FROM unnest(a.all_months) i
             WHERE i <= m.test_from - leadscore_internal.fixed_period(m.horizon) OR i >= m.test_from) b,
         LATERAL crm._past_leads(crm.compiled_model('inbound'), m.target, m.horizon, b.months, false) p

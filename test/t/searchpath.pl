@@ -255,8 +255,8 @@ my $calls = $node->safe_psql('clean', <<'SQL');
 			WHEN 'leadscore.window_funnel_transfn(bytea,timestamp with time zone,interval,text,boolean[])' THEN replace(sql, '''mql''', '''any''')
 			WHEN 'leadscore.window_funnel_except_transfn(bytea,timestamp with time zone,interval,text,boolean,integer,integer,boolean[])'
 				THEN replace(replace(sql, '''mql''', '''strict'''), '''1''::pg_catalog.int4, ''1''', '''1''::pg_catalog.int4, ''2''')
-			-- target is a stage here
-			WHEN 'p.suggest_points(text,text,interval,timestamp with time zone,timestamp with time zone,text,integer,text[],text[],boolean,double precision,integer)' THEN replace(sql, '''new''', '''customer''')
+			-- target is a stage here, and names are those of signals
+			WHEN 'p.suggest_points(text,text,interval,timestamp with time zone,timestamp with time zone,text,integer,text[],text[],boolean,double precision,integer)' THEN replace(replace(sql, '''new''', '''customer'''), '{one}', '{page_view}')
 			WHEN 'p.calibrate_model(text,text,interval,timestamp with time zone,timestamp with time zone)' THEN replace(replace(sql, '''new''', '''customer'''), '''other''', '''inbound''')
 			WHEN 'p.conversion_probability(text,timestamp with time zone,text,interval)' THEN replace(sql, '''new''', '''customer''')
 			WHEN 'p.conversion_probability_by_id(bigint,timestamp with time zone,text,interval)' THEN replace(sql, '''new''', '''customer''')

@@ -22,6 +22,29 @@ $$;
 COMMENT ON FUNCTION _months(timestamptz, timestamptz) IS
     'midnights (UTC) on the first of each month from one instant to another, both included, in the years 1900 to 2199';
 
+-- Data often have a few leads with a date of long ago, such as 1970. By the first of
+-- all leads most of the time to learn from would be time without leads.
+CREATE OR REPLACE FUNCTION _leads_since(target lead_stage, until_at timestamptz) RETURNS timestamptz
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    RETURN (
+        SELECT percentile_disc(0.01) WITHIN GROUP (ORDER BY f.first_at)
+        FROM (
+            SELECT min(h.effective_at) AS first_at
+            FROM @pipeline@.stage_history h
+            WHERE h.to_stage >= 'iql' AND h.to_stage < _leads_since.target
+                AND leadscore_internal.is_dated(h.effective_at) AND h.effective_at <= _leads_since.until_at
+            GROUP BY h.lead_id
+        ) f);
+END
+$$;
+REVOKE EXECUTE ON FUNCTION _leads_since(leadscore.lead_stage, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION _leads_since(lead_stage, timestamptz) IS
+    'since when there are leads below the target, but for the hundredth that is the oldest, of those up to an instant; NULL: there are none';
+
 -- Of several instants a lead gets the first ones for which a hash of both is even
 -- (the first eight bytes of SHA-256, the same on every server): so a choice depends
 -- on nothing that comes after it. The ones with the lowest hashes would: a lead that
@@ -253,6 +276,7 @@ AS $$
 DECLARE
     pipeline CONSTANT regnamespace := leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     source text;
+    unknown text;
     compiled leadscore.lead_model;
     goal leadscore.lead_stage;
     period interval;
@@ -281,6 +305,7 @@ DECLARE
     base record;
     suggested numeric[];
     coefficients double precision[];
+    kept integer := 0;
     learned_area record;
     rounded_area record;
     moved record;
@@ -298,6 +323,14 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass the stage that leads are to reach, such as customer.';
     END IF;
     PERFORM leadscore_internal.require_instant('at', suggest_points.at);
+    -- a lead whose horizon still runs would count as one that did not reach the target
+    IF suggest_points.at > now() THEN
+        RAISE EXCEPTION 'at must not be in the future'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave at out if now is meant.';
+    END IF;
+    IF suggest_points.split IS NOT NULL THEN
+        PERFORM leadscore_internal.require_instant('split', suggest_points.split);
+    END IF;
     SELECT leadscore_internal.fixed_period(coalesce(suggest_points.horizon, z.mature_after)) INTO period FROM @pipeline@.setting z;
     IF NOT period > interval '0' THEN
         RAISE EXCEPTION 'horizon must be greater than zero'
@@ -312,6 +345,14 @@ BEGIN
                 WHEN suggest_points.ridge IS NULL THEN 'ridge' ELSE 'trust_profile' END
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave it out for the default.';
     END IF;
+    SELECT u.name INTO unknown
+    FROM unnest(suggest_points.include || suggest_points.exclude) AS u (name)
+    WHERE NOT EXISTS (SELECT FROM @pipeline@.rule r WHERE r.model = source AND r.rule = u.name) AND NOT EXISTS (SELECT FROM @pipeline@.signal g WHERE g.signal = u.name)
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'there is no rule of model "%" and no signal "%"', source, unknown
+            USING ERRCODE = 'undefined_object', HINT = 'Names for include and exclude are in the tables rule and signal.';
+    END IF;
     IF suggest_points.instants IS NULL OR suggest_points.instants NOT BETWEEN 1 AND 24 THEN
         RAISE EXCEPTION 'instants must be from 1 to 24'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Use 1 to look at each lead once, 3 as of up to three months.';
@@ -323,17 +364,17 @@ BEGIN
 
     -- Instants: to learn from, up to a horizon before the split, and to test with,
     -- from the split on. So no label of the first kind reaches into the second.
-    SELECT min(h.effective_at) INTO first_at FROM @pipeline@.stage_history h WHERE h.to_stage >= 'iql' AND h.to_stage < goal;
+    first_at := @pipeline@._leads_since(goal, suggest_points.at);
     last_at := suggest_points.at - period;
-    split := coalesce(suggest_points.split, date_trunc('month', first_at + period + greatest(last_at - first_at - period, interval '0') * 0.7, 'UTC'));
+    split := coalesce(suggest_points.split, date_trunc('month', first_at + period + leadscore_internal.fixed_period(greatest(last_at - first_at - period, interval '0') * 0.7), 'UTC'));
     SELECT array_agg(i ORDER BY i) INTO months
     FROM unnest(@pipeline@._months(first_at, last_at)) i
     WHERE i <= split - period OR i >= split;
     IF months IS NULL OR months[1] > split - period OR months[cardinality(months)] < split THEN
         RAISE EXCEPTION 'the history of leads is too short to learn from'
             USING ERRCODE = 'object_not_in_prerequisite_state',
-                DETAIL = format('Leads as of the beginning of a month are learned from if they had %s up to %s, and tested with if they had it after that. The first lead is of %s.',
-                    period_words, (coalesce(split, suggest_points.at) AT TIME ZONE 'UTC')::date, coalesce((first_at AT TIME ZONE 'UTC')::date::text, 'no time')),
+                DETAIL = format('Leads as of the beginning of a month are learned from if they had %s up to %s, and tested with if they had it after that. %s',
+                    period_words, (coalesce(split, suggest_points.at) AT TIME ZONE 'UTC')::date, coalesce('There are leads to look at from ' || (first_at AT TIME ZONE 'UTC')::date || ' on.', 'There are no leads yet.')),
                 HINT = 'Use a shorter horizon, or wait.';
     END IF;
     -- The rules are described by the first instant of each lead. If more are learned
@@ -356,7 +397,7 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state',
                 DETAIL = format('Each lead is looked at as of %s that began before %s, and counts if it reached the stage within %s.',
                     CASE WHEN suggest_points.instants = 1 THEN 'one month' ELSE format('up to %s months', suggest_points.instants) END, ((split - period) AT TIME ZONE 'UTC')::date, period_words),
-                HINT = 'Use a stage that more leads reach, a longer horizon, or wait.';
+                HINT = 'Use a stage that more leads reach, a longer horizon or a later split, or wait.';
     END IF;
     IF tested_with IS NULL THEN
         RAISE EXCEPTION 'there are no leads to test with from % on', (split AT TIME ZONE 'UTC')::date
@@ -406,16 +447,16 @@ BEGIN
         RAISE EXCEPTION 'too few leads reached stage % to learn from: % of at least %', goal, won, 10 * features
             USING ERRCODE = 'object_not_in_prerequisite_state',
                 DETAIL = format('There must be 10 for each of %s rules that are learned.', features),
-                HINT = 'Leave out rules by exclude, use a stage that more leads reach or a longer horizon, or wait.';
+                HINT = 'Leave out rules by exclude, use a stage that more leads reach, a longer horizon or a later split, or wait.';
     END IF;
     PERFORM leadscore_internal.progress_next('testing points');
     learned_area := leadscore_internal.logistic_auc(tested_with, fit.coefficients);
     IF learned_area.auc IS NULL OR learned_area.auc_low <= 0.5 THEN
         RAISE EXCEPTION 'the rules do not tell which leads reach stage %', goal
             USING ERRCODE = 'object_not_in_prerequisite_state',
-                DETAIL = coalesce(format('Of %s leads from %s on, %s reached it. The area under the curve is %s (95 %% interval %s to %s), and 0.5 is chance.',
-                    learned_area.leads, (split AT TIME ZONE 'UTC')::date, learned_area.converted, round(learned_area.auc::numeric, 3), round(learned_area.auc_low::numeric, 3), round(learned_area.auc_high::numeric, 3)),
-                    format('Of %s leads from %s on, %s reached it.', learned_area.leads, (split AT TIME ZONE 'UTC')::date, learned_area.converted)),
+                DETAIL = format('Of %s leads from %s on, %s reached it.', learned_area.leads, (split AT TIME ZONE 'UTC')::date, learned_area.converted)
+                    || CASE WHEN learned_area.auc IS NULL THEN '' ELSE format(' The area under the curve is %s (95 %% interval %s to %s), and 0.5 is chance.',
+                        round(learned_area.auc::numeric, 3), round(learned_area.auc_low::numeric, 3), round(learned_area.auc_high::numeric, 3)) END,
                 HINT = 'See the report signal_report for signals that matter and have no rule.';
     END IF;
 
@@ -431,7 +472,7 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state',
                 DETAIL = CASE WHEN base.stage IS NULL THEN 'No stage has a min_score greater than 0.'
                     ELSE format('By the score of now the chance to reach stage %s at the threshold of stage %s is not above that of a lead without points.', goal, base.stage)
-                        || coalesce((SELECT format(' Left out: %s.', string_agg(format('%s: %s', n.name, n.reason), '; ' ORDER BY n.place))
+                        || coalesce((SELECT ' Left out: ' || string_agg(format('%s: %s', n.name, n.reason), '; ' ORDER BY n.place) || '.'
                             FROM unnest(names, reasons) WITH ORDINALITY AS n (name, reason, place) WHERE n.reason IS NOT NULL), '') END,
                 HINT = 'Give the threshold of a stage, and points to rules that matter, in a copy of the model.';
     END IF;
@@ -443,7 +484,9 @@ BEGIN
         IF reasons[i] IS NULL AND fit.errors[i] IS NULL THEN
             reasons[i] := 'it counted the same for all leads';
         END IF;
-        coefficients[i] := coalesce(suggested[i] * factors[i], 0);
+        -- a rule that is left out keeps its points in a draft
+        coefficients[i] := coalesce(suggested[i], now_points[i]) * factors[i];
+        kept := kept + (suggested[i] IS NULL AND coefficients[i] <> 0)::integer;
     END LOOP;
     rounded_area := leadscore_internal.logistic_auc(tested_with, coefficients || 0::double precision);
 
@@ -454,14 +497,15 @@ BEGIN
             (1, 'now', array_fill(0::double precision, ARRAY[width]) || 1::double precision, format('model %s as it is; leads from %s on', source, (split AT TIME ZONE 'UTC')::date)),
             (2, 'learned', fit.coefficients, format('before points are rounded; learned from %s leads up to %s, of which %s reached stage %s within %s', learned_leads, ((split - period) AT TIME ZONE 'UTC')::date, won, goal, period_words)
                 || CASE WHEN suggest_points.instants > 1 THEN format('; each as of up to %s months, which gives %s rows', suggest_points.instants, fit.labels) ELSE '' END),
-            (3, 'rounded', coefficients || 0::double precision, format('%s points more double the odds', round((ln(2::double precision) / unit)::numeric, 1)))
+            (3, 'rounded', coefficients || 0::double precision, format('%s points more double the odds', round((ln(2::double precision) / unit)::numeric, 1))
+                || CASE WHEN kept > 0 THEN format('; rules that are left out and keep their points: %s', kept) ELSE '' END)
         ) AS v (place, name, coefficients, note)
             CROSS JOIN LATERAL leadscore_internal.logistic_auc(tested_with, v.coefficients) a
         ORDER BY v.place;
     RETURN QUERY
         SELECT 'threshold', s.stage::text || CASE WHEN s.only_if <> '' THEN ' (' || s.only_if || ')' ELSE '' END, s.min_score, s.threshold, NULL::numeric, NULL::bigint, NULL::bigint,
             NULL::double precision, NULL::double precision, NULL::double precision, NULL::double precision,
-            CASE WHEN s.min_score > 0 THEN format('the chance there is %s %%', round((100 / (1 + exp(-(line.intercept + line.coefficients[width + 1] * s.min_score::double precision))))::numeric, 1)) ELSE 'as it is' END
+            CASE WHEN s.min_score > 0 THEN format('the chance there is %s %%', round((100 * leadscore_internal.chance_of(line.intercept + line.coefficients[width + 1] * s.min_score::double precision))::numeric, 1)) ELSE 'as it is' END
         FROM @pipeline@._moved_thresholds(source, line.intercept, line.coefficients[width + 1], fit.intercept, unit, suggest_points.decimals) s;
     RETURN QUERY
         SELECT 'rule', names[f.place], now_points[f.place], suggested[f.place],

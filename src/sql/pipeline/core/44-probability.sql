@@ -141,6 +141,11 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass the stage that leads are to reach, such as customer.';
     END IF;
     PERFORM leadscore_internal.require_instant('at', calibrate_model.at);
+    -- a lead whose horizon still runs would count as one that did not reach the target
+    IF calibrate_model.at > now() THEN
+        RAISE EXCEPTION 'at must not be in the future'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave at out if now is meant.';
+    END IF;
     IF calibrate_model.split IS NOT NULL THEN
         PERFORM leadscore_internal.require_instant('split', calibrate_model.split);
     END IF;
@@ -155,7 +160,7 @@ BEGIN
     -- A model that was learned tells better about the leads that it was learned
     -- from than about others: so it is calibrated with later ones.
     first_at := greatest(
-        (SELECT min(h.effective_at) FROM @pipeline@.stage_history h WHERE h.to_stage >= 'iql' AND h.to_stage < goal),
+        @pipeline@._leads_since(goal, calibrate_model.at),
         (SELECT l.test_from FROM @pipeline@.learned_model l WHERE l.model = source));
     instants := @pipeline@._instants_apart(first_at, least(calibrate_model.split, calibrate_model.at) - period, period);
     IF calibrate_model.split IS NULL THEN
@@ -167,7 +172,7 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state',
                 DETAIL = format('Leads as of the beginning of a month are looked at if they had %s up to %s. %s',
                     period_words, (least(calibrate_model.split, calibrate_model.at) AT TIME ZONE 'UTC')::date,
-                    coalesce(format('There are leads to look at from %s on.', (first_at AT TIME ZONE 'UTC')::date), 'There are no leads yet.')),
+                    coalesce('There are leads to look at from ' || (first_at AT TIME ZONE 'UTC')::date || ' on.', 'There are no leads yet.')),
                 HINT = 'Use a shorter horizon, or wait.';
     END IF;
     test_from := coalesce(calibrate_model.split, instants[cardinality(instants)] + period);
@@ -195,7 +200,7 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state',
                 DETAIL = format('Of %s leads as of the beginnings of months from %s to %s, in stages of at least %s leads, %s reached it within %s.', counts.leads,
                     (instants[1] AT TIME ZONE 'UTC')::date, (instants[cardinality(instants)] AT TIME ZONE 'UTC')::date, min_stage_leads, counts.converted, period_words),
-                HINT = 'Use a stage that more leads reach, a longer horizon, or wait.';
+                HINT = 'Use a stage that more leads reach, a longer horizon or a later split, or wait.';
     END IF;
 
     -- The penalty keeps a stage that nobody, or everybody, left in time from

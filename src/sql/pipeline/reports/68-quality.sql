@@ -282,6 +282,11 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value',
                 HINT = 'Pass the time in which leads should have become customers, such as 90 days.';
     END IF;
+    -- a lead whose horizon still runs would count as one that did not become a customer
+    IF model_quality.at > now() - leadscore_internal.fixed_period(coalesce(model_quality.horizon, (SELECT s.mature_after FROM @pipeline@.setting s))) THEN
+        RAISE EXCEPTION 'horizon after at is not over yet'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass an earlier at or a shorter horizon.';
+    END IF;
     -- an unknown model is an error of this line, not of the long query
     compiled := @pipeline@.compiled_model(model_quality.model);
     RETURN QUERY

@@ -173,7 +173,7 @@ SELECT
         THEN beta_loss(j.base_converted + 1, j.base_closed - j.base_converted + 1, j.converted + 1, j.closed - j.converted + 1) END AS expected_loss_rate,
     j.weight::double precision / nullif(j.all_weight, 0) AS planned_rate,
     j.exposed::double precision / nullif(j.all_exposed, 0)::double precision AS exposed_rate,
-    exp(least(j.log_bayes, 700)) AS ratio_bayes_factor,
+    exp(greatest(least(j.log_bayes, 700), CASE WHEN j.log_bayes IS NOT NULL THEN -700 END)) AS ratio_bayes_factor,
     ratio_chi_square(j.counts, j.weights) AS ratio_p_one_look,
     j.log_bayes > ln(1000::double precision) AS ratio_alarm
 FROM judged j;

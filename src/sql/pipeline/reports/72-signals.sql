@@ -41,7 +41,7 @@ BEGIN
                     WHERE h.lead_id = y.lead_id AND h.cycle = y.cycle AND h.seq > y.seq
                 ) n
         ), pace AS (
-            SELECT s.stage, percentile_disc(0.5) WITHIN GROUP (ORDER BY s.step_at - s.entered_at) / 2 AS as_of
+            SELECT s.stage, leadscore_internal.fixed_period(percentile_disc(0.5) WITHIN GROUP (ORDER BY s.step_at - s.entered_at) / 2) AS as_of
             FROM stay s
             WHERE s.step_at IS NOT NULL
             GROUP BY s.stage
