@@ -35,10 +35,10 @@ AS $$
 BEGIN
 	IF value IS NULL THEN
 		RAISE EXCEPTION '% must not be null', argument
-			USING ERRCODE = 'null_value_not_allowed', HINT = pg_catalog.format('Leave %s out if now is meant.', argument);
+			USING ERRCODE = 'null_value_not_allowed', HINT = pg_catalog.format(CASE argument WHEN 'split' THEN 'Leave %s out if the default is meant.' ELSE 'Leave %s out if now is meant.' END, argument);
 	ELSIF value < '0001-01-01 00:00+00' OR value >= '10000-01-01 00:00+00' THEN
 		RAISE EXCEPTION '% must be an instant of the years 1 to 9999', argument
-			USING ERRCODE = 'invalid_parameter_value', HINT = pg_catalog.format('Leave %s out if now is meant.', argument);
+			USING ERRCODE = 'invalid_parameter_value', HINT = pg_catalog.format(CASE argument WHEN 'split' THEN 'Leave %s out if the default is meant.' ELSE 'Leave %s out if now is meant.' END, argument);
 	END IF;
 	RETURN value;
 END

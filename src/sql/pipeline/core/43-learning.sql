@@ -345,6 +345,10 @@ BEGIN
                 WHEN suggest_points.ridge IS NULL THEN 'ridge' ELSE 'trust_profile' END
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave it out for the default.';
     END IF;
+    IF EXISTS (SELECT FROM @pipeline@.model m WHERE m.model = suggest_points.draft) THEN
+        RAISE EXCEPTION 'there is a model "%" already', suggest_points.draft
+            USING ERRCODE = 'unique_violation', HINT = 'Pass another name as draft.';
+    END IF;
     SELECT u.name INTO unknown
     FROM unnest(suggest_points.include || suggest_points.exclude) AS u (name)
     WHERE NOT EXISTS (SELECT FROM @pipeline@.rule r WHERE r.model = source AND r.rule = u.name) AND NOT EXISTS (SELECT FROM @pipeline@.signal g WHERE g.signal = u.name)
