@@ -332,8 +332,9 @@ BEGIN
     IF months IS NULL OR months[1] > split - period OR months[cardinality(months)] < split THEN
         RAISE EXCEPTION 'the history of leads is too short to learn from'
             USING ERRCODE = 'object_not_in_prerequisite_state',
-                DETAIL = format('Leads as of the beginning of a month are learned from if they had %s up to %s, and tested with if they had it after that. The first lead is of %s.',
-                    period_words, (coalesce(split, suggest_points.at) AT TIME ZONE 'UTC')::date, coalesce((first_at AT TIME ZONE 'UTC')::date::text, 'no time')),
+                DETAIL = format('Leads as of the beginning of a month are learned from if they had %s up to %s, and tested with if they had it after that. %s',
+                    period_words, (coalesce(split, suggest_points.at) AT TIME ZONE 'UTC')::date,
+                    coalesce('The first lead is of ' || (first_at AT TIME ZONE 'UTC')::date || '.', 'There are no leads yet.')),
                 HINT = 'Use a shorter horizon, or wait.';
     END IF;
     -- The rules are described by the first instant of each lead. If more are learned
@@ -413,9 +414,10 @@ BEGIN
     IF learned_area.auc IS NULL OR learned_area.auc_low <= 0.5 THEN
         RAISE EXCEPTION 'the rules do not tell which leads reach stage %', goal
             USING ERRCODE = 'object_not_in_prerequisite_state',
-                DETAIL = coalesce(format('Of %s leads from %s on, %s reached it. The area under the curve is %s (95 %% interval %s to %s), and 0.5 is chance.',
-                    learned_area.leads, (split AT TIME ZONE 'UTC')::date, learned_area.converted, round(learned_area.auc::numeric, 3), round(learned_area.auc_low::numeric, 3), round(learned_area.auc_high::numeric, 3)),
-                    format('Of %s leads from %s on, %s reached it.', learned_area.leads, (split AT TIME ZONE 'UTC')::date, learned_area.converted)),
+                DETAIL = format('Of %s leads from %s on, %s reached it.', coalesce(learned_area.leads, 0), (split AT TIME ZONE 'UTC')::date, coalesce(learned_area.converted, 0))
+                    || CASE WHEN learned_area.auc IS NULL THEN ''
+                        ELSE format(' The area under the curve is %s (95 %% interval %s to %s), and 0.5 is chance.',
+                            round(learned_area.auc::numeric, 3), round(learned_area.auc_low::numeric, 3), round(learned_area.auc_high::numeric, 3)) END,
                 HINT = 'See the report signal_report for signals that matter and have no rule.';
     END IF;
 

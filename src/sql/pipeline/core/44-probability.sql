@@ -167,7 +167,7 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state',
                 DETAIL = format('Leads as of the beginning of a month are looked at if they had %s up to %s. %s',
                     period_words, (least(calibrate_model.split, calibrate_model.at) AT TIME ZONE 'UTC')::date,
-                    coalesce(format('There are leads to look at from %s on.', (first_at AT TIME ZONE 'UTC')::date), 'There are no leads yet.')),
+                    coalesce('There are leads to look at from ' || (first_at AT TIME ZONE 'UTC')::date || ' on.', 'There are no leads yet.')),
                 HINT = 'Use a shorter horizon, or wait.';
     END IF;
     test_from := coalesce(calibrate_model.split, instants[cardinality(instants)] + period);
