@@ -81,7 +81,7 @@ SELECT purpose, channel, status, occurred_at FROM crm.consent WHERE lead_id = :g
 SELECT crm.upsert_lead('f3') AS f3 \gset
 SELECT crm.merge_leads('f3', 'f1') = :f3 AS merged;
 SELECT n, crm.lead_id(n) = :f3 AS f3 FROM unnest('{f1,f2,f3}'::text[]) n;
-SELECT regexp_replace(t.message, '\d+', 'N') AS message, t.code, regexp_replace(t.hint, '\d+', 'N', 'g') AS hint FROM unnest(ARRAY[$$SELECT crm.merge_leads('f1', 'f2')$$, $$SELECT crm.merge_leads('f3', 'f3')$$, $$SELECT crm.merge_leads('f3', 'nobody')$$, $$SELECT crm.merge_leads(NULL, 'f3')$$,
+SELECT regexp_replace(t.message, '\d+', 'N') AS message, t.code, regexp_replace(t.hint, '\d+', 'N', 'g') AS hint FROM unnest(ARRAY[$$SELECT crm.merge_leads('f1', 'f2')$$, $$SELECT crm.merge_leads('f3', 'f3')$$, $$SELECT crm.merge_leads('f3', 'nobody')$$, $$SELECT crm.merge_leads(NULL, 'f3')$$, $$SELECT crm.merge_leads('f3', '')$$,
     format('SELECT crm.merge_leads_by_id(%s, %s)', :f3, :f2), format('SELECT crm.merge_leads_by_id(%s, %s)', :f2, :f3), format('INSERT INTO crm.event (lead_id, kind) VALUES (%s, ''page_view'')', :f2),
     format('SELECT crm.give_consent_by_id(%s, ''policy'')', :f2), format('SELECT crm.set_stage_by_id(%s, ''mql'')', :f2)]) s, try.try(s) t;
 
