@@ -50,6 +50,19 @@ ALTER TABLE broken.event DROP COLUMN shop;
 ALTER TABLE broken.lead RENAME tier TO class;
 DELETE FROM broken.value_list;
 SELECT * FROM leadscore.doctor('broken');
+-- a table that is partitioned by time, without an index over source_id and with one
+SELECT leadscore.detach_pipeline('broken');
+ALTER TABLE broken.event RENAME TO event_plain;
+CREATE TABLE broken.event (LIKE broken.event_plain INCLUDING DEFAULTS, CONSTRAINT event_by_time_pkey PRIMARY KEY (lead_id, event_id, occurred_at)) PARTITION BY RANGE (occurred_at);
+CREATE TABLE broken.event_all PARTITION OF broken.event DEFAULT;
+ALTER SEQUENCE broken.event_event_id_seq OWNED BY broken.event.event_id;
+SELECT leadscore.upgrade_pipeline('broken') \g /dev/null
+DROP TABLE broken.event_plain;
+CREATE INDEX event_content_idx ON broken.event (left(properties ->> 'content', 100) COLLATE "C") WHERE properties ? 'content';
+SELECT leadscore.attach_pipeline('broken') \g /dev/null
+SELECT severity, problem FROM leadscore.doctor('broken') WHERE problem LIKE '%index%';
+CREATE INDEX event_source_id_idx ON broken.event (lead_id, source_id) WHERE source_id IS NOT NULL;
+SELECT severity, problem FROM leadscore.doctor('broken') WHERE problem LIKE '%index%';
 SELECT leadscore.drop_pipeline('broken') \g /dev/null
 
 -- What is late. A review was due for two hours and nobody swept; a message waits

@@ -39,7 +39,12 @@ BEGIN
             ('action', 'action_open_idx'), ('action', 'action_team_idx')) AS w (relname, index)
     WHERE NOT EXISTS (
         SELECT FROM pg_class i
-        WHERE i.relnamespace = @pipeline_name@::regnamespace AND i.relname = w.index);
+        WHERE i.relnamespace = @pipeline_name@::regnamespace AND i.relname = w.index)
+        -- a table that is partitioned by time has one that is not unique
+        AND NOT (w.index = 'event_source_id_key' AND EXISTS (
+            SELECT FROM pg_index x JOIN pg_class c ON c.oid = x.indrelid
+            WHERE c.relnamespace = @pipeline_name@::regnamespace AND c.relname = w.relname AND c.relkind = 'p'
+                AND pg_get_indexdef(x.indexrelid, 1, true) = 'lead_id' AND pg_get_indexdef(x.indexrelid, 2, true) = 'source_id'));
 
     RETURN QUERY
     SELECT 'error', 'no model is active', 'Nobody has a score, and nobody comes into a stage.',
