@@ -65,6 +65,14 @@ CREATE INDEX event_source_id_idx ON broken.event (lead_id, source_id) WHERE sour
 SELECT severity, problem FROM leadscore.doctor('broken') WHERE problem LIKE '%index%';
 SELECT leadscore.drop_pipeline('broken') \g /dev/null
 
+-- A name with capital letters, a blank and quotes
+SELECT leadscore.create_pipeline('Odd "one"', 'empty', attach => false) \g /dev/null
+SELECT DISTINCT severity, advice FROM leadscore.doctor('Odd "one"') ORDER BY advice;
+SELECT leadscore.attach_pipeline('Odd "one"');
+DROP INDEX "Odd ""one""".lead_phone_idx;
+SELECT severity, problem, advice FROM leadscore.doctor('Odd "one"');
+SELECT leadscore.drop_pipeline('Odd "one"') \g /dev/null
+
 -- What is late. A review was due for two hours and nobody swept; a message waits
 -- for three hours; of two that ended one failed.
 SET session_replication_role = replica;

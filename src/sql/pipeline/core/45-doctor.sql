@@ -3,8 +3,9 @@
 CREATE OR REPLACE FUNCTION _problems() RETURNS TABLE (severity text, problem text, detail text, advice text)
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    schema_oid CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
 
     -- Broken: figures are wrong, or work stands still
     RETURN QUERY
@@ -14,18 +15,18 @@ BEGIN
             ('lead', 'leadscore_inserted'), ('lead', 'leadscore_updated'), ('lead', 'leadscore_deleted'), ('lead', 'leadscore_truncated')) AS w (relname, tgname)
     WHERE NOT EXISTS (
         SELECT FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-        WHERE c.relnamespace = @pipeline_name@::regnamespace AND c.relname = w.relname AND t.tgname = w.tgname);
+        WHERE c.relnamespace = schema_oid AND c.relname = w.relname AND t.tgname = w.tgname);
     RETURN QUERY
     SELECT 'error', format('trigger %s of table %s is disabled', t.tgname, c.relname), 'What is written meanwhile is not counted.',
         format('Run ALTER TABLE %I.%I ENABLE TRIGGER %I, then rebuild().', @pipeline_name@, c.relname, t.tgname)
     FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-    WHERE c.relnamespace = @pipeline_name@::regnamespace AND NOT t.tgisinternal AND t.tgparentid = 0 AND t.tgenabled = 'D'
+    WHERE c.relnamespace = schema_oid AND NOT t.tgisinternal AND t.tgparentid = 0 AND t.tgenabled = 'D'
     ORDER BY c.relname, t.tgname;
     RETURN QUERY
     SELECT 'error', format('index %s of table %s is not valid', i.relname, c.relname), 'An attempt to build it failed, and no query uses it.',
         format('Run REINDEX INDEX CONCURRENTLY %I.%I.', @pipeline_name@, i.relname)
     FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class c ON c.oid = x.indrelid
-    WHERE c.relnamespace = @pipeline_name@::regnamespace AND NOT x.indisvalid
+    WHERE c.relnamespace = schema_oid AND NOT x.indisvalid
     ORDER BY i.relname;
     -- kept since create_pipeline() made them; a key that a partitioned or
     -- distributed table cannot have is left out
@@ -39,11 +40,11 @@ BEGIN
             ('action', 'action_open_idx'), ('action', 'action_team_idx')) AS w (relname, index)
     WHERE NOT EXISTS (
         SELECT FROM pg_class i
-        WHERE i.relnamespace = @pipeline_name@::regnamespace AND i.relname = w.index)
+        WHERE i.relnamespace = schema_oid AND i.relname = w.index)
         -- a table that is partitioned by time has one that is not unique
         AND NOT (w.index = 'event_source_id_key' AND EXISTS (
             SELECT FROM pg_index x JOIN pg_class c ON c.oid = x.indrelid
-            WHERE c.relnamespace = @pipeline_name@::regnamespace AND c.relname = w.relname AND c.relkind = 'p'
+            WHERE c.relnamespace = schema_oid AND c.relname = w.relname AND c.relkind = 'p'
                 AND pg_get_indexdef(x.indexrelid, 1, true) = 'lead_id' AND pg_get_indexdef(x.indexrelid, 2, true) = 'source_id'));
 
     RETURN QUERY
