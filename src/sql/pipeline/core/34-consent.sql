@@ -664,7 +664,9 @@ BEGIN
     IF lead_id IS NULL OR purpose IS NULL OR status IS NULL OR basis IS NULL THEN
         RAISE EXCEPTION '% must not be null', CASE WHEN lead_id IS NULL THEN 'lead_id' WHEN purpose IS NULL THEN 'purpose'
                 WHEN status IS NULL THEN 'status' ELSE 'basis' END
-            USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave the argument out if the default is meant.';
+            USING ERRCODE = 'null_value_not_allowed',
+                HINT = CASE WHEN lead_id IS NULL THEN 'Pass the number of a lead.' WHEN purpose IS NULL THEN 'Pass policy or marketing.'
+                    ELSE 'Leave the argument out if the default is meant.' END;
     END IF;
     problem := CASE
         WHEN purpose NOT IN ('policy', 'marketing') THEN format('purpose must be policy or marketing, not "%s"', purpose)
@@ -679,7 +681,8 @@ BEGIN
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION '%', problem
             USING ERRCODE = 'invalid_parameter_value',
-                HINT = 'Pass something like purpose => ''marketing'', channel => ''email'', topic => ''newsletter'', evidence => ''{"form": "footer"}''.';
+                HINT = CASE WHEN problem LIKE '%dated ahead' THEN 'Record consent when it is given or withdrawn.'
+                    ELSE 'Pass something like purpose => ''marketing'', channel => ''email'', topic => ''newsletter'', evidence => ''{"form": "footer"}''.' END;
     END IF;
     PERFORM @pipeline@._lock_leads(ARRAY[lead_id]);
     PERFORM FROM @pipeline@.lead l WHERE l.lead_id = give_consent_by_id.lead_id AND l.erased_at IS NULL;
