@@ -121,6 +121,9 @@ SELECT crm.identify('hal cookie', 'hal@secret.example') = :hal AS known, crm.giv
 CREATE TABLE try.before AS SELECT s.stage, s.activity, crm.score_by_id(:hal) AS score, (SELECT jsonb_agg(to_jsonb(h) ORDER BY seq) FROM crm.stage_history h WHERE lead_id = :hal) AS history,
     (SELECT jsonb_agg(to_jsonb(r) ORDER BY r.event_id) FROM crm_reports.refunds r) AS refunds, (SELECT jsonb_agg(to_jsonb(f) ORDER BY f.form, f.variant, f.level) FROM crm_reports.form_conversion f) AS forms FROM crm.lead_state s WHERE lead_id = :hal;
 SELECT crm.forget_lead('Hal Cookie') AS nobody, crm.forget_lead('hal cookie', '2025-03-01') AS forgotten;
+SELECT t.code, t.message, t.hint FROM unnest(ARRAY[$$SELECT crm.set_stage('hal cookie', 'lost')$$, $$SELECT crm.give_consent('hal cookie', 'policy')$$,
+    $$SELECT crm.give_consent('hal 2', 'policy', email => 'hal@secret.example')$$, $$SELECT crm.unenroll('hal cookie', 'welcome')$$, $$SELECT crm.set_stage('hal 2', 'lost')$$]) s, try.try(s) t;
+SELECT t.code, t.hint FROM try.try(format('SELECT crm.give_consent_by_id(%s, ''policy'')', :hal)) t;
 SELECT crm.forget_lead('hal@secret.example') AS again, crm.forget_lead_by_id(:hal) AS by_number, crm.forget_lead('nobody') AS nobody;
 SELECT s.stage = b.stage AS stage, s.activity = b.activity AS activity, crm.score_by_id(:hal) = b.score AS score, (SELECT jsonb_agg(to_jsonb(h) ORDER BY seq) FROM crm.stage_history h WHERE lead_id = :hal) = b.history AS history,
     (SELECT jsonb_agg(to_jsonb(r) ORDER BY r.event_id) FROM crm_reports.refunds r) = b.refunds AS refunds, (SELECT jsonb_agg(to_jsonb(f) ORDER BY f.form, f.variant, f.level) FROM crm_reports.form_conversion f) = b.forms AS forms FROM crm.lead_state s, try.before b WHERE lead_id = :hal;
