@@ -1,6 +1,7 @@
 -- A script of psql that shows all views of a pipeline as HTML, for
 -- dashboard/reports: parameters pipeline and rows.
 \set QUIET on
+\set SHOW_CONTEXT never
 SET client_min_messages = warning;
 SELECT set_config('search_path', 'pg_catalog', false) \g /dev/null
 
@@ -17,6 +18,13 @@ CREATE TEMP TABLE report AS
     FROM pg_class c
         JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname IN (:'pipeline', :'pipeline' || '_reports') AND c.relkind = 'v' AND c.relname !~ '^_' AND has_table_privilege(c.oid, 'SELECT');
+
+SELECT NOT EXISTS (SELECT FROM report) AS nothing \gset
+\if :nothing
+    -- an error ends psql, an \echo does not
+    DO $$ BEGIN RAISE 'there is no such pipeline, or this role may not read it'
+        USING HINT = 'SELECT pipeline FROM leadscore.pipelines lists pipelines; SELECT leadscore.grant_reader(''crm'', ''role'') lets a role read the pipeline crm.'; END $$;
+\endif
 
 \qecho '\\pset footer off'
 \qecho '\\pset null \'\''

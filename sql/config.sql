@@ -81,6 +81,8 @@ SELECT activate_model('nothing', wait => true);
 SELECT clone_model('nothing', 'x');
 SELECT clone_model('draft', 'inbound');
 SELECT * FROM compare_models('draft', 'nothing');
+SELECT clone_model(NULL, 'x');
+SELECT model_definition(NULL);
 -- a retired one is as frozen, and can come back
 UPDATE rule SET points = 2 WHERE model = 'inbound' AND rule = 'page viewed';
 SELECT activate_model('inbound', wait => true);

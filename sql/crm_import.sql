@@ -138,6 +138,9 @@ SELECT * FROM crm.import_crm('odd', 'hubspot', date_order => 'ydm');
 SELECT * FROM crm.import_crm('odd', 'hubspot', basis => 'because');
 SELECT * FROM crm.import_crm('odd', 'hubspot', basis => 'contract', exported_at => 'infinity');
 SELECT * FROM crm.import_crm('odd', 'salesforce', basis => 'contract');
+SELECT crm.create_import_table('semicolons', 'Record ID;Email') \g /dev/null
+SELECT * FROM crm.import_crm('semicolons', 'hubspot', basis => 'contract');
+DROP TABLE semicolons;
 SELECT * FROM crm.import_crm('crm.lead_score', 'hubspot', basis => 'contract');
 CREATE TYPE evil AS (a text);
 ALTER TABLE odd ADD e evil;

@@ -19,7 +19,59 @@ UPDATE pg_index SET indisvalid = true WHERE indexrelid = 'broken.lead_phone_idx'
 ALTER TABLE broken.event ENABLE TRIGGER leadscore_inserted;
 SELECT leadscore.detach_pipeline('broken');
 SELECT problem FROM leadscore.doctor('broken') WHERE problem LIKE '%trigger%';
+SELECT leadscore.attach_pipeline('broken') \g /dev/null
+CREATE INDEX lead_state_next_review_at_idx ON broken.lead_state (next_review_at);
+DROP INDEX broken.event_content_idx;
+SELECT severity, problem FROM leadscore.doctor('broken') WHERE problem LIKE '%index%';
+CREATE INDEX event_content_idx ON broken.event (left(properties ->> 'content', 100) COLLATE "C") WHERE properties ? 'content';
+-- a column of ours, and a table of ours; then nothing else can be asked
+INSERT INTO broken.signal (signal, event_kinds, condition) VALUES ('paid', '{purchase}', '!($value < 0)');
+ALTER TABLE broken.event RENAME value TO amount;
+ALTER TABLE broken.lead RENAME owner TO "Owner";
+SELECT * FROM leadscore.doctor('broken');
+ALTER TABLE broken.event RENAME amount TO value;
+ALTER TABLE broken.event RENAME TO events;
+SELECT severity, problem, advice FROM leadscore.doctor('broken');
+ALTER TABLE broken.events RENAME TO event;
+ALTER TABLE broken.lead RENAME "Owner" TO owner;
+CREATE ROLE doctor_other;
+ALTER TABLE broken.event OWNER TO doctor_other;
+SELECT problem, advice = format('Run ALTER TABLE broken.event OWNER TO %I.', current_user) AS advised FROM leadscore.doctor('broken');
+ALTER TABLE broken.event OWNER TO CURRENT_USER;
+DROP ROLE doctor_other;
+-- columns of the user's, and a list, that signals ask for and that are gone
+ALTER TABLE broken.event ADD COLUMN shop text;
+ALTER TABLE broken.lead ADD COLUMN tier text;
+INSERT INTO broken.value_list VALUES ('rivals', 'rival.example');
+INSERT INTO broken.signal (signal, source, event_kinds, condition) VALUES ('rival', 'profile', NULL, '$rivals[*] == $email_domain || $tier == "a$" || "$" == $tier'),
+    ('shop', 'event', '{a}', '$shop == "$value" && $content_kind == "x" && $channel == "y"');
+SELECT problem FROM leadscore.doctor('broken');
+ALTER TABLE broken.event DROP COLUMN shop;
+ALTER TABLE broken.lead RENAME tier TO class;
+DELETE FROM broken.value_list;
+SELECT * FROM leadscore.doctor('broken');
+-- a table that is partitioned by time, without an index over source_id and with one
+SELECT leadscore.detach_pipeline('broken');
+ALTER TABLE broken.event RENAME TO event_plain;
+CREATE TABLE broken.event (LIKE broken.event_plain INCLUDING DEFAULTS, CONSTRAINT event_by_time_pkey PRIMARY KEY (lead_id, event_id, occurred_at)) PARTITION BY RANGE (occurred_at);
+CREATE TABLE broken.event_all PARTITION OF broken.event DEFAULT;
+ALTER SEQUENCE broken.event_event_id_seq OWNED BY broken.event.event_id;
+SELECT leadscore.upgrade_pipeline('broken') \g /dev/null
+DROP TABLE broken.event_plain;
+CREATE INDEX event_content_idx ON broken.event (left(properties ->> 'content', 100) COLLATE "C") WHERE properties ? 'content';
+SELECT leadscore.attach_pipeline('broken') \g /dev/null
+SELECT severity, problem FROM leadscore.doctor('broken') WHERE problem LIKE '%index%';
+CREATE INDEX event_source_id_idx ON broken.event (lead_id, source_id) WHERE source_id IS NOT NULL;
+SELECT severity, problem FROM leadscore.doctor('broken') WHERE problem LIKE '%index%';
 SELECT leadscore.drop_pipeline('broken') \g /dev/null
+
+-- A name with capital letters, a blank and quotes
+SELECT leadscore.create_pipeline('Odd "one"', 'empty', attach => false) \g /dev/null
+SELECT DISTINCT severity, advice FROM leadscore.doctor('Odd "one"') ORDER BY advice;
+SELECT leadscore.attach_pipeline('Odd "one"');
+DROP INDEX "Odd ""one""".lead_phone_idx;
+SELECT severity, problem, advice FROM leadscore.doctor('Odd "one"');
+SELECT leadscore.drop_pipeline('Odd "one"') \g /dev/null
 
 -- What is late. A review was due for two hours and nobody swept; a message waits
 -- for three hours; of two that ended one failed.

@@ -81,7 +81,7 @@ SELECT purpose, channel, status, occurred_at FROM crm.consent WHERE lead_id = :g
 SELECT crm.upsert_lead('f3') AS f3 \gset
 SELECT crm.merge_leads('f3', 'f1') = :f3 AS merged;
 SELECT n, crm.lead_id(n) = :f3 AS f3 FROM unnest('{f1,f2,f3}'::text[]) n;
-SELECT regexp_replace(t.message, '\d+', 'N') AS message, t.code, regexp_replace(t.hint, '\d+', 'N', 'g') AS hint FROM unnest(ARRAY[$$SELECT crm.merge_leads('f1', 'f2')$$, $$SELECT crm.merge_leads('f3', 'f3')$$, $$SELECT crm.merge_leads('f3', 'nobody')$$, $$SELECT crm.merge_leads(NULL, 'f3')$$,
+SELECT regexp_replace(t.message, '\d+', 'N') AS message, t.code, regexp_replace(t.hint, '\d+', 'N', 'g') AS hint FROM unnest(ARRAY[$$SELECT crm.merge_leads('f1', 'f2')$$, $$SELECT crm.merge_leads('f3', 'f3')$$, $$SELECT crm.merge_leads('f3', 'nobody')$$, $$SELECT crm.merge_leads(NULL, 'f3')$$, $$SELECT crm.merge_leads('f3', '')$$,
     format('SELECT crm.merge_leads_by_id(%s, %s)', :f3, :f2), format('SELECT crm.merge_leads_by_id(%s, %s)', :f2, :f3), format('INSERT INTO crm.event (lead_id, kind) VALUES (%s, ''page_view'')', :f2),
     format('SELECT crm.give_consent_by_id(%s, ''policy'')', :f2), format('SELECT crm.set_stage_by_id(%s, ''mql'')', :f2)]) s, try.try(s) t;
 
@@ -121,6 +121,9 @@ SELECT crm.identify('hal cookie', 'hal@secret.example') = :hal AS known, crm.giv
 CREATE TABLE try.before AS SELECT s.stage, s.activity, crm.score_by_id(:hal) AS score, (SELECT jsonb_agg(to_jsonb(h) ORDER BY seq) FROM crm.stage_history h WHERE lead_id = :hal) AS history,
     (SELECT jsonb_agg(to_jsonb(r) ORDER BY r.event_id) FROM crm_reports.refunds r) AS refunds, (SELECT jsonb_agg(to_jsonb(f) ORDER BY f.form, f.variant, f.level) FROM crm_reports.form_conversion f) AS forms FROM crm.lead_state s WHERE lead_id = :hal;
 SELECT crm.forget_lead('Hal Cookie') AS nobody, crm.forget_lead('hal cookie', '2025-03-01') AS forgotten;
+SELECT t.code, t.message, t.hint FROM unnest(ARRAY[$$SELECT crm.set_stage('hal cookie', 'lost')$$, $$SELECT crm.give_consent('hal cookie', 'policy')$$,
+    $$SELECT crm.give_consent('hal 2', 'policy', email => 'hal@secret.example')$$, $$SELECT crm.unenroll('hal cookie', 'welcome')$$, $$SELECT crm.set_stage('hal 2', 'lost')$$]) s, try.try(s) t;
+SELECT t.code, t.hint FROM try.try(format('SELECT crm.give_consent_by_id(%s, ''policy'')', :hal)) t;
 SELECT crm.forget_lead('hal@secret.example') AS again, crm.forget_lead_by_id(:hal) AS by_number, crm.forget_lead('nobody') AS nobody;
 SELECT s.stage = b.stage AS stage, s.activity = b.activity AS activity, crm.score_by_id(:hal) = b.score AS score, (SELECT jsonb_agg(to_jsonb(h) ORDER BY seq) FROM crm.stage_history h WHERE lead_id = :hal) = b.history AS history,
     (SELECT jsonb_agg(to_jsonb(r) ORDER BY r.event_id) FROM crm_reports.refunds r) = b.refunds AS refunds, (SELECT jsonb_agg(to_jsonb(f) ORDER BY f.form, f.variant, f.level) FROM crm_reports.form_conversion f) = b.forms AS forms FROM crm.lead_state s, try.before b WHERE lead_id = :hal;

@@ -17,6 +17,9 @@ SELECT * FROM leadscore.create_pipeline('crm');
 SELECT relowner::regrole, count(*) > 50 FROM pg_class WHERE relnamespace = 'crm'::regnamespace GROUP BY 1;
 SELECT proowner::regrole, count(*) > 20 FROM pg_proc WHERE pronamespace = 'crm'::regnamespace GROUP BY 1;
 SELECT leadscore.grant_app('crm', 'leadscore_app'), leadscore.grant_reader('crm', 'leadscore_reader');
+-- a role that can be made, and one that cannot
+SELECT leadscore.grant_reader('crm', 'leadscore_Missing');
+SELECT leadscore.grant_reader('crm', 'public');
 INSERT INTO crm.segment (segment, persona) VALUES ('readers', true), ('draft', false);
 INSERT INTO crm.segment_condition (segment, condition, signal) VALUES ('readers', 'saw', 'product_page_view'), ('draft', 'saw', 'product_page_view');
 SELECT crm.activate_segment('readers');

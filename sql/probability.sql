@@ -8,8 +8,14 @@ SELECT leadscore.create_pipeline('crm', 'empty', attach => false) \g /dev/null
 SET search_path = crm, crm_reports, leadscore, leadscore_internal, public;
 SET client_min_messages = 'warning';
 
--- An empty pipeline
+-- An empty pipeline, without and with a model
 SELECT calibrate_model();
+BEGIN;
+INSERT INTO model (model) VALUES ('none');
+INSERT INTO dimension (model, dimension) VALUES ('none', 'all');
+SELECT activate_model('none');
+SELECT calibrate_model(at => '2025-01-01 00:00Z');
+ROLLBACK;
 SELECT count(*) FROM calibration;
 SELECT count(*) FROM model_drift;
 SELECT count(*) FROM conversion_probability('nobody');

@@ -82,6 +82,20 @@ SELECT count(*) FROM crm.tracked_table;
 SET client_min_messages = warning;
 DROP SCHEMA other CASCADE;
 RESET client_min_messages;
+-- hints that help, also if the column of the app has another type
+CREATE SCHEMA texts
+    CREATE TABLE texts (id int PRIMARY KEY, mail text, at timestamptz, total text, amount numeric GENERATED ALWAYS AS (total::numeric) STORED);
+SELECT leadscore.track_table('crm', 'texts.texts', lead => 'mail', kind => 'purchase', occurred_at => 'at', value => '"total"');
+SELECT leadscore.track_table('crm', 'texts.texts', lead => 'mail', kind => 'purchase', occurred_at => 'at', value => 'total');
+SELECT leadscore.track_table('crm', 'texts.texts', lead => 'mail', kind => 'purchase', occurred_at => 'at', value => 'amount', only_if => '{"amount": "many"}');
+SELECT leadscore.track_lead_table('crm', 'texts.texts', external_id => 'id', time_zone => 'Mars/Base');
+BEGIN;
+SELECT tracked_as FROM leadscore.track_table('crm', 'texts.texts', lead => 'mail', kind => 'purchase', occurred_at => 'at', value => 'amount');
+INSERT INTO texts.texts VALUES (1, 'gen@acme.example', '2025-01-01 12:00', '12.50');
+UPDATE texts.texts SET total = '7.25';
+SELECT source_id, value FROM crm.event WHERE source_id LIKE 'texts%';
+ROLLBACK;
+DROP SCHEMA texts CASCADE;
 
 -- A row has an event while its lead and its time are there and only_if holds
 SELECT * FROM leadscore.track_table('crm', 'shop.orders', lead => 'customer_email', kind => 'purchase', occurred_at => 'paid_at', value => 'amount',

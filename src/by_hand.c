@@ -151,10 +151,17 @@ leadscore_set_stage(FunctionCallInfo fcinfo, AppWrite *call)
 
 	UnregisterSnapshot(snapshot);
 	if (!found)
+	{
+		Datum		values[3] = {external_id};
+		bool		nulls[3] = {false, true, true};
+
 		ereport(ERROR,
 				(errcode(ERRCODE_NO_DATA_FOUND),
 				 errmsg("there is no lead \"%s\"", TextDatumGetCString(external_id)),
+				 leadscore_is_forgotten(call->pipeline, values, nulls) ?
+				 errhint("The person was forgotten. Only give_consent() with evidence and an address brings it back.") :
 				 errhint("Create it with upsert_lead() or track() first.")));
+	}
 	return set_stage(fcinfo, call, lead_id, label);
 }
 

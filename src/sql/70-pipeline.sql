@@ -53,7 +53,8 @@ BEGIN
 	IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = leadscore_internal.require_text('role', role)) THEN
 		RAISE EXCEPTION 'role "%" does not exist', role
 			USING ERRCODE = 'undefined_object',
-				HINT = pg_catalog.format('Create it with CREATE ROLE %I.', role);
+				HINT = CASE WHEN role IN ('public', 'none') THEN 'Pass the name of one role; grant that role to others.'
+					ELSE pg_catalog.format('Create it with CREATE ROLE %I.', role) END;
 	END IF;
 	RETURN role;
 END
@@ -109,8 +110,8 @@ BEGIN
 	EXECUTE pg_catalog.format('SELECT m.model FROM %I.model m WHERE m.model = $1', schema_name) INTO known USING model;
 	IF known IS NULL THEN
 		EXECUTE pg_catalog.format('SELECT pg_catalog.string_agg(m.model, '', '' ORDER BY m.model) FROM %I.model m', schema_name) INTO models;
-		RAISE EXCEPTION 'model "%" does not exist', model
-			USING ERRCODE = 'undefined_object',
+		RAISE EXCEPTION USING ERRCODE = CASE WHEN model IS NULL THEN 'null_value_not_allowed' ELSE 'undefined_object' END,
+				MESSAGE = CASE WHEN model IS NULL THEN 'model must not be null' ELSE pg_catalog.format('model "%s" does not exist', model) END,
 				HINT = 'Models of this pipeline: ' || coalesce(models, 'none') || '.';
 	END IF;
 	RETURN known;

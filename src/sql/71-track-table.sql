@@ -54,7 +54,9 @@ BEGIN
 	IF problem IS NOT NULL THEN
 		RAISE EXCEPTION '%', problem
 			USING ERRCODE = CASE WHEN problem LIKE '%does not exist' THEN 'undefined_column' ELSE 'datatype_mismatch' END,
-				HINT = 'Name columns of the table as they are in \d, without quotes.';
+				HINT = CASE WHEN problem LIKE '%only_if%' THEN 'Pass columns with values of their types, such as {"status": ["paid", "shipped"], "test": false}.'
+					WHEN problem LIKE '%does not exist' THEN 'Name columns of the table as they are in \d, without quotes.'
+					ELSE 'Name another column; a generated one will do.' END;
 	END IF;
 	EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER %I AFTER INSERT ON %I.%I REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION %I.table_changed(%L)',
 		trigger_name || '_ins', target.nspname, target.relname, pipeline, definition);
@@ -132,6 +134,9 @@ BEGIN
 		RAISE EXCEPTION 'only_if must be a JSON object'
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass columns with values, such as {"status": ["paid", "shipped"], "test": false}.';
 	END IF;
+	IF time_zone IS NOT NULL THEN
+		PERFORM leadscore_internal.require_time_zone(time_zone);
+	END IF;
 	EXECUTE pg_catalog.format('SELECT coalesce($1, s.time_zone) FROM %I.setting s', pipeline) INTO zone USING time_zone;
 	BEGIN
 		EXECUTE pg_catalog.format('INSERT INTO %I.tracked_table (definition, makes, lead_column, kind, kind_column, occurred_at_column, value_column, channel_column, campaign_column, property_columns, key_columns, only_if, on_delete, time_zone) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)', pipeline)
@@ -170,6 +175,9 @@ BEGIN
 	ELSIF only_if IS NOT NULL AND pg_catalog.jsonb_typeof(only_if) <> 'object' THEN
 		RAISE EXCEPTION 'only_if must be a JSON object'
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass columns with values, such as {"status": ["paid", "shipped"], "test": false}.';
+	END IF;
+	IF time_zone IS NOT NULL THEN
+		PERFORM leadscore_internal.require_time_zone(time_zone);
 	END IF;
 	EXECUTE pg_catalog.format('SELECT coalesce($1, s.time_zone) FROM %I.setting s', pipeline) INTO zone USING time_zone;
 	BEGIN

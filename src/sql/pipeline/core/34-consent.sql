@@ -599,7 +599,9 @@ BEGIN
     SELECT p.lead_id INTO winner
     FROM merged p
     WHERE NOT EXISTS (SELECT FROM @pipeline@.lead_merge m WHERE m.loser_id = p.lead_id);
-    RETURN CASE WHEN winner IS NULL THEN 'Create it with upsert_lead() or track() first.'
+    RETURN CASE WHEN EXISTS (SELECT FROM @pipeline@.lead l WHERE l.lead_id = _missing_hint.lead_id AND l.erased_at IS NOT NULL)
+            THEN 'The person was forgotten. Only give_consent() with evidence and an address brings it back, as a new lead.'
+        WHEN winner IS NULL THEN 'Create it with upsert_lead() or track() first.'
         ELSE format('Lead %s was merged into lead %s.', _missing_hint.lead_id, winner) END;
 END
 $$;
@@ -615,7 +617,10 @@ BEGIN
     found_id := @pipeline@.lead_id(leadscore_internal.require_text('external_id', external_id));
     IF found_id IS NULL THEN
         RAISE EXCEPTION 'there is no lead "%"', external_id
-            USING ERRCODE = 'no_data_found', HINT = 'Create it with upsert_lead() or track() first.';
+            USING ERRCODE = 'no_data_found',
+                HINT = CASE WHEN @pipeline@._is_forgotten(external_id, NULL, NULL)
+                    THEN 'The person was forgotten. Only give_consent() with evidence and an address brings it back.'
+                    ELSE 'Create it with upsert_lead() or track() first.' END;
     END IF;
     RETURN found_id;
 END
@@ -664,7 +669,9 @@ BEGIN
     IF lead_id IS NULL OR purpose IS NULL OR status IS NULL OR basis IS NULL THEN
         RAISE EXCEPTION '% must not be null', CASE WHEN lead_id IS NULL THEN 'lead_id' WHEN purpose IS NULL THEN 'purpose'
                 WHEN status IS NULL THEN 'status' ELSE 'basis' END
-            USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave the argument out if the default is meant.';
+            USING ERRCODE = 'null_value_not_allowed',
+                HINT = CASE WHEN lead_id IS NULL THEN 'Pass the number of a lead.' WHEN purpose IS NULL THEN 'Pass policy or marketing.'
+                    ELSE 'Leave the argument out if the default is meant.' END;
     END IF;
     problem := CASE
         WHEN purpose NOT IN ('policy', 'marketing') THEN format('purpose must be policy or marketing, not "%s"', purpose)
@@ -679,7 +686,8 @@ BEGIN
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION '%', problem
             USING ERRCODE = 'invalid_parameter_value',
-                HINT = 'Pass something like purpose => ''marketing'', channel => ''email'', topic => ''newsletter'', evidence => ''{"form": "footer"}''.';
+                HINT = CASE WHEN problem LIKE '%dated ahead' THEN 'Record consent when it is given or withdrawn.'
+                    ELSE 'Pass something like purpose => ''marketing'', channel => ''email'', topic => ''newsletter'', evidence => ''{"form": "footer"}''.' END;
     END IF;
     PERFORM @pipeline@._lock_leads(ARRAY[lead_id]);
     PERFORM FROM @pipeline@.lead l WHERE l.lead_id = give_consent_by_id.lead_id AND l.erased_at IS NULL;
@@ -723,7 +731,10 @@ BEGIN
     END IF;
     IF email ~ '[^[:space:]]' THEN
         -- the address was known when the consent was given
-        PERFORM @pipeline@.upsert_lead(external_id, email => email, at => CASE WHEN isfinite(occurred_at) THEN occurred_at ELSE now() END);
+        IF @pipeline@.upsert_lead(external_id, email => email, at => CASE WHEN isfinite(occurred_at) THEN occurred_at ELSE now() END) IS NULL THEN
+            RAISE EXCEPTION 'there is no lead "%"', external_id
+                USING ERRCODE = 'no_data_found', HINT = 'The person was forgotten. Only consent with evidence, given since then, brings it back.';
+        END IF;
     END IF;
     RETURN @pipeline@.give_consent_by_id(@pipeline@._hold_leads(external_id, false),
         purpose, channel, topic, evidence, status, basis, policy_version, occurred_at);

@@ -209,7 +209,8 @@ CREATE OR REPLACE FUNCTION merge_leads(winner text, loser text, reason text DEFA
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
-    RETURN @pipeline@.merge_leads_by_id(@pipeline@._find_lead(winner), @pipeline@._find_lead(loser), reason);
+    RETURN @pipeline@.merge_leads_by_id(@pipeline@._find_lead(leadscore_internal.require_text('winner', winner)),
+        @pipeline@._find_lead(leadscore_internal.require_text('loser', loser)), reason);
 END
 $$;
 REVOKE EXECUTE ON FUNCTION merge_leads(text, text, text) FROM PUBLIC;

@@ -281,7 +281,9 @@ BEGIN
     IF claim_actions.channel IS NULL OR max_actions IS NULL OR lease IS NULL THEN
         RAISE EXCEPTION '% must not be null', CASE WHEN claim_actions.channel IS NULL THEN 'channel' WHEN max_actions IS NULL THEN 'max_actions'
                 ELSE 'lease' END
-            USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave the argument out if the default is meant.';
+            USING ERRCODE = 'null_value_not_allowed',
+                HINT = CASE WHEN claim_actions.channel IS NULL THEN 'Pass the channel that the worker sends by, such as email.'
+                    ELSE 'Leave the argument out if the default is meant.' END;
     ELSIF max_actions NOT BETWEEN 1 AND 10000 OR lease <= interval '0' OR lease > interval '30 days' THEN
         RAISE EXCEPTION '%', CASE WHEN max_actions NOT BETWEEN 1 AND 10000 THEN 'max_actions must be 1 to 10000'
                 ELSE 'lease must be positive, and 30 days at most' END

@@ -458,9 +458,10 @@ BEGIN
     IF learned_area.auc IS NULL OR learned_area.auc_low <= 0.5 THEN
         RAISE EXCEPTION 'the rules do not tell which leads reach stage %', goal
             USING ERRCODE = 'object_not_in_prerequisite_state',
-                DETAIL = format('Of %s leads from %s on, %s reached it.', learned_area.leads, (split AT TIME ZONE 'UTC')::date, learned_area.converted)
-                    || CASE WHEN learned_area.auc IS NULL THEN '' ELSE format(' The area under the curve is %s (95 %% interval %s to %s), and 0.5 is chance.',
-                        round(learned_area.auc::numeric, 3), round(learned_area.auc_low::numeric, 3), round(learned_area.auc_high::numeric, 3)) END,
+                DETAIL = format('Of %s leads from %s on, %s reached it.', coalesce(learned_area.leads, 0), (split AT TIME ZONE 'UTC')::date, coalesce(learned_area.converted, 0))
+                    || CASE WHEN learned_area.auc IS NULL THEN ''
+                        ELSE format(' The area under the curve is %s (95 %% interval %s to %s), and 0.5 is chance.',
+                            round(learned_area.auc::numeric, 3), round(learned_area.auc_low::numeric, 3), round(learned_area.auc_high::numeric, 3)) END,
                 HINT = 'See the report signal_report for signals that matter and have no rule.';
     END IF;
 

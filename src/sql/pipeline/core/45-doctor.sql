@@ -3,8 +3,9 @@
 CREATE OR REPLACE FUNCTION _problems() RETURNS TABLE (severity text, problem text, detail text, advice text)
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    schema_oid CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
 
     -- Broken: figures are wrong, or work stands still
     RETURN QUERY
@@ -14,18 +15,18 @@ BEGIN
             ('lead', 'leadscore_inserted'), ('lead', 'leadscore_updated'), ('lead', 'leadscore_deleted'), ('lead', 'leadscore_truncated')) AS w (relname, tgname)
     WHERE NOT EXISTS (
         SELECT FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-        WHERE c.relnamespace = @pipeline_name@::regnamespace AND c.relname = w.relname AND t.tgname = w.tgname);
+        WHERE c.relnamespace = schema_oid AND c.relname = w.relname AND t.tgname = w.tgname);
     RETURN QUERY
     SELECT 'error', format('trigger %s of table %s is disabled', t.tgname, c.relname), 'What is written meanwhile is not counted.',
         format('Run ALTER TABLE %I.%I ENABLE TRIGGER %I, then rebuild().', @pipeline_name@, c.relname, t.tgname)
     FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-    WHERE c.relnamespace = @pipeline_name@::regnamespace AND NOT t.tgisinternal AND t.tgparentid = 0 AND t.tgenabled = 'D'
+    WHERE c.relnamespace = schema_oid AND NOT t.tgisinternal AND t.tgparentid = 0 AND t.tgenabled = 'D'
     ORDER BY c.relname, t.tgname;
     RETURN QUERY
     SELECT 'error', format('index %s of table %s is not valid', i.relname, c.relname), 'An attempt to build it failed, and no query uses it.',
         format('Run REINDEX INDEX CONCURRENTLY %I.%I.', @pipeline_name@, i.relname)
     FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class c ON c.oid = x.indrelid
-    WHERE c.relnamespace = @pipeline_name@::regnamespace AND NOT x.indisvalid
+    WHERE c.relnamespace = schema_oid AND NOT x.indisvalid
     ORDER BY i.relname;
     -- kept since create_pipeline() made them; a key that a partitioned or
     -- distributed table cannot have is left out
@@ -33,13 +34,18 @@ BEGIN
     SELECT 'error', format('table %s has no index %s', w.relname, w.index), 'What the engine finds by it is found by reading the whole table.',
         format('Make it as it is in a new pipeline: SELECT leadscore.create_pipeline(%L), and see %I there.', @pipeline_name@ || '_new', w.index)
     FROM (VALUES ('lead_state', 'lead_state_next_review_at_idx'), ('lead_state', 'lead_state_stage_idx'), ('lead_state', 'lead_state_stage_name_idx'), ('lead_state', 'lead_state_level_idx'), ('lead_state', 'lead_state_configuration_idx'),
-            ('lead', 'lead_referred_by_idx'), ('lead', 'lead_address_idx'), ('lead', 'lead_phone_idx'), ('event', 'event_source_id_key'),
+            ('lead', 'lead_referred_by_idx'), ('lead', 'lead_address_idx'), ('lead', 'lead_phone_idx'), ('event', 'event_source_id_key'), ('event', 'event_content_idx'),
             ('stage_log', 'stage_log_stepped_back_idx'), ('lead_alias', 'lead_alias_lead_id_idx'), ('lead_merge', 'lead_merge_loser_id_idx'),
             ('enrollment', 'enrollment_open_key'), ('action', 'action_due_idx'), ('action', 'action_lease_idx'), ('action', 'action_contact_idx'),
             ('action', 'action_open_idx'), ('action', 'action_team_idx')) AS w (relname, index)
     WHERE NOT EXISTS (
         SELECT FROM pg_class i
-        WHERE i.relnamespace = @pipeline_name@::regnamespace AND i.relname = w.index);
+        WHERE i.relnamespace = schema_oid AND i.relname = w.index)
+        -- a table that is partitioned by time has one that is not unique
+        AND NOT (w.index = 'event_source_id_key' AND EXISTS (
+            SELECT FROM pg_index x JOIN pg_class c ON c.oid = x.indrelid
+            WHERE c.relnamespace = schema_oid AND c.relname = w.relname AND c.relkind = 'p'
+                AND pg_get_indexdef(x.indexrelid, 1, true) = 'lead_id' AND pg_get_indexdef(x.indexrelid, 2, true) = 'source_id'));
 
     RETURN QUERY
     SELECT 'error', 'no model is active', 'Nobody has a score, and nobody comes into a stage.',
@@ -119,6 +125,20 @@ BEGIN
     SELECT 'warning', 'no lead has given consent', 'Without consent a contact stays a visitor, whatever it does.',
         'Pass consent in the profile of track() or upsert_lead(), or call give_consent().'
     WHERE EXISTS (SELECT FROM @pipeline@.lead) AND NOT EXISTS (SELECT FROM @pipeline@.lead l WHERE l.consented_at IS NOT NULL);
+    -- a column of yours, say, that was dropped or renamed
+    RETURN QUERY
+    SELECT DISTINCT 'warning', format('signal "%s" asks for "$%s", which is not there', g.signal, v.name[1]),
+        format('No column of %s and no list has this name, so it is null.', w.relname),
+        'Give the column its name back, insert an item into value_list, or change the condition.'
+    FROM @pipeline@.signal g
+        CROSS JOIN LATERAL (SELECT CASE g.source WHEN 'event' THEN 'event' ELSE 'lead' END AS relname) w
+        CROSS JOIN LATERAL regexp_matches(concat_ws(' ', g.condition, g.quantity, g.distinct_on), '\$"(\w+)"', 'g') AS v (name)
+    WHERE NOT EXISTS (
+            SELECT FROM pg_attribute a
+            WHERE a.attrelid = format('%I.%I', @pipeline_name@, w.relname)::regclass AND a.attname = v.name[1] AND a.attnum > 0 AND NOT a.attisdropped)
+        AND NOT EXISTS (SELECT FROM @pipeline@.value_list l WHERE l.list = v.name[1])
+        AND v.name[1] <> ALL (CASE g.source WHEN 'event' THEN '{content_kind,content_topic,content_intent,content_stage,content_persona}'::text[] ELSE '{consented,email_domain}' END)
+    ORDER BY 2;
     RETURN QUERY
     SELECT 'warning', format('events of kind %s count for nothing', quote_literal(u.kind)),
         format('In the last 30 days: %s, %s.', count(*), u.reason),

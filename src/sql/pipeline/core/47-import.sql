@@ -246,7 +246,9 @@ BEGIN
         RAISE EXCEPTION 'table "%" has no column "%"', staging, mapping #>> '{record_id,0}'
             USING ERRCODE = 'undefined_column',
                 HINT = format('The columns of the table are to be called like those of the file; one of these is needed: %s.',
-                    (SELECT string_agg(h, ', ') FROM jsonb_array_elements_text(mapping -> 'record_id') h));
+                    (SELECT string_agg(h, ', ') FROM jsonb_array_elements_text(mapping -> 'record_id') h))
+                    || CASE (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = staging AND a.attnum > 0 AND NOT a.attisdropped)
+                        WHEN 1 THEN ' This table has one column: perhaps the file has another delimiter, see create_import_table().' ELSE '' END;
     END IF;
 
     SELECT format($query$
