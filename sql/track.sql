@@ -67,7 +67,8 @@ SET ROLE leadscore_app;
 SELECT * FROM unnest(ARRAY[
     $$SELECT crm.track(NULL, 'page_view')$$, $$SELECT crm.track('x', '')$$, $$SELECT crm.track(repeat('x', 2001), 'page_view')$$,
     $$SELECT crm.track('x', 'page_view', source_id => repeat('x', 2001))$$, $$SELECT crm.track('x', 'page_view', profile => '[]')$$,
-    $$SELECT crm.track('x', 'page_view', profile => 'null')$$,
+    $$SELECT crm.track('x', 'page_view', profile => 'null')$$, $$SELECT crm.track('x', 'page_view', '[]')$$,
+    $$SELECT crm.track_many('[{"external_id": "x", "kind": "a", "properties": {}}, {"external_id": "x", "kind": "a", "properties": [1]}]')$$,
     $$SELECT crm.upsert_lead('x', market => 'b2g')$$, $$SELECT crm.upsert_lead('x', kind => 'robot')$$,
     $$SELECT crm.upsert_lead('x', profile => '{"market": 1}')$$, $$SELECT crm.upsert_lead('x', profile => '{"email": {"a": 1}}')$$,
     $$SELECT crm.upsert_lead('x', profile => '{"consent": "perhaps"}')$$, $$SELECT crm.upsert_lead('x', profile => '{"contact_allowed": []}')$$,

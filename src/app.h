@@ -164,6 +164,8 @@ extern AppWatch *leadscore_app_watch(AppWatch *watch);
 extern Datum leadscore_required_text(FunctionCallInfo fcinfo, int argument, const char *name);
 extern void leadscore_check_length(const char *name, Datum value);
 extern const char *leadscore_member_problem(const char *name, int length, const JsonbValue *value);
+extern void leadscore_check_object(Jsonb *document, const char *name, const char *example,
+								   const char *element);
 extern Jsonb *leadscore_check_document(Jsonb *document, const char *element);
 extern void leadscore_leads_touch(AppWrite *call, LeadInput *leads, int n);
 extern Datum leadscore_upsert_lead(FunctionCallInfo fcinfo, AppWrite *call);

@@ -202,7 +202,7 @@ leadscore_set_stage_by_id(FunctionCallInfo fcinfo, AppWrite *call)
 				 errmsg("there is no lead " INT64_FORMAT, PG_GETARG_INT64(0)),
 				 winner ? errhint("Lead " INT64_FORMAT " was merged into lead " INT64_FORMAT ".",
 								  PG_GETARG_INT64(0), winner) :
-				 errhint("Create it with upsert_lead() or track() first.")));
+				 errhint("Use the lead_id that upsert_lead() or track() has returned.")));
 	}
 	return set_stage(fcinfo, call, PG_GETARG_INT64(0), label);
 }

@@ -173,6 +173,7 @@ read_event(const JsonbValue *item, int position, EventInput *event)
 	properties = item_jsonb(container, "properties");
 	if (properties)
 	{
+		leadscore_check_object(properties, "properties", EXAMPLE_PROPERTIES, psprintf("element %d of events", position));
 		event->values[EVENT_PROPERTIES] = JsonbPGetDatum(properties);
 		event->nulls[EVENT_PROPERTIES] = ' ';
 	}

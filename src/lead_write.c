@@ -208,6 +208,30 @@ leadscore_member_problem(const char *name, int length, const JsonbValue *value)
 }
 
 /*
+ * Refuse a document that is no object: `name` is what it is, and `example` one that
+ * would do.  Of an element of track_many(), the error names that.
+ */
+void
+leadscore_check_object(Jsonb *document, const char *name, const char *example, const char *element)
+{
+	JsonbValue	value;
+
+	if (JB_ROOT_IS_OBJECT(document))
+		return;
+	if (element)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s is not valid", element),
+				 errdetail("Its %s must be a JSON object.", name),
+				 errhint("Pass something like %s.", example)));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("%s must be a JSON object, not %s", name,
+					JsonbExtractScalar(&document->root, &value) ? JsonbTypeName(&value) : "array"),
+			 errhint("Pass something like %s.", example)));
+}
+
+/*
  * A document about a lead that can be merged, or an error; of an element of
  * track_many(), it names that.
  */
@@ -217,22 +241,7 @@ leadscore_check_document(Jsonb *document, const char *element)
 	JsonbValue	value;
 	int			i;
 
-	if (!JB_ROOT_IS_OBJECT(document))
-	{
-		const char *type = JsonbExtractScalar(&document->root, &value) ?
-			JsonbTypeName(&value) : "array";
-
-		if (element)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("%s is not valid", element),
-					 errdetail("Its profile is not an object."),
-					 errhint("Pass something like {\"job_title\": \"head of sales\", \"employees\": 50}.")));
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("profile must be a JSON object, not %s", type),
-				 errhint("Pass something like {\"job_title\": \"head of sales\", \"employees\": 50}.")));
-	}
+	leadscore_check_object(document, "profile", "{\"job_title\": \"head of sales\", \"employees\": 50}", element);
 	for (i = 0; i < lengthof(fields); i++)
 	{
 		const char *problem;

@@ -99,6 +99,8 @@ leadscore_track(FunctionCallInfo fcinfo, AppWrite *call)
 	event.values[EVENT_KIND] = leadscore_required_text(fcinfo, 1, "kind");
 	event.nulls[EVENT_LEAD_ID] = event.nulls[EVENT_KIND] = ' ';
 	take_argument(fcinfo, 2, &event, EVENT_PROPERTIES);
+	if (!PG_ARGISNULL(2))
+		leadscore_check_object(PG_GETARG_JSONB_P(2), "properties", EXAMPLE_PROPERTIES, NULL);
 	leadscore_say_who(&event);
 	take_argument(fcinfo, 3, &event, EVENT_OCCURRED_AT);
 	if (PG_ARGISNULL(3))

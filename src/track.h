@@ -24,6 +24,8 @@ enum
 	EVENT_COLUMNS
 };
 
+#define EXAMPLE_PROPERTIES	"{\"page\": \"/pricing\"}"
+
 /* An event to be inserted */
 typedef struct EventInput
 {

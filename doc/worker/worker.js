@@ -15,6 +15,10 @@ const { Client } = require('pg');
 const channel = process.env.CHANNEL || 'email', once = process.env.ONCE;
 const name = process.env.WORKER || `worker ${process.pid}`;
 let stopped = false;
+if (!process.env.MAILER) {
+    console.error('set MAILER to the command that sends a message');
+    process.exit(1);
+}
 for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => { stopped = true; });
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 

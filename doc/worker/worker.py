@@ -16,6 +16,8 @@ import psycopg2, psycopg2.extras
 channel, once = os.environ.get('CHANNEL', 'email'), os.environ.get('ONCE')
 name = os.environ.get('WORKER', 'worker %d' % os.getpid())
 stopped = []
+if not os.environ.get('MAILER'):
+    raise SystemExit('set MAILER to the command that sends a message')
 for number in (signal.SIGTERM, signal.SIGINT):
     signal.signal(number, lambda *_: stopped.append(True))
 

@@ -46,7 +46,7 @@ foreach my $name (sort keys %workers)
 
 	SKIP:
 	{
-		skip "$name is not here", 9 unless eval { IPC::Run::run([ $interpreter, $option, $needs ], '>', \$out, '2>', \$err) };
+		skip "$name is not here", 12 unless eval { IPC::Run::run([ $interpreter, $option, $needs ], '>', \$out, '2>', \$err) };
 
 		$node->safe_psql('postgres', "CREATE DATABASE $database");
 		$node->safe_psql($database, q{
@@ -70,6 +70,14 @@ foreach my $name (sort keys %workers)
 		};
 		my $waiting = sub { return $node->safe_psql($database, q{SELECT count(*) FROM crm.action WHERE status IN ('waiting', 'claimed') AND due_at <= now()}); };
 		my $wait_for = sub { my ($what) = @_; my $end = time() + 120; sleep 0.2 while $what->() && time() < $end; };
+
+		# without a command nothing is claimed
+		{
+			local %ENV = (%ENV, PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => $database, PGUSER => 'app', MAILER => '');
+			ok(!IPC::Run::run([ $interpreter, "$folder/$script" ], '>', \$out, '2>', \$err), "$name: needs a command");
+			like($err, qr/^set MAILER/, "$name: says so");
+		}
+		is($node->safe_psql($database, q{SELECT count(*) FROM crm.action WHERE status = 'claimed'}), '0', "$name: claims nothing without");
 
 		# two of them, one of which is told to stop while it sends
 		my @running = map { $worker->($_, 0.2, 0) } 'one', 'two';

@@ -601,7 +601,7 @@ BEGIN
     WHERE NOT EXISTS (SELECT FROM @pipeline@.lead_merge m WHERE m.loser_id = p.lead_id);
     RETURN CASE WHEN EXISTS (SELECT FROM @pipeline@.lead l WHERE l.lead_id = _missing_hint.lead_id AND l.erased_at IS NOT NULL)
             THEN 'The person was forgotten. Only give_consent() with evidence and an address brings it back, as a new lead.'
-        WHEN winner IS NULL THEN 'Create it with upsert_lead() or track() first.'
+        WHEN winner IS NULL THEN 'Use the lead_id that upsert_lead() or track() has returned.'
         ELSE format('Lead %s was merged into lead %s.', _missing_hint.lead_id, winner) END;
 END
 $$;
