@@ -504,7 +504,7 @@ evaluate_argument(FunctionCallInfo fcinfo, Pipeline *pipeline, const UserSwitch 
 	site = find_model(fcinfo, pipeline, at, of_then, snapshot);
 	if (site)
 	{
-		leadscore_check_grain(site, &lead->activity);
+		leadscore_check_grain(site->scorer, &lead->activity);
 		leadscore_evaluate(site->scorer, &lead->activity, bucket_of(at, pipeline->grain),
 						   site->evaluation);
 	}
@@ -579,7 +579,7 @@ leadscore_lead_next_steps(FunctionCallInfo fcinfo)
 		site = find_model(fcinfo, pipeline, now, false, snapshot);
 	if (site)
 	{
-		leadscore_check_grain(site, &lead.activity);
+		leadscore_check_grain(site->scorer, &lead.activity);
 		leadscore_evaluate(site->scorer, &lead.activity, bucket_of(now, pipeline->grain),
 						   site->evaluation);
 		lines = list_concat(leadscore_gate_lines(site->scorer, site->evaluation),

@@ -63,7 +63,7 @@ extern Datum leadscore_read_kinds(Oid event_kind, Datum roles, MemoryContext con
 extern ScorerCache *leadscore_scorer_cache_at(ScorerCache **place, MemoryContext context,
 											  Datum value);
 extern ScorerCache *leadscore_scorer_cache(FunctionCallInfo fcinfo, Datum model);
-extern void leadscore_check_grain(const ScorerCache *site, const ActivityList *activity);
+extern void leadscore_check_grain(const Scorer *scorer, const ActivityList *activity);
 extern void leadscore_scorer_cache_activity(ScorerCache *site, const LeadActivity *activity);
 extern const ActivityList *leadscore_scorer_cache_known(const LeadActivity *activity);
 extern ScorerCache *leadscore_scorer_cache_score(ScorerCache *site, LeadActivity *activity,

@@ -35,6 +35,8 @@ typedef struct OpenCondition
 /* What a call site keeps */
 typedef struct Preview
 {
+	Oid			type;			/* of the rows that it looks at */
+	int32		typmod;
 	Pipeline   *pipeline;
 	TupleDesc	desc;
 	TupleTableSlot *slot;
@@ -91,8 +93,10 @@ make_preview(HeapTupleHeader row, Jsonb *definition)
 				 errmsg("argument is not a row of table \"lead\""),
 				 errhint("Pass the row of the table itself, not a part of it.")));
 	leadscore_check_maintainer(get_rel_namespace(relid), "signal", ACL_SELECT);
+	preview->type = type;
+	preview->typmod = HeapTupleHeaderGetTypMod(row);
 	preview->pipeline = leadscore_pipeline_for_query(leadscore_part(relid));
-	desc = lookup_rowtype_tupdesc(type, HeapTupleHeaderGetTypMod(row));
+	desc = lookup_rowtype_tupdesc(type, preview->typmod);
 	preview->desc = CreateTupleDescCopy(desc);
 	ReleaseTupleDesc(desc);
 	preview->slot = MakeSingleTupleTableSlot(preview->desc, &TTSOpsHeapTuple);
@@ -118,6 +122,16 @@ make_preview(HeapTupleHeader row, Jsonb *definition)
 	return preview;
 }
 
+/* Was a preview made for rows of this type, and for this definition? */
+static bool
+fits(const Preview *preview, HeapTupleHeader row, const Jsonb *definition)
+{
+	return preview->type == HeapTupleHeaderGetTypeId(row) &&
+		preview->typmod == HeapTupleHeaderGetTypMod(row) &&
+		VARSIZE(preview->definition) == VARSIZE(definition) &&
+		memcmp(preview->definition, definition, VARSIZE(definition)) == 0;
+}
+
 /*
  * would_be_in(lead, activity, stage, definition): would the lead of this row,
  * with this activity and in this stage, be in a segment of this definition now?
@@ -138,8 +152,8 @@ leadscore_would_be_in(PG_FUNCTION_ARGS)
 				 errmsg("argument is not a row of table \"lead\""),
 				 errhint("Pass the row of the table itself, not a part of it.")));
 	row = PG_GETARG_HEAPTUPLEHEADER(0);
-	if (preview && (VARSIZE(preview->definition) != VARSIZE(definition) ||
-					memcmp(preview->definition, definition, VARSIZE(definition)) != 0))
+	/* of a record each row may have a type of its own */
+	if (preview && !fits(preview, row, definition))
 	{
 		fcinfo->flinfo->fn_extra = NULL;
 		MemoryContextDelete(preview->context);
@@ -157,6 +171,7 @@ leadscore_would_be_in(PG_FUNCTION_ARGS)
 		fcinfo->flinfo->fn_extra = preview;
 	}
 	leadscore_activity_decode(PG_GETARG_LEAD_ACTIVITY_PP(1), &preview->activity);
+	leadscore_check_grain(preview->scorer, &preview->activity);
 	tuple.t_len = HeapTupleHeaderGetDatumLength(row);
 	tuple.t_data = row;
 	ExecStoreHeapTuple(&tuple, preview->slot, false);
