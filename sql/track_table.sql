@@ -253,6 +253,17 @@ INSERT INTO other.note VALUES (NULL, 'ria@acme.example', '2025-03-03'), (NULL, '
 SELECT leadscore.backfill_table('crm', 'note', max_rows => 3) AS rows;
 SELECT source_id FROM crm.made WHERE lead = 'ria@acme.example' ORDER BY 1;
 SELECT leadscore.untrack_table('crm', 'note') \g /dev/null
+
+-- A lead that a number names has one name, however the session shows numbers
+CREATE TABLE other.member (id int PRIMARY KEY, member float8, at timestamptz);
+SELECT definition FROM leadscore.track_table('crm', 'other.member', lead => 'member', kind => 'page_view', occurred_at => 'at') AS definition;
+INSERT INTO other.member VALUES (1, 1234567.8901, '2025-03-01');
+SET extra_float_digits = -9;
+INSERT INTO other.member VALUES (2, 1234567.8901, '2025-03-02');
+UPDATE other.member SET at = '2025-03-03' WHERE id = 1;
+RESET extra_float_digits;
+SELECT source_id, lead FROM crm.made WHERE source_id LIKE 'member:%' ORDER BY 1;
+SELECT leadscore.untrack_table('crm', 'member') \g /dev/null
 DROP SCHEMA other CASCADE;
 RESET ROLE;
 
