@@ -57,7 +57,7 @@ typedef struct ScorerCache
  */
 typedef struct RolesSite
 {
-	MemoryContext context;		/* of the roles and the answer; reset with them */
+	MemoryContext context;		/* of the roles and the answer */
 	Oid			object;			/* a table or a schema */
 	ArrayType  *roles;
 	SnapshotData seen;

@@ -186,8 +186,9 @@ leadscore_scorer_cache_score(ScorerCache *site, LeadActivity *activity, Timestam
 	leadscore_evaluate(site->scorer, &site->activity, bucket, site->evaluation);
 	if (size > site->evaluated_capacity)
 	{
+		/* may fail: the site is used again after an error that is caught */
+		site->evaluated = repalloc_huge(site->evaluated, size * 2);
 		site->evaluated_capacity = size * 2;
-		site->evaluated = repalloc_huge(site->evaluated, site->evaluated_capacity);
 	}
 	memcpy(site->evaluated, VARDATA_ANY(activity), size);
 	site->evaluated_size = size;

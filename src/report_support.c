@@ -253,7 +253,7 @@ leadscore_kinds_of(PG_FUNCTION_ARGS)
 
 	if (site->answer == NULL)
 		site->answer = DatumGetPointer(leadscore_read_kinds(site->object, PointerGetDatum(roles), site->context));
-	/* of arguments that change, the next row may take the memory of the answer */
+	/* of arguments that change, the next row may free the answer */
 	if (get_fn_expr_arg_stable(fcinfo->flinfo, 0) && get_fn_expr_arg_stable(fcinfo->flinfo, 1))
 		PG_RETURN_POINTER(site->answer);
 	PG_RETURN_POINTER(PG_DETOAST_DATUM_COPY(PointerGetDatum(site->answer)));
