@@ -297,6 +297,21 @@ BEGIN
 END $$;
 SELECT leadscore_internal.would_be_in(s.row_or_record(1), 'day{}', 'mql', :'definition');
 SELECT leadscore_internal.would_be_in(s.row_or_record(i), 'day{}', 'mql', :'definition') FROM generate_series(1, 2) i;
+-- and a function may add the next signal between two calls
+CREATE FUNCTION s.would_be_in_twice(definition jsonb) RETURNS boolean[] LANGUAGE plpgsql AS $$
+DECLARE
+    l s.lead := jsonb_populate_record(NULL::s.lead, '{"profile": {}}');
+    id int;
+    result boolean[];
+BEGIN
+    FOR i IN 1 .. 2 LOOP
+        INSERT INTO s.signal (signal, event_kinds) VALUES ('next' || i, '{page_view}') RETURNING signal_id INTO id;
+        result[i] := leadscore_internal.would_be_in(l, format('day{%s@2025-01-01:1}', id)::leadscore.lead_activity, 'mql', definition);
+    END LOOP;
+    RETURN result;
+END $$;
+SELECT s.would_be_in_twice(:'definition');
+DELETE FROM s.signal WHERE signal ~ '^next[12]$';
 
 -- Another role is told nothing about rows by messages
 CREATE ROLE leadscore_nosy;

@@ -14,11 +14,13 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/typcache.h"
 
 #include "classify.h"
 #include "leadscore.h"
 #include "lifecycle.h"
+#include "lookup.h"
 #include "segment_compile.h"
 #include "segment_match.h"
 #include "stage.h"
@@ -48,6 +50,7 @@ typedef struct Preview
 	int			nopen;
 	ActivityList activity;
 	Jsonb	   *definition;		/* that all this is made of */
+	SnapshotData seen;			/* by which it was made */
 	MemoryContext context;
 } Preview;
 
@@ -119,15 +122,21 @@ make_preview(HeapTupleHeader row, Jsonb *definition)
 	preview->segment = leadscore_segment_index(preview->scorer->segments, segments[0].id);
 	lead_activity_init(&preview->activity, preview->pipeline->grain, 64);
 	preview->definition = definition;
+	preview->seen = *GetActiveSnapshot();
 	return preview;
 }
 
-/* Was a preview made for rows of this type, and for this definition? */
+/*
+ * Was a preview made for rows of this type, and for this definition?  In PL/pgSQL
+ * a call site is used again by later statements, when the configuration may be
+ * another.
+ */
 static bool
 fits(const Preview *preview, HeapTupleHeader row, const Jsonb *definition)
 {
 	return preview->type == HeapTupleHeaderGetTypeId(row) &&
 		preview->typmod == HeapTupleHeaderGetTypMod(row) &&
+		leadscore_same_view(&preview->seen, GetActiveSnapshot()) &&
 		VARSIZE(preview->definition) == VARSIZE(definition) &&
 		memcmp(preview->definition, definition, VARSIZE(definition)) == 0;
 }
