@@ -215,6 +215,28 @@ BEGIN
 END $$;
 SELECT state IN ('22023', '22P02', '22003', '22P05') AS refused, class, count(*) > 200 AS many FROM mutate_models(:mutations) GROUP BY 1, 2 ORDER BY 1, 2;
 
+-- A model whose rules all name thousands of signals takes long to read, and can be cancelled
+CREATE TABLE long_model AS SELECT format('{"model": "m", "signals": %s, "dimensions": [{"dimension": "d"}], "rules": [%s]}',
+	jsonb_agg(jsonb_build_object('signal', 's' || i, 'signal_id', i)),
+	(SELECT string_agg(format('{"rule": "r%s", "dimension": "d", "signal": "s1", "points": 1, "only_if": %s}', r, list), ', ') FROM generate_series(1, 30) r, (SELECT jsonb_agg('s' || i) AS list FROM generate_series(1, 8000) i) names)) AS document
+FROM generate_series(1, 8000) i;
+CREATE FUNCTION read_long_model() RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	document text := (SELECT l.document FROM long_model l);
+	m lead_model;
+BEGIN
+	m := document;
+	RETURN 'read';
+EXCEPTION WHEN query_canceled THEN
+	-- it has a value if it had to be read to the end
+	RETURN CASE WHEN m IS NULL THEN 'cancelled' ELSE 'cancelled late' END;
+END $$;
+SET statement_timeout = '200ms';
+SELECT read_long_model();
+RESET statement_timeout;
+DROP FUNCTION read_long_model();
+DROP TABLE long_model;
+
 DROP TABLE example;
 DROP FUNCTION mistake(jsonb);
 DROP FUNCTION small(text, jsonb);

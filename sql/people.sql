@@ -71,6 +71,11 @@ SELECT external_id, email, phone, country, market, profile, created_at, consente
 SELECT kind, source_id, value FROM crm.event WHERE lead_id = :f1 ORDER BY occurred_at, source_id;
 SELECT signal, events FROM crm.explain('f1', '2025-02-06') WHERE source = 'event' AND rule IS NOT NULL;
 SELECT referred_by = :f1 AS moved FROM crm.lead WHERE external_id = 'referred';
+-- documents about two names of one lead become one: that of the 1st of February, and over it that of the 2nd
+SELECT crm.upsert_lead('n1') AS n1, crm.upsert_lead('n2') AS n2 \gset
+SELECT crm.merge_leads('n1', 'n2') = :n1 AS merged;
+SELECT * FROM crm.track_many('[{"external_id": "n1", "kind": "page_view", "occurred_at": "2025-02-02", "profile": {"a": 1, "b": 1}}, {"external_id": "n2", "kind": "page_view", "occurred_at": "2025-02-01", "profile": {"b": 2, "c": 2}}]');
+SELECT profile FROM crm.lead WHERE lead_id = :n1;
 -- the address of the loser may be one that is refused: the winner has said what it has said, no more
 SELECT crm.upsert_lead('granted') AS granted, crm.upsert_lead('given', 'given@x.example') AS given \gset
 SELECT crm.give_consent('granted', 'marketing', 'email', evidence => '{"form": "f"}', occurred_at => '2025-01-10'), crm.suppress('given@x.example', reason => 'unsubscribed', since => '2025-01-20') AS leads;

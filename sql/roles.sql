@@ -78,6 +78,33 @@ INSERT INTO event (lead_id, kind, occurred_at, value) VALUES (3, 'liked', '2025-
 SELECT s.signal, sum(u.count) FROM lead_state l, unnest(l.activity) u JOIN signal s USING (signal_id) WHERE l.lead_id = 3 GROUP BY 1 ORDER BY 1;
 SELECT count(*) FROM verify();
 
+-- A call in PL/pgSQL is used again by later statements: with another role, and after
+-- a kind came. Each webinar counts for a signal, so a lead without counts has seen
+-- none; of engagement only some events count.
+DO $$
+DECLARE
+    roles text[];
+    kinds text[];
+    may_have boolean;
+BEGIN
+    FOR i IN 1 .. 3 LOOP
+        roles := CASE i WHEN 2 THEN '{webinar}' ELSE '{engagement}' END;
+        kinds := kinds_of('event_kind', VARIADIC roles);
+        may_have := may_have_event('crm', 'day{}', VARIADIC roles);
+        RAISE WARNING '%: % kinds, %', roles, cardinality(kinds), may_have;
+        INSERT INTO event_kind (kind, role) VALUES ('praised ' || i, 'engagement');
+    END LOOP;
+END $$;
+SELECT count(*) FROM event_kind WHERE role = 'webinar';
+
+-- A query looks up the active model once, for however many leads
+BEGIN;
+SELECT count(score_by_id(lead_id)) FROM lead;
+SELECT seq_scan + idx_scan AS looks FROM pg_stat_xact_user_tables WHERE relid = 'model'::regclass \gset
+SELECT count(score_by_id(lead_id)) FROM lead;
+SELECT seq_scan + idx_scan - :looks AS looks FROM pg_stat_xact_user_tables WHERE relid = 'model'::regclass;
+COMMIT;
+
 -- A lead is recommended by another one
 INSERT INTO lead (lead_id, referred_by) VALUES (4, 1), (5, 6), (6, NULL);
 \set VERBOSITY terse

@@ -281,6 +281,38 @@ SELECT s.retire_segment(E'back\\slash', true) > 0 AS retired;
 RESET standard_conforming_strings;
 RESET transform_null_equals;
 
+-- The engine counts in days, and records of one column may be rows of different types
+\set definition '{"segment": "x", "segment_id": 999, "conditions": [{"condition": "c", "lead_condition": "$.a == 1"}]}'
+SELECT leadscore_internal.would_be_in(l, 'hour{1@2025-01-01T05:1}', 'mql', :'definition') FROM s.lead l LIMIT 1;
+CREATE FUNCTION s.row_or_record(i int) RETURNS record LANGUAGE plpgsql AS $$
+DECLARE
+    l s.lead := jsonb_populate_record(NULL::s.lead, '{"profile": {"a": 1}}');
+    other record;
+BEGIN
+    IF i = 1 THEN
+        RETURN l;
+    END IF;
+    SELECT 1::bigint, -1::bigint, -1::bigint, -1::bigint, -1::bigint, -1::bigint, -1::bigint, -1::bigint INTO other;
+    RETURN other;
+END $$;
+SELECT leadscore_internal.would_be_in(s.row_or_record(1), 'day{}', 'mql', :'definition');
+SELECT leadscore_internal.would_be_in(s.row_or_record(i), 'day{}', 'mql', :'definition') FROM generate_series(1, 2) i;
+-- and a function may add the next signal between two calls
+CREATE FUNCTION s.would_be_in_twice(definition jsonb) RETURNS boolean[] LANGUAGE plpgsql AS $$
+DECLARE
+    l s.lead := jsonb_populate_record(NULL::s.lead, '{"profile": {}}');
+    id int;
+    result boolean[];
+BEGIN
+    FOR i IN 1 .. 2 LOOP
+        INSERT INTO s.signal (signal, event_kinds) VALUES ('next' || i, '{page_view}') RETURNING signal_id INTO id;
+        result[i] := leadscore_internal.would_be_in(l, format('day{%s@2025-01-01:1}', id)::leadscore.lead_activity, 'mql', definition);
+    END LOOP;
+    RETURN result;
+END $$;
+SELECT s.would_be_in_twice(:'definition');
+DELETE FROM s.signal WHERE signal ~ '^next[12]$';
+
 -- Another role is told nothing about rows by messages
 CREATE ROLE leadscore_nosy;
 SELECT leadscore.grant_app('s', 'leadscore_nosy');

@@ -242,6 +242,28 @@ SELECT source_id, value FROM crm.event JOIN crm.lead USING (lead_id) WHERE exter
 SELECT sum(count) FROM crm.lead_state s JOIN crm.lead l USING (lead_id), leadscore.unnest(s.activity) c JOIN crm.signal g USING (signal_id) WHERE external_id = 'pam@acme.example' AND signal = 'purchase';
 SELECT * FROM crm.verify();
 SELECT leadscore.untrack_table('crm', 'bill') \g /dev/null
+
+-- Rows that came to have no key since the table was bound have no place in its
+-- order: of four old rows two are read.
+CREATE TABLE other.note (id text PRIMARY KEY, email text, at timestamptz);
+INSERT INTO other.note VALUES ('a', 'ria@acme.example', '2025-03-01'), ('b', 'ria@acme.example', '2025-03-02');
+SELECT definition FROM leadscore.track_table('crm', 'other.note', lead => 'email', kind => 'page_view', occurred_at => 'at') AS definition;
+ALTER TABLE other.note DROP CONSTRAINT note_pkey, ALTER id DROP NOT NULL, DISABLE TRIGGER USER;
+INSERT INTO other.note VALUES (NULL, 'ria@acme.example', '2025-03-03'), (NULL, 'ria@acme.example', '2025-03-04');
+SELECT leadscore.backfill_table('crm', 'note', max_rows => 3) AS rows;
+SELECT source_id FROM crm.made WHERE lead = 'ria@acme.example' ORDER BY 1;
+SELECT leadscore.untrack_table('crm', 'note') \g /dev/null
+
+-- A lead that a number names has one name, however the session shows numbers
+CREATE TABLE other.member (id int PRIMARY KEY, member float8, at timestamptz);
+SELECT definition FROM leadscore.track_table('crm', 'other.member', lead => 'member', kind => 'page_view', occurred_at => 'at') AS definition;
+INSERT INTO other.member VALUES (1, 1234567.8901, '2025-03-01');
+SET extra_float_digits = -9;
+INSERT INTO other.member VALUES (2, 1234567.8901, '2025-03-02');
+UPDATE other.member SET at = '2025-03-03' WHERE id = 1;
+RESET extra_float_digits;
+SELECT source_id, lead FROM crm.made WHERE source_id LIKE 'member:%' ORDER BY 1;
+SELECT leadscore.untrack_table('crm', 'member') \g /dev/null
 DROP SCHEMA other CASCADE;
 RESET ROLE;
 

@@ -44,6 +44,22 @@ key_condition(const TrackedTable *table, const char *operator, int parameter)
 	return text.data;
 }
 
+/*
+ * A condition of rows that have a key.  The columns could not be null when the
+ * table was bound, but its owner may have changed that: such a row has no position.
+ */
+static char *
+keyed_condition(const TrackedTable *table)
+{
+	StringInfoData text;
+	int			i;
+
+	initStringInfo(&text);
+	for (i = 0; i < table->nkeys; i++)
+		appendStringInfo(&text, "%st.%s IS NOT NULL", i > 0 ? " AND " : "", quote_identifier(table->keys[i].name));
+	return text.data;
+}
+
 /* The columns of the key, as a list */
 static char *
 key_list(const TrackedTable *table)
@@ -122,8 +138,8 @@ find_end(const TrackedTable *table, const char *name, Datum from, int64 max_rows
 	TupleTableSlot *slot;
 	Datum		result;
 
-	if (query_table(psprintf("SELECT %s FROM %s t WHERE $2::pg_catalog.text[] IS NULL AND %s ORDER BY %s LIMIT 1 OFFSET " INT64_FORMAT,
-							 key_list(table), name,
+	if (query_table(psprintf("SELECT %s FROM %s t WHERE $2::pg_catalog.text[] IS NULL AND %s AND %s ORDER BY %s LIMIT 1 OFFSET " INT64_FORMAT,
+							 key_list(table), name, keyed_condition(table),
 							 from == (Datum) 0 ? "$1::pg_catalog.text[] IS NULL" : key_condition(table, ">", 1),
 							 key_list(table), max_rows - 1), from, (Datum) 0) == 0)
 		return (Datum) 0;
@@ -198,7 +214,8 @@ leadscore_backfill(FunctionCallInfo fcinfo, AppWrite *call)
 	 * a row that leaves this range meanwhile is for the trigger of that
 	 * statement
 	 */
-	nrows = query_table(psprintf("SELECT t.* FROM %s t WHERE %s AND %s FOR SHARE OF t", name,
+	nrows = query_table(psprintf("SELECT t.* FROM %s t WHERE %s AND %s AND %s FOR SHARE OF t", name,
+								 keyed_condition(table),
 								 from == (Datum) 0 ? "$1::pg_catalog.text[] IS NULL" : key_condition(table, ">", 1),
 								 upto == (Datum) 0 ? "$2::pg_catalog.text[] IS NULL" : key_condition(table, "<=", 2)),
 						from, upto);

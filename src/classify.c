@@ -683,7 +683,7 @@ leadscore_profile_mistypes(PG_FUNCTION_ARGS)
 	return row_mistypes(fcinfo, false);
 }
 
-/* What may_have_event() keeps from call to call */
+/* What may_have_event() works out of roles */
 typedef struct RoleSignals
 {
 	bool		known;			/* each event is counted by one of the signals */
@@ -754,21 +754,16 @@ role_signals(Oid schema, Datum roles, MemoryContext context)
 Datum
 leadscore_may_have_event(PG_FUNCTION_ARGS)
 {
-	FmgrInfo   *flinfo = fcinfo->flinfo;
-	RoleSignals *wanted = flinfo->fn_extra;
+	ArrayType  *roles = PG_GETARG_ARRAYTYPE_P(2);
+	RolesSite  *site = leadscore_roles_site(fcinfo, PG_GETARG_OID(0), roles);
+	const RoleSignals *wanted;
 	ActivityList list;
 	int			i;
 	int			j;
 
-	if (wanted == NULL)
-	{
-		bool		stable = get_fn_expr_arg_stable(flinfo, 0) && get_fn_expr_arg_stable(flinfo, 2);
-
-		wanted = role_signals(PG_GETARG_OID(0), PG_GETARG_DATUM(2),
-							  stable ? flinfo->fn_mcxt : CurrentMemoryContext);
-		if (stable)
-			flinfo->fn_extra = wanted;
-	}
+	if (site->answer == NULL)
+		site->answer = role_signals(site->object, PointerGetDatum(roles), site->context);
+	wanted = site->answer;
 	if (!wanted->known)
 		PG_RETURN_BOOL(true);
 	leadscore_activity_read(DatumGetLeadActivityPP(PG_GETARG_DATUM(1)), &list);

@@ -441,15 +441,6 @@ leadscore_may_contact_here(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(result);
 }
 
-/* Do two snapshots see the same?  No transaction has ended in between. */
-static bool
-same_view(const SnapshotData *a, Snapshot b)
-{
-	return a->snapXactCompletionCount != 0 &&
-		a->snapXactCompletionCount == b->snapXactCompletionCount &&
-		a->curcid == b->curcid && a->xmin == b->xmin && a->xmax == b->xmax;
-}
-
 /*
  * The model that a function is to judge by: the one that is active as its query
  * sees it, even if another session activates a model meanwhile, or the one that
@@ -470,7 +461,7 @@ find_model(FunctionCallInfo fcinfo, Pipeline *pipeline, TimestampTz at, bool of_
 	if (cache->active && (cache->active->scorer == NULL || cache->active->evaluation == NULL))
 		cache->active = NULL;
 	if (!of_then && call->active && cache->active &&
-		cache->active->scorer->model->hash == call->hash && same_view(&call->seen, snapshot))
+		cache->active->scorer->model->hash == call->hash && leadscore_same_view(&call->seen, snapshot))
 		return cache->active;
 	if (leadscore_app_run(pipeline, of_then ? MODEL_OF_THEN : ACTIVE_MODEL,
 						  of_then ? &value : NULL, NULL, snapshot) == 0)
@@ -504,7 +495,7 @@ evaluate_argument(FunctionCallInfo fcinfo, Pipeline *pipeline, const UserSwitch 
 	site = find_model(fcinfo, pipeline, at, of_then, snapshot);
 	if (site)
 	{
-		leadscore_check_grain(site, &lead->activity);
+		leadscore_check_grain(site->scorer, &lead->activity);
 		leadscore_evaluate(site->scorer, &lead->activity, bucket_of(at, pipeline->grain),
 						   site->evaluation);
 	}
@@ -579,7 +570,7 @@ leadscore_lead_next_steps(FunctionCallInfo fcinfo)
 		site = find_model(fcinfo, pipeline, now, false, snapshot);
 	if (site)
 	{
-		leadscore_check_grain(site, &lead.activity);
+		leadscore_check_grain(site->scorer, &lead.activity);
 		leadscore_evaluate(site->scorer, &lead.activity, bucket_of(now, pipeline->grain),
 						   site->evaluation);
 		lines = list_concat(leadscore_gate_lines(site->scorer, site->evaluation),

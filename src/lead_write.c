@@ -270,14 +270,25 @@ leadscore_check_document(Jsonb *document, const char *element)
 	return document;
 }
 
-/* By number */
+/* By number; of names of one lead first the one that was heard of first, or else that sorts first */
 static int
 lead_input_cmp(const void *a, const void *b)
 {
 	const LeadInput *x = *(LeadInput *const *) a;
 	const LeadInput *y = *(LeadInput *const *) b;
 
-	return x->lead_id < y->lead_id ? -1 : (x->lead_id > y->lead_id ? 1 : 0);
+	if (x->lead_id != y->lead_id)
+		return x->lead_id < y->lead_id ? -1 : 1;
+	if (x->at != y->at)
+		return x->at < y->at ? -1 : 1;
+	return x < y ? -1 : (x > y ? 1 : 0);
+}
+
+/* Is there a document to be merged into a lead that was there? */
+static bool
+has_document(const LeadInput *lead)
+{
+	return lead->document && !lead->created && !lead->forgotten;
 }
 
 /* By the number that the name gives */
@@ -526,7 +537,8 @@ lock_leads(AppWrite *call, LeadInput **leads, int n)
 	}
 	nmerged = 0;
 	for (i = 0; i < n; i++)
-		if (leads[i]->document && !leads[i]->created && !leads[i]->forgotten)
+		if (has_document(leads[i]) &&
+			(nmerged == 0 || DatumGetInt64(ids[nmerged - 1]) != leads[i]->lead_id))
 			ids[nmerged++] = Int64GetDatum(leads[i]->lead_id);
 	value = leadscore_build_array(ids, NULL, nmerged, INT8OID);
 	nlocked = leadscore_app_run(call->pipeline, LOCK_LEADS, &value, NULL, NULL);
@@ -571,7 +583,10 @@ lock_leads(AppWrite *call, LeadInput **leads, int n)
 	return true;
 }
 
-/* Merge the documents of leads that were there, which are locked. */
+/*
+ * Merge the documents of leads that were there, which are locked.  Those of several
+ * names of one lead become one.
+ */
 static void
 merge_profiles(AppWrite *call, LeadInput **leads, int n)
 {
@@ -585,8 +600,14 @@ merge_profiles(AppWrite *call, LeadInput **leads, int n)
 		columns[i] = palloc(sizeof(Datum) * n);
 	for (i = 0; i < n; i++)
 	{
-		if (leads[i]->document == NULL || leads[i]->created || leads[i]->forgotten)
+		if (!has_document(leads[i]))
 			continue;
+		if (nmerged > 0 && DatumGetInt64(columns[0][nmerged - 1]) == leads[i]->lead_id)
+		{
+			columns[1][nmerged - 1] = DirectFunctionCall2(jsonb_concat, columns[1][nmerged - 1],
+														  JsonbPGetDatum(leads[i]->document));
+			continue;
+		}
 		columns[0][nmerged] = Int64GetDatum(leads[i]->lead_id);
 		columns[1][nmerged] = JsonbPGetDatum(leads[i]->document);
 		columns[2][nmerged++] = TimestampTzGetDatum(leads[i]->at);
@@ -686,8 +707,7 @@ touch_distributed(AppWrite *call, LeadInput *leads, int n)
 			continue;
 		qsort(by_id, n, sizeof(LeadInput *), lead_input_cmp);
 		for (i = 0; i < n; i++)
-			if (by_id[i]->document && !by_id[i]->created && !by_id[i]->forgotten &&
-				!by_id[i]->locked && !merge_distributed(call, by_id[i]))
+			if (has_document(by_id[i]) && !by_id[i]->locked && !merge_distributed(call, by_id[i]))
 			{
 				by_id[i]->lead_id = 0;
 				missing++;
@@ -744,7 +764,7 @@ leadscore_leads_touch(AppWrite *call, LeadInput *leads, int n)
 		for (i = 0; i < n; i++)
 		{
 			by_id[i] = &leads[i];
-			merge |= leads[i].document && !leads[i].created && !leads[i].forgotten;
+			merge |= has_document(&leads[i]);
 		}
 		if (!merge)
 			return;

@@ -9,6 +9,8 @@
 #define LEADSCORE_H
 
 #include "fmgr.h"
+#include "utils/array.h"
+#include "utils/snapshot.h"
 #include "utils/timestamp.h"
 
 #include "activity.h"
@@ -49,6 +51,19 @@ typedef struct ScorerCache
 	MemoryContextCallback forget;
 } ScorerCache;
 
+/*
+ * What a call site has worked out of roles of kinds: of which, and as which
+ * snapshot sees it.
+ */
+typedef struct RolesSite
+{
+	MemoryContext context;		/* of the roles and the answer */
+	Oid			object;			/* a table or a schema */
+	ArrayType  *roles;
+	SnapshotData seen;
+	void	   *answer;			/* NULL: to be worked out */
+} RolesSite;
+
 /* stage.c */
 extern PGDLLEXPORT Datum lead_stage_in(PG_FUNCTION_ARGS);
 
@@ -57,13 +72,14 @@ extern const LeadModel *leadscore_model_read(Datum value);
 extern Datum leadscore_milli_numeric(int64 milli);
 
 /* report_support.c */
+extern RolesSite *leadscore_roles_site(FunctionCallInfo fcinfo, Oid object, ArrayType *roles);
 extern Datum leadscore_read_kinds(Oid event_kind, Datum roles, MemoryContext context);
 
 /* model_cache.c */
 extern ScorerCache *leadscore_scorer_cache_at(ScorerCache **place, MemoryContext context,
 											  Datum value);
 extern ScorerCache *leadscore_scorer_cache(FunctionCallInfo fcinfo, Datum model);
-extern void leadscore_check_grain(const ScorerCache *site, const ActivityList *activity);
+extern void leadscore_check_grain(const Scorer *scorer, const ActivityList *activity);
 extern void leadscore_scorer_cache_activity(ScorerCache *site, const LeadActivity *activity);
 extern const ActivityList *leadscore_scorer_cache_known(const LeadActivity *activity);
 extern ScorerCache *leadscore_scorer_cache_score(ScorerCache *site, LeadActivity *activity,

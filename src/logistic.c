@@ -90,13 +90,14 @@ leadscore_logistic_init(LogisticData *data, int nfeatures, bool clustered)
 	data->bytes = palloc(data->capacity);
 }
 
-/* Order patterns by cluster and features. */
+/* Order patterns by cluster and features.  A sort of millions takes seconds. */
 static int
 pattern_cmp(const void *a, const void *b)
 {
 	const LogisticPattern *x = *(LogisticPattern *const *) a;
 	const LogisticPattern *y = *(LogisticPattern *const *) b;
 
+	CHECK_FOR_INTERRUPTS();
 	if (x->cluster != y->cluster)
 		return x->cluster < y->cluster ? -1 : 1;
 	if (x->nterms != y->nterms)
@@ -623,6 +624,7 @@ value_cmp(const void *a, const void *b)
 	double		x = ((const ValueCount *) a)->value;
 	double		y = ((const ValueCount *) b)->value;
 
+	CHECK_FOR_INTERRUPTS();
 	return x < y ? -1 : (x > y ? 1 : 0);
 }
 

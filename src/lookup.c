@@ -30,6 +30,20 @@
 /* how many merges are followed, one after the other */
 #define MAX_MERGES	1000
 
+/*
+ * Do two snapshots that one transaction has taken see the same?  If another
+ * transaction ended in between, there is one less that runs, or xmax is later.
+ * What the transaction itself wrote is told by the number of its command.
+ *
+ * snapXactCompletionCount would tell it too, but no copy of a snapshot has it.
+ */
+bool
+leadscore_same_view(const SnapshotData *a, const SnapshotData *b)
+{
+	return a->curcid == b->curcid && a->xmin == b->xmin && a->xmax == b->xmax &&
+		a->xcnt == b->xcnt && a->subxcnt == b->subxcnt;
+}
+
 /* Does a condition say that a column is not null, and nothing else? */
 static bool
 says_not_null(List *predicate, AttrNumber column)

@@ -10,6 +10,7 @@
 
 #include "access/genam.h"
 #include "executor/tuptable.h"
+#include "utils/snapshot.h"
 
 #include "pipeline.h"
 
@@ -21,6 +22,7 @@ typedef struct Lookup
 	TupleTableSlot *slot;		/* the row that was found */
 } Lookup;
 
+extern bool leadscore_same_view(const SnapshotData *a, const SnapshotData *b);
 extern Oid	leadscore_unique_index(Relation rel, int ncolumns, const char *const *columns,
 								   const char *not_null);
 extern void leadscore_lookup_open(Lookup *lookup, Oid relid, Oid index);

@@ -121,9 +121,9 @@ leadscore_scorer_cache(FunctionCallInfo fcinfo, Datum value)
 
 /* An activity can be scored only with a model of its grain. */
 void
-leadscore_check_grain(const ScorerCache *site, const ActivityList *activity)
+leadscore_check_grain(const Scorer *scorer, const ActivityList *activity)
 {
-	LeadGrain	grain = (LeadGrain) site->scorer->model->grain;
+	LeadGrain	grain = (LeadGrain) scorer->model->grain;
 
 	if (activity->grain != grain)
 		ereport(ERROR,
@@ -139,7 +139,7 @@ void
 leadscore_scorer_cache_activity(ScorerCache *site, const LeadActivity *activity)
 {
 	leadscore_activity_decode(activity, &site->activity);
-	leadscore_check_grain(site, &site->activity);
+	leadscore_check_grain(site->scorer, &site->activity);
 }
 
 /* Do two call sites hold the same model? */
@@ -186,8 +186,9 @@ leadscore_scorer_cache_score(ScorerCache *site, LeadActivity *activity, Timestam
 	leadscore_evaluate(site->scorer, &site->activity, bucket, site->evaluation);
 	if (size > site->evaluated_capacity)
 	{
+		/* may fail: the site is used again after an error that is caught */
+		site->evaluated = repalloc_huge(site->evaluated, size * 2);
 		site->evaluated_capacity = size * 2;
-		site->evaluated = repalloc_huge(site->evaluated, site->evaluated_capacity);
 	}
 	memcpy(site->evaluated, VARDATA_ANY(activity), size);
 	site->evaluated_size = size;

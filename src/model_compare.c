@@ -219,7 +219,7 @@ receive_lead(TupleTableSlot *slot, DestReceiver *self)
 		return true;
 	oldcontext = MemoryContextSwitchTo(c->scratch);
 	leadscore_scorer_cache_activity(c->sites[0], DatumGetLeadActivityPP(value));
-	leadscore_check_grain(c->sites[1], activity);
+	leadscore_check_grain(c->sites[1]->scorer, activity);
 	if (c->past)
 	{
 		Datum		signals = slot_getattr(slot, 3, &isnull);

@@ -18,6 +18,7 @@
 #include "common/hashfn.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
@@ -161,6 +162,8 @@ read_signals(ModelRow *row, const char *key, ModelArray *array)
 		JsonbValue *item = getIthJsonbValueFromContainer(value->val.binary.data, i);
 		uint32		j;
 
+		/* long lists of many rules take minutes */
+		CHECK_FOR_INTERRUPTS();
 		if (item->type != jbvString)
 			return lead_model_fail(row, "Write a list of signal names.",
 								   "\"%s\" contains a value that is not a name", key);

@@ -18,10 +18,13 @@
 #include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rls.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "leadscore.h"
+#include "lookup.h"
 #include "shard.h"
 
 PG_FUNCTION_INFO_V1(leadscore_dated);
@@ -205,26 +208,55 @@ leadscore_read_kinds(Oid event_kind, Datum roles, MemoryContext context)
 }
 
 /*
+ * What the call site of a function knows of some roles.  It is what the present
+ * snapshot sees: in PL/pgSQL a call site is used again by later statements, with
+ * other values of variables, and sees what was written meanwhile.
+ */
+RolesSite *
+leadscore_roles_site(FunctionCallInfo fcinfo, Oid object, ArrayType *roles)
+{
+	RolesSite  *site = fcinfo->flinfo->fn_extra;
+	Snapshot	snapshot = GetActiveSnapshot();
+	MemoryContext oldcontext;
+
+	if (site == NULL)
+	{
+		site = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(RolesSite));
+		site->context = AllocSetContextCreate(fcinfo->flinfo->fn_mcxt, "leadscore roles",
+											  ALLOCSET_SMALL_SIZES);
+		fcinfo->flinfo->fn_extra = site;
+	}
+	if (site->answer != NULL && site->object == object && VARSIZE(site->roles) == VARSIZE(roles) &&
+		memcmp(site->roles, roles, VARSIZE(roles)) == 0 && leadscore_same_view(&site->seen, snapshot))
+		return site;
+	/* this may fail, and code that catches the error may call again */
+	site->answer = NULL;
+	MemoryContextReset(site->context);
+	oldcontext = MemoryContextSwitchTo(site->context);
+	site->object = object;
+	site->roles = (ArrayType *) PG_DETOAST_DATUM_COPY(PointerGetDatum(roles));
+	site->seen = *snapshot;
+	MemoryContextSwitchTo(oldcontext);
+	return site;
+}
+
+/*
  * kinds_of(event_kind regclass, VARIADIC roles text[]) returns text[]
  *
- * The kinds that have one of the roles, {} if there are none.  Of arguments
- * that cannot change from call to call the result is kept.
+ * The kinds that have one of the roles, {} if there are none.
  */
 Datum
 leadscore_kinds_of(PG_FUNCTION_ARGS)
 {
-	FmgrInfo   *flinfo = fcinfo->flinfo;
-	bool		stable;
-	Datum		kinds;
+	ArrayType  *roles = PG_GETARG_ARRAYTYPE_P(1);
+	RolesSite  *site = leadscore_roles_site(fcinfo, PG_GETARG_OID(0), roles);
 
-	if (flinfo->fn_extra != NULL)
-		PG_RETURN_POINTER(flinfo->fn_extra);
-	stable = get_fn_expr_arg_stable(flinfo, 0) && get_fn_expr_arg_stable(flinfo, 1);
-	kinds = leadscore_read_kinds(PG_GETARG_OID(0), PG_GETARG_DATUM(1),
-								 stable ? flinfo->fn_mcxt : CurrentMemoryContext);
-	if (stable)
-		flinfo->fn_extra = DatumGetPointer(kinds);
-	PG_RETURN_DATUM(kinds);
+	if (site->answer == NULL)
+		site->answer = DatumGetPointer(leadscore_read_kinds(site->object, PointerGetDatum(roles), site->context));
+	/* of arguments that change, the next row may free the answer */
+	if (get_fn_expr_arg_stable(fcinfo->flinfo, 0) && get_fn_expr_arg_stable(fcinfo->flinfo, 1))
+		PG_RETURN_POINTER(site->answer);
+	PG_RETURN_POINTER(PG_DETOAST_DATUM_COPY(PointerGetDatum(site->answer)));
 }
 
 /* The date of a timestamp, and the day's number in its month */

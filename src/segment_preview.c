@@ -14,11 +14,13 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/typcache.h"
 
 #include "classify.h"
 #include "leadscore.h"
 #include "lifecycle.h"
+#include "lookup.h"
 #include "segment_compile.h"
 #include "segment_match.h"
 #include "stage.h"
@@ -35,6 +37,8 @@ typedef struct OpenCondition
 /* What a call site keeps */
 typedef struct Preview
 {
+	Oid			type;			/* of the rows that it looks at */
+	int32		typmod;
 	Pipeline   *pipeline;
 	TupleDesc	desc;
 	TupleTableSlot *slot;
@@ -46,6 +50,7 @@ typedef struct Preview
 	int			nopen;
 	ActivityList activity;
 	Jsonb	   *definition;		/* that all this is made of */
+	SnapshotData seen;			/* by which it was made */
 	MemoryContext context;
 } Preview;
 
@@ -91,8 +96,10 @@ make_preview(HeapTupleHeader row, Jsonb *definition)
 				 errmsg("argument is not a row of table \"lead\""),
 				 errhint("Pass the row of the table itself, not a part of it.")));
 	leadscore_check_maintainer(get_rel_namespace(relid), "signal", ACL_SELECT);
+	preview->type = type;
+	preview->typmod = HeapTupleHeaderGetTypMod(row);
 	preview->pipeline = leadscore_pipeline_for_query(leadscore_part(relid));
-	desc = lookup_rowtype_tupdesc(type, HeapTupleHeaderGetTypMod(row));
+	desc = lookup_rowtype_tupdesc(type, preview->typmod);
 	preview->desc = CreateTupleDescCopy(desc);
 	ReleaseTupleDesc(desc);
 	preview->slot = MakeSingleTupleTableSlot(preview->desc, &TTSOpsHeapTuple);
@@ -115,7 +122,23 @@ make_preview(HeapTupleHeader row, Jsonb *definition)
 	preview->segment = leadscore_segment_index(preview->scorer->segments, segments[0].id);
 	lead_activity_init(&preview->activity, preview->pipeline->grain, 64);
 	preview->definition = definition;
+	preview->seen = *GetActiveSnapshot();
 	return preview;
+}
+
+/*
+ * Was a preview made for rows of this type, and for this definition?  In PL/pgSQL
+ * a call site is used again by later statements, when the configuration may be
+ * another.
+ */
+static bool
+fits(const Preview *preview, HeapTupleHeader row, const Jsonb *definition)
+{
+	return preview->type == HeapTupleHeaderGetTypeId(row) &&
+		preview->typmod == HeapTupleHeaderGetTypMod(row) &&
+		leadscore_same_view(&preview->seen, GetActiveSnapshot()) &&
+		VARSIZE(preview->definition) == VARSIZE(definition) &&
+		memcmp(preview->definition, definition, VARSIZE(definition)) == 0;
 }
 
 /*
@@ -138,8 +161,8 @@ leadscore_would_be_in(PG_FUNCTION_ARGS)
 				 errmsg("argument is not a row of table \"lead\""),
 				 errhint("Pass the row of the table itself, not a part of it.")));
 	row = PG_GETARG_HEAPTUPLEHEADER(0);
-	if (preview && (VARSIZE(preview->definition) != VARSIZE(definition) ||
-					memcmp(preview->definition, definition, VARSIZE(definition)) != 0))
+	/* of a record each row may have a type of its own */
+	if (preview && !fits(preview, row, definition))
 	{
 		fcinfo->flinfo->fn_extra = NULL;
 		MemoryContextDelete(preview->context);
@@ -157,6 +180,7 @@ leadscore_would_be_in(PG_FUNCTION_ARGS)
 		fcinfo->flinfo->fn_extra = preview;
 	}
 	leadscore_activity_decode(PG_GETARG_LEAD_ACTIVITY_PP(1), &preview->activity);
+	leadscore_check_grain(preview->scorer, &preview->activity);
 	tuple.t_len = HeapTupleHeaderGetDatumLength(row);
 	tuple.t_data = row;
 	ExecStoreHeapTuple(&tuple, preview->slot, false);

@@ -16,6 +16,7 @@
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "common/shortest_dec.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "pgtime.h"
@@ -288,11 +289,24 @@ leadscore_tracked_read(HeapTuple tuple, TupleDesc desc, const RowType *rel)
 	return table;
 }
 
-/* A datum as a string, by its type's output */
+/* A datum as a string, by its type's output; a number whatever extra_float_digits is */
 static char *
 output(const TrackedColumn *column, Datum value)
 {
-	return OutputFunctionCall(unconstify(FmgrInfo *, &column->output), value);
+	char		buffer[DOUBLE_SHORTEST_DECIMAL_LEN];
+
+	StaticAssertStmt(FLOAT_SHORTEST_DECIMAL_LEN <= DOUBLE_SHORTEST_DECIMAL_LEN, "a buffer for both");
+	switch (column->type)
+	{
+		case FLOAT4OID:
+			float_to_shortest_decimal_buf(DatumGetFloat4(value), buffer);
+			return pstrdup(buffer);
+		case FLOAT8OID:
+			double_to_shortest_decimal_buf(DatumGetFloat8(value), buffer);
+			return pstrdup(buffer);
+		default:
+			return OutputFunctionCall(unconstify(FmgrInfo *, &column->output), value);
+	}
 }
 
 /* A time as JSON has it, whatever DateStyle and the zone of the session */
