@@ -317,7 +317,14 @@ BEGIN
         BEGIN
             -- a session that changes an event locks it before the state
             PERFORM FROM @pipeline@.event e WHERE e.lead_id = changed FOR UPDATE;
-            PERFORM FROM @pipeline@.lead_state s WHERE s.lead_id = ANY (lead_ids) ORDER BY s.lead_id FOR NO KEY UPDATE;
+            FOR next_id IN SELECT DISTINCT i FROM unnest(lead_ids) i ORDER BY i LOOP
+                -- an event that no signal counts locks the state FOR KEY SHARE, and is one of its lead
+                IF next_id = changed THEN
+                    PERFORM FROM @pipeline@.lead_state s WHERE s.lead_id = next_id FOR UPDATE;
+                ELSE
+                    PERFORM FROM @pipeline@.lead_state s WHERE s.lead_id = next_id FOR NO KEY UPDATE;
+                END IF;
+            END LOOP;
             -- events that came meanwhile, and that others change, wait for the state: give it up once more
             EXIT WHEN (SELECT count(*) FROM @pipeline@.event e WHERE e.lead_id = changed)
                 = (SELECT count(*) FROM (SELECT FROM @pipeline@.event e WHERE e.lead_id = changed FOR UPDATE SKIP LOCKED) o);
