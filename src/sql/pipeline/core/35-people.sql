@@ -74,21 +74,44 @@ $$;
 COMMENT ON FUNCTION _merge_runs(bigint, bigint) IS
     'gives the runs and actions of a lead to the one that it is merged into; runs are numbered after those of that one';
 
+CREATE OR REPLACE FUNCTION _merge_touches(winner bigint, loser bigint) RETURNS bigint[]
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    RETURN ARRAY[winner, loser]
+        || ARRAY(SELECT l.lead_id FROM @pipeline@.lead l WHERE l.referred_by = loser)
+        -- an event that refuses messages refuses them for all leads with the address of the lead to which it moves
+        || CASE WHEN EXISTS (
+            SELECT FROM @pipeline@.event e JOIN @pipeline@.event_kind k USING (kind)
+            WHERE e.lead_id = loser AND k.role IN ('unsubscribe', 'email_bounce', 'complaint'))
+        THEN @pipeline@._same_address(ARRAY[winner]) END;
+END
+$$;
+COMMENT ON FUNCTION _merge_touches(bigint, bigint) IS 'leads that a merge changes: both, those that the loser had referred, and those whose address the loser has refused';
+
 CREATE OR REPLACE FUNCTION _lock_merge(winner bigint, loser bigint) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $$
 DECLARE
     touched bigint[];
+    next_id bigint;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     LOOP
-        -- leads that the loser had referred change too
-        touched := ARRAY[winner, loser] || ARRAY(SELECT l.lead_id FROM @pipeline@.lead l WHERE l.referred_by = loser);
+        touched := @pipeline@._merge_touches(winner, loser);
         BEGIN
-            PERFORM FROM @pipeline@.lead l WHERE l.lead_id = ANY (touched) ORDER BY l.lead_id FOR UPDATE;
+            FOR next_id IN SELECT DISTINCT i FROM unnest(touched) i ORDER BY i LOOP
+                -- the winner may get the name of the loser
+                IF next_id IN (winner, loser) THEN
+                    PERFORM FROM @pipeline@.lead l WHERE l.lead_id = next_id FOR UPDATE;
+                ELSE
+                    PERFORM FROM @pipeline@.lead l WHERE l.lead_id = next_id FOR NO KEY UPDATE;
+                END IF;
+            END LOOP;
             PERFORM @pipeline@._lock_leads(touched, loser);
-            -- a lead may have been referred while we waited: give the locks up once more
-            EXIT WHEN NOT EXISTS (SELECT FROM @pipeline@.lead l WHERE l.referred_by = loser AND l.lead_id <> ALL (touched));
+            -- there may be more of them since we waited: give the locks up once more
+            EXIT WHEN @pipeline@._merge_touches(winner, loser) <@ touched;
             RAISE SQLSTATE 'LS001';
         EXCEPTION
             WHEN SQLSTATE 'LS001' THEN NULL;
@@ -96,7 +119,7 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION _lock_merge(bigint, bigint) IS 'locks all that a merge changes, as _lock_leads() does: both leads, and those that the loser had referred';
+COMMENT ON FUNCTION _lock_merge(bigint, bigint) IS 'locks all that a merge changes, as _lock_leads() does';
 
 CREATE OR REPLACE FUNCTION merge_leads_by_id(winner bigint, loser bigint, reason text DEFAULT NULL) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
