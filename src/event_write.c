@@ -183,16 +183,22 @@ leadscore_add_event(AppWrite *call, EventInput *event, AppWatch *watch, bool *du
 	*duplicate = named && drop_purged(call, event, 1) == 0;
 	if (*duplicate)
 		return 0;
-	if (named && !call->cache->source_id_unique)
+	if (named && (!call->cache->source_id_unique || !call->pipeline->distributed))
 	{
 		int64		number = DatumGetInt64(lead_id);
 		int64		event_id;
 
-		refuse_without_index(call);
-		/* no index tells: the lock keeps others from adding it */
+		/*
+		 * A call that has merged a profile, or a merge of leads, holds the
+		 * state before the source_id comes into the index: so do all.
+		 */
+		if (!call->cache->source_id_unique)
+			refuse_without_index(call);
 		lock_for_events(call, &number, 1, &lead_id,
 						leadscore_is_refusal(call->pipeline, event->values[EVENT_KIND]) ? 1 : 0);
-		event_id = find_event(call, lead_id, event->values[EVENT_SOURCE_ID]);
+		/* no index tells: the lock keeps others from adding it */
+		event_id = call->cache->source_id_unique ? 0 :
+			find_event(call, lead_id, event->values[EVENT_SOURCE_ID]);
 		*duplicate = event_id != 0;
 		if (*duplicate)
 			return event_id;
@@ -444,6 +450,14 @@ leadscore_add_events(AppWrite *call, EventInput *events, int n, int64 *inserted,
 		events[i].values[EVENT_LEAD_ID] = Int64GetDatum(events[i].lead->lead_id);
 	if (!unique)
 		kept = drop_known(call, events, n);
+	else if (!call->pipeline->distributed)
+	{
+		/* as in leadscore_add_event() */
+		for (i = 0; i < n && events[i].nulls[EVENT_SOURCE_ID] == 'n'; i++)
+			;
+		if (i < n)
+			lock_leads_of(call, events, n);
+	}
 	kept = drop_purged(call, events, kept);
 	*duplicates = n - kept;
 	*inserted = 0;
