@@ -185,20 +185,26 @@ leadscore_add_event(AppWrite *call, EventInput *event, AppWatch *watch, bool *du
 		return 0;
 	if (named && (!call->cache->source_id_unique || !call->pipeline->distributed))
 	{
+		bool		unique = call->cache->source_id_unique;
 		int64		number = DatumGetInt64(lead_id);
 		int64		event_id;
 
 		/*
 		 * A call that has merged a profile, or a merge of leads, holds the
-		 * state before the source_id comes into the index: so do all.
+		 * state before the source_id comes into the index: so do all.  But
+		 * who changes the event that is there waits for the state.
 		 */
-		if (!call->cache->source_id_unique)
-			refuse_without_index(call);
-		lock_for_events(call, &number, 1, &lead_id,
-						leadscore_is_refusal(call->pipeline, event->values[EVENT_KIND]) ? 1 : 0);
-		/* no index tells: the lock keeps others from adding it */
-		event_id = call->cache->source_id_unique ? 0 :
-			find_event(call, lead_id, event->values[EVENT_SOURCE_ID]);
+		event_id = unique ? find_event(call, lead_id, event->values[EVENT_SOURCE_ID]) : 0;
+		if (event_id == 0)
+		{
+			if (!unique)
+				refuse_without_index(call);
+			lock_for_events(call, &number, 1, &lead_id,
+							leadscore_is_refusal(call->pipeline, event->values[EVENT_KIND]) ? 1 : 0);
+			/* no index tells: the lock keeps others from adding it */
+			if (!unique)
+				event_id = find_event(call, lead_id, event->values[EVENT_SOURCE_ID]);
+		}
 		*duplicate = event_id != 0;
 		if (*duplicate)
 			return event_id;
@@ -326,8 +332,8 @@ lock_leads_of(AppWrite *call, const EventInput *events, int n)
 }
 
 /*
- * Where no index tells: leave out the events that are there already, or twice
- * in the batch, with the leads' states locked.  Returns how many are left.
+ * Leave out the events that are there already, or twice in the batch: of all of
+ * them if the leads' states are locked.  Returns how many are left.
  */
 static int
 drop_known(AppWrite *call, EventInput *events, int n)
@@ -338,8 +344,6 @@ drop_known(AppWrite *call, EventInput *events, int n)
 	uint64		row;
 	int			i;
 
-	refuse_without_index(call);
-	lock_leads_of(call, events, n);
 	values[0] = column_array(events, n, EVENT_LEAD_ID);
 	values[1] = column_array(events, n, EVENT_SOURCE_ID);
 	leadscore_app_run(call->pipeline, FIND_KNOWN, values, NULL, NULL);
@@ -449,14 +453,21 @@ leadscore_add_events(AppWrite *call, EventInput *events, int n, int64 *inserted,
 	for (i = 0; i < n; i++)
 		events[i].values[EVENT_LEAD_ID] = Int64GetDatum(events[i].lead->lead_id);
 	if (!unique)
+	{
+		refuse_without_index(call);
+		lock_leads_of(call, events, n);
 		kept = drop_known(call, events, n);
+	}
 	else if (!call->pipeline->distributed)
 	{
 		/* as in leadscore_add_event() */
 		for (i = 0; i < n && events[i].nulls[EVENT_SOURCE_ID] == 'n'; i++)
 			;
 		if (i < n)
-			lock_leads_of(call, events, n);
+		{
+			kept = drop_known(call, events, n);
+			lock_leads_of(call, events, kept);
+		}
 	}
 	kept = drop_purged(call, events, kept);
 	*duplicates = n - kept;
