@@ -199,8 +199,12 @@ leadscore_add_event(AppWrite *call, EventInput *event, AppWatch *watch, bool *du
 		{
 			if (!unique)
 				refuse_without_index(call);
-			lock_for_events(call, &number, 1, &lead_id,
-							leadscore_is_refusal(call->pipeline, event->values[EVENT_KIND]) ? 1 : 0);
+			if (leadscore_is_refusal(call->pipeline, event->values[EVENT_KIND]))
+				lock_for_events(call, &number, 1, &lead_id, 1);
+			else if (leadscore_ranges_left(call->pipeline))
+				lock_for_events(call, &number, 1, NULL, 0);
+			else
+				leadscore_app_run(call->pipeline, LOCK_STATE, &lead_id, NULL, NULL);
 			/* no index tells: the lock keeps others from adding it */
 			if (!unique)
 				event_id = find_event(call, lead_id, event->values[EVENT_SOURCE_ID]);
