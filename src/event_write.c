@@ -183,16 +183,32 @@ leadscore_add_event(AppWrite *call, EventInput *event, AppWatch *watch, bool *du
 	*duplicate = named && drop_purged(call, event, 1) == 0;
 	if (*duplicate)
 		return 0;
-	if (named && !call->cache->source_id_unique)
+	if (named && (!call->cache->source_id_unique || !call->pipeline->distributed))
 	{
+		bool		unique = call->cache->source_id_unique;
 		int64		number = DatumGetInt64(lead_id);
 		int64		event_id;
 
-		refuse_without_index(call);
-		/* no index tells: the lock keeps others from adding it */
-		lock_for_events(call, &number, 1, &lead_id,
-						leadscore_is_refusal(call->pipeline, event->values[EVENT_KIND]) ? 1 : 0);
-		event_id = find_event(call, lead_id, event->values[EVENT_SOURCE_ID]);
+		/*
+		 * A call that has merged a profile, or a merge of leads, holds the
+		 * state before the source_id comes into the index: so do all.  But
+		 * who changes the event that is there waits for the state.
+		 */
+		event_id = unique ? find_event(call, lead_id, event->values[EVENT_SOURCE_ID]) : 0;
+		if (event_id == 0)
+		{
+			if (!unique)
+				refuse_without_index(call);
+			if (leadscore_is_refusal(call->pipeline, event->values[EVENT_KIND]))
+				lock_for_events(call, &number, 1, &lead_id, 1);
+			else if (leadscore_ranges_left(call->pipeline))
+				lock_for_events(call, &number, 1, NULL, 0);
+			else
+				leadscore_app_run(call->pipeline, LOCK_STATE, &lead_id, NULL, NULL);
+			/* no index tells: the lock keeps others from adding it */
+			if (!unique)
+				event_id = find_event(call, lead_id, event->values[EVENT_SOURCE_ID]);
+		}
 		*duplicate = event_id != 0;
 		if (*duplicate)
 			return event_id;
@@ -320,8 +336,8 @@ lock_leads_of(AppWrite *call, const EventInput *events, int n)
 }
 
 /*
- * Where no index tells: leave out the events that are there already, or twice
- * in the batch, with the leads' states locked.  Returns how many are left.
+ * Leave out the events that are there already, or twice in the batch: of all of
+ * them if the leads' states are locked.  Returns how many are left.
  */
 static int
 drop_known(AppWrite *call, EventInput *events, int n)
@@ -332,8 +348,6 @@ drop_known(AppWrite *call, EventInput *events, int n)
 	uint64		row;
 	int			i;
 
-	refuse_without_index(call);
-	lock_leads_of(call, events, n);
 	values[0] = column_array(events, n, EVENT_LEAD_ID);
 	values[1] = column_array(events, n, EVENT_SOURCE_ID);
 	leadscore_app_run(call->pipeline, FIND_KNOWN, values, NULL, NULL);
@@ -443,7 +457,22 @@ leadscore_add_events(AppWrite *call, EventInput *events, int n, int64 *inserted,
 	for (i = 0; i < n; i++)
 		events[i].values[EVENT_LEAD_ID] = Int64GetDatum(events[i].lead->lead_id);
 	if (!unique)
+	{
+		refuse_without_index(call);
+		lock_leads_of(call, events, n);
 		kept = drop_known(call, events, n);
+	}
+	else if (!call->pipeline->distributed)
+	{
+		/* as in leadscore_add_event() */
+		for (i = 0; i < n && events[i].nulls[EVENT_SOURCE_ID] == 'n'; i++)
+			;
+		if (i < n)
+		{
+			kept = drop_known(call, events, n);
+			lock_leads_of(call, events, kept);
+		}
+	}
 	kept = drop_purged(call, events, kept);
 	*duplicates = n - kept;
 	*inserted = 0;

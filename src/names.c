@@ -150,17 +150,24 @@ leadscore_is_forgotten(Pipeline *pipeline, const Datum *values, const bool *null
 	return DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
 
-/* Refuse a name that a lead has besides its own. */
-static void
-refuse_alias(Pipeline *pipeline, Relation rel, Datum name)
+/* Has a lead this name besides its own? */
+static bool
+is_alias(Pipeline *pipeline, Datum name)
 {
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	int64		lead_id;
 	bool		found = leadscore_find_alias(pipeline, name, snapshot, &lead_id);
 
 	UnregisterSnapshot(snapshot);
+	return found;
+}
+
+/* Refuse a name that a lead has besides its own. */
+static void
+refuse_alias(Pipeline *pipeline, Relation rel, Datum name)
+{
 	/* no values: the caller may not be allowed to see that lead */
-	if (found)
+	if (is_alias(pipeline, name))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNIQUE_VIOLATION),
 				 errmsg("duplicate key value violates unique constraint \"%s\"", "lead_external_id_key"),
@@ -231,7 +238,8 @@ with_old_names(HeapTuple new, HeapTuple old, TupleDesc desc, int *columns)
 
 /*
  * A row of lead is to be inserted (old is NULL) or updated: fold its name, trim
- * its e-mail address, and leave out what tells of a person that was forgotten.  NULL if that is all.
+ * its e-mail address, and leave out what tells of a person that was forgotten.  NULL if that is all,
+ * or if a function for apps inserts a lead whose name is an alias by now.
  */
 HeapTuple
 leadscore_lead_named(TriggerData *trigdata, HeapTuple old, HeapTuple new)
@@ -244,6 +252,7 @@ leadscore_lead_named(TriggerData *trigdata, HeapTuple old, HeapTuple new)
 	bool		nulls[3];
 	bool		changed[3];
 	bool		forgotten = false;
+	bool		known = false;
 	Pipeline   *pipeline;
 	UserSwitch	saved;
 	int			i;
@@ -290,9 +299,12 @@ leadscore_lead_named(TriggerData *trigdata, HeapTuple old, HeapTuple new)
 	if (changed[0])
 	{
 		check_number(pipeline, rel, new, values[0]);
-		refuse_alias(pipeline, rel, values[0]);
+		if (old == NULL && expects_aliases)
+			known = is_alias(pipeline, values[0]);
+		else
+			refuse_alias(pipeline, rel, values[0]);
 	}
-	if (leadscore_any_suppressed(pipeline))
+	if (!known && leadscore_any_suppressed(pipeline))
 	{
 		int			nestlevel = leadscore_fix_path();
 		MemoryContext context = CurrentMemoryContext;
@@ -305,6 +317,8 @@ leadscore_lead_named(TriggerData *trigdata, HeapTuple old, HeapTuple new)
 		AtEOXact_GUC(true, nestlevel);
 	}
 	leadscore_run_back(&saved);
+	if (known)
+		return NULL;
 	if (!forgotten)
 		return new;
 	return old ? with_old_names(new, old, desc, columns) : NULL;

@@ -79,6 +79,8 @@ BEGIN
             USING ERRCODE = CASE WHEN leads_per_range IS NULL THEN 'null_value_not_allowed' ELSE 'invalid_parameter_value' END,
                 HINT = 'Pass the number of leads to rebuild in one transaction, such as 10000.';
     END IF;
+    -- of two sessions that start one, the later begins with the ranges of the other
+    LOCK TABLE @pipeline@.rebuild_range IN SHARE UPDATE EXCLUSIVE MODE;
     DELETE FROM @pipeline@.rebuild_range;
     INSERT INTO @pipeline@.rebuild_range (first_lead_id, last_lead_id)
     SELECT coalesce(lag(r.last) OVER (ORDER BY r.last) + 1, '-9223372036854775808'), r.last

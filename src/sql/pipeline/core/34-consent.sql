@@ -317,7 +317,14 @@ BEGIN
         BEGIN
             -- a session that changes an event locks it before the state
             PERFORM FROM @pipeline@.event e WHERE e.lead_id = changed FOR UPDATE;
-            PERFORM FROM @pipeline@.lead_state s WHERE s.lead_id = ANY (lead_ids) ORDER BY s.lead_id FOR NO KEY UPDATE;
+            FOR next_id IN SELECT DISTINCT i FROM unnest(lead_ids) i ORDER BY i LOOP
+                -- an event that no signal counts locks the state FOR KEY SHARE, and is one of its lead
+                IF next_id = changed THEN
+                    PERFORM FROM @pipeline@.lead_state s WHERE s.lead_id = next_id FOR UPDATE;
+                ELSE
+                    PERFORM FROM @pipeline@.lead_state s WHERE s.lead_id = next_id FOR NO KEY UPDATE;
+                END IF;
+            END LOOP;
             -- events that came meanwhile, and that others change, wait for the state: give it up once more
             EXIT WHEN (SELECT count(*) FROM @pipeline@.event e WHERE e.lead_id = changed)
                 = (SELECT count(*) FROM (SELECT FROM @pipeline@.event e WHERE e.lead_id = changed FOR UPDATE SKIP LOCKED) o);
@@ -629,7 +636,7 @@ COMMENT ON FUNCTION _find_lead(text) IS 'number of the lead with this name, or a
 
 -- This takes the lock that is needed in the end: a weaker one would not come in
 -- the order of lead_id, and a merge or an erasure would wait for it.
-CREATE OR REPLACE FUNCTION _hold_leads(external_id text, with_addresses boolean) RETURNS bigint
+CREATE OR REPLACE FUNCTION _hold_lead(external_id text) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $$
 DECLARE
@@ -638,11 +645,7 @@ DECLARE
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     WHILE found_id IS DISTINCT FROM held_id LOOP
-        IF with_addresses THEN
-            PERFORM FROM @pipeline@.lead l WHERE l.lead_id = ANY (@pipeline@._same_address(ARRAY[found_id])) ORDER BY l.lead_id FOR NO KEY UPDATE;
-        ELSE
-            PERFORM FROM @pipeline@.lead l WHERE l.lead_id = found_id FOR NO KEY UPDATE;
-        END IF;
+        PERFORM FROM @pipeline@.lead l WHERE l.lead_id = found_id FOR NO KEY UPDATE;
         held_id := found_id;
         -- a merge that was under way has given the name to another lead
         found_id := @pipeline@._find_lead(external_id);
@@ -650,8 +653,31 @@ BEGIN
     RETURN found_id;
 END
 $$;
-COMMENT ON FUNCTION _hold_leads(text, boolean) IS
-    'the same, and the lead is locked, with_addresses with all leads that have an address of it: a merge or an erasure of it comes before or after';
+COMMENT ON FUNCTION _hold_lead(text) IS
+    'the same, and the lead is locked: a merge or an erasure of it comes before or after';
+
+CREATE OR REPLACE FUNCTION _lock_addresses(lead_id bigint) RETURNS bigint[]
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    same bigint[];
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    LOOP
+        same := @pipeline@._same_address(ARRAY[lead_id]);
+        BEGIN
+            PERFORM @pipeline@._lock_leads(same);
+            -- an address may have changed while we waited: give the locks up once more
+            EXIT WHEN array_remove(@pipeline@._same_address(ARRAY[lead_id]), NULL) <@ same;
+            RAISE SQLSTATE 'LS001';
+        EXCEPTION
+            WHEN SQLSTATE 'LS001' THEN NULL;
+        END;
+    END LOOP;
+    RETURN same;
+END
+$$;
+COMMENT ON FUNCTION _lock_addresses(bigint) IS 'locks a lead and all others with an address of it, and returns their numbers';
 
 CREATE OR REPLACE FUNCTION give_consent_by_id(lead_id bigint, purpose text, channel text DEFAULT NULL, topic text DEFAULT NULL,
         evidence jsonb DEFAULT NULL, status text DEFAULT 'granted', basis text DEFAULT 'consent', policy_version text DEFAULT NULL,
@@ -736,7 +762,7 @@ BEGIN
                 USING ERRCODE = 'no_data_found', HINT = 'The person was forgotten. Only consent with evidence, given since then, brings it back.';
         END IF;
     END IF;
-    RETURN @pipeline@.give_consent_by_id(@pipeline@._hold_leads(external_id, false),
+    RETURN @pipeline@.give_consent_by_id(@pipeline@._hold_lead(external_id),
         purpose, channel, topic, evidence, status, basis, policy_version, occurred_at);
 END
 $$;
@@ -744,19 +770,17 @@ REVOKE EXECUTE ON FUNCTION give_consent(text, text, text, text, jsonb, text, tex
 COMMENT ON FUNCTION give_consent(text, text, text, text, jsonb, text, text, text, timestamptz, text) IS
     'records what a lead said, and returns whether the purpose is granted in that scope then. With status requested it waits for a second call with granted (double opt-in). email creates the lead if it is new, or sets its address. A grant dated before a withdrawal, or without evidence, does not undo it; one with evidence brings a forgotten person back, as a new lead. Errors: 22004 and 22023 for an argument that is null, unknown or dated ahead, P0002 if there is no such lead';
 
-CREATE OR REPLACE FUNCTION withdraw_consent_by_id(lead_id bigint, purpose text, channel text DEFAULT NULL, topic text DEFAULT NULL,
-        evidence jsonb DEFAULT NULL, occurred_at timestamptz DEFAULT now()) RETURNS boolean
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+-- What this leads to holds for all leads with the address: same, which are locked.
+CREATE OR REPLACE FUNCTION _withdraw(lead_id bigint, same bigint[], purpose text, channel text, topic text, evidence jsonb, occurred_at timestamptz)
+    RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
-    -- what this leads to holds for all of them, which are locked first
-    same CONSTANT bigint[] := @pipeline@._same_address(ARRAY[lead_id]);
     granted boolean;
 BEGIN
     PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     channel := lower(btrim(channel) COLLATE "C");
-    PERFORM @pipeline@._lock_leads(same);
     granted := @pipeline@.give_consent_by_id(lead_id, purpose, channel, topic, evidence, 'withdrawn', 'consent', NULL, occurred_at);
     IF purpose = 'marketing' AND topic IS NULL THEN
         INSERT INTO @pipeline@.suppression (address_hash, channel, reason, since)
@@ -764,11 +788,22 @@ BEGIN
         -- others may have its telephone, and read their own mail
         FROM @pipeline@.lead l,
             unnest(@pipeline@._address_hashes(l.email, CASE WHEN channel IS DISTINCT FROM 'email' THEN l.phone END)) h
-        WHERE l.lead_id = withdraw_consent_by_id.lead_id
+        WHERE l.lead_id = _withdraw.lead_id
         ON CONFLICT DO NOTHING;
         PERFORM @pipeline@._follow_consent(same, occurred_at);
     END IF;
     RETURN granted;
+END
+$$;
+COMMENT ON FUNCTION _withdraw(bigint, bigint[], text, text, text, jsonb, timestamptz) IS 'withdraw_consent() of a lead that is locked, with all that have an address of it';
+
+CREATE OR REPLACE FUNCTION withdraw_consent_by_id(lead_id bigint, purpose text, channel text DEFAULT NULL, topic text DEFAULT NULL,
+        evidence jsonb DEFAULT NULL, occurred_at timestamptz DEFAULT now()) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
+    RETURN @pipeline@._withdraw(lead_id, @pipeline@._lock_addresses(lead_id), purpose, channel, topic, evidence, occurred_at);
 END
 $$;
 REVOKE EXECUTE ON FUNCTION withdraw_consent_by_id(bigint, text, text, text, jsonb, timestamptz) FROM PUBLIC;
@@ -779,9 +814,23 @@ CREATE OR REPLACE FUNCTION withdraw_consent(external_id text, purpose text, chan
         evidence jsonb DEFAULT NULL, occurred_at timestamptz DEFAULT now()) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    found_id bigint;
+    same bigint[];
 BEGIN
     PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
-    RETURN @pipeline@.withdraw_consent_by_id(@pipeline@._hold_leads(external_id, true), purpose, channel, topic, evidence, occurred_at);
+    LOOP
+        found_id := @pipeline@._find_lead(external_id);
+        BEGIN
+            same := @pipeline@._lock_addresses(found_id);
+            -- a merge that was under way has given the name to another lead
+            EXIT WHEN @pipeline@._find_lead(external_id) = found_id;
+            RAISE SQLSTATE 'LS001';
+        EXCEPTION
+            WHEN SQLSTATE 'LS001' THEN NULL;
+        END;
+    END LOOP;
+    RETURN @pipeline@._withdraw(found_id, same, purpose, channel, topic, evidence, occurred_at);
 END
 $$;
 REVOKE EXECUTE ON FUNCTION withdraw_consent(text, text, text, text, jsonb, timestamptz) FROM PUBLIC;

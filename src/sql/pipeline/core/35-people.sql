@@ -74,14 +74,59 @@ $$;
 COMMENT ON FUNCTION _merge_runs(bigint, bigint) IS
     'gives the runs and actions of a lead to the one that it is merged into; runs are numbered after those of that one';
 
+CREATE OR REPLACE FUNCTION _merge_touches(winner bigint, loser bigint) RETURNS bigint[]
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    RETURN ARRAY[winner, loser]
+        || ARRAY(SELECT l.lead_id FROM @pipeline@.lead l WHERE l.referred_by = loser)
+        -- an event that refuses messages refuses them for all leads with the address of the lead to which it moves
+        || CASE WHEN EXISTS (
+            SELECT FROM @pipeline@.event e JOIN @pipeline@.event_kind k USING (kind)
+            WHERE e.lead_id = loser AND k.role IN ('unsubscribe', 'email_bounce', 'complaint'))
+        THEN @pipeline@._same_address(ARRAY[winner]) END;
+END
+$$;
+COMMENT ON FUNCTION _merge_touches(bigint, bigint) IS 'leads that a merge changes: both, those that the loser had referred, and those whose address the loser has refused';
+
+CREATE OR REPLACE FUNCTION _lock_merge(winner bigint, loser bigint) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $$
+DECLARE
+    touched bigint[];
+    next_id bigint;
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    LOOP
+        touched := @pipeline@._merge_touches(winner, loser);
+        BEGIN
+            FOR next_id IN SELECT DISTINCT i FROM unnest(touched) i ORDER BY i LOOP
+                -- the winner may get the name of the loser
+                IF next_id IN (winner, loser) THEN
+                    PERFORM FROM @pipeline@.lead l WHERE l.lead_id = next_id FOR UPDATE;
+                ELSE
+                    PERFORM FROM @pipeline@.lead l WHERE l.lead_id = next_id FOR NO KEY UPDATE;
+                END IF;
+            END LOOP;
+            PERFORM @pipeline@._lock_leads(touched, loser);
+            -- there may be more of them since we waited: give the locks up once more
+            EXIT WHEN @pipeline@._merge_touches(winner, loser) <@ touched;
+            RAISE SQLSTATE 'LS001';
+        EXCEPTION
+            WHEN SQLSTATE 'LS001' THEN NULL;
+        END;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION _lock_merge(bigint, bigint) IS 'locks all that a merge changes, as _lock_leads() does';
+
 CREATE OR REPLACE FUNCTION merge_leads_by_id(winner bigint, loser bigint, reason text DEFAULT NULL) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     pipeline CONSTANT regnamespace := leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     enroll CONSTANT text := current_setting('leadscore.enroll');
-    -- leads that the loser had referred change too
-    touched CONSTANT bigint[] := ARRAY[winner, loser] || ARRAY(SELECT l.lead_id FROM @pipeline@.lead l WHERE l.referred_by = loser);
     kept @pipeline@.lead;
     gone @pipeline@.lead;
     withdrawn_at timestamptz;
@@ -93,8 +138,7 @@ BEGIN
         RAISE EXCEPTION 'cannot merge lead % into itself', winner
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass two leads. If these are two names, they mean one lead already.';
     END IF;
-    PERFORM FROM @pipeline@.lead l WHERE l.lead_id = ANY (touched) ORDER BY l.lead_id FOR UPDATE;
-    PERFORM @pipeline@._lock_leads(touched, loser);
+    PERFORM @pipeline@._lock_merge(winner, loser);
     SELECT * INTO kept FROM @pipeline@.lead l WHERE l.lead_id = winner;
     SELECT * INTO gone FROM @pipeline@.lead l WHERE l.lead_id = loser;
     IF kept.lead_id IS NULL OR gone.lead_id IS NULL THEN
@@ -246,6 +290,7 @@ DECLARE
     known_name CONSTANT text := leadscore_internal.fold_name(leadscore_internal.require_text('known', known));
     anonymous_id bigint;
     known_id bigint;
+    new_name text;
     identified boolean;
 BEGIN
     PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
@@ -255,47 +300,77 @@ BEGIN
                 DETAIL = format('It has %s bytes.', CASE WHEN octet_length(anonymous_name) > 2000 THEN octet_length(anonymous_name) ELSE octet_length(known_name) END),
                 HINT = 'Pass at most 2000 bytes.';
     END IF;
-    anonymous_id := @pipeline@.lead_id(anonymous_name);
-    known_id := @pipeline@.lead_id(known_name);
-    IF known_id IS NULL AND @pipeline@._is_forgotten(known_name, NULL, NULL) THEN
-        RETURN NULL;
-    ELSIF anonymous_name = known_name OR anonymous_id = known_id
-        OR anonymous_id IS NULL AND @pipeline@._is_forgotten(anonymous_name, NULL, NULL)
-    THEN
-        RETURN coalesce(known_id, @pipeline@.upsert_lead(known_name));
-    END IF;
-
-    -- a visitor that is not known is another name
-    IF anonymous_id IS NULL AND @pipeline@._take_name(anonymous_name) THEN
-        IF known_id IS NULL THEN
-            known_id := @pipeline@.upsert_lead(known_name);
-            -- it was a visitor before, and may have seen a variant
-            UPDATE @pipeline@.lead l SET first_external_id = anonymous_name WHERE l.lead_id = known_id;
+    LOOP
+        anonymous_id := @pipeline@.lead_id(anonymous_name);
+        known_id := @pipeline@.lead_id(known_name);
+        IF known_id IS NULL AND @pipeline@._is_forgotten(known_name, NULL, NULL) THEN
+            RETURN NULL;
+        ELSIF anonymous_name = known_name OR anonymous_id = known_id
+            OR anonymous_id IS NULL AND @pipeline@._is_forgotten(anonymous_name, NULL, NULL)
+        THEN
+            RETURN coalesce(known_id, @pipeline@.upsert_lead(known_name));
         END IF;
-        PERFORM @pipeline@._lock_leads(ARRAY[known_id]);
-        INSERT INTO @pipeline@.lead_alias (external_id, lead_id) VALUES (anonymous_name, @pipeline@._find_lead(known_name));
-        RETURN known_id;
-    END IF;
-    anonymous_id := @pipeline@._find_lead(anonymous_name);
-    PERFORM @pipeline@._lock_leads(array_remove(ARRAY[anonymous_id, known_id], NULL), anonymous_id);
-    SELECT l.email ~ '[^[:space:]]' OR l.external_id <> anonymous_name
-            OR EXISTS (SELECT FROM @pipeline@.lead_alias a WHERE a.lead_id = l.lead_id) INTO identified
-    FROM @pipeline@.lead l WHERE l.lead_id = anonymous_id;
-    IF identified AND force IS NOT TRUE THEN
-        RAISE EXCEPTION 'lead "%" is identified already', anonymous
-            USING ERRCODE = 'object_not_in_prerequisite_state',
-                DETAIL = 'It has an e-mail address, or another name: two people may share a device.',
-                HINT = 'If both are one person, pass force => true, or call merge_leads().';
-    END IF;
+        BEGIN
+            -- names that are new come before leads, in the order of names
+            FOR new_name IN
+                SELECT n.name FROM (VALUES (anonymous_name, anonymous_id), (known_name, known_id)) AS n (name, lead_id)
+                WHERE n.lead_id IS NULL
+                ORDER BY n.name COLLATE "C"
+            LOOP
+                IF NOT @pipeline@._take_name(new_name) THEN
+                    RAISE SQLSTATE 'LS001';
+                END IF;
+            END LOOP;
+            IF num_nulls(anonymous_id, known_id) = 2 THEN
+                known_id := @pipeline@.upsert_lead(known_name);
+                -- it was a visitor before, and may have seen a variant
+                UPDATE @pipeline@.lead l SET first_external_id = anonymous_name WHERE l.lead_id = known_id;
+            ELSIF anonymous_id IS NULL THEN
+                PERFORM @pipeline@._lock_leads(ARRAY[known_id]);
+            ELSIF known_id IS NULL THEN
+                PERFORM @pipeline@._lock_leads(ARRAY[anonymous_id], anonymous_id);
+            ELSE
+                PERFORM @pipeline@._lock_merge(known_id, anonymous_id);
+            END IF;
+            -- a merge or an erasure that was under way has moved a name: give all locks up and look again
+            IF known_id IS NULL AND anonymous_id IS NULL
+                OR @pipeline@.lead_id(anonymous_name) IS DISTINCT FROM anonymous_id OR @pipeline@.lead_id(known_name) IS DISTINCT FROM known_id
+            THEN
+                RAISE SQLSTATE 'LS001';
+            END IF;
 
-    -- one that is takes the other name, and keeps its own
-    IF known_id IS NULL AND @pipeline@._take_name(known_name) THEN
-        UPDATE @pipeline@.lead l SET external_id = known_name WHERE l.lead_id = anonymous_id AND l.external_id = anonymous_name;
-        INSERT INTO @pipeline@.lead_alias (external_id, lead_id)
-            VALUES (CASE WHEN FOUND THEN anonymous_name ELSE known_name END, anonymous_id);
-        RETURN anonymous_id;
-    END IF;
-    RETURN @pipeline@.merge_leads_by_id(@pipeline@._find_lead(known_name), anonymous_id, 'identify');
+            -- a visitor that is not known is another name
+            IF anonymous_id IS NULL THEN
+                INSERT INTO @pipeline@.lead_alias (external_id, lead_id) VALUES (anonymous_name, known_id);
+                RETURN known_id;
+            END IF;
+            SELECT l.email ~ '[^[:space:]]' OR l.external_id <> anonymous_name
+                    OR EXISTS (SELECT FROM @pipeline@.lead_alias a WHERE a.lead_id = l.lead_id) INTO identified
+            FROM @pipeline@.lead l WHERE l.lead_id = anonymous_id;
+            IF identified AND force IS NOT TRUE THEN
+                RAISE EXCEPTION 'lead "%" is identified already', anonymous
+                    USING ERRCODE = 'object_not_in_prerequisite_state',
+                        DETAIL = 'It has an e-mail address, or another name: two people may share a device.',
+                        HINT = 'If both are one person, pass force => true, or call merge_leads().';
+            END IF;
+
+            -- one that is takes the other name, and keeps its own
+            IF known_id IS NULL THEN
+                UPDATE @pipeline@.lead l SET external_id = known_name WHERE l.lead_id = anonymous_id AND l.external_id = anonymous_name;
+                INSERT INTO @pipeline@.lead_alias (external_id, lead_id)
+                    VALUES (CASE WHEN FOUND THEN anonymous_name ELSE known_name END, anonymous_id);
+                RETURN anonymous_id;
+            END IF;
+            RETURN @pipeline@.merge_leads_by_id(known_id, anonymous_id, 'identify');
+        EXCEPTION
+            WHEN SQLSTATE 'LS001' THEN
+                -- a snapshot that stays would never see who has the name now
+                IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+                    RAISE EXCEPTION 'could not serialize access due to concurrent change of a name'
+                        USING ERRCODE = 'serialization_failure', HINT = 'Run the transaction again.';
+                END IF;
+        END;
+    END LOOP;
 END
 $$;
 REVOKE EXECUTE ON FUNCTION identify(text, text, boolean) FROM PUBLIC;

@@ -809,7 +809,7 @@ BEGIN
     PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     -- retire_sequence() locks the sequence before leads
     PERFORM FROM @pipeline@.sequence q WHERE q.sequence = enroll_lead.sequence FOR SHARE;
-    RETURN @pipeline@.enroll_lead_by_id(@pipeline@._hold_leads(external_id, false), sequence, at);
+    RETURN @pipeline@.enroll_lead_by_id(@pipeline@._hold_lead(external_id), sequence, at);
 END
 $$;
 REVOKE EXECUTE ON FUNCTION enroll_lead(text, text, timestamptz) FROM PUBLIC;
@@ -848,7 +848,7 @@ CREATE OR REPLACE FUNCTION unenroll(external_id text, sequence text, at timestam
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
-    RETURN @pipeline@.unenroll_by_id(@pipeline@._hold_leads(external_id, false), sequence, at);
+    RETURN @pipeline@.unenroll_by_id(@pipeline@._hold_lead(external_id), sequence, at);
 END
 $$;
 REVOKE EXECUTE ON FUNCTION unenroll(text, text, timestamptz) FROM PUBLIC;

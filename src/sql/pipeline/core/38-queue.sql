@@ -661,7 +661,7 @@ CREATE OR REPLACE FUNCTION add_action(external_id text, channel text, content te
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
-    RETURN @pipeline@.add_action_by_id(@pipeline@._hold_leads(external_id, false), channel, content, due_at, dedup_key, kind, topic, transactional,
+    RETURN @pipeline@.add_action_by_id(@pipeline@._hold_lead(external_id), channel, content, due_at, dedup_key, kind, topic, transactional,
         priority, properties, expires_after, assignee);
 END
 $$;

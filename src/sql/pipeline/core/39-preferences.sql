@@ -68,7 +68,7 @@ CREATE OR REPLACE FUNCTION set_preferences(external_id text, topics text[] DEFAU
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
-    RETURN @pipeline@.set_preferences_by_id(@pipeline@._hold_leads(external_id, false), topics, channels, max_messages, period);
+    RETURN @pipeline@.set_preferences_by_id(@pipeline@._hold_lead(external_id), topics, channels, max_messages, period);
 END
 $$;
 REVOKE EXECUTE ON FUNCTION set_preferences(text, text[], text[], integer, text) FROM PUBLIC;
