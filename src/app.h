@@ -222,6 +222,6 @@ extern Datum leadscore_table_changed(FunctionCallInfo fcinfo, AppWrite *call);
 extern Datum leadscore_backfill(FunctionCallInfo fcinfo, AppWrite *call);
 
 /* source_id.c */
-extern bool leadscore_lock_states(Pipeline *pipeline, const int64 *lead_ids, int n);
+extern void leadscore_lock_states(Pipeline *pipeline, const int64 *lead_ids, int n);
 
 #endif							/* LEADSCORE_APP_H */

@@ -24,13 +24,35 @@
 #include "app.h"
 #include "apply.h"
 
-/* Lock the states of leads in order of lead_id.  Needs an SPI connection. */
-bool
+/*
+ * Lock the states of leads in the order of lead_id, of those that have one.  Needs
+ * an SPI connection.
+ */
+void
 leadscore_lock_states(Pipeline *pipeline, const int64 *lead_ids, int n)
 {
-	Datum		ids = leadscore_lead_ids_array(lead_ids, n);
+	LeadTable	state = {0};
+	int64	   *sorted;
+	int			i;
 
-	return leadscore_app_run(pipeline, LOCK_STATES, &ids, NULL, NULL) > 0;
+	/* they may be on other nodes */
+	if (pipeline->distributed)
+	{
+		Datum		ids = leadscore_lead_ids_array(lead_ids, n);
+
+		(void) leadscore_app_run(pipeline, LOCK_STATES, &ids, NULL, NULL);
+		return;
+	}
+	sorted = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(int64));
+	memcpy(sorted, lead_ids, n * sizeof(int64));
+	qsort(sorted, n, sizeof(int64), leadscore_lead_id_cmp);
+	leadscore_table_open(&state, pipeline->state, RowExclusiveLock, ACL_SELECT | ACL_UPDATE);
+	for (i = 0; i < n; i++)
+		if ((i == 0 || sorted[i] != sorted[i - 1]) &&
+			leadscore_row_lock(&state, sorted[i], LockTupleNoKeyExclusive))
+			leadscore_row_check_visible(&state);
+	leadscore_table_close(&state);
+	pfree(sorted);
 }
 
 /* The leads and source_ids of new rows of event that have one */
