@@ -49,7 +49,7 @@ leadscore_range_begin(const Scorer *scorer, const Evaluation *from, const Evalua
 {
 	range->from = from;
 	range->to = to;
-	range->ever = NULL;
+	range->ever = false;
 	memset(range->dimension_low, 0, sizeof(int64) * scorer->model->dimensions.n);
 	memset(range->dimension_high, 0, sizeof(int64) * scorer->model->dimensions.n);
 }
@@ -227,8 +227,8 @@ gate_answer(const Scorer *scorer, const Range *range, int gate)
 
 	if (range->ever)
 		answer = g->signal == NO_INDEX ? ANSWER_UNKNOWN :
-			at_least(count_ever(scorer, range->ever, g->signal, true, g->min_count),
-					 count_ever(scorer, range->ever, g->signal, false, g->min_count), g->min_count);
+			at_least(count_ever(scorer, range->counts, g->signal, true, g->min_count),
+					 count_ever(scorer, range->counts, g->signal, false, g->min_count), g->min_count);
 	else if (gate_of_score(g))
 		answer = at_least(range->low, range->high, g->min_points);
 	else if (g->signal == NO_INDEX)
@@ -478,7 +478,7 @@ leadscore_standing_over(const Scorer *scorer, const Range *range, const LeadStan
 bool
 leadscore_standing_is_fixed(const Scorer *scorer, const ActivityList *activity, const LeadStanding *standing)
 {
-	Range		range = {.ever = activity};
+	Range		range = {.ever = true,.counts = activity};
 
 	return leadscore_standing_over(scorer, &range, standing) == standing->stage;
 }

@@ -51,8 +51,8 @@ typedef struct Range
 	int64	   *gross_high;
 	int64		gross_total_low;
 	int64		gross_total_high;
-	const ActivityList *ever;	/* all buckets there are, and any points: only
-								 * counts of this are known; else NULL */
+	bool		ever;			/* all buckets there are, and any points ... */
+	const ActivityList *counts; /* ... so that only these are known */
 } Range;
 
 /* A range of one bucket, where every answer is known */
@@ -61,7 +61,7 @@ range_of_one(const Evaluation *e, Range *range)
 {
 	range->from = e;
 	range->to = e;
-	range->ever = NULL;
+	range->ever = false;
 	range->low = e->total;
 	range->high = e->total;
 	range->dimension_low = e->dimensions;
