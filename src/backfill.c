@@ -25,41 +25,6 @@
 #include "progress.h"
 #include "track_table.h"
 
-/* A condition of rows after, or up to, a position in the order of the key */
-static char *
-key_condition(const TrackedTable *table, const char *operator, int parameter)
-{
-	StringInfoData text;
-	int			i;
-
-	initStringInfo(&text);
-	appendStringInfoString(&text, "ROW(");
-	for (i = 0; i < table->nkeys; i++)
-		appendStringInfo(&text, "%st.%s", i > 0 ? ", " : "", quote_identifier(table->keys[i].name));
-	appendStringInfo(&text, ") OPERATOR(pg_catalog.%s) ROW(", operator);
-	for (i = 0; i < table->nkeys; i++)
-		appendStringInfo(&text, "%s($%d)[%d]::%s", i > 0 ? ", " : "", parameter, i + 1,
-						 format_type_extended(table->keys[i].type, -1, FORMAT_TYPE_FORCE_QUALIFY));
-	appendStringInfoChar(&text, ')');
-	return text.data;
-}
-
-/*
- * A condition of rows that have a key.  The columns could not be null when the
- * table was bound, but its owner may have changed that: such a row has no position.
- */
-static char *
-keyed_condition(const TrackedTable *table)
-{
-	StringInfoData text;
-	int			i;
-
-	initStringInfo(&text);
-	for (i = 0; i < table->nkeys; i++)
-		appendStringInfo(&text, "%st.%s IS NOT NULL", i > 0 ? " AND " : "", quote_identifier(table->keys[i].name));
-	return text.data;
-}
-
 /* The columns of the key, as a list */
 static char *
 key_list(const TrackedTable *table)
@@ -71,6 +36,33 @@ key_list(const TrackedTable *table)
 	for (i = 0; i < table->nkeys; i++)
 		appendStringInfo(&text, "%st.%s", i > 0 ? ", " : "", quote_identifier(table->keys[i].name));
 	return text.data;
+}
+
+/* A condition of rows after, or up to, a position in the order of the key */
+static char *
+key_condition(const TrackedTable *table, const char *operator, int parameter)
+{
+	StringInfoData text;
+	int			i;
+
+	initStringInfo(&text);
+	appendStringInfo(&text, "ROW(%s) OPERATOR(pg_catalog.%s) ROW(", key_list(table), operator);
+	for (i = 0; i < table->nkeys; i++)
+		appendStringInfo(&text, "%s($%d)[%d]::%s", i > 0 ? ", " : "", parameter, i + 1,
+						 format_type_extended(table->keys[i].type, -1, FORMAT_TYPE_FORCE_QUALIFY));
+	appendStringInfoChar(&text, ')');
+	return text.data;
+}
+
+/*
+ * A condition of rows that have a key, which is all of its columns.  These could not
+ * be null when the table was bound, but its owner may have changed that: such a row
+ * has no position.
+ */
+static char *
+keyed_condition(const TrackedTable *table)
+{
+	return psprintf("ROW(%s) IS NOT NULL", key_list(table));
 }
 
 /* Run a query of the table with two positions, of which each may be NULL. */

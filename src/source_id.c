@@ -25,7 +25,7 @@
 #include "apply.h"
 
 /*
- * Lock the states of leads in the order of lead_id, of those that have one.  Needs
+ * Lock the states of those leads that have one, in the order of lead_id.  Needs
  * an SPI connection.
  */
 void

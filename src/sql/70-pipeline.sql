@@ -585,7 +585,7 @@ $$;
 COMMENT ON FUNCTION leadscore.grant_reader(text, text) IS
 	'lets a role read the views of a pipeline, and no personal data: for reports and BI tools';
 
--- Status and names of who did it are left to the functions that write them.
+-- Status and names of roles that did it are left to the functions that write them.
 CREATE FUNCTION leadscore.grant_marketing(pipeline text, role text) RETURNS void
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$

@@ -1,4 +1,4 @@
--- Help for who runs pipelines.
+-- Help for roles that run pipelines.
 
 CREATE FUNCTION leadscore.doctor(pipeline text)
 	RETURNS TABLE (severity text, problem text, detail text, advice text)

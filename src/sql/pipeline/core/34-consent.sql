@@ -293,7 +293,7 @@ END
 $$;
 COMMENT ON FUNCTION _follow_consent(bigint[], timestamptz) IS 'the same for consent that was given at one instant';
 
-CREATE OR REPLACE FUNCTION _lock_leads(lead_ids bigint[], changed bigint DEFAULT NULL) RETURNS void
+CREATE OR REPLACE FUNCTION _lock_leads(lead_ids bigint[], changed bigint DEFAULT NULL, renamed bigint DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $$
 DECLARE
@@ -306,8 +306,8 @@ BEGIN
         RETURN;
     END IF;
     FOR next_id IN SELECT DISTINCT i FROM unnest(lead_ids) i ORDER BY i LOOP
-        -- its name goes: who refers to it would else be waited for later
-        IF next_id = changed THEN
+        -- a session that refers to a lead whose name goes, or is to be another, would else be waited for later
+        IF next_id IN (changed, renamed) THEN
             PERFORM FROM @pipeline@.lead l WHERE l.lead_id = next_id FOR UPDATE;
         ELSE
             PERFORM FROM @pipeline@.lead l WHERE l.lead_id = next_id FOR NO KEY UPDATE;
@@ -335,8 +335,8 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION _lock_leads(bigint[], bigint) IS
-    'locks leads, then the events of the one whose events are to be changed, then the states; leads and states each in the order of lead_id';
+COMMENT ON FUNCTION _lock_leads(bigint[], bigint, bigint) IS
+    'locks leads, then the events of the one whose events are to be changed, then the states; leads and states each in the order of lead_id. renamed: another lead of them whose name may change';
 
 CREATE OR REPLACE FUNCTION _same_address(lead_ids bigint[]) RETURNS bigint[]
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off

@@ -91,25 +91,17 @@ $$;
 COMMENT ON FUNCTION _merge_touches(bigint, bigint) IS 'leads that a merge changes: both, those that the loser had referred, and those whose address the loser has refused';
 
 CREATE OR REPLACE FUNCTION _lock_merge(winner bigint, loser bigint) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     touched bigint[];
-    next_id bigint;
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     LOOP
         touched := @pipeline@._merge_touches(winner, loser);
         BEGIN
-            FOR next_id IN SELECT DISTINCT i FROM unnest(touched) i ORDER BY i LOOP
-                -- the winner may get the name of the loser
-                IF next_id IN (winner, loser) THEN
-                    PERFORM FROM @pipeline@.lead l WHERE l.lead_id = next_id FOR UPDATE;
-                ELSE
-                    PERFORM FROM @pipeline@.lead l WHERE l.lead_id = next_id FOR NO KEY UPDATE;
-                END IF;
-            END LOOP;
-            PERFORM @pipeline@._lock_leads(touched, loser);
+            -- the winner may get the name of the loser
+            PERFORM @pipeline@._lock_leads(touched, loser, winner);
             -- there may be more of them since we waited: give the locks up once more
             EXIT WHEN array_remove(@pipeline@._merge_touches(winner, loser), NULL) <@ touched;
             RAISE SQLSTATE 'LS001';

@@ -1,4 +1,4 @@
--- Experiments: who gets which variant, and what was shown.
+-- Experiments: which lead gets which variant, and what was shown.
 --
 -- A lead gets the variant that it was shown first, as it is recorded. Before that a hash of the
 -- salt and of the name under which it was first known decides, so that any

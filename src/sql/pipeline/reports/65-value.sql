@@ -383,7 +383,7 @@ BEGIN
             CASE WHEN n.customers + m.customers > n.leads THEN n.leads ELSE n.customers + m.customers END,
             leadscore_internal.as_amount(b.mean::numeric)::numeric(14,2),
             leadscore_internal.as_amount((n.customers * b.mean)::numeric)::numeric(14,2),
-            -- customers of whom more was taken back than they paid bring less than nothing
+            -- customers that got back more than they paid bring less than nothing
             leadscore_internal.as_amount(CASE WHEN n.customers * b.mean > m.amount OR n.customers * b.mean < 0 THEN n.customers * b.mean - m.amount WHEN m.amount IS NOT NULL THEN 0 END::numeric)::numeric(14,2),
             leadscore_internal.as_amount((n.customers * b.mean + m.amount)::numeric)::numeric(14,2)
         FROM line n
