@@ -68,9 +68,11 @@ foreach my $test (
 	my ($out, $err) = ('', '');
 	my $changer = IPC::Run::start([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres') . ' application_name=changer', '-c', $sql ],
 		'>', \$out, '2>', \$err, IPC::Run::timeout(180));
+	# it waits in short attempts, with pauses in which it asks for no lock; the first place in the line it keeps
 	ok( $node->poll_query_until('postgres', q{
 			SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-				WHERE a.application_name = 'changer' AND NOT l.granted AND l.relation = 'p.model'::regclass)}),
+				WHERE a.application_name = 'changer' AND a.wait_event_type IN ('Lock', 'Extension')
+					AND l.granted AND l.relation = 'p.setting'::regclass AND l.mode = 'ShareUpdateExclusiveLock')}),
 		"$name: waits");
 	my $answer = ask($third, join('', map {
 			"INSERT INTO p.event (lead_id, kind, occurred_at) VALUES (2, 'page_view', '2025-01-02'), (3, 'page_view', '2025-01-02');"
