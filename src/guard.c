@@ -113,7 +113,8 @@ leadscore_engine_is_writing(void)
 
 /*
  * Plan a statement of a few leads by indexes.  One that was planned while a table
- * was empty would read it whole for each lead once it is full.
+ * was empty would read it whole for each lead once it is full.  A scan that is
+ * left makes its cost so high that the server would compile it each time.
  */
 static void
 plan_by_index(SPIPlanPtr plan)
@@ -122,6 +123,8 @@ plan_by_index(SPIPlanPtr plan)
 	CachedPlan *cached;
 
 	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	cached = SPI_plan_get_cached_plan(plan);
 	if (cached)

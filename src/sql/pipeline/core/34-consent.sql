@@ -55,7 +55,7 @@ $$;
 COMMENT ON FUNCTION _address_hashes(text, text) IS 'hashes of the addresses of a lead';
 
 CREATE OR REPLACE FUNCTION _is_forgotten(external_id text, email text, phone text) RETURNS boolean
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
@@ -72,7 +72,7 @@ COMMENT ON FUNCTION _is_forgotten(text, text, text) IS 'whether a name or an add
 
 CREATE OR REPLACE FUNCTION _suppressions(lead_ids bigint[])
     RETURNS TABLE (lead_id bigint, channel text, reason text, since timestamptz, lifted_at timestamptz)
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -95,7 +95,7 @@ COMMENT ON FUNCTION _suppressions(bigint[]) IS 'the suppressions that hold, or h
 
 CREATE OR REPLACE FUNCTION _granted(lead_ids bigint[], channel text, topic text, own_scopes boolean, at timestamptz)
     RETURNS TABLE (lead_id bigint, purpose text, granted boolean)
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -162,7 +162,7 @@ COMMENT ON FUNCTION _granted(bigint[], text, text, boolean, timestamptz) IS
     'whether purposes are granted by what leads have said up to an instant, in a scope, or with own_scopes in any scope that they named and that is not blocked by hand: there is a grant, and every withdrawal is undone by a later grant that is as narrow or narrower and has evidence. No row for a purpose of which a lead has said nothing';
 
 CREATE OR REPLACE FUNCTION _may_contact(lead_id bigint, channel text, topic text, at timestamptz, transactional boolean) RETURNS boolean
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -209,7 +209,7 @@ COMMENT ON FUNCTION may_contact_by_id(bigint, text, text, timestamptz, boolean) 
 
 CREATE OR REPLACE FUNCTION _consent_now(lead_ids bigint[])
     RETURNS TABLE (lead_id bigint, consented_at timestamptz, contact_allowed boolean)
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -252,7 +252,7 @@ COMMENT ON FUNCTION _consent_now(bigint[]) IS
     'what the columns of leads should say: contact_allowed is whether messages of some scope may be sent';
 
 CREATE OR REPLACE FUNCTION _follow_consents(lead_ids bigint[], instants timestamptz[]) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     is_signal CONSTANT boolean := EXISTS (SELECT FROM @pipeline@.signal s WHERE s.source = 'profile' AND s.condition::text ~ 'contact_allowed'
@@ -294,7 +294,7 @@ $$;
 COMMENT ON FUNCTION _follow_consent(bigint[], timestamptz) IS 'the same for consent that was given at one instant';
 
 CREATE OR REPLACE FUNCTION _lock_leads(lead_ids bigint[], changed bigint DEFAULT NULL, renamed bigint DEFAULT NULL) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     next_id bigint;
@@ -339,7 +339,7 @@ COMMENT ON FUNCTION _lock_leads(bigint[], bigint, bigint) IS
     'locks leads, then the events of the one whose events are to be changed, then the states; leads and states each in the order of lead_id. renamed: another lead of them whose name may change';
 
 CREATE OR REPLACE FUNCTION _same_address(lead_ids bigint[]) RETURNS bigint[]
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
@@ -454,7 +454,7 @@ COMMENT ON FUNCTION consent_kept() IS 'trigger: only a merge moves rows of conse
 -- written. With another address the columns are to say something else, and so
 -- only a column that was written itself is a statement.
 CREATE OR REPLACE FUNCTION _columns_written(lead_ids bigint[], consented boolean[], allowed boolean[], inserted boolean) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -507,7 +507,7 @@ COMMENT ON FUNCTION _columns_corrected(bigint[], boolean) IS
 
 CREATE OR REPLACE FUNCTION _refused(lead_ids bigint[], event_ids bigint[])
     RETURNS TABLE (lead_id bigint, event_id bigint, role text, email text, phone text, occurred_at timestamptz, channel text, topic text)
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -538,7 +538,7 @@ COMMENT ON FUNCTION _refused(bigint[], bigint[]) IS 'what some events say agains
 -- nodes, a node cannot write the addresses that all of them know: there each of
 -- these events withdraws the consent of its lead.
 CREATE OR REPLACE FUNCTION _events_refused(lead_ids bigint[], event_ids bigint[]) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     by_lead CONSTANT boolean := leadscore_internal.is_by_lead(leadscore_internal.pipeline_schema(@pipeline_name@));
@@ -637,7 +637,7 @@ COMMENT ON FUNCTION _find_lead(text) IS 'number of the lead with this name, or a
 -- This takes the lock that is needed in the end: a weaker one would not come in
 -- the order of lead_id, and a merge or an erasure would wait for it.
 CREATE OR REPLACE FUNCTION _hold_lead(external_id text) RETURNS bigint
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     found_id bigint := @pipeline@._find_lead(external_id);

@@ -7,7 +7,7 @@
 
 -- The trigger on lead calls this for leads whose owner or persona has changed.
 CREATE OR REPLACE FUNCTION _attributes_written(lead_ids bigint[], attributes text[], old_values text[], new_values text[]) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
@@ -598,7 +598,7 @@ COMMENT ON FUNCTION export_lead(text) IS
 -- The trigger on lead calls this for new leads, as another session may have
 -- forgotten a person since the row trigger looked.
 CREATE OR REPLACE FUNCTION _leave_out_forgotten(lead_ids bigint[]) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);

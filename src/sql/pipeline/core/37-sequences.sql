@@ -42,7 +42,7 @@ COMMENT ON COLUMN _watched.awaited IS 'name of it';
 -- Runs
 
 CREATE OR REPLACE FUNCTION _end_runs(lead_ids bigint[], sequences text[], runs integer[], reasons text[], at timestamptz) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
@@ -83,7 +83,7 @@ COMMENT ON FUNCTION _sla(bigint, lead_stage) IS
     'time in which a lead that enters a stage should be contacted, by stage_rule of the active model, or else setting.first_response_within';
 
 CREATE OR REPLACE FUNCTION _next_steps(lead_ids bigint[], sequences text[], runs integer[], at timestamptz) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     days integer[];
@@ -151,7 +151,7 @@ COMMENT ON FUNCTION _next_steps(bigint[], text[], integer[], timestamptz) IS
     'puts the next step of runs into the queue, or completes those that have none left; at: when the step before ended, or the run began';
 
 CREATE OR REPLACE FUNCTION _begin_runs(lead_ids bigint[], sequences text[], started_by text[], edges_at timestamptz[], at timestamptz) RETURNS bigint
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     begun_leads bigint[];
@@ -204,7 +204,7 @@ COMMENT ON FUNCTION _begin_runs(bigint[], text[], text[], timestamptz[], timesta
     'begins runs, unless one is open or the last ended too lately, and returns how many; edges_at: when what begins it happened, NULL by hand';
 
 CREATE OR REPLACE FUNCTION _assign_owners(lead_ids bigint[], stages lead_stage[]) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
@@ -263,7 +263,7 @@ COMMENT ON FUNCTION _assign_left() IS 'gives an owner to leads that came into th
 
 -- The engine calls this for leads that it has written, with their states locked.
 CREATE OR REPLACE FUNCTION _edges_written(lead_ids bigint[], kinds text[], names text[], edges_at timestamptz[], causes text[]) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     ids bigint[];
@@ -348,7 +348,7 @@ COMMENT ON FUNCTION _edges_written(bigint[], text[], text[], timestamptz[], text
 
 CREATE OR REPLACE FUNCTION _step_holds(activity lead_activity, segments integer[], since timestamptz, only_if text[], unless text[], in_segment text)
     RETURNS boolean
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);

@@ -44,7 +44,7 @@ COMMENT ON FUNCTION _pick_leads(text, integer, timestamptz) IS
     'locks the states of leads that have something due in a channel, the most urgent first, without waiting; returns the numbers of the leads';
 
 CREATE OR REPLACE FUNCTION _refusal(lead_id bigint, channel text, topic text, at timestamptz) RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -81,7 +81,7 @@ COMMENT ON FUNCTION _refusal(bigint, text, text, timestamptz) IS
 
 CREATE OR REPLACE FUNCTION _decide_actions(lead_ids bigint[], channel text, max_actions integer, lease interval, worker text, at timestamptz,
         OUT claimed_leads bigint[], OUT claimed_ids bigint[])
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     ended_leads bigint[];
@@ -320,7 +320,7 @@ COMMENT ON FUNCTION claim_actions(text, integer, interval, timestamptz, text) IS
 -- What became of it
 
 CREATE OR REPLACE FUNCTION _living_lead(lead_id bigint) RETURNS bigint
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     living bigint := lead_id;
@@ -336,7 +336,7 @@ $$;
 COMMENT ON FUNCTION _living_lead(bigint) IS 'number of a lead, or of the lead that it was merged into; NULL if there is none';
 
 CREATE OR REPLACE FUNCTION _lock_living(lead_id bigint) RETURNS bigint
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     living bigint := lead_id;
@@ -582,7 +582,7 @@ COMMENT ON FUNCTION cancel_action(bigint, bigint, integer, text, timestamptz) IS
     'takes an action out of the queue, also from its worker; its sequence goes on, see unenroll(). False, and nothing is changed, if it was claimed since (another attempt) or has ended';
 
 CREATE OR REPLACE FUNCTION action_wanted(lead_id bigint, action_id bigint, attempt integer, at timestamptz DEFAULT now()) RETURNS boolean
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -672,7 +672,7 @@ COMMENT ON FUNCTION add_action(text, text, text, timestamptz, text, text, text, 
 -- Consent
 
 CREATE OR REPLACE FUNCTION _follow_actions(lead_ids bigint[]) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     ids bigint[];

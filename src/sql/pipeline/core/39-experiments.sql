@@ -23,7 +23,7 @@ COMMENT ON FUNCTION _require_variant(text, text) IS 'the name of a variant, or a
 -- All in whole numbers: the first 60 bits of the hash times the sum of weights
 -- are compared with the weights up to a variant times 2^60.
 CREATE OR REPLACE FUNCTION _hashed_variant(experiment text, name text) RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
@@ -43,7 +43,7 @@ $$;
 COMMENT ON FUNCTION _hashed_variant(text, text) IS 'the variant that the hash of the salt and a name gives';
 
 CREATE OR REPLACE FUNCTION _variant_of(experiment text, lead_id bigint, name text DEFAULT NULL) RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -106,7 +106,7 @@ COMMENT ON FUNCTION variant(text, text) IS
 -- What was shown
 
 CREATE OR REPLACE FUNCTION _expose(lead_ids bigint[], experiments text[], variants text[], instants timestamptz[]) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
@@ -126,7 +126,7 @@ COMMENT ON FUNCTION _expose(bigint[], text[], text[], timestamptz[]) IS
     'records that leads, whose states are locked, were shown variants; what is of no running experiment, or from before its start, is left out';
 
 CREATE OR REPLACE FUNCTION _events_exposed(lead_ids bigint[], event_ids bigint[]) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     leads bigint[];

@@ -105,7 +105,7 @@ COMMENT ON FUNCTION preferences(text) IS
     'what messages a lead would like to get, as set_preferences() recorded it: the row for a page on which it can change that. No rows if it has not said so, or there is no such lead';
 
 CREATE OR REPLACE FUNCTION _unwanted(lead_id bigint, channel text, topic text) RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);

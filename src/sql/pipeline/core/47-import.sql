@@ -445,7 +445,7 @@ COMMENT ON FUNCTION _import_read(jsonb, jsonb, text, text, boolean) IS
 
 CREATE OR REPLACE FUNCTION _import_find(names text[], emails text[])
     RETURNS TABLE (place bigint, lead_id bigint)
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
