@@ -19,6 +19,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -28,6 +29,7 @@
 #include "guard.h"
 
 PG_FUNCTION_INFO_V1(leadscore_records_columns);
+PG_FUNCTION_INFO_V1(leadscore_write_consent);
 
 /* An empty list */
 void
@@ -173,6 +175,56 @@ bool
 leadscore_corrects_columns(void)
 {
 	return corrects_columns;
+}
+
+/*
+ * The pipeline whose leads are being brought up to their consent, and in how many
+ * triggers
+ */
+static Oid	following_schema = InvalidOid;
+static int	following_depth;
+
+/*
+ * Does the trigger on lead that runs follow a statement of _write_consent()?  One
+ * of a trigger of the user's is deeper.
+ */
+bool
+leadscore_follows_consent(const Pipeline *pipeline)
+{
+	return following_schema == pipeline->part.schema &&
+		following_depth + 1 == DatumGetInt32(OidFunctionCall0(F_PG_TRIGGER_DEPTH));
+}
+
+/*
+ * write_consent(pipeline, lead_ids, instants): call _write_consent().  What it
+ * writes to columns of lead is what consent says already, and is not recorded.
+ */
+Datum
+leadscore_write_consent(PG_FUNCTION_ARGS)
+{
+	PipelinePart part = {PG_GETARG_OID(0), InvalidOid};
+	Oid			types[2] = {INT8ARRAYOID, TIMESTAMPTZARRAYOID};
+	Datum		values[2] = {PG_GETARG_DATUM(1), PG_GETARG_DATUM(2)};
+	Oid			schema_before = following_schema;
+	int			depth_before = following_depth;
+
+	leadscore_check_maintainer(part.schema, "lead_state", ACL_UPDATE);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	PG_TRY();
+	{
+		following_schema = part.schema;
+		following_depth = DatumGetInt32(OidFunctionCall0(F_PG_TRIGGER_DEPTH));
+		leadscore_call_function(part, "_write_consent", 2, types, values, NULL, false);
+	}
+	PG_FINALLY();
+	{
+		following_schema = schema_before;
+		following_depth = depth_before;
+	}
+	PG_END_TRY();
+	SPI_finish();
+	PG_RETURN_VOID();
 }
 
 /*

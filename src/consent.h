@@ -37,6 +37,7 @@ extern void leadscore_refusals_add(RefusalList *list, const Pipeline *pipeline,
 extern void leadscore_refusals_lock(RefusalList *list, Writer *writer);
 extern void leadscore_refusals_record(const RefusalList *list, Writer *writer);
 extern bool leadscore_corrects_columns(void);
+extern bool leadscore_follows_consent(const Pipeline *pipeline);
 extern void leadscore_columns_written(const Pipeline *pipeline, Datum lead_ids, Datum consented,
 									  Datum allowed, bool inserted);
 extern void leadscore_leave_out_forgotten(Pipeline *pipeline, Datum lead_ids);

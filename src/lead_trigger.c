@@ -355,6 +355,7 @@ record_consent(Writer *writer, const LeadRow *old_leads, const LeadRow *leads, i
 	Datum	   *consented = palloc(sizeof(Datum) * n);
 	Datum	   *allowed = palloc(sizeof(Datum) * n);
 	bool		any_suppressed = leadscore_any_suppressed(pipeline);
+	bool		is_stated = old_leads == NULL || !leadscore_follows_consent(pipeline);
 	int			nchanged = 0;
 	int			i;
 
@@ -367,7 +368,7 @@ record_consent(Writer *writer, const LeadRow *old_leads, const LeadRow *leads, i
 		bool		is_allowed = old_leads == NULL ? leads[i].contact_allowed >= 0 :
 			leads[i].contact_allowed != old_leads[i].contact_allowed;
 
-		if (!is_addressed && !is_consented && !is_allowed)
+		if (!is_addressed && !(is_stated && (is_consented || is_allowed)))
 			continue;
 		changed[nchanged] = leads[i];
 		consented[nchanged] = BoolGetDatum(is_consented);

@@ -193,6 +193,11 @@ CREATE FUNCTION leadscore_internal.merge_lines(pipeline regnamespace, winner big
 	AS 'MODULE_PATHNAME', 'leadscore_merge_lines';
 COMMENT ON FUNCTION leadscore_internal.merge_lines(regnamespace, bigint, bigint) IS
 	'called by merge_leads() before it moves events: if one of two leads was purged, the log of both begins at the later one of their lines, and the past of the lead that had come further holds';
+CREATE FUNCTION leadscore_internal.write_consent(pipeline regnamespace, lead_ids bigint[], instants timestamptz[]) RETURNS void
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+	AS 'MODULE_PATHNAME', 'leadscore_write_consent';
+COMMENT ON FUNCTION leadscore_internal.write_consent(regnamespace, bigint[], timestamptz[]) IS
+	'calls _write_consent(): what it writes to columns of lead is no statement about consent';
 CREATE FUNCTION leadscore_internal.records_columns() RETURNS boolean
 	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_records_columns';
 COMMENT ON FUNCTION leadscore_internal.records_columns() IS

@@ -251,7 +251,7 @@ $$;
 COMMENT ON FUNCTION _consent_now(bigint[]) IS
     'what the columns of leads should say: contact_allowed is whether messages of some scope may be sent';
 
-CREATE OR REPLACE FUNCTION _follow_consents(lead_ids bigint[], instants timestamptz[]) RETURNS void
+CREATE OR REPLACE FUNCTION _write_consent(lead_ids bigint[], instants timestamptz[]) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
@@ -272,15 +272,24 @@ BEGIN
                 THEN greatest(l.updated_at, least(g.at, now())) + interval '1 microsecond'
             ELSE greatest(l.updated_at + interval '2 microseconds', least(g.at, now()), timestamptz '4713-01-01 00:00+00 BC')
                 - interval '1 microsecond' END
-    FROM @pipeline@._consent_now(_follow_consents.lead_ids) n
-        JOIN unnest(_follow_consents.lead_ids, _follow_consents.instants) AS g (lead_id, at) ON g.lead_id = n.lead_id
-    WHERE l.lead_id = ANY (_follow_consents.lead_ids) AND l.lead_id = n.lead_id
+    FROM @pipeline@._consent_now(_write_consent.lead_ids) n
+        JOIN unnest(_write_consent.lead_ids, _write_consent.instants) AS g (lead_id, at) ON g.lead_id = n.lead_id
+    WHERE l.lead_id = ANY (_write_consent.lead_ids) AND l.lead_id = n.lead_id
         AND (l.consented_at IS DISTINCT FROM n.consented_at OR l.contact_allowed IS DISTINCT FROM n.contact_allowed);
-    PERFORM @pipeline@._follow_actions(_follow_consents.lead_ids);
 END
 $$;
-COMMENT ON FUNCTION _follow_consents(bigint[], timestamptz[]) IS
+COMMENT ON FUNCTION _write_consent(bigint[], timestamptz[]) IS
     'brings consented_at and contact_allowed of leads up to their consent; instants: when that of each was given, NULL: as a part of the change that is being made';
+
+CREATE OR REPLACE FUNCTION _follow_consents(lead_ids bigint[], instants timestamptz[]) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM leadscore_internal.write_consent(leadscore_internal.pipeline_schema(@pipeline_name@), lead_ids, instants);
+    PERFORM @pipeline@._follow_actions(lead_ids);
+END
+$$;
+COMMENT ON FUNCTION _follow_consents(bigint[], timestamptz[]) IS 'the same, and what waits for these leads follows';
 
 CREATE OR REPLACE FUNCTION _follow_consent(lead_ids bigint[], at timestamptz) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
