@@ -208,6 +208,31 @@ SELECT count(try.say_all(s::text[])) FROM unnest('{"{refusal,mute}","{mute,refus
 SELECT external_id, count, changed_at = '2025-06-02 10:00:00.000001Z' AS just_after FROM crm.profile_change JOIN crm.lead USING (lead_id) WHERE signal = 'mute' AND external_id ~ 'mute' ORDER BY 1;
 SELECT * FROM crm.verify();
 
+-- Of refusals in one statement each changes its own leads, and when it was said
+SELECT crm.upsert_lead(name, email, contact_allowed => true, at => '2025-01-01') > 0 FROM (VALUES ('d1', 'd1@acme.example'), ('d1 too', 'D1@acme.example '), ('d5', 'd5@acme.example'), ('d5 too', 'D5@acme.example '), ('d9', 'd9@acme.example')) AS v (name, email);
+INSERT INTO crm.event (lead_id, kind, properties, occurred_at)
+SELECT crm.lead_id('d' || d), kind, properties, make_timestamptz(2025, 7, d, 12, 0, 0)
+FROM (VALUES (1, 'unsubscribe', NULL), (5, 'unsubscribe', NULL), (9, 'email_bounced', '{"type": "soft"}'::jsonb)) AS v (d, kind, properties);
+SELECT external_id, contact_allowed, updated_at::date FROM crm.lead WHERE external_id ~ '^d[159]' ORDER BY 1;
+-- A trigger of the user's that writes meanwhile is checked and followed as any other session
+SELECT crm.upsert_lead(name, contact_allowed => true, at => '2025-01-01') > 0 FROM unnest('{u1,u2,u3}'::text[]) name;
+CREATE FUNCTION try.also() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_TABLE_NAME = 'consent' THEN
+        INSERT INTO crm.consent (lead_id, purpose, channel, status, evidence) VALUES (crm.lead_id('u2'), 'marketing', ' Email', 'withdrawn', '{}');
+    ELSE
+        UPDATE crm.lead SET contact_allowed = false WHERE external_id = 'u3';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER also AFTER INSERT ON crm.consent FOR EACH ROW WHEN (NEW.evidence ? 'event_id') EXECUTE FUNCTION try.also();
+CREATE TRIGGER also AFTER UPDATE ON crm.lead FOR EACH ROW WHEN (NEW.external_id = 'u1') EXECUTE FUNCTION try.also();
+INSERT INTO crm.event (lead_id, kind) VALUES (crm.lead_id('u1'), 'unsubscribe');
+SELECT external_id, contact_allowed, string_agg(concat_ws(' ', status, c.channel, evidence - 'event_id'), ', ' ORDER BY consent_id) AS said
+FROM crm.lead JOIN crm.consent c USING (lead_id) WHERE external_id ~ '^u[123]$' GROUP BY lead_id ORDER BY 1;
+DROP TRIGGER also ON crm.consent;
+DROP TRIGGER also ON crm.lead;
+
 -- What comes into a detached pipeline is recorded when it is attached, once, and
 -- what an event said of an old address does not hold for the new one
 SELECT event_id > 0 FROM crm.track('e4', 'email_bounced', '{"type": "hard"}', '2025-05-01');

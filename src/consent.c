@@ -28,7 +28,7 @@
 #include "consent.h"
 #include "guard.h"
 
-PG_FUNCTION_INFO_V1(leadscore_records_columns);
+PG_FUNCTION_INFO_V1(leadscore_records_consent);
 PG_FUNCTION_INFO_V1(leadscore_write_consent);
 
 /* An empty list */
@@ -90,8 +90,9 @@ refusal_cmp(const void *a, const void *b)
 void
 leadscore_refusals_lock(RefusalList *list, Writer *writer)
 {
-	Datum	   *columns[2];
-	int64	   *lead_ids;
+	MemoryContext context = CurrentMemoryContext;
+	Datum	   *columns[3];
+	int64	   *locked;
 	int			nestlevel;
 	int64		n = 0;
 	uint64		nlocked;
@@ -123,25 +124,66 @@ leadscore_refusals_lock(RefusalList *list, Writer *writer)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	nlocked = leadscore_app_run(writer->pipeline, LOCK_ADDRESSES, list->values, NULL, NULL);
-	lead_ids = palloc(sizeof(int64) * (nlocked + 1));
+	locked = MemoryContextAllocHuge(context, sizeof(int64) * (nlocked + 1));
+	columns[2] = MemoryContextAllocHuge(context, sizeof(Datum) * (nlocked + 1));
 	for (row = 0; row < nlocked; row++)
 	{
 		bool		isnull;
 
-		lead_ids[row] = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
-													1, &isnull));
+		columns[2][row] = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 1, &isnull);
+		locked[row] = DatumGetInt64(columns[2][row]);
 	}
-	leadscore_hold_refused(writer, lead_ids, (int64) nlocked);
+	leadscore_hold_refused(writer, locked, (int64) nlocked);
 	SPI_finish();
 	AtEOXact_GUC(true, nestlevel);
+	list->values[2] = leadscore_build_array(columns[2], NULL, (int) nlocked, INT8OID);
+}
+
+/* In how many triggers a function runs that records consent; -1: none does */
+static int	recording_depth = -1;
+
+/* Are columns of lead corrected as a part of the change that is being made? */
+static bool corrects_columns = false;
+
+static int
+trigger_depth(void)
+{
+	return DatumGetInt32(OidFunctionCall0(F_PG_TRIGGER_DEPTH));
+}
+
+/*
+ * records_consent(): so the triggers on consent have nothing to do.  A statement
+ * of a user's trigger is deeper.
+ */
+Datum
+leadscore_records_consent(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(recording_depth >= 0 && recording_depth == trigger_depth());
+}
+
+/* Call a function that records consent of leads that are locked; needs an SPI connection. */
+static void
+call_recording(PipelinePart part, const char *function, int nargs, const Oid *types, Datum *values)
+{
+	int			before = recording_depth;
+
+	PG_TRY();
+	{
+		recording_depth = trigger_depth();
+		leadscore_call_function(part, function, nargs, types, values, NULL, false);
+	}
+	PG_FINALLY();
+	{
+		recording_depth = before;
+	}
+	PG_END_TRY();
 }
 
 /* Record what the events say, once the states of all leads are locked. */
 void
-leadscore_refusals_record(const RefusalList *list, Writer *writer)
+leadscore_refusals_record(RefusalList *list, Writer *writer)
 {
-	Oid			types[2] = {INT8ARRAYOID, INT8ARRAYOID};
-	Datum		values[2] = {list->values[0], list->values[1]};
+	Oid			types[3] = {INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID};
 	int			nestlevel;
 
 	if (list->n == 0)
@@ -151,23 +193,10 @@ leadscore_refusals_record(const RefusalList *list, Writer *writer)
 	nestlevel = leadscore_fix_path();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	leadscore_call_function(writer->pipeline->part, "_events_refused", 2, types, values, NULL, false);
+	call_recording(writer->pipeline->part, "_events_refused", 3, types, list->values);
 	SPI_finish();
 	AtEOXact_GUC(true, nestlevel);
 	CommandCounterIncrement();
-}
-
-/* Are rows of consent written that say what columns of lead say? */
-static bool records_columns = false;
-
-/* Are columns of lead corrected as a part of the change that is being made? */
-static bool corrects_columns = false;
-
-/* records_columns(): so the triggers on consent have nothing to do */
-Datum
-leadscore_records_columns(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_BOOL(records_columns);
 }
 
 /* Is a change of a lead to have the time that the row says? */
@@ -192,7 +221,7 @@ bool
 leadscore_follows_consent(const Pipeline *pipeline)
 {
 	return following_schema == pipeline->part.schema &&
-		following_depth + 1 == DatumGetInt32(OidFunctionCall0(F_PG_TRIGGER_DEPTH));
+		following_depth + 1 == trigger_depth();
 }
 
 /*
@@ -214,7 +243,7 @@ leadscore_write_consent(PG_FUNCTION_ARGS)
 	PG_TRY();
 	{
 		following_schema = part.schema;
-		following_depth = DatumGetInt32(OidFunctionCall0(F_PG_TRIGGER_DEPTH));
+		following_depth = trigger_depth();
 		leadscore_call_function(part, "_write_consent", 2, types, values, NULL, false);
 	}
 	PG_FINALLY();
@@ -241,23 +270,20 @@ leadscore_columns_written(const Pipeline *pipeline, Datum lead_ids, Datum consen
 	Oid			corrected_types[2] = {INT8ARRAYOID, BOOLOID};
 	Datum		corrected[2] = {lead_ids, BoolGetDatum(inserted)};
 	int			nestlevel = leadscore_fix_path();
-	bool		before[2] = {records_columns, corrects_columns};
+	bool		before = corrects_columns;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	PG_TRY();
 	{
-		records_columns = true;
 		corrects_columns = false;
-		leadscore_call_function(pipeline->part, "_columns_written", 4, written_types, written, NULL, false);
-		records_columns = false;
+		call_recording(pipeline->part, "_columns_written", 4, written_types, written);
 		corrects_columns = true;
 		leadscore_call_function(pipeline->part, "_columns_corrected", 2, corrected_types, corrected, NULL, false);
 	}
 	PG_FINALLY();
 	{
-		records_columns = before[0];
-		corrects_columns = before[1];
+		corrects_columns = before;
 	}
 	PG_END_TRY();
 	SPI_finish();

@@ -198,7 +198,7 @@ CREATE FUNCTION leadscore_internal.write_consent(pipeline regnamespace, lead_ids
 	AS 'MODULE_PATHNAME', 'leadscore_write_consent';
 COMMENT ON FUNCTION leadscore_internal.write_consent(regnamespace, bigint[], timestamptz[]) IS
 	'calls _write_consent(): what it writes to columns of lead is no statement about consent';
-CREATE FUNCTION leadscore_internal.records_columns() RETURNS boolean
-	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_records_columns';
-COMMENT ON FUNCTION leadscore_internal.records_columns() IS
-	'whether the trigger on lead is writing rows of consent that say what columns of lead say';
+CREATE FUNCTION leadscore_internal.records_consent() RETURNS boolean
+	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_records_consent';
+COMMENT ON FUNCTION leadscore_internal.records_consent() IS
+	'whether a trigger on lead or event is writing rows of consent, for leads that it has locked';

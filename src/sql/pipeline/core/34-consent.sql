@@ -135,13 +135,13 @@ BEGIN
     SELECT p.lead_id, p.purpose, coalesce(bool_or(a.granted), false)
     FROM person p
         LEFT JOIN LATERAL (
-            SELECT DISTINCT u.channel, u.topic
+            SELECT DISTINCT u.channel, u.topic, true AS asked
             FROM unnest(p.channels, p.topics) AS u (channel, topic)
             WHERE own_scopes AND p.ever AND (p.purpose = 'policy' OR NOT EXISTS (
                 SELECT FROM suppressed b
                 WHERE b.lead_id = p.lead_id AND b.reason IN ('manual', 'forgotten') AND (b.channel IS NULL OR b.channel = u.channel)))
             UNION ALL
-            SELECT _granted.channel, _granted.topic WHERE NOT own_scopes AND p.ever
+            SELECT _granted.channel, _granted.topic, true WHERE NOT own_scopes AND p.ever
         ) k ON true
         LEFT JOIN LATERAL (
             SELECT bool_or(w.yes) AND bool_and(w.yes OR EXISTS (
@@ -154,7 +154,7 @@ BEGIN
                     AND (g.at > w.at OR g.at = w.at AND g.id > w.id AND g.origin IS NOT DISTINCT FROM w.origin))) AS granted
             FROM unnest(p.channels, p.topics, p.yes, p.at, p.ids, p.origins) AS w (channel, topic, yes, at, id, origin)
             WHERE (w.channel IS NULL OR w.channel = k.channel) AND (w.topic IS NULL OR w.topic = k.topic)
-        ) a ON true
+        ) a ON k.asked
     GROUP BY p.lead_id, p.purpose;
 END
 $$;
@@ -220,11 +220,14 @@ BEGIN
             bool_or(g.granted) FILTER (WHERE g.purpose = 'marketing') AS marketing
         FROM @pipeline@._granted(_consent_now.lead_ids, NULL, NULL, true, 'infinity') g
         GROUP BY g.lead_id
-    ), suppressed AS (
-        SELECT s.lead_id, bool_or(s.reason IN ('manual', 'forgotten')) AS absolutely
-        FROM @pipeline@._suppressions(_consent_now.lead_ids) s
-        WHERE s.channel IS NULL AND s.lifted_at IS NULL
-        GROUP BY s.lead_id
+    ), silent AS (
+        SELECT array_agg(l.lead_id) AS ids
+        FROM unnest(_consent_now.lead_ids) AS l (lead_id) LEFT JOIN granted g USING (lead_id)
+        WHERE g.marketing IS NULL
+    ), blocked AS (
+        SELECT DISTINCT b.lead_id
+        FROM silent s, @pipeline@._suppressions(s.ids) b
+        WHERE s.ids IS NOT NULL AND b.channel IS NULL AND b.lifted_at IS NULL
     )
     SELECT l.lead_id,
         CASE WHEN l.erased_at IS NOT NULL THEN l.consented_at
@@ -239,12 +242,11 @@ BEGIN
                 ORDER BY c.consent_id DESC
                 LIMIT 1)
         END,
-        CASE WHEN l.erased_at IS NOT NULL OR u.absolutely THEN false
-            WHEN g.marketing IS NULL AND u.lead_id IS NOT NULL THEN false
-            ELSE g.marketing END
+        -- a lead that has said nothing may have an address that is blocked
+        CASE WHEN l.erased_at IS NOT NULL OR b.lead_id IS NOT NULL THEN false ELSE g.marketing END
     FROM @pipeline@.lead l
         LEFT JOIN granted g USING (lead_id)
-        LEFT JOIN suppressed u USING (lead_id)
+        LEFT JOIN blocked b USING (lead_id)
     WHERE l.lead_id = ANY (_consent_now.lead_ids);
 END
 $$;
@@ -381,9 +383,6 @@ AS $$
 DECLARE
     was_erased boolean;
 BEGIN
-    IF leadscore_internal.records_columns() THEN
-        RETURN NEW;
-    END IF;
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     IF NEW.occurred_at > clock_timestamp() THEN
         RAISE EXCEPTION 'consent cannot be dated ahead'
@@ -414,9 +413,6 @@ CREATE OR REPLACE FUNCTION consent_recorded() RETURNS trigger
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF leadscore_internal.records_columns() THEN
-        RETURN NULL;
-    END IF;
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     -- all at once: a statement for each instant would cost a file of old consent its time
     PERFORM @pipeline@._follow_consents(array_agg(n.lead_id ORDER BY n.lead_id), array_agg(n.occurred_at ORDER BY n.lead_id))
@@ -546,26 +542,29 @@ COMMENT ON FUNCTION _refused(bigint[], bigint[]) IS 'what some events say agains
 -- email_bounce and complaint, with the leads locked. Where leads are spread over
 -- nodes, a node cannot write the addresses that all of them know: there each of
 -- these events withdraws the consent of its lead.
-CREATE OR REPLACE FUNCTION _events_refused(lead_ids bigint[], event_ids bigint[]) RETURNS void
+CREATE OR REPLACE FUNCTION _events_refused(lead_ids bigint[], event_ids bigint[], locked bigint[]) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     by_lead CONSTANT boolean := leadscore_internal.is_by_lead(leadscore_internal.pipeline_schema(@pipeline_name@));
     hash_key CONSTANT bytea := (SELECT k.key FROM @pipeline@.suppression_key k);
     followed bigint[];
-    others bigint[];
+    instants timestamptz[];
 BEGIN
     WITH refused AS (
         SELECT r.*, CASE WHEN r.role = 'unsubscribe' THEN r.channel ELSE coalesce(r.channel, 'email') END AS of_channel
         FROM @pipeline@._refused(_events_refused.lead_ids, _events_refused.event_ids) r
-    ), suppressed AS (
-        INSERT INTO @pipeline@.suppression (address_hash, channel, reason, since)
-        SELECT h, r.of_channel,
-            CASE r.role WHEN 'unsubscribe' THEN 'unsubscribed' WHEN 'complaint' THEN 'complained' ELSE 'bounced' END, r.occurred_at
+    ), hashed AS (
+        SELECT h, r.of_channel, r.role, r.occurred_at
         FROM refused r,
             unnest(leadscore_internal.address_hashes(hash_key, r.email,
                 CASE WHEN r.role = 'unsubscribe' AND r.channel IS DISTINCT FROM 'email' THEN r.phone END)) h
         WHERE NOT by_lead AND (r.role <> 'unsubscribe' OR r.topic IS NULL)
+    ), suppressed AS (
+        INSERT INTO @pipeline@.suppression (address_hash, channel, reason, since)
+        SELECT h, of_channel,
+            CASE role WHEN 'unsubscribe' THEN 'unsubscribed' WHEN 'complaint' THEN 'complained' ELSE 'bounced' END, occurred_at
+        FROM hashed
         ORDER BY 1, 2, 3, 4
         ON CONFLICT DO NOTHING
     ), withdrawn AS (
@@ -579,23 +578,27 @@ BEGIN
                 SELECT FROM @pipeline@.consent c
                 WHERE c.lead_id = r.lead_id AND c.status = 'withdrawn' AND c.evidence = jsonb_build_object('event_id', r.event_id) OFFSET 0)
         ORDER BY r.lead_id, r.occurred_at, r.event_id
-        RETURNING lead_id
+        RETURNING lead_id, occurred_at
+    ), own AS (
+        SELECT w.lead_id, max(w.occurred_at) AS at FROM withdrawn w GROUP BY w.lead_id
+    ), others AS (
+        SELECT u AS lead_id, max(h.occurred_at) AS at
+        FROM unnest(_events_refused.locked) u
+            CROSS JOIN LATERAL (SELECT o.email, o.phone FROM @pipeline@.lead o WHERE o.lead_id = u OFFSET 0) l
+            CROSS JOIN LATERAL unnest(leadscore_internal.address_hashes(hash_key, l.email, l.phone)) a
+            JOIN hashed h ON h.h = a
+        WHERE NOT EXISTS (SELECT FROM own o WHERE o.lead_id = u)
+        GROUP BY u
     )
-    SELECT array_agg(w.lead_id) INTO followed FROM withdrawn w;
-    -- leads that withdraw have followed by the trigger on consent
-    SELECT array_agg(o.lead_id) INTO others
-    FROM unnest(@pipeline@._same_address(_events_refused.lead_ids)) AS o (lead_id)
-    WHERE o.lead_id = ANY (followed) IS NOT TRUE;
-    IF others IS NOT NULL THEN
-        PERFORM @pipeline@._follow_consent(others,
-            (SELECT max(e.occurred_at)
-                FROM ROWS FROM (unnest(_events_refused.lead_ids), unnest(_events_refused.event_ids)) AS u (lead_id, event_id)
-                    CROSS JOIN LATERAL (SELECT o.occurred_at FROM @pipeline@.event o WHERE o.lead_id = u.lead_id AND o.event_id = u.event_id OFFSET 0) e));
+    SELECT array_agg(f.lead_id ORDER BY f.lead_id), array_agg(f.at ORDER BY f.lead_id) INTO followed, instants
+    FROM (TABLE own UNION ALL TABLE others) f;
+    IF followed IS NOT NULL THEN
+        PERFORM @pipeline@._follow_consents(followed, instants);
     END IF;
 END
 $$;
-COMMENT ON FUNCTION _events_refused(bigint[], bigint[]) IS
-    'records what events say against messages: an unsubscribe withdraws consent, and with a hard bounce and a complaint it suppresses the address; where leads are spread over nodes, each of them withdraws consent';
+COMMENT ON FUNCTION _events_refused(bigint[], bigint[], bigint[]) IS
+    'records what events say against messages: an unsubscribe withdraws consent, and with a hard bounce and a complaint it suppresses the address; where leads are spread over nodes, each of them withdraws consent. locked: the leads, and the others with an address of theirs';
 
 -- For apps
 

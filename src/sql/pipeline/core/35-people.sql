@@ -656,7 +656,7 @@ BEGIN
         PERFORM @pipeline@._leave_out_forgotten(ARRAY(SELECT l.lead_id FROM @pipeline@.lead l));
     END IF;
     -- what an event said once was of the address of its day
-    PERFORM @pipeline@._events_refused(array_agg(e.lead_id), array_agg(e.event_id))
+    PERFORM @pipeline@._events_refused(array_agg(e.lead_id), array_agg(e.event_id), @pipeline@._same_address(array_agg(DISTINCT e.lead_id)))
     FROM @pipeline@.event e JOIN @pipeline@.event_kind k USING (kind) JOIN @pipeline@.lead l USING (lead_id)
     WHERE l.erased_at IS NULL AND CASE k.role
         WHEN 'unsubscribe' THEN NOT EXISTS (

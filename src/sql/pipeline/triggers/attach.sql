@@ -62,9 +62,9 @@ CREATE OR REPLACE TRIGGER guarded_truncate BEFORE TRUNCATE ON segment_activation
 
 -- Rows of consent are added and kept, and the columns of lead follow them.
 CREATE OR REPLACE TRIGGER consent_checked BEFORE INSERT ON consent
-    FOR EACH ROW EXECUTE FUNCTION consent_checked();
+    FOR EACH ROW WHEN (NOT leadscore_internal.records_consent()) EXECUTE FUNCTION consent_checked();
 CREATE OR REPLACE TRIGGER consent_recorded AFTER INSERT ON consent
     REFERENCING NEW TABLE AS new_consent
-    FOR EACH STATEMENT EXECUTE FUNCTION consent_recorded();
+    FOR EACH STATEMENT WHEN (NOT leadscore_internal.records_consent()) EXECUTE FUNCTION consent_recorded();
 CREATE OR REPLACE TRIGGER consent_kept BEFORE UPDATE OR DELETE ON consent
     FOR EACH ROW EXECUTE FUNCTION consent_kept();
