@@ -100,19 +100,19 @@ COMMENT ON FUNCTION leadscore_internal.purge_superseded(regnamespace, boolean, t
 	'deletes at most so many rows of stage_log (segments: of segment_log) that a correction superseded before an instant; returns how many';
 
 CREATE FUNCTION leadscore_internal.current_stage(pipeline regnamespace, lead_id bigint) RETURNS leadscore.lead_stage
-	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 10000 AS 'MODULE_PATHNAME', 'leadscore_current_stage';
+	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 AS 'MODULE_PATHNAME', 'leadscore_current_stage';
 COMMENT ON FUNCTION leadscore_internal.current_stage(regnamespace, bigint) IS
 	'stage of a lead now, including a change that is due and not recorded yet; NULL if row security hides its state';
 CREATE FUNCTION leadscore_internal.current_stage_since(pipeline regnamespace, lead_id bigint) RETURNS timestamptz
-	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 10000 AS 'MODULE_PATHNAME', 'leadscore_current_stage_since';
+	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 AS 'MODULE_PATHNAME', 'leadscore_current_stage_since';
 COMMENT ON FUNCTION leadscore_internal.current_stage_since(regnamespace, bigint) IS
 	'when that stage began';
 CREATE FUNCTION leadscore_internal.current_activity(pipeline regnamespace, lead_id bigint) RETURNS leadscore.lead_activity
-	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 10000 AS 'MODULE_PATHNAME', 'leadscore_current_activity';
+	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 AS 'MODULE_PATHNAME', 'leadscore_current_activity';
 COMMENT ON FUNCTION leadscore_internal.current_activity(regnamespace, bigint) IS
 	'activity of a lead as signals are defined now, even if it was not counted again yet';
 CREATE FUNCTION leadscore_internal.current_segments(pipeline regnamespace, lead_id bigint) RETURNS integer[]
-	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 10000 AS 'MODULE_PATHNAME', 'leadscore_current_segments';
+	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 AS 'MODULE_PATHNAME', 'leadscore_current_segments';
 COMMENT ON FUNCTION leadscore_internal.current_segments(regnamespace, bigint) IS
 	'numbers of the segments that a lead is in now, including changes that are due and not recorded yet; NULL if it is in none';
 

@@ -66,7 +66,9 @@ FROM (
             CROSS JOIN (SELECT max(g.signals_configuration) AS signals_configuration FROM setting g) z
             LEFT JOIN model m ON m.status = 'active'
         WHERE s.next_review_at <= now()
-            OR s.configuration < (SELECT g.configuration FROM setting g) AND s.configuration <> (SELECT g.configuration FROM setting g)
+            -- a range between two bounds the planner takes for small: it would think of a third of all leads
+            OR s.configuration >= 0 AND s.configuration < (SELECT g.configuration FROM setting g)
+                AND s.configuration <> (SELECT g.configuration FROM setting g)
     ) s;
 COMMENT ON VIEW _lead_now IS
     'one row a lead: its stage of now, beside what a score is computed from; due: the stage had to be computed, else it is recorded_stage';

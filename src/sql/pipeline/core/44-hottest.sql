@@ -47,7 +47,7 @@ COMMENT ON FUNCTION _require_leads(integer) IS 'a number of leads to return, or 
 
 CREATE OR REPLACE FUNCTION hottest(n integer DEFAULT 100)
     RETURNS TABLE (place bigint, lead_id bigint, score double precision)
-    LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+    LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -113,7 +113,7 @@ COMMENT ON FUNCTION hottest(integer) IS
     'the n leads with the highest scores now, in whatever stage, and their scores: as the view lead_score ordered by score, without scoring all leads';
 
 CREATE OR REPLACE FUNCTION _hot_candidates(n bigint) RETURNS bigint[]
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 DECLARE
     -- more of them are read faster with all others
@@ -176,7 +176,7 @@ CREATE OR REPLACE FUNCTION hot_leads(n integer)
     RETURNS TABLE (call_order bigint, lead_id bigint, external_id text, organization text, owner text, channel text, campaign text,
         stage text, stage_rank integer, score double precision, why text, stage_since_at timestamptz, due_at timestamptz, contacted boolean,
         contacted_at timestamptz, breached boolean, contact_allowed boolean, deadline_at timestamptz)
-    LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+    LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
