@@ -63,6 +63,9 @@ SELECT leadscore.attach_pipeline('broken') \g /dev/null
 SELECT severity, problem FROM leadscore.doctor('broken') WHERE problem LIKE '%index%';
 CREATE INDEX event_source_id_idx ON broken.event (lead_id, source_id) WHERE source_id IS NOT NULL;
 SELECT severity, problem FROM leadscore.doctor('broken') WHERE problem LIKE '%index%';
+SET quote_all_identifiers = on;
+SELECT severity, problem FROM leadscore.doctor('broken') WHERE problem LIKE '%index%';
+RESET quote_all_identifiers;
 SELECT leadscore.drop_pipeline('broken') \g /dev/null
 
 -- A name with capital letters, a blank and quotes

@@ -45,7 +45,7 @@ BEGIN
         AND NOT (w.index = 'event_source_id_key' AND EXISTS (
             SELECT FROM pg_index x JOIN pg_class c ON c.oid = x.indrelid
             WHERE c.relnamespace = schema_oid AND c.relname = w.relname AND c.relkind = 'p'
-                AND pg_get_indexdef(x.indexrelid, 1, true) = 'lead_id' AND pg_get_indexdef(x.indexrelid, 2, true) = 'source_id'));
+                AND pg_get_indexdef(x.indexrelid, 1, true) = quote_ident('lead_id') AND pg_get_indexdef(x.indexrelid, 2, true) = quote_ident('source_id')));
 
     RETURN QUERY
     SELECT 'error', 'no model is active', 'Nobody has a score, and nobody comes into a stage.',
