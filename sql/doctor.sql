@@ -50,6 +50,12 @@ ALTER TABLE broken.event DROP COLUMN shop;
 ALTER TABLE broken.lead RENAME tier TO class;
 DELETE FROM broken.value_list;
 SELECT * FROM leadscore.doctor('broken');
+-- the same in a session in which a backslash in a string is an escape
+\c -
+SET timezone = 'UTC';
+SET standard_conforming_strings = off;
+SELECT problem FROM leadscore.doctor('broken') WHERE problem LIKE 'signal %';
+RESET standard_conforming_strings;
 -- a table that is partitioned by time, without an index over source_id and with one
 SELECT leadscore.detach_pipeline('broken');
 ALTER TABLE broken.event RENAME TO event_plain;
@@ -114,7 +120,9 @@ UPDATE crm.retention SET keep_for = NULL;
 
 -- For the owner alone
 CREATE ROLE leadscore_reader;
+SET standard_conforming_strings = off;
 SELECT leadscore.grant_reader('crm', 'leadscore_reader');
+RESET standard_conforming_strings;
 SET ROLE leadscore_reader;
 DO $$ BEGIN PERFORM leadscore.doctor('crm'); EXCEPTION WHEN insufficient_privilege THEN RAISE NOTICE '%', SQLERRM; END $$;
 RESET ROLE;

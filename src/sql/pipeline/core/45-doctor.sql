@@ -132,7 +132,7 @@ BEGIN
         'Give the column its name back, insert an item into value_list, or change the condition.'
     FROM @pipeline@.signal g
         CROSS JOIN LATERAL (SELECT CASE g.source WHEN 'event' THEN 'event' ELSE 'lead' END AS relname) w
-        CROSS JOIN LATERAL regexp_matches(concat_ws(' ', g.condition, g.quantity, g.distinct_on), '\$"(\w+)"', 'g') AS v (name)
+        CROSS JOIN LATERAL regexp_matches(concat_ws(' ', g.condition, g.quantity, g.distinct_on), '[$]"([[:alnum:]_]+)"', 'g') AS v (name)
     WHERE NOT EXISTS (
             SELECT FROM pg_attribute a
             WHERE a.attrelid = format('%I.%I', @pipeline_name@, w.relname)::regclass AND a.attname = v.name[1] AND a.attnum > 0 AND NOT a.attisdropped)
