@@ -143,6 +143,9 @@ is($node->safe_psql('grown', q{
 	CREATE EXTENSION pg_stat_statements;
 	SELECT FROM crm.claim_actions('email');
 	SELECT FROM public.work(1501, true);
+	SELECT FROM crm.create_import_table('public.contacts', 'Record ID,Email,Create Date');
+	INSERT INTO public.contacts VALUES ('7', 'import@mail.example', '2025-02-01 10:00');
+	SELECT FROM crm.import_crm('public.contacts', 'hubspot', basis => 'contract');
 	SELECT left(query, 80) FROM pg_stat_statements WHERE jit_functions > 0 ORDER BY query}), '', 'no statement was compiled');
 $node->stop;
 done_testing();

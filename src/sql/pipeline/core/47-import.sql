@@ -183,9 +183,10 @@ COMMENT ON FUNCTION _import_check(text, jsonb, text, text, text, text) IS 'the m
 
 -- The statement names columns only as they are in the catalog, quoted. It reads
 -- them as text, and a column may be of type date: functions that run it fix how
--- dates and numbers are written.
+-- dates and numbers are written. The planner takes a mapping for a long one, and
+-- would compile what reads it.
 CREATE OR REPLACE FUNCTION _import_query(staging regclass, mapping jsonb, OUT query text, OUT stages text[], OUT has_basis boolean)
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
     -- a value without the blanks around it
