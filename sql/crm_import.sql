@@ -167,6 +167,17 @@ SELECT * FROM crm.import_crm('other_crm', 'other', basis => 'contract', exported
     "opt_outs": [{"headers": ["who says no"], "channel": "email", "values": ["no mail"]}]}');
 SELECT external_id, market, contact_allowed, created_at FROM crm.lead WHERE external_id ~ '^other' ORDER BY 1;
 SELECT * FROM told WHERE external_id ~ '^other' ORDER BY 1, 2;
+-- a date of a column of type date is that day, however the session writes dates, and a number the same number
+SET datestyle = 'SQL, DMY';
+SET extra_float_digits = -10;
+ALTER TABLE other_crm ALTER num TYPE double precision;
+INSERT INTO other_crm VALUES (1234567, 'three@other.example', '2025-03-04', NULL, NULL);
+SELECT rows_read, rejected, created FROM crm.import_crm('other_crm', 'other', basis => 'contract', date_order => 'mdy', exported_at => '2025-09-01Z',
+    mapping => '{"record_id": ["num"], "email": ["mail"], "stages": {"customer": ["won"]}}');
+SELECT * FROM crm.import_problems('other_crm', 'other', date_order => 'mdy', mapping => '{"record_id": ["num"], "email": ["mail"], "stages": {"customer": ["won"]}}');
+RESET extra_float_digits;
+RESET datestyle;
+SELECT external_id, stage, effective_at FROM told WHERE external_id ~ '^other:1.' ORDER BY 1, seq;
 
 -- Tables for files
 SELECT crm.create_import_table('public."Odd name"', 'a,"b ""q"" , c",,a,' || repeat('x', 80) || ',' || repeat('x', 80) || ',"d"' || E'\r\n');

@@ -50,6 +50,12 @@ ALTER TABLE broken.event DROP COLUMN shop;
 ALTER TABLE broken.lead RENAME tier TO class;
 DELETE FROM broken.value_list;
 SELECT * FROM leadscore.doctor('broken');
+-- the same in a session in which a backslash in a string is an escape
+\c -
+SET timezone = 'UTC';
+SET standard_conforming_strings = off;
+SELECT problem FROM leadscore.doctor('broken') WHERE problem LIKE 'signal %';
+RESET standard_conforming_strings;
 -- a table that is partitioned by time, without an index over source_id and with one
 SELECT leadscore.detach_pipeline('broken');
 ALTER TABLE broken.event RENAME TO event_plain;
@@ -63,6 +69,9 @@ SELECT leadscore.attach_pipeline('broken') \g /dev/null
 SELECT severity, problem FROM leadscore.doctor('broken') WHERE problem LIKE '%index%';
 CREATE INDEX event_source_id_idx ON broken.event (lead_id, source_id) WHERE source_id IS NOT NULL;
 SELECT severity, problem FROM leadscore.doctor('broken') WHERE problem LIKE '%index%';
+SET quote_all_identifiers = on;
+SELECT severity, problem FROM leadscore.doctor('broken') WHERE problem LIKE '%index%';
+RESET quote_all_identifiers;
 SELECT leadscore.drop_pipeline('broken') \g /dev/null
 
 -- A name with capital letters, a blank and quotes
@@ -111,7 +120,9 @@ UPDATE crm.retention SET keep_for = NULL;
 
 -- For the owner alone
 CREATE ROLE leadscore_reader;
+SET standard_conforming_strings = off;
 SELECT leadscore.grant_reader('crm', 'leadscore_reader');
+RESET standard_conforming_strings;
 SET ROLE leadscore_reader;
 DO $$ BEGIN PERFORM leadscore.doctor('crm'); EXCEPTION WHEN insufficient_privilege THEN RAISE NOTICE '%', SQLERRM; END $$;
 RESET ROLE;

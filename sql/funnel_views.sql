@@ -81,6 +81,14 @@ SELECT stage, entered, converted, open FROM funnel_between('2025-01-31', '2025-0
 SELECT stage, entered FROM funnel_between('2025-02-01', '2025-02-05', 'Europe/Berlin') WHERE entered > 0;
 SELECT stage, entered FROM funnel_between('2025-01-31', '2025-01-31') WHERE entered > 0;
 SELECT stage, entered FROM funnel_between('2025-01-31', '2025-01-31', 'Asia/Tokyo') WHERE entered > 0;
+-- the same beside a parallel plan
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+SELECT f.stage, f.entered, f.converted, f.open FROM funnel_between('2025-01-31', '2025-02-05') f, (SELECT count(*) AS events FROM event) e WHERE f.entered > 0 AND e.events > 0;
+RESET parallel_setup_cost;
+RESET parallel_tuple_cost;
+RESET min_parallel_table_scan_size;
 SELECT * FROM funnel_between('2025-02-05', '2025-01-31');
 SELECT * FROM funnel_between('2025-01-31', '2025-02-05', 'Mars/Olympus');
 SELECT * FROM funnel_between(NULL, '2025-02-05');

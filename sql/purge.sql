@@ -59,6 +59,11 @@ SELECT rebuild(), sweep();
 -- the same again finds nothing, nor does an older line
 SELECT * FROM purge('2025-02-01');
 SELECT * FROM purge('2025-01-04');
+-- it names the same views while names are shown in quotes
+SELECT string_agg(table_name, ' ' ORDER BY table_name) AS names FROM purge('2025-02-01') \gset
+SET quote_all_identifiers = on;
+SELECT string_agg(table_name, ' ' ORDER BY table_name) = :'names' AS same, count(*) FROM purge('2025-02-01');
+RESET quote_all_identifiers;
 -- what is kept by the engine, and what cannot be asked
 DELETE FROM lead_checkpoint;
 UPDATE lead_checkpoint SET stage = 'customer';

@@ -35,6 +35,7 @@ PG_FUNCTION_INFO_V1(leadscore_kinds_of);
 PG_FUNCTION_INFO_V1(leadscore_iso_instant);
 PG_FUNCTION_INFO_V1(leadscore_month_start);
 PG_FUNCTION_INFO_V1(leadscore_page_name);
+PG_FUNCTION_INFO_V1(leadscore_require_time_zone);
 PG_FUNCTION_INFO_V1(leadscore_shows_all);
 PG_FUNCTION_INFO_V1(leadscore_caller);
 
@@ -297,6 +298,35 @@ leadscore_month_start(PG_FUNCTION_ARGS)
 															  TimestampTzGetDatum(at))),
 						&year, &month, &day);
 	PG_RETURN_DATEADT(date2j(year, month, 1) - POSTGRES_EPOCH_JDATE);
+}
+
+/* require_time_zone(time_zone): the time zone, or an error that says where to find names */
+Datum
+leadscore_require_time_zone(PG_FUNCTION_ARGS)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool known = true;
+
+	PG_TRY();
+	{
+		(void) DirectFunctionCall2(timestamptz_zone, PG_GETARG_DATUM(0), TimestampTzGetDatum(0));
+	}
+	PG_CATCH();
+	{
+		/* looking for a time zone touches nothing, so nothing is left behind */
+		if (geterrcode() != ERRCODE_INVALID_PARAMETER_VALUE)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		known = false;
+	}
+	PG_END_TRY();
+	if (!known)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("time zone \"%s\" not recognized", TextDatumGetCString(PG_GETARG_DATUM(0))),
+				 errhint("Pass a name from pg_timezone_names, such as UTC, Europe/Berlin or America/New_York.")));
+	PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 }
 
 /* Read a number of so many digits that is not greater than most; false: there is none. */

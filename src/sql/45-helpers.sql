@@ -14,19 +14,11 @@ CREATE FUNCTION leadscore_internal.kinds_of(event_kind regclass, VARIADIC roles 
 COMMENT ON FUNCTION leadscore_internal.kinds_of(regclass, text[]) IS
 	'kinds of events that have one of the roles, by a pipeline''s table event_kind; {} if there are none';
 
+-- In C: a function in PL/pgSQL that catches an error begins a subtransaction, and
+-- up to PostgreSQL 16 a parallel query may not do that.
 CREATE FUNCTION leadscore_internal.require_time_zone(time_zone text) RETURNS text
-	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	PERFORM pg_catalog.timezone(time_zone, timestamptz '2000-01-01 00:00+00');
-	RETURN time_zone;
-EXCEPTION
-	WHEN invalid_parameter_value THEN
-		RAISE EXCEPTION 'time zone "%" not recognized', time_zone
-			USING ERRCODE = 'invalid_parameter_value',
-				HINT = 'Pass a name from pg_timezone_names, such as UTC, Europe/Berlin or America/New_York.';
-END
-$$;
+	AS 'MODULE_PATHNAME', 'leadscore_require_time_zone'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION leadscore_internal.require_time_zone(text) IS
 	'the time zone, or an error that says where to find names';
 

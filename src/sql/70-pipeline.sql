@@ -75,7 +75,8 @@ COMMENT ON FUNCTION leadscore_internal.ddl_files() IS
 	'names of the files that make up a pipeline, in their order; src/sql/pipeline/ of the source holds them';
 
 CREATE FUNCTION leadscore_internal.ddl_views(file text) RETURNS SETOF text
-	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE ROWS 10 AS 'MODULE_PATHNAME', 'leadscore_ddl_views';
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE ROWS 10 SET standard_conforming_strings = on
+	AS 'MODULE_PATHNAME', 'leadscore_ddl_views';
 COMMENT ON FUNCTION leadscore_internal.ddl_views(text) IS 'names of the views that a file creates';
 
 CREATE FUNCTION leadscore_internal.run_ddl(pipeline text, file text) RETURNS void

@@ -55,7 +55,7 @@ BEGIN
 		RAISE EXCEPTION '%', problem
 			USING ERRCODE = CASE WHEN problem LIKE '%does not exist' THEN 'undefined_column' ELSE 'datatype_mismatch' END,
 				HINT = CASE WHEN problem LIKE '%only_if%' THEN 'Pass columns with values of their types, such as {"status": ["paid", "shipped"], "test": false}.'
-					WHEN problem LIKE '%does not exist' THEN 'Name columns of the table as they are in \d, without quotes.'
+					WHEN problem LIKE '%does not exist' THEN E'Name columns of the table as they are in \\d, without quotes.'
 					ELSE 'Name another column; a generated one will do.' END;
 	END IF;
 	EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER %I AFTER INSERT ON %I.%I REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION %I.table_changed(%L)',

@@ -210,9 +210,10 @@ $$;
 COMMENT ON FUNCTION _purge_line(timestamptz) IS 'the beginning of the bucket of an instant, which must be past';
 
 -- What a view reads is in the catalog. What a function reads is in its body,
--- where every table, view and function of the pipeline is named with its schema.
+-- where every table, view and function of the pipeline is named with its schema,
+-- in quotes only where the name needs them.
 CREATE OR REPLACE FUNCTION _views_of_events() RETURNS SETOF text
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
 AS $$
 DECLARE
     pipeline CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);

@@ -45,7 +45,7 @@ BEGIN
         AND NOT (w.index = 'event_source_id_key' AND EXISTS (
             SELECT FROM pg_index x JOIN pg_class c ON c.oid = x.indrelid
             WHERE c.relnamespace = schema_oid AND c.relname = w.relname AND c.relkind = 'p'
-                AND pg_get_indexdef(x.indexrelid, 1, true) = 'lead_id' AND pg_get_indexdef(x.indexrelid, 2, true) = 'source_id'));
+                AND pg_get_indexdef(x.indexrelid, 1, true) = quote_ident('lead_id') AND pg_get_indexdef(x.indexrelid, 2, true) = quote_ident('source_id')));
 
     RETURN QUERY
     SELECT 'error', 'no model is active', 'Nobody has a score, and nobody comes into a stage.',
@@ -132,7 +132,7 @@ BEGIN
         'Give the column its name back, insert an item into value_list, or change the condition.'
     FROM @pipeline@.signal g
         CROSS JOIN LATERAL (SELECT CASE g.source WHEN 'event' THEN 'event' ELSE 'lead' END AS relname) w
-        CROSS JOIN LATERAL regexp_matches(concat_ws(' ', g.condition, g.quantity, g.distinct_on), '\$"(\w+)"', 'g') AS v (name)
+        CROSS JOIN LATERAL regexp_matches(concat_ws(' ', g.condition, g.quantity, g.distinct_on), '[$]"([[:alnum:]_]+)"', 'g') AS v (name)
     WHERE NOT EXISTS (
             SELECT FROM pg_attribute a
             WHERE a.attrelid = format('%I.%I', @pipeline_name@, w.relname)::regclass AND a.attname = v.name[1] AND a.attnum > 0 AND NOT a.attisdropped)

@@ -181,9 +181,12 @@ $$;
 REVOKE EXECUTE ON FUNCTION _import_check(text, jsonb, text, text, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION _import_check(text, jsonb, text, text, text, text) IS 'the mapping, the source and the time zone of an import, or an error';
 
--- The statement names columns only as they are in the catalog, quoted.
+-- The statement names columns only as they are in the catalog, quoted. It reads
+-- them as text, and a column may be of type date: functions that run it fix how
+-- dates and numbers are written. The planner takes a mapping for a long one, and
+-- would compile what reads it.
 CREATE OR REPLACE FUNCTION _import_query(staging regclass, mapping jsonb, OUT query text, OUT stages text[], OUT has_basis boolean)
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
     -- a value without the blanks around it
@@ -700,7 +703,7 @@ CREATE OR REPLACE FUNCTION import_crm(staging regclass, source text, basis text 
         overwrite boolean DEFAULT true, mapping jsonb DEFAULT NULL,
         OUT rows_read bigint, OUT rejected bigint, OUT created bigint, OUT matched bigint, OUT changed bigint, OUT forgotten bigint, OUT stages bigint, OUT consents bigint,
         OUT opt_outs bigint)
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD' SET intervalstyle = 'postgres' SET extra_float_digits = 1
 AS $$
 #variable_conflict use_variable
 DECLARE
@@ -752,7 +755,7 @@ COMMENT ON FUNCTION import_crm(regclass, text, text, text, text, text, timestamp
 
 CREATE OR REPLACE FUNCTION import_problems(staging regclass, source text, time_zone text DEFAULT NULL, date_order text DEFAULT NULL, mapping jsonb DEFAULT NULL)
     RETURNS TABLE ("row" bigint, record_id text, rejected boolean, problem text)
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD' SET intervalstyle = 'postgres' SET extra_float_digits = 1
 AS $$
 #variable_conflict use_column
 DECLARE
