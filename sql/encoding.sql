@@ -3,6 +3,7 @@
 --
 DROP DATABASE IF EXISTS leadscore_latin1;
 DROP DATABASE IF EXISTS leadscore_ascii;
+DROP DATABASE IF EXISTS leadscore_windows;
 DROP DATABASE IF EXISTS leadscore_ctype;
 CREATE DATABASE leadscore_latin1 TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C';
 CREATE DATABASE leadscore_ascii TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C';
@@ -31,6 +32,7 @@ SELECT stage, reached, chart FROM funnel;
 SELECT create_import_table('public.contacts', 'Record ID,Email,Create Date,Lifecycle Stage');
 INSERT INTO public.contacts VALUES ('7', 'ann@mail.example', '2025-02-01 10:00', 'Lead');
 SELECT rows_read, rejected, created FROM import_crm('public.contacts', 'hubspot', basis => 'contract', date_order => 'ymd');
+SELECT _import_key('An' || chr(160) || 'É-b') AS key;
 SELECT * FROM verify();
 SELECT compiled::text::lead_model = compiled AS text, substr(lead_model_send(compiled), 2) = convert_to(compiled::text, 'UTF8') AS binary FROM model WHERE status = 'active';
 SELECT 'größer'::lead_stage;
@@ -56,6 +58,8 @@ SELECT stage, reached, chart FROM funnel;
 SELECT create_import_table('public.contacts', 'Record ID,Email,Create Date,Lifecycle Stage');
 INSERT INTO public.contacts VALUES ('7', 'ann@mail.example', '2025-02-01 10:00', 'Lead');
 SELECT rows_read, rejected, created FROM import_crm('public.contacts', 'hubspot', basis => 'contract', date_order => 'ymd');
+-- a dash, a curly apostrophe and a hard blank of a file in UTF8; another letter stays
+SELECT convert_to(_import_key(E'Legal \342\200\223 \342\200\231b\302\240c\342\202\254'), 'SQL_ASCII') = 'legalbc\342\202\254' AS key;
 SELECT * FROM verify();
 SELECT compiled::text::lead_model = compiled AS text FROM model WHERE status = 'active';
 
@@ -75,7 +79,16 @@ SELECT crm.set_preferences('ann', '{Études,News}');
 SELECT content FROM crm.claim_actions('EMAIL');
 SELECT content, topic, status, reason FROM crm.action ORDER BY action_id;
 
+-- Windows has dashes and apostrophes of its own
+CREATE DATABASE leadscore_windows TEMPLATE template0 ENCODING 'WIN1252' LC_COLLATE 'C' LC_CTYPE 'C';
+\c leadscore_windows
+SET client_min_messages = 'warning';
+CREATE EXTENSION leadscore;
+SELECT pipeline FROM leadscore.create_pipeline('crm', reports => false);
+SELECT crm._import_key('Legitimate interest – customer’s É') AS key;
+
 \c :utf8
+DROP DATABASE leadscore_windows;
 DROP DATABASE leadscore_latin1;
 DROP DATABASE leadscore_ascii;
 DROP DATABASE leadscore_ctype;

@@ -9,10 +9,19 @@
 CREATE OR REPLACE FUNCTION _import_key(text text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    encoding CONSTANT text := getdatabaseencoding();
 BEGIN
     -- dashes, a curly apostrophe and a hard blank, which are no punctuation in C
-    IF getdatabaseencoding() = 'UTF8' THEN
+    IF encoding = 'UTF8' THEN
         text := translate(text, chr(8208) || chr(8211) || chr(8212) || chr(8217) || chr(160), '');
+    ELSIF encoding = 'SQL_ASCII' THEN
+        -- a file that was loaded as it is: the bytes that UTF8 has for them
+        text := regexp_replace(text COLLATE "C", chr(226) || chr(128) || '[' || chr(144) || chr(147) || chr(148) || chr(153) || ']|' || chr(194) || chr(160), '', 'g');
+    ELSIF encoding ~ '^WIN125' THEN
+        text := translate(text, chr(150) || chr(151) || chr(146) || chr(160), '');
+    ELSIF encoding ~ '^(LATIN|ISO_8859)' THEN
+        text := translate(text, chr(160), '');
     END IF;
     RETURN lower(regexp_replace(text COLLATE "C", '[[:space:][:punct:]]', '', 'g') COLLATE "C");
 END
