@@ -22,7 +22,7 @@ $node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-v', 'visitors
 # names that are not made for HTML, or for psql
 my $nasty = q{</td><script>1</script> & '\x `id` :pipeline};
 $node->safe_psql('demo', sprintf(q{
-	UPDATE crm.lead SET organization = $n$%s$n$ WHERE organization = (SELECT min(organization COLLATE "C") FROM crm.account_score);
+	UPDATE crm.lead SET organization = $n$%s$n$ || organization;
 	COMMENT ON VIEW crm.funnel IS $n$one row a stage %s$n$;
 	SELECT leadscore.grant_reader('crm', 'bi')}, $nasty, $nasty));
 
@@ -67,7 +67,8 @@ is(join("\n", map { join '|', map { s/&nbsp;|^\s+|\s+$//gr } @$_ } @funnel[ 1 ..
 is(scalar @{ $sections{'crm.lead_score'} }, 13, 'of many rows there are twelve');
 my $shown = q{&lt;/td&gt;&lt;script&gt;1&lt;/script&gt; &amp; '\x `id` :pipeline};
 is($sections{'crm.funnel'}[0], "one row a stage $shown", 'a comment is shown as it is');
-ok(grep({ grep { $_ eq $shown } @$_ } map { @{$_}[ 1 .. $#$_ ] } values %sections), 'and so is the name of a company');
+# which rows the page shows of a view is left to the planner, so all companies have such a name
+ok(grep({ grep { index($_, $shown) == 0 } @$_ } map { @{$_}[ 1 .. $#$_ ] } values %sections), 'and so is the name of a company');
 unlike($page, qr/<script|(?:src)=|url\(|\@import/, 'it runs nothing and loads nothing');
 
 ok(!defined page('bi', 'shop'), 'there is no page of no pipeline');
