@@ -158,6 +158,9 @@ SELECT a.attrelid::regclass, a.attname FROM pg_attribute a JOIN pg_type t ON t.o
 SELECT p.proname FROM pg_proc p WHERE p.pronamespace IN ('p'::regnamespace, 'p_reports'::regnamespace) AND p.prosqlbody IS NULL
     AND p.prokind <> 'p' AND p.prolang <> (SELECT l.oid FROM pg_language l WHERE l.lanname = 'leadscore')
     AND ('search_path=pg_catalog, pg_temp' = ANY (p.proconfig)) IS NOT TRUE;
+-- what plans without scans of whole tables is not compiled for the cost of one that is left,
+SELECT p.proname FROM pg_proc p WHERE p.pronamespace IN ('p'::regnamespace, 'p_reports'::regnamespace)
+    AND 'enable_seqscan=off' = ANY (p.proconfig) AND NOT 'jit=off' = ANY (p.proconfig);
 SELECT p.proname FROM pg_proc p
     WHERE p.pronamespace IN ('p'::regnamespace, 'p_reports'::regnamespace)
         AND (p.prosecdef OR p.prolang = (SELECT l.oid FROM pg_language l WHERE l.lanname = 'leadscore')) AND has_function_privilege('public', p.oid, 'EXECUTE');

@@ -90,9 +90,8 @@ refusal_cmp(const void *a, const void *b)
 void
 leadscore_refusals_lock(RefusalList *list, Writer *writer)
 {
-	MemoryContext context = CurrentMemoryContext;
-	Datum	   *columns[3];
-	int64	   *locked;
+	Datum	   *columns[2];
+	int64	   *lead_ids;
 	int			nestlevel;
 	int64		n = 0;
 	uint64		nlocked;
@@ -124,19 +123,17 @@ leadscore_refusals_lock(RefusalList *list, Writer *writer)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	nlocked = leadscore_app_run(writer->pipeline, LOCK_ADDRESSES, list->values, NULL, NULL);
-	locked = MemoryContextAllocHuge(context, sizeof(int64) * (nlocked + 1));
-	columns[2] = MemoryContextAllocHuge(context, sizeof(Datum) * (nlocked + 1));
+	lead_ids = palloc(sizeof(int64) * (nlocked + 1));
 	for (row = 0; row < nlocked; row++)
 	{
 		bool		isnull;
 
-		columns[2][row] = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 1, &isnull);
-		locked[row] = DatumGetInt64(columns[2][row]);
+		lead_ids[row] = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
+													1, &isnull));
 	}
-	leadscore_hold_refused(writer, locked, (int64) nlocked);
+	leadscore_hold_refused(writer, lead_ids, (int64) nlocked);
 	SPI_finish();
 	AtEOXact_GUC(true, nestlevel);
-	list->values[2] = leadscore_build_array(columns[2], NULL, (int) nlocked, INT8OID);
 }
 
 /* In how many triggers a function runs that records consent; -1: none does */
@@ -145,6 +142,7 @@ static int	recording_depth = -1;
 /* Are columns of lead corrected as a part of the change that is being made? */
 static bool corrects_columns = false;
 
+/* pg_trigger_depth() */
 static int
 trigger_depth(void)
 {
@@ -181,19 +179,21 @@ call_recording(PipelinePart part, const char *function, int nargs, const Oid *ty
 
 /* Record what the events say, once the states of all leads are locked. */
 void
-leadscore_refusals_record(RefusalList *list, Writer *writer)
+leadscore_refusals_record(const RefusalList *list, Writer *writer)
 {
 	Oid			types[3] = {INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID};
+	Datum		values[3] = {list->values[0], list->values[1]};
 	int			nestlevel;
 
 	if (list->n == 0)
 		return;
+	values[2] = leadscore_lead_ids_array(writer->refused, writer->nrefused);
 	leadscore_writer_flush(writer, false);
 	CommandCounterIncrement();
 	nestlevel = leadscore_fix_path();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	call_recording(writer->pipeline->part, "_events_refused", 3, types, list->values);
+	call_recording(writer->pipeline->part, "_events_refused", 3, types, values);
 	SPI_finish();
 	AtEOXact_GUC(true, nestlevel);
 	CommandCounterIncrement();

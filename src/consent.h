@@ -25,8 +25,8 @@ typedef struct RefusalList
 	int64		n;
 	int64		capacity;
 	Refusal    *items;
-	Datum		values[3];		/* once their leads are locked: leads, events,
-								 * and all leads that were locked, as arrays */
+	Datum		values[2];		/* once their leads are locked: leads and
+								 * events, as arrays */
 } RefusalList;
 
 extern bool leadscore_is_refusal(const Pipeline *pipeline, Datum kind);
@@ -35,7 +35,7 @@ extern void leadscore_refusals_add(RefusalList *list, const Pipeline *pipeline,
 								   const EventColumns *columns, TupleTableSlot *slot,
 								   bool removed);
 extern void leadscore_refusals_lock(RefusalList *list, Writer *writer);
-extern void leadscore_refusals_record(RefusalList *list, Writer *writer);
+extern void leadscore_refusals_record(const RefusalList *list, Writer *writer);
 extern bool leadscore_corrects_columns(void);
 extern bool leadscore_follows_consent(const Pipeline *pipeline);
 extern void leadscore_columns_written(const Pipeline *pipeline, Datum lead_ids, Datum consented,

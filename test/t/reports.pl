@@ -21,6 +21,7 @@ $node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-v', 'visitors
 
 # names that are not made for HTML, or for psql
 my $nasty = q{</td><script>1</script> & '\x `id` :pipeline};
+my @companies = split /\n/, $node->safe_psql('demo', 'SELECT DISTINCT organization FROM crm.lead WHERE organization IS NOT NULL');
 $node->safe_psql('demo', sprintf(q{
 	UPDATE crm.lead SET organization = $n$%s$n$ || organization;
 	COMMENT ON VIEW crm.funnel IS $n$one row a stage %s$n$;
@@ -68,7 +69,8 @@ is(scalar @{ $sections{'crm.lead_score'} }, 13, 'of many rows there are twelve')
 my $shown = q{&lt;/td&gt;&lt;script&gt;1&lt;/script&gt; &amp; '\x `id` :pipeline};
 is($sections{'crm.funnel'}[0], "one row a stage $shown", 'a comment is shown as it is');
 # which rows the page shows of a view is left to the planner, so all companies have such a name
-ok(grep({ grep { index($_, $shown) == 0 } @$_ } map { @{$_}[ 1 .. $#$_ ] } values %sections), 'and so is the name of a company');
+my %shown = map { ($shown . s/&/&amp;/gr => 1) } @companies;
+ok(grep({ grep { $shown{$_} } @$_ } map { @{$_}[ 1 .. $#$_ ] } values %sections), 'and so is the name of a company');
 unlike($page, qr/<script|(?:src)=|url\(|\@import/, 'it runs nothing and loads nothing');
 
 ok(!defined page('bi', 'shop'), 'there is no page of no pipeline');
