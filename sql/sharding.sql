@@ -4,6 +4,32 @@
 --
 SELECT leadscore.create_pipeline('crm') \g /dev/null
 
+-- Where leads stand is read in another way when they are spread over nodes: of leads
+-- that are up to date, due by time, behind the model and behind the signals
+SELECT stage FROM crm.track('behind', 'case_study_download', profile => '{"budget": true}');
+SELECT stage FROM crm.track('behind too', 'cart_abandoned', occurred_at => now() - interval '100 days');
+INSERT INTO crm.signal (signal, event_kinds) VALUES ('late_one', '{cart_abandoned}');
+SELECT stage FROM crm.track('behind the model', 'demo_request');
+INSERT INTO crm.model (model) VALUES ('other');
+INSERT INTO crm.dimension (model, dimension) VALUES ('other', 'engagement');
+INSERT INTO crm.rule (model, dimension, rule, signal, points) VALUES ('other', 'engagement', 'late one', 'late_one', 40);
+INSERT INTO crm.stage_rule (model, stage, min_score) VALUES ('other', 'iql', 30);
+SELECT crm.activate_model('other') \g /dev/null
+SELECT stage FROM crm.track('up to date', 'page_view');
+SELECT stage FROM crm.track('due', 'page_view');
+SET session_replication_role = replica;
+UPDATE crm.lead_state SET next_review_at = now() - interval '1 hour' WHERE lead_id = crm.lead_id('due');
+RESET session_replication_role;
+SELECT external_id, due, l.stage, score FROM crm.lead_score l JOIN crm._lead_now n USING (lead_id) ORDER BY external_id COLLATE "C";
+BEGIN;
+CREATE TEMP TABLE here AS SELECT n::text AS lead FROM crm._lead_now n;
+SELECT leadscore_internal.run_ddl('crm', 'distributed/lead_now');
+SELECT count(*) FROM here FULL JOIN (SELECT n::text AS lead FROM crm._lead_now n) spread USING (lead) WHERE here IS NULL OR spread IS NULL;
+SELECT count(*) FROM here JOIN (SELECT n::text AS lead FROM crm._lead_now n) spread USING (lead);
+ROLLBACK;
+-- what follows is about the views of nodes
+SELECT leadscore_internal.run_ddl('crm', 'distributed/lead_now');
+
 -- The extension is code, which is on every node; it has nothing to distribute
 SELECT c.oid::regclass, c.relkind FROM pg_depend d JOIN pg_class c ON c.oid = d.objid
     WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'

@@ -406,6 +406,7 @@ BEGIN
 					JOIN pg_catalog.pg_class c ON c.relname = v
 					JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 				WHERE n.nspname = leadscore_internal.reports_schema(pipeline))
+			OR f LIKE 'distributed/%' AND leadscore_internal.is_by_lead(schema_oid)
 			OR f = 'triggers/attach' AND leadscore_internal.is_attached(schema_oid)
 	LOOP
 		PERFORM leadscore_internal.run_ddl(pipeline, file);

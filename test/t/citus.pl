@@ -175,6 +175,11 @@ both('grants', q{SELECT leadscore.grant_app('PIPE', 'app'), leadscore.grant_read
 both('an app', q{SELECT stage FROM PIPE.track('a1', 'page_view', occurred_at => '2025-03-01Z'); INSERT INTO PIPE.event (lead_id, kind, occurred_at) SELECT PIPE.lead_id('a1'), 'page_view', '2025-03-02Z'}, 1, '-U', 'app');
 both('a reader', q{SELECT count(*) FROM PIPE.lead_score}, 1, '-U', 'reader');
 
+# each node reads the states that it has
+my $plan = $nodes[0]->safe_psql('postgres', 'EXPLAIN (COSTS off) SELECT stage, sum(score) FROM crm.lead_score GROUP BY 1');
+like($plan, qr/Task Count: 4.* on lead_state_/s, 'states are read where they are');
+is(scalar(() = $plan =~ /Task Count: 4/g), 1, 'and only their sums leave the nodes');
+
 # another node, and parts that move
 my $third = add_node('worker3');
 $nodes[0]->safe_psql('postgres', sprintf q{SELECT replicate_reference_tables('block_writes');

@@ -154,5 +154,22 @@ is($node->safe_psql('grown', q{
 	SELECT FROM crm.hottest(20);
 	SELECT FROM crm.hot_leads(20);
 	SELECT left(query, 80) FROM pg_stat_statements WHERE jit_functions > 0 ORDER BY query}), '', 'no statement was compiled');
+# Few leads are looked up one by one, by whatever finds them. No
+# more of the leads is read.
+my %questions = (
+	'a name' => "SELECT * FROM crm.lead_score WHERE external_id = 'lead 1501'",
+	'numbers' => "SELECT * FROM crm.lead_score WHERE lead_id = ANY ('{1501, 1502, 1503}')",
+	'a join' => 'SELECT s.* FROM (VALUES (1501), (1503)) AS v (lead_id) JOIN crm.lead_score s USING (lead_id)',
+	'a subquery' => 'SELECT * FROM crm.lead_score WHERE lead_id IN (SELECT a.lead_id FROM (SELECT a.lead_id FROM crm.action a WHERE a.action_id < 10) a)',
+	'a dimension' => "SELECT d.* FROM crm.lead l JOIN crm.lead_dimension d USING (lead_id) WHERE l.external_id = 'lead 1501'");
+foreach my $what (sort keys %questions)
+{
+	my $read = $node->safe_psql('grown', qq{
+		CREATE TEMP TABLE before AS SELECT * FROM public.reads();
+		SELECT FROM ($questions{$what}) q;
+		SELECT string_agg(r.relname || ' ' || r.n - b.n, ', ') FROM public.reads() r JOIN before b USING (relname)
+			WHERE r.n - b.n > 200 AND r.relname IN ('lead', 'lead_state')});
+	is($read, '', "$what is looked up, and no other leads");
+}
 $node->stop;
 done_testing();

@@ -22,9 +22,10 @@ COMMENT ON FUNCTION _shows_all_leads() IS
 
 -- Where each lead stands now, including changes that no sweep has recorded yet:
 -- because time passed, or because models, signals or segments changed. The only view that
--- reads the stage of lead_state. Of two parts, so that a condition on the stage
--- of leads that are not due can use an index. The model is joined in both: Citus
--- does not take a union of leads that something is joined to.
+-- reads the stage of lead_state. It reads lead_state twice, so that a condition on the
+-- stage of leads that are not due can use an index, and takes each lead from one of the
+-- two. What tells them apart stands outside of the union: only then does the planner
+-- look single leads up in it, by whatever a query joins to it.
 CREATE OR REPLACE VIEW _lead_now WITH (security_invoker = true) AS
 SELECT
     s.lead_id,
@@ -36,18 +37,14 @@ SELECT
     dated(s.next_review_at) AS next_review_at,
     s.cycle,
     s.activity,
-    s.model,
-    s.compiled,
+    m.model,
+    m.compiled,
     now() AS at,
     dated(s.recorded_since) AS recorded_since_at
 FROM (
-        SELECT s.lead_id, s.stage, s.stage_since, s.stage AS recorded_stage, s.stage_since AS recorded_since, false AS due, s.next_review_at, s.cycle, s.activity,
-            m.model, m.compiled
+        SELECT s.lead_id, s.stage, s.stage_since, s.stage AS recorded_stage, s.stage_since AS recorded_since, false AS due, s.next_review_at,
+            s.configuration, s.cycle, s.activity, s.stage_since AS sought_at, (-1)::bigint AS sought_configuration
         FROM lead_state s
-            LEFT JOIN model m ON m.status = 'active'
-        WHERE (s.next_review_at > now() OR s.next_review_at IS NULL)
-            -- to ask whether they are equal tells the planner that they are
-            AND (s.configuration = (SELECT g.configuration FROM setting g) OR s.configuration > (SELECT g.configuration FROM setting g))
         UNION ALL
         SELECT
             s.lead_id,
@@ -57,19 +54,23 @@ FROM (
             s.stage_since,
             true,
             s.next_review_at,
+            s.configuration,
             s.cycle,
-            CASE WHEN s.configuration < z.signals_configuration THEN current_activity($name$@pipeline@$name$::regnamespace, s.lead_id) ELSE s.activity END,
-            m.model,
-            m.compiled
+            CASE WHEN s.configuration < (SELECT g.signals_configuration FROM setting g)
+                THEN current_activity($name$@pipeline@$name$::regnamespace, s.lead_id) ELSE s.activity END,
+            s.next_review_at,
+            s.configuration
         FROM lead_state s
-            -- by the aggregate the planner knows that it is one row
-            CROSS JOIN (SELECT max(g.signals_configuration) AS signals_configuration FROM setting g) z
-            LEFT JOIN model m ON m.status = 'active'
-        WHERE s.next_review_at <= now()
-            -- a range between two bounds the planner takes for small: it would think of a third of all leads
-            OR s.configuration >= 0 AND s.configuration < (SELECT g.configuration FROM setting g)
-                AND s.configuration <> (SELECT g.configuration FROM setting g)
-    ) s;
+    ) s
+    LEFT JOIN model m ON m.status = 'active'
+-- An index finds the leads that are due. For the others this is true: by the second part,
+-- and by the first the planner knows it
+WHERE (s.sought_at <= now()
+        -- a range between two bounds the planner takes for small: it would think of a third of all leads
+        OR s.sought_configuration >= -1 AND s.sought_configuration < (SELECT g.configuration FROM setting g)
+            AND s.sought_configuration <> (SELECT g.configuration FROM setting g))
+    -- the planner takes a test for NULL to hold for nearly all, and a comparison for half of them
+    AND CASE WHEN (s.next_review_at <= now() OR s.configuration < (SELECT g.configuration FROM setting g)) IS TRUE = s.due THEN true END IS NOT NULL;
 COMMENT ON VIEW _lead_now IS
     'one row a lead: its stage of now, beside what a score is computed from; due: the stage had to be computed, else it is recorded_stage';
 
