@@ -23,6 +23,7 @@
 
 #include "edge.h"
 #include "guard.h"
+#include "pipeline_read.h"
 #include "stage.h"
 
 #define EDGE_COLUMNS	5
@@ -49,6 +50,8 @@ leadscore_define_parameters(void)
 void
 leadscore_edges_watch(Writer *writer)
 {
+	if (writer->pipeline->nwatched < 0)
+		leadscore_read_watched(writer->pipeline);
 	if (writer->pipeline->nwatched == 0)
 		return;
 	writer->edges.context = writer->context;

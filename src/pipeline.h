@@ -199,7 +199,7 @@ typedef struct Pipeline
 	int			nexposing;		/* kinds of events that may be exposures; none
 								 * if no experiment runs */
 	text	  **exposing;
-	int			nwatched;
+	int			nwatched;		/* negative: not read yet */
 	WatchedEdge *watched_edges; /* what sequences wait for */
 	int			nmissing;		/* lists that paths name but are gone */
 	char	  **missing;

@@ -46,6 +46,24 @@ leadscore_read_copy(HeapTuple tuple, TupleDesc desc, int n, bool *isnull)
 	return PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
 }
 
+/* Read as the owner, as of a snapshot, until the end. */
+static void
+begin_reading(const Pipeline *p, Snapshot snapshot, UserSwitch *saved)
+{
+	leadscore_run_as(p->owner, false, saved);
+	PushActiveSnapshot(snapshot);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+}
+
+static void
+end_reading(UserSwitch *saved)
+{
+	SPI_finish();
+	PopActiveSnapshot();
+	leadscore_run_back(saved);
+}
+
 /* A table of the pipeline, to be watched: of a shard, its whole too. */
 static Oid
 find_table(Pipeline *p, const char *name)
@@ -152,22 +170,31 @@ read_exposing(Pipeline *p)
 		p->nexposing = read_kinds(p, "'visit', 'form_view', 'email_sent'", &p->exposing);
 }
 
-/* What sequences and assignments wait for */
-static void
-read_watched(Pipeline *p)
+/*
+ * What sequences and assignments wait for.  A writer asks for it when it has locked
+ * the configuration, and no reader does: Citus forbids a query of this view inside
+ * of its query on a shard, unless a trigger makes it.
+ */
+void
+leadscore_read_watched(Pipeline *p)
 {
 	static const char *const kinds[] = {"stage", "segment", "signal", "correction"};
-	uint64		n = leadscore_read_rows(psprintf("SELECT kind, awaited FROM %s._watched"
-												 " WHERE kind IS NOT NULL AND awaited IS NOT NULL",
-												 quote_identifier(get_namespace_name(p->part.schema))));
-	MemoryContext oldcontext = MemoryContextSwitchTo(p->context);
+	MemoryContext oldcontext;
+	UserSwitch	saved;
+	uint64		n;
 	uint64		i;
+	int			nwatched = 0;
 	int			j;
 
+	begin_reading(p, GetLatestSnapshot(), &saved);
+	n = leadscore_read_rows(psprintf("SELECT kind, awaited FROM %s._watched"
+									 " WHERE kind IS NOT NULL AND awaited IS NOT NULL",
+									 quote_identifier(get_namespace_name(p->part.schema))));
+	oldcontext = MemoryContextSwitchTo(p->context);
 	p->watched_edges = palloc0(sizeof(WatchedEdge) * (n + 1));
 	for (i = 0; i < n; i++)
 	{
-		WatchedEdge *edge = &p->watched_edges[p->nwatched];
+		WatchedEdge *edge = &p->watched_edges[nwatched];
 		char	   *kind = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
 
 		for (j = 0; j < (int) lengthof(kinds) && strcmp(kinds[j], kind) != 0; j++)
@@ -180,9 +207,11 @@ read_watched(Pipeline *p)
 		for (j = 0; edge->kind == EDGE_SIGNAL && j < p->nsignals; j++)
 			if (strcmp(p->signals[j].name, edge->name) == 0)
 				edge->signal = p->signals[j].id;
-		p->nwatched++;
+		nwatched++;
 	}
+	p->nwatched = nwatched;
 	MemoryContextSwitchTo(oldcontext);
+	end_reading(&saved);
 }
 
 /*
@@ -241,19 +270,14 @@ leadscore_read_pipeline(PipelinePart part, Snapshot snapshot)
 		runs_own_code(p->segment_log) || runs_own_code(p->profile_change);
 	read_columns(p);
 
-	leadscore_run_as(p->owner, false, &saved);
-	PushActiveSnapshot(snapshot);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
+	p->nwatched = -1;
+	begin_reading(p, snapshot, &saved);
 	read_settings(p);
 	leadscore_read_signals(p);
 	/* kinds that say something against messages */
 	p->nrefusals = read_kinds(p, "'unsubscribe', 'email_bounce', 'complaint'", &p->refusals);
 	read_exposing(p);
-	read_watched(p);
 	leadscore_read_periods(p);
-	SPI_finish();
-	PopActiveSnapshot();
-	leadscore_run_back(&saved);
+	end_reading(&saved);
 	return p;
 }

@@ -15,6 +15,7 @@
 
 /* pipeline_read.c */
 extern Pipeline *leadscore_read_pipeline(PipelinePart part, Snapshot snapshot);
+extern void leadscore_read_watched(Pipeline *p);
 extern uint64 leadscore_read_rows(const char *sql);
 extern uint64 leadscore_read_table(const char *format, Oid relid);
 extern Datum leadscore_read_copy(HeapTuple tuple, TupleDesc desc, int n, bool *isnull);
