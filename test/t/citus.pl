@@ -155,6 +155,9 @@ both('a new signal', q{INSERT INTO PIPE.signal (signal, event_kinds, condition) 
 both('a segment', q{INSERT INTO PIPE.segment (segment) VALUES ('viewers'); INSERT INTO PIPE.segment_condition (segment, condition, signal) VALUES ('viewers', 'views', 'visit'); SELECT PIPE.activate_segment('viewers')});
 both('a new model', q{SELECT PIPE.clone_model('inbound', 'next'); UPDATE PIPE.rule SET points = 12 WHERE model = 'next' AND signal = 'page_view'; SELECT PIPE.activate_model('next')});
 is($nodes[0]->safe_psql('postgres', q{SELECT count(DISTINCT result), bool_and(success) FROM run_command_on_all_nodes('SELECT array_agg(s ORDER BY s.configuration)::text FROM (SELECT configuration, signals_configuration FROM crm.setting) s')}), '1|t', 'one number of the configuration');
+both('where leads stand', q{SELECT stage, count(*), round(sum(score)::numeric, 6) FROM PIPE.lead_score GROUP BY 1 ORDER BY 1}, 1);
+both('the hottest leads', q{SELECT array_agg(score) FROM PIPE.hottest(5)}, 1);
+both('two models', q{SELECT count(*) FROM PIPE.compare_models('inbound', 'next') c WHERE c.level = 'lead'}, 1);
 both('sweep', q{CALL PIPE.sweep_all(); SELECT PIPE.sweep(100000)}, 1);
 same('another configuration');
 refused("SELECT crm.activate_model('inbound', wait => true)", 'leads of a distributed pipeline cannot be waited for', 'leads that are waited for');

@@ -58,7 +58,10 @@ DECLARE
     least bigint;
     bound smallint;
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF leadscore_internal.is_by_lead(leadscore_internal.pipeline_schema(@pipeline_name@)) THEN
+        -- Citus plans a query for the values that it is run with
+        PERFORM set_config('plan_cache_mode', 'force_custom_plan', true);
+    END IF;
     SELECT z.configuration, z.signals_configuration, m.compiled INTO newest, of_signals, model
     FROM @pipeline@.setting z LEFT JOIN @pipeline@.model m ON m.status = 'active';
     IF model IS NULL OR wanted = 0 THEN
