@@ -208,13 +208,15 @@ FROM _hot h
 COMMENT ON VIEW _hot_lead IS 'one row a lead that is sql or mql and that sales may call: the columns of hot_leads but its place';
 
 CREATE OR REPLACE VIEW hot_leads WITH (security_invoker = true) AS
-SELECT q.call_order, c.*
+SELECT q.call_order, q.lead_id, q.external_id, q.organization, q.owner, q.channel, q.campaign, q.stage, q.stage_rank, q.score, c.why,
+    q.stage_since_at, c.due_at, c.contacted, c.contacted_at, c.breached, q.contact_allowed, c.deadline_at
 FROM (
-        SELECT h.lead_id, row_number() OVER (ORDER BY h.stage_rank DESC, h.score DESC, h.stage_since_at, h.lead_id) AS call_order
+        SELECT h.lead_id, h.external_id, h.organization, h.owner, h.channel, h.campaign, h.stage, h.stage_rank, h.score, h.stage_since_at, h.contact_allowed,
+            row_number() OVER (ORDER BY h.stage_rank DESC, h.score DESC, h.stage_since_at, h.lead_id) AS call_order
         FROM _hot h
         ORDER BY call_order
     ) q
-    -- OFFSET: lead by lead, so that LIMIT need not explain all
+    -- OFFSET: lead by lead, so that neither LIMIT nor a condition need explain all
     CROSS JOIN LATERAL (SELECT * FROM _hot_lead c WHERE c.lead_id = q.lead_id OFFSET 0) c
 ORDER BY q.call_order;
 COMMENT ON VIEW hot_leads IS 'one row a lead that is sql or mql, in the order in which sales should call them. A lead that wants no messages is left out, unless it has asked for something since it said so';
