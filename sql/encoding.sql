@@ -38,6 +38,11 @@ SELECT compiled::text::lead_model = compiled AS text, substr(lead_model_send(com
 SELECT 'größer'::lead_stage;
 SELECT '{"modèle": "x"}'::lead_model;
 SELECT 'day{1@é:1}'::lead_activity;
+-- a person is forgotten in capitals too, which the locale does not know
+SELECT stage FROM track('Möller', 'case_study_download', '{"content": "Führung für MÖLLER und Möllers Hund, Jörg"}', profile => '{"name": "JÖRG"}');
+SELECT forget_lead('Möller');
+SELECT properties ->> 'content' = 'Führung für  und Möllers Hund, ' OR to_regcollation('pg_catalog."und-x-icu"') IS NULL AS forgotten
+    FROM event WHERE properties ->> 'content' LIKE '%Hund%';
 
 -- SQL_ASCII: bytes are what they are
 \c leadscore_ascii

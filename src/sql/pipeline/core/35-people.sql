@@ -371,6 +371,27 @@ REVOKE EXECUTE ON FUNCTION identify(text, text, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION identify(text, text, boolean) IS
     'says that the visitor with the first name is the lead with the second, and returns its number: both names mean it from then on, and it has done what both did. A name that is new is only remembered. Error 55000 if the visitor has an e-mail address or was identified already, unless force; NULL if the person was forgotten';
 
+-- A database of locale C knows small and capital letters of ASCII only; then ICU is
+-- asked, if the server has it.
+CREATE OR REPLACE FUNCTION _without(remark text, secret text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    -- E: the caller may have set standard_conforming_strings
+    pattern CONSTANT text := '(?<![[:alnum:]])' || regexp_replace(secret, E'([][\\\\.*+?^$(){}|])', E'\\\\\\1', 'g') || '(?![[:alnum:]])';
+BEGIN
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    -- 196: a capital letter with umlaut
+    IF lower(chr(196)) = chr(196) AND getdatabaseencoding() ~ '^(UTF8|LATIN|WIN)' AND to_regcollation('pg_catalog."und-x-icu"') IS NOT NULL THEN
+        EXECUTE 'SELECT regexp_replace($1 COLLATE pg_catalog."und-x-icu", $2, '''', ''gi'')' INTO remark USING remark, pattern;
+        RETURN remark;
+    END IF;
+    RETURN regexp_replace(remark, pattern, '', 'gi');
+END
+$$;
+REVOKE EXECUTE ON FUNCTION _without(text, text) FROM PUBLIC;
+COMMENT ON FUNCTION _without(text, text) IS 'a text without a name or an address as a word of its own, in small letters or capitals';
+
 -- Inside objects and arrays too, which conditions of signals look into.
 CREATE OR REPLACE FUNCTION _impersonal(value jsonb, keys text[], secrets text[], words text[]) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -396,10 +417,8 @@ BEGIN
         remark := value #>> '{}';
         -- whole words: 1001 is not in /product/10012. A page or a message has no
         -- blanks, and is not named after a person
-        -- E: the caller may have set standard_conforming_strings
         FOREACH secret IN ARRAY secrets || CASE WHEN remark ~ '[[:space:]]' THEN words ELSE '{}' END LOOP
-            remark := regexp_replace(remark, '(?<![[:alnum:]])' || regexp_replace(secret, E'([][\\\\.*+?^$(){}|])', E'\\\\\\1', 'g')
-                || '(?![[:alnum:]])', '', 'gi');
+            remark := @pipeline@._without(remark, secret);
         END LOOP;
         RETURN to_jsonb(remark);
     END IF;
