@@ -70,7 +70,7 @@ WHERE (s.sought_at <= now()
         OR s.sought_configuration >= -1 AND s.sought_configuration < (SELECT g.configuration FROM setting g)
             AND s.sought_configuration <> (SELECT g.configuration FROM setting g))
     -- the planner takes a test for NULL to hold for nearly all, and a comparison for half of them
-    AND CASE WHEN (s.next_review_at <= now() OR s.configuration < (SELECT g.configuration FROM setting g)) IS TRUE = s.due THEN true END IS NOT NULL;
+    AND CASE WHEN ((s.next_review_at <= now() OR s.configuration < (SELECT g.configuration FROM setting g)) IS TRUE) = s.due THEN true END IS NOT NULL;
 COMMENT ON VIEW _lead_now IS
     'one row a lead: its stage of now, beside what a score is computed from; due: the stage had to be computed, else it is recorded_stage';
 
