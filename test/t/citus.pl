@@ -201,5 +201,12 @@ both('row security', q{GRANT USAGE ON SCHEMA PIPE TO reader; GRANT SELECT ON PIP
 both('what a reader sees', q{SELECT count(*), min(region) FROM PIPE.lead}, 2, '-U', 'reader');
 both('upgrade', q{SELECT leadscore.upgrade_pipeline('PIPE') > 0});
 same('after all');
+
+# refusals: by lead no node can write the addresses that all of them know, and a
+# bounce withdraws the consent of its lead there
+both('an event that refuses', q{SELECT stage IS NOT NULL FROM PIPE.track('l13', 'unsubscribe'); SELECT stage IS NOT NULL FROM PIPE.track('l14', 'email_bounced', '{"type": "hard"}'); SELECT stage IS NOT NULL FROM PIPE.track('l15', 'email_bounced', '{"type": "hard"}')}, 1);
+both('what follows', q{SELECT external_id, contact_allowed FROM PIPE.lead WHERE external_id IN ('l13', 'l14', 'l16') ORDER BY 1; SELECT PIPE.may_contact('l13', 'email'), PIPE.may_contact('l15', 'email')}, 2);
+is($nodes[0]->safe_psql('postgres', "SELECT count(*) FROM $_->[0].consent c JOIN $_->[0].lead l USING (lead_id) WHERE l.external_id IN ('l13', 'l14', 'l15') AND c.status = 'withdrawn' AND c.evidence ? 'event_id'"), $_->[1], "what is recorded, in $_->[0]")
+	foreach [ crm => 3 ], [ ten => 1 ];
 $_->stop foreach @nodes, $whole;
 done_testing();

@@ -551,6 +551,25 @@ DECLARE
     followed bigint[];
     instants timestamptz[];
 BEGIN
+    IF by_lead THEN
+        WITH withdrawn AS (
+            INSERT INTO @pipeline@.consent (lead_id, purpose, channel, topic, status, evidence, occurred_at)
+            SELECT r.lead_id, 'marketing', CASE WHEN r.role = 'unsubscribe' THEN r.channel ELSE coalesce(r.channel, 'email') END,
+                CASE WHEN r.role = 'unsubscribe' THEN r.topic END, 'withdrawn', jsonb_build_object('event_id', r.event_id), r.occurred_at
+            FROM @pipeline@._refused(_events_refused.lead_ids, _events_refused.event_ids) r
+            WHERE NOT EXISTS (
+                SELECT FROM @pipeline@.consent c
+                WHERE c.lead_id = r.lead_id AND c.status = 'withdrawn' AND c.evidence = jsonb_build_object('event_id', r.event_id) OFFSET 0)
+            ORDER BY r.lead_id, r.occurred_at, r.event_id
+            RETURNING lead_id, occurred_at
+        )
+        SELECT array_agg(o.lead_id ORDER BY o.lead_id), array_agg(o.at ORDER BY o.lead_id) INTO followed, instants
+        FROM (SELECT w.lead_id, max(w.occurred_at) AS at FROM withdrawn w GROUP BY w.lead_id) o;
+        IF followed IS NOT NULL THEN
+            PERFORM @pipeline@._follow_consents(followed, instants);
+        END IF;
+        RETURN;
+    END IF;
     WITH refused AS (
         SELECT r.*, CASE WHEN r.role = 'unsubscribe' THEN r.channel ELSE coalesce(r.channel, 'email') END AS of_channel
         FROM @pipeline@._refused(_events_refused.lead_ids, _events_refused.event_ids) r
@@ -559,7 +578,7 @@ BEGIN
         FROM refused r,
             unnest(leadscore_internal.address_hashes(hash_key, r.email,
                 CASE WHEN r.role = 'unsubscribe' AND r.channel IS DISTINCT FROM 'email' THEN r.phone END)) h
-        WHERE NOT by_lead AND (r.role <> 'unsubscribe' OR r.topic IS NULL)
+        WHERE r.role <> 'unsubscribe' OR r.topic IS NULL
     ), suppressed AS (
         INSERT INTO @pipeline@.suppression (address_hash, channel, reason, since)
         SELECT h, of_channel,
@@ -572,7 +591,7 @@ BEGIN
         SELECT r.lead_id, 'marketing', r.of_channel, CASE WHEN r.role = 'unsubscribe' THEN r.topic END,
             'withdrawn', jsonb_build_object('event_id', r.event_id), r.occurred_at
         FROM refused r
-        WHERE (r.role = 'unsubscribe' OR by_lead)
+        WHERE r.role = 'unsubscribe'
             -- a merge brings the row with the event; OFFSET: as above
             AND NOT EXISTS (
                 SELECT FROM @pipeline@.consent c
