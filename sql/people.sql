@@ -130,6 +130,11 @@ SELECT t.code, t.message, t.hint FROM unnest(ARRAY[$$SELECT crm.set_stage('hal c
     $$SELECT crm.give_consent('hal 2', 'policy', email => 'hal@secret.example')$$, $$SELECT crm.unenroll('hal cookie', 'welcome')$$, $$SELECT crm.set_stage('hal 2', 'lost')$$]) s, try.try(s) t;
 SELECT t.code, t.hint FROM try.try(format('SELECT crm.give_consent_by_id(%s, ''policy'')', :hal)) t;
 SELECT crm.forget_lead('hal@secret.example') AS again, crm.forget_lead_by_id(:hal) AS by_number, crm.forget_lead('nobody') AS nobody;
+-- a name that no regular expression can hold
+SELECT stage FROM crm.track('long', 'case_study_download', jsonb_build_object('content', 'of ' || repeat('Ann ', 30000) || 'end'), profile => jsonb_build_object('name', repeat('Ann ', 30000)));
+SELECT crm.lead_id('long') AS long \gset
+SELECT crm.forget_lead('long');
+SELECT properties FROM crm.event WHERE lead_id = :long AND kind = 'case_study_download';
 SELECT s.stage = b.stage AS stage, s.activity = b.activity AS activity, crm.score_by_id(:hal) = b.score AS score, (SELECT jsonb_agg(to_jsonb(h) ORDER BY seq) FROM crm.stage_history h WHERE lead_id = :hal) = b.history AS history,
     (SELECT jsonb_agg(to_jsonb(r) ORDER BY r.event_id) FROM crm_reports.refunds r) = b.refunds AS refunds, (SELECT jsonb_agg(to_jsonb(f) ORDER BY f.form, f.variant, f.level) FROM crm_reports.form_conversion f) = b.forms AS forms FROM crm.lead_state s, try.before b WHERE lead_id = :hal;
 SELECT external_id, email, phone, profile, organization, consented_at, contact_allowed, erased_at IS NOT NULL AS erased FROM crm.lead WHERE lead_id = :hal;

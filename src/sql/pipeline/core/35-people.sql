@@ -372,7 +372,8 @@ COMMENT ON FUNCTION identify(text, text, boolean) IS
     'says that the visitor with the first name is the lead with the second, and returns its number: both names mean it from then on, and it has done what both did. A name that is new is only remembered. Error 55000 if the visitor has an e-mail address or was identified already, unless force; NULL if the person was forgotten';
 
 -- A database of locale C knows small and capital letters of ASCII only; then ICU is
--- asked, if the server has it.
+-- asked, if the server has it. A long text, of which no pattern can be made, is cut
+-- out as it is.
 CREATE OR REPLACE FUNCTION _without(remark text, secret text) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -381,6 +382,9 @@ DECLARE
     pattern CONSTANT text := '(?<![[:alnum:]])' || regexp_replace(secret, E'([][\\\\.*+?^$(){}|])', E'\\\\\\1', 'g') || '(?![[:alnum:]])';
 BEGIN
     PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    IF length(secret) > 500 OR length(secret) > length(remark) THEN
+        RETURN replace(remark, secret, '');
+    END IF;
     -- 196: a capital letter with umlaut
     IF lower(chr(196)) = chr(196) AND getdatabaseencoding() ~ '^(UTF8|LATIN|WIN)' AND to_regcollation('pg_catalog."und-x-icu"') IS NOT NULL THEN
         EXECUTE 'SELECT regexp_replace($1 COLLATE pg_catalog."und-x-icu", $2, '''', ''gi'')' INTO remark USING remark, pattern;
