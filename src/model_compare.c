@@ -310,6 +310,7 @@ static void
 run_query(Comparison *c, const char *sql, int nargs, Oid *types, Datum *values)
 {
 	SPIExecuteOptions options = {0};
+
 	/* an executor of an extension may not expect an empty list */
 	ParamListInfo params = nargs > 0 ? makeParamList(nargs) : NULL;
 	int			i;
