@@ -92,7 +92,7 @@ CREATE TEMP VIEW finding AS
     SELECT schema, 'names its schema, but does not call pipeline_schema()', signature::text
     FROM function
     WHERE text_body AND schema::text NOT LIKE 'leadscore%' AND strpos(prosrc, schema || '.') > 0
-        AND strpos(replace(prosrc, 'pipeline_on_one_node', 'pipeline_schema'), 'leadscore_internal.pipeline_schema(' || quote_literal(regexp_replace(schema::text, '_reports$', '')) || ')') = 0
+        AND prosrc !~ format('leadscore_internal[.]pipeline_(schema|on_one_node|on_this_node|of_lead)[(]%L[,)]', regexp_replace(schema::text, '_reports$', ''))
     UNION ALL
     -- What drivers and people stumble over: an untyped argument picks one of
     -- several functions; a reserved word must be quoted in every call.

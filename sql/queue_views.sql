@@ -301,4 +301,19 @@ INSERT INTO action (lead_id, dedup_key, channel, kind, due_at, created_at) VALUE
 SELECT created_at, due_at FROM action_log WHERE created_at IS NULL;
 SELECT raised_at FROM open_alerts WHERE raised_at IS NULL;
 SELECT due_at, external_id FROM work_list WHERE action_id IS NOT NULL AND due_at IS NULL;
+
+-- Where Citus spreads leads over nodes, these views have another form, with the same rows
+SELECT count(track('h' || i, k, occurred_at => now() - interval '2 hours', profile => jsonb_build_object('consent', true, 'email', 'h' || i || '@example.com',
+        'budget', true, 'authority', true, 'need', true, 'timeline', i > 2)))
+    FROM generate_series(1, 4) i, unnest('{pricing_view,demo_request,quote_request}'::text[]) k;
+INSERT INTO event (lead_id, kind, occurred_at) SELECT lead_id, 'outreach', now() - interval '1 hour' FROM lead WHERE external_id IN ('n1', 'h1', 'h3');
+SELECT count(add_action('h' || i, 'phone', 'task ' || j, kind => 'task', dedup_key => 'task ' || j, due_at => now() - j * interval '1 minute')) FROM generate_series(2, 3) i, generate_series(1, 2) j;
+BEGIN;
+CREATE TEMP VIEW shown AS
+    SELECT 'hot_leads' AS view, h::text AS line FROM hot_leads h UNION ALL SELECT 'work_list', w::text FROM work_list w UNION ALL SELECT '_stay', y::text FROM _stay y;
+CREATE TEMP TABLE here AS SELECT * FROM shown;
+SELECT view, count(*) > 1 AS several FROM here GROUP BY view ORDER BY view COLLATE "C";
+SELECT leadscore_internal.run_ddl('crm', 'distributed/' || form) FROM unnest('{lead_now,stay,hot_leads,work_list}'::text[]) form \g /dev/null
+SELECT count(*) FILTER (WHERE f IS NULL OR t IS NULL) AS different, count(*) = (SELECT count(*) FROM here) AS same FROM here f FULL JOIN shown t USING (view, line);
+ROLLBACK;
 DROP SCHEMA crm, crm_reports CASCADE;

@@ -28,7 +28,7 @@ SELECT count(*) FROM here FULL JOIN (SELECT n::text AS lead FROM crm._lead_now n
 SELECT count(*) FROM here JOIN (SELECT n::text AS lead FROM crm._lead_now n) spread USING (lead);
 ROLLBACK;
 -- what follows is about the views of nodes
-SELECT leadscore_internal.run_ddl('crm', 'distributed/lead_now');
+SELECT leadscore_internal.run_ddl('crm', 'distributed/' || form) FROM unnest('{lead_now,stay,hot_leads,work_list}'::text[]) form \g /dev/null
 
 -- The extension is code, which is on every node; it has nothing to distribute
 SELECT c.oid::regclass, c.relkind FROM pg_depend d JOIN pg_class c ON c.oid = d.objid

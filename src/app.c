@@ -412,9 +412,6 @@ leadscore_app_run(Pipeline *pipeline, AppStatement statement, Datum *values,
 
 	if (calls)
 		part = pipeline->part;
-	/* what is on this node as a whole is read here */
-	if (calls && !text->writes && pipeline->distributed && !pipeline->by_lead)
-		part.shard = leadscore_reference_copy(pipeline->lead);
 	before = leadscore_enter_shard(part);
 	PG_TRY();
 	{
@@ -669,8 +666,7 @@ Pipeline *
 leadscore_app_pipeline(FunctionCallInfo fcinfo)
 {
 	const AppCall *call = fcinfo->flinfo->fn_extra;
-	PipelinePart part = {call->schema, InvalidOid};
-	Pipeline   *pipeline = leadscore_pipeline_for_query(part);
+	Pipeline   *pipeline = leadscore_pipeline_for_query(leadscore_whole_part(call->schema));
 
 	check_owner(call, pipeline);
 	return pipeline;

@@ -25,6 +25,7 @@
 #include "guard.h"
 #include "pipeline_read.h"
 #include "stage.h"
+#include "shard.h"
 
 #define EDGE_COLUMNS	5
 
@@ -43,6 +44,7 @@ leadscore_define_parameters(void)
 							 "Turn it off in a session that loads events of the past.",
 							 &enroll, true, PGC_USERSET, 0, NULL, NULL, NULL);
 	leadscore_define_engine_writes();
+	leadscore_define_part();
 	MarkGUCPrefixReserved("leadscore");
 }
 

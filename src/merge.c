@@ -197,7 +197,7 @@ last_change(const Pipeline *pipeline, Datum lead_id)
 static Datum
 merge_logs(PG_FUNCTION_ARGS)
 {
-	PipelinePart part = {PG_GETARG_OID(0), InvalidOid};
+	PipelinePart part = leadscore_whole_part(PG_GETARG_OID(0));
 	Pipeline   *pipeline;
 	Datum		values[3];
 	char	   *profiles;
@@ -213,12 +213,8 @@ merge_logs(PG_FUNCTION_ARGS)
 					 errmsg("pipeline, winner and loser must not be null"),
 					 errhint("Call merge_leads() of the pipeline.")));
 	leadscore_check_maintainer(part.schema, "lead_state", ACL_UPDATE);
+	leadscore_hold_shard(part);
 	pipeline = leadscore_pipeline_for_write(part);
-	if (pipeline->distributed)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("leads of distributed tables cannot be merged"),
-				 errhint("Move the events to one lead, and delete the other.")));
 	values[0] = PG_GETARG_DATUM(1);
 	values[1] = PG_GETARG_DATUM(2);
 	values[2] = PG_ARGISNULL(3) ? TimestampTzGetDatum(DT_NOEND) : PG_GETARG_DATUM(3);
@@ -255,13 +251,14 @@ leadscore_merge_logs(PG_FUNCTION_ARGS)
 static Datum
 merge_lines(PG_FUNCTION_ARGS)
 {
-	PipelinePart part = {PG_GETARG_OID(0), InvalidOid};
+	PipelinePart part = leadscore_whole_part(PG_GETARG_OID(0));
 	Pipeline   *pipeline;
 	Datum		values[3];
 	UserSwitch	saved;
 	int			nestlevel;
 
 	leadscore_check_maintainer(part.schema, "lead_state", ACL_UPDATE);
+	leadscore_hold_shard(part);
 	pipeline = leadscore_pipeline_for_write(part);
 	values[0] = PG_GETARG_DATUM(1);
 	values[1] = PG_GETARG_DATUM(2);

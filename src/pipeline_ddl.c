@@ -55,6 +55,7 @@ PG_FUNCTION_INFO_V1(leadscore_ddl_views);
 PG_FUNCTION_INFO_V1(leadscore_run_ddl);
 PG_FUNCTION_INFO_V1(leadscore_known_pipeline);
 PG_FUNCTION_INFO_V1(leadscore_pipeline_schema);
+PG_FUNCTION_INFO_V1(leadscore_pipeline_of_lead);
 PG_FUNCTION_INFO_V1(leadscore_pipeline_figure);
 
 /* version(): of the library, which may differ from that of the extension */
@@ -448,22 +449,42 @@ leadscore_known_pipeline(PG_FUNCTION_ARGS)
 	PG_RETURN_OID(schema);
 }
 
-/*
- * pipeline_schema(name): functions whose body names their pipeline call this
- * first.  The name is that of the time when they were made.
- */
-Datum
-leadscore_pipeline_schema(PG_FUNCTION_ARGS)
+/* The table setting of the pipeline that a function names, by the name of the time when it was made */
+static Oid
+named_pipeline(text *pipeline)
 {
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	Oid			schema = get_namespace_oid(name, true);
+	char	   *name = text_to_cstring(pipeline);
+	Oid			setting = leadscore_setting_table(get_namespace_oid(name, true));
 
-	if (!OidIsValid(leadscore_setting_table(schema)))
+	if (!OidIsValid(setting))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_SCHEMA_NAME),
 				 errmsg("pipeline \"%s\" was renamed or dropped", name),
 				 errhint("If it was renamed, its owner must call leadscore.upgrade_pipeline() with the new name.")));
-	PG_RETURN_OID(schema);
+	return setting;
+}
+
+/* pipeline_schema(name): functions whose body names their pipeline call this first. */
+Datum
+leadscore_pipeline_schema(PG_FUNCTION_ARGS)
+{
+	Oid			setting = named_pipeline(PG_GETARG_TEXT_PP(0));
+
+	leadscore_function_begins(setting);
+	PG_RETURN_OID(get_rel_namespace(setting));
+}
+
+/*
+ * pipeline_of_lead(name, lead_id): the same for functions about one lead that a
+ * view calls for each row
+ */
+Datum
+leadscore_pipeline_of_lead(PG_FUNCTION_ARGS)
+{
+	Oid			setting = named_pipeline(PG_GETARG_TEXT_PP(0));
+
+	leadscore_function_of_lead_begins(setting, PG_GETARG_INT64(1));
+	PG_RETURN_OID(get_rel_namespace(setting));
 }
 
 /*

@@ -293,17 +293,18 @@ purge_pipeline(PipelinePart part, int64 before, int64 max_leads, bool delete_eve
 static Datum
 purge(PG_FUNCTION_ARGS)
 {
-	PipelinePart part = {PG_GETARG_OID(0), InvalidOid};
+	PipelinePart part = leadscore_whole_part(PG_GETARG_OID(0));
 	bool		outermost;
 	int64		deleted;
 
 	leadscore_check_maintainer(part.schema, "lead_state", ACL_UPDATE);
 	leadscore_check_maintainer(part.schema, "event", ACL_DELETE);
-	if (leadscore_is_distributed(leadscore_table(part.schema, "event")))
+	if (!OidIsValid(part.shard) && leadscore_is_distributed(leadscore_table(part.schema, "event")))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("events of distributed tables cannot be purged"),
 				 errhint("Keep the events, or delete leads.")));
+	leadscore_hold_shard(part);
 	outermost = leadscore_progress_begin(part.schema, TASK_PURGE, PHASE_WAIT);
 	deleted = purge_pipeline(part, PG_GETARG_TIMESTAMPTZ(1), PG_GETARG_INT64(2), PG_GETARG_BOOL(3));
 	leadscore_progress_end(outermost);
@@ -361,7 +362,7 @@ leadscore_draw_common_line(PipelinePart part, int64 lead_id, int64 other)
 static Datum
 purge_superseded(PG_FUNCTION_ARGS)
 {
-	PipelinePart part = {PG_GETARG_OID(0), InvalidOid};
+	PipelinePart part = leadscore_whole_part(PG_GETARG_OID(0));
 	Pipeline   *pipeline;
 	Oid			types[2] = {TIMESTAMPTZOID, INT8OID};
 	Datum		values[2];
@@ -372,6 +373,7 @@ purge_superseded(PG_FUNCTION_ARGS)
 	int64		deleted;
 
 	leadscore_check_maintainer(part.schema, "lead_state", ACL_UPDATE);
+	leadscore_hold_shard(part);
 	pipeline = leadscore_pipeline_for_write(part);
 	name = leadscore_table_name(PG_GETARG_BOOL(1) ? pipeline->segment_log : pipeline->stage_log);
 	values[0] = PG_GETARG_DATUM(2);

@@ -34,6 +34,7 @@
 PG_FUNCTION_INFO_V1(leadscore_has_other_nodes);
 PG_FUNCTION_INFO_V1(leadscore_forbid_transaction_block);
 PG_FUNCTION_INFO_V1(leadscore_is_by_lead);
+PG_FUNCTION_INFO_V1(leadscore_require_here);
 
 /* operators are found whatever search_path says */
 #define EQ " OPERATOR(pg_catalog.=) "
@@ -196,6 +197,35 @@ leadscore_reference_copy(Oid table)
 }
 
 /*
+ * The shard of a table of a pipeline that is distributed by schema, if it is on
+ * this node, InvalidOid for any other table
+ */
+Oid
+leadscore_whole_here(Oid table)
+{
+	int			n;
+	int64	   *found = find_shards("SELECT s.shardid FROM pg_catalog.pg_dist_partition d"
+									" JOIN pg_catalog.pg_dist_shard s ON s.logicalrelid" EQ "d.logicalrelid"
+									" JOIN pg_catalog.pg_dist_placement p ON p.shardid" EQ "s.shardid AND p.shardstate" EQ "1"
+									" JOIN pg_catalog.pg_dist_local_group g ON g.groupid" EQ "p.groupid"
+	/* a reference table has two-phase commit, and no other has this method */
+									" WHERE d.logicalrelid" EQ "$2 AND d.partmethod" EQ "'n'"
+									" AND d.repmodel" EQ "'s' AND d.colocationid OPERATOR(pg_catalog.<>) 0",
+									0, table, &n);
+
+	return n == 1 ? shard_table(get_rel_namespace(table), get_rel_name(table), found[0]) : InvalidOid;
+}
+
+/* All of a pipeline, in its shards if it is distributed by schema and on this node */
+PipelinePart
+leadscore_whole_part(Oid schema)
+{
+	PipelinePart part = {schema, leadscore_whole_here(leadscore_table(schema, "lead"))};
+
+	return part;
+}
+
+/*
  * A table of a pipeline by its name: for a part, the shard that goes with the
  * part's own.  Tables of leads are in the same colocation group and cut at the
  * same places (0: in no group, but all of one shard); the configuration is
@@ -246,7 +276,7 @@ leadscore_sibling(PipelinePart part, const char *name)
 /*
  * Keep Citus from moving a part away until the transaction ends, as it does for
  * statements of its own: what is written to a shard that is being moved would be
- * lost.
+ * lost.  Citus lets the owner of the shard do so.
  */
 void
 leadscore_hold_shard(PipelinePart part)
@@ -255,6 +285,7 @@ leadscore_hold_shard(PipelinePart part)
 	int			length;
 	int64		number;
 	int			n;
+	UserSwitch	caller;
 
 	if (!OidIsValid(part.shard) || !split_name(get_rel_name(part.shard), &length, &number) ||
 	/* a catalog like that of Citus, without it */
@@ -262,8 +293,19 @@ leadscore_hold_shard(PipelinePart part)
 							   PointerGetDatum(buildoidvector(types, 2)),
 							   ObjectIdGetDatum(PG_CATALOG_NAMESPACE)))
 		return;
+	leadscore_run_as(leadscore_table_owner(part.shard), false, &caller);
 	find_shards("SELECT 0::pg_catalog.int8 FROM pg_catalog.lock_shard_metadata(5, ARRAY[$1])",
 				number, InvalidOid, &n);
+	leadscore_run_back(&caller);
+	find_shards("SELECT 0::pg_catalog.int8 FROM pg_catalog.pg_dist_placement p"
+				" JOIN pg_catalog.pg_dist_local_group g ON g.groupid" EQ "p.groupid"
+				" WHERE p.shardid" EQ "$1 AND p.shardstate" EQ "1", number, InvalidOid, &n);
+	if (n == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to the move of pipeline \"%s\" to another node",
+						get_namespace_name(part.schema)),
+				 errhint("The transaction might succeed if retried.")));
 }
 
 /* has_other_nodes(pipeline): are leads of a pipeline on other nodes? */
@@ -283,6 +325,29 @@ Datum
 leadscore_is_by_lead(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(leadscore_is_spread(leadscore_table(PG_GETARG_OID(0), "lead")));
+}
+
+/* require_here(pipeline): an error if a pipeline that is distributed by schema is on another node */
+Datum
+leadscore_require_here(PG_FUNCTION_ARGS)
+{
+	static const char *const altered[] = {"lead", "event"};
+	int			i;
+
+	for (i = 0; i < lengthof(altered); i++)
+	{
+		Oid			table = leadscore_table(PG_GETARG_OID(0), altered[i]);
+		Oid			shard = leadscore_whole_here(table);
+
+		if (OidIsValid(shard))
+			leadscore_check_columns(table, shard);
+		else if (leadscore_is_distributed(table))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("pipeline \"%s\" is on another node", get_namespace_name(PG_GETARG_OID(0))),
+					 errhint("Connect to the node of its tables, which the view citus_shards names, and call the function there.")));
+	}
+	PG_RETURN_VOID();
 }
 
 /* forbid_transaction_block(call): an error if the statement is in one */

@@ -9,16 +9,24 @@
  * leads that are in one set of colocated shards.  So while it runs, queries are
  * planned for the shards of that set, as if they named these.
  *
- * A function may also be called by a task that Citus has sent to this node.
- * What it reads of tables that this node has as a whole, the configuration and
- * all of a pipeline that is distributed by schema, it reads here.
+ * A function may also be called by a task, be it that Citus has sent it to this
+ * node, be it that a session runs it itself because the shard is here.  What the
+ * function reads of tables that this node has as a whole, the configuration, it
+ * reads here.
+ *
+ * A pipeline that is distributed by schema is on one node as a whole.  On that
+ * node no query of it needs Citus, which takes fewer statements than PostgreSQL,
+ * so it is planned for the shards.  Who writes them keeps Citus from moving them.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/pg_class.h"
+#include "executor/executor.h"
+#include "fmgr.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/planner.h"
 #include "parser/parse_relation.h"
@@ -35,13 +43,45 @@
 static PipelinePart local = {InvalidOid, InvalidOid};
 
 static planner_hook_type previous_planner = NULL;
+static ExecutorStart_hook_type previous_start = NULL;
 
-/* Check that a shard has the columns of its table at the same places. */
-static void
-check_columns(Oid table, Oid shard)
+/*
+ * Where Citus keeps the number of the shard whose task a session runs itself, 0 if
+ * it runs none; NULL without Citus
+ */
+static const uint64 *own_task = NULL;
+
+static bool has_citus = false;
+
+/*
+ * What the plans that functions keep were made for: a shard or none, in a task or
+ * not; mixed: some were made for something else since
+ */
+static struct
 {
-	Relation	whole = table_open(table, NoLock);
-	Relation	part = table_open(shard, NoLock);
+	Oid			shard;
+	bool		task;
+	bool		mixed;
+}			plans = {InvalidOid, false, false};
+
+/* leadscore.part: the schema and the shard that a function works in until it ends */
+static char *part_setting = NULL;
+
+/* Which table a query is planned for in place of one that it names */
+typedef Oid (*TableChoice) (Oid table, bool is_result);
+
+typedef struct ShardUse
+{
+	TableChoice choose;
+	List	   *tables;			/* those that were replaced */
+} ShardUse;
+
+/* Does a shard have the columns of its table at the same places? */
+static bool
+has_same_columns(Oid table, Oid shard)
+{
+	Relation	whole = table_open(table, AccessShareLock);
+	Relation	part = table_open(shard, AccessShareLock);
 	TupleDesc	a = RelationGetDescr(whole);
 	TupleDesc	b = RelationGetDescr(part);
 	bool		same = a->natts == b->natts;
@@ -53,15 +93,22 @@ check_columns(Oid table, Oid shard)
 			 strcmp(NameStr(TupleDescAttr(a, i)->attname), NameStr(TupleDescAttr(b, i)->attname)) == 0);
 	table_close(part, NoLock);
 	table_close(whole, NoLock);
-	if (!same)
+	return same;
+}
+
+/* Refuse to plan for a shard instead of its table, if that is not possible. */
+void
+leadscore_check_columns(Oid table, Oid shard)
+{
+	if (!has_same_columns(table, shard))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("columns of table \"%s\" are not at the same places as those of its shard \"%s\"",
 						get_rel_name(table), get_rel_name(shard)),
-				 errhint("A column was dropped before the table was distributed. Call undistribute_table(), and distribute it again.")));
+				 errhint("A column was dropped before the table was distributed, or before the shard was moved. Call undistribute_table(), and distribute it again.")));
 }
 
-/* Do we run a task that Citus has sent to this node? */
+/* Does Citus, on another node, run a task in this session? */
 bool
 leadscore_in_task(void)
 {
@@ -70,41 +117,116 @@ leadscore_in_task(void)
 	return application_name != NULL && strncmp(application_name, prefix, strlen(prefix)) == 0;
 }
 
-/*
- * The table to plan for in place of one that a query names: a shard, or the
- * table itself.
- */
-static Oid
-local_table(Oid table, bool is_result)
+/* Does this session run a task, for itself or for another node? */
+static bool
+runs_task(void)
+{
+	return (own_task != NULL && *own_task != 0) || leadscore_in_task();
+}
+
+/* Is a table one of a pipeline? */
+static bool
+is_of_pipeline(Oid table)
 {
 	char		relkind = get_rel_relkind(table);
-	Oid			schema = get_rel_namespace(table);
-	bool		by_lead;
-	Oid			copy;
 
-	if ((relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE) ||
-		(OidIsValid(local.shard) ? schema != local.schema : !OidIsValid(leadscore_setting_table(schema))) ||
-		!leadscore_is_distributed(table))
+	return (relkind == RELKIND_RELATION || relkind == RELKIND_PARTITIONED_TABLE) &&
+		OidIsValid(leadscore_setting_table(get_rel_namespace(table)));
+}
+
+/* The table to plan for while the engine works in a shard */
+static Oid
+table_of_part(Oid table, bool is_result)
+{
+	if (get_rel_namespace(table) != local.schema || !is_of_pipeline(table) || !leadscore_is_distributed(table))
 		return table;
-	by_lead = leadscore_is_spread(leadscore_table(schema, "lead"));
-	copy = leadscore_reference_copy(table);
 	/* every node has a copy, of which ours must not differ from the others */
-	if (OidIsValid(local.shard) && OidIsValid(copy) && is_result && by_lead)
+	if (is_result && OidIsValid(leadscore_reference_copy(table)) &&
+		leadscore_is_spread(leadscore_table(local.schema, "lead")))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("table \"%s\" cannot be written by a statement on leads of a pipeline that is distributed by lead",
 						get_rel_name(table)),
 				 errhint("Distribute the pipeline by schema to use what writes it.")));
-	if (OidIsValid(local.shard))
-		return leadscore_sibling(local, get_rel_name(table));
-	/* in a task only what is whole on this node is known to be meant */
-	return OidIsValid(copy) && !(is_result && by_lead) ? copy : table;
+	return leadscore_sibling(local, get_rel_name(table));
+}
+
+/* The table to plan for where Citus is not needed: all of the pipeline is on this node */
+static Oid
+table_here(Oid table, bool is_result)
+{
+	Oid			shard = is_of_pipeline(table) ? leadscore_whole_here(table) : InvalidOid;
+
+	(void) is_result;
+	return OidIsValid(shard) && has_same_columns(table, shard) ? shard : table;
+}
+
+/* The table to plan for in a task: only what is whole on this node is known to be meant */
+static Oid
+table_of_task(Oid table, bool is_result)
+{
+	Oid			shard = table_here(table, is_result);
+
+	if (shard == table && !is_result && is_of_pipeline(table))
+		shard = leadscore_reference_copy(table);
+	return OidIsValid(shard) ? shard : table;
+}
+
+/* Collect the tables that a query names, in *context. */
+static bool
+collect_tables(Node *node, void *context)
+{
+	List	  **tables = context;
+	ListCell   *lc;
+
+	if (node == NULL)
+		return false;
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, collect_tables, context);
+	foreach(lc, castNode(Query, node)->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+		if (rte->rtekind == RTE_RELATION)
+			*tables = list_append_unique_oid(*tables, rte->relid);
+	}
+	return query_tree_walker(castNode(Query, node), collect_tables, context, 0);
+}
+
+/* Does a list of tables have one of a pipeline? */
+static bool
+is_about_pipeline(List *tables)
+{
+	ListCell   *lc;
+
+	foreach(lc, tables)
+		if (is_of_pipeline(lfirst_oid(lc)))
+			return true;
+	return false;
+}
+
+/* Are tables of pipelines that are on this node as a whole all that Citus distributes of these? */
+static bool
+are_here(List *tables)
+{
+	bool		found = false;
+	ListCell   *lc;
+
+	foreach(lc, tables)
+	{
+		if (table_here(lfirst_oid(lc), false) != lfirst_oid(lc))
+			found = true;
+		else if (leadscore_is_distributed(lfirst_oid(lc)))
+			return false;
+	}
+	return found;
 }
 
 /* Put the shards into a query, and into all queries in it. */
 static bool
 use_shards(Node *node, void *context)
 {
+	ShardUse   *use = context;
 	Query	   *query;
 	ListCell   *lc;
 
@@ -120,15 +242,16 @@ use_shards(Node *node, void *context)
 
 		if (rte->rtekind != RTE_RELATION)
 			continue;
-		shard = local_table(rte->relid, foreach_current_index(lc) + 1 == query->resultRelation);
+		shard = use->choose(rte->relid, foreach_current_index(lc) + 1 == query->resultRelation);
 		if (shard == rte->relid)
 			continue;
 		LockRelationOid(shard, rte->rellockmode);
-		check_columns(rte->relid, shard);
+		leadscore_check_columns(rte->relid, shard);
 #if PG_VERSION_NUM >= 160000
 		if (rte->perminfoindex != 0)
 			getRTEPermissionInfo(query->rteperminfos, rte)->relid = shard;
 #endif
+		use->tables = list_append_unique_oid(use->tables, rte->relid);
 		rte->relid = shard;
 	}
 	return query_tree_walker(query, use_shards, context, 0);
@@ -138,16 +261,59 @@ use_shards(Node *node, void *context)
 static PlannedStmt *
 plan_for_shard(Query *query, const char *text, int options, ParamListInfo params)
 {
-	if (OidIsValid(local.shard) || leadscore_in_task())
-		(void) use_shards((Node *) query, NULL);
-	return previous_planner ? previous_planner(query, text, options, params) :
+	ShardUse	use = {NULL, NIL};
+	List	   *tables = NIL;
+	PlannedStmt *plan;
+
+	if (has_citus || OidIsValid(local.shard))
+		(void) collect_tables((Node *) query, &tables);
+	/* what we ask of the catalogs of Citus is a query too */
+	if (is_about_pipeline(tables))
+	{
+		plans.mixed = plans.mixed || plans.shard != local.shard || plans.task != runs_task();
+		if (OidIsValid(local.shard))
+			use.choose = table_of_part;
+		else if (runs_task())
+			use.choose = table_of_task;
+		else if (are_here(tables))
+			use.choose = table_here;
+	}
+	if (use.choose)
+		(void) use_shards((Node *) query, &use);
+	plan = previous_planner ? previous_planner(query, text, options, params) :
 		standard_planner(query, text, options, params);
+	/* Citus says so of the table when a shard of it moves */
+	plan->relationOids = list_concat_unique_oid(plan->relationOids, use.tables);
+	return plan;
+}
+
+/* A statement begins: if it writes to shards without Citus, these must stay here. */
+static void
+start_on_shard(QueryDesc *query, int eflags)
+{
+	ListCell   *lc;
+
+	if (!OidIsValid(local.shard) && !runs_task() && !(eflags & EXEC_FLAG_EXPLAIN_ONLY))
+		foreach(lc, query->plannedstmt->resultRelations)
+		{
+			PipelinePart part;
+
+			part.shard = rt_fetch(lfirst_int(lc), query->plannedstmt->rtable)->relid;
+			part.schema = get_rel_namespace(part.shard);
+			if (!OidIsValid(leadscore_setting_table(part.schema)) || !leadscore_is_shard(part.shard))
+				continue;
+			leadscore_hold_shard(part);
+			break;
+		}
+	if (previous_start)
+		previous_start(query, eflags);
+	else
+		standard_ExecutorStart(query, eflags);
 }
 
 /*
  * Plan queries for a part of a pipeline from here on, if it is in shards, until
- * leadscore_leave_shard(), which is given what this returns.  No plan that was
- * made before is good then, and none that is made meanwhile is good later.
+ * leadscore_leave_shard(), which is given what this returns.
  */
 PipelinePart
 leadscore_enter_shard(PipelinePart part)
@@ -156,10 +322,7 @@ leadscore_enter_shard(PipelinePart part)
 
 	/* a function that one calls is about leads of the same set */
 	if (OidIsValid(part.shard) && !OidIsValid(local.shard))
-	{
 		local = part;
-		ResetPlanCache();
-	}
 	return before;
 }
 
@@ -167,15 +330,77 @@ leadscore_enter_shard(PipelinePart part)
 void
 leadscore_leave_shard(PipelinePart before)
 {
-	if (OidIsValid(local.shard) && !OidIsValid(before.shard))
-		ResetPlanCache();
 	local = before;
 }
 
-/* Called when the module is loaded */
+/* leadscore.part was set, or is again what it was. */
+static void
+assign_part(const char *newval, void *extra)
+{
+	(void) extra;
+	if (newval == NULL || sscanf(newval, "%u %u", &local.schema, &local.shard) != 2)
+		local.schema = local.shard = InvalidOid;
+}
+
+/*
+ * A function in SQL begins, which names tables of a pipeline.  Its plans name them
+ * or their shards, and may not be those that are meant now.  What Citus plans it
+ * plans for the values that the query is run with: a function that asks for plans
+ * which hold for all values gets others until it ends.
+ */
+void
+leadscore_function_begins(Oid setting)
+{
+	if (plans.mixed || plans.shard != local.shard || plans.task != runs_task())
+	{
+		plans.shard = local.shard;
+		plans.task = runs_task();
+		plans.mixed = false;
+		ResetPlanCache();
+	}
+	if (has_citus && plan_cache_mode == PLAN_CACHE_MODE_FORCE_GENERIC_PLAN && !OidIsValid(plans.shard) && !plans.task &&
+		leadscore_is_distributed(setting) && !OidIsValid(leadscore_whole_here(setting)))
+		(void) set_config_option("plan_cache_mode", "force_custom_plan", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+}
+
+/*
+ * The same for a function about one lead.  In a task it reads the shards that have
+ * the lead, until it ends, whose settings are what they were then.
+ */
+void
+leadscore_function_of_lead_begins(Oid setting, int64 lead_id)
+{
+	if (!OidIsValid(local.shard) && runs_task() && leadscore_is_spread(leadscore_table(get_rel_namespace(setting), "lead")))
+	{
+		PipelinePart part = leadscore_part_of_lead(get_rel_namespace(setting), lead_id);
+
+		(void) set_config_option("leadscore.part", psprintf("%u %u", part.schema, part.shard), PGC_INTERNAL, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+	}
+	leadscore_function_begins(setting);
+}
+
+/* Define leadscore.part.  The module reserves its prefix later. */
+void
+leadscore_define_part(void)
+{
+	DefineCustomStringVariable("leadscore.part", "Schema and shard that a function works in.", NULL, &part_setting, NULL,
+							   PGC_INTERNAL, GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
+							   NULL, assign_part, NULL);
+}
+
+/* Called when the module is loaded, which Citus is before */
 void
 leadscore_shard_plan_init(void)
 {
+	has_citus = GetConfigOption("citus.shard_count", true, false) != NULL;
+	if (has_citus)
+	{
+		own_task = (const uint64 *) load_external_function("$libdir/citus", "LocalExecutorShardId", false, NULL);
+		previous_start = ExecutorStart_hook;
+		ExecutorStart_hook = start_on_shard;
+	}
 	previous_planner = planner_hook;
 	planner_hook = plan_for_shard;
 }

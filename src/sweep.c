@@ -188,6 +188,23 @@ leadscore_sweep_part(PipelinePart part, int64 max_leads)
 	return swept;
 }
 
+/* Have the leads of a shard that have no owner get one, as sweep() of the pipeline does elsewhere. */
+static void
+assign_left(PipelinePart part)
+{
+	UserSwitch	saved;
+	int			nestlevel;
+
+	leadscore_run_as(leadscore_table_owner(leadscore_table(part.schema, "lead_state")), true, &saved);
+	nestlevel = leadscore_fix_path();
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	leadscore_call_function(part, "_assign_left", 0, NULL, NULL, NULL, false);
+	SPI_finish();
+	AtEOXact_GUC(true, nestlevel);
+	leadscore_run_back(&saved);
+}
+
 static Datum
 sweep(PG_FUNCTION_ARGS)
 {
@@ -206,6 +223,8 @@ sweep(PG_FUNCTION_ARGS)
 		if (swept >= max_leads)
 			break;
 		leadscore_hold_shard(part);
+		if (OidIsValid(part.shard))
+			assign_left(part);
 		swept += leadscore_sweep_part(part, max_leads - swept);
 	}
 	leadscore_progress_end(outermost);

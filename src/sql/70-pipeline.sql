@@ -100,6 +100,11 @@ CREATE FUNCTION leadscore_internal.pipeline_schema(name text) RETURNS regnamespa
 COMMENT ON FUNCTION leadscore_internal.pipeline_schema(text) IS
 	'called first by every function that names its pipeline: the schema, or an error if the pipeline was renamed since';
 
+CREATE FUNCTION leadscore_internal.pipeline_of_lead(name text, lead_id bigint) RETURNS regnamespace
+	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_pipeline_of_lead';
+COMMENT ON FUNCTION leadscore_internal.pipeline_of_lead(text, bigint) IS
+	'called first instead of pipeline_schema() by functions about one lead that a view calls for each row';
+
 CREATE FUNCTION leadscore_internal.require_model(pipeline regnamespace, model text) RETURNS text
 	LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -338,6 +343,7 @@ BEGIN
 	END IF;
 	IF NOT leadscore_internal.is_attached(schema_oid) THEN
 		PERFORM leadscore_internal.require_one_layout(schema_oid);
+		PERFORM leadscore_internal.forbid_distributed(schema_oid, 'attach_pipeline()');
 		outermost := leadscore_internal.progress_begin(schema_oid, 'attach_pipeline', 'waiting for sessions that write');
 		PERFORM leadscore_internal.lock_pipeline(schema_oid);
 		-- a session that began without triggers may write these yet; triggers need the same locks
@@ -365,8 +371,11 @@ COMMENT ON FUNCTION leadscore.attach_pipeline(text, boolean) IS
 CREATE FUNCTION leadscore.detach_pipeline(pipeline text) RETURNS void
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	schema_oid CONSTANT regnamespace := leadscore_internal.known_pipeline(pipeline);
 BEGIN
-	IF leadscore_internal.is_attached(leadscore_internal.known_pipeline(pipeline)) THEN
+	IF leadscore_internal.is_attached(schema_oid) THEN
+		PERFORM leadscore_internal.forbid_distributed(schema_oid, 'detach_pipeline()');
 		PERFORM leadscore_internal.run_ddl(pipeline, 'triggers/detach');
 	END IF;
 END

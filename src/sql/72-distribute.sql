@@ -58,6 +58,19 @@ $$;
 COMMENT ON FUNCTION leadscore_internal.require_one_layout(regnamespace) IS
 	'an error if some tables of a pipeline are distributed and others are not';
 
+CREATE FUNCTION leadscore_internal.forbid_distributed(pipeline regnamespace, call text) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF EXISTS (SELECT FROM leadscore_internal.distributed_tables(pipeline) t WHERE t.distributed) THEN
+		RAISE EXCEPTION '% does not work in pipeline %, which is distributed', call, pipeline
+			USING ERRCODE = 'feature_not_supported', HINT = 'Load rows with its triggers on, by COPY or INSERT, or before the pipeline is distributed.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION leadscore_internal.forbid_distributed(regnamespace, text) IS
+	'an error if Citus distributes a pipeline, for calls that need all of it in one transaction';
+
 -- Citus sends a SET LOCAL to the nodes that take part in a transaction if it
 -- is made by a function.
 CREATE FUNCTION leadscore_internal.tell_nodes(writes boolean) RETURNS void
@@ -84,6 +97,11 @@ CREATE FUNCTION leadscore_internal.is_by_lead(pipeline regnamespace) RETURNS boo
 COMMENT ON FUNCTION leadscore_internal.is_by_lead(regnamespace) IS
 	'whether the leads of a pipeline are spread over nodes';
 
+CREATE FUNCTION leadscore_internal.has_other_nodes(pipeline regnamespace) RETURNS boolean
+	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_has_other_nodes';
+COMMENT ON FUNCTION leadscore_internal.has_other_nodes(regnamespace) IS
+	'whether leads of a pipeline are on other nodes';
+
 -- Called first by functions that look at leads of several nodes at once, or
 -- that write what every node has.
 CREATE FUNCTION leadscore_internal.pipeline_on_one_node(name text) RETURNS regnamespace
@@ -100,12 +118,26 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION leadscore_internal.pipeline_on_one_node(text) IS
-	'pipeline_schema(), or an error if the leads are spread over nodes';
+	'pipeline_schema(), or an error if leads of the pipeline are on other nodes';
 
-CREATE FUNCTION leadscore_internal.has_other_nodes(pipeline regnamespace) RETURNS boolean
-	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_has_other_nodes';
-COMMENT ON FUNCTION leadscore_internal.has_other_nodes(regnamespace) IS
-	'whether leads of a pipeline are on other nodes';
+CREATE FUNCTION leadscore_internal.require_here(pipeline regnamespace) RETURNS void
+	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_require_here';
+COMMENT ON FUNCTION leadscore_internal.require_here(regnamespace) IS
+	'an error if a pipeline that is distributed by schema is on another node';
+
+-- Called first by functions with statements that Citus does not take.
+CREATE FUNCTION leadscore_internal.pipeline_on_this_node(name text) RETURNS regnamespace
+	LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	pipeline CONSTANT regnamespace := leadscore_internal.pipeline_on_one_node(name);
+BEGIN
+	PERFORM leadscore_internal.require_here(pipeline);
+	RETURN pipeline;
+END
+$$;
+COMMENT ON FUNCTION leadscore_internal.pipeline_on_this_node(text) IS
+	'pipeline_on_one_node(), or an error if that is another node';
 
 CREATE FUNCTION leadscore_internal.forbid_ranges_on_nodes(pipeline regnamespace) RETURNS void
 	LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp
@@ -207,6 +239,10 @@ BEGIN
 		RAISE EXCEPTION 'pipeline "%" is distributed already', pipeline
 			USING ERRCODE = 'object_not_in_prerequisite_state',
 				HINT = 'Its parts are in citus_shards; citus_move_shard_placement() and citus_schema_move() move them.';
+	END IF;
+	IF NOT leadscore_internal.is_attached(schema_oid) THEN
+		RAISE EXCEPTION 'pipeline "%" has no triggers', pipeline
+			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Call leadscore.attach_pipeline() first, which does not work in a pipeline that is distributed.';
 	END IF;
 	EXECUTE pg_catalog.format('SELECT pg_catalog.string_agg(t.definition, '', '' ORDER BY t.definition) FROM %I.tracked_table t', pipeline) INTO missing;
 	IF missing IS NOT NULL THEN

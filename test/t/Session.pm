@@ -42,11 +42,12 @@ sub hold_session
 	return \%session;
 }
 
-# End that transaction.
+# release(SESSION, STATEMENT): end that transaction, by ROLLBACK if nothing else is said
 sub release
 {
-	my ($session) = @_;
-	$session->{in} .= "ROLLBACK;\n\\q\n";
+	my ($session, $statement) = @_;
+	$statement //= 'ROLLBACK';
+	$session->{in} .= "$statement;\n\\q\n";
 	return finish($session);
 }
 

@@ -3,43 +3,16 @@
 # Skipped where the server has no Citus; shards.pl has stand-ins for it.
 use strict;
 use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use Citus;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $sharedir = qx{$ENV{PG_CONFIG} --sharedir} || '';
-chomp $sharedir;
-plan skip_all => 'Citus is not installed' unless -e "$sharedir/extension/citus.control";
-
-my @nodes;
+skip_without_citus();
 my %pipelines = (crm => 'lead', ten => 'schema');
-
-# Citus connects to a node by its directory of sockets
-sub new_node
-{
-	my ($name, $citus) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
-	$node->init;
-	$node->append_conf('postgresql.conf', "fsync = off\njit = off\nmax_prepared_transactions = 50\nmax_connections = 100\nshared_buffers = 32MB\n"
-		. ($citus ? "shared_preload_libraries = 'citus'\ncitus.shard_count = 4\ncitus.enable_version_checks = off\ncitus.enable_statistics_collection = off\nmax_worker_processes = 20\ncitus.local_hostname = '" . $node->host . "'\n" : ''));
-	$node->start;
-	$node->safe_psql('postgres', 'CREATE ROLE app LOGIN; CREATE ROLE reader LOGIN') unless $citus;
-	$node->safe_psql('postgres', 'CREATE EXTENSION citus') if $citus;
-	return $node;
-}
-sub add_node
-{
-	my ($name) = @_;
-	push @nodes, my $node = new_node($name, 1);
-	$nodes[0]->safe_psql('postgres', sprintf "SELECT citus_add_node('%s', %d)", $node->host, $node->port);
-	return $node;
-}
-my $whole = new_node('whole', 0);
-push @nodes, new_node('coordinator', 1);
-$nodes[0]->safe_psql('postgres', sprintf "SELECT citus_set_coordinator_host('%s', %d)", $nodes[0]->host, $nodes[0]->port);
-add_node("worker$_") foreach 1, 2;
-$nodes[0]->safe_psql('postgres', 'CREATE ROLE app LOGIN; CREATE ROLE reader LOGIN');
-$_->safe_psql('postgres', 'CREATE EXTENSION leadscore') foreach $whole, $nodes[0];
+my ($whole, @nodes) = new_nodes(2);
 
 # Run a statement in each pipeline, here and on one of the nodes; the answers,
 # which must not tell numbers of leads, are the same.
@@ -184,7 +157,7 @@ like($plan, qr/Task Count: 4.* on lead_state_/s, 'states are read where they are
 is(scalar(() = $plan =~ /Task Count: 4/g), 1, 'and only their sums leave the nodes');
 
 # another node, and parts that move
-my $third = add_node('worker3');
+push @nodes, my $third = add_node($nodes[0], 'worker3');
 $nodes[0]->safe_psql('postgres', sprintf q{SELECT replicate_reference_tables('block_writes');
 	SELECT citus_move_shard_placement((SELECT min(shardid) FROM pg_dist_shard WHERE logicalrelid = 'crm.event'::regclass),
 	(SELECT nodename FROM citus_shards WHERE table_name = 'crm.event'::regclass ORDER BY shardid LIMIT 1), (SELECT nodeport FROM citus_shards WHERE table_name = 'crm.event'::regclass ORDER BY shardid LIMIT 1),

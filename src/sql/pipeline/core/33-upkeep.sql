@@ -11,12 +11,14 @@ BEGIN
             USING ERRCODE = CASE WHEN max_leads IS NULL THEN 'null_value_not_allowed' ELSE 'invalid_parameter_value' END,
                 HINT = 'Pass the greatest number of leads to bring up to date, such as 1000.';
     END IF;
-    PERFORM @pipeline@._assign_left(), @pipeline@._merge_skips();
+    PERFORM @pipeline@._merge_skips();
     IF leadscore_internal.has_other_nodes(pipeline) THEN
+        -- each node gives owners to its own leads
         RETURN (
             SELECT sum(n::bigint)
             FROM leadscore_internal.on_all_nodes('sweep()', format('SELECT leadscore_internal.sweep(%L::regnamespace, %s)', pipeline, max_leads)) n);
     END IF;
+    PERFORM @pipeline@._assign_left();
     RETURN leadscore_internal.sweep(pipeline, max_leads);
 END
 $$;
@@ -329,7 +331,7 @@ CREATE OR REPLACE FUNCTION apply_retention(max_leads integer DEFAULT 1000)
 AS $$
 #variable_conflict use_column
 DECLARE
-    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_on_one_node(@pipeline_name@);
+    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_on_this_node(@pipeline_name@);
     kept record;
     outermost boolean;
 BEGIN

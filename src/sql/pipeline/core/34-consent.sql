@@ -720,7 +720,7 @@ DECLARE
     at CONSTANT timestamptz := coalesce(occurred_at, now());
     problem text;
 BEGIN
-    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_this_node(@pipeline_name@);
     channel := lower(btrim(channel) COLLATE "C");
     topic := lower(btrim(topic) COLLATE "C");
     IF lead_id IS NULL OR purpose IS NULL OR status IS NULL OR basis IS NULL THEN
@@ -771,7 +771,7 @@ AS $$
 DECLARE
     same bigint[];
 BEGIN
-    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@), leadscore_internal.require_text('external_id', external_id);
+    PERFORM leadscore_internal.pipeline_on_this_node(@pipeline_name@), leadscore_internal.require_text('external_id', external_id);
     -- a person that was forgotten comes back by itself
     IF evidence <> '{}' AND status <> 'withdrawn' THEN
         UPDATE @pipeline@.suppression s
@@ -833,7 +833,7 @@ CREATE OR REPLACE FUNCTION withdraw_consent_by_id(lead_id bigint, purpose text, 
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_this_node(@pipeline_name@);
     RETURN @pipeline@._withdraw(lead_id, @pipeline@._lock_addresses(lead_id), purpose, channel, topic, evidence, occurred_at);
 END
 $$;
@@ -849,7 +849,7 @@ DECLARE
     found_id bigint;
     same bigint[];
 BEGIN
-    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_this_node(@pipeline_name@);
     LOOP
         found_id := @pipeline@._find_lead(external_id);
         BEGIN
@@ -877,7 +877,7 @@ DECLARE
     hash bytea;
     lead_ids bigint[];
 BEGIN
-    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_this_node(@pipeline_name@);
     IF leadscore_internal.require_text('address', address) !~ '[@0-9]' THEN
         RAISE EXCEPTION 'address must be an e-mail address or a telephone number'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass something like ann@acme.example.';
@@ -919,7 +919,7 @@ DECLARE
     lifted bigint;
     lead_ids bigint[];
 BEGIN
-    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_this_node(@pipeline_name@);
     lead_ids := ARRAY(SELECT l.lead_id FROM @pipeline@.lead l
         WHERE lower(btrim(l.email) COLLATE "C") = lower(btrim(leadscore_internal.fold_name(leadscore_internal.require_text('address', unsuppress.address))) COLLATE "C")
             OR strpos(unsuppress.address, '@') = 0

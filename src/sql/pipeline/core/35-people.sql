@@ -117,7 +117,7 @@ CREATE OR REPLACE FUNCTION merge_leads_by_id(winner bigint, loser bigint, reason
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_on_one_node(@pipeline_name@);
+    pipeline CONSTANT regnamespace := leadscore_internal.pipeline_on_this_node(@pipeline_name@);
     enroll CONSTANT text := current_setting('leadscore.enroll');
     kept @pipeline@.lead;
     gone @pipeline@.lead;
@@ -244,7 +244,7 @@ CREATE OR REPLACE FUNCTION merge_leads(winner text, loser text, reason text DEFA
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_this_node(@pipeline_name@);
     RETURN @pipeline@.merge_leads_by_id(@pipeline@._find_lead(leadscore_internal.require_text('winner', winner)),
         @pipeline@._find_lead(leadscore_internal.require_text('loser', loser)), reason);
 END
@@ -286,7 +286,7 @@ DECLARE
     identified boolean;
     rounds integer := 0;
 BEGIN
-    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_this_node(@pipeline_name@);
     IF greatest(octet_length(anonymous_name), octet_length(known_name)) > 2000 THEN
         RAISE EXCEPTION '% is too long', CASE WHEN octet_length(anonymous_name) > 2000 THEN 'anonymous' ELSE 'known' END
             USING ERRCODE = 'string_data_right_truncation',
@@ -438,18 +438,19 @@ AS $$
 #variable_conflict use_column
 DECLARE
     person @pipeline@.lead;
-    -- their address is not written to any more
-    same CONSTANT bigint[] := @pipeline@._same_address(ARRAY[lead_id]);
+    same bigint[];
     names text[];
     secrets text[];
     words text[];
     keys text[];
 BEGIN
-    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_this_node(@pipeline_name@);
     IF forget_lead_by_id.lead_id IS NULL THEN
         RAISE EXCEPTION 'lead_id must not be null'
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Pass the number of a lead.';
     END IF;
+    -- their address is not written to any more
+    same := @pipeline@._same_address(ARRAY[lead_id]);
     PERFORM @pipeline@._lock_leads(same, lead_id);
     SELECT * INTO person FROM @pipeline@.lead l WHERE l.lead_id = forget_lead_by_id.lead_id;
     IF NOT FOUND OR person.erased_at IS NOT NULL THEN
@@ -551,7 +552,7 @@ AS $$
 DECLARE
     found_id bigint;
 BEGIN
-    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_this_node(@pipeline_name@);
     found_id := @pipeline@.lead_id(leadscore_internal.require_text('external_id', external_id));
     RETURN found_id IS NOT NULL AND @pipeline@.forget_lead_by_id(found_id, requested_at);
 END

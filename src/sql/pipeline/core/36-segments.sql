@@ -161,7 +161,8 @@ BEGIN
     PERFORM leadscore_internal.would_be_in(jsonb_populate_record(NULL::@pipeline@.lead, '{"lead_id": 0, "profile": {}}'),
             CASE z.grain WHEN '1 day' THEN 'day{}' ELSE 'hour{}' END::leadscore.lead_activity, 'visitor', definition)
     FROM @pipeline@.setting z
-    WHERE NOT EXISTS (SELECT FROM @pipeline@.lead);
+    -- a column is named, for Citus makes a table of what it reads elsewhere
+    WHERE NOT EXISTS (SELECT l.lead_id FROM @pipeline@.lead l);
     RETURN QUERY
         SELECT p.lead_id, p.in_now, p.would_be_in
         FROM (

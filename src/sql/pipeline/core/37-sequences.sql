@@ -641,7 +641,7 @@ CREATE OR REPLACE FUNCTION pause_sequence(sequence text) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     sequence := @pipeline@._require_name('sequence', sequence);
     UPDATE @pipeline@.sequence q SET status = 'paused' WHERE q.sequence = pause_sequence.sequence AND q.status IN ('active', 'paused');
     IF NOT FOUND THEN
@@ -660,7 +660,7 @@ AS $$
 DECLARE
     ended bigint;
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     sequence := @pipeline@._require_name('sequence', sequence);
     -- enroll() in another session comes before or after
     PERFORM FROM @pipeline@.sequence q WHERE q.sequence = retire_sequence.sequence FOR UPDATE;
@@ -774,7 +774,7 @@ CREATE OR REPLACE FUNCTION enroll(sequence text, segment text, at timestamptz DE
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_this_node(@pipeline_name@);
     segment := @pipeline@._require_name('segment', segment);
     IF NOT EXISTS (SELECT FROM @pipeline@.segment g WHERE g.segment = enroll.segment AND g.status = 'active') THEN
         RAISE EXCEPTION 'segment "%" is not active', segment
@@ -791,7 +791,7 @@ CREATE OR REPLACE FUNCTION enroll_lead_by_id(lead_id bigint, sequence text, at t
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_this_node(@pipeline_name@);
     IF NOT EXISTS (SELECT FROM @pipeline@.lead l WHERE l.lead_id = enroll_lead_by_id.lead_id) THEN
         RAISE EXCEPTION 'there is no lead %', coalesce(lead_id::text, 'NULL')
             USING ERRCODE = 'no_data_found', HINT = @pipeline@._missing_hint(lead_id);
@@ -806,7 +806,7 @@ CREATE OR REPLACE FUNCTION enroll_lead(external_id text, sequence text, at times
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_this_node(@pipeline_name@);
     -- retire_sequence() locks the sequence before leads
     PERFORM FROM @pipeline@.sequence q WHERE q.sequence = enroll_lead.sequence FOR SHARE;
     RETURN @pipeline@.enroll_lead_by_id(@pipeline@._hold_lead(external_id), sequence, at);
@@ -822,7 +822,7 @@ AS $$
 DECLARE
     open_run integer;
 BEGIN
-    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_this_node(@pipeline_name@);
     sequence := @pipeline@._require_name('sequence', sequence);
     PERFORM leadscore_internal.require_instant('at', at);
     PERFORM @pipeline@._lock_leads(ARRAY[lead_id]);
@@ -847,7 +847,7 @@ CREATE OR REPLACE FUNCTION unenroll(external_id text, sequence text, at timestam
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_this_node(@pipeline_name@);
     RETURN @pipeline@.unenroll_by_id(@pipeline@._hold_lead(external_id), sequence, at);
 END
 $$;

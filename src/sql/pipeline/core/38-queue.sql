@@ -276,7 +276,7 @@ DECLARE
     leads bigint[];
     ids bigint[];
 BEGIN
-    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_this_node(@pipeline_name@);
     PERFORM leadscore_internal.require_instant('at', at);
     IF claim_actions.channel IS NULL OR max_actions IS NULL OR lease IS NULL THEN
         RAISE EXCEPTION '% must not be null', CASE WHEN claim_actions.channel IS NULL THEN 'channel' WHEN max_actions IS NULL THEN 'max_actions'
@@ -402,7 +402,7 @@ DECLARE
     done @pipeline@.action;
     event_kind text;
 BEGIN
-    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_this_node(@pipeline_name@);
     PERFORM leadscore_internal.require_instant('at', at);
     IF jsonb_typeof(complete_action.properties) IS DISTINCT FROM 'object' THEN
         RAISE EXCEPTION 'properties must be a JSON object'
@@ -454,7 +454,7 @@ DECLARE
     details jsonb[];
     completed bigint := 0;
 BEGIN
-    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_this_node(@pipeline_name@);
     IF jsonb_typeof(actions) IS DISTINCT FROM 'array' OR jsonb_path_exists(actions, 'strict $[*] ? (@.type() != "object")') THEN
         RAISE EXCEPTION 'actions must be a JSON array of objects'
             USING ERRCODE = 'invalid_parameter_value', HINT = hint;
@@ -494,7 +494,7 @@ DECLARE
     ended text;
     again boolean;
 BEGIN
-    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_this_node(@pipeline_name@);
     PERFORM leadscore_internal.require_instant('at', at);
     living := @pipeline@._lock_living(fail_action.lead_id);
     SELECT * INTO failed FROM @pipeline@.action a WHERE a.lead_id = living AND a.action_id = fail_action.action_id;
@@ -533,7 +533,7 @@ DECLARE
     living bigint;
     held @pipeline@.action;
 BEGIN
-    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_this_node(@pipeline_name@);
     PERFORM leadscore_internal.require_instant('at', at);
     IF lease IS NULL OR lease <= interval '0' OR lease > interval '30 days' THEN
         RAISE EXCEPTION 'lease must be positive, and 30 days at most'
@@ -563,7 +563,7 @@ DECLARE
     living bigint;
     held @pipeline@.action;
 BEGIN
-    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_this_node(@pipeline_name@);
     PERFORM leadscore_internal.require_instant('at', at);
     living := @pipeline@._lock_living(cancel_action.lead_id);
     SELECT * INTO held FROM @pipeline@.action a WHERE a.lead_id = living AND a.action_id = cancel_action.action_id;
@@ -588,7 +588,7 @@ AS $$
 DECLARE
     living CONSTANT bigint := @pipeline@._living_lead(action_wanted.lead_id);
 BEGIN
-    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_this_node(@pipeline_name@);
     RETURN EXISTS (
         SELECT FROM @pipeline@.action a
         WHERE a.lead_id = living AND a.action_id = action_wanted.action_id AND a.attempt = action_wanted.attempt

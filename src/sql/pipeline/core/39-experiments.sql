@@ -351,7 +351,7 @@ AS $$
 DECLARE
     test @pipeline@.experiment;
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
     experiment := @pipeline@._require_name('experiment', experiment);
     PERFORM leadscore_internal.require_instant('at', at);
     SELECT * INTO test FROM @pipeline@.experiment x WHERE x.experiment = end_experiment.experiment FOR UPDATE;

@@ -52,7 +52,7 @@ BEGIN
         VALUES (lead_id, topics, channels, max_messages, period)
     ON CONFLICT (lead_id) DO UPDATE
         SET topics = excluded.topics, channels = excluded.channels, max_messages = excluded.max_messages, period = excluded.period,
-            updated_at = now(), updated_by = leadscore_internal.caller()
+            updated_at = excluded.updated_at, updated_by = excluded.updated_by
         WHERE (p.topics, p.channels, p.max_messages, p.period)
             IS DISTINCT FROM (excluded.topics, excluded.channels, excluded.max_messages, excluded.period);
     changed := FOUND;

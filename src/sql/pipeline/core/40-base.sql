@@ -142,7 +142,7 @@ COMMENT ON VIEW _business_week IS 'one row: business_hours as arrays, and their 
 -- asks for a contact (stage_rule.sla, or else setting.first_response_within);
 -- of several the last one. A call a minute before the last answer of BANT is
 -- such a contact. Else the first contact counts that came during the stay.
-CREATE OR REPLACE VIEW _stay WITH (security_invoker = true) AS
+CREATE OR REPLACE VIEW _stay_row WITH (security_invoker = true) AS
 SELECT
     y.lead_id,
     y.seq,
@@ -209,8 +209,14 @@ FROM (
             AND may_have_event($name$@pipeline@$name$::regnamespace, y.activity, 'outreach', 'sales_contact', 'meeting_held')
     ) k ON true
 WHERE y.entered_at IS NOT NULL;
-COMMENT ON VIEW _stay IS
+COMMENT ON VIEW _stay_row IS
     'one row a stay in a stage, as of now: by when sales was to contact the lead, and when it did';
+
+-- It has another form where Citus spreads the leads over nodes.
+CREATE OR REPLACE VIEW _stay WITH (security_invoker = true) AS
+SELECT y.lead_id, y.seq, y.cycle, y.stage, y.entered_at, y.due_at, y.left_at, y.is_current, y.contacted_at
+FROM _stay_row y;
+COMMENT ON VIEW _stay IS 'the rows of _stay_row';
 
 -- Signals that ask for certain kinds of events, by name or by role.
 CREATE OR REPLACE VIEW _kind_signal WITH (security_invoker = true) AS
@@ -228,32 +234,56 @@ CREATE OR REPLACE FUNCTION _unscored() RETURNS TABLE (lead_id bigint, event_id b
     LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
+DECLARE
+    by_lead CONSTANT boolean := leadscore_internal.is_by_lead(leadscore_internal.pipeline_schema(@pipeline_name@));
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     IF NOT @pipeline@._shows_all_leads() THEN
         RETURN;
     END IF;
-    RETURN QUERY
-        SELECT e.lead_id, e.event_id,
-            CASE WHEN m.signal IS NOT NULL THEN 'wrong type' WHEN a.listed OR a.asked THEN 'no signal matches' ELSE 'unknown kind' END,
-            m.signal, m.key
-        FROM @pipeline@.event e
-            CROSS JOIN LATERAL (
-                SELECT EXISTS (SELECT FROM @pipeline@.event_kind k WHERE k.kind = e.kind) AS listed,
-                    EXISTS (SELECT FROM @pipeline@._kind_signal g WHERE g.kind = e.kind) AS asked
-            ) a
-            LEFT JOIN LATERAL (
-                SELECT g.signal, t.key
-                FROM leadscore_internal.event_mistypes(e) t
-                    JOIN @pipeline@.signal g USING (signal_id)
-                ORDER BY g.signal COLLATE "C", t.key COLLATE "C"
-                LIMIT 1
-            ) m ON e.properties <> '{}'
-        WHERE e.kind <> 'stage_set'
-            AND (m.signal IS NOT NULL
-                OR NOT EXISTS (SELECT FROM leadscore_internal.event_signals(e) s)
-                    -- known, and not meant to count
-                    AND NOT (a.listed AND NOT a.asked));
+    IF by_lead THEN
+        -- the same: Citus takes a function of a row in the list of columns only
+        RETURN QUERY
+            SELECT e.lead_id, e.event_id,
+                CASE WHEN m.least IS NOT NULL THEN 'wrong type' WHEN k.kind IS NOT NULL OR a.kind IS NOT NULL THEN 'no signal matches' ELSE 'unknown kind' END,
+                m.least[1], m.least[2]
+            FROM @pipeline@.event e
+                LEFT JOIN @pipeline@.event_kind k ON k.kind = e.kind
+                LEFT JOIN (SELECT DISTINCT g.kind FROM @pipeline@._kind_signal g) a ON a.kind = e.kind
+                LEFT JOIN (
+                    SELECT t.lead_id, t.event_id, min(ARRAY[g.signal, (t.m).key] COLLATE "C") AS least
+                    FROM (SELECT o.lead_id, o.event_id, leadscore_internal.event_mistypes(o) AS m FROM @pipeline@.event o WHERE o.properties <> '{}') t
+                        JOIN @pipeline@.signal g ON g.signal_id = (t.m).signal_id
+                    GROUP BY t.lead_id, t.event_id
+                ) m ON m.lead_id = e.lead_id AND m.event_id = e.event_id
+                LEFT JOIN (
+                    SELECT DISTINCT t.lead_id, t.event_id
+                    FROM (SELECT o.lead_id, o.event_id, leadscore_internal.event_signals(o) AS s FROM @pipeline@.event o) t
+                ) s ON s.lead_id = e.lead_id AND s.event_id = e.event_id
+            WHERE e.kind <> 'stage_set'
+                AND (m.least IS NOT NULL OR s.event_id IS NULL AND NOT (k.kind IS NOT NULL AND a.kind IS NULL));
+    ELSE
+        RETURN QUERY
+            SELECT e.lead_id, e.event_id,
+                CASE WHEN m.signal IS NOT NULL THEN 'wrong type' WHEN a.listed OR a.asked THEN 'no signal matches' ELSE 'unknown kind' END,
+                m.signal, m.key
+            FROM @pipeline@.event e
+                CROSS JOIN LATERAL (
+                    SELECT EXISTS (SELECT FROM @pipeline@.event_kind k WHERE k.kind = e.kind) AS listed,
+                        EXISTS (SELECT FROM @pipeline@._kind_signal g WHERE g.kind = e.kind) AS asked
+                ) a
+                LEFT JOIN LATERAL (
+                    SELECT g.signal, t.key
+                    FROM leadscore_internal.event_mistypes(e) t
+                        JOIN @pipeline@.signal g USING (signal_id)
+                    ORDER BY g.signal COLLATE "C", t.key COLLATE "C"
+                    LIMIT 1
+                ) m ON e.properties <> '{}'
+            WHERE e.kind <> 'stage_set'
+                AND (m.signal IS NOT NULL
+                    OR NOT EXISTS (SELECT FROM leadscore_internal.event_signals(e) s)
+                        -- known, and not meant to count
+                        AND NOT (a.listed AND NOT a.asked));
+    END IF;
     -- A stage by hand is to put the lead into it, unless it is in it already.
     RETURN QUERY
         SELECT e.lead_id, e.event_id, 'stage not set', NULL::text, NULL::text
@@ -310,7 +340,7 @@ AS $$
 DECLARE
     deadline text;
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_of_lead(@pipeline_name@, _deadline_at.lead_id);
     deadline := (SELECT l.profile ->> 'deadline' FROM @pipeline@.lead l WHERE l.lead_id = _deadline_at.lead_id);
     -- few leads have one, and only then is the rest worth its time
     IF deadline IS NULL OR NOT @pipeline@._shows_all_leads() THEN
@@ -328,7 +358,7 @@ CREATE OR REPLACE FUNCTION _content_name(lead_id bigint, event_id bigint) RETURN
     LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_of_lead(@pipeline_name@, _content_name.lead_id);
     RETURN (
         SELECT e.properties ->> 'content'
         FROM @pipeline@.event e
@@ -346,7 +376,7 @@ CREATE OR REPLACE FUNCTION _event_text(lead_id bigint, event_id bigint, key text
     LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_of_lead(@pipeline_name@, _event_text.lead_id);
     RETURN (
         SELECT CASE _event_text.key
             WHEN 'content' THEN coalesce(t.content, t.message)
@@ -385,7 +415,7 @@ DECLARE
     compiled leadscore.lead_model;
     next_at timestamptz;
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_of_lead(@pipeline_name@, _score_after.lead_id);
     IF at IS NULL OR NOT @pipeline@._shows_all_leads() THEN
         RETURN NULL;
     END IF;
@@ -425,7 +455,7 @@ CREATE OR REPLACE FUNCTION _suppressed(lead_id bigint) RETURNS TABLE (channel te
     LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_of_lead(@pipeline_name@, _suppressed.lead_id);
     IF NOT @pipeline@._shows_all_leads() THEN
         RETURN;
     END IF;

@@ -114,7 +114,7 @@ CREATE OR REPLACE FUNCTION _last_outcome(lead_id bigint) RETURNS text
     LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_of_lead(@pipeline_name@, _last_outcome.lead_id);
     RETURN (
         SELECT CASE WHEN jsonb_typeof(e.properties -> 'outcome') = 'string' THEN e.properties ->> 'outcome' END
         FROM @pipeline@.event e

@@ -58,10 +58,7 @@ DECLARE
     least bigint;
     bound smallint;
 BEGIN
-    IF leadscore_internal.is_by_lead(leadscore_internal.pipeline_schema(@pipeline_name@)) THEN
-        -- Citus plans a query for the values that it is run with
-        PERFORM set_config('plan_cache_mode', 'force_custom_plan', true);
-    END IF;
+    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     SELECT z.configuration, z.signals_configuration, m.compiled INTO newest, of_signals, model
     FROM @pipeline@.setting z LEFT JOIN @pipeline@.model m ON m.status = 'active';
     IF model IS NULL OR wanted = 0 THEN
@@ -184,10 +181,15 @@ AS $$
 #variable_conflict use_column
 DECLARE
     wanted CONSTANT bigint := @pipeline@._require_leads(n);
+    by_lead CONSTANT boolean := leadscore_internal.is_by_lead(leadscore_internal.pipeline_schema(@pipeline_name@));
     candidates bigint[];
 BEGIN
-    PERFORM leadscore_internal.pipeline_schema(@pipeline_name@);
     IF wanted = 0 THEN
+        RETURN;
+    END IF;
+    IF by_lead THEN
+        -- candidates are asked lead by lead, which Citus refuses
+        RETURN QUERY SELECT * FROM @pipeline@.hot_leads h ORDER BY h.call_order LIMIT wanted;
         RETURN;
     END IF;
     candidates := @pipeline@._hot_candidates(wanted);

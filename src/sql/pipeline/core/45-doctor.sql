@@ -5,6 +5,11 @@ CREATE OR REPLACE FUNCTION _problems() RETURNS TABLE (severity text, problem tex
 AS $$
 DECLARE
     schema_oid CONSTANT regnamespace := leadscore_internal.pipeline_schema(@pipeline_name@);
+    -- apart, for Citus joins no catalog with tables of a pipeline
+    columns CONSTANT text[] := ARRAY(
+        SELECT c.relname || '.' || a.attname
+        FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+        WHERE c.relnamespace = schema_oid AND c.relname IN ('event', 'lead') AND a.attnum > 0 AND NOT a.attisdropped);
 BEGIN
 
     -- Broken: figures are wrong, or work stands still
@@ -124,7 +129,8 @@ BEGIN
     RETURN QUERY
     SELECT 'warning', 'no lead has given consent', 'Without consent a contact stays a visitor, whatever it does.',
         'Pass consent in the profile of track() or upsert_lead(), or call give_consent().'
-    WHERE EXISTS (SELECT FROM @pipeline@.lead) AND NOT EXISTS (SELECT FROM @pipeline@.lead l WHERE l.consented_at IS NOT NULL);
+    -- a column is named, for Citus makes a table of what it reads elsewhere
+    WHERE EXISTS (SELECT l.lead_id FROM @pipeline@.lead l) AND NOT EXISTS (SELECT l.lead_id FROM @pipeline@.lead l WHERE l.consented_at IS NOT NULL);
     -- a column of yours, say, that was dropped or renamed
     RETURN QUERY
     SELECT DISTINCT 'warning', format('signal "%s" asks for "$%s", which is not there', g.signal, v.name[1]),
@@ -133,9 +139,7 @@ BEGIN
     FROM @pipeline@.signal g
         CROSS JOIN LATERAL (SELECT CASE g.source WHEN 'event' THEN 'event' ELSE 'lead' END AS relname) w
         CROSS JOIN LATERAL regexp_matches(concat_ws(' ', g.condition, g.quantity, g.distinct_on), '[$]"([[:alnum:]_]+)"', 'g') AS v (name)
-    WHERE NOT EXISTS (
-            SELECT FROM pg_attribute a
-            WHERE a.attrelid = format('%I.%I', @pipeline_name@, w.relname)::regclass AND a.attname = v.name[1] AND a.attnum > 0 AND NOT a.attisdropped)
+    WHERE w.relname || '.' || v.name[1] <> ALL (columns)
         AND NOT EXISTS (SELECT FROM @pipeline@.value_list l WHERE l.list = v.name[1])
         AND v.name[1] <> ALL (CASE g.source WHEN 'event' THEN '{content_kind,content_topic,content_intent,content_stage,content_persona}'::text[] ELSE '{consented,email_domain}' END)
     ORDER BY 2;

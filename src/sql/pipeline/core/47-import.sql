@@ -724,7 +724,7 @@ DECLARE
     wrote record;
     no_basis bigint;
 BEGIN
-    PERFORM leadscore_internal.pipeline_on_one_node(@pipeline_name@);
+    PERFORM leadscore_internal.pipeline_on_this_node(@pipeline_name@);
     checked := @pipeline@._import_check(source, mapping, time_zone, date_order, basis, marketing_basis);
     IF exported_at > clock_timestamp() OR stage_at > clock_timestamp() THEN
         RAISE EXCEPTION '% must not lie ahead', CASE WHEN stage_at > clock_timestamp() THEN 'stage_at' ELSE 'exported_at' END

@@ -442,9 +442,10 @@ WITH delta AS (
     SELECT 'segment', '(none)', g.stage_rank, -g.entered, -g.entered_directly, -g.converted, -g.lost,
         CASE WHEN g.mature THEN -g.entered END, CASE WHEN g.mature THEN -g.converted END
     FROM delta g
-    WHERE EXISTS (
-        SELECT FROM _segment_stay y
-        WHERE y.lead_id = g.lead_id AND y.entered_at <= g.entered_at AND (y.left_at > g.entered_at) IS NOT FALSE)
+    WHERE (g.lead_id, g.entered_at) IN (
+        SELECT d.lead_id, d.entered_at
+        FROM delta d
+            JOIN _segment_stay y ON y.lead_id = d.lead_id AND y.entered_at <= d.entered_at AND (y.left_at > d.entered_at) IS NOT FALSE)
 ), entry AS (
     SELECT
         b.slice_by,

@@ -289,7 +289,7 @@ BEGIN
                 lead(s.event_id) OVER path IS NULL AS latest
             FROM step s
             WINDOW path AS (PARTITION BY s.lead_id ORDER BY s.occurred_at NULLS FIRST, s.event_id)
-        ), counted AS (
+        ), counted AS MATERIALIZED (
             SELECT p.lead_id, min(p.won_at) AS won_at,
                 count(p.occurred_at) AS contacts,
                 CASE WHEN min(p.won_at) IS NOT NULL THEN count(*) FILTER (WHERE p.occurred_at <= p.won_at) END AS contacts_until_won,
@@ -305,9 +305,10 @@ BEGIN
             -- a lead that said no yesterday is not given up yet, nor is one that is to be called in spring
             c.first_no_at IS NOT NULL AND c.won_at IS NULL AND s.stage >= 'visitor'
                 AND (c.last_contact_at > now() - least(greatest(coalesce(b.high, 30), 0), 365000) * interval '24 hours'
-                    OR EXISTS (SELECT FROM @pipeline@.action a WHERE a.lead_id = c.lead_id AND a.kind = 'task' AND a.status IN ('waiting', 'claimed')))
+                    OR a.lead_id IS NOT NULL)
         FROM counted c
             JOIN @pipeline@._lead_now s USING (lead_id)
+            LEFT JOIN (SELECT DISTINCT a.lead_id FROM @pipeline@.action a WHERE a.kind = 'task' AND a.status IN ('waiting', 'claimed')) a USING (lead_id)
             LEFT JOIN @pipeline@.benchmark b ON b.metric = 'quiet_days' AND b.segment = 'all';
 END
 $$;
