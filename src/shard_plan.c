@@ -200,8 +200,10 @@ is_about_pipeline(List *tables)
 	ListCell   *lc;
 
 	foreach(lc, tables)
+	{
 		if (is_of_pipeline(lfirst_oid(lc)))
 			return true;
+	}
 	return false;
 }
 
@@ -287,24 +289,33 @@ plan_for_shard(Query *query, const char *text, int options, ParamListInfo params
 	return plan;
 }
 
-/* A statement begins: if it writes to shards without Citus, these must stay here. */
+/* Keep shards that a statement writes without Citus on this node. */
+static void
+hold_shards(PlannedStmt *plan)
+{
+	Oid			held = InvalidOid;
+	ListCell   *lc;
+
+	foreach(lc, plan->resultRelations)
+	{
+		PipelinePart part;
+
+		part.shard = rt_fetch(lfirst_int(lc), plan->rtable)->relid;
+		part.schema = get_rel_namespace(part.shard);
+		/* those of a pipeline move together */
+		if (part.schema == held || !OidIsValid(leadscore_setting_table(part.schema)) || !leadscore_is_shard(part.shard))
+			continue;
+		leadscore_hold_shard(part);
+		held = part.schema;
+	}
+}
+
+/* A statement begins. */
 static void
 start_on_shard(QueryDesc *query, int eflags)
 {
-	ListCell   *lc;
-
 	if (!OidIsValid(local.shard) && !runs_task() && !(eflags & EXEC_FLAG_EXPLAIN_ONLY))
-		foreach(lc, query->plannedstmt->resultRelations)
-		{
-			PipelinePart part;
-
-			part.shard = rt_fetch(lfirst_int(lc), query->plannedstmt->rtable)->relid;
-			part.schema = get_rel_namespace(part.shard);
-			if (!OidIsValid(leadscore_setting_table(part.schema)) || !leadscore_is_shard(part.shard))
-				continue;
-			leadscore_hold_shard(part);
-			break;
-		}
+		hold_shards(query->plannedstmt);
 	if (previous_start)
 		previous_start(query, eflags);
 	else
@@ -337,9 +348,11 @@ leadscore_leave_shard(PipelinePart before)
 static void
 assign_part(const char *newval, void *extra)
 {
+	char	   *end = NULL;
+
 	(void) extra;
-	if (newval == NULL || sscanf(newval, "%u %u", &local.schema, &local.shard) != 2)
-		local.schema = local.shard = InvalidOid;
+	local.schema = newval ? strtoul(newval, &end, 10) : InvalidOid;
+	local.shard = newval ? strtoul(end, NULL, 10) : InvalidOid;
 }
 
 /*
