@@ -381,7 +381,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION leadscore.detach_pipeline(text) IS
-	'drops the triggers of attach_pipeline(), to load much data or to distribute the tables; scores stand still until it is called again';
+	'drops the triggers of attach_pipeline(), to load much data; scores stand still until it is called again. Error 0A000 if Citus distributes the pipeline, as in attach_pipeline()';
 
 -- The files core/1... and core/2... make tables and rows and are run once; the
 -- others replace functions and views. Reports are replaced if there are any.
