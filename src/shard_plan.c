@@ -224,6 +224,22 @@ are_here(List *tables)
 	return found;
 }
 
+/* Does a query name a constraint, of which its shard has another? */
+static bool
+names_constraint(Node *node, void *context)
+{
+	Query	   *query;
+
+	if (node == NULL)
+		return false;
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, names_constraint, context);
+	query = (Query *) node;
+	if (query->onConflict && OidIsValid(query->onConflict->constraint))
+		return true;
+	return query_tree_walker(query, names_constraint, context, 0);
+}
+
 /* Put the shards into a query, and into all queries in it. */
 static bool
 use_shards(Node *node, void *context)
@@ -277,7 +293,7 @@ plan_for_shard(Query *query, const char *text, int options, ParamListInfo params
 			use.choose = table_of_part;
 		else if (runs_task())
 			use.choose = table_of_task;
-		else if (are_here(tables))
+		else if (are_here(tables) && !names_constraint((Node *) query, NULL))
 			use.choose = table_here;
 	}
 	if (use.choose)

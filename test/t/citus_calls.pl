@@ -306,6 +306,8 @@ sub move
 sub check_move
 {
 	my $events = 'SELECT count(*) FROM near.event';
+	is($nodes[1]->safe_psql('postgres', q{INSERT INTO near.lead (external_id) VALUES ('l1') ON CONFLICT ON CONSTRAINT lead_external_id_key DO UPDATE SET country = 'fr' RETURNING country}),
+		'fr', 'a constraint by its name');
 	my $before = $nodes[1]->safe_psql('postgres', $events);
 	my $writer = hold_session($nodes[1], "INSERT INTO near.event (lead_id, kind, occurred_at) SELECT near.lead_id('l32'), 'page_view', '2025-04-04Z'");
 	my $mover = start_session($nodes[0], '-c', move(2));
