@@ -321,6 +321,10 @@ hold_shards(PlannedStmt *plan)
 		/* those of a pipeline move together */
 		if (part.schema == held || !OidIsValid(leadscore_setting_table(part.schema)) || !leadscore_is_shard(part.shard))
 			continue;
+		/* a function in a task may write more than Citus holds */
+		if (leadscore_in_task() &&
+			!list_member_oid(plan->relationOids, get_relname_relid(leadscore_logical_name(part, part.shard), part.schema)))
+			continue;
 		leadscore_hold_shard(part);
 		held = part.schema;
 	}
@@ -330,7 +334,7 @@ hold_shards(PlannedStmt *plan)
 static void
 start_on_shard(QueryDesc *query, int eflags)
 {
-	if (!OidIsValid(local.shard) && !runs_task() && !(eflags & EXEC_FLAG_EXPLAIN_ONLY))
+	if (!OidIsValid(local.shard) && !(eflags & EXEC_FLAG_EXPLAIN_ONLY))
 		hold_shards(query->plannedstmt);
 	if (previous_start)
 		previous_start(query, eflags);

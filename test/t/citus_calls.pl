@@ -329,6 +329,13 @@ sub check_move
 	unlike($err, qr/ERROR.*ERROR/s, 'that is all it is told');
 	is($nodes[1]->safe_psql('postgres', 'SELECT * FROM near.verify()'), '', 'all is right');
 
+	# so does a function that a task of Citus calls, here or for another node
+	my $shard = $nodes[1]->safe_psql('postgres', q{SELECT shard_name FROM citus_shards WHERE table_name = 'crm.lead'::regclass AND nodeport = } . $nodes[1]->port . ' LIMIT 1');
+	my $lead = $nodes[1]->safe_psql('postgres', "SELECT min(lead_id) FROM $shard");
+	$_->safe_psql('postgres', q{SET citus.enable_ddl_propagation = off; CREATE FUNCTION public.holds() RETURNS bigint LANGUAGE plpgsql AS
+		$$BEGIN PERFORM near.lead_id('l1'); UPDATE near.lead SET country = 'fr' WHERE external_id = 'l1'; RETURN (SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory' AND objsubid <> 0); END$$}) foreach @nodes[0, 1];
+	is($_->safe_psql('postgres', "SELECT public.holds() > 0 FROM crm.lead WHERE lead_id = $lead"), 't', 'a function in a task holds what it writes') foreach @nodes[1, 0];
+
 	# a shard that was moved has no columns that were dropped
 	$nodes[0]->safe_psql('postgres', 'ALTER TABLE near.lead ADD COLUMN extra text; ALTER TABLE near.lead DROP COLUMN extra');
 	$nodes[0]->safe_psql('postgres', move(2));
