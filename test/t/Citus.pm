@@ -10,6 +10,16 @@ use Test::More;
 
 our @EXPORT = qw(skip_without_citus new_nodes add_node);
 
+# All nodes stop, though one may have ended before the test.
+my @started;
+
+END
+{
+	my $status = $?;
+	$_->stop('immediate', fail_ok => 1) foreach @started;
+	$? = $status;
+}
+
 sub skip_without_citus
 {
 	my $sharedir = qx{$ENV{PG_CONFIG} --sharedir} || '';
@@ -27,6 +37,7 @@ sub new_node
 	$node->append_conf('postgresql.conf', "fsync = off\njit = off\nmax_prepared_transactions = 50\nmax_connections = 100\nshared_buffers = 32MB\n"
 		. ($citus ? "shared_preload_libraries = 'citus'\ncitus.shard_count = 4\ncitus.enable_version_checks = off\ncitus.enable_statistics_collection = off\nmax_worker_processes = 20\ncitus.local_hostname = '" . $node->host . "'\n" : ''));
 	$node->start;
+	push @started, $node;
 	$node->safe_psql('postgres', 'CREATE EXTENSION citus') if $citus;
 	return $node;
 }
