@@ -80,7 +80,6 @@ typedef struct StatementText
 	const char *sql;
 	int			ntypes;
 	Oid			types[10];
-	bool		writes;
 } StatementText;
 
 #define EQ " OPERATOR(pg_catalog.=) "
@@ -141,52 +140,52 @@ typedef struct StatementText
 static const StatementText statements[N_STATEMENTS] = {
 	/* a lead where no index can be used: in shards, say */
 	[READ_LEAD] = {"SELECT l.created_at, s.activity, s.stage::pg_catalog.text FROM {lead} l JOIN {lead_state} s"
-	" ON s.lead_id" EQ "l.lead_id WHERE l.lead_id" EQ "$1", 1, {INT8OID}, false},
-	[READ_EXTERNAL_ID] = {"SELECT lead_id FROM {lead} WHERE external_id" EQ "$1", 1, {TEXTOID}, false},
+	" ON s.lead_id" EQ "l.lead_id WHERE l.lead_id" EQ "$1", 1, {INT8OID}},
+	[READ_EXTERNAL_ID] = {"SELECT lead_id FROM {lead} WHERE external_id" EQ "$1", 1, {TEXTOID}},
 
 	/*
 	 * the same where the number of a lead follows from its name, and for
 	 * other names
 	 */
-	[READ_NAME] = {"SELECT external_id FROM {lead} WHERE lead_id" EQ "$1", 1, {INT8OID}, false},
-	[READ_ALIAS] = {"SELECT lead_id FROM {pipeline}.lead_alias WHERE external_id" EQ "$1", 1, {TEXTOID}, false},
+	[READ_NAME] = {"SELECT external_id FROM {lead} WHERE lead_id" EQ "$1", 1, {INT8OID}},
+	[READ_ALIAS] = {"SELECT lead_id FROM {pipeline}.lead_alias WHERE external_id" EQ "$1", 1, {TEXTOID}},
 	/* as of now, on the node that has the lead */
 	[READ_STATE] = {"SELECT CASE WHEN d.due THEN leadscore_internal.current_activity({pipeline_oid}, s.lead_id) ELSE s.activity END,"
 		" (CASE WHEN d.due THEN leadscore_internal.current_stage({pipeline_oid}, s.lead_id) ELSE s.stage END)::pg_catalog.text"
 		" FROM {lead_state} s, {pipeline}.setting z,"
 		" LATERAL (VALUES (s.next_review_at OPERATOR(pg_catalog.<=) pg_catalog.now() OR s.configuration OPERATOR(pg_catalog.<) z.configuration)) d (due)"
-	" WHERE s.lead_id" EQ "$1", 1, {INT8OID}, false},
+	" WHERE s.lead_id" EQ "$1", 1, {INT8OID}},
 	[READ_SCORED] = {"SELECT 1 FROM {event} e WHERE e.lead_id" EQ "$1 AND e.event_id" EQ "$2"
-	" AND EXISTS (SELECT FROM leadscore_internal.event_signals(e))", 2, {INT8OID, INT8OID}, false},
+	" AND EXISTS (SELECT FROM leadscore_internal.event_signals(e))", 2, {INT8OID, INT8OID}},
 	/* does row security show a lead to the caller? */
-	[SEE_LEAD] = {"SELECT 1 FROM {lead} WHERE lead_id" EQ "$1", 1, {INT8OID}, false},
-	[SEE_STATE] = {"SELECT 1 FROM {lead_state} WHERE lead_id" EQ "$1", 1, {INT8OID}, false},
-	[SEE_STAGES] = {"SELECT 1 FROM {stage_log} WHERE lead_id" EQ "$1 LIMIT 1", 1, {INT8OID}, false},
+	[SEE_LEAD] = {"SELECT 1 FROM {lead} WHERE lead_id" EQ "$1", 1, {INT8OID}},
+	[SEE_STATE] = {"SELECT 1 FROM {lead_state} WHERE lead_id" EQ "$1", 1, {INT8OID}},
+	[SEE_STAGES] = {"SELECT 1 FROM {stage_log} WHERE lead_id" EQ "$1 LIMIT 1", 1, {INT8OID}},
 	/* signals that the profile has begun or ceased to match since */
 	[PROFILE_SINCE] = {"SELECT g.signal_id::pg_catalog.int2, pg_catalog.sum(c.count)::pg_catalog.int8 FROM {profile_change} c JOIN {signal} g"
 		" ON g.signal" EQ "c.signal WHERE c.lead_id" EQ "$1 AND c.changed_at OPERATOR(pg_catalog.>) $2"
-	" GROUP BY g.signal_id", 2, {INT8OID, TIMESTAMPTZOID}, false},
-	[ACTIVE_MODEL] = {"SELECT compiled FROM {model} WHERE status" EQ "'active' AND compiled IS NOT NULL", 0, {0}, false},
+	" GROUP BY g.signal_id", 2, {INT8OID, TIMESTAMPTZOID}},
+	[ACTIVE_MODEL] = {"SELECT compiled FROM {model} WHERE status" EQ "'active' AND compiled IS NOT NULL", 0, {0}},
 	/* the newest activation up to then, else the first of all */
 	[MODEL_OF_THEN] = {"SELECT m.compiled FROM {model_activation} a JOIN {model} m ON m.model" EQ "a.model"
 		" WHERE m.compiled IS NOT NULL"
 		" ORDER BY a.activated_at OPERATOR(pg_catalog.<=) $1 DESC,"
 		" CASE WHEN a.activated_at OPERATOR(pg_catalog.<=) $1 THEN a.activated_at END DESC,"
 		" CASE WHEN a.activated_at OPERATOR(pg_catalog.<=) $1 THEN a.activation_id END DESC,"
-	" a.activated_at, a.activation_id LIMIT 1", 1, {TIMESTAMPTZOID}, false},
+	" a.activated_at, a.activation_id LIMIT 1", 1, {TIMESTAMPTZOID}},
 	[STAGE_AT] = {"SELECT to_stage::pg_catalog.text FROM {stage_log} WHERE lead_id" EQ "$1"
 		" AND effective_at OPERATOR(pg_catalog.<=) $2 AND superseded_at IS NULL ORDER BY seq DESC LIMIT 1",
-	2, {INT8OID, TIMESTAMPTZOID}, false},
+	2, {INT8OID, TIMESTAMPTZOID}},
 	[STAGE_AS_KNOWN_AT] = {"SELECT to_stage::pg_catalog.text FROM {stage_log} WHERE lead_id" EQ "$1"
 		" AND effective_at OPERATOR(pg_catalog.<=) $2 AND recorded_at OPERATOR(pg_catalog.<=) $3"
 		" AND (superseded_at IS NULL OR superseded_at OPERATOR(pg_catalog.>) $3)"
-	" ORDER BY seq DESC LIMIT 1", 3, {INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}, false},
+	" ORDER BY seq DESC LIMIT 1", 3, {INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}},
 
-	[FIND_SEGMENT] = {"SELECT 1 FROM {segment} WHERE segment" EQ "$1", 1, {TEXTOID}, false},
-	[LIST_SEGMENTS] = {"SELECT pg_catalog.string_agg(segment, ', ' ORDER BY segment) FROM {segment}", 0, {0}, false},
+	[FIND_SEGMENT] = {"SELECT 1 FROM {segment} WHERE segment" EQ "$1", 1, {TEXTOID}},
+	[LIST_SEGMENTS] = {"SELECT pg_catalog.string_agg(segment, ', ' ORDER BY segment) FROM {segment}", 0, {0}},
 	[IN_SEGMENT_AT] = {"SELECT entered FROM {segment_log} WHERE lead_id" EQ "$1 AND segment" EQ "$2"
 		" AND effective_at OPERATOR(pg_catalog.<=) $3 AND superseded_at IS NULL ORDER BY seq DESC LIMIT 1",
-	3, {INT8OID, TEXTOID, TIMESTAMPTZOID}, false},
+	3, {INT8OID, TEXTOID, TIMESTAMPTZOID}},
 
 	[CREATE_LEADS] = {"INSERT INTO {lead} (external_id, " NEW_COLUMNS ")"
 		" SELECT n.external_id, " LEAD_COLUMNS(OF_DOCUMENT) "COALESCE(d.channel, n.channel), COALESCE(d.campaign, n.campaign),"
@@ -196,18 +195,18 @@ static const StatementText statements[N_STATEMENTS] = {
 		" pg_catalog.unnest($5)) AS n(external_id, document, at, channel, campaign),"
 		" LATERAL pg_catalog.jsonb_to_record(n.document) AS d " DOCUMENT_COLUMNS
 		" ON CONFLICT (external_id) DO NOTHING RETURNING external_id, lead_id",
-	5, {TEXTARRAYOID, JSONBARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID}, true},
+	5, {TEXTARRAYOID, JSONBARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID}},
 	/* one lead: Citus sends this to the node that has it */
-	[CREATE_LEAD] = {CREATE_ONE("", "", "external_id"), 6, {TEXTOID, JSONBOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}, true},
+	[CREATE_LEAD] = {CREATE_ONE("", "", "external_id"), 6, {TEXTOID, JSONBOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}},
 	[CREATE_NUMBERED_LEAD] = {CREATE_ONE("lead_id, ", "$7, ", "lead_id"),
-	7, {TEXTOID, JSONBOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT8OID}, true},
-	[LOCK_LEAD] = {"SELECT updated_at FROM {lead} WHERE lead_id" EQ "$1 AND erased_at IS NULL FOR NO KEY UPDATE", 1, {INT8OID}, true},
-	[LOCK_STATE] = {"SELECT stage::pg_catalog.text FROM {lead_state} WHERE lead_id" EQ "$1 FOR NO KEY UPDATE", 1, {INT8OID}, true},
+	7, {TEXTOID, JSONBOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT8OID}},
+	[LOCK_LEAD] = {"SELECT updated_at FROM {lead} WHERE lead_id" EQ "$1 AND erased_at IS NULL FOR NO KEY UPDATE", 1, {INT8OID}},
+	[LOCK_STATE] = {"SELECT stage::pg_catalog.text FROM {lead_state} WHERE lead_id" EQ "$1 FOR NO KEY UPDATE", 1, {INT8OID}},
 	/* one that was forgotten meanwhile has its name no more */
 	[LOCK_LEADS] = {"SELECT lead_id FROM {lead} WHERE lead_id" EQ "ANY ($1) AND erased_at IS NULL"
-	" ORDER BY lead_id FOR NO KEY UPDATE", 1, {INT8ARRAYOID}, true},
+	" ORDER BY lead_id FOR NO KEY UPDATE", 1, {INT8ARRAYOID}},
 	[LOCK_STATES] = {"SELECT lead_id, stage::pg_catalog.text FROM {lead_state} WHERE lead_id" EQ "ANY ($1)"
-	" ORDER BY lead_id FOR NO KEY UPDATE", 1, {INT8ARRAYOID}, true},
+	" ORDER BY lead_id FOR NO KEY UPDATE", 1, {INT8ARRAYOID}},
 
 	/* leads, and all others with an address of theirs */
 	[LOCK_ADDRESSES] = {"SELECT lead_id FROM {lead} WHERE lead_id" EQ "ANY (ARRAY(SELECT pg_catalog.unnest($1)"
@@ -222,15 +221,15 @@ static const StatementText statements[N_STATEMENTS] = {
 		" AND pg_catalog.regexp_replace(s.phone, '[^0-9]', '', 'g')"
 		EQ "pg_catalog.regexp_replace(l.phone, '[^0-9]', '', 'g') OFFSET 0) o"
 		" WHERE l.phone OPERATOR(pg_catalog.~) '[0-9]'))"
-	" ORDER BY lead_id FOR NO KEY UPDATE", 1, {INT8ARRAYOID}, true},
-	[IS_FORGOTTEN] = {"SELECT {pipeline}._is_forgotten($1, $2, $3)", 3, {TEXTOID, TEXTOID, TEXTOID}, false},
-	[LEAVE_OUT_FORGOTTEN] = {"SELECT {pipeline}._leave_out_forgotten($1)", 1, {INT8ARRAYOID}, true},
-	[DELETE_LEAD] = {"DELETE FROM {lead} WHERE lead_id" EQ "$1", 1, {INT8OID}, true},
+	" ORDER BY lead_id FOR NO KEY UPDATE", 1, {INT8ARRAYOID}},
+	[IS_FORGOTTEN] = {"SELECT {pipeline}._is_forgotten($1, $2, $3)", 3, {TEXTOID, TEXTOID, TEXTOID}},
+	[LEAVE_OUT_FORGOTTEN] = {"SELECT {pipeline}._leave_out_forgotten($1)", 1, {INT8ARRAYOID}},
+	[DELETE_LEAD] = {"DELETE FROM {lead} WHERE lead_id" EQ "$1", 1, {INT8OID}},
 	[MAY_CONTACT] = {"SELECT {pipeline}._may_contact($1, $2, $3, $4, $5)",
-	5, {INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, BOOLOID}, false},
+	5, {INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, BOOLOID}},
 	/* the same on the node that has the lead */
 	[MAY_CONTACT_THERE] = {"SELECT leadscore_internal.may_contact({pipeline_oid}, l.lead_id, $2, $3, $4, $5) FROM {lead} l WHERE l.lead_id" EQ "$1",
-	5, {INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, BOOLOID}, false},
+	5, {INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, BOOLOID}},
 
 	/*
 	 * The change has a time of its own, later than the one before, but never
@@ -249,7 +248,7 @@ static const StatementText statements[N_STATEMENTS] = {
 		" LATERAL pg_catalog.jsonb_to_record(g.document) AS d " DOCUMENT_COLUMNS ") n"
 		" WHERE l.lead_id" EQ "n.lead_id AND pg_catalog.record_image_ne("
 		"ROW(" ALL_COLUMNS(OF_LEAD) "l.kind, l.profile, l.consented_at), ROW(" ALL_COLUMNS(OF_MERGED) "n.kind, n.profile, n.consented_at))",
-	3, {INT8ARRAYOID, JSONBARRAYOID, TIMESTAMPTZARRAYOID}, true},
+	3, {INT8ARRAYOID, JSONBARRAYOID, TIMESTAMPTZARRAYOID}},
 
 	/*
 	 * $3 is when the document was true, $4 when it was written, $5 its
@@ -259,46 +258,46 @@ static const StatementText statements[N_STATEMENTS] = {
 		" consented_at = " MERGED_CONSENTED_AT ", updated_at = $4"
 		" WHERE l.lead_id" EQ "$1 AND pg_catalog.record_image_ne(ROW(" ALL_COLUMNS(OF_LEAD) "l.kind, l.profile, l.consented_at),"
 		" ROW(" ALL_COLUMNS(MERGED_FIELD) MERGED_KIND ", " MERGED_PROFILE ", " MERGED_CONSENTED_AT "))",
-	5, {INT8OID, JSONBOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID}, true},
+	5, {INT8OID, JSONBOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID}},
 
 	[ADD_EVENT] = {"INSERT INTO {event} (lead_id, kind, properties, occurred_at, value, channel, campaign, source_id)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING event_id", 8, {EVENT_TYPES}, true},
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING event_id", 8, {EVENT_TYPES}},
 	[ADD_EVENT_ONCE] = {"INSERT INTO {event} (lead_id, kind, properties, occurred_at, value, channel, campaign, source_id)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)" ONCE " RETURNING event_id", 8, {EVENT_TYPES}, true},
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)" ONCE " RETURNING event_id", 8, {EVENT_TYPES}},
 	[FIND_EVENT] = {"SELECT event_id FROM {event} WHERE lead_id" EQ "$1 AND source_id" EQ "$2 ORDER BY event_id LIMIT 1",
-	2, {INT8OID, TEXTOID}, false},
+	2, {INT8OID, TEXTOID}},
 	[ADD_EVENTS] = {"WITH added AS (" EVENT_ROWS " RETURNING source_id)"
-	" SELECT pg_catalog.count(*), pg_catalog.count(source_id) FROM added", 8, {EVENT_ARRAYS}, true},
+	" SELECT pg_catalog.count(*), pg_catalog.count(source_id) FROM added", 8, {EVENT_ARRAYS}},
 	[ADD_EVENTS_ONCE] = {"WITH added AS (" EVENT_ROWS ONCE " RETURNING source_id)"
-	" SELECT pg_catalog.count(*), pg_catalog.count(source_id) FROM added", 8, {EVENT_ARRAYS}, true},
+	" SELECT pg_catalog.count(*), pg_catalog.count(source_id) FROM added", 8, {EVENT_ARRAYS}},
 
 	/*
 	 * how many of these name an event that is there, where one index keeps
 	 * them apart
 	 */
 	[COUNT_KNOWN] = {"SELECT pg_catalog.count(*) FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS u(lead_id, source_id)"
-	" JOIN {event} e ON e.lead_id" EQ "u.lead_id AND e.source_id" EQ "u.source_id", 2, {INT8ARRAYOID, TEXTARRAYOID}, false},
+	" JOIN {event} e ON e.lead_id" EQ "u.lead_id AND e.source_id" EQ "u.source_id", 2, {INT8ARRAYOID, TEXTARRAYOID}},
 	/* and which of them do so, or say the same as one before */
 	[FIND_KNOWN] = {"SELECT u.n::pg_catalog.int4 FROM (SELECT u.lead_id, u.source_id, u.n, pg_catalog.row_number() OVER"
 		" (PARTITION BY u.lead_id, u.source_id ORDER BY u.n) AS nth"
 		" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) WITH ORDINALITY AS u(lead_id, source_id, n)"
 		" WHERE u.source_id IS NOT NULL) u"
 		" WHERE u.nth OPERATOR(pg_catalog.>) 1 OR EXISTS (SELECT FROM {event} e WHERE e.lead_id" EQ "u.lead_id"
-	" AND e.source_id" EQ "u.source_id)", 2, {INT8ARRAYOID, TEXTARRAYOID}, false},
+	" AND e.source_id" EQ "u.source_id)", 2, {INT8ARRAYOID, TEXTARRAYOID}},
 	/* is any of them there twice? */
 	[FIND_TWICE] = {"SELECT 1 FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS u(lead_id, source_id)"
 		" WHERE (SELECT pg_catalog.count(*) FROM {event} e WHERE e.lead_id" EQ "u.lead_id"
-	" AND e.source_id" EQ "u.source_id) OPERATOR(pg_catalog.>) 1 LIMIT 1", 2, {INT8ARRAYOID, TEXTARRAYOID}, false},
+	" AND e.source_id" EQ "u.source_id) OPERATOR(pg_catalog.>) 1 LIMIT 1", 2, {INT8ARRAYOID, TEXTARRAYOID}},
 	/* which of them were purged? */
 	[FIND_PURGED] = {"SELECT u.n::pg_catalog.int4 FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3))"
 		" WITH ORDINALITY AS u(lead_id, source_id, occurred_at, n) JOIN {lead_checkpoint} c ON c.lead_id" EQ "u.lead_id"
 		" WHERE u.occurred_at OPERATOR(pg_catalog.<) c.purged_before AND " SOURCE_ID_HASH("u.source_id")
-	" OPERATOR(pg_catalog.=) ANY (c.source_ids)", 3, {INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID}, false},
+	" OPERATOR(pg_catalog.=) ANY (c.source_ids)", 3, {INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID}},
 	[LOCK_EVENTS] = {"SELECT 1 FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS u(lead_id, source_id),"
 		" LATERAL (SELECT 1 FROM {event} e WHERE e.lead_id" EQ "u.lead_id AND e.source_id" EQ "u.source_id"
-	" OFFSET 0 FOR UPDATE) s", 2, {INT8ARRAYOID, TEXTARRAYOID}, true},
+	" OFFSET 0 FOR UPDATE) s", 2, {INT8ARRAYOID, TEXTARRAYOID}},
 	[REMOVE_EVENTS] = {"DELETE FROM {event} e USING ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS u(lead_id, source_id)"
-	" WHERE e.lead_id" EQ "u.lead_id AND e.source_id" EQ "u.source_id", 2, {INT8ARRAYOID, TEXTARRAYOID}, true},
+	" WHERE e.lead_id" EQ "u.lead_id AND e.source_id" EQ "u.source_id", 2, {INT8ARRAYOID, TEXTARRAYOID}},
 	[PUT_EVENTS] = {"INSERT INTO {event} AS o (lead_id, kind, properties, occurred_at, value, channel, campaign, source_id)"
 		" SELECT * FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4),"
 		" pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8)) e"
@@ -307,17 +306,17 @@ static const StatementText statements[N_STATEMENTS] = {
 		" channel = excluded.channel, campaign = excluded.campaign"
 		" WHERE pg_catalog.record_image_ne(ROW(o.kind, o.properties, o.occurred_at, o.value, o.channel, o.campaign),"
 		" ROW(excluded.kind, excluded.properties, excluded.occurred_at, excluded.value, excluded.channel, excluded.campaign))",
-	8, {EVENT_ARRAYS}, true},
-	[READ_TRACKED] = {"SELECT " TRACKED_COLUMNS " FROM {pipeline}.tracked_table WHERE definition" EQ "$1", 1, {TEXTOID}, false},
+	8, {EVENT_ARRAYS}},
+	[READ_TRACKED] = {"SELECT " TRACKED_COLUMNS " FROM {pipeline}.tracked_table WHERE definition" EQ "$1", 1, {TEXTOID}},
 	[NOTE_SKIPPED] = {"INSERT INTO {pipeline}.tracked_skip (definition, reason, skipped) VALUES ($1, $2, $3)",
-	3, {TEXTOID, TEXTOID, INT8OID}, true},
-	[NAME_LEADS] = {"SELECT {pipeline}._name_leads($1, $2)", 2, {TEXTARRAYOID, TEXTARRAYOID}, true},
-	[FORGET_LEADS] = {"SELECT {pipeline}._forget_leads($1)", 1, {TEXTARRAYOID}, true},
+	3, {TEXTOID, TEXTOID, INT8OID}},
+	[NAME_LEADS] = {"SELECT {pipeline}._name_leads($1, $2)", 2, {TEXTARRAYOID, TEXTARRAYOID}},
+	[FORGET_LEADS] = {"SELECT {pipeline}._forget_leads($1)", 1, {TEXTARRAYOID}},
 	/* which of these leads have said something of their data? */
 	[SAID_BEFORE] = {"SELECT DISTINCT lead_id FROM {pipeline}.consent WHERE lead_id" EQ "ANY ($1) AND purpose" EQ "'policy' ORDER BY lead_id",
-	1, {INT8ARRAYOID}, false},
+	1, {INT8ARRAYOID}},
 	[NEWEST_STAGE_SET] = {"SELECT pg_catalog.max(occurred_at) FROM {event} WHERE lead_id" EQ "$1 AND kind" EQ "'stage_set'"
-	" AND occurred_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()", 1, {INT8OID}, false}
+	" AND occurred_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()", 1, {INT8OID}}
 };
 
 /* The text of a statement, with the pipeline's tables in it */

@@ -24,8 +24,8 @@
 #include "edge.h"
 #include "guard.h"
 #include "pipeline_read.h"
-#include "stage.h"
 #include "shard.h"
+#include "stage.h"
 
 #define EDGE_COLUMNS	5
 
