@@ -67,13 +67,14 @@ static struct
 /* leadscore.part: the schema and the shard that a function works in until it ends */
 static char *part_setting = NULL;
 
-/* Which table a query is planned for in place of one that it names */
-typedef Oid (*TableChoice) (Oid table, bool is_result);
-
+/* Which tables a query is planned for in place of those that it names */
 typedef struct ShardUse
 {
-	TableChoice choose;
-	List	   *tables;			/* those that were replaced */
+	List	   *tables;			/* that the query names */
+	bool		names_constraint;	/* for ON CONFLICT */
+	List	   *shards;			/* of tables, as shards_here() found them */
+	Oid			(*choose) (Oid table, bool is_result);	/* or what chooses */
+	List	   *replaced;		/* of tables */
 } ShardUse;
 
 /* Does a shard have the columns of its table at the same places? */
@@ -153,11 +154,10 @@ table_of_part(Oid table, bool is_result)
 
 /* The table to plan for where Citus is not needed: all of the pipeline is on this node */
 static Oid
-table_here(Oid table, bool is_result)
+table_here(Oid table)
 {
 	Oid			shard = is_of_pipeline(table) ? leadscore_whole_here(table) : InvalidOid;
 
-	(void) is_result;
 	return OidIsValid(shard) && has_same_columns(table, shard) ? shard : table;
 }
 
@@ -165,32 +165,36 @@ table_here(Oid table, bool is_result)
 static Oid
 table_of_task(Oid table, bool is_result)
 {
-	Oid			shard = table_here(table, is_result);
+	Oid			shard = table_here(table);
 
 	if (shard == table && !is_result && is_of_pipeline(table))
 		shard = leadscore_reference_copy(table);
 	return OidIsValid(shard) ? shard : table;
 }
 
-/* Collect the tables that a query names, in *context. */
+/* Collect what a query names, in a ShardUse. */
 static bool
-collect_tables(Node *node, void *context)
+collect_names(Node *node, void *context)
 {
-	List	  **tables = context;
+	ShardUse   *use = context;
+	Query	   *query;
 	ListCell   *lc;
 
 	if (node == NULL)
 		return false;
 	if (!IsA(node, Query))
-		return expression_tree_walker(node, collect_tables, context);
-	foreach(lc, castNode(Query, node)->rtable)
+		return expression_tree_walker(node, collect_names, context);
+	query = (Query *) node;
+	foreach(lc, query->rtable)
 	{
 		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
 
 		if (rte->rtekind == RTE_RELATION)
-			*tables = list_append_unique_oid(*tables, rte->relid);
+			use->tables = list_append_unique_oid(use->tables, rte->relid);
 	}
-	return query_tree_walker(castNode(Query, node), collect_tables, context, 0);
+	if (query->onConflict && OidIsValid(query->onConflict->constraint))
+		use->names_constraint = true;
+	return query_tree_walker(query, collect_names, context, 0);
 }
 
 /* Does a list of tables have one of a pipeline? */
@@ -207,37 +211,43 @@ is_about_pipeline(List *tables)
 	return false;
 }
 
-/* Are tables of pipelines that are on this node as a whole all that Citus distributes of these? */
-static bool
-are_here(List *tables)
+/*
+ * What to plan for in place of each of some tables, if those of them that Citus
+ * distributes are of pipelines which are on this node as a whole; else NIL
+ */
+static List *
+shards_here(List *tables)
 {
-	bool		found = false;
+	List	   *shards = NIL;
 	ListCell   *lc;
 
 	foreach(lc, tables)
 	{
-		if (table_here(lfirst_oid(lc), false) != lfirst_oid(lc))
-			found = true;
-		else if (leadscore_is_distributed(lfirst_oid(lc)))
-			return false;
+		Oid			table = lfirst_oid(lc);
+		Oid			shard = table_here(table);
+
+		if (shard == table && leadscore_is_distributed(table))
+			return NIL;
+		shards = lappend_oid(shards, shard);
 	}
-	return found;
+	return shards;
 }
 
-/* Does a query name a constraint, of which its shard has another? */
-static bool
-names_constraint(Node *node, void *context)
+/* The table to plan for in place of one that a query names */
+static Oid
+table_to_use(ShardUse *use, Oid table, bool is_result)
 {
-	Query	   *query;
+	ListCell   *named;
+	ListCell   *shard;
 
-	if (node == NULL)
-		return false;
-	if (!IsA(node, Query))
-		return expression_tree_walker(node, names_constraint, context);
-	query = (Query *) node;
-	if (query->onConflict && OidIsValid(query->onConflict->constraint))
-		return true;
-	return query_tree_walker(query, names_constraint, context, 0);
+	if (use->choose)
+		return use->choose(table, is_result);
+	forboth(named, use->tables, shard, use->shards)
+	{
+		if (lfirst_oid(named) == table)
+			return lfirst_oid(shard);
+	}
+	return table;
 }
 
 /* Put the shards into a query, and into all queries in it. */
@@ -260,7 +270,7 @@ use_shards(Node *node, void *context)
 
 		if (rte->rtekind != RTE_RELATION)
 			continue;
-		shard = use->choose(rte->relid, foreach_current_index(lc) + 1 == query->resultRelation);
+		shard = table_to_use(use, rte->relid, foreach_current_index(lc) + 1 == query->resultRelation);
 		if (shard == rte->relid)
 			continue;
 		LockRelationOid(shard, rte->rellockmode);
@@ -269,7 +279,7 @@ use_shards(Node *node, void *context)
 		if (rte->perminfoindex != 0)
 			getRTEPermissionInfo(query->rteperminfos, rte)->relid = shard;
 #endif
-		use->tables = list_append_unique_oid(use->tables, rte->relid);
+		use->replaced = list_append_unique_oid(use->replaced, rte->relid);
 		rte->relid = shard;
 	}
 	return query_tree_walker(query, use_shards, context, 0);
@@ -279,29 +289,30 @@ use_shards(Node *node, void *context)
 static PlannedStmt *
 plan_for_shard(Query *query, const char *text, int options, ParamListInfo params)
 {
-	ShardUse	use = {NULL, NIL};
-	List	   *tables = NIL;
+	ShardUse	use = {0};
 	PlannedStmt *plan;
 
 	if (has_citus || OidIsValid(local.shard))
-		(void) collect_tables((Node *) query, &tables);
+		(void) collect_names((Node *) query, &use);
 	/* what we ask of the catalogs of Citus is a query too */
-	if (is_about_pipeline(tables))
+	if (is_about_pipeline(use.tables))
 	{
-		plans.mixed = plans.mixed || plans.shard != local.shard || plans.task != runs_task();
+		bool		task = runs_task();
+
+		plans.mixed = plans.mixed || plans.shard != local.shard || plans.task != task;
 		if (OidIsValid(local.shard))
 			use.choose = table_of_part;
-		else if (runs_task())
+		else if (task)
 			use.choose = table_of_task;
-		else if (are_here(tables) && !names_constraint((Node *) query, NULL))
-			use.choose = table_here;
+		else if (!use.names_constraint) /* the shard has another */
+			use.shards = shards_here(use.tables);
+		if (use.choose || use.shards)
+			(void) use_shards((Node *) query, &use);
 	}
-	if (use.choose)
-		(void) use_shards((Node *) query, &use);
 	plan = previous_planner ? previous_planner(query, text, options, params) :
 		standard_planner(query, text, options, params);
 	/* Citus says so of the table when a shard of it moves */
-	plan->relationOids = list_concat_unique_oid(plan->relationOids, use.tables);
+	plan->relationOids = list_concat_unique_oid(plan->relationOids, use.replaced);
 	return plan;
 }
 
@@ -384,10 +395,12 @@ assign_part(const char *newval, void *extra)
 void
 leadscore_function_begins(Oid setting)
 {
-	if (plans.mixed || plans.shard != local.shard || plans.task != runs_task())
+	bool		task = runs_task();
+
+	if (plans.mixed || plans.shard != local.shard || plans.task != task)
 	{
 		plans.shard = local.shard;
-		plans.task = runs_task();
+		plans.task = task;
 		plans.mixed = false;
 		ResetPlanCache();
 	}
