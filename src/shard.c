@@ -33,11 +33,17 @@
 
 PG_FUNCTION_INFO_V1(leadscore_has_other_nodes);
 PG_FUNCTION_INFO_V1(leadscore_forbid_transaction_block);
+PG_FUNCTION_INFO_V1(leadscore_pipeline_is_distributed);
 PG_FUNCTION_INFO_V1(leadscore_is_by_lead);
 PG_FUNCTION_INFO_V1(leadscore_require_here);
 
 /* operators are found whatever search_path says */
 #define EQ " OPERATOR(pg_catalog.=) "
+
+/* of a shard s: it is on this node, and has not been moved away */
+#define ON_THIS_NODE \
+	" JOIN pg_catalog.pg_dist_placement p ON p.shardid" EQ "s.shardid AND p.shardstate" EQ "1" \
+	" JOIN pg_catalog.pg_dist_local_group g ON g.groupid" EQ "p.groupid"
 
 /* Split a name of the form <table>_<number>. */
 static bool
@@ -198,7 +204,8 @@ leadscore_reference_copy(Oid table)
 
 /*
  * The shard of a table of a pipeline that is distributed by schema, if it is on
- * this node, InvalidOid for any other table
+ * this node, InvalidOid for any other table.  Reference tables have no key either,
+ * but copies that are written in two phases ('t').
  */
 Oid
 leadscore_whole_here(Oid table)
@@ -206,9 +213,7 @@ leadscore_whole_here(Oid table)
 	int			n;
 	int64	   *found = find_shards("SELECT s.shardid FROM pg_catalog.pg_dist_partition d"
 									" JOIN pg_catalog.pg_dist_shard s ON s.logicalrelid" EQ "d.logicalrelid"
-									" JOIN pg_catalog.pg_dist_placement p ON p.shardid" EQ "s.shardid AND p.shardstate" EQ "1"
-									" JOIN pg_catalog.pg_dist_local_group g ON g.groupid" EQ "p.groupid"
-	/* a reference table has two-phase commit, and no other has this method */
+									ON_THIS_NODE
 									" WHERE d.logicalrelid" EQ "$2 AND d.partmethod" EQ "'n'"
 									" AND d.repmodel" EQ "'s' AND d.colocationid OPERATOR(pg_catalog.<>) 0",
 									0, table, &n);
@@ -297,9 +302,8 @@ leadscore_hold_shard(PipelinePart part)
 	find_shards("SELECT 0::pg_catalog.int8 FROM pg_catalog.lock_shard_metadata(5, ARRAY[$1])",
 				number, InvalidOid, &n);
 	leadscore_run_back(&caller);
-	find_shards("SELECT 0::pg_catalog.int8 FROM pg_catalog.pg_dist_placement p"
-				" JOIN pg_catalog.pg_dist_local_group g ON g.groupid" EQ "p.groupid"
-				" WHERE p.shardid" EQ "$1 AND p.shardstate" EQ "1", number, InvalidOid, &n);
+	find_shards("SELECT s.shardid FROM pg_catalog.pg_dist_shard s" ON_THIS_NODE " WHERE s.shardid" EQ "$1",
+				number, InvalidOid, &n);
 	if (n == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
@@ -318,6 +322,13 @@ leadscore_has_other_nodes(PG_FUNCTION_ARGS)
 	if (leadscore_is_distributed(event))
 		find_shards("SELECT shardid FROM pg_catalog.pg_dist_shard WHERE logicalrelid" EQ "$2", 0, event, &n);
 	PG_RETURN_BOOL(n > 0 && list_length(leadscore_parts(PG_GETARG_OID(0), DEBUG1)) < n);
+}
+
+/* is_distributed(pipeline): does Citus distribute a pipeline, by lead or by schema? */
+Datum
+leadscore_pipeline_is_distributed(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(leadscore_is_distributed(leadscore_table(PG_GETARG_OID(0), "lead")));
 }
 
 /* is_by_lead(pipeline): are the leads of a pipeline spread over nodes? */
@@ -377,9 +388,7 @@ leadscore_parts(Oid schema, int elevel)
 	if (distributed)
 	{
 		find_shards("SELECT shardid FROM pg_catalog.pg_dist_shard WHERE logicalrelid" EQ "$2", 0, event, &total);
-		found = find_shards("SELECT s.shardid FROM pg_catalog.pg_dist_shard s"
-							" JOIN pg_catalog.pg_dist_placement p ON p.shardid" EQ "s.shardid AND p.shardstate" EQ "1"
-							" JOIN pg_catalog.pg_dist_local_group g ON g.groupid" EQ "p.groupid"
+		found = find_shards("SELECT s.shardid FROM pg_catalog.pg_dist_shard s" ON_THIS_NODE
 							" WHERE s.logicalrelid" EQ "$2 ORDER BY 1", 0, event, &n);
 	}
 	for (i = 0; i < n; i++)

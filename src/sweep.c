@@ -189,7 +189,7 @@ leadscore_sweep_part(PipelinePart part, int64 max_leads)
 	return swept;
 }
 
-/* Have the leads of a shard that have no owner get one, as sweep() of the pipeline does elsewhere. */
+/* Have the leads of a shard that have no owner get one, as sweep() of the pipeline does where there are none. */
 static void
 assign_left(PipelinePart part)
 {

@@ -58,11 +58,16 @@ $$;
 COMMENT ON FUNCTION leadscore_internal.require_one_layout(regnamespace) IS
 	'an error if some tables of a pipeline are distributed and others are not';
 
+CREATE FUNCTION leadscore_internal.is_distributed(pipeline regnamespace) RETURNS boolean
+	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_pipeline_is_distributed';
+COMMENT ON FUNCTION leadscore_internal.is_distributed(regnamespace) IS
+	'whether Citus distributes a pipeline, by lead or by schema';
+
 CREATE FUNCTION leadscore_internal.forbid_distributed(pipeline regnamespace, call text) RETURNS void
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF EXISTS (SELECT FROM leadscore_internal.distributed_tables(pipeline) t WHERE t.distributed) THEN
+	IF leadscore_internal.is_distributed(pipeline) THEN
 		RAISE EXCEPTION '% does not work in pipeline %, which is distributed', call, pipeline
 			USING ERRCODE = 'feature_not_supported', HINT = 'Load rows with its triggers on, by COPY or INSERT, or before the pipeline is distributed.';
 	END IF;
@@ -97,11 +102,6 @@ CREATE FUNCTION leadscore_internal.is_by_lead(pipeline regnamespace) RETURNS boo
 COMMENT ON FUNCTION leadscore_internal.is_by_lead(regnamespace) IS
 	'whether the leads of a pipeline are spread over nodes';
 
-CREATE FUNCTION leadscore_internal.has_other_nodes(pipeline regnamespace) RETURNS boolean
-	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_has_other_nodes';
-COMMENT ON FUNCTION leadscore_internal.has_other_nodes(regnamespace) IS
-	'whether leads of a pipeline are on other nodes';
-
 -- Called first by functions that look at leads of several nodes at once, or
 -- that write what every node has.
 CREATE FUNCTION leadscore_internal.pipeline_on_one_node(name text) RETURNS regnamespace
@@ -118,7 +118,12 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION leadscore_internal.pipeline_on_one_node(text) IS
-	'pipeline_schema(), or an error if leads of the pipeline are on other nodes';
+	'pipeline_schema(), or an error if the leads are spread over nodes';
+
+CREATE FUNCTION leadscore_internal.has_other_nodes(pipeline regnamespace) RETURNS boolean
+	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_has_other_nodes';
+COMMENT ON FUNCTION leadscore_internal.has_other_nodes(regnamespace) IS
+	'whether leads of a pipeline are on other nodes';
 
 CREATE FUNCTION leadscore_internal.require_here(pipeline regnamespace) RETURNS void
 	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'leadscore_require_here';
@@ -235,7 +240,7 @@ BEGIN
 			USING ERRCODE = 'undefined_object', HINT = 'Create it, and add the other nodes with citus_add_node(), first.';
 	END IF;
 	PERFORM leadscore_internal.require_one_layout(schema_oid);
-	IF EXISTS (SELECT FROM leadscore_internal.distributed_tables(schema_oid) t WHERE t.distributed) THEN
+	IF leadscore_internal.is_distributed(schema_oid) THEN
 		RAISE EXCEPTION 'pipeline "%" is distributed already', pipeline
 			USING ERRCODE = 'object_not_in_prerequisite_state',
 				HINT = 'Its parts are in citus_shards; citus_move_shard_placement() and citus_schema_move() move them.';

@@ -12,13 +12,15 @@ BEGIN
                 HINT = 'Pass the greatest number of leads to bring up to date, such as 1000.';
     END IF;
     PERFORM @pipeline@._merge_skips();
+    -- in shards the engine does this, for the leads that a node has
+    IF NOT leadscore_internal.is_distributed(pipeline) THEN
+        PERFORM @pipeline@._assign_left();
+    END IF;
     IF leadscore_internal.has_other_nodes(pipeline) THEN
-        -- each node gives owners to its own leads
         RETURN (
             SELECT sum(n::bigint)
             FROM leadscore_internal.on_all_nodes('sweep()', format('SELECT leadscore_internal.sweep(%L::regnamespace, %s)', pipeline, max_leads)) n);
     END IF;
-    PERFORM @pipeline@._assign_left();
     RETURN leadscore_internal.sweep(pipeline, max_leads);
 END
 $$;

@@ -131,6 +131,25 @@ COMMENT ON FUNCTION _last_outcome(bigint) IS 'what came of the newest contact of
 -- The work of today, in the time zone of the pipeline: tasks that are due before
 -- the day ends, one for each lead; and leads that are sql, and of which no task
 -- is planned at all. Of several tasks of a lead the others follow, see next_at.
+CREATE OR REPLACE VIEW _todo WITH (security_invoker = true) AS
+SELECT o.*
+FROM (
+        SELECT DISTINCT ON (a.lead_id) a.lead_id, a.action_id, a.attempt, a.channel, a.content, a.sequence, a.step, a.claimed_by, a.assignee, a.priority, a.due_at
+        FROM _team_action a
+            CROSS JOIN setting z
+        WHERE a.kind = 'task'
+            AND (a.status = 'claimed'
+                OR a.due_at < (date_trunc('day', now() AT TIME ZONE z.time_zone) + interval '1 day') AT TIME ZONE z.time_zone)
+        ORDER BY a.lead_id, a.due_at, a.priority, a.action_id
+    ) o
+UNION ALL
+SELECT h.lead_id, NULL AS action_id, NULL AS attempt, NULL AS channel, NULL AS content, NULL AS sequence, NULL AS step, NULL AS claimed_by, NULL AS assignee,
+    100 AS priority, NULL AS due_at
+FROM _hot h
+WHERE h.stage = 'sql' AND NOT EXISTS (SELECT FROM _team_action a WHERE a.lead_id = h.lead_id AND a.kind = 'task');
+COMMENT ON VIEW _todo IS 'one row a lead that sales has to do with today: its task that is due first, or nothing but its number if no task is planned';
+
+-- It has another form where Citus spreads the leads over nodes.
 CREATE OR REPLACE VIEW work_list WITH (security_invoker = true) AS
 SELECT
     row_number() OVER urgent AS call_order,
@@ -164,23 +183,7 @@ FROM (
             s.external_id, s.organization, coalesce(t.assignee, s.owner) AS owner, s.email, s.phone, s.contact_allowed,
             s.stage, s.stage_rank, s.score, s.stage_since_at, y.sla_due_at,
             e.kind AS last_kind, e.occurred_at AS last_at, dated(n.due_at) AS next_at
-        FROM (
-                SELECT o.*
-                FROM (
-                        SELECT DISTINCT ON (a.lead_id) a.lead_id, a.action_id, a.attempt, a.channel, a.content, a.sequence, a.step, a.claimed_by, a.assignee, a.priority, a.due_at
-                        FROM _team_action a
-                            CROSS JOIN setting z
-                        WHERE a.kind = 'task'
-                            AND (a.status = 'claimed'
-                                OR a.due_at < (date_trunc('day', now() AT TIME ZONE z.time_zone) + interval '1 day') AT TIME ZONE z.time_zone)
-                        ORDER BY a.lead_id, a.due_at, a.priority, a.action_id
-                    ) o
-                UNION ALL
-                SELECT h.lead_id, NULL AS action_id, NULL AS attempt, NULL AS channel, NULL AS content, NULL AS sequence, NULL AS step, NULL AS claimed_by, NULL AS assignee,
-                    100 AS priority, NULL AS due_at
-                FROM _hot h
-                WHERE h.stage = 'sql' AND NOT EXISTS (SELECT FROM _team_action a WHERE a.lead_id = h.lead_id AND a.kind = 'task')
-            ) t
+        FROM _todo t
             -- OFFSET: lead by lead, for these are few, though the planner cannot know
             CROSS JOIN LATERAL (
                 SELECT l.external_id, l.organization, l.owner, l.email, l.phone, l.contact_allowed, n.stage::text AS stage, n.stage_rank, n.stage_since_at,

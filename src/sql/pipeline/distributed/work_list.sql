@@ -2,21 +2,8 @@
 -- looked up lead by lead: what belongs to its leads is joined for all of them.
 CREATE OR REPLACE VIEW work_list WITH (security_invoker = true) AS
 WITH task AS MATERIALIZED (
-    SELECT o.*
-    FROM (
-            SELECT DISTINCT ON (a.lead_id) a.lead_id, a.action_id, a.attempt, a.channel, a.content, a.sequence, a.step, a.claimed_by, a.assignee, a.priority, a.due_at
-            FROM _team_action a
-                CROSS JOIN setting z
-            WHERE a.kind = 'task'
-                AND (a.status = 'claimed'
-                    OR a.due_at < (date_trunc('day', now() AT TIME ZONE z.time_zone) + interval '1 day') AT TIME ZONE z.time_zone)
-            ORDER BY a.lead_id, a.due_at, a.priority, a.action_id
-        ) o
-    UNION ALL
-    SELECT h.lead_id, NULL AS action_id, NULL AS attempt, NULL AS channel, NULL AS content, NULL AS sequence, NULL AS step, NULL AS claimed_by, NULL AS assignee,
-        100 AS priority, NULL AS due_at
-    FROM _hot h
-    WHERE h.stage = 'sql' AND NOT EXISTS (SELECT FROM _team_action a WHERE a.lead_id = h.lead_id AND a.kind = 'task')
+    SELECT t.lead_id, t.action_id, t.attempt, t.channel, t.content, t.sequence, t.step, t.claimed_by, t.assignee, t.priority, t.due_at
+    FROM _todo t
 ), w AS MATERIALIZED (
     SELECT t.lead_id, t.action_id, t.attempt, t.channel, t.content, t.sequence, t.step, t.claimed_by, t.priority, dated(t.due_at) AS due_at,
         l.external_id, l.organization, coalesce(t.assignee, l.owner) AS owner, l.email, l.phone, l.contact_allowed,
