@@ -407,10 +407,16 @@ leadscore_app_run(Pipeline *pipeline, AppStatement statement, Datum *values,
 	bool		calls = strncmp(text->sql, "SELECT {pipeline}._", strlen("SELECT {pipeline}._")) == 0;
 	PipelinePart part = {InvalidOid, InvalidOid};
 	PipelinePart before;
+	int			guc_level = 0;
 	int			result = 0;
 
 	if (calls)
 		part = pipeline->part;
+	if (pipeline->distributed)
+	{
+		guc_level = NewGUCNestLevel();
+		leadscore_plan_for_values();
+	}
 	before = leadscore_enter_shard(part);
 	PG_TRY();
 	{
@@ -424,6 +430,8 @@ leadscore_app_run(Pipeline *pipeline, AppStatement statement, Datum *values,
 		leadscore_leave_shard(before);
 	}
 	PG_END_TRY();
+	if (guc_level > 0)
+		AtEOXact_GUC(true, guc_level);
 	if (result < 0)
 		elog(ERROR, "could not run: %s", SPI_result_code_string(result));
 	return SPI_processed;

@@ -61,11 +61,11 @@ split_name(const char *name, int *length, int64 *number)
 }
 
 /*
- * Ask the catalogs of Citus for shards.  $1 is the number of a shard, $2 a
- * distributed table.  Returns the numbers found, none without Citus.
+ * Ask the catalogs of Citus for shards, as a snapshot sees them.  $1 is the number
+ * of a shard, $2 a distributed table.  Returns the numbers found, none without Citus.
  */
 static int64 *
-find_shards(const char *sql, int64 shard, Oid table, int *n)
+find_shards_in(Snapshot snapshot, const char *sql, int64 shard, Oid table, int *n)
 {
 	MemoryContext context = CurrentMemoryContext;
 	Oid			types[2] = {INT8OID, OIDOID};
@@ -79,8 +79,7 @@ find_shards(const char *sql, int64 shard, Oid table, int *n)
 		return NULL;
 	values[0] = Int64GetDatum(shard);
 	values[1] = ObjectIdGetDatum(table);
-	/* the newest, but for parallel queries, which cannot take one */
-	PushActiveSnapshot(IsInParallelMode() ? GetActiveSnapshot() : GetLatestSnapshot());
+	PushActiveSnapshot(snapshot);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	if (SPI_execute_with_args(sql, 2, types, values, NULL, true, 0) != SPI_OK_SELECT)
@@ -97,6 +96,31 @@ find_shards(const char *sql, int64 shard, Oid table, int *n)
 	SPI_finish();
 	PopActiveSnapshot();
 	return found;
+}
+
+/* The newest snapshot, but for parallel queries, which cannot take one */
+static Snapshot
+newest_snapshot(void)
+{
+	return IsInParallelMode() ? GetActiveSnapshot() : GetLatestSnapshot();
+}
+
+/* The same as of now */
+static int64 *
+find_shards(const char *sql, int64 shard, Oid table, int *n)
+{
+	return find_shards_in(newest_snapshot(), sql, shard, table, n);
+}
+
+/* A pipeline was moved while the transaction ran. */
+static void
+moved_error(Oid schema, const char *where)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access due to the move of pipeline \"%s\" %s",
+					get_namespace_name(schema), where),
+			 errhint("The transaction might succeed if retried.")));
 }
 
 /* The shard of this number, InvalidOid if it is on another node */
@@ -202,23 +226,62 @@ leadscore_reference_copy(Oid table)
 	return shard_table(get_rel_namespace(table), get_rel_name(table), found[0]);
 }
 
+/* Reference tables have no key either, but copies that are written in two phases ('t') */
+static const char whole_here_sql[] =
+"SELECT s.shardid FROM pg_catalog.pg_dist_partition d"
+" JOIN pg_catalog.pg_dist_shard s ON s.logicalrelid" EQ "d.logicalrelid"
+ON_THIS_NODE
+" WHERE d.logicalrelid" EQ "$2 AND d.partmethod" EQ "'n'"
+" AND d.repmodel" EQ "'s' AND d.colocationid OPERATOR(pg_catalog.<>) 0";
+
+/*
+ * Does Citus read shards of this node in this session?  If not, it reads them in
+ * another, which does not see what this one has written.
+ */
+static bool
+reads_shards_itself(void)
+{
+	const char *setting = GetConfigOption("citus.enable_local_execution", true, false);
+
+	/* a task is run by the session that it was sent to */
+	return setting == NULL || strcmp(setting, "off") != 0 || leadscore_in_task();
+}
+
+/*
+ * Refuse to read shards that were moved to this node after the snapshot of the
+ * statement, which sees none of their rows.
+ */
+static void
+check_snapshot(Oid table)
+{
+	SnapshotData newest = *newest_snapshot();
+	Snapshot	active;
+	int			n;
+
+	if (!ActiveSnapshotSet())
+		return;
+	active = GetActiveSnapshot();
+	if (active->xmin == newest.xmin && active->xmax == newest.xmax && active->xcnt == newest.xcnt)
+		return;
+	find_shards_in(active, whole_here_sql, 0, table, &n);
+	if (n == 0)
+		moved_error(get_rel_namespace(table), "to this node");
+}
+
 /*
  * The shard of a table of a pipeline that is distributed by schema, if it is on
- * this node, InvalidOid for any other table.  Reference tables have no key either,
- * but copies that are written in two phases ('t').
+ * this node and read in this session, InvalidOid for any other table
  */
 Oid
 leadscore_whole_here(Oid table)
 {
 	int			n;
-	int64	   *found = find_shards("SELECT s.shardid FROM pg_catalog.pg_dist_partition d"
-									" JOIN pg_catalog.pg_dist_shard s ON s.logicalrelid" EQ "d.logicalrelid"
-									ON_THIS_NODE
-									" WHERE d.logicalrelid" EQ "$2 AND d.partmethod" EQ "'n'"
-									" AND d.repmodel" EQ "'s' AND d.colocationid OPERATOR(pg_catalog.<>) 0",
-									0, table, &n);
+	int64	   *found = find_shards(whole_here_sql, 0, table, &n);
 
-	return n == 1 ? shard_table(get_rel_namespace(table), get_rel_name(table), found[0]) : InvalidOid;
+	if (n != 1 || !reads_shards_itself())
+		return InvalidOid;
+	check_snapshot(table);
+	return shard_table(get_rel_namespace(table), get_rel_name(table), found[0]);
 }
 
 /* All of a pipeline, in its shards if it is distributed by schema and on this node */
@@ -305,11 +368,7 @@ leadscore_hold_shard(PipelinePart part)
 	find_shards("SELECT s.shardid FROM pg_catalog.pg_dist_shard s" ON_THIS_NODE " WHERE s.shardid" EQ "$1",
 				number, InvalidOid, &n);
 	if (n == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("could not serialize access due to the move of pipeline \"%s\" to another node",
-						get_namespace_name(part.schema)),
-				 errhint("The transaction might succeed if retried.")));
+		moved_error(part.schema, "to another node");
 }
 
 /* has_other_nodes(pipeline): are leads of a pipeline on other nodes? */
@@ -352,7 +411,14 @@ leadscore_require_here(PG_FUNCTION_ARGS)
 
 		if (OidIsValid(shard))
 			leadscore_check_columns(table, shard);
-		else if (leadscore_is_distributed(table))
+		else if (!leadscore_is_distributed(table))
+			continue;
+		else if (!reads_shards_itself())
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("this function of pipeline \"%s\" needs citus.enable_local_execution", get_namespace_name(PG_GETARG_OID(0))),
+					 errhint("Set citus.enable_local_execution to on.")));
+		else
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("pipeline \"%s\" is on another node", get_namespace_name(PG_GETARG_OID(0))),

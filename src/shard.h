@@ -30,6 +30,7 @@ extern void leadscore_use_one_connection(void);
 extern void leadscore_check_columns(Oid table, Oid shard);
 extern PipelinePart leadscore_enter_shard(PipelinePart part);
 extern void leadscore_leave_shard(PipelinePart before);
+extern void leadscore_plan_for_values(void);
 extern void leadscore_function_begins(Oid setting);
 extern void leadscore_function_of_lead_begins(Oid setting, int64 lead_id);
 extern void leadscore_define_part(void);

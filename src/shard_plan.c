@@ -16,18 +16,26 @@
  *
  * A pipeline that is distributed by schema is on one node as a whole.  On that
  * node no query of it needs Citus, which takes fewer statements than PostgreSQL,
- * so it is planned for the shards.  Who writes them keeps Citus from moving them.
+ * so it is planned for the shards.  A statement that writes them keeps Citus from
+ * moving them.
+ *
+ * Citus looks for tables in a query before PostgreSQL puts functions of users into
+ * it, and so do we: so we put them in first.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/table.h"
+#include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "executor/executor.h"
 #include "fmgr.h"
 #include "nodes/nodeFuncs.h"
+#include "nodes/pathnodes.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
 #include "optimizer/planner.h"
 #include "parser/parse_relation.h"
 #include "parser/parsetree.h"
@@ -197,6 +205,64 @@ collect_names(Node *node, void *context)
 	return query_tree_walker(query, collect_names, context, 0);
 }
 
+/* Does a query read rows of a function of users? */
+static bool
+reads_function(Node *node, void *context)
+{
+	ListCell   *lc;
+
+	if (node == NULL)
+		return false;
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, reads_function, context);
+	foreach(lc, ((Query *) node)->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+		Node	   *call = rte->rtekind == RTE_FUNCTION && list_length(rte->functions) == 1 ?
+			linitial_node(RangeTblFunction, rte->functions)->funcexpr : NULL;
+
+		if (call && IsA(call, FuncExpr) && ((FuncExpr *) call)->funcid >= FirstNormalObjectId)
+			return true;
+	}
+	return query_tree_walker((Query *) node, reads_function, context, 0);
+}
+
+/* Put functions in SQL into a query where PostgreSQL would do so later. */
+static bool
+put_functions(Node *node, void *context)
+{
+	PlannerInfo *root = context;
+	ListCell   *lc;
+
+	if (node == NULL)
+		return false;
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, put_functions, context);
+	root->parse = (Query *) node;
+	foreach(lc, root->parse->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+		Query	   *body = NULL;
+
+		if (rte->rtekind == RTE_FUNCTION)
+		{
+			rte->functions = (List *) eval_const_expressions(root, (Node *) rte->functions);
+			body = inline_set_returning_function(root, rte);
+		}
+		if (body)
+		{
+			rte->rtekind = RTE_SUBQUERY;
+			rte->subquery = body;
+			rte->security_barrier = false;
+			rte->functions = NIL;
+			rte->funcordinality = false;
+			/* columns have the names of the function, in the queries of Citus too */
+			rte->alias = copyObject(rte->eref);
+		}
+	}
+	return query_tree_walker((Query *) node, put_functions, context, 0);
+}
+
 /* Does a list of tables have one of a pipeline? */
 static bool
 is_about_pipeline(List *tables)
@@ -290,9 +356,24 @@ static PlannedStmt *
 plan_for_shard(Query *query, const char *text, int options, ParamListInfo params)
 {
 	ShardUse	use = {0};
+	PlannerInfo *functions = NULL;
 	PlannedStmt *plan;
 
-	if (has_citus || OidIsValid(local.shard))
+	if (has_citus && reads_function((Node *) query, NULL))
+	{
+		Query	   *whole = copyObject(query);
+
+		functions = makeNode(PlannerInfo);
+		functions->glob = makeNode(PlannerGlobal);
+		functions->glob->boundParams = params;
+		(void) put_functions((Node *) whole, functions);
+		(void) collect_names((Node *) whole, &use);
+		if (is_about_pipeline(use.tables))
+			query = whole;
+		else
+			functions = NULL;
+	}
+	else if (has_citus || OidIsValid(local.shard))
 		(void) collect_names((Node *) query, &use);
 	/* what we ask of the catalogs of Citus is a query too */
 	if (is_about_pipeline(use.tables))
@@ -313,6 +394,11 @@ plan_for_shard(Query *query, const char *text, int options, ParamListInfo params
 		standard_planner(query, text, options, params);
 	/* Citus says so of the table when a shard of it moves */
 	plan->relationOids = list_concat_unique_oid(plan->relationOids, use.replaced);
+	if (functions)
+	{
+		plan->invalItems = list_concat(plan->invalItems, functions->glob->invalItems);
+		plan->dependsOnRole = plan->dependsOnRole || functions->glob->dependsOnRole;
+	}
 	return plan;
 }
 
@@ -387,6 +473,18 @@ assign_part(const char *newval, void *extra)
 }
 
 /*
+ * Have queries planned for the values that they are run with, until the nesting
+ * level of settings ends: by these Citus finds the node of a row.
+ */
+void
+leadscore_plan_for_values(void)
+{
+	if (plan_cache_mode == PLAN_CACHE_MODE_FORCE_GENERIC_PLAN)
+		(void) set_config_option("plan_cache_mode", "force_custom_plan", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+}
+
+/*
  * A function in SQL begins, which names tables of a pipeline.  Its plans name them
  * or their shards, and may not be those that are meant now.  What Citus plans it
  * plans for the values that the query is run with: a function that asks for plans
@@ -406,8 +504,7 @@ leadscore_function_begins(Oid setting)
 	}
 	if (has_citus && plan_cache_mode == PLAN_CACHE_MODE_FORCE_GENERIC_PLAN && !OidIsValid(plans.shard) && !plans.task &&
 		leadscore_is_distributed(setting) && !OidIsValid(leadscore_whole_here(setting)))
-		(void) set_config_option("plan_cache_mode", "force_custom_plan", PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
+		leadscore_plan_for_values();
 }
 
 /*

@@ -148,8 +148,10 @@ CREATE FUNCTION leadscore_internal.forbid_ranges_on_nodes(pipeline regnamespace)
 	LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF leadscore_internal.has_other_nodes(pipeline) THEN
-		RAISE EXCEPTION 'leads of a distributed pipeline cannot be rebuilt by ranges'
+	IF NOT leadscore_internal.is_by_lead(pipeline) THEN
+		PERFORM leadscore_internal.require_here(pipeline);
+	ELSIF leadscore_internal.has_other_nodes(pipeline) THEN
+		RAISE EXCEPTION 'leads of a pipeline that is distributed by lead cannot be rebuilt by ranges'
 			USING ERRCODE = 'feature_not_supported', HINT = 'Call rebuild(), which works on all nodes at once.';
 	END IF;
 END

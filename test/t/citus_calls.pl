@@ -175,6 +175,8 @@ my @calls = (
 	[ 'leadscore.grant_sales', q{SELECT leadscore.grant_sales('PIPE', 'reader')}, '', 0 ],
 	[ 'leadscore.grant_marketing', q{SELECT leadscore.grant_marketing('PIPE', 'app')}, '', 0 ],
 	[ 'roles', \&check_roles ],
+	[ 'functions of users', \&check_functions ],
+	[ 'settings', \&check_settings ],
 	[ 'move', \&check_move ],
 	[ 'leadscore.add_reports', q{SELECT leadscore.add_reports('PIPE') > 0}, '', 0 ],
 	[ 'leadscore.upgrade_pipeline', q{SELECT leadscore.upgrade_pipeline('PIPE') > 0}, '', 0 ],
@@ -204,7 +206,7 @@ sub answer
 }
 
 # how it is said that a function does not work where it is called
-my $by_table = qr/segments of single leads cannot be read|events of distributed tables cannot be purged|leads of a distributed pipeline cannot be rebuilt by ranges|does not work in pipeline \w+, which is distributed/;
+my $by_table = qr/segments of single leads cannot be read|events of distributed tables cannot be purged|leads of a pipeline that is distributed by lead cannot be rebuilt by ranges|does not work in pipeline \w+, which is distributed/;
 my %refusal = (
 	lead => qr/^ERROR: (?:this function does not work in pipeline "crm", which is distributed by lead|.*$by_table).*\nHINT:  \w/s,
 	far => qr/^ERROR: (?:pipeline "far" is on another node|.*$by_table).*\nHINT:  \w/s,
@@ -294,6 +296,55 @@ sub check_roles
 	return;
 }
 
+# Functions of users in SQL, which PostgreSQL puts into the query, where Citus does not
+# see the tables that they read.
+sub check_functions
+{
+	foreach my $pipeline (@pipelines)
+	{
+		my $function = "FUNCTION public.events_of_$pipeline(after bigint DEFAULT 0) RETURNS SETOF $pipeline.event LANGUAGE sql STABLE AS";
+		my $create = "CREATE $function 'SELECT * FROM $pipeline.event WHERE lead_id > after';
+			CREATE FUNCTION public.counts_of_$pipeline(lead bigint) RETURNS TABLE (events bigint, kinds bigint) LANGUAGE sql STABLE AS
+				'SELECT count(*), count(DISTINCT e.kind) FROM public.events_of_$pipeline(lead - 1) e WHERE e.lead_id = lead'";
+		$whole->safe_psql('postgres', $create);
+		$_->safe_psql('postgres', "SET citus.enable_ddl_propagation = off; $create") foreach @nodes[0, 1];
+		foreach (
+			"SELECT count(*) FROM events_of_$pipeline()",
+			"SELECT count(DISTINCT e.lead_id), count(*) FROM $pipeline.lead l, LATERAL events_of_$pipeline(l.lead_id - 1) e WHERE e.lead_id = l.lead_id",
+			"SELECT sum((SELECT f.events FROM counts_of_$pipeline(l.lead_id) f)) FROM $pipeline.lead l",
+			"PREPARE p(timestamptz) AS SELECT count(*) FROM events_of_$pipeline(0) WHERE occurred_at < \$1; EXECUTE p('2025-01-20Z');
+				CREATE OR REPLACE $function \$\$SELECT * FROM $pipeline.event WHERE lead_id > after AND kind = 'page_view'\$\$; EXECUTE p('2025-01-20Z')")
+		{
+			my $there = "LOAD 'leadscore'; " . ($_ =~ s/CREATE/SET citus.enable_ddl_propagation = off; CREATE/r);
+			is($nodes[1]->safe_psql('postgres', $there), $whole->safe_psql('postgres', $_), $_);
+		}
+	}
+	return;
+}
+
+# settings that change who plans a query, and how
+sub check_settings
+{
+	foreach my $pipeline (@pipelines)
+	{
+		foreach (map { s/PIPE/$pipeline/gr } q{SELECT score, stage FROM PIPE.track('l30', 'page_view', occurred_at => '2025-04-03Z')}, q{SELECT PIPE.score('l30', '2025-04-03Z'), PIPE.stage_at('l30', '2025-04-03Z')},
+			q{SELECT count(*) FROM PIPE.explain('l30', '2025-04-03Z')})
+		{
+			is($nodes[1]->safe_psql('postgres', "LOAD 'leadscore'; SET plan_cache_mode = force_generic_plan; $_"), $whole->safe_psql('postgres', $_), "with generic plans: $_");
+		}
+	}
+	my $off = "LOAD 'leadscore'; SET citus.enable_local_execution = off;";
+	foreach (q{suppress('a36@example.com', reason => 'manual')}, 'start_rebuild()')
+	{
+		my ($rc, $out, $err) = $nodes[1]->psql('postgres', "$off SELECT near.$_");
+		like($err, qr/ERROR:  this function of pipeline "near" needs citus\.enable_local_execution\nHINT:  \w/, "without local execution: $_");
+	}
+	my $events = 'SELECT count(*) FROM near.event';
+	is($nodes[1]->safe_psql('postgres', qq{$off BEGIN; $events \\gset before_\nINSERT INTO near.event (lead_id, kind, occurred_at) SELECT lead_id, 'page_view', '2025-04-03Z' FROM near.lead WHERE external_id = 'l31';
+		SELECT ($events) - :before_count; ROLLBACK}), '1', 'without local execution a transaction sees what it has written');
+	return;
+}
+
 # move(I): the statement that moves near to node I
 sub move
 {
@@ -336,6 +387,14 @@ sub check_move
 	like($err, qr/ERROR:  pipeline "near" is on another node/, 'and is told where its functions do not work');
 	unlike($err, qr/ERROR.*ERROR/s, 'that is all it is told');
 	is($nodes[1]->safe_psql('postgres', 'SELECT * FROM near.verify()'), '', 'all is right');
+
+	# what was moved here after the snapshot of a statement is not read as if it were nothing
+	system(moved(2));
+	$script = "LOAD 'leadscore';\nBEGIN ISOLATION LEVEL REPEATABLE READ;\nSELECT count(*) > 0 FROM far.lead;\n" . '\! ' . moved(1)
+		. join '', map { "\nSAVEPOINT a;\nSELECT $_;\nROLLBACK TO a;" } 'count(*) FROM near.lead', "near.lead_id('l1')", "near.score('l1')", "near.forget_lead('nobody')", 'near.sweep()';
+	($rc, $out, $err) = $nodes[1]->psql('postgres', $script, on_error_stop => 0);
+	is($out, 't', 'a snapshot that is older than a move');
+	is(scalar(() = $err =~ /ERROR:  could not serialize access due to the move of pipeline "near" to this node\n/g), 5, 'is told so');
 
 	# a function that a task of Citus calls, here or for another node, writes too
 	my $shard = $nodes[1]->safe_psql('postgres', q{SELECT shard_name FROM citus_shards WHERE table_name = 'crm.lead'::regclass AND nodeport = } . $nodes[1]->port . ' LIMIT 1');
