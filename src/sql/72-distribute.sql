@@ -275,6 +275,17 @@ BEGIN
 		EXECUTE pg_catalog.format('ALTER TABLE %I.%I DISABLE TRIGGER USER', pipeline, tables[i]);
 	END LOOP;
 
+	-- Functions that tables and views need. Citus would take them along as a superuser,
+	-- whose connection does not see what that of the owner has made.
+	FOR item IN
+		SELECT p.oid
+		FROM pg_catalog.pg_proc p
+		WHERE p.pronamespace = ANY (schemas)
+			AND EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.refclassid = 'pg_catalog.pg_proc'::regclass AND d.refobjid = p.oid)
+		ORDER BY p.oid
+	LOOP
+		PERFORM pg_catalog.create_distributed_function(item.oid::regprocedure);
+	END LOOP;
 	IF by = 'schema' THEN
 		-- a schema that Citus took for a tenant before it had tables
 		IF EXISTS (SELECT FROM pg_catalog.pg_dist_schema s WHERE s.schemaid = schema_oid::oid) THEN

@@ -52,7 +52,7 @@ sub add_node
 }
 
 # new_nodes(N): a server without Citus, a coordinator and N workers, with leadscore
-# and the roles app and reader
+# and the roles owner, app and reader
 sub new_nodes
 {
 	my ($workers) = @_;
@@ -60,7 +60,9 @@ sub new_nodes
 	my $coordinator = new_node('coordinator', 1);
 	$coordinator->safe_psql('postgres', sprintf "SELECT citus_set_coordinator_host('%s', %d)", $coordinator->host, $coordinator->port);
 	my @workers = map { add_node($coordinator, "worker$_") } 1 .. $workers;
-	$_->safe_psql('postgres', 'CREATE ROLE app LOGIN; CREATE ROLE reader LOGIN; CREATE EXTENSION leadscore') foreach $whole, $coordinator;
+	# the owner of a pipeline needs this right and no other
+	$_->safe_psql('postgres', 'CREATE ROLE owner LOGIN; GRANT CREATE ON DATABASE postgres TO owner; CREATE ROLE app LOGIN; CREATE ROLE reader LOGIN; CREATE EXTENSION leadscore')
+		foreach $whole, $coordinator;
 	return ($whole, $coordinator, @workers);
 }
 

@@ -53,7 +53,8 @@ sub same
 	}
 }
 
-# what is there before
+# what is there before, of an owner who is no superuser
+my @owner = ('-U', 'owner');
 foreach my $node ($whole, $nodes[0])
 {
 	foreach my $pipeline (sort keys %pipelines)
@@ -62,10 +63,10 @@ foreach my $node ($whole, $nodes[0])
 			SELECT $pipeline.upsert_lead('l' || i, email => 'a' || i || '\@example.com', consent => true, at => '2025-01-01Z',
 				profile => CASE WHEN i % 3 = 0 THEN '{"budget": true, "authority": true}' ELSE '{}' END::jsonb) FROM generate_series(1, 60) i \\g /dev/null
 			SELECT $pipeline.track('l' || i % 60 + 1, (ARRAY['page_view','product_page_view','pricing_view','case_study_download','email_open','demo_request','sales_contact','purchase','lost'])[1 + i * 7919 / 13 % 9],
-				occurred_at => timestamptz '2025-01-02Z' + i * interval '3 hours', source_id => 's' || i) FROM generate_series(1, 600) i \\g /dev/null});
+				occurred_at => timestamptz '2025-01-02Z' + i * interval '3 hours', source_id => 's' || i) FROM generate_series(1, 600) i \\g /dev/null}, extra_params => \@owner);
 	}
 }
-is($nodes[0]->safe_psql('postgres', "SELECT leadscore.distribute_pipeline('$_', by => '$pipelines{$_}') > 40"), 't', "a pipeline with leads is distributed by $pipelines{$_}")
+is($nodes[0]->safe_psql('postgres', "SELECT leadscore.distribute_pipeline('$_', by => '$pipelines{$_}') > 40", extra_params => \@owner), 't', "a pipeline with leads is distributed by $pipelines{$_}")
 	foreach sort keys %pipelines;
 same('what was there');
 is($nodes[0]->safe_psql('postgres', 'SELECT count(*) FROM crm.lead WHERE lead_id <> leadscore.lead_number(external_id)'), '0', 'numbers follow from names');
@@ -83,8 +84,8 @@ sub refused
 	my ($rc, $out, $err) = $nodes[0]->psql('postgres', $sql);
 	like($err, qr/ERROR:  $error/, $what);
 }
-refused("SELECT leadscore.distribute_pipeline('crm')", 'pipeline "crm" is distributed already', 'distributed twice');
-refused("SELECT leadscore.distribute_pipeline('crm', by => 'x')", 'unknown layout "x"', 'an unknown layout');
+refused("SET ROLE owner; SELECT leadscore.distribute_pipeline('crm')", 'pipeline "crm" is distributed already', 'distributed twice');
+refused("SET ROLE owner; SELECT leadscore.distribute_pipeline('crm', by => 'x')", 'unknown layout "x"', 'an unknown layout');
 refused("INSERT INTO crm.lead (lead_id, external_id) VALUES (1, 'other')", 'lead 1 cannot have this name', 'a number that does not follow from the name');
 refused("UPDATE crm.lead SET external_id = 'other' WHERE external_id = 'l1'", 'lead \d+ cannot have this name', 'another name');
 refused("BEGIN; SELECT crm.$_()", "$_\\(\\) of a distributed pipeline cannot run inside a transaction block", "$_ in a transaction block") foreach 'sweep', 'rebuild', 'verify';
@@ -147,7 +148,7 @@ foreach my $pipeline (sort keys %pipelines)
 same('rebuild');
 
 # a role of an app, on a worker; a reader
-both('grants', q{SELECT leadscore.grant_app('PIPE', 'app'), leadscore.grant_reader('PIPE', 'reader')});
+both('grants', q{SELECT leadscore.grant_app('PIPE', 'app'), leadscore.grant_reader('PIPE', 'reader')}, 0, @owner);
 both('an app', q{SELECT stage FROM PIPE.track('a1', 'page_view', occurred_at => '2025-03-01Z'); INSERT INTO PIPE.event (lead_id, kind, occurred_at) SELECT PIPE.lead_id('a1'), 'page_view', '2025-03-02Z'}, 1, '-U', 'app');
 both('a reader', q{SELECT count(*) FROM PIPE.lead_score}, 1, '-U', 'reader');
 
@@ -169,10 +170,10 @@ both('track_many from node 3', q{SELECT * FROM PIPE.track_many((SELECT jsonb_agg
 same('events after the move');
 
 # columns, and row security
-both('a column', q{ALTER TABLE PIPE.lead ADD COLUMN region text; UPDATE PIPE.lead SET region = CASE WHEN external_id LIKE 'l1%' THEN 'north' ELSE 'south' END, updated_at = '2025-06-02Z'});
+both('a column', q{ALTER TABLE PIPE.lead ADD COLUMN region text; UPDATE PIPE.lead SET region = CASE WHEN external_id LIKE 'l1%' THEN 'north' ELSE 'south' END, updated_at = '2025-06-02Z'}, 0, @owner);
 both('row security', q{GRANT USAGE ON SCHEMA PIPE TO reader; GRANT SELECT ON PIPE.lead TO reader; ALTER TABLE PIPE.lead ENABLE ROW LEVEL SECURITY; CREATE POLICY north ON PIPE.lead FOR SELECT TO reader USING (region = 'north')});
 both('what a reader sees', q{SELECT count(*), min(region) FROM PIPE.lead}, 2, '-U', 'reader');
-both('upgrade', q{SELECT leadscore.upgrade_pipeline('PIPE') > 0});
+both('upgrade', q{SELECT leadscore.upgrade_pipeline('PIPE') > 0}, 0, @owner);
 same('after all');
 
 # refusals: by lead no node can write the addresses that all of them know, and a
