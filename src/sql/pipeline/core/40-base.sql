@@ -335,7 +335,7 @@ COMMENT ON FUNCTION _unscored_profiles() IS 'the rows of the view unscored_profi
 -- What a profile says that readers of views may see, of one lead at a time: the
 -- date by which the lead wants to be ready. It is computed only if it is asked for.
 CREATE OR REPLACE FUNCTION _deadline_at(lead_id bigint) RETURNS timestamptz
-    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     deadline text;
@@ -355,7 +355,7 @@ COMMENT ON FUNCTION _deadline_at(bigint) IS 'when a lead wants to be ready, by t
 -- A property that readers of views may see, of one lead at a time: the name of
 -- the content that an event is about.
 CREATE OR REPLACE FUNCTION _content_name(lead_id bigint, event_id bigint) RETURNS text
-    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_of_lead(@pipeline_name@, _content_name.lead_id);
@@ -373,7 +373,7 @@ COMMENT ON FUNCTION _content_name(bigint, bigint) IS 'what an event is about, it
 -- our contents, pages, forms and messages, what came of a contact, why, and who
 -- of the team it was.
 CREATE OR REPLACE FUNCTION _event_text(lead_id bigint, event_id bigint, key text) RETURNS text
-    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_of_lead(@pipeline_name@, _event_text.lead_id);
@@ -452,7 +452,7 @@ COMMENT ON FUNCTION _score_after(bigint, timestamptz, bigint) IS
 
 -- Addresses are hashed with a key that readers of views may not see.
 CREATE OR REPLACE FUNCTION _suppressed(lead_id bigint) RETURNS TABLE (channel text, reason text, since timestamptz, lifted_at timestamptz)
-    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_of_lead(@pipeline_name@, _suppressed.lead_id);

@@ -111,7 +111,7 @@ COMMENT ON COLUMN open_alerts.claimed_by IS 'worker that has taken it; NULL: non
 
 -- A property that readers of work_list may see, of one lead at a time.
 CREATE OR REPLACE FUNCTION _last_outcome(lead_id bigint) RETURNS text
-    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM leadscore_internal.pipeline_of_lead(@pipeline_name@, _last_outcome.lead_id);
