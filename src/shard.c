@@ -29,6 +29,7 @@
 #include "utils/snapmgr.h"
 
 #include "compat.h"
+#include "guard.h"
 #include "shard.h"
 
 PG_FUNCTION_INFO_V1(leadscore_has_other_nodes);
@@ -60,6 +61,30 @@ split_name(const char *name, int *length, int64 *number)
 	return *end == '\0' && errno == 0;
 }
 
+/* The plan of a query of this file, of the catalogs of Citus, made when it is first needed */
+static SPIPlanPtr
+catalog_plan(const char *sql)
+{
+	static struct
+	{
+		const char *sql;
+		SPIPlanPtr	plan;
+	}			kept[16];
+	Oid			types[2] = {INT8OID, OIDOID};
+	int			i = 0;
+
+	while (kept[i].sql != NULL && kept[i].sql != sql)
+		i++;
+	Assert(i < lengthof(kept) - 1);
+	if (kept[i].sql == NULL)
+	{
+		kept[i].plan = leadscore_keep_plan(sql, 2, types);
+		kept[i].sql = sql;
+	}
+	leadscore_renew_plan(kept[i].plan);
+	return kept[i].plan;
+}
+
 /*
  * Ask the catalogs of Citus for shards, as a snapshot sees them.  $1 is the number
  * of a shard, $2 a distributed table.  Returns the numbers found, none without Citus.
@@ -68,7 +93,6 @@ static int64 *
 find_shards_in(Snapshot snapshot, const char *sql, int64 shard, Oid table, int *n)
 {
 	MemoryContext context = CurrentMemoryContext;
-	Oid			types[2] = {INT8OID, OIDOID};
 	Datum		values[2];
 	int64	   *found;
 	int			i;
@@ -82,7 +106,7 @@ find_shards_in(Snapshot snapshot, const char *sql, int64 shard, Oid table, int *
 	PushActiveSnapshot(snapshot);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	if (SPI_execute_with_args(sql, 2, types, values, NULL, true, 0) != SPI_OK_SELECT)
+	if (SPI_execute_plan(catalog_plan(sql), values, NULL, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not look up shards: %s", sql);
 	*n = (int) SPI_processed;
 	found = MemoryContextAlloc(context, sizeof(int64) * (*n + 1));

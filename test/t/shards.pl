@@ -56,6 +56,9 @@ $node->safe_psql('cut', q{
 		INSERT INTO pg_dist_partition VALUES (logical, 'n', NULL, 8, 't');
 		PERFORM public.make_shard(logical, NULL, NULL);
 	END $$;
+	CREATE FUNCTION pg_catalog.create_distributed_function(regprocedure) RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN
+	END $$;
 	CREATE FUNCTION pg_catalog.truncate_local_data_after_distributing_table(logical regclass) RETURNS void LANGUAGE plpgsql AS $$
 	BEGIN
 		IF EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = logical AND partmethod = 'h') THEN
