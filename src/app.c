@@ -356,7 +356,12 @@ statement_sql(const Pipeline *p, const char *sql)
 			appendStringInfoChar(&text, *sql++);
 		else
 		{
-			appendStringInfoString(&text, leadscore_table_name(tables[i]));
+			Oid			table = tables[i];
+
+			/* where all is in this shard; the table has defaults, and its shard has not */
+			if (OidIsValid(p->part.shard) && !leadscore_is_spread(leadscore_table(p->part.schema, "lead")))
+				table = leadscore_table(p->part.schema, leadscore_logical_name(p->part, table));
+			appendStringInfoString(&text, leadscore_table_name(table));
 			sql += strlen(names[i]) + 2;
 		}
 	}
@@ -756,7 +761,7 @@ is_of_tracked_table(const AppFunction *function)
 static Datum
 run_writer(FunctionCallInfo fcinfo, const AppCall *call)
 {
-	PipelinePart part = {call->schema, InvalidOid};
+	PipelinePart part = leadscore_whole_part(call->schema);
 	MemoryContext context = CurrentMemoryContext;
 	AppWatch   *watch = watched;
 	AppWrite	writer = {0};
@@ -764,6 +769,7 @@ run_writer(FunctionCallInfo fcinfo, const AppCall *call)
 
 	PreventCommandIfReadOnly(call->function->name);
 	PreventCommandIfParallelMode(call->function->name);
+	leadscore_hold_shard(part);
 	PG_TRY();
 	{
 		writer.caller = context;
