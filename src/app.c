@@ -358,7 +358,7 @@ statement_sql(const Pipeline *p, const char *sql)
 		{
 			Oid			table = tables[i];
 
-			/* where all is in this shard; the table has defaults, and its shard has not */
+			/* shards have no defaults; those of leads are not all here */
 			if (OidIsValid(p->part.shard) && !leadscore_is_spread(leadscore_table(p->part.schema, "lead")))
 				table = leadscore_table(p->part.schema, leadscore_logical_name(p->part, table));
 			appendStringInfoString(&text, leadscore_table_name(table));

@@ -256,7 +256,7 @@ put_functions(Node *node, void *context)
 			rte->security_barrier = false;
 			rte->functions = NIL;
 			rte->funcordinality = false;
-			/* columns have the names of the function, in the queries of Citus too */
+			/* Citus calls its columns by their names */
 			rte->alias = copyObject(rte->eref);
 		}
 	}
