@@ -150,6 +150,10 @@ same('rebuild');
 # a role of an app, on a worker; a reader
 both('grants', q{SELECT leadscore.grant_app('PIPE', 'app'), leadscore.grant_reader('PIPE', 'reader')}, 0, @owner);
 both('an app', q{SELECT stage FROM PIPE.track('a1', 'page_view', occurred_at => '2025-03-01Z'); INSERT INTO PIPE.event (lead_id, kind, occurred_at) SELECT PIPE.lead_id('a1'), 'page_view', '2025-03-02Z'}, 1, '-U', 'app');
+my $track = q{SELECT count(*) FROM PIPE.track('a1', 'page_view', occurred_at => '2025-03-03Z')};
+both('an app in one transaction', "BEGIN; $track; $track; SELECT PIPE.score('a1', '2025-03-05Z'); COMMIT", 0, '-U', 'app');
+like(($nodes[0]->psql('postgres', "BEGIN; $track; SELECT count(*) FROM PIPE.event" =~ s/PIPE/crm/gr, extra_params => [ '-U', 'app' ]))[2], qr/ERROR:  cannot perform query on placements that were modified in this transaction by a different user/,
+	'what doc/citus.md says of statements after track()');
 both('a reader', q{SELECT count(*) FROM PIPE.lead_score}, 1, '-U', 'reader');
 
 # each node reads the states that it has
